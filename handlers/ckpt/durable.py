@@ -1,0 +1,74 @@
+"""The one place where files get their final name: write-temp, fsync, rename, fsync the directory."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+
+def fsync_directory(directory: Path) -> None:
+    """Make renames, links and unlinks in `directory` survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_directory(directory: Path, *, mode: int = 0o2770) -> None:
+    """Create `directory` and its missing parents, each made durable in its parent."""
+    if directory.is_dir():
+        return
+    make_directory(directory.parent, mode=mode)
+    with contextlib.suppress(FileExistsError):
+        directory.mkdir(mode=mode)
+    fsync_directory(directory.parent)
+
+
+@contextlib.contextmanager
+def publishing(path: Path, *, mode: int = 0o660) -> Iterator[BinaryIO]:
+    """Yield a writable, seekable file that becomes `path` when the block ends well.
+
+    Until then it has a dot name in the same directory; when the block raises it is removed, and `path` stays as it was.
+    An existing `path` is replaced in one step.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as stream:
+            yield stream
+            stream.flush()
+            os.fchmod(stream.fileno(), mode)
+            os.fsync(stream.fileno())
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_directory(path.parent)
+
+
+def publish_bytes(path: Path, content: bytes, *, mode: int = 0o660) -> None:
+    """Write `content` to `path`, whole or not at all."""
+    with publishing(path, mode=mode) as stream:
+        stream.write(content)
+
+
+def publish_symlink(path: Path, target: Path) -> None:
+    """Let `path` be a symbolic link to `target`, replacing an older link in one step."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary.symlink_to(target)
+    try:
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_directory(path.parent)
+
+
+def move(source: Path, destination: Path) -> None:
+    """Rename `source` to `destination` (same file system), durable in both directories."""
+    source.rename(destination)
+    fsync_directory(destination.parent)
+    if source.parent != destination.parent:
+        fsync_directory(source.parent)

@@ -1,0 +1,84 @@
+"""Where things lie in one job's directory, and how steps and attempts name their files."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class Step(StrEnum):
+    """A piece of a job's work that runs as its own process, under the shim."""
+
+    TRAIN = "train"
+    MERGE = "merge"
+
+
+@dataclass(frozen=True)
+class JobDir:
+    """`ROOT/jobs/0042-run_glm_6b_finetune`: the truth about a job's work."""
+
+    path: Path
+
+    @property
+    def submitted(self) -> Path:
+        """The file as it was dropped, byte for byte."""
+        return self.path / "submitted.yaml"
+
+    @property
+    def config(self) -> Path:
+        """What runs: the dropped file without its `glmd:` section."""
+        return self.path / "config.yaml"
+
+    @property
+    def plan(self) -> Path:
+        """Devices, command lines, environments and the merge to do; written before anything starts."""
+        return self.path / "plan.json"
+
+    @property
+    def events(self) -> Path:
+        """This job's log events, one JSON object a line."""
+        return self.path / "events.jsonl"
+
+    @property
+    def output(self) -> Path:
+        """MindFormers' own tree: checkpoint/, log/, strategy/."""
+        return self.path / "output"
+
+    @property
+    def merged(self) -> Path:
+        """Published results; only whole files, ever."""
+        return self.path / "merged"
+
+    def rank_log(self, rank: int) -> Path:
+        """Everything rank `rank` prints."""
+        return self.output / "log" / f"rank_{rank}" / "mindformer.log"
+
+    def step(self, attempt: int, step: Step) -> "StepDir":
+        """Return where `step` of attempt number `attempt` (from 1) keeps its records."""
+        return StepDir(self.path / "attempts" / str(attempt) / step)
+
+
+@dataclass(frozen=True)
+class StepDir:
+    """`attempts/1/train`: the records of one run of one step."""
+
+    path: Path
+
+    @property
+    def shim(self) -> Path:
+        """Who runs the step: pid, start time, boot id."""
+        return self.path / "shim.json"
+
+    @property
+    def exit(self) -> Path:
+        """How the step ended; its existence says that it ended."""
+        return self.path / "exit.json"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the living shim, so that a second one for the same step ends at once."""
+        return self.path / "lock"
+
+    @property
+    def log(self) -> Path:
+        """The shim's own standard error, where no journal takes it."""
+        return self.path / "shim.log"

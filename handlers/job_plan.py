@@ -1,0 +1,103 @@
+"""plan.json: all that a job's steps need to know, decided and written before anything starts."""
+
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from handlers.ckpt.durable import publish_bytes
+
+
+class Keep(StrEnum):
+    """A family of entries in a checkpoint."""
+
+    WEIGHTS = "weights"
+    SCALARS = "scalars"
+
+
+class Role(StrEnum):
+    """What a process is to the job."""
+
+    RANK = "rank"
+    SCHEDULER = "scheduler"
+    """MindSpore's cluster scheduler, needed where there is no rank table to meet by (CPU)."""
+
+
+class Record(BaseModel):
+    """Base of what is kept as JSON beside a job: frozen, and strict about unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def publish(self, path: Path) -> None:
+        """Write this record to `path` durably."""
+        publish_bytes(path, (self.model_dump_json(indent=2) + "\n").encode())
+
+
+class ProcessPlan(Record):
+    """One process that the shim starts. `rank` and `device` are None for a scheduler."""
+
+    role: Role
+    rank: int | None
+    device: int | None
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    """The whole environment, not additions to the shim's."""
+    directory: Path
+    log: Path
+
+
+class TimeLimits(Record):
+    """When a training is taken for hung, in seconds; None is no limit."""
+
+    silence: float | None = 1800.0
+    first_step: float | None = 3600.0
+    total: float | None = None
+
+
+class TrainPlan(Record):
+    """The training step. `processes` are started in order; schedulers first."""
+
+    processes: tuple[ProcessPlan, ...]
+    limits: TimeLimits
+    grace: float = 20.0
+    """Seconds between TERM and KILL."""
+
+
+class MergePlan(Record):
+    """The merge step: which shards become which file."""
+
+    source: Path
+    """An output tree: holds checkpoint/rank_N/ (or rank_N/) and perhaps strategy/."""
+    strategy: Path | None = None
+    """A strategy file or directory; None looks in SOURCE/strategy."""
+    needs_strategy: bool = True
+    """False for data parallel runs, which write no strategy files."""
+    ranks: int | None = None
+    """How many ranks must be there; None for what the strategy files say."""
+    prefix: str | None = None
+    """The shards' prefix; None where only one prefix occurs."""
+    tag: str = "last"
+    """`last` or EPOCH_STEP, as `31_4`."""
+    keep: tuple[Keep, ...] = (Keep.WEIGHTS, Keep.SCALARS)
+    destination: Path
+    """The directory that gets filtered_transformed.ckpt and manifest.json."""
+    latest: Path | None = None
+    """A symbolic link to set to `destination` at the end."""
+    force: bool = False
+    """Replace an output that is there already."""
+
+
+class JobPlan(Record):
+    """A whole job. `train` is None where shards of a foreign run are merged."""
+
+    job: int
+    name: str
+    devices: tuple[int, ...] = ()
+    rank_table: Path | None = None
+    train: TrainPlan | None = None
+    merge: MergePlan
+
+    @classmethod
+    def read(cls, path: Path) -> "JobPlan":
+        """Read plan.json; raises OSError or pydantic.ValidationError."""
+        return cls.model_validate_json(path.read_bytes())

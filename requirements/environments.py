@@ -1,0 +1,161 @@
+# ruff: noqa: INP001 - a program, not a package
+"""Builds the virtual environments from the locks beside this file, with any Python ≥ 3.8 and nothing else.
+
+    environments.py development DIR     glmd as it stands here, with its tools
+    environments.py runtime DIR         glmd as a copy, for a server; DIR may be moved afterwards
+    environments.py training DIR        MindSpore and MindFormers for GLM-6B, on Python 3.9
+
+Running it again is safe. PYTHON and PYTHON39 name an interpreter to use instead of the first that fits.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+LOCKS = Path(__file__).resolve().parent
+CHECKOUT = LOCKS.parent
+DEVELOPMENT_UV = CHECKOUT / ".venv" / "bin" / "uv"
+PYTHONS = ("python3", "python3.14", "python3.13", "python3.12", "python3.11")
+
+
+class MissingError(Exception):
+    """This machine lacks something; the text says what to do about it."""
+
+
+class Interpreter(NamedTuple):
+    """A Python that runs."""
+
+    path: str
+    version: tuple[int, int]
+    has_venv: bool
+
+
+def run(*argv: str | Path) -> None:
+    """Run a command, its output to ours."""
+    subprocess.run([str(word) for word in argv], check=True)
+
+
+def probe(python: str | Path) -> Interpreter | None:
+    """Return what `python` is; None when it does not run, as a pyenv shim of a version that is not selected."""
+    # Debian ships venv without ensurepip, in which case it fails half-way.
+    code = (
+        "import sys, importlib.util as u; print(*sys.version_info[:2], u.find_spec('ensurepip') and 1, sys.executable)"
+    )
+    try:
+        answer = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    major, minor, has_venv, path = answer.strip().split(" ", 3)
+    return Interpreter(path, (int(major), int(minor)), has_venv == "1")
+
+
+def find_python() -> str:
+    """Return an interpreter for glmd itself. Raises MissingError."""
+    named = os.environ.get("PYTHON")
+    refused = []
+    for found in map(probe, [named] if named else PYTHONS):
+        if found and found.version >= (3, 11) and found.has_venv:
+            return found.path
+        if found and found.version >= (3, 11):
+            package = f"python3.{found.version[1]}-venv"
+            refused.append(f"  {found.path} lacks the venv module (Debian: apt-get install {package})\n")
+        elif found:
+            refused.append(f"  {found.path} is {found.version[0]}.{found.version[1]}\n")
+    raise MissingError(
+        "glmd needs Python 3.11 or later with its venv module. "
+        f"Looked for {named or ', '.join(PYTHONS)}:\n{''.join(refused) or '  none runs\n'}"
+        "Install one, or name one: make PYTHON=/path/to/python3.11"
+    )
+
+
+def find_python39() -> str:
+    """Return a Python 3.9, fetched where this machine has none: the last that MindSpore 2.0 has wheels for."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
+    names = (os.environ.get("PYTHON39") or "python3.9", *sorted(pyenv.glob("versions/3.9.*/bin/python3.9")))
+    for found in map(probe, names):
+        if found and found.version == (3, 9):
+            return found.path
+    try:
+        run(DEVELOPMENT_UV, "python", "install", "3.9", "--no-bin")
+    except subprocess.CalledProcessError as error:
+        raise MissingError(
+            "The training environment needs Python 3.9: there is none on this machine, and it could not be fetched.\n"
+            "Install one, or name one: make PYTHON39=/path/to/python3.9"
+        ) from error
+    find = [str(DEVELOPMENT_UV), "python", "find", "--managed-python", "3.9"]
+    return subprocess.run(find, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def install_uv(python: Path) -> None:
+    """Put uv, which does the rest ten times as fast as pip, into the environment of `python`."""
+    run(python, "-m", "pip", "install", "-q", "--require-hashes", "-r", LOCKS / "uv.txt")
+
+
+def make_development(directory: Path) -> None:
+    """Build or bring up to date glmd's own environment."""
+    python, uv = directory / "bin" / "python", directory / "bin" / "uv"
+    if not ((present := probe(python)) and present.version >= (3, 11)):
+        run(find_python(), "-m", "venv", "--clear", directory)
+    install_uv(python)
+    install = (uv, "pip", "install", "-q", "--python", python)
+    run(*install, "--require-hashes", "-r", LOCKS / "dev.txt")
+    run(*install, "--no-deps", "--no-build-isolation", "-e", CHECKOUT)
+
+
+def make_runtime(directory: Path) -> None:
+    """Build or bring up to date a server's environment. It is compiled, since its user may not write there."""
+    python = find_python()
+    with tempfile.TemporaryDirectory() as name:
+        temporary, uv = Path(name), DEVELOPMENT_UV
+        if not uv.exists():
+            run(python, "-m", "venv", temporary)
+            uv = temporary / "bin" / "uv"
+            install_uv(uv.with_name("python"))
+        build = (uv, "build", "-q", "--wheel", "--python", python, "--out-dir", temporary)
+        run(*build, "--build-constraints", LOCKS / "dev.txt", "--require-hashes", CHECKOUT)
+        run(uv, "venv", "-q", "--relocatable", "--allow-existing", "--python", python, directory)
+        install = (uv, "pip", "install", "-q", "--compile-bytecode", "--link-mode", "copy", "--python", directory)
+        run(*install, "--require-hashes", "-r", LOCKS / "runtime.txt")
+        run(*install, "--no-deps", "--reinstall", *temporary.glob("*.whl"))
+
+
+def make_training(directory: Path) -> None:
+    """Build the environment that GLM-6B trains in (3 GB), unless it is there whole: `.complete` is written last."""
+    with directory.with_name(f"{directory.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several checkouts share one cache
+        if (directory / ".complete").exists():
+            return
+        locked = CHECKOUT / "configs" / "rehearsal" / "requirements.txt"
+        run(DEVELOPMENT_UV, "venv", "-q", "--clear", "--python", find_python39(), directory)
+        run(DEVELOPMENT_UV, "pip", "install", "-q", "--python", directory, "--require-hashes", "-r", locked)
+        (directory / ".complete").touch()
+
+
+def main() -> int:
+    """Do what the command line says; return an exit code."""
+    makers = {"development": make_development, "runtime": make_runtime, "training": make_training}
+    if len(sys.argv) != 3 or sys.argv[1] not in makers:
+        sys.stderr.write(__doc__ or "")
+        return 2
+    kind, directory = sys.argv[1], Path(sys.argv[2]).absolute()
+    sys.stderr.write(f"{kind} environment: {directory}\n")
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        makers[kind](directory)
+    except MissingError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except subprocess.CalledProcessError as error:
+        sys.stderr.write(f"failed, see above: {' '.join(error.cmd)}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
