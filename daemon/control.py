@@ -1,0 +1,125 @@
+"""What clients can ask a running daemon: cancel, retry, reload, ping.
+
+A Unix socket in the root directory, one JSON object a packet each way. Who may connect is who may write to the socket:
+the user and group glm.
+"""
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ValidationError
+
+MAX_PACKET = 64 * 1024
+
+
+class NotRunningError(Exception):
+    """No daemon answers at this root."""
+
+
+class RequestRefusedError(Exception):
+    """The daemon answered, and the answer is no; the text says why."""
+
+
+class Request(BaseModel):
+    """What a client asks for."""
+
+    action: str
+    job: int | None = None
+
+
+class Reply(BaseModel):
+    """What the daemon answers."""
+
+    ok: bool
+    answer: str
+
+
+def ask(root: Path, action: str, job: int | None = None, *, timeout: float = 30.0) -> str:
+    """Ask the daemon at `root` and return its answer.
+
+    Raises NotRunningError when none is there, and RequestRefusedError when it says no.
+    """
+    try:
+        with _address(root) as address, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+            client.settimeout(timeout)
+            client.connect(address)
+            client.send(Request(action=action, job=job).model_dump_json().encode())
+            packet = client.recv(MAX_PACKET)
+    except PermissionError as error:
+        raise NotRunningError(f"{root}/glmd.sock: not allowed; are you in the group glm?") from error
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise NotRunningError(f"glmd does not run at {root}; start it: systemctl start glmd, or glmd serve") from error
+    except TimeoutError as error:
+        raise NotRunningError(
+            f"glmd at {root} did not answer within {timeout:g} s; see systemctl status glmd"
+        ) from error
+    if not packet:
+        raise NotRunningError(f"glmd at {root} ended while it was asked")
+    reply = Reply.model_validate_json(packet)
+    if not reply.ok:
+        raise RequestRefusedError(reply.answer)
+    return reply.answer
+
+
+class Control:
+    """The daemon's end of the socket. `answer` returns the text of a yes and raises RequestRefusedError for a no."""
+
+    def __init__(self, root: Path, answer: Callable[[Request], str]) -> None:
+        self._answer = answer
+        self._path = root / "glmd.sock"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._path.unlink(missing_ok=True)  # the caller holds the root's lock: whoever left it is gone
+        try:
+            with _address(root) as address:
+                self._socket.bind(address)
+            self._path.chmod(0o660)
+            self._socket.setblocking(False)
+            self._socket.listen(16)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._socket.close()
+        self._path.unlink(missing_ok=True)
+
+    def fileno(self) -> int:
+        """Return the listening descriptor, readable when a client has come."""
+        return self._socket.fileno()
+
+    def serve(self) -> None:
+        """Answer the clients that are there; one that is slow to ask is dropped."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                client, _ = self._socket.accept()
+                with client, contextlib.suppress(OSError):
+                    client.settimeout(1.0)
+                    client.send(self._reply(client.recv(MAX_PACKET)).model_dump_json().encode())
+
+    def _reply(self, packet: bytes) -> Reply:
+        try:
+            request = Request.model_validate(json.loads(packet))
+        except (ValueError, ValidationError):
+            return Reply(ok=False, answer="not a request that this glmd understands")
+        try:
+            return Reply(ok=True, answer=self._answer(request))
+        except RequestRefusedError as error:
+            return Reply(ok=False, answer=str(error))
+
+
+@contextlib.contextmanager
+def _address(root: Path) -> Iterator[str]:
+    """Yield an address for ROOT/glmd.sock that fits the 107 bytes of a Unix socket's address, however long ROOT is."""
+    directory = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/glmd.sock"
+    finally:
+        os.close(directory)

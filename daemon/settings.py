@@ -1,0 +1,177 @@
+"""glmd's settings: glmd.yaml, overridden by GLMD_… environment variables, checked once and frozen."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from handlers.devices import parse_devices
+from handlers.durations import Duration
+from handlers.errors import BadInputError
+from handlers.topology import Topology
+
+DEFAULT_FILE = Path("/etc/glmd/glmd.yaml")
+DEFAULT_ROOT = Path("/var/glm")
+
+Devices = Annotated[tuple[int, ...], BeforeValidator(lambda value: parse_devices(str(value)))]
+
+
+class SettingsError(BadInputError):
+    """The settings file or an override cannot be used."""
+
+
+class Observer(StrEnum):
+    """How directories are watched."""
+
+    AUTO = "auto"
+    INOTIFY = "inotify"
+    POLLING = "polling"
+
+
+class Runner(StrEnum):
+    """What starts a step's shim."""
+
+    AUTO = "auto"
+    """systemd where glmd itself runs under systemd, else spawn."""
+    SYSTEMD = "systemd"
+    """The unit glmd-job@ID-ATTEMPT-STEP.service."""
+    SPAWN = "spawn"
+    """A child in a session of its own, which outlives the daemon."""
+
+
+class LogFormat(StrEnum):
+    """How log events are written to standard error."""
+
+    AUTO = "auto"
+    JSON = "json"
+    PRETTY = "pretty"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InboxSettings(_Section):
+    """How dropped files are taken in."""
+
+    settle: Duration = 1.0
+    rescan: Duration = 60.0
+    max_bytes: int = Field(default=1 << 20, gt=0)
+    observer: Observer = Observer.AUTO
+
+
+class TrainingSettings(_Section):
+    """What trains, and in which environment."""
+
+    python: Path = Path("/opt/mindformers/venv/bin/python")
+    checkout: Path = Path("/opt/mindformers")
+    environment: dict[str, str] = {}
+    grace: Duration = 20.0
+
+
+class RankTableSettings(_Section):
+    """Where the devices' addresses come from."""
+
+    server_ip: str = "auto"
+    hccn_tool: str = "hccn_tool"
+    hccn_conf: Path = Path("/etc/hccn.conf")
+    topology: Topology = Topology.ANY
+
+
+class WatchSettings(_Section):
+    """A tree that others write shards into, to be merged when complete."""
+
+    path: Path
+    tag: str = "last"
+    prefix: str | None = None
+    ranks: int | None = Field(default=None, gt=0)
+    needs_strategy: bool = True
+    quiet: Duration = 60.0
+
+
+class NightlySettings(_Section):
+    """A training that is dropped into the inbox by the clock."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    cron: str
+    timezone: str | None = None
+    template: Path
+    devices: str | None = None
+    continue_from: str | None = "latest"
+
+
+class LogSettings(_Section):
+    """Log output."""
+
+    format: LogFormat = LogFormat.AUTO
+    level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+
+class Settings(BaseSettings):
+    """Everything a site can set. An override is the upper-case path, as GLMD_TRAINING__PYTHON."""
+
+    model_config = SettingsConfigDict(env_prefix="GLMD_", env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    root: Path = DEFAULT_ROOT
+    devices: Devices = tuple(range(8))
+    runner: Runner = Runner.AUTO
+    inbox: InboxSettings = InboxSettings()
+    training: TrainingSettings = TrainingSettings()
+    rank_table: RankTableSettings = RankTableSettings()
+    watch: tuple[WatchSettings, ...] = ()
+    nightly: tuple[NightlySettings, ...] = ()
+    log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _nightly_names_are_unique(self) -> Self:
+        names = [cycle.name for cycle in self.nightly]
+        if len(set(names)) != len(names):
+            raise ValueError("nightly: two cycles have the same name")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment override the file."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+
+def load_settings(file: Path | None, root: Path | None) -> Settings:
+    """Read settings from `file`, else from ROOT/glmd.yaml or /etc/glmd/glmd.yaml where one is there.
+
+    `root` wins over the file and the environment. Raises SettingsError.
+    """
+    candidates = [file] if file else [*([root / "glmd.yaml"] if root else []), DEFAULT_FILE]
+    found = next((candidate for candidate in candidates if candidate.exists()), None)
+    if file and not found:
+        raise SettingsError(f"{file}: no such settings file")
+    try:
+        settings = Settings.model_validate(_read(found) if found else {})
+    except ValidationError as error:
+        problems = "\n".join(f"  {'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
+        raise SettingsError(f"{found or 'environment'}: settings cannot be used\n{problems}") from error
+    return settings.model_copy(update={"root": root.absolute()}) if root else settings
+
+
+def _read(path: Path) -> dict[str, object]:
+    from ruamel.yaml import YAML  # noqa: PLC0415 - slow to import, and `glmd status` seldom has a file to read
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
+
+    try:
+        data = YAML(typ="safe").load(path.read_text())
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise SettingsError(f"{path}: settings must be a mapping of names to values")
+    return data

@@ -1,0 +1,84 @@
+"""The states of a job and the one table of allowed transitions."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from handlers.job_dir import JobDir
+
+
+class State(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"
+    """Checked and waiting for its devices."""
+    PREPARING = "preparing"
+    """Has its devices; rank table and plan are being written."""
+    TRAINING = "training"
+    """Ranks run under a shim."""
+    MERGING = "merging"
+    """Shards become one filtered checkpoint, under a shim."""
+    DONE = "done"
+    """The merged checkpoint is published."""
+    FAILED = "failed"
+    """Ended without a result; the reason says why."""
+    CANCELLED = "cancelled"
+    """Ended because somebody asked for it."""
+    REJECTED = "rejected"
+    """The dropped file could not be used; nothing was started."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether something is being done for the job right now."""
+        return self in ACTIVE
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more happens unless somebody asks."""
+        return self in OVER
+
+
+ACTIVE = frozenset({State.PREPARING, State.TRAINING, State.MERGING})
+OVER = frozenset({State.DONE, State.FAILED, State.CANCELLED, State.REJECTED})
+HOLDING_DEVICES = frozenset({State.PREPARING, State.TRAINING})
+
+TRANSITIONS: dict[State, frozenset[State]] = {
+    # A watched tree's job has nothing to train and goes straight to merging.
+    State.QUEUED: frozenset({State.PREPARING, State.MERGING, State.CANCELLED, State.FAILED}),
+    State.PREPARING: frozenset({State.TRAINING, State.FAILED, State.CANCELLED}),
+    State.TRAINING: frozenset({State.MERGING, State.FAILED, State.CANCELLED}),
+    State.MERGING: frozenset({State.DONE, State.FAILED, State.CANCELLED}),
+    # A retry goes back to the step that did not succeed.
+    State.FAILED: frozenset({State.QUEUED, State.MERGING}),
+    State.CANCELLED: frozenset({State.QUEUED, State.MERGING}),
+    State.DONE: frozenset(),
+    State.REJECTED: frozenset(),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row of the store: a job's place in the queue and its state."""
+
+    id: int
+    name: str
+    state: State
+    reason: str
+    """Why it is in this state, for people; empty when there is nothing to say."""
+    attempt: int
+    priority: int
+    devices: tuple[int, ...]
+    """Empty for a merge of a watched tree."""
+    prefix: str
+    submitted: datetime
+    changed: datetime
+
+    @property
+    def label(self) -> str:
+        """The name of its directory: `0042-run_glm_6b_finetune`."""
+        return f"{self.id:04d}-{self.name}"
+
+    def directory(self, root: Path) -> JobDir:
+        """Return its directory under `root`."""
+        return JobDir(root / "jobs" / self.label)
