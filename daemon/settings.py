@@ -15,7 +15,9 @@ from handlers.topology import Topology
 DEFAULT_FILE = Path("/etc/glmd/glmd.yaml")
 DEFAULT_ROOT = Path("/var/glm")
 
-Devices = Annotated[tuple[int, ...], BeforeValidator(lambda value: parse_devices(str(value)))]
+Devices = Annotated[
+    tuple[int, ...], BeforeValidator(lambda value: value if isinstance(value, tuple) else parse_devices(str(value)))
+]
 
 
 class SettingsError(BadInputError):

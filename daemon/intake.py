@@ -1,0 +1,159 @@
+"""From a dropped file to a job, or to rejected/ with a reason.
+
+Each claim goes through steps that may be repeated: the row in the store is found again by the claim's token, files are
+published whole, and the claimed file goes away last. So a crash anywhere leaves a claim that the next start finishes.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from daemon.claims import Claim, NotClaimableError, claim, leftover_claims, read_claimed, reject, snapshot
+from daemon.inbox import Inbox
+from daemon.names import printable
+from daemon.root import Root
+from daemon.states import Job, State
+from daemon.store import NewJob, Store
+from daemon.workers import Workers
+from handlers.ckpt.durable import make_directory, publish_bytes
+from handlers.errors import BadInputError
+from handlers.events import job_log
+from handlers.validate import CheckedConfig, Rules, check
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A dropped file that can be run: its bytes, and what the check found."""
+
+    content: bytes
+    checked: CheckedConfig
+
+    @property
+    def digest(self) -> str:
+        """Tells whether the same bytes were dropped before."""
+        return digest_of(self.content)
+
+
+def digest_of(content: bytes) -> str:
+    """Return what the store knows dropped bytes by."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def job_name(file_name: str) -> str:
+    """Return a name for a job's directory and unit, made from the dropped file's name."""
+    stem = file_name.rsplit(".", 1)[0] if file_name.endswith((".yaml", ".yml")) else file_name
+    return _NOT_IN_NAMES.sub("_", stem).strip("._-")[:64] or "unnamed"
+
+
+class Intake:
+    """Takes settled files out of the inbox."""
+
+    def __init__(self, inbox: Inbox, root: Root, store: Store, workers: Workers, rules: Callable[[], Rules]) -> None:
+        self.inbox = inbox
+        self._root = root
+        self._store = store
+        self._workers = workers
+        self._rules = rules
+
+    def turn(self, now: float) -> None:
+        """Claim what has settled."""
+        for path in self.inbox.settled(now):
+            try:
+                claimed = claim(path, self._root.claims)
+            except NotClaimableError as error:
+                self._leave(path, str(error))
+            except OSError as error:  # may pass: the next rescan finds it again
+                log.error("claim_postponed", path=printable(path.name), reason=str(error))  # noqa: TRY400
+            else:
+                if claimed is not None:
+                    log.info("drop_claimed", path=printable(path.name), claim=claimed.token)
+                    self._examine(claimed)
+
+    def finish_leftovers(self) -> None:
+        """Take up claims that a crash or a passing fault has left."""
+        for claimed in leftover_claims(self._root.claims):
+            self._examine(claimed)
+
+    def _examine(self, claimed: Claim) -> None:
+        self._workers.submit(
+            ("claim", claimed.token), partial(_examine, claimed, self._rules()), partial(self._decide, claimed)
+        )
+
+    def _decide(self, claimed: Claim, examined: Future[Accepted]) -> None:
+        try:
+            accepted = examined.result()
+        except BadInputError as error:
+            self._reject(claimed, str(error))
+        except OSError as error:  # may pass: the next rescan tries again
+            log.error("claim_postponed", claim=claimed.token, path=printable(claimed.name), reason=str(error))  # noqa: TRY400
+        except Exception as error:
+            log.exception("claim_broke_the_check", claim=claimed.token, path=printable(claimed.name))
+            self._reject(
+                claimed, f"glmd's own check failed, which is a defect in glmd: {type(error).__name__}: {error}"
+            )
+        else:
+            self._accept(claimed, accepted)
+
+    def _accept(self, claimed: Claim, accepted: Accepted) -> None:
+        twin = self._store.unfinished_with(accepted.digest)
+        if twin and twin != self._store.claimed(claimed.token):
+            self._reject(
+                claimed,
+                f"{printable(claimed.name)}: the same file as job {twin.id}, which is {twin.state}; drop it again when "
+                "that one is over, or change a comment in it to run it twice",
+                accepted.digest,
+            )
+            return
+        checked = accepted.checked
+        job = self._store.add(
+            NewJob(
+                claim=claimed.token,
+                name=job_name(claimed.name),
+                digest=accepted.digest,
+                priority=checked.section.priority,
+                devices=checked.devices,
+                prefix=checked.prefix,
+            )
+        )
+        self._fill(job, claimed, accepted)
+
+    def _fill(self, job: Job, claimed: Claim, accepted: Accepted) -> None:
+        directory = job.directory(self._root.path)
+        make_directory(directory.path)
+        publish_bytes(directory.config, accepted.checked.config)
+        snapshot(claimed, accepted.content, directory.submitted)
+        events = job_log(directory.events, job=job.id)
+        for warning in accepted.checked.warnings:
+            events.warning("config_warning", reason=str(warning))
+        events.info("job_queued", path=printable(claimed.name), devices=job.devices, priority=job.priority)
+
+    def _leave(self, path: Path, reason: str) -> None:
+        """Report what cannot be moved away, once."""
+        self.inbox.leave_alone(path)
+        status = path.lstat()
+        claim_once = f"left:{status.st_ino}:{status.st_mtime_ns}"
+        job = self._store.add(NewJob(claim=claim_once, name=job_name(path.name)), State.REJECTED, reason)
+        log.warning("drop_left_in_inbox", job=job.id, path=printable(path.name), reason=reason)
+
+    def _reject(self, claimed: Claim, reason: str, digest: str = "") -> None:
+        new = NewJob(claim=claimed.token, name=job_name(claimed.name), digest=digest)
+        job = self._store.add(new, State.REJECTED, reason)
+        if job.state is State.QUEUED:  # accepted before a crash, and no longer right
+            job = self._store.move(job, State.FAILED, reason)
+        path = reject(claimed, self._root.rejected, job.reason)
+        log.warning("drop_rejected", job=job.id, path=str(path), reason=reason)
+
+
+def _examine(claimed: Claim, rules: Rules) -> Accepted:
+    content = read_claimed(claimed, rules.max_bytes)
+    return Accepted(content, check(content, claimed.name, rules))

@@ -1,0 +1,219 @@
+"""The way of a job through its states.
+
+`turn` looks at every job that is not over and takes the next step that its records allow. It keeps nothing that a
+restart would need: a new daemon's first turn adopts the shims that run, reads the exits of those that ended, and
+repeats what was not finished.
+"""
+
+import os
+import signal
+import time
+from concurrent.futures import Future
+from functools import partial
+
+import structlog
+from pydantic import ValidationError
+
+from daemon.control import RequestRefusedError
+from daemon.preparing import prepare
+from daemon.queueing import startable
+from daemon.root import Root
+from daemon.runner import Life, Runner, RunnerError, life
+from daemon.settings import Settings
+from daemon.states import ACTIVE, Job, State
+from daemon.store import Store
+from daemon.waiting import Waiting
+from daemon.workers import Workers
+from handlers.errors import HandlerError
+from handlers.events import job_log
+from handlers.job_dir import Step
+from handlers.job_plan import JobPlan
+from handlers.outcome import Outcome, StepExit
+from handlers.process import ProcessIdentity
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+STEP_OF = {State.TRAINING: Step.TRAIN, State.MERGING: Step.MERGE}
+START_ALLOWANCE = 60.0
+"""Seconds that a shim may take to write shim.json."""
+
+
+class Pipeline:
+    """Moves jobs on. Everything but the work handed to `workers` happens in the loop's thread."""
+
+    def __init__(
+        self, settings: Settings, root: Root, store: Store, runner: Runner, waiting: Waiting, workers: Workers
+    ) -> None:
+        self.settings = settings
+        self._root = root
+        self._store = store
+        self._runner = runner
+        self._waiting = waiting
+        self._workers = workers
+        self._started: dict[tuple[int, int, Step], float] = {}
+        self._watched: dict[int, tuple[ProcessIdentity, int]] = {}
+        self._to_cancel: set[int] = set()
+
+    def turn(self) -> None:
+        """Take every step that can be taken now."""
+        self._start_waiting_jobs()
+        for job in self._store.jobs(ACTIVE):
+            if job.state is State.PREPARING:
+                self._workers.submit(
+                    ("prepare", job.id, job.attempt),
+                    partial(prepare, job, self.settings, self._root),
+                    partial(self._prepared, job),
+                )
+            else:
+                self._follow(job, STEP_OF[job.state])
+
+    def close(self) -> None:
+        """Let go of all shims; they go on."""
+        for job in tuple(self._watched):
+            self._unwatch(job)
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether a shim was started that has not yet said who it is: the next turn should come soon."""
+        return bool(self._started)
+
+    # What clients ask for
+
+    def cancel(self, job: Job) -> str:
+        """End `job` and return what happens; raises RequestRefusedError when it is over already."""
+        if job.state.is_over:
+            raise RequestRefusedError(f"job {job.id} is {job.state} already")
+        if job.state is State.QUEUED:
+            self._move(job, State.CANCELLED, "cancelled while it waited")
+            return f"job {job.id} is cancelled"
+        self._to_cancel.add(job.id)
+        return f"job {job.id} is being cancelled: its {job.state} is ended first"
+
+    def retry(self, job: Job) -> str:
+        """Queue `job` again from the step that did not succeed; raises RequestRefusedError."""
+        if job.state not in {State.FAILED, State.CANCELLED}:
+            raise RequestRefusedError(f"job {job.id} is {job.state}; only failed and cancelled jobs can be retried")
+        directory = job.directory(self._root.path)
+        if not directory.submitted.exists() or self._trained(job):
+            self._move(job, State.MERGING, "retried: merging again", attempt=job.attempt + 1)
+            return f"job {job.id} merges again, as attempt {job.attempt + 1}"
+        self._move(job, State.QUEUED, "retried", attempt=job.attempt + 1)
+        return f"job {job.id} is queued again, as attempt {job.attempt + 1}"
+
+    def _trained(self, job: Job) -> bool:
+        directory = job.directory(self._root.path)
+        for attempt in range(job.attempt, 0, -1):
+            record = directory.step(attempt, Step.TRAIN).exit
+            if record.exists():
+                return StepExit.read(record).outcome is Outcome.COMPLETED
+        return False
+
+    # The steps
+
+    def _start_waiting_jobs(self) -> None:
+        for job in startable(self._store.queue(), self._store.locks()):
+            directory = job.directory(self._root.path)
+            if directory.submitted.exists():
+                self._move(job, State.PREPARING)
+            elif directory.plan.exists():
+                self._move(job, State.MERGING)
+            # else the directory is still being filled by whoever added the job
+
+    def _prepared(self, job: Job, plan: Future[JobPlan]) -> None:
+        if job.id in self._to_cancel:
+            self._to_cancel.discard(job.id)
+            self._move(job, State.CANCELLED, "cancelled before its ranks were started")
+            return
+        try:
+            plan.result()
+        except (HandlerError, OSError) as error:
+            self._move(job, State.FAILED, str(error))
+        except Exception as error:
+            log.exception("prepare_broke", job=job.id)
+            self._move(job, State.FAILED, f"a defect in glmd: {type(error).__name__}: {error}; see the daemon's log")
+        else:
+            self._move(job, State.TRAINING)
+
+    def _follow(self, job: Job, step: Step) -> None:
+        """Start the shim of `step`, or wait for its end, or act on how it ended."""
+        now, (status, identity) = time.monotonic(), life(job.directory(self._root.path).step(job.attempt, step))
+        key = (job.id, job.attempt, step)
+        if status is Life.NONE:
+            if job.id in self._to_cancel and key not in self._started:
+                self._to_cancel.discard(job.id)
+                self._move(job, State.CANCELLED, f"cancelled before {step} was started")
+            elif key not in self._started:
+                self._started[key] = now
+                self._workers.submit(
+                    ("start", *key),
+                    partial(self._runner.start, job, step, self._root.path),
+                    partial(self._was_started, job, key),
+                )
+            elif now - self._started[key] > START_ALLOWANCE:
+                del self._started[key]
+                self._move(job, State.FAILED, f"the shim of {step} did not come up in {START_ALLOWANCE:g} s")
+            return
+        self._started.pop(key, None)
+        if status is Life.RUNNING and identity is not None:
+            self._watch(job, step, identity)
+            if job.id in self._to_cancel:
+                self._to_cancel.discard(job.id)
+                identity.signal(signal.SIGTERM)
+            return
+        self._unwatch(job.id)
+        self._to_cancel.discard(job.id)
+        self._ended(job, step, status)
+
+    def _was_started(self, job: Job, key: tuple[int, int, Step], started: Future[None]) -> None:
+        try:
+            started.result()
+        except RunnerError as error:
+            self._started.pop(key, None)
+            self._move(job, State.FAILED, str(error))
+
+    def _ended(self, job: Job, step: Step, status: Life) -> None:
+        record = job.directory(self._root.path).step(job.attempt, step).exit
+        if status is Life.DIED:
+            self._move(
+                job, State.FAILED, f"the shim of {step} was killed, or the host went down; its ranks died with it"
+            )
+            return
+        try:
+            ended = StepExit.read(record)
+        except (OSError, ValidationError) as error:
+            self._move(job, State.FAILED, f"{record} cannot be read: {error}")
+            return
+        if ended.outcome is Outcome.COMPLETED:
+            self._move(job, State.MERGING if step is Step.TRAIN else State.DONE)
+        elif ended.outcome is Outcome.CANCELLED:
+            self._move(job, State.CANCELLED, ended.reason or f"{step} was cancelled")
+        else:
+            self._move(job, State.FAILED, ended.reason)
+
+    # Small parts
+
+    def _move(self, job: Job, state: State, reason: str = "", *, attempt: int | None = None) -> None:
+        moved = self._store.move(job, state, reason, attempt=attempt)
+        event = partial(
+            job_log(job.directory(self._root.path).events, job=job.id, attempt=moved.attempt).info, "job_moved"
+        )
+        event(state=str(state), was=str(job.state), **({"reason": reason} if reason else {}))
+
+    def _watch(self, job: Job, step: Step, identity: ProcessIdentity) -> None:
+        if job.id in self._watched:
+            return
+        descriptor = identity.pidfd()
+        if descriptor is None:
+            return  # it has ended just now, and the next turn sees how
+        self._watched[job.id] = (identity, descriptor)
+        # The loop turns after every wait, so that waking up is all that is to be done.
+        self._waiting.watch(descriptor, partial(self._unwatch, job.id))
+        job_log(job.directory(self._root.path).events, job=job.id, attempt=job.attempt).info(
+            "shim_watched", step=str(step), pid=identity.pid
+        )
+
+    def _unwatch(self, job: int) -> None:
+        if job in self._watched:
+            _, descriptor = self._watched.pop(job)
+            self._waiting.unwatch(descriptor)
+            os.close(descriptor)

@@ -1,0 +1,113 @@
+"""Starting a step's shim so that it outlives the daemon, and telling what has become of it."""
+
+import os
+import subprocess
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from daemon.settings import Runner as Choice
+from daemon.states import Job
+from handlers.ckpt.durable import make_directory
+from handlers.job_dir import Step, StepDir
+from handlers.process import ProcessIdentity, ShimRecord
+
+# What systemd gives to the daemon alone.
+_NOT_FOR_CHILDREN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "INVOCATION_ID", "JOURNAL_STREAM")
+
+
+class RunnerError(Exception):
+    """A shim could not be started."""
+
+
+class Runner(Protocol):
+    """Starts shims. `start` may block for seconds and is called from a worker thread."""
+
+    def start(self, job: Job, step: Step, root: Path) -> None:
+        """Start the shim of `step` of the job's present attempt. Raises RunnerError."""
+
+
+class SpawnRunner:
+    """Starts a shim in a session of its own. It stays when the daemon ends, unless a service manager sweeps it up."""
+
+    def __init__(self) -> None:
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    def start(self, job: Job, step: Step, root: Path) -> None:
+        """Start the shim of `step` of the job's present attempt. Raises RunnerError."""
+        directory = job.directory(root)
+        log = directory.step(job.attempt, step).log
+        try:
+            make_directory(log.parent)
+            with log.open("ab") as stream:
+                child = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "handlers.shim", str(directory.path), str(job.attempt), step],
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=stream,
+                    start_new_session=True,
+                    cwd="/",
+                    env={name: value for name, value in os.environ.items() if name not in _NOT_FOR_CHILDREN},
+                )
+        except OSError as error:
+            raise RunnerError(f"the shim of {job.label} could not be started: {error}") from error
+        self._children.append(child)
+
+    def reap(self) -> None:
+        """Collect the children that have ended."""
+        self._children = [child for child in self._children if child.poll() is None]
+
+
+class SystemdRunner:
+    """Starts a shim as the unit glmd-job@ID-ATTEMPT-STEP.service, which the polkit rule allows to the user glm."""
+
+    def start(self, job: Job, step: Step, root: Path) -> None:
+        """Start the shim of `step` of the job's present attempt. Raises RunnerError."""
+        del root  # the unit names it
+        unit = f"glmd-job@{job.id:04d}-{job.attempt}-{step}.service"
+        try:
+            done = subprocess.run(
+                ["systemctl", "start", unit], capture_output=True, text=True, timeout=60, check=False
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise RunnerError(f"{unit} could not be started: {error}") from error
+        if done.returncode != 0:
+            raise RunnerError(f"{unit} could not be started: {done.stderr.strip()}; see journalctl -u {unit}")
+
+    def reap(self) -> None:
+        """Do nothing: systemd collects its own children."""
+
+
+def choose_runner(choice: Choice) -> SpawnRunner | SystemdRunner:
+    """Return the runner for the setting `runner`; `auto` is systemd where the daemon itself is a unit of it."""
+    under_systemd = "NOTIFY_SOCKET" in os.environ and Path("/run/systemd/system").is_dir()
+    if choice is Choice.SYSTEMD or (choice is Choice.AUTO and under_systemd):
+        return SystemdRunner()
+    return SpawnRunner()
+
+
+class Life(StrEnum):
+    """What the records of a step's directory say of its shim."""
+
+    NONE = "none"
+    """No shim was there yet."""
+    RUNNING = "running"
+    ENDED = "ended"
+    """exit.json says how."""
+    DIED = "died"
+    """It is gone and has left no exit.json: killed from outside, or the host went down."""
+
+
+def life(directory: StepDir) -> tuple[Life, ProcessIdentity | None]:
+    """Return what has become of the shim of a step, and who it is while it runs."""
+    if directory.exit.exists():
+        return Life.ENDED, None
+    try:
+        identity = ShimRecord.read(directory.shim).identity
+    except FileNotFoundError:
+        return Life.NONE, None
+    if identity.alive():
+        return Life.RUNNING, identity
+    # It may have written exit.json and ended between the first look and the second.
+    return (Life.ENDED if directory.exit.exists() else Life.DIED), None

@@ -1,0 +1,238 @@
+"""The daemon: one loop that waits, looks at everything, takes every step that can be taken, and waits again."""
+
+import contextlib
+import signal
+import time
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from types import FrameType
+
+import structlog
+
+from daemon import notify
+from daemon.control import Control, Request, RequestRefusedError
+from daemon.cycles import Cycles
+from daemon.headline import headline
+from daemon.inbox import Inbox
+from daemon.intake import Intake
+from daemon.pipeline import Pipeline
+from daemon.preparing import rules
+from daemon.root import Root
+from daemon.runner import choose_runner
+from daemon.settings import Settings, SettingsError, load_settings
+from daemon.settling import Kind
+from daemon.singleton import only_daemon
+from daemon.states import ACTIVE, State
+from daemon.store import Store
+from daemon.waiting import Waiting
+from daemon.watched_trees import WatchedTrees
+from daemon.watching import DirectoryWatch
+from daemon.workers import Workers
+from handlers import events
+from handlers.progress import Progress, read_progress
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+PROGRESS_EVERY = 5.0
+"""Seconds between two looks at the ranks' logs."""
+LONGEST_WAIT = 60.0
+
+
+def serve(settings: Settings, *, settings_file: Path | None) -> int:
+    """Run the daemon until TERM or INT; return its exit code. Raises OSError, StoreError and HandlerError at start-up."""
+    events.configure(format=settings.log.format.value, level=settings.log.level)
+    root = Root(settings.root)
+    root.create()
+    with only_daemon(root.lock), Store.open(root.store) as store, Waiting() as waiting:
+        service = Service(settings, settings_file, root, store, waiting)
+        with Control(root.path, service.answer) as control:
+            waiting.watch(control.fileno(), control.serve)
+            service.run()
+    return 0
+
+
+class Service:
+    """All rooms of the daemon, and the loop that gives each its turn."""
+
+    def __init__(
+        self, settings: Settings, settings_file: Path | None, root: Root, store: Store, waiting: Waiting
+    ) -> None:
+        self._settings = settings
+        self._settings_file = settings_file
+        self._root = root
+        self._store = store
+        self._waiting = waiting
+        self._workers = Workers(waiting.wake)
+        self._runner = choose_runner(settings.runner)
+        self._pipeline = Pipeline(settings, root, store, self._runner, waiting, self._workers)
+        self._progress: dict[int, Progress] = {}
+        self._headline = ""
+        self._notices: SimpleQueue[tuple[Path, Kind]] = SimpleQueue()
+        self._is_scanning = False
+        self._is_training = False
+        self._progress_due = 0.0
+        self._rescan_due = 0.0
+        self._stop = False
+        self._reload = False
+        self._open_rooms(settings)
+
+    def _open_rooms(self, settings: Settings) -> None:
+        """Make what depends on the settings; raises SettingsError and leaves the rooms that are open as they are."""
+        cycles = Cycles(settings.nightly, self._store, self._root.inbox)
+        inbox = Inbox(self._root.inbox, settle=settings.inbox.settle)
+        trees = WatchedTrees(settings.watch, self._root, self._store, self._workers)
+        watch = DirectoryWatch(self._notice, observer=settings.inbox.observer)
+        watch.add(self._root.inbox)
+        for tree in trees.directories:
+            watch.add(tree, recursive=True)
+        self._cycles, self._trees, self._watch = cycles, trees, watch
+        self._intake = Intake(inbox, self._root, self._store, self._workers, lambda: rules(self._settings, self._root))
+        self._settings = self._pipeline.settings = settings
+        self._rescan_due = 0.0
+
+    def run(self) -> None:
+        """Turn until told to stop. Jobs that run go on; the next daemon adopts their shims."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._signalled)
+        try:
+            self._turn()
+            log.info("daemon_ready", root=str(self._root.path), devices=self._settings.devices)
+            notify.ready(self._headline)
+            while not self._stop:
+                self._waiting.wait(self._seconds_to_wait())
+                self._turn()
+                notify.watchdog()
+        finally:
+            notify.stopping("jobs go on without the daemon")
+            self._watch.stop()
+            self._pipeline.close()
+            log.info("daemon_stopped", running=len(self._store.jobs(ACTIVE)))
+
+    def answer(self, request: Request) -> str:
+        """Do what a client asks; raises RequestRefusedError."""
+        match request.action, request.job:
+            case "ping", _:
+                return self._headline
+            case "reload", _:
+                return self._read_settings_again()
+            case "cancel" | "retry", int(number):
+                try:
+                    job = self._store.job(number)
+                except KeyError:
+                    raise RequestRefusedError(f"there is no job {number}") from None
+                return self._pipeline.cancel(job) if request.action == "cancel" else self._pipeline.retry(job)
+            case _:
+                raise RequestRefusedError(f"this glmd does not know how to {request.action}")
+
+    # One turn
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        if self._reload:
+            self._reload = False
+            with contextlib.suppress(RequestRefusedError):  # logged where it is raised; the old settings stay
+                self._read_settings_again()
+        self._workers.deliver()
+        self._take_notices(now)
+        if now >= self._rescan_due:
+            self._rescan_due = now + self._settings.inbox.rescan
+            self._watch.refresh()
+            self._intake.inbox.start_scan()
+            self._intake.finish_leftovers()
+            self._trees.look_at_all(now)
+        self._is_scanning = self._intake.inbox.scan(now)
+        self._intake.turn(now)
+        self._trees.turn(now)
+        self._cycles.turn(datetime.now(UTC))
+        self._pipeline.turn()
+        self._runner.reap()
+        self._tell(now)
+
+    def _seconds_to_wait(self) -> float:
+        now = time.monotonic()
+        waits = [LONGEST_WAIT, self._rescan_due - now]
+        if self._is_training:
+            waits.append(self._progress_due - now)
+        if self._pipeline.is_starting:
+            waits.append(0.1)
+        today = datetime.now(UTC)
+        nightly = self._cycles.next_due(today)
+        waits += [
+            seconds
+            for seconds in (
+                self._intake.inbox.next_due(now),
+                self._trees.next_due(now),
+                (nightly - today).total_seconds() if nightly else None,
+                notify.watchdog_interval(),
+            )
+            if seconds is not None
+        ]
+        return 0.0 if self._is_scanning else max(0.0, min(waits))
+
+    def _take_notices(self, now: float) -> None:
+        while not self._notices.empty():
+            path, kind = self._notices.get_nowait()
+            if path == self._root.inbox:
+                self._rescan_due = now
+            else:
+                self._intake.inbox.notice(path, kind, now)
+                self._trees.notice(path, now)
+
+    def _tell(self, now: float) -> None:
+        active = self._store.jobs(ACTIVE)
+        training = {job.id: job for job in active if job.state is State.TRAINING}
+        self._is_training = bool(training)
+        if now >= self._progress_due:
+            self._progress_due = now + PROGRESS_EVERY
+            for job in training.values():
+                output, ranks = job.directory(self._root.path).output, range(len(job.devices))
+                self._workers.submit(
+                    ("progress", job.id), partial(read_progress, output, ranks), partial(self._progressed, job.id)
+                )
+        self._progress = {number: seen for number, seen in self._progress.items() if number in training}
+        text = headline(active, len(self._store.queue()), self._progress)
+        if text != self._headline:
+            self._headline = text
+            notify.status(text)
+
+    # What wakes it
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if number == signal.SIGHUP:
+            self._reload = True
+        else:
+            self._stop = True
+
+    def _notice(self, path: Path, kind: Kind) -> None:
+        """Take a hint of the watch, in one of its threads; a watched tree's logs would wake the loop for nothing."""
+        if path.parent == self._root.inbox or kind is Kind.SCAN or path.suffix == ".ckpt":
+            self._notices.put((path, kind))
+            self._waiting.wake()
+
+    def _progressed(self, job: int, progress: Future[Progress | None]) -> None:
+        try:
+            seen = progress.result()
+        except OSError as error:
+            log.warning("progress_unreadable", job=job, reason=str(error))
+            return
+        if seen is not None:
+            self._progress[job] = seen
+
+    def _read_settings_again(self) -> str:
+        notify.reloading()
+        try:
+            settings = load_settings(self._settings_file, self._root.path)
+            previous = self._watch
+            self._open_rooms(settings)
+            previous.stop()
+        except SettingsError as error:
+            log.error("settings_refused", reason=str(error))  # noqa: TRY400 - the text is the whole story
+            raise RequestRefusedError(f"the settings stay as they were: {error}") from error
+        finally:
+            notify.ready(self._headline)
+        log.info("settings_read", devices=settings.devices)
+        return "the settings were read again"

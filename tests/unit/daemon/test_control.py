@@ -1,0 +1,84 @@
+"""Clients and the daemon understand each other over the socket."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from daemon.control import Control, NotRunningError, Request, RequestRefusedError, ask
+from daemon.waiting import Waiting
+
+
+def answer(request: Request) -> str:
+    """Answer as a daemon would that knows job 1 only."""
+    if request.job not in {None, 1}:
+        raise RequestRefusedError(f"there is no job {request.job}")
+    return f"{request.action} {request.job}"
+
+
+@contextmanager
+def daemon_at(root: Path) -> Iterator[None]:
+    """Serve requests at `root` in this thread's loop while the block's client runs in another."""
+    stop = threading.Event()
+    with Waiting() as waiting, Control(root, answer) as control:
+        waiting.watch(control.fileno(), control.serve)
+
+        def loop() -> None:
+            while not stop.is_set():
+                waiting.wait(5)
+
+        thread = threading.Thread(target=loop)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            waiting.wake()
+            thread.join()
+
+
+def test_a_request_is_answered(tmp_path: Path) -> None:
+    """The client gets the daemon's text."""
+    with daemon_at(tmp_path):
+        assert ask(tmp_path, "cancel", 1) == "cancel 1"
+
+
+def test_a_no_says_why(tmp_path: Path) -> None:
+    """A refusal is an exception with the daemon's reason."""
+    with daemon_at(tmp_path), pytest.raises(RequestRefusedError, match="there is no job 7"):
+        ask(tmp_path, "cancel", 7)
+
+
+def test_a_very_long_root_works(tmp_path: Path) -> None:
+    """A Unix socket's address holds 107 bytes; roots may be longer."""
+    root = tmp_path / ("x" * 120)
+    root.mkdir()
+    with daemon_at(root):
+        assert ask(root, "ping") == "ping None"
+
+
+def test_without_a_daemon_it_is_said(tmp_path: Path) -> None:
+    """Nobody there, or a socket that a killed daemon left: the client says how to start one."""
+    with pytest.raises(NotRunningError, match="systemctl start glmd"):
+        ask(tmp_path, "ping")
+    with daemon_at(tmp_path):
+        left = tmp_path / "left.sock"
+        (tmp_path / "glmd.sock").rename(left)
+    left.rename(tmp_path / "glmd.sock")
+    with pytest.raises(NotRunningError, match="does not run"):
+        ask(tmp_path, "ping")
+
+
+def test_a_socket_left_by_a_killed_daemon_is_replaced(tmp_path: Path) -> None:
+    """The next daemon can listen."""
+    (tmp_path / "glmd.sock").write_bytes(b"")
+    with daemon_at(tmp_path):
+        assert ask(tmp_path, "ping") == "ping None"
+
+
+def test_only_user_and_group_may_ask(tmp_path: Path) -> None:
+    """Others cannot connect."""
+    with daemon_at(tmp_path):
+        assert (tmp_path / "glmd.sock").stat().st_mode & 0o777 == 0o660

@@ -1,0 +1,87 @@
+"""Settings: documented, overridable, and checked at once."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+
+from daemon.settings import Settings, SettingsError, WatchSettings, load_settings
+
+DOCUMENTED = Path(__file__).parents[3] / "configs" / "glmd.yaml"
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_the_commented_file_says_the_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """configs/glmd.yaml holds every setting, each with the default that the code has."""
+    monkeypatch.delenv("GLMD_TRAINING__PYTHON", raising=False)
+    assert load_settings(DOCUMENTED, None) == Settings()
+    documented = YAML(typ="safe").load(DOCUMENTED.read_text())
+    assert names(documented) == names(Settings().model_dump())
+    del tmp_path
+
+
+def names(tree: dict[str, object]) -> dict[str, object]:
+    """Return the names of settings, nested."""
+    return {key: names(value) if isinstance(value, dict) else None for key, value in tree.items()}
+
+
+@pytest.mark.parametrize("entry", ["watch", "nightly"])
+def test_the_commented_lists_name_every_field(entry: str) -> None:
+    """The examples of list entries show all fields there are."""
+    text = DOCUMENTED.read_text()
+    item: type[BaseModel] = (
+        WatchSettings if entry == "watch" else Settings.model_fields["nightly"].annotation.__args__[0]
+    )  # type: ignore[union-attr]
+    block = text.split(f"\n{entry}: []\n", 1)[1].split("\n\n", 1)[0]
+    shown = YAML(typ="safe").load("\n".join(line.removeprefix("# ") for line in block.splitlines()))
+    assert set(shown[0]) == set(item.model_fields)
+
+
+def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """GLMD_TRAINING__PYTHON changes one value and leaves its neighbours."""
+    file = write(tmp_path / "glmd.yaml", "training: {python: /from/file, grace: 5s}\n")
+    monkeypatch.setenv("GLMD_TRAINING__PYTHON", "/from/environment")
+    training = load_settings(file, None).training
+    assert (training.python, training.grace) == (Path("/from/environment"), 5.0)
+
+
+def test_root_option_wins(tmp_path: Path) -> None:
+    """--root is what the user said last."""
+    file = write(tmp_path / "glmd.yaml", "root: /elsewhere\n")
+    assert load_settings(file, tmp_path).root == tmp_path
+
+
+def test_a_root_may_bring_its_own_settings(tmp_path: Path) -> None:
+    """ROOT/glmd.yaml is used when no file is named."""
+    write(tmp_path / "glmd.yaml", 'devices: "[0,2)"\n')
+    assert load_settings(None, tmp_path).devices == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("divices: '[0,8)'", "divices"),
+        ("devices: '[8,0)'", "devices"),
+        ("inbox: {settle: soon}", "inbox.settle"),
+        ("training: [a", "glmd.yaml"),
+        ("- a list", "mapping"),
+        ("nightly: [{name: 'a b', cron: x, template: t}]", "nightly"),
+        ("nightly: [{name: a, cron: x, template: t}, {name: a, cron: x, template: t}]", "same name"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, text: str, says: str) -> None:
+    """Every mistake is an error that names the file and the setting."""
+    with pytest.raises(SettingsError, match=says) as caught:
+        load_settings(write(tmp_path / "glmd.yaml", text), None)
+    assert "glmd.yaml" in str(caught.value)
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    """A file that was named must be there."""
+    with pytest.raises(SettingsError, match="no such"):
+        load_settings(tmp_path / "none.yaml", None)

@@ -1,0 +1,148 @@
+"""The store keeps what it answered, and lets a job go only where the table says."""
+
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from daemon.states import State
+from daemon.store import DeviceTakenError, NewJob, Store, StoreError, TransitionError
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "glmd.db"
+
+
+def test_a_job_is_found_again_after_reopening(path: Path) -> None:
+    """What `add` and `move` answered is there for the next daemon."""
+    with Store.open(path) as store:
+        job = store.add(NewJob("c1", "run", devices=(0, 1), priority=3, prefix="glm-6b", digest="d"))
+        store.move(job, State.PREPARING)
+    with Store.open(path) as store:
+        again = store.job(job.id)
+        assert (again.state, again.devices, again.priority) == (State.PREPARING, (0, 1), 3)
+        assert store.locks() == {0: job.id, 1: job.id}
+
+
+def test_one_claim_makes_one_job(path: Path) -> None:
+    """Adding the same claim again, as after a crash, returns the job that is there and records nothing."""
+    with Store.open(path) as store:
+        first = store.add(NewJob("c1", "run"))
+        assert store.add(NewJob("c1", "other"), State.REJECTED, "late") == first
+        assert len(store.history(first.id)) == 1
+
+
+def test_the_queue_is_by_priority_then_arrival(path: Path) -> None:
+    """The next job is the one with the highest priority, and of those the oldest."""
+    with Store.open(path) as store:
+        for number, priority in enumerate((0, 5, 5, -1)):
+            store.add(NewJob(f"c{number}", f"run{number}", priority=priority))
+        assert [job.name for job in store.queue()] == ["run1", "run2", "run0", "run3"]
+
+
+def test_two_jobs_never_hold_one_device(path: Path) -> None:
+    """A job that needs a taken device stays where it was, with none of its devices locked."""
+    with Store.open(path) as store:
+        one, two = (store.add(NewJob(f"c{n}", "run", devices=(n, 1))) for n in (0, 2))
+        store.move(one, State.PREPARING)
+        with pytest.raises(DeviceTakenError):
+            store.move(two, State.PREPARING)
+        assert store.job(two.id).state is State.QUEUED
+        assert store.locks() == {0: one.id, 1: one.id}
+
+
+def test_devices_are_free_when_training_ends(path: Path) -> None:
+    """Merging needs no device."""
+    with Store.open(path) as store:
+        job = store.add(NewJob("c", "run", devices=(0,)))
+        job = store.move(store.move(job, State.PREPARING), State.TRAINING)
+        assert store.locks()
+        store.move(job, State.MERGING)
+        assert store.locks() == {}
+
+
+def test_only_the_tables_ways_are_open(path: Path) -> None:
+    """A move that the table does not have, or from a state the job has left, changes nothing."""
+    with Store.open(path) as store:
+        job = store.add(NewJob("c", "run"))
+        with pytest.raises(TransitionError, match="cannot go from queued to done"):
+            store.move(job, State.DONE)
+        store.move(job, State.PREPARING)
+        with pytest.raises(TransitionError, match="no longer queued"):
+            store.move(job, State.CANCELLED)
+        assert store.job(job.id).state is State.PREPARING
+
+
+def test_history_tells_every_state_with_its_reason(path: Path) -> None:
+    """A state always answers why."""
+    with Store.open(path) as store:
+        job = store.add(NewJob("c", "run"))
+        store.move(job, State.FAILED, "no rank table")
+        assert [(t.state, t.reason) for t in store.history(job.id)] == [
+            (State.QUEUED, ""),
+            (State.FAILED, "no rank table"),
+        ]
+
+
+def test_a_file_dropped_twice_is_recognised_until_the_first_is_over(path: Path) -> None:
+    """The same bytes count as the same job only while that one is not over."""
+    with Store.open(path) as store:
+        job = store.add(NewJob("c", "run", digest="abc"))
+        assert store.unfinished_with("abc") == job
+        store.move(job, State.CANCELLED)
+        assert store.unfinished_with("abc") is None
+        newest = store.newest_with("abc")
+        assert newest is not None
+        assert newest.id == job.id
+
+
+def test_a_nightly_time_is_remembered(path: Path) -> None:
+    """The last time a cycle was dropped for survives a restart."""
+    due = datetime(2026, 11, 24, 2, tzinfo=UTC)
+    with Store.open(path) as store:
+        assert store.last_due("glm") is None
+        store.set_last_due("glm", due)
+    with Store.open(path) as store:
+        assert store.last_due("glm") == due
+
+
+def test_a_damaged_file_is_said_to_be_one(path: Path) -> None:
+    """A store that is no database is an error that names the file, not an empty store."""
+    path.write_bytes(b"not a database at all" * 100)
+    with pytest.raises(StoreError, match=r"glmd\.db"):
+        Store.open(path)
+
+
+def test_a_newer_schema_is_refused(path: Path) -> None:
+    """An older glmd keeps its hands off a newer one's store."""
+    Store.open(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version=99")
+    connection.close()
+    with pytest.raises(StoreError, match="newer glmd"):
+        Store.open(path)
+
+
+def test_reading_does_not_make_a_store(path: Path) -> None:
+    """`glmd status` of a wrong root says so and leaves nothing behind."""
+    with pytest.raises(StoreError, match="no store there"):
+        Store.open_for_reading(path)
+    assert not path.exists()
+
+
+def test_readers_see_what_the_daemon_wrote_and_cannot_write(path: Path) -> None:
+    """A reader beside the living daemon sees each finished transition."""
+    with Store.open(path) as store, Store.open_for_reading(path) as reader:
+        job = store.add(NewJob("c", "run"))
+        assert reader.job(job.id) == job
+        with pytest.raises(sqlite3.OperationalError):
+            reader.add(NewJob("d", "run"))
+
+
+def test_every_transition_is_one_synced_transaction(path: Path) -> None:
+    """WAL with synchronous=FULL: what was answered survives a power cut."""
+    with Store.open(path) as store:
+        assert store._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert store._connection.execute("PRAGMA synchronous").fetchone() == (2,)
