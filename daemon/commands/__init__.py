@@ -1,0 +1,1 @@
+"""The commands of `glmd`, one module each; daemon.cli says which."""

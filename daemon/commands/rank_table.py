@@ -1,0 +1,106 @@
+"""`glmd rank-table make|check|merge`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from handlers.errors import RefusedError
+from handlers.topology import Topology
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from handlers.rank_table_file import RankTable
+
+app = typer.Typer(
+    name="rank-table",
+    help="Make, check and merge HCCL rank tables.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+Output = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where to write the file.")]
+Wiring = Annotated[Topology, typer.Option(help="The servers' wiring: its rules are checked too.")]
+
+
+@app.command()
+def make(
+    devices: Annotated[str, typer.Option(help="[0,8), [0,7], 0-7, 0,2,4 or 3.")] = "[0,8)",
+    visible_devices: Annotated[
+        str | None,
+        typer.Option(help="Physical ids that this container sees; --devices then are positions in this list."),
+    ] = None,
+    server_ip: Annotated[str, typer.Option(metavar="IP|auto", help="This server's address.")] = "auto",
+    hccn_conf: Annotated[Path, typer.Option(metavar="PATH", help="Compared with hccn_tool.")] = Path("/etc/hccn.conf"),
+    hccn_tool: Annotated[str, typer.Option(metavar="PATH", help="Asked for the cards' addresses.")] = "hccn_tool",
+    topology: Wiring = Topology.ANY,
+    output: Output = Path(),
+) -> None:
+    """Write this server's rank table, rank 0 on the first device."""
+    from handlers import rank_table  # noqa: PLC0415 - `glmd --help` is to answer at once
+    from handlers.devices import parse_devices  # noqa: PLC0415
+    from handlers.hccn import HccnLookup  # noqa: PLC0415
+
+    asked = parse_devices(devices)
+    visible = None if visible_devices is None else parse_devices(visible_devices)
+    table, warnings = rank_table.make(
+        asked,
+        visible_devices=visible,
+        server_ip=server_ip,
+        ip_source=HccnLookup(hccn_tool, hccn_conf),
+        topology=topology,
+    )
+    _warn(warnings)
+    server = table.servers[0]
+    # the stock tool's own lines, which people and their scripts know
+    typer.echo(f"visible_devices:{[str(d) for d in visible or range(max(8, *(d + 1 for d in asked)))]}")
+    typer.echo(f"server_id:{server.server_id}")
+    typer.echo(f"device_num_list: {list(asked)}")
+    for device in server.devices:
+        typer.echo(f"rank_id:{device.rank_id}, device_id:{device.device_id}, device_ip:{device.device_ip}")
+    _save(table, output)
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="A rank table.")],
+    ranks: Annotated[int | None, typer.Option(min=1, help="How many ranks it should have.")] = None,
+    topology: Wiring = Topology.ANY,
+) -> None:
+    """Say whether HCCL would take a rank table, and everything it would object to."""
+    from handlers import rank_table, rank_table_rules  # noqa: PLC0415 - `glmd --help` is to answer at once
+
+    table, problems = rank_table.inspect(file, ranks=ranks, topology=topology)
+    if table is None or problems:
+        raise RefusedError("\n".join(f"{file}: {problem}" for problem in problems))
+    _warn(rank_table_rules.find_warnings(table, topology=topology))
+    typer.echo(f"OK: {len(table.servers)} server(s), {len(table.devices)} rank(s)")
+
+
+@app.command()
+def merge(
+    files: Annotated[list[Path], typer.Argument(help="One table a server.")],
+    output: Output = Path(),
+) -> None:
+    """Join the tables of several servers into one: every server must get this same file."""
+    from handlers import rank_table, rank_table_rules  # noqa: PLC0415 - `glmd --help` is to answer at once
+
+    table = rank_table.merge(rank_table.read(file) for file in files)
+    _warn(rank_table_rules.find_warnings(table))
+    for server in table.servers:
+        ranks = [device.rank_id for device in server.devices]
+        typer.echo(f"server_id:{server.server_id}, rank_id:{ranks[0]}-{ranks[-1]}")
+    _save(table, output)
+
+
+def _save(table: "RankTable", directory: Path) -> None:
+    from handlers.rank_table import write  # noqa: PLC0415 - `glmd --help` is to answer at once
+
+    typer.echo(f"Completed: hccl file was save in : {write(table, directory.absolute())}")
+
+
+def _warn(warnings: "Iterable[str]") -> None:
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
