@@ -9,10 +9,9 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
-
-from pydantic import BaseModel, ValidationError
 
 MAX_PACKET = 64 * 1024
 
@@ -25,14 +24,25 @@ class RequestRefusedError(Exception):
     """The daemon answered, and the answer is no; the text says why."""
 
 
-class Request(BaseModel):
+@dataclass(frozen=True)
+class Request:
     """What a client asks for."""
 
     action: str
     job: int | None = None
 
+    @classmethod
+    def read(cls, packet: bytes) -> Self:
+        """Read what a client sent; raises ValueError."""
+        match json.loads(packet):
+            case {"action": str(action), "job": None | int() as job}:
+                return cls(action, job)
+            case _:
+                raise ValueError("not a request")
 
-class Reply(BaseModel):
+
+@dataclass(frozen=True)
+class Reply:
     """What the daemon answers."""
 
     ok: bool
@@ -48,7 +58,7 @@ def ask(root: Path, action: str, job: int | None = None, *, timeout: float = 30.
         with _address(root) as address, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
             client.settimeout(timeout)
             client.connect(address)
-            client.send(Request(action=action, job=job).model_dump_json().encode())
+            client.send(json.dumps(asdict(Request(action, job))).encode())
             packet = client.recv(MAX_PACKET)
     except PermissionError as error:
         raise NotRunningError(f"{root}/glmd.sock: not allowed; are you in the group glm?") from error
@@ -60,7 +70,7 @@ def ask(root: Path, action: str, job: int | None = None, *, timeout: float = 30.
         ) from error
     if not packet:
         raise NotRunningError(f"glmd at {root} ended while it was asked")
-    reply = Reply.model_validate_json(packet)
+    reply = Reply(**json.loads(packet))
     if not reply.ok:
         raise RequestRefusedError(reply.answer)
     return reply.answer
@@ -102,12 +112,12 @@ class Control:
                 client, _ = self._socket.accept()
                 with client, contextlib.suppress(OSError):
                     client.settimeout(1.0)
-                    client.send(self._reply(client.recv(MAX_PACKET)).model_dump_json().encode())
+                    client.send(json.dumps(asdict(self._reply(client.recv(MAX_PACKET)))).encode())
 
     def _reply(self, packet: bytes) -> Reply:
         try:
-            request = Request.model_validate(json.loads(packet))
-        except (ValueError, ValidationError):
+            request = Request.read(packet)
+        except (ValueError, RecursionError):
             return Reply(ok=False, answer="not a request that this glmd understands")
         try:
             return Reply(ok=True, answer=self._answer(request))

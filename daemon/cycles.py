@@ -57,10 +57,14 @@ class Cycle:
 
     def newest_due(self, last: datetime, now: datetime) -> datetime | None:
         """Return the newest time to run after `last` that has come, or None."""
-        newest, due = None, self.after(last)
-        while due and due <= now:
-            newest, due = due, self.after(due)
-        return newest
+        # In growing windows back from now: a cycle of every minute after a year's pause must not cost half a million steps.
+        for window in (timedelta(hours=1), timedelta(days=1), timedelta(days=32), timedelta(days=366), now - last):
+            newest, due = None, self.after(max(last, now - window))
+            while due and due <= now:
+                newest, due = due, self.after(due)
+            if newest or now - window <= last:
+                return newest
+        return None
 
 
 class Cycles:

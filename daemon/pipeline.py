@@ -194,6 +194,7 @@ class Pipeline:
 
     def _move(self, job: Job, state: State, reason: str = "", *, attempt: int | None = None) -> None:
         moved = self._store.move(job, state, reason, attempt=attempt)
+        self._waiting.wake()  # the next turn is due at once: this job or one that waited for its devices can go on
         event = partial(
             job_log(job.directory(self._root.path).events, job=job.id, attempt=moved.attempt).info, "job_moved"
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from handlers.devices import parse_devices
 from handlers.durations import Duration
@@ -16,7 +16,9 @@ DEFAULT_FILE = Path("/etc/glmd/glmd.yaml")
 DEFAULT_ROOT = Path("/var/glm")
 
 Devices = Annotated[
-    tuple[int, ...], BeforeValidator(lambda value: value if isinstance(value, tuple) else parse_devices(str(value)))
+    tuple[int, ...],
+    NoDecode,  # an override is text, as in the file, not JSON
+    BeforeValidator(lambda value: value if isinstance(value, tuple) else parse_devices(str(value))),
 ]
 
 

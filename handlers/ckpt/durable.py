@@ -17,8 +17,11 @@ def fsync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def make_directory(directory: Path, *, mode: int = 0o2770) -> None:
-    """Create `directory` and its missing parents, each made durable in its parent."""
+def make_directory(directory: Path, *, mode: int = 0o770) -> None:
+    """Create `directory` and its missing parents, each made durable in its parent.
+
+    Group and setgid come from a setgid parent; to ask for setgid is what RestrictSUIDSGID= of our units refuses.
+    """
     if directory.is_dir():
         return
     make_directory(directory.parent, mode=mode)
@@ -28,11 +31,11 @@ def make_directory(directory: Path, *, mode: int = 0o2770) -> None:
 
 
 @contextlib.contextmanager
-def publishing(path: Path, *, mode: int = 0o660) -> Iterator[BinaryIO]:
+def publishing(path: Path, *, mode: int = 0o660, replace: bool = True) -> Iterator[BinaryIO]:
     """Yield a writable, seekable file that becomes `path` when the block ends well.
 
     Until then it has a dot name in the same directory; when the block raises it is removed, and `path` stays as it was.
-    An existing `path` is replaced in one step.
+    An existing `path` is replaced in one step; without `replace` it is a FileExistsError.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -41,16 +44,20 @@ def publishing(path: Path, *, mode: int = 0o660) -> Iterator[BinaryIO]:
             stream.flush()
             os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
-        temporary.rename(path)
+        if replace:
+            temporary.rename(path)
+        else:
+            path.hardlink_to(temporary)
+            temporary.unlink()
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     fsync_directory(path.parent)
 
 
-def publish_bytes(path: Path, content: bytes, *, mode: int = 0o660) -> None:
-    """Write `content` to `path`, whole or not at all."""
-    with publishing(path, mode=mode) as stream:
+def publish_bytes(path: Path, content: bytes, *, mode: int = 0o660, replace: bool = True) -> None:
+    """Write `content` to `path`, whole or not at all; without `replace` an existing `path` is a FileExistsError."""
+    with publishing(path, mode=mode, replace=replace) as stream:
         stream.write(content)
 
 

@@ -11,6 +11,7 @@ from daemon.settings import NightlySettings, SettingsError
 from daemon.states import State
 from daemon.store import NewJob, Store
 
+
 def settings(cron: str = "30 2 * * *", zone: str = "Europe/Berlin", template: Path = Path("t.yaml")) -> NightlySettings:
     """Return a cycle named glm."""
     return NightlySettings(name="glm", cron=cron, timezone=zone, template=template, devices="[0,2)")
@@ -42,6 +43,18 @@ def test_an_hourly_cycle_runs_in_both_hours() -> None:
     """A cron time for every hour means every hour, also the repeated one."""
     runs = times(Cycle(settings("30 * * * *")), datetime(2026, 10, 25, 0, 0, tzinfo=UTC), 3)
     assert [b - a for a, b in zip(runs, runs[1:], strict=False)] == [timedelta(hours=1)] * 2
+
+
+def test_a_long_pause_costs_no_step_for_each_run_missed() -> None:
+    """A cycle of every minute is caught up after three years as fast as after an hour; so is a yearly one."""
+    now, then = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC), datetime(2023, 1, 1, tzinfo=UTC)
+    cycle = Cycle(settings("* * * * *", "UTC"))
+    steps = []
+    cycle._next = lambda last, real=cycle._next: steps.append(last) or real(last)  # type: ignore[method-assign, misc]
+    assert cycle.newest_due(then, now) == datetime(2026, 11, 24, 12, tzinfo=UTC)
+    assert len(steps) < 100
+    assert Cycle(settings("0 2 1 12 *", "UTC")).newest_due(then, now) == datetime(2025, 12, 1, 2, tzinfo=UTC)
+    assert Cycle(settings("0 2 1 12 *", "UTC")).newest_due(datetime(2026, 1, 1, tzinfo=UTC), now) is None
 
 
 @pytest.mark.parametrize(("cron", "zone"), [("61 2 * * *", "UTC"), ("nonsense", "UTC"), ("0 2 * * *", "Mars/Base")])
