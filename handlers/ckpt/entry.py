@@ -1,0 +1,101 @@
+"""What a checkpoint file holds, in words: entries, where their bytes lie, and what they are to a training."""
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+TEXT = "str"
+"""Text entries are UTF-32 of any length, with dims [0]."""
+
+ITEM_SIZES = {
+    "Bool": 1,
+    "Int8": 1,
+    "UInt8": 1,
+    "Int16": 2,
+    "UInt16": 2,
+    "Float16": 2,
+    "BFloat16": 2,
+    "Int32": 4,
+    "UInt32": 4,
+    "Float32": 4,
+    TEXT: 4,
+    "Int64": 8,
+    "UInt64": 8,
+    "Float64": 8,
+    "Complex64": 8,
+    "Complex128": 16,
+}
+"""Bytes of one element of each tensor_type that MindSpore writes."""
+
+
+class Family(StrEnum):
+    """What an entry is to a training."""
+
+    WEIGHTS = "weights"
+    SCALARS = "scalars"
+    OPTIMIZER = "optimizer"
+    """Adam's moments and accumulated gradients: useless outside the training, and most of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A run of bytes in a file."""
+
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One parameter of a checkpoint file. A tensor over 512 MiB is cut into chunks, hence several extents."""
+
+    name: str
+    dims: tuple[int, ...]
+    """As written: a scalar has () or (0,) or (1,)."""
+    type: str
+    extents: tuple[Extent, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of content."""
+        return sum(extent.length for extent in self.extents)
+
+    @property
+    def family(self) -> Family:
+        """What the entry is, judged as by hand: every name with `adam` in it is optimizer state."""
+        if "adam" in self.name or self.name.startswith("accu_grads."):
+            return Family.OPTIMIZER
+        if element_count(self.dims) == 1 or self.type == TEXT:
+            return Family.SCALARS
+        return Family.WEIGHTS
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What changes when a file changes."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "Fingerprint":
+        """Take it from a stat result."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@dataclass(frozen=True)
+class CkptFile:
+    """A walked checkpoint file. `entries` are in file order."""
+
+    path: Path
+    fingerprint: Fingerprint
+    entries: Mapping[str, Entry]
+
+
+def element_count(dims: tuple[int, ...]) -> int:
+    """Count the elements of a tensor; dims (0,) is how MindSpore writes a scalar of shape ()."""
+    return 1 if dims == (0,) else math.prod(dims)

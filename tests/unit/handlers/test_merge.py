@@ -1,0 +1,126 @@
+"""Promises of handlers.merge: the merge step as a whole, over a tree as a training leaves it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from handlers.ckpt import InconsistentError, OutputExistsError, UnsupportedLayoutError, read_manifest, read_strategy
+from handlers.job_plan import MergePlan
+from handlers.merge import run as merge_run
+from tests.unit.handlers.ckpt.ckpt_writer import Lay, Run, ckpt, small_run, strategy
+
+STRATEGIES = Path(__file__).parents[2] / "fixtures" / "strategies"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Four ranks, model parallel, written."""
+    return small_run(tmp_path / "output").write()
+
+
+def plan_of(run: Run, **changes: object) -> MergePlan:
+    """Plan the merge of a run into `merged/` beside it."""
+    root = run.source.parent
+    plan = MergePlan(source=run.source, destination=root / "merged", latest=root / "latest" / run.prefix)
+    return plan.model_copy(update=changes)
+
+
+def test_a_tree_becomes_one_file(run: Run) -> None:
+    """Output, manifest and link are there, and the summary says what happened."""
+    plan = plan_of(run)
+    summary = merge_run(plan)
+    assert summary.output == plan.destination / "filtered_transformed.ckpt"
+    assert summary.output.read_bytes() == run.merged()
+    assert (summary.prefix, summary.tag, summary.ranks) == ("glm-6b", "31_4", 4)
+    assert (summary.entries_in, summary.entries_kept, summary.unlaid) == (10, 8, 3)
+    assert summary.bytes == len(run.merged())
+    assert plan.latest is not None
+    assert plan.latest.resolve() == plan.destination
+    assert not plan.latest.readlink().is_absolute()
+    assert read_manifest(plan.destination / "manifest.json").tag == "31_4"
+
+
+def test_done_again_it_only_mends_what_is_missing(run: Run) -> None:
+    """The step may be run twice: the output stays, and a missing link is set."""
+    plan = plan_of(run)
+    first = merge_run(plan)
+    inode = first.output.stat().st_ino
+    assert plan.latest is not None
+    plan.latest.unlink()
+    again = merge_run(plan)
+    assert again.output.stat().st_ino == inode
+    assert plan.latest.resolve() == plan.destination
+
+
+def test_another_tags_output_is_refused_unless_forced(run: Run) -> None:
+    """What is there already of other shards stays."""
+    merge_run(plan_of(run))
+    run.write("40_4")
+    with pytest.raises(OutputExistsError):
+        merge_run(plan_of(run))
+    assert merge_run(plan_of(run, force=True)).tag == "40_4"
+
+
+def test_glm_under_its_real_strategy(tmp_path: Path) -> None:
+    """MindSpore's own strategy file for GLM, mp 8, with shards cut by it: rows, columns, biases, norms."""
+    real = STRATEGIES / "mp8" / "ckpt_strategy_rank_0.ckpt"
+    run = Run(tmp_path / "output", 8)
+    generator = np.random.default_rng(3)
+    for name, dims, kind, _ in json.loads((STRATEGIES / "mp8" / "parameters.json").read_text()):
+        run.tensors[name] = generator.integers(0, 99, dims).astype(kind.lower())
+    for name, layout in read_strategy(real).layouts.items():
+        run.layouts[name] = Lay(layout.dev_matrix, layout.tensor_map)
+    run.write()
+    shutil.copy(real, run.strategy)
+    summary = merge_run(plan_of(run))
+    assert summary.output.read_bytes() == run.merged()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    (
+        ("older tag on one rank", InconsistentError, "ranks disagree on their newest tag"),
+        ("a rank missing", InconsistentError, "rank 2 has no shard"),
+        ("replicated strategy", InconsistentError, "embedding_table"),
+        ("parameter not in the strategy", InconsistentError, "dense_4h_to_h.weight: it differs.*no strategy names it"),
+        ("one stage of two", InconsistentError, "one pipeline stage's of several"),
+        ("two stages", UnsupportedLayoutError, "pipeline stages"),
+    ),
+)
+def test_nothing_is_silently_wrong(run: Run, spoil: str, error: type[Exception], message: str) -> None:
+    """What MindSpore's own merge gets silently wrong is refused, and nothing is written."""
+    columns = "layers.0.dense_4h_to_h.weight"
+    match spoil:
+        case "older tag on one rank":
+            run.write("9_4")
+            run.shard(1).unlink()
+        case "a rank missing":
+            run.shard(2).unlink()
+        case "replicated strategy":
+            run.strategy.write_bytes(strategy({n: Lay((4,), [-1] * len(x.tensor_map)) for n, x in run.layouts.items()}))
+        case "parameter not in the strategy":
+            run.strategy.write_bytes(strategy({n: x for n, x in run.layouts.items() if n != columns}))
+        case "one stage of two":
+            run.strategy.write_bytes(strategy({n: Lay((2,), x.tensor_map) for n, x in run.layouts.items()}))
+        case "two stages":
+            shutil.copy(STRATEGIES / "pp2_mp2" / "ckpt_strategy_rank_2.ckpt", run.strategy)
+    with pytest.raises(error, match=message):
+        merge_run(plan_of(run))
+    destination = run.source.parent / "merged"
+    assert not destination.exists() or list(destination.iterdir()) == []
+    assert not (run.source.parent / "latest").exists()
+
+
+def test_a_data_parallel_run_is_filtered(tmp_path: Path) -> None:
+    """Without strategy files the shards alone are merged, once they are found equal."""
+    run = small_run(tmp_path / "output")
+    run.layouts = {}
+    run.write()
+    summary = merge_run(plan_of(run, needs_strategy=False))
+    assert summary.output.read_bytes() == run.merged()
+    run.write_shard(3, ckpt(run.slices(3) | {"epoch_num": run.tensors["epoch_num"] + 1}))
+    with pytest.raises(InconsistentError, match="epoch_num"):
+        merge_run(plan_of(run, needs_strategy=False, force=True))
