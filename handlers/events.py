@@ -1,0 +1,111 @@
+"""Structured log events: to stderr for the journal or a terminal, and to a job's events.jsonl."""
+
+import contextlib
+import logging
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+Format = Literal["auto", "json", "pretty"]
+
+
+def configure(*, format: Format = "auto", level: str = "info", stream: TextIO | None = None) -> None:  # noqa: A002 - the setting's own name
+    """Set up structlog for this process: one JSON object a line, or `pretty` lines for people.
+
+    `auto` is pretty when `stream` (default: stderr) is a terminal. Raises ValueError for an unknown level.
+    """
+    numeric_level = logging.getLevelNamesMapping().get(level.upper())
+    if numeric_level is None:
+        raise ValueError(f"log level {level!r} is unknown: use debug, info, warning, error or critical")
+    stream = stream if stream is not None else sys.stderr
+    pretty = format == "pretty" or (format == "auto" and stream.isatty())
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _plain_values,
+            *(_pretty() if pretty else _json()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(numeric_level),
+        logger_factory=lambda *_: _StreamLogger(stream),
+    )
+
+
+def job_log(path: Path, **bound: object) -> FilteringBoundLogger:
+    """Return a logger with `bound` fields that also appends each event as one JSON line to `path`.
+
+    Several processes may append to the same file.
+    """
+    config = structlog.get_config()
+    processors: list[Processor] = list(config["processors"])
+    processors.insert(-1, _AppendTo(path))  # before the renderer
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        config["logger_factory"](), processors=processors, wrapper_class=config["wrapper_class"]
+    )
+    return logger.bind(**bound)
+
+
+def _json() -> list[Processor]:
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+
+
+def _pretty() -> list[Processor]:
+    return [structlog.dev.ConsoleRenderer()]
+
+
+def _plain_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Turn paths into text, and escape what would move a terminal's cursor or break an encoder."""
+    for key, value in event.items():
+        if isinstance(value, os.PathLike):
+            event[key] = printable(os.fspath(value))
+        elif isinstance(value, str):
+            event[key] = printable(value)
+    return event
+
+
+def printable(text: str) -> str:
+    """Escape control characters (but newline and tab) and undecodable bytes in `text`."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
+@dataclass(frozen=True)
+class _StreamLogger:
+    """What structlog hands the rendered line to, whatever the level."""
+
+    stream: TextIO
+
+    def msg(self, line: str) -> None:
+        # A full disk or a closed terminal must not end the supervision of a training, and there is nobody left to tell.
+        with contextlib.suppress(OSError):
+            self.stream.write(line + "\n")
+            self.stream.flush()
+
+    debug = info = warning = error = critical = exception = log = msg
+
+
+@dataclass(frozen=True)
+class _AppendTo:
+    """A structlog processor that appends each event to a file, in one write: several processes' lines stay whole."""
+
+    path: Path
+
+    def __call__(self, logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+        line: object = dict(event)
+        for processor in _json():
+            line = processor(logger, name, line)  # type: ignore[arg-type]  # structlog's own chaining
+        try:
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o660)
+            try:
+                os.write(descriptor, f"{line}\n".encode())
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            event["events_file_error"] = str(error)  # seen on stderr, which does not need the job's disk
+        return event

@@ -1,0 +1,35 @@
+"""Which run of which step a systemd instance name means: glmd-job@0042-1-train.service."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from handlers.errors import BadInputError
+from handlers.job_dir import JobDir, Step, StepDir
+
+_NAME = re.compile(r"(?P<job>\d+)-(?P<attempt>\d+)-(?P<step>train|merge)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class StepRun:
+    """One run of one step of one job."""
+
+    job_dir: JobDir
+    attempt: int
+    step: Step
+
+    @property
+    def directory(self) -> StepDir:
+        """Where it keeps its records."""
+        return self.job_dir.step(self.attempt, self.step)
+
+
+def find_step_run(root: Path, instance: str) -> StepRun:
+    """Return the run that `instance`, as `0042-1-train`, names below `root`. Raises BadInputError."""
+    match = _NAME.fullmatch(instance)
+    if match is None:
+        raise BadInputError(f"{instance!r} is no instance: JOB-ATTEMPT-STEP, as 0042-1-train")
+    found = [path for path in (root.absolute() / "jobs").glob(f"{match['job']}-*") if path.is_dir()]
+    if len(found) != 1:
+        raise BadInputError(f"{root}/jobs/{match['job']}-*: {len(found)} directories, not one")
+    return StepRun(JobDir(found[0]), int(match["attempt"]), Step(match["step"]))

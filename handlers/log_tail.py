@@ -1,0 +1,28 @@
+"""The end of a log, at a bounded cost however long the log is."""
+
+import os
+import re
+from pathlib import Path
+
+TAIL_BYTES = 64 * 1024
+
+_TERMINAL_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)")
+
+
+def tail(path: Path) -> list[str]:
+    """Return the last lines of `path`, free of terminal sequences and control characters.
+
+    At most TAIL_BYTES are read; a first line cut by that is left out. A log that is not there yet or cannot be read has
+    no lines: whoever supervises a training must not end it for want of a quotation.
+    """
+    try:
+        with path.open("rb") as stream:
+            start = max(0, stream.seek(0, os.SEEK_END) - TAIL_BYTES)
+            stream.seek(start)
+            content = stream.read(TAIL_BYTES)
+    except OSError:
+        return []
+    # A progress bar rewrites its line with carriage returns: each state of it is a line here.
+    lines = _TERMINAL_SEQUENCE.sub("", content.decode("utf-8", "replace")).replace("\r", "\n").split("\n")
+    whole = lines[1:] if start > 0 and len(lines) > 1 else lines
+    return ["".join(c for c in line if c.isprintable() or c == "\t").rstrip() for line in whole]

@@ -1,0 +1,172 @@
+"""Runs one step of one job as its own process, so that the daemon may come and go.
+
+    python -m handlers.shim JOB_DIR ATTEMPT STEP
+    python -m handlers.shim --root ROOT --instance 0042-1-train
+
+Writes shim.json (who runs the step) first and exit.json (how it ended) last, both whole. TERM or INT ends the step.
+Exit codes: 0 completed, 1 not completed, 2 bad usage, 75 refused because the step is running or has ended.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from pydantic import ValidationError
+from structlog.typing import FilteringBoundLogger
+
+from handlers.ckpt.durable import make_directory
+from handlers.ckpt.errors import CkptError
+from handlers.errors import BadInputError, HandlerError
+from handlers.events import configure, job_log, printable
+from handlers.instance import StepRun, find_step_run
+from handlers.job_dir import JobDir, Step
+from handlers.job_plan import JobPlan, MergePlan
+from handlers.outcome import Outcome, StepExit
+from handlers.process import ShimRecord
+from handlers.supervise import StepEnd, supervise
+from handlers.wakeups import Wakeups
+
+EXIT_COMPLETED = 0
+EXIT_NOT_COMPLETED = 1
+EXIT_REFUSED = 75
+"""EX_TEMPFAIL of sysexits.h."""
+
+_PROGRESS_EVERY = 1.0
+"""Seconds between two progress events of a merge, at least."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the step that the command line names; return the exit code."""
+    parser = _parser()
+    try:
+        run = _asked_for(parser.parse_args(arguments))
+    except BadInputError as error:
+        parser.error(str(error))
+    configure()
+    make_directory(run.directory.path)
+    with _locked(run.directory.lock) as mine:
+        if not mine or run.directory.exit.exists():
+            reason = "it has ended" if mine else "another shim runs it"
+            structlog.get_logger().warning("shim_refused", path=run.directory.path, reason=reason)
+            return EXIT_REFUSED
+        return _run_step(run)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m handlers.shim", description="Runs one step of one job.")
+    parser.add_argument("job_dir", type=Path, nargs="?", metavar="JOB_DIR")
+    parser.add_argument("attempt", type=int, nargs="?", metavar="ATTEMPT")
+    parser.add_argument("step", type=Step, nargs="?", metavar="STEP", help="train or merge")
+    parser.add_argument("--root", type=Path, help="where jobs/ is; with --instance")
+    parser.add_argument("--instance", help="JOB-ATTEMPT-STEP, as 0042-1-train: the name of a systemd instance")
+    return parser
+
+
+def _asked_for(given: argparse.Namespace) -> StepRun:
+    if given.root is not None and given.instance is not None and given.job_dir is None:
+        return find_step_run(given.root, given.instance)
+    if given.root is None and given.instance is None and given.step is not None and given.job_dir.is_dir():
+        return StepRun(JobDir(given.job_dir.absolute()), given.attempt, given.step)
+    raise BadInputError("give JOB_DIR (an existing directory), ATTEMPT and STEP, or --root and --instance")
+
+
+def _job(job_dir: JobDir) -> int | str:
+    """Return the job's number, from its directory's name."""
+    number = job_dir.path.name.partition("-")[0]
+    return int(number) if number.isdecimal() else number
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Hold the lock file at `path`; yields False when another process holds it. The kernel frees it when we die."""
+    with path.open("ab") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _run_step(run: StepRun) -> int:
+    started = datetime.now(UTC)
+    log = job_log(run.job_dir.events, job=_job(run.job_dir), attempt=run.attempt, step=run.step)
+    with Wakeups() as wakeups:
+        try:
+            ShimRecord.of_this_process(started).publish(run.directory.shim)
+            log.info("step_started")
+            end = _end_of(run, wakeups, log)
+        except (CkptError, HandlerError, OSError) as error:
+            end = StepEnd(Outcome.FAILED, str(error))
+        except Exception as error:
+            log.exception("shim_broke")
+            what = f"unexpected {type(error).__name__}: {error}; its traceback is in {run.job_dir.events}"
+            end = StepEnd(Outcome.FAILED, what)
+        step_exit = StepExit(
+            step=run.step,
+            outcome=end.outcome,
+            reason=" ".join(printable(end.reason).split()),
+            first=end.first,
+            processes=end.processes,
+            started=started,
+            ended=datetime.now(UTC),
+        )
+        log.info("step_ended", outcome=step_exit.outcome, reason=step_exit.reason)
+        try:
+            step_exit.publish(run.directory.exit)
+        except OSError as error:
+            log.error("exit_not_recorded", path=run.directory.exit, reason=str(error))  # noqa: TRY400 - an OSError says it all
+            return EXIT_NOT_COMPLETED
+    return EXIT_COMPLETED if step_exit.outcome is Outcome.COMPLETED else EXIT_NOT_COMPLETED
+
+
+def _end_of(run: StepRun, wakeups: Wakeups, log: FilteringBoundLogger) -> StepEnd:
+    plan = _read_plan(run.job_dir.plan)
+    if run.step is Step.MERGE:
+        return _merge(plan.merge, wakeups, log)
+    if plan.train is None:
+        raise BadInputError(f"{run.job_dir.plan}: plans no training, only a merge")
+    return supervise(plan.train, run.job_dir.output, wakeups, log)
+
+
+def _read_plan(path: Path) -> JobPlan:
+    try:
+        return JobPlan.read(path)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise BadInputError(f"{path}: not a plan that this version can run: {where}: {first['msg']}") from error
+
+
+def _merge(plan: MergePlan, wakeups: Wakeups, log: FilteringBoundLogger) -> StepEnd:
+    from handlers import merge  # noqa: PLC0415 - numpy, which a training's shim has no use for
+
+    try:
+        with wakeups.interrupting():
+            merge.run(plan, _progress_events(log))
+    except KeyboardInterrupt:
+        name = wakeups.stop.name if wakeups.stop is not None else "SIGINT"
+        return StepEnd(Outcome.CANCELLED, f"told to end by {name}")
+    return StepEnd(Outcome.COMPLETED, "")
+
+
+def _progress_events(log: FilteringBoundLogger) -> Callable[[int, int], None]:
+    last = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _PROGRESS_EVERY:
+            last = now
+            log.info("merge_progress", done=done, total=total)
+
+    return progress
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

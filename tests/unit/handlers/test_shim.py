@@ -1,0 +1,299 @@
+"""One step as its own process."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handlers.job_dir import Step
+from handlers.outcome import Outcome, StepExit
+from handlers.process import ShimRecord
+
+if TYPE_CHECKING:
+    from tests.unit.handlers.conftest import Workshop
+
+NEVER = "print('ready'); time.sleep(600)"
+
+
+def start(workshop: "Workshop", step: Step = Step.TRAIN, *, attempt: int = 1) -> subprocess.Popen[str]:
+    """Start a shim as the daemon does without systemd."""
+    command = [sys.executable, "-m", "handlers.shim", str(workshop.job_dir.path), str(attempt), step]
+    return subprocess.Popen(command, env=workshop.environment, stderr=subprocess.PIPE, text=True)
+
+
+def finish(shim: subprocess.Popen[str]) -> tuple[int, str]:
+    """Return a shim's exit code and what it said on stderr."""
+    _, said = shim.communicate(timeout=60)
+    return shim.returncode, said
+
+
+def ended(workshop: "Workshop", step: Step = Step.TRAIN) -> StepExit:
+    """Read exit.json."""
+    return StepExit.read(workshop.job_dir.step(1, step).exit)
+
+
+def events_of(workshop: "Workshop") -> list[dict[str, object]]:
+    """Read events.jsonl."""
+    return [json.loads(line) for line in workshop.job_dir.events.read_text().splitlines()]
+
+
+def test_completed_step(workshop: "Workshop") -> None:
+    """The shim exits 0 and leaves who it was, how the step ended, and the job's events."""
+    workshop.publish(workshop.train("pass", "pass"))
+    shim = start(workshop)
+    assert finish(shim)[0] == 0
+    end = ended(workshop)
+    assert (end.step, end.outcome, end.reason, len(end.processes)) == (Step.TRAIN, Outcome.COMPLETED, "", 2)
+    record = ShimRecord.read(workshop.job_dir.step(1, Step.TRAIN).shim)
+    assert record.pid == shim.pid
+    assert record.started == end.started <= end.ended
+    events = events_of(workshop)
+    assert [event["event"] for event in events] == [
+        "step_started",
+        "process_started",
+        "process_started",
+        "process_exited",
+        "process_exited",
+        "step_ended",
+    ]
+    assert all((event["job"], event["attempt"], event["step"]) == (42, 1, "train") for event in events)
+
+
+def test_living_shim_is_known_by_its_record(workshop: "Workshop") -> None:
+    """While it runs, shim.json is the identity of a living process."""
+    workshop.publish(workshop.train(NEVER))
+    shim = start(workshop)
+    workshop.until_printed(0, "ready")
+    identity = ShimRecord.read(workshop.job_dir.step(1, Step.TRAIN).shim).identity
+    assert identity.alive()
+    assert identity.signal(signal.SIGTERM)
+    assert finish(shim)[0] == 1
+    assert not identity.alive()
+
+
+def test_failed_step(workshop: "Workshop") -> None:
+    """The shim exits 1, and the reason is in exit.json and among the events."""
+    workshop.publish(workshop.train("sys.exit('Error: no data')"))
+    assert finish(start(workshop))[0] == 1
+    end = ended(workshop)
+    assert end.outcome is Outcome.FAILED
+    assert end.reason.startswith("rank 0 on device 4 exited 1 first (")
+    assert end.reason.endswith("): Error: no data")
+    last = events_of(workshop)[-1]
+    assert (last["event"], last["reason"]) == ("step_ended", end.reason)
+
+
+@pytest.mark.parametrize("signum", (signal.SIGTERM, signal.SIGINT))
+def test_stopped_step_is_cancelled(workshop: "Workshop", signum: signal.Signals) -> None:
+    """TERM and INT end the ranks and are recorded as what they are."""
+    workshop.publish(workshop.train(NEVER))
+    shim = start(workshop)
+    workshop.until_printed(0, "ready")
+    shim.send_signal(signum)
+    assert finish(shim)[0] == 1
+    assert (ended(workshop).outcome, ended(workshop).reason) == (Outcome.CANCELLED, f"told to end by {signum.name}")
+
+
+def test_killed_shim_takes_its_ranks_along(workshop: "Workshop") -> None:
+    """SIGKILL of the shim leaves no rank, and no exit.json that would say more than is known."""
+    workshop.publish(workshop.train(NEVER, NEVER))
+    shim = start(workshop)
+    workshop.until_printed(0, "ready")
+    workshop.until_printed(1, "ready")
+    shim.kill()
+    finish(shim)
+    workshop.eventually(lambda: not workshop.living(), "all ranks are gone")
+    assert not workshop.job_dir.step(1, Step.TRAIN).exit.exists()
+
+
+def test_step_of_a_killed_shim_can_run_again(workshop: "Workshop") -> None:
+    """The lock dies with its holder."""
+    workshop.publish(workshop.train(NEVER))
+    shim = start(workshop)
+    workshop.until_printed(0, "ready")
+    shim.kill()
+    finish(shim)
+    workshop.publish(workshop.train("pass"))
+    assert finish(start(workshop))[0] == 0
+    assert ended(workshop).outcome is Outcome.COMPLETED
+
+
+def test_second_shim_refuses(workshop: "Workshop") -> None:
+    """A step that runs is not run twice, and its records stay as they are."""
+    workshop.publish(workshop.train(NEVER))
+    first = start(workshop)
+    workshop.until_printed(0, "ready")
+    record, events = workshop.job_dir.step(1, Step.TRAIN).shim.read_bytes(), workshop.job_dir.events.read_bytes()
+    exit_code, said = finish(start(workshop))
+    assert (exit_code, json.loads(said)["reason"]) == (75, "another shim runs it")
+    assert workshop.job_dir.step(1, Step.TRAIN).shim.read_bytes() == record
+    assert workshop.job_dir.events.read_bytes() == events
+    assert first.poll() is None
+    first.terminate()
+    finish(first)
+
+
+def test_step_that_has_ended_is_not_run_again(workshop: "Workshop") -> None:
+    """exit.json is the last word about a step."""
+    workshop.publish(workshop.train("pass"))
+    finish(start(workshop))
+    record, end = workshop.job_dir.step(1, Step.TRAIN).shim.read_bytes(), ended(workshop)
+    exit_code, said = finish(start(workshop))
+    assert (exit_code, json.loads(said)["reason"]) == (75, "it has ended")
+    assert (workshop.job_dir.step(1, Step.TRAIN).shim.read_bytes(), ended(workshop)) == (record, end)
+
+
+def test_next_attempt_is_another_step(workshop: "Workshop") -> None:
+    """What an earlier attempt left does not stand in the way."""
+    workshop.publish(workshop.train("pass"))
+    assert finish(start(workshop))[0] == 0
+    assert finish(start(workshop, attempt=2))[0] == 0
+    assert workshop.job_dir.step(2, Step.TRAIN).exit.exists()
+
+
+def test_missing_plan(workshop: "Workshop") -> None:
+    """Without plan.json the step fails and says what is missing."""
+    assert finish(start(workshop))[0] == 1
+    assert ended(workshop).outcome is Outcome.FAILED
+    assert "plan.json" in ended(workshop).reason
+
+
+def test_truncated_plan(workshop: "Workshop") -> None:
+    """Half a plan.json starts nothing and is told as what it is."""
+    workshop.publish(workshop.train(NEVER))
+    whole = workshop.job_dir.plan.read_bytes()
+    workshop.job_dir.plan.write_bytes(whole[: len(whole) // 2])
+    assert finish(start(workshop))[0] == 1
+    assert "plan.json: not a plan that this version can run: the file: Invalid JSON" in ended(workshop).reason
+
+
+def test_plan_of_another_version(workshop: "Workshop") -> None:
+    """A key that this version does not know is named."""
+    workshop.publish(workshop.train(NEVER))
+    plan = json.loads(workshop.job_dir.plan.read_text())
+    plan["train"]["gpus"] = 8
+    workshop.job_dir.plan.write_text(json.dumps(plan))
+    assert finish(start(workshop))[0] == 1
+    assert "train.gpus" in ended(workshop).reason
+
+
+def test_job_without_training(workshop: "Workshop") -> None:
+    """A job that only merges has nothing to train."""
+    workshop.publish(None)
+    assert finish(start(workshop))[0] == 1
+    assert "plans no training" in ended(workshop).reason
+
+
+def test_merge_that_cannot_be_done(workshop: "Workshop") -> None:
+    """What the merge refuses is the step's reason."""
+    workshop.publish(None)
+    assert finish(start(workshop, Step.MERGE))[0] == 1
+    assert ended(workshop, Step.MERGE).outcome is Outcome.FAILED
+    assert str(workshop.job_dir.output) in ended(workshop, Step.MERGE).reason
+
+
+STAND_IN = """
+import sys, time, types
+import handlers
+merge = types.ModuleType("handlers.merge")
+exec(sys.argv[1], merge.__dict__)
+sys.modules["handlers.merge"] = handlers.merge = merge
+from handlers.shim import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def start_merge(workshop: "Workshop", code: str) -> subprocess.Popen[str]:
+    """Start a merge step whose merge is `code`: what takes long or breaks at will."""
+    workshop.publish(None)
+    command = [sys.executable, "-c", STAND_IN, code, str(workshop.job_dir.path), "1", "merge"]
+    return subprocess.Popen(command, env=workshop.environment, stderr=subprocess.PIPE, text=True)
+
+
+def test_merge_is_cancelled_and_cleans_up(workshop: "Workshop", tmp_path: Path) -> None:
+    """TERM unwinds the merge, so that it removes what it had begun."""
+    begun = tmp_path / "begun"
+    code = f"""
+import time
+from pathlib import Path
+def run(plan, progress):
+    begun = Path({str(begun)!r})
+    begun.touch()
+    try:
+        time.sleep(600)
+    finally:
+        begun.unlink()
+"""
+    shim = start_merge(workshop, code)
+    workshop.eventually(begun.exists, "the merge runs")
+    shim.terminate()
+    assert finish(shim)[0] == 1
+    assert not begun.exists()
+    assert (ended(workshop, Step.MERGE).outcome, ended(workshop, Step.MERGE).reason) == (
+        Outcome.CANCELLED,
+        "told to end by SIGTERM",
+    )
+
+
+def test_defect_is_recorded(workshop: "Workshop") -> None:
+    """An unexpected exception is a failure with its text as reason, and its traceback among the events."""
+    assert finish(start_merge(workshop, "def run(plan, progress): 1 / 0"))[0] == 1
+    end = ended(workshop, Step.MERGE)
+    assert end.outcome is Outcome.FAILED
+    assert end.reason.startswith("unexpected ZeroDivisionError: division by zero")
+    broke = next(event for event in events_of(workshop) if event["event"] == "shim_broke")
+    assert "ZeroDivisionError: division by zero" in str(broke["exception"])
+
+
+def test_undecodable_reason_is_recorded(workshop: "Workshop") -> None:
+    """A file name that is no UTF-8, with control characters, does not keep exit.json from being written."""
+    code = "def run(plan, progress): raise OSError('\\udcff\\x1b[31m: no space left')"
+    assert finish(start_merge(workshop, code))[0] == 1
+    assert ended(workshop, Step.MERGE).reason == "\\udcff\\x1b[31m: no space left"
+
+
+def test_systemd_instance(workshop: "Workshop", tmp_path: Path) -> None:
+    """The unit's instance name finds the job's directory."""
+    workshop.publish(workshop.train("pass"))
+    command = [sys.executable, "-m", "handlers.shim", "--root", str(tmp_path), "--instance", "0042-1-train"]
+    assert subprocess.run(command, env=workshop.environment, check=False, timeout=60).returncode == 0
+    assert ended(workshop).outcome is Outcome.COMPLETED
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    (
+        ("--root", ".", "--instance", "0007-1-train"),
+        ("--root", ".", "--instance", "0042-1-eat"),
+        ("--root", ".", "--instance", "../0042-1-train"),
+        ("--root", "."),
+        ("no-such-directory", "1", "train"),
+        ("jobs/0042-demo", "1"),
+        ("jobs/0042-demo", "one", "train"),
+        ("jobs/0042-demo", "1", "eat"),
+        (),
+    ),
+)
+def test_bad_usage(workshop: "Workshop", tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """What names no step is refused, and nothing is written."""
+    before = sorted(tmp_path.rglob("*"))
+    command = [sys.executable, "-m", "handlers.shim", *arguments]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=workshop.environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 2
+    assert "usage:" in done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_full_disk_under_the_log_does_not_end_the_training(workshop: "Workshop") -> None:
+    """Supervision goes on when its own stderr cannot be written."""
+    workshop.publish(workshop.train("pass"))
+    command = [sys.executable, "-m", "handlers.shim", str(workshop.job_dir.path), "1", "train"]
+    with Path("/dev/full").open("wb") as full:
+        assert subprocess.run(command, env=workshop.environment, stderr=full, check=False, timeout=60).returncode == 0
+    assert workshop.job_dir.events.stat().st_size > 0
