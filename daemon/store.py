@@ -151,14 +151,15 @@ class Store:
         """Add a job, or return the one that was added for the same claim before."""
         at = _now()
         with self._transaction():
-            added = self._connection.execute(
+            if (there := self.claimed(new.claim)) is not None:
+                return there
+            (number,) = self._connection.execute(
                 "INSERT INTO jobs (claim, digest, name, state, reason, attempt, priority, devices, prefix, submitted,"
-                " changed) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?) ON CONFLICT (claim) DO NOTHING RETURNING id",
+                " changed) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?) RETURNING id",
                 (new.claim, new.digest, new.name, state, reason, new.priority, json.dumps(new.devices), new.prefix,
                  at, at),
             ).fetchone()  # fmt: skip
-            if added:
-                self._record(added[0], at, state, 1, reason)
+            self._record(number, at, state, 1, reason)
         return self._one("claim = ?", new.claim)
 
     def job(self, job: int) -> Job:

@@ -1,5 +1,6 @@
 """Nightly cycles: neither doubled nor dropped, whatever the clock and the host do."""
 
+import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,7 +43,7 @@ def test_clock_set_forward_does_not_drop_a_run() -> None:
 def test_an_hourly_cycle_runs_in_both_hours() -> None:
     """A cron time for every hour means every hour, also the repeated one."""
     runs = times(Cycle(settings("30 * * * *")), datetime(2026, 10, 25, 0, 0, tzinfo=UTC), 3)
-    assert [b - a for a, b in zip(runs, runs[1:], strict=False)] == [timedelta(hours=1)] * 2
+    assert [b - a for a, b in itertools.pairwise(runs)] == [timedelta(hours=1)] * 2
 
 
 def test_a_long_pause_costs_no_step_for_each_run_missed() -> None:
@@ -57,7 +58,7 @@ def test_a_long_pause_costs_no_step_for_each_run_missed() -> None:
     assert Cycle(settings("0 2 1 12 *", "UTC")).newest_due(datetime(2026, 1, 1, tzinfo=UTC), now) is None
 
 
-@pytest.mark.parametrize(("cron", "zone"), [("61 2 * * *", "UTC"), ("nonsense", "UTC"), ("0 2 * * *", "Mars/Base")])
+@pytest.mark.parametrize(("cron", "zone"), (("61 2 * * *", "UTC"), ("nonsense", "UTC"), ("0 2 * * *", "Mars/Base")))
 def test_a_wrong_cron_time_is_said_at_once(cron: str, zone: str) -> None:
     """A cycle that can never run is refused with the settings, by name."""
     with pytest.raises(SettingsError, match="nightly glm"):
@@ -76,9 +77,11 @@ class House:
         self.restart()
 
     def restart(self) -> None:
+        """Do what a new daemon does."""
         self.cycles = Cycles([settings("0 2 * * *", "UTC", self.template)], self.store, self.inbox)
 
     def dropped(self) -> list[str]:
+        """Return what lies in the inbox."""
         return sorted(path.name for path in self.inbox.iterdir())
 
     def take_in(self, state: State | None = None) -> None:
@@ -92,6 +95,7 @@ class House:
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
+    """Return the house that a test works on."""
     house = House(tmp_path)
     yield house
     house.store.close()

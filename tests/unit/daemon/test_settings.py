@@ -1,17 +1,21 @@
 """Settings: documented, overridable, and checked at once."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from daemon.settings import Settings, SettingsError, WatchSettings, load_settings
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 DOCUMENTED = Path(__file__).parents[3] / "configs" / "glmd.yaml"
 
 
 def write(path: Path, text: str) -> Path:
+    """Write a settings file, and return it."""
     path.write_text(text)
     return path
 
@@ -30,7 +34,7 @@ def names(tree: dict[str, object]) -> dict[str, object]:
     return {key: names(value) if isinstance(value, dict) else None for key, value in tree.items()}
 
 
-@pytest.mark.parametrize("entry", ["watch", "nightly"])
+@pytest.mark.parametrize("entry", ("watch", "nightly"))
 def test_the_commented_lists_name_every_field(entry: str) -> None:
     """The examples of list entries show all fields there are."""
     text = DOCUMENTED.read_text()
@@ -64,7 +68,7 @@ def test_a_root_may_bring_its_own_settings(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [
+    (
         ("divices: '[0,8)'", "divices"),
         ("devices: '[8,0)'", "devices"),
         ("inbox: {settle: soon}", "inbox.settle"),
@@ -72,7 +76,7 @@ def test_a_root_may_bring_its_own_settings(tmp_path: Path) -> None:
         ("- a list", "mapping"),
         ("nightly: [{name: 'a b', cron: x, template: t}]", "nightly"),
         ("nightly: [{name: a, cron: x, template: t}, {name: a, cron: x, template: t}]", "same name"),
-    ],
+    ),
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, text: str, says: str) -> None:
     """Every mistake is an error that names the file and the setting."""

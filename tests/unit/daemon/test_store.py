@@ -12,6 +12,7 @@ from daemon.store import DeviceTakenError, NewJob, Store, StoreError, Transition
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
+    """Return the path that a test works on."""
     return tmp_path / "glmd.db"
 
 
@@ -32,6 +33,7 @@ def test_one_claim_makes_one_job(path: Path) -> None:
         first = store.add(NewJob("c1", "run"))
         assert store.add(NewJob("c1", "other"), State.REJECTED, "late") == first
         assert len(store.history(first.id)) == 1
+        assert store.add(NewJob("c2", "next")).id == first.id + 1, "asking again uses up no number"
 
 
 def test_the_queue_is_by_priority_then_arrival(path: Path) -> None:

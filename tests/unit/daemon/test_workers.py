@@ -16,6 +16,7 @@ class Loop:
         self.workers = Workers(self.woken.release, limit)
 
     def turn(self) -> None:
+        """Wait until something has ended, and deliver it."""
         assert self.woken.acquire(timeout=10)
         self.workers.deliver()
 

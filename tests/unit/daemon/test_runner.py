@@ -1,0 +1,69 @@
+"""What a step's records say of its shim."""
+
+import os
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from daemon.runner import Life, SpawnRunner, SystemdRunner, choose_runner, life
+from daemon.settings import Runner
+from handlers.job_dir import Step, StepDir
+from handlers.outcome import Outcome, StepExit
+from handlers.process import ProcessIdentity, ShimRecord
+
+AT = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> StepDir:
+    """Return the directory that a test works on."""
+    return StepDir(tmp_path)
+
+
+def record(identity: ProcessIdentity) -> ShimRecord:
+    """Return a shim.json of that process."""
+    return ShimRecord(pid=identity.pid, start_time=identity.start_time, boot_id=identity.boot_id, started=AT)
+
+
+def test_without_records_no_shim_was_there(directory: StepDir) -> None:
+    """A step that was never started can be."""
+    assert life(directory) == (Life.NONE, None)
+
+
+def test_a_living_shim_is_running(directory: StepDir) -> None:
+    """It is adopted by who it is, child or not."""
+    me = ProcessIdentity.of(os.getpid())
+    record(me).publish(directory.shim)
+    assert life(directory) == (Life.RUNNING, me)
+
+
+def test_a_shim_that_is_gone_without_an_exit_died(directory: StepDir) -> None:
+    """Killed from outside: nobody will write its exit.json any more."""
+    child = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    identity = ProcessIdentity.of(child.pid)
+    record(identity).publish(directory.shim)
+    child.communicate()
+    assert life(directory) == (Life.DIED, None)
+
+
+@pytest.mark.parametrize("change", ({"start_time": 1}, {"boot_id": "another boot"}))
+def test_a_recycled_pid_is_not_the_shim(directory: StepDir, change: dict[str, object]) -> None:
+    """A pid that lives, but of another start or another boot, is somebody else."""
+    record(ProcessIdentity.of(os.getpid())).model_copy(update=change).publish(directory.shim)
+    assert life(directory) == (Life.DIED, None)
+
+
+def test_an_exit_says_that_it_ended(directory: StepDir) -> None:
+    """exit.json is written last, and counts even while the shim's process is still there."""
+    record(ProcessIdentity.of(os.getpid())).publish(directory.shim)
+    StepExit(step=Step.TRAIN, outcome=Outcome.COMPLETED, reason="", started=AT, ended=AT).publish(directory.exit)
+    assert life(directory) == (Life.ENDED, None)
+
+
+def test_auto_is_systemd_only_under_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon in a terminal spawns its shims itself, also on a host that has systemd."""
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    assert isinstance(choose_runner(Runner.AUTO), SpawnRunner)
+    assert isinstance(choose_runner(Runner.SYSTEMD), SystemdRunner)
