@@ -140,7 +140,10 @@ class Intake:
     def _leave(self, path: Path, reason: str) -> None:
         """Report what cannot be moved away, once."""
         self.inbox.leave_alone(path)
-        status = path.lstat()
+        try:
+            status = path.lstat()
+        except FileNotFoundError:  # somebody removed it just now
+            return
         claim_once = f"left:{status.st_ino}:{status.st_mtime_ns}"
         job = self._store.add(NewJob(claim=claim_once, name=job_name(path.name)), State.REJECTED, reason)
         log.warning("drop_left_in_inbox", job=job.id, path=printable(path.name), reason=reason)

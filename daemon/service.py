@@ -33,16 +33,19 @@ from daemon.watching import DirectoryWatch
 from daemon.workers import Workers
 from handlers import events
 from handlers.progress import Progress, read_progress
+from handlers.validate import Rules
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 PROGRESS_EVERY = 5.0
 """Seconds between two looks at the ranks' logs."""
 LONGEST_WAIT = 60.0
+MOST_NOTICES = 1000
+"""How many hints of the watch one turn takes, so that a flood of them does not hold the rest up."""
 
 
 def serve(settings: Settings, *, settings_file: Path | None) -> int:
-    """Run the daemon until TERM or INT; return its exit code. Raises OSError, StoreError and HandlerError at start-up."""
+    """Run the daemon until TERM or INT; return its exit code. At start-up raises OSError, StoreError, HandlerError."""
     events.configure(format=settings.log.format.value, level=settings.log.level)
     root = Root(settings.root)
     root.create()
@@ -67,6 +70,7 @@ class Service:
         self._waiting = waiting
         self._workers = Workers(waiting.wake)
         self._runner = choose_runner(settings.runner)
+        self._intake = Intake(Inbox(root.inbox, settle=settings.inbox.settle), root, store, self._workers, self._rules)
         self._pipeline = Pipeline(settings, root, store, self._runner, waiting, self._workers)
         self._progress: dict[int, Progress] = {}
         self._headline = ""
@@ -82,14 +86,14 @@ class Service:
     def _open_rooms(self, settings: Settings) -> None:
         """Make what depends on the settings; raises SettingsError and leaves the rooms that are open as they are."""
         cycles = Cycles(settings.nightly, self._store, self._root.inbox)
-        inbox = Inbox(self._root.inbox, settle=settings.inbox.settle)
         trees = WatchedTrees(settings.watch, self._root, self._store, self._workers)
         watch = DirectoryWatch(self._notice, observer=settings.inbox.observer)
         watch.add(self._root.inbox)
         for tree in trees.directories:
             watch.add(tree, recursive=True)
         self._cycles, self._trees, self._watch = cycles, trees, watch
-        self._intake = Intake(inbox, self._root, self._store, self._workers, lambda: rules(self._settings, self._root))
+        if self._settings.inbox != settings.inbox:  # else what it knows of half-written files is kept
+            self._intake.inbox = Inbox(self._root.inbox, settle=settings.inbox.settle)
         self._settings = self._pipeline.settings = settings
         self._rescan_due = 0.0
 
@@ -136,7 +140,7 @@ class Service:
             with contextlib.suppress(RequestRefusedError):  # logged where it is raised; the old settings stay
                 self._read_settings_again()
         self._workers.deliver()
-        self._take_notices(now)
+        self._take_notices()
         if now >= self._rescan_due:
             self._rescan_due = now + self._settings.inbox.rescan
             self._watch.refresh()
@@ -170,11 +174,12 @@ class Service:
             )
             if seconds is not None
         ]
-        return 0.0 if self._is_scanning else max(0.0, min(waits))
+        return 0.0 if self._is_scanning or not self._notices.empty() else max(0.0, min(waits))
 
-    def _take_notices(self, now: float) -> None:
-        while not self._notices.empty():
+    def _take_notices(self) -> None:
+        for _ in range(min(self._notices.qsize(), MOST_NOTICES)):
             path, kind = self._notices.get_nowait()
+            now = time.monotonic()  # for each: a long turn must not shorten the time in which a file settles
             if path == self._root.inbox:
                 self._rescan_due = now
             else:
@@ -197,6 +202,9 @@ class Service:
         if text != self._headline:
             self._headline = text
             notify.status(text)
+
+    def _rules(self) -> Rules:
+        return rules(self._settings, self._root)
 
     # What wakes it
 

@@ -15,7 +15,7 @@ PROGRESS = Progress(epoch=12, epochs=31, step=4, steps=4, loss=2.3125, seconds_p
 def test_it_says_what_runs_and_how_far() -> None:
     """Epoch, loss, time left and the queue's length fit one line."""
     assert headline([TRAINS], 3, {42: PROGRESS}) == (
-        "0042-run training, epoch 12/31, step 4/4, loss 2.312, 9m left; 3 queued"
+        "0042-run training, epoch 12/31, step 4/4, loss 2.312, 9m30s left; 3 queued"
     )
 
 

@@ -1,0 +1,59 @@
+"""File names that strangers chose: which are ignored, how they are shown, how they are shortened."""
+
+import fnmatch
+import hashlib
+import os
+import re
+
+from handlers import events
+
+NAME_MAX = 255  # bytes in a file name, on every Linux file system that matters here
+
+# Names under which tools keep what is not a finished file.
+IGNORED = (
+    ".*",  # rsync's and glmd's temporary names, vim's .NAME.swp, emacs' .#NAME, NFS' .nfs*, .DS_Store, .~lock.NAME#
+    "*~",  # back-up copies of vim, emacs, gedit
+    "#*#",  # emacs: auto-save
+    "*.swp",  # vim: swap file, when set not to hide it
+    "*.swo",  # vim: the second one
+    "*.swx",  # vim: tries whether it may make a swap file
+    "4913",  # vim: tries whether it may write into the directory
+    "*.tmp",  # whoever is careful and has no better idea
+    "*.part",  # Firefox, KDE
+    "*.partial",  # Internet Explorer
+    "*.filepart",  # WinSCP
+    "*.crdownload",  # Chrome
+)
+_IGNORED = re.compile("|".join(fnmatch.translate(pattern) for pattern in IGNORED))
+
+
+def is_ignored(name: str) -> bool:
+    """Tell whether `name` is one that a tool gives to what is not a finished file."""
+    return _IGNORED.match(name) is not None
+
+
+def printable(name: str) -> str:
+    """Return `name` on one line, without anything that moves a cursor, reorders text, or cannot be encoded."""
+    return events.printable(name).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def fitting(name: str, ending: str = "", limit: int = NAME_MAX) -> str:
+    """Return `name` + `ending` when it fits `limit` bytes, else a shortened `name` + a hash of it + `ending`.
+
+    The same arguments always give the same result, and different names different ones.
+    """
+    whole = os.fsencode(name)
+    if len(whole) + len(os.fsencode(ending)) <= limit:
+        return name + ending
+    ending = f"~{hashlib.sha256(whole).hexdigest()[:8]}{ending}"
+    cut = whole[: limit - len(os.fsencode(ending))]
+    # Not within a character: a name that was UTF-8 stays so.
+    return cut.decode(errors="ignore" if _is_utf8(whole) else "surrogateescape") + ending
+
+
+def _is_utf8(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
