@@ -57,7 +57,7 @@ class Cycle:
 
     def newest_due(self, last: datetime, now: datetime) -> datetime | None:
         """Return the newest time to run after `last` that has come, or None."""
-        # In growing windows back from now: a cycle of every minute after a year's pause must not cost half a million steps.
+        # In growing windows back from now: a cycle of every minute must not cost half a million steps after a year.
         for window in (timedelta(hours=1), timedelta(days=1), timedelta(days=32), timedelta(days=366), now - last):
             newest, due = None, self.after(max(last, now - window))
             while due and due <= now:

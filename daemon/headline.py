@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from daemon.states import Job, State
 from handlers.durations import format_duration
-from handlers.progress import Progress
+from handlers.rank_log.progress import Progress
 
 SHOWN = 3
 

@@ -5,13 +5,13 @@ from daemon.settings import Settings
 from daemon.states import Job
 from handlers.ckpt.durable import move
 from handlers.events import job_log
-from handlers.hccn import HccnLookup
-from handlers.initial_weights import as_rank_directory, weights_to_load
 from handlers.job_dir import JobDir
 from handlers.job_plan import JobPlan, MergePlan, TimeLimits
-from handlers.rank_table import make, write
+from handlers.rank_table.hccn import HccnLookup
+from handlers.rank_table.table import make, write
 from handlers.train import TrainRequest, plan_training
-from handlers.validate import Rules, check
+from handlers.validate.check import Rules, check
+from handlers.validate.initial_weights import as_rank_directory, weights_to_load
 
 
 def rules(settings: Settings, root: Root) -> Rules:

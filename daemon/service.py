@@ -32,8 +32,8 @@ from daemon.watched_trees import WatchedTrees
 from daemon.watching import DirectoryWatch
 from daemon.workers import Workers
 from handlers import events
-from handlers.progress import Progress, read_progress
-from handlers.validate import Rules
+from handlers.rank_log.progress import Progress, read_progress
+from handlers.validate.check import Rules
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

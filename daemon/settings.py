@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from handlers.devices import parse_devices
 from handlers.durations import Duration
 from handlers.errors import BadInputError
-from handlers.topology import Topology
+from handlers.rank_table.topology import Topology
 
 DEFAULT_FILE = Path("/etc/glmd/glmd.yaml")
 DEFAULT_ROOT = Path("/var/glm")

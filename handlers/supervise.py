@@ -11,10 +11,10 @@ from structlog.typing import FilteringBoundLogger
 
 from handlers.children import Children
 from handlers.job_plan import ProcessPlan, Role, TrainPlan
-from handlers.last_words import last_line, last_words
 from handlers.limit_clock import LimitClock, PassedLimit
 from handlers.outcome import Outcome, ProcessExit
-from handlers.progress import progress_in
+from handlers.rank_log.last_words import last_line, last_words
+from handlers.rank_log.progress import progress_in
 from handlers.wakeups import Wakeups
 
 _LOOK_EVERY = 1.0

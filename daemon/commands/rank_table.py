@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from handlers.errors import RefusedError
-from handlers.topology import Topology
+from handlers.rank_table.topology import Topology
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from handlers.rank_table_file import RankTable
+    from handlers.rank_table.file import RankTable
 
 app = typer.Typer(
     name="rank-table",
@@ -39,13 +39,13 @@ def make(
     output: Output = Path(),
 ) -> None:
     """Write this server's rank table, rank 0 on the first device."""
-    from handlers import rank_table  # noqa: PLC0415 - `glmd --help` is to answer at once
     from handlers.devices import parse_devices  # noqa: PLC0415
-    from handlers.hccn import HccnLookup  # noqa: PLC0415
+    from handlers.rank_table.hccn import HccnLookup  # noqa: PLC0415 - `glmd --help` is to answer at once
+    from handlers.rank_table.table import make  # noqa: PLC0415
 
     asked = parse_devices(devices)
     visible = None if visible_devices is None else parse_devices(visible_devices)
-    table, warnings = rank_table.make(
+    table, warnings = make(
         asked,
         visible_devices=visible,
         server_ip=server_ip,
@@ -70,12 +70,13 @@ def check(
     topology: Wiring = Topology.ANY,
 ) -> None:
     """Say whether HCCL would take a rank table, and everything it would object to."""
-    from handlers import rank_table, rank_table_rules  # noqa: PLC0415 - `glmd --help` is to answer at once
+    from handlers.rank_table.rules import find_warnings  # noqa: PLC0415 - `glmd --help` is to answer at once
+    from handlers.rank_table.table import inspect  # noqa: PLC0415
 
-    table, problems = rank_table.inspect(file, ranks=ranks, topology=topology)
+    table, problems = inspect(file, ranks=ranks, topology=topology)
     if table is None or problems:
         raise RefusedError("\n".join(f"{file}: {problem}" for problem in problems))
-    _warn(rank_table_rules.find_warnings(table, topology=topology))
+    _warn(find_warnings(table, topology=topology))
     typer.echo(f"OK: {len(table.servers)} server(s), {len(table.devices)} rank(s)")
 
 
@@ -85,10 +86,11 @@ def merge(
     output: Output = Path(),
 ) -> None:
     """Join the tables of several servers into one: every server must get this same file."""
-    from handlers import rank_table, rank_table_rules  # noqa: PLC0415 - `glmd --help` is to answer at once
+    from handlers.rank_table.rules import find_warnings  # noqa: PLC0415 - `glmd --help` is to answer at once
+    from handlers.rank_table.table import merge, read  # noqa: PLC0415
 
-    table = rank_table.merge(rank_table.read(file) for file in files)
-    _warn(rank_table_rules.find_warnings(table))
+    table = merge(read(file) for file in files)
+    _warn(find_warnings(table))
     for server in table.servers:
         ranks = [device.rank_id for device in server.devices]
         typer.echo(f"server_id:{server.server_id}, rank_id:{ranks[0]}-{ranks[-1]}")
@@ -96,7 +98,7 @@ def merge(
 
 
 def _save(table: "RankTable", directory: Path) -> None:
-    from handlers.rank_table import write  # noqa: PLC0415 - `glmd --help` is to answer at once
+    from handlers.rank_table.table import write  # noqa: PLC0415 - `glmd --help` is to answer at once
 
     typer.echo(f"Completed: hccl file was save in : {write(table, directory.absolute())}")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers.hccn import HccnLookup
+from handlers.rank_table.hccn import HccnLookup
 
 HCCN = Path(__file__).parents[1] / "fixtures" / "hccn"
 

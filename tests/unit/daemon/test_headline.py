@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from daemon.headline import headline
 from daemon.states import Job, State
-from handlers.progress import Progress
+from handlers.rank_log.progress import Progress
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
 TRAINS = Job(42, "run", State.TRAINING, "", 1, 0, (0, 1), "glm-6b", AT, AT)

@@ -1,0 +1,1 @@
+"""What the ranks' logs say: how far a training is, and what a rank said last."""

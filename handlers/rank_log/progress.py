@@ -1,0 +1,73 @@
+"""How far a training is, read from its ranks' logs.
+
+The lines are those of MindFormers' MFLossMonitor (mindformers/core/callback/callback.py): from 0.8 on, the same in sink
+mode, and up to 0.6, where the time is that of a whole sink, so that no speed is taken from it:
+
+    { Epoch:[  1/  2], step:[    3/    4], loss:[11.770/11.776], per_step_time: 1237ms, overflow cond: False, …
+    { Epoch:[  1/  2], step:[    3/    4], loss: 11.770, per_step_time: 1237ms, …
+    Epoch:[  1/  2], step:[    3/    4], loss:[11.770/11.776], time:1237.120 ms, …
+"""
+
+import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from handlers.rank_log.tail import tail
+
+_STEP = re.compile(
+    r"Epoch:\[ *(?P<epoch>\d+)/ *(?P<epochs>\d+)\], step:\[ *(?P<step>\d+)/ *(?P<steps>\d+)\], "
+    r"loss: ?\[? *(?P<loss>[-+]?(?:\d[\d.]*(?:[eE][-+]?\d+)?|nan|inf))"
+    r"(?:.*?per_step_time: *(?P<milliseconds>\d+) *ms)?"
+)
+_RECENT = 20
+"""Steps whose median time gives the speed: one step may have compiled or saved."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The last step a rank reported. Counts start at 1; `step` and `steps` are within the epoch."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    """May be nan or inf, when that is what the training came to."""
+    seconds_per_step: float | None
+    """The median of the last steps; None when the log does not tell."""
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Seconds until the last step, at the speed of the last ones."""
+        if self.seconds_per_step is None:
+            return None
+        steps_left = (self.epochs - self.epoch + 1) * self.steps - self.step
+        return max(0, steps_left) * self.seconds_per_step
+
+
+def read_progress(output: Path, ranks: Sequence[int]) -> Progress | None:
+    """Return how far the training that writes the tree `output` is; None before its first step.
+
+    The highest rank is asked first: with pipeline stages only the last one's loss is the loss.
+    """
+    logs = (output / "log" / f"rank_{rank}" / "mindformer.log" for rank in sorted(ranks, reverse=True))
+    return next((progress for log in logs if (progress := progress_in(log)) is not None), None)
+
+
+def progress_in(log: Path) -> Progress | None:
+    """Return the last step in the tail of one rank's log, or None."""
+    found = [match for line in tail(log) if (match := _STEP.search(line))]
+    if not found:
+        return None
+    last = found[-1]
+    times = [int(match["milliseconds"]) for match in found[-_RECENT:] if match["milliseconds"]]
+    return Progress(
+        epoch=int(last["epoch"]),
+        epochs=int(last["epochs"]),
+        step=int(last["step"]),
+        steps=int(last["steps"]),
+        loss=float(last["loss"]),
+        seconds_per_step=statistics.median(times) / 1000 if times else None,
+    )

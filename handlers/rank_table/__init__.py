@@ -1,0 +1,1 @@
+"""Which rank runs on which device, and at which address: made, checked and merged by HCCL's rules."""

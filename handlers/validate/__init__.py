@@ -1,0 +1,1 @@
+"""Checks a dropped YAML before it becomes a job."""

@@ -1,0 +1,108 @@
+"""How much disk a GLM training will fill, from the sizes in its configuration."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from handlers.validate.document import Place
+from handlers.validate.mindformers_rules import Parallel, whole
+from handlers.validate.problem import Findings, quoted
+from handlers.validate.saving_rules import Saving
+
+_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
+_DEFAULTS = {
+    "vocab_size": 130528,
+    "hidden_size": 4096,
+    "num_layers": 28,
+    "inner_hidden_size": 16384,
+}
+"""GLMConfig's own, in MindFormers 0.8."""
+_UNITS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of one model's weights, and of the same and the optimizer's state in one rank's shard."""
+
+    weights: int
+    shard: int
+    shard_weights: int
+
+
+def check_disk(root: Place, parallel: Parallel, saving: Saving, disk: Path, findings: Findings) -> None:
+    """Find out whether the shards and the merged file fit on the file system of `disk`.
+
+    Needed are ranks × (kept + 1) × shard, one more shard's weights a rank where the callback writes these, and the
+    merged file. Where the architecture is not known there is a warning instead.
+    """
+    model = root.get("model", "model_config")
+    if model is None or not parallel.ranks:
+        return
+    sizes = glm_sizes(model, parallel)
+    if sizes is None:
+        kind = model.get("type")
+        message = f"how large {quoted(kind.data if kind else None)} will be is not known"
+        findings.warnings.append((kind or model).problem(message, "free disk was not checked"))
+        return
+    ranks = parallel.ranks
+    shards = ranks * (saving.kept + 1) * sizes.shard
+    network = ranks * sizes.shard_weights if saving.network else 0
+    needed = shards + network + sizes.weights
+    free = _free(disk)
+    if free is None:
+        findings.warnings.append(saving.place.problem(f"free disk was not checked: {disk} cannot be asked"))
+    elif needed > free:
+        terms = f"{ranks} ranks × ({saving.kept} kept + 1) × {in_words(sizes.shard)} = {in_words(shards)}"
+        terms += f", {in_words(network)} of weights alone" if network else ""
+        hint = f"{terms}, {in_words(sizes.weights)} merged; {disk} has {in_words(free)} free"
+        findings.problems.append(saving.place.problem(f"needs about {in_words(needed)} of disk", hint))
+
+
+def glm_sizes(model: Place, parallel: Parallel) -> Sizes | None:
+    """Return the sizes of a GLMConfig, or None for another architecture.
+
+    As MindFormers 0.8 has it: 12 parameters a layer; embedding and layernorms are float32 whatever the rest is; Adam
+    keeps two float32 moments of every trainable parameter; model parallelism cuts all but layernorms and some biases.
+    """
+    kind = model.get("type")
+    if kind is None or kind.data != "GLMConfig":
+        return None
+    quiet = Findings()
+    vocab, hidden, layers, inner = (whole(model, key, default, quiet) for key, default in _DEFAULTS.items())
+    written = model.get("param_init_type")
+    itemsize = _BYTES.get(str(written.data), 4) if written else 2
+    embedding = vocab * hidden
+    head = vocab * hidden
+    matrices = layers * (4 * hidden * hidden + 2 * hidden * inner)  # query_key_value, dense; to 4h, back to h
+    split_biases = layers * (3 * hidden + inner)
+    whole_biases = layers * 2 * hidden
+    norms = (2 * layers + 1) * 2 * hidden
+    rank = whole(model.get("pet_config"), "lora_rank", 8, quiet) if model.get("pet_config") else 0
+    lora = layers * 4 * hidden * rank  # on query_key_value: a is rank × hidden, b is 3 hidden × rank
+
+    cut = parallel.model if parallel.by_strategy else 1
+    weights = 4 * (embedding + norms + lora) + itemsize * (head + matrices + split_biases + whole_biases)
+    shard_weights = (4 * embedding + itemsize * (head + matrices + split_biases)) // cut
+    shard_weights += 4 * (norms + lora) + itemsize * whole_biases
+    trained = lora if rank else (embedding + head + matrices + split_biases) // cut + norms + whole_biases
+    return Sizes(weights, shard_weights + 2 * 4 * trained, shard_weights)
+
+
+def in_words(size: int) -> str:
+    """Return a number of bytes as `13.4 GB`, in powers of ten."""
+    for unit, name in _UNITS:
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size} bytes"
+
+
+def _free(disk: Path) -> int | None:
+    """Return the free bytes of the file system that holds, or will hold, `disk`."""
+    for directory in (disk, *disk.parents):
+        try:
+            return shutil.disk_usage(directory).free
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return None
+    return None

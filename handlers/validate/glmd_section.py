@@ -1,0 +1,179 @@
+"""The optional `glmd:` section of a dropped YAML: what the user asks of glmd itself."""
+
+import math
+import re
+from difflib import get_close_matches
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
+from pydantic_core import ErrorDetails
+
+from handlers.devices import parse_devices
+from handlers.durations import Limit
+from handlers.job_plan import Keep
+from handlers.validate.document import Place
+from handlers.validate.problem import Problem, quoted
+from handlers.validate.yaml_nodes import Data
+
+KEY = "glmd"
+
+_TAG = re.compile(r"[1-9][0-9]*_[1-9][0-9]*", re.ASCII)
+_TEXTS = {"devices", "continue_from", "tag"}
+"""Keys whose scalars count as they are written: YAML reads `31_4` as 314 and `010` as 8."""
+
+
+def _later(*names: str) -> BeforeValidator:
+    """Refuse what glmd will learn, but does not do yet."""
+
+    def refuse(value: object) -> object:
+        if isinstance(value, str) and value in names:
+            raise ValueError(f"{value!r} is not in this version of glmd")
+        return value
+
+    return BeforeValidator(refuse)
+
+
+def _devices(value: object) -> str:
+    if isinstance(value, list):
+        raise ValueError('is a YAML list; put the devices in quotes, as "[0,8)", "0-7" or "0,2,4"')  # noqa: TRY004 (pydantic wants it)
+    parse_devices(text := str(value))
+    return text
+
+
+def _tag(value: object) -> str:
+    text = str(value)
+    if text == "every":
+        raise ValueError("'every' is not in this version of glmd; write `last` or one tag, as 31_4")
+    if text != "last" and not _TAG.fullmatch(text):
+        raise ValueError(f"{quoted(text)} is no tag; write `last`, or EPOCH_STEP as in the files' names: 31_4")
+    return text
+
+
+def _attempts(value: int) -> int:
+    if value:
+        raise ValueError("resuming is not in this version of glmd; leave it at 0 and use `glmd retry`")
+    return value
+
+
+def _positive(seconds: float | None) -> float | None:
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise ValueError(f"{seconds} is no time to wait; write a duration above 0, as 30m, or `none` for no limit")
+    return seconds
+
+
+def _continue_from(value: object) -> str:
+    text = str(value)
+    if text not in {"none", "latest"} and not text.startswith("/"):
+        raise ValueError(f"{quoted(text)} is neither `none` nor `latest` nor an absolute path")
+    return text
+
+
+_Limit = Annotated[Limit, AfterValidator(_positive)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MergeWish(_Part):
+    """Which shards to merge, and what to keep of them."""
+
+    tag: Annotated[str, BeforeValidator(_tag)] = "last"
+    """`last` or EPOCH_STEP, as `31_4`."""
+    format: Annotated[Literal["ckpt"], _later("safetensors")] = "ckpt"
+    keep: Annotated[tuple[Annotated[Keep, _later("optimizer")], ...], Field(min_length=1)] = (
+        Keep.WEIGHTS,
+        Keep.SCALARS,
+    )
+    lora: Annotated[Literal["keep"], _later("merge", "only")] = "keep"
+
+
+class Resume(_Part):
+    """How often a failed training is taken up again."""
+
+    attempts: Annotated[int, Strict(), AfterValidator(_attempts)] = 0
+
+
+class Timeout(_Part):
+    """When a training is taken for hung. Seconds; written as `30m`, `1h30m`, `90s` or `none`."""
+
+    silence: _Limit = 1800.0
+    first_step: _Limit = 3600.0
+    total: _Limit = None
+
+
+class GlmdSection(_Part):
+    """All that `glmd:` may say. Without the section the defaults hold."""
+
+    devices: Annotated[str, BeforeValidator(_devices)] | None = None
+    """As `[0,8)`; None for all that settings list."""
+    run_mode: Annotated[Literal["train", "finetune"], _later("eval", "predict", "export")] | None = None
+    """None for what the YAML says."""
+    priority: Annotated[int, Strict()] = 0
+    """Higher goes first."""
+    merge: MergeWish = MergeWish()
+    continue_from: Annotated[str, BeforeValidator(_continue_from)] = "none"
+    """`none`, `latest`, or the absolute path of a checkpoint."""
+    resume: Resume = Resume()
+    timeout: Timeout = Timeout()
+    launcher: Annotated[Literal["rank_table"], _later("msrun", "slurm")] = "rank_table"
+
+
+def read_section(root: Place) -> tuple[GlmdSection, frozenset[str], tuple[Problem, ...]]:
+    """Return the section in `root`, the document; which of its keys were wrong and have their defaults; and why."""
+    place = root.get(KEY)
+    if place is None:
+        return GlmdSection(), frozenset(), ()
+    if not isinstance(place.data, dict):
+        problem = place.problem("is not a mapping", 'write keys under it, as `  devices: "[0,8)"`')
+        return GlmdSection(), frozenset(), (problem,)
+    wishes = {inner.name: _plain(inner) for inner in place if inner.data is not None}
+    try:
+        return GlmdSection.model_validate(wishes), frozenset(), ()
+    except ValidationError as error:
+        problems = tuple(_problem(place, details) for details in error.errors(include_url=False))
+        wrong = frozenset(str(details["loc"][0]) for details in error.errors(include_url=False))
+        section = GlmdSection.model_validate({key: wish for key, wish in wishes.items() if key not in wrong})
+        return section, wrong, problems
+
+
+def _plain(place: Place) -> Data:
+    """Return what pydantic gets to see; empty parts are left out, so that their defaults hold."""
+    if isinstance(place.data, dict):
+        return {inner.name: _plain(inner) for inner in place if inner.data is not None}
+    scalar = place.data is not None and not isinstance(place.data, list)
+    # A colon in a number is base 60: not what anybody means by 1:30.
+    return place.text if scalar and (place.name in _TEXTS or ":" in place.text) else place.data
+
+
+def _problem(section: Place, details: ErrorDetails) -> Problem:
+    """Return the problem that pydantic's `details` describe, at its place in the file."""
+    place, model = section, GlmdSection.model_fields
+    for step in details["loc"]:
+        within = next((inner for inner in place if inner.name == str(step)), None)
+        if within is None:
+            break
+        place = within
+    if details["type"] == "extra_forbidden":
+        for step in details["loc"][:-1]:
+            inner = model[str(step)].annotation
+            model = inner.model_fields if isinstance(inner, type) and issubclass(inner, BaseModel) else {}
+        return place.key_problem("is not a key that glmd knows", _meant(place.name, list(model)))
+    return place.problem(_message(details))
+
+
+def _message(details: ErrorDetails) -> str:
+    context = details.get("ctx", {})
+    if details["type"] == "value_error":
+        return str(context["error"])
+    if details["type"] in {"literal_error", "enum"}:
+        return f"{quoted(details['input'])} is not known here; write {context['expected']}"
+    if details["type"] == "model_type":
+        return f"{quoted(details['input'])} is not a mapping"
+    message = details["msg"]
+    return f"{quoted(details['input'])} does not fit: {message[0].lower()}{message[1:]}"
+
+
+def _meant(name: str, known: list[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"did you mean `{close[0]}`?" if close else "it may be " + ", ".join(known)

@@ -1,0 +1,332 @@
+"""Promises of handlers.validate.check: whole files, as users drop them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from handlers.rank_table.topology import Topology
+from handlers.validate.check import CheckedConfig, Rules, check
+from handlers.validate.document import parse
+from handlers.validate.problem import ConfigError
+
+FINETUNE = """\
+# A finetune in the shape of the stock file.
+seed: 0
+run_mode: 'train'
+output_dir: './output'  # 请勿修改
+load_checkpoint: 'DATA/glm.ckpt'
+auto_trans_ckpt: False
+
+context:
+  mode: 0 #0--Graph Mode; 1--Pynative Mode
+  device_target: "Ascend"
+
+model:
+  model_config:
+    type: GLMConfig
+    vocab_size: 1024
+    hidden_size: 64
+    num_layers: 2
+    num_heads: 8
+    inner_hidden_size: 256
+    hidden_size_per_attention_head: # default
+    param_init_type: "float16"
+    checkpoint_name_or_path: "glm_6b"
+  arch:
+    type: GLMForPreTraining
+
+trainer:
+  type: CausalLanguageModelingTrainer
+  model_name: 'glm_6b'
+do_eval: False
+
+train_dataset: &train_dataset
+  data_loader:
+    type: ADGenDataLoader
+    dataset_dir: "DATA/train.json"
+  tokenizer:
+    type: ChatGLMTokenizer
+    vocab_file: "DATA/ice_text.model"
+  batch_size: 1
+train_dataset_task:
+  type: KeyWordGenDataset
+  dataset_config: *train_dataset
+eval_dataset: &eval_dataset
+  data_loader:
+    type: ADGenDataLoader
+    dataset_dir: "/path/to/dev.json"
+eval_dataset_task:
+  type: KeyWordGenDataset
+  dataset_config: *eval_dataset
+
+runner_config:
+  epochs: 1
+  batch_size: 8
+  sink_mode: True
+  sink_size: 4
+
+# What glmd is to do.
+glmd:
+  devices: "[0,8)"
+  run_mode: finetune
+  # keep all of it
+  merge: {tag: last}
+
+use_parallel: False
+parallel:
+  parallel_mode: 1 # 0-data parallel, 1-semi-auto parallel
+  full_batch: True
+  enable_parallel_optimizer: False
+  strategy_ckpt_save_file: "./ckpt_strategy.ckpt"
+parallel_config:
+  data_parallel: 1
+  model_parallel: 8
+  pipeline_stage: 1
+  micro_batch_num: 1
+  vocab_emb_dp: True
+
+callbacks:
+  - type: MFLossMonitor
+  - type: CheckpointMointor
+    prefix: "glm-6b"
+    save_checkpoint_steps: 500
+    keep_checkpoint_max: 2
+  - type: ObsMonitor
+    keep_last: False
+"""
+CUT_OUT = FINETUNE[FINETUNE.index("glmd:\n") : FINETUNE.index("\nuse_parallel")]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Make the files that the configuration names."""
+    for name in ("glm.ckpt", "train.json", "ice_text.model"):
+        (tmp_path / name).write_bytes(b"content")
+    return tmp_path
+
+
+def rules(data: Path, devices: int = 8, topology: Topology = Topology.ANY) -> Rules:
+    """Return the rules of a host with so many devices."""
+    return Rules(tuple(range(devices)), topology=topology, disk=data / "jobs", latest=data / "latest")
+
+
+def checked(data: Path, *changes: tuple[str, str], held_against: Rules | None = None) -> CheckedConfig:
+    """Check the finetune with `changes` made to its text, each of which must change something."""
+    text = FINETUNE.replace("DATA", str(data))
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    return check(text.encode(), "run_glm_6b.yaml", held_against or rules(data))
+
+
+def test_a_good_file(data: Path) -> None:
+    """Everything that the rest of glmd asks is answered."""
+    config = checked(data)
+    assert config.devices == tuple(range(8))
+    assert config.ranks == 8
+    assert (config.run_mode, config.device_target, config.prefix) == ("finetune", "Ascend", "glm-6b")
+    assert (config.parallel_mode, config.needs_strategy) == (1, True)
+    assert config.section.merge.tag == "last"
+    assert not config.cuts_weights
+    assert [warning.where for warning in config.warnings] == ["load_checkpoint"]  # one file for eight slices
+
+
+def test_what_runs_is_the_file_without_the_section(data: Path) -> None:
+    """The configuration of the job is the dropped file byte for byte, without the lines of `glmd:`."""
+    original = FINETUNE.replace("DATA", str(data))
+    config = checked(data).config
+    assert config == original.replace(CUT_OUT, "").encode()
+    assert "# 请勿修改".encode() in config
+    rest = parse(config, "a.yaml").node.data
+    assert isinstance(rest, dict)
+    assert "glmd" not in rest
+
+
+def test_a_plain_file_runs_with_defaults(data: Path) -> None:
+    """A MindFormers YAML without the section takes all devices, and runs as it is."""
+    config = checked(data, (CUT_OUT, ""))
+    assert config.devices == tuple(range(8))
+    assert config.run_mode == "train"
+    assert config.config.decode() == FINETUNE.replace("DATA", str(data)).replace(CUT_OUT, "")
+
+
+def test_data_parallel_lora(data: Path) -> None:
+    """The stock LoRA shape: data parallel on any count, no strategy files, no warning."""
+    config = checked(
+        data,
+        ("parallel_mode: 1", "parallel_mode: 0"),
+        ("model_parallel: 8", "model_parallel: 1"),
+        ('"[0,8)"', '"[4,8)"'),
+        ("    vocab_size", "    pet_config: {pet_type: lora, lora_rank: 8}\n    vocab_size"),
+    )
+    assert (config.parallel_mode, config.needs_strategy, config.devices) == (0, False, (4, 5, 6, 7))
+    assert config.warnings == ()
+
+
+def test_the_example_of_the_style_guide(data: Path) -> None:
+    """The commonest mistake reads as promised."""
+    with pytest.raises(ConfigError) as caught:
+        checked(data, ('"[0,8)"', '"[0,4)"'))
+    line = FINETUNE[: FINETUNE.index("model_parallel: 8")].count("\n") + 1
+    assert str(caught.value) == (
+        f"run_glm_6b.yaml:{line}:19: parallel_config.model_parallel: 8 does not fit 4 devices\n"
+        f"  {line} |   model_parallel: 8\n"
+        "     |                   ^ data_parallel 1 × model_parallel 8 × pipeline_stage 1 = 8, but devices [0,4) are 4"
+    )
+
+
+def test_all_problems_at_once(data: Path) -> None:
+    """One error has the problems of every part, in the order of the file."""
+    with pytest.raises(ConfigError) as caught:
+        checked(
+            data,
+            ("seed: 0", "seed: 0\nseed: 1"),
+            ("./output", "/data/output"),
+            ("glm.ckpt", "nowhere.ckpt"),
+            ("num_heads: 8", "num_heads: 6"),
+            ("train.json", "nowhere.json"),
+            ("merge: {tag: last}", "merge: {tag: every}"),
+            ("model_parallel: 8", "model_parallel: 4"),
+            ('prefix: "glm-6b"', "prefix: a/b"),
+        )
+    assert [problem.where for problem in caught.value.problems] == [
+        "seed",
+        "output_dir",
+        "load_checkpoint",
+        "model.model_config.num_heads",
+        "model.model_config.num_heads",
+        "train_dataset.data_loader.dataset_dir",
+        "glmd.merge.tag",
+        "parallel_config.model_parallel",
+        "callbacks[1].prefix",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("devices", "host", "topology", "what"),
+    (
+        ("[0,8]", 8, Topology.ANY, "8 are not among this host's devices: [0,8)"),
+        ("[0,8]", 8, Topology.ANY, "for 8 devices write [0,8)"),
+        ("[0,8)", 0, Topology.ANY, "[0,8) are not among this host's devices: none"),
+        ("0,1,2", 8, Topology.ANY, "3 devices"),
+        ("2-5", 8, Topology.A910, "cross the two rings"),
+    ),
+)
+def test_devices(data: Path, devices: str, host: int, topology: Topology, what: str) -> None:
+    """Devices that are not there, or cannot work together, are reported at the section."""
+    with pytest.raises(ConfigError) as caught:
+        checked(data, ("[0,8)", devices), held_against=rules(data, host, topology))
+    assert what in str(caught.value)
+    assert caught.value.problems[0].where == "glmd.devices"
+
+
+def test_no_devices_at_all(data: Path) -> None:
+    """A host without devices runs nothing."""
+    with pytest.raises(ConfigError, match="no devices"):
+        checked(data, (CUT_OUT, ""), held_against=rules(data, 0))
+
+
+def test_a_cpu_takes_any_count(data: Path) -> None:
+    """HCCL's counts are no rule for a rehearsal."""
+    config = checked(
+        data,
+        ('"Ascend"', '"CPU"'),
+        ("parallel_mode: 1", "parallel_mode: 0"),
+        ("model_parallel: 8", "model_parallel: 1"),
+        ('"[0,8)"', '"0-2"'),
+    )
+    assert (config.device_target, config.ranks) == ("CPU", 3)
+
+
+def test_disk_is_checked_for_jobs_not_yet_there(data: Path) -> None:
+    """More tags than the disk holds are refused; without a disk to ask, nothing is estimated."""
+    many = ("keep_checkpoint_max: 2", "keep_checkpoint_max: 999999999")
+    with pytest.raises(ConfigError, match=r"needs about .* TB of disk"):
+        checked(data, many)
+    assert checked(data, many, held_against=Rules(tuple(range(8)))).ranks == 8
+
+
+def test_continuing_from_what_was_published(data: Path) -> None:
+    """`latest` needs no other weights once there is a result of the same prefix."""
+    latest = ("run_mode: finetune", "run_mode: finetune\n  continue_from: latest")
+    gone = ("glm.ckpt", "gone.ckpt")
+    with pytest.raises(ConfigError, match=r"gone\.ckpt' is not there"):
+        checked(data, latest, gone)
+    (data / "latest" / "glm-6b").mkdir(parents=True)
+    (data / "latest" / "glm-6b" / "filtered_transformed.ckpt").write_bytes(b"merged")
+    assert checked(data, latest, gone).section.continue_from == "latest"
+
+
+@pytest.mark.parametrize("content", (b"", b"\x00", b"a: [", b"services:\n  web:\n    image: nginx\n", b"[]"))
+def test_other_files(data: Path, content: bytes) -> None:
+    """What is no MindFormers configuration is refused."""
+    with pytest.raises(ConfigError):
+        check(content, "a.yaml", rules(data))
+
+
+def test_size_limit(data: Path) -> None:
+    """The limit of settings counts."""
+    with pytest.raises(ConfigError, match="the limit is 1000"):
+        checked(data, held_against=Rules(tuple(range(8)), max_bytes=1000))
+
+
+SNIPPETS = st.sampled_from(
+    ("", "\n", ": ", "- ", "[]", "{}", "~", "True", "0", "-1", "1e9", "'", '"', "&a ", "*a", "<<: *train_dataset",
+     "#", "glmd:\n", "x: 1\n",
+     "!!str ", "9" * 50, ".nan", "\t", "/", "..", "权", '"\\0"', '"\\ud800"', "[[1]]", "{a: {b: 1}}")
+)  # fmt: skip
+
+
+def outcome(text: str, data: Path) -> CheckedConfig | None:
+    """Return what the check makes of `text`, None where it is refused with reasons that can be written to a file."""
+    try:
+        return check(text.encode(), "a.yaml", rules(data))
+    except ConfigError as error:
+        if not error.problems or not str(error).encode():
+            raise AssertionError from error
+        return None
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    cuts=st.lists(st.tuples(st.integers(0, len(FINETUNE)), st.integers(0, 30), SNIPPETS), min_size=1, max_size=4),
+)
+def test_a_damaged_file_is_accepted_or_refused(data: Path, cuts: list[tuple[int, int, str]]) -> None:
+    """Whatever is cut out of a good file or put into it, the check ends in a result or in ConfigError."""
+    text = FINETUNE
+    for start, length, snippet in cuts:
+        text = text[:start] + snippet + text[start + length :]
+    config = outcome(text.replace("DATA", str(data)), data)
+    if isinstance(config, CheckedConfig):
+        assert b"\nglmd:" not in config.config
+        assert config.ranks >= 1
+
+
+VALUES = st.recursive(
+    st.sampled_from(("", "~", "0", "-1", "3", "8", "1.5", "True", "text", "''", "/", "/path/to/x", "1_4", "'0-3'")),
+    lambda inner: (
+        st.lists(inner, max_size=2).map(lambda parts: "[" + ", ".join(parts) + "]")
+        | inner.map(lambda part: f"{{type: {part}}}")
+    ),
+    max_leaves=4,
+)
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(line=st.sampled_from([i for i, row in enumerate(FINETUNE.splitlines()) if ":" in row]), value=VALUES)
+def test_any_value_of_any_type(data: Path, line: int, value: str) -> None:
+    """A key with a value of a type that nobody expects is accepted or refused, never a crash."""
+    rows = FINETUNE.replace("DATA", str(data)).splitlines()
+    rows[line] = f"{rows[line].split(':')[0]}: {value}"
+    outcome("\n".join(rows), data)
+
+
+def test_the_daemon_stays_light() -> None:
+    """The check is for the daemon's own process: it brings in neither numpy nor MindSpore."""
+    program = "import sys, handlers.validate.check; print([m for m in ('numpy', 'mindspore') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

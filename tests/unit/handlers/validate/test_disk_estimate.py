@@ -1,0 +1,92 @@
+"""Promises of handlers.validate.disk_estimate."""
+
+from pathlib import Path
+
+import pytest
+
+from handlers.validate.disk_estimate import check_disk, glm_sizes, in_words
+from handlers.validate.document import Place, parse
+from handlers.validate.mindformers_rules import Parallel
+from handlers.validate.problem import Findings
+from handlers.validate.saving_rules import Saving
+
+GLM_6B = """
+model:
+  model_config:
+    type: GLMConfig
+    vocab_size: 130528
+    hidden_size: 4096
+    num_layers: 28
+    inner_hidden_size: 16384
+    param_init_type: float16
+"""
+LORA = "    pet_config: {pet_type: lora, lora_rank: 8}\n"
+ALONE = Parallel(0, 1, 1, 1, 4, "Ascend")
+CUT = Parallel(1, 1, 8, 1, 8, "Ascend")
+
+
+def model_of(text: str) -> Place:
+    """Return the model's settings."""
+    place = parse(text.encode(), "a.yaml").root.get("model", "model_config")
+    assert place is not None
+    return place
+
+
+def saving(text: str = GLM_6B, kept: int = 2, *, network: bool = True) -> Saving:
+    """Return what is saved, pointing at the model for want of a callback."""
+    return Saving("glm-6b", kept, network, model_of(text))
+
+
+def test_glm_6b_is_as_large_as_it_is() -> None:
+    """The sizes are those of the real run: 13 GiB of weights, 63 GiB with the optimizer, an eighth of it a shard."""
+    sizes = glm_sizes(model_of(GLM_6B), CUT)
+    assert sizes is not None
+    assert sizes.weights / 2**30 == pytest.approx(13.5, abs=0.3)
+    assert 8 * sizes.shard / 2**30 == pytest.approx(63, rel=0.02)
+    assert 8 * sizes.shard_weights == pytest.approx(sizes.weights, rel=0.01)
+
+
+def test_data_parallel_and_lora() -> None:
+    """Each data parallel rank saves everything; a LoRA run has moments for its few trainable parameters only."""
+    whole, lora = glm_sizes(model_of(GLM_6B), ALONE), glm_sizes(model_of(GLM_6B + LORA), ALONE)
+    assert whole is not None
+    assert lora is not None
+    assert whole.shard / 2**30 == pytest.approx(63, rel=0.02)
+    assert whole.weights < lora.weights < lora.shard < 1.01 * whole.weights
+
+
+def test_too_little_disk_is_the_sum_in_words(tmp_path: Path) -> None:
+    """The message says what is needed, what for, and what is free; here for more tags than any disk holds."""
+    findings = Findings()
+    root = parse(GLM_6B.encode(), "a.yaml").root
+    check_disk(root, CUT, saving(kept=999_999), tmp_path / "not" / "yet", findings)
+    text = str(findings.problems[0])
+    assert "needs about 68204.8 TB of disk (8 ranks × (999999 kept + 1) × 8.5 GB = 68204.8 TB" in text
+    assert "14.5 GB of weights alone, 14.5 GB merged; " in text
+    assert text.endswith(" free)")
+
+
+def test_enough_disk(tmp_path: Path) -> None:
+    """A tiny model fits, and nothing is said."""
+    text = GLM_6B.replace("4096", "8").replace("16384", "32").replace("130528", "64")
+    findings = Findings()
+    check_disk(parse(text.encode(), "a.yaml").root, CUT, saving(), tmp_path, findings)
+    assert findings == Findings()
+
+
+@pytest.mark.parametrize("kind", ("LlamaConfig", "", "[x]"))
+def test_an_unknown_architecture_is_a_warning(tmp_path: Path, kind: str) -> None:
+    """Where the size cannot be known, that is said instead of a number."""
+    findings = Findings()
+    check_disk(parse(GLM_6B.replace("GLMConfig", kind).encode(), "a.yaml").root, CUT, saving(), tmp_path, findings)
+    assert findings.problems == []
+    assert "free disk was not checked" in str(findings.warnings[0])
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    ((0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (13 * 10**9, "13.0 GB"), (2 * 10**12, "2.0 TB")),
+)
+def test_in_words(size: int, words: str) -> None:
+    """Sizes are read at a glance."""
+    assert in_words(size) == words

@@ -1,0 +1,122 @@
+"""Promises of handlers.validate.glmd_section."""
+
+import pytest
+
+from handlers.job_plan import Keep
+from handlers.validate.document import parse
+from handlers.validate.glmd_section import GlmdSection, MergeWish, Timeout, read_section
+from handlers.validate.problem import Problem
+
+
+def read(text: str) -> tuple[GlmdSection, frozenset[str], tuple[Problem, ...]]:
+    """Read the section in `text`."""
+    return read_section(parse(text.encode(), "a.yaml").root)
+
+
+@pytest.mark.parametrize("text", ("seed: 0\n", "glmd:\n", "glmd: {}\n", "glmd:\n  merge:\n  timeout:\n  devices:\n"))
+def test_defaults(text: str) -> None:
+    """A file without the section, or with nothing in it, runs with the defaults."""
+    assert read(text) == (GlmdSection(), frozenset(), ())
+    assert GlmdSection().merge == MergeWish(tag="last", keep=(Keep.WEIGHTS, Keep.SCALARS))
+    assert GlmdSection().timeout == Timeout(silence=1800.0, first_step=3600.0, total=None)
+
+
+def test_everything_set() -> None:
+    """Each key of the design is understood."""
+    section, wrong, problems = read(
+        """
+glmd:
+  devices: "[0,8)"
+  run_mode: finetune
+  priority: -3
+  merge: {tag: 31_4, format: ckpt, keep: [weights], lora: keep}
+  continue_from: /data/glm.ckpt
+  resume: {attempts: 0}
+  timeout: {silence: 1h30m, first_step: none, total: 90s}
+  launcher: rank_table
+"""
+    )
+    assert (wrong, problems) == (frozenset(), ())
+    assert section == GlmdSection(
+        devices="[0,8)",
+        run_mode="finetune",
+        priority=-3,
+        merge=MergeWish(tag="31_4", keep=(Keep.WEIGHTS,)),
+        continue_from="/data/glm.ckpt",
+        timeout=Timeout(silence=5400.0, first_step=None, total=90.0),
+    )
+
+
+@pytest.mark.parametrize(("text", "devices"), (("3", "3"), ("0,2,4", "0,2,4"), ("0-7", "0-7"), ("010", "010")))
+def test_devices_count_as_written(text: str, devices: str) -> None:
+    """What YAML would read as a number keeps the user's spelling."""
+    assert read(f"glmd: {{devices: '{text}'}}")[0].devices == devices
+    assert read(f"glmd:\n  devices: {text}\n")[0].devices == devices
+
+
+def test_a_tag_without_quotes() -> None:
+    """`tag: 31_4` is the tag 31_4, though YAML reads the number 314."""
+    assert read("glmd:\n  merge:\n    tag: 31_4\n")[0].merge.tag == "31_4"
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "where", "what"),
+    (
+        ("merge: {tag: every}", 16, "merge.tag", "'every' is not in this version"),
+        ("merge: {tag: 31-4}", 16, "merge.tag", "is no tag; write `last`, or EPOCH_STEP"),
+        ("merge: {tag: 0_4}", 16, "merge.tag", "is no tag"),
+        ("merge: {format: safetensors}", 19, "merge.format", "'safetensors' is not in this version"),
+        ("merge: {format: npz}", 19, "merge.format", "'npz' is not known here; write 'ckpt'"),
+        ("merge: {keep: [weights, optimizer]}", 27, "merge.keep[1]", "'optimizer' is not in this version"),
+        ("merge: {keep: []}", 17, "merge.keep", "at least 1 item"),
+        ("merge: {keep: weights}", 17, "merge.keep", "'weights' does not fit"),
+        ("merge: {lora: merge}", 17, "merge.lora", "'merge' is not in this version"),
+        ("merge: {lora: only}", 17, "merge.lora", "'only' is not in this version"),
+        ("merge: last", 10, "merge", "'last' is not a mapping"),
+        ("resume: {attempts: 3}", 22, "resume.attempts", "resuming is not in this version"),
+        ("resume: {attempts: x}", 22, "resume.attempts", "'x' does not fit"),
+        ("launcher: msrun", 13, "launcher", "'msrun' is not in this version"),
+        ("launcher: slurm", 13, "launcher", "'slurm' is not in this version"),
+        ("launcher: bash", 13, "launcher", "write 'rank_table'"),
+        ("run_mode: eval", 13, "run_mode", "'eval' is not in this version"),
+        ("run_mode: tune", 13, "run_mode", "write 'train' or 'finetune'"),
+        ("priority: high", 13, "priority", "'high' does not fit"),
+        ("priority: yes", 13, "priority", "True does not fit"),
+        ("priority: 1.5", 13, "priority", "1.5 does not fit"),
+        ("continue_from: newest", 18, "continue_from", "neither `none` nor `latest` nor an absolute path"),
+        ("continue_from: a/b", 18, "continue_from", "neither"),
+        ("timeout: {silence: soon}", 22, "timeout.silence", "'soon' is not a duration"),
+        ("timeout: {silence: 1:30}", 22, "timeout.silence", "'1:30' is not a duration"),
+        ("timeout: {total: 0}", 20, "timeout.total", "no time to wait"),
+        ("timeout: {total: .inf}", 20, "timeout.total", "no time to wait"),
+        ("timeout: {total: -5}", 20, "timeout.total", "is not a duration"),
+        ("devices: [0,8]", 3, "devices", "put the devices in quotes"),
+        ('devices: "[8,0)"', 12, "devices", "empty or runs backwards"),
+        ('devices: ""', 12, "devices", "neither a device nor a range"),
+        ("devises: 3", 3, "devises", "is not a key that glmd knows (did you mean `devices`?)"),
+        ("merge: {tags: x}", 11, "merge.tags", "(did you mean `tag`?)"),
+        ("timeout: {x: 1}", 13, "timeout.x", "(it may be silence, first_step, total)"),
+        ("7: 1", 3, "7", "is not a key that glmd knows"),
+    ),
+)
+def test_problems_have_their_place(line: str, column: int, where: str, what: str) -> None:
+    """What is wrong, or not in this version, is said where it stands; it is never ignored, and its default holds."""
+    section, wrong, problems = read(f"glmd:\n  {line}\n")
+    assert [(problem.line, problem.column, problem.where) for problem in problems] == [(2, column, f"glmd.{where}")]
+    assert what in str(problems[0])
+    assert wrong == {line.split(":", maxsplit=1)[0]}
+    assert section == GlmdSection()
+
+
+@pytest.mark.parametrize("text", ("glmd: 3\n", "glmd: [a]\n", "glmd: text\n"))
+def test_not_a_mapping(text: str) -> None:
+    """A section that is no mapping is a problem."""
+    assert "is not a mapping" in str(read(text)[2][0])
+
+
+def test_all_at_once_and_the_rest_holds() -> None:
+    """Several wrong keys are all reported, and what is right is kept for the other checks."""
+    section, wrong, problems = read("glmd:\n  priority: 5\n  launcher: x\n  run_mode: y\n")
+    assert {problem.where for problem in problems} == {"glmd.launcher", "glmd.run_mode"}
+    assert wrong == {"launcher", "run_mode"}
+    assert section == GlmdSection(priority=5)
