@@ -24,7 +24,7 @@ from daemon.workers import Workers
 from handlers.ckpt.durable import make_directory, publish_bytes
 from handlers.errors import BadInputError
 from handlers.events import job_log
-from handlers.validate import CheckedConfig, Rules, check
+from handlers.validate.check import CheckedConfig, Rules, check
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -181,6 +182,10 @@ class House:
         self.wait(there, f"job {number} {state}")
         return self.job(number)
 
+    def until_taken(self, name: str) -> None:
+        """Wait until the dropped file `name` is a job's."""
+        self.wait(lambda: any(job.name == Path(name).stem for job in self.jobs()), f"{name} to be taken")
+
     def wait(self, condition: Callable[[], bool], what: str) -> None:
         """Wait for `condition`, and say what was waited for when it does not come."""
         deadline = time.monotonic() + PATIENCE
@@ -203,4 +208,8 @@ class House:
         for path in self.root.glob("jobs/*/attempts/*/*/shim.json"):
             identity = ShimRecord.read(path).identity
             identity.signal(signal.SIGTERM)
-            self.wait(lambda identity=identity: not identity.alive(), f"shim {identity.pid} to end")
+            self.wait(partial(_is_gone, identity), f"shim {identity.pid} to end")
+
+
+def _is_gone(identity: ProcessIdentity) -> bool:
+    return not identity.alive()

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from daemon.commands.rank_table import app
 from handlers.errors import BadInputError, RefusedError
-from handlers.rank_table import Device, RankTable, Server, read, write
+from handlers.rank_table.table import Device, RankTable, Server, read, write
 
 
 class Cards(Protocol):
@@ -144,4 +144,4 @@ def test_help_loads_nothing_heavy() -> None:
     """`glmd --help` has 0.3 s: this module brings in neither psutil nor the handlers that look things up."""
     code = "import sys, daemon.commands.rank_table; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"psutil", "handlers.hccn", "handlers.rank_table", "numpy", "pydantic"} & set(loaded)
+    assert not {"psutil", "handlers.rank_table.hccn", "handlers.rank_table.table", "numpy", "pydantic"} & set(loaded)
