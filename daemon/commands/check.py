@@ -1,0 +1,48 @@
+"""`glmd check`: what the daemon would say to a file, without dropping it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daemon.commands.arguments import ConfigOption, RootOption, settings_of
+from daemon.preparing import rules
+from daemon.root import Root
+from daemon.settings import Settings
+from handlers.devices import format_devices
+from handlers.errors import BadInputError
+from handlers.validate.check import CheckedConfig
+from handlers.validate.check import check as check_content
+
+
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A MindFormers YAML.", show_default=False)],
+    *,
+    root: RootOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Check a YAML as the daemon would; nothing is dropped."""
+    _, checked = checked_file(file, settings_of(root, config))
+    typer.echo(
+        f"{file}: good: {checked.run_mode} on {checked.device_target} devices {format_devices(checked.devices)}, "
+        f"prefix {checked.prefix}, tag {checked.section.merge.tag}"
+    )
+
+
+def checked_file(file: Path, settings: Settings) -> tuple[bytes, CheckedConfig]:
+    """Return the bytes of `file` and what they mean, as the daemon would read them; warnings go to standard error.
+
+    Raises BadInputError, with all problems at once.
+    """
+    held_against = rules(settings, Root(settings.root))
+    try:
+        if not file.is_file():
+            raise BadInputError(f"{file}: {'not a regular file' if file.exists() else 'no such file'}")
+        with file.open("rb") as stream:
+            content = stream.read(held_against.max_bytes + 1)  # no more: the check says that it is too much
+    except OSError as error:
+        raise BadInputError(f"{file}: {error.strerror}") from error
+    checked = check_content(content, str(file), held_against)
+    for warning in checked.warnings:
+        typer.echo(f"warning: {warning.render(str(file))}", err=True)
+    return content, checked

@@ -1,0 +1,29 @@
+"""`glmd cancel`, `retry` and `reload`: what is asked of a running daemon."""
+
+import typer
+
+from daemon.commands.arguments import ConfigOption, JobArgument, RootOption, job_in, root_of
+from daemon.control import ask
+from daemon.root import Root
+from daemon.store import Store
+
+
+def cancel(job: JobArgument, *, root: RootOption = None, config: ConfigOption = None) -> None:
+    """End a job, or take it out of the queue."""
+    _ask_about(job, "cancel", Root(root_of(root, config)))
+
+
+def retry(job: JobArgument, *, root: RootOption = None, config: ConfigOption = None) -> None:
+    """Do the step again that failed or was cancelled."""
+    _ask_about(job, "retry", Root(root_of(root, config)))
+
+
+def reload(*, root: RootOption = None, config: ConfigOption = None) -> None:
+    """Let the daemon read its settings again."""
+    typer.echo(ask(root_of(root, config), "reload"))
+
+
+def _ask_about(job: str, action: str, root: Root) -> None:
+    with Store.open_for_reading(root.store) as store:
+        number = job_in(store, job).id
+    typer.echo(ask(root.path, action, number))

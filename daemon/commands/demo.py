@@ -1,0 +1,200 @@
+"""`glmd demo`: the whole way on real parts, shown while it goes, and told in a few lines at the end."""
+
+import contextlib
+import json
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from daemon import submission
+from daemon.commands.arguments import ConfigOption, settings_of
+from daemon.commands.board import Board
+from daemon.commands.table import size
+from daemon.control import ask
+from daemon.preparing import rules
+from daemon.rehearsal import NAME, RehearsalError, Stage, new_root, remove, training_python
+from daemon.root import Root
+from daemon.settings import load_settings
+from daemon.states import Job, State
+from daemon.status import JobStatus
+from handlers.ckpt.manifest import Manifest, read_manifest
+from handlers.validate.check import check
+
+CLAIM_WITHIN = 30.0
+_WAY = (State.QUEUED, State.PREPARING, State.TRAINING, State.MERGING, State.DONE)
+_DOING = {
+    State.QUEUED: "waiting for two devices",
+    State.PREPARING: "making the rank table and the plan",
+    State.TRAINING: "training: the ranks meet and compile the graph, before the first step",
+    State.MERGING: "merging and filtering the shards",
+}
+_CAME_OF = {
+    State.PREPARING: "rank table and plan were made",
+    State.TRAINING: "two ranks have trained 31 epochs of 4 steps, for real",
+    State.MERGING: "their shards were merged, filtered and published",
+}
+
+_MISSED_EACH_OTHER = "The state of the cluster is error"
+"""A race of MindSpore 2.0's CPU cluster at start-up, which a busy machine brings out; NPUs meet in another way."""
+
+
+def demo(
+    *,
+    keep: Annotated[
+        bool, typer.Option("--keep/--remove", help="Keep the directory, to look at, or remove it at the end.")
+    ] = True,
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            "--root", metavar="DIR", help="Rehearse in this empty directory; if not given, in a temporary one."
+        ),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Rehearse the whole way: a tiny GLM, really trained and merged."""
+    python = training_python(settings_of(None, config).training.python)
+    place = new_root(root)
+    with _interruptible():
+        try:
+            with Board() as board, _ending(Stage(place, python), board) as stage:
+                story = _rehearse(stage, board)
+        except KeyboardInterrupt:
+            typer.echo("interrupted; everything that was started has ended", err=True)
+            keep = keep and root is not None
+            raise
+        else:
+            typer.echo("\n".join(["", *story]))
+        finally:
+            if keep:
+                typer.echo(f"\nAll of it is in {place}, for you to look at. When you have seen enough: rm -r {place}")
+            else:
+                remove(place)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let TERM and HUP do what Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _ending(stage: Stage, board: Board) -> Iterator[Stage]:
+    """Whatever happens, end what was started; an impatient second Ctrl-C must not leave anything behind."""
+    try:
+        yield stage
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        board.begin("ending what was started")
+        stage.end()
+        board.end("everything that was started has ended")
+
+
+def _rehearse(stage: Stage, board: Board) -> list[str]:
+    """Play the rehearsal; return the story of it. Raises HandlerError."""
+    board.begin("making training data, a tokenizer and initial weights")
+    stage.furnish()
+    board.end("training data, tokenizer and initial weights of a tiny GLM-6B")
+    board.begin("starting glmd")
+    stage.start_daemon()
+    board.end("glmd runs, with a directory of its own")
+    board.begin(f"dropping {NAME} into the inbox")
+    settings = load_settings(stage.settings_file, stage.root.path)
+    content = stage.yaml()
+    check(content, NAME, rules(settings, stage.root))
+    found = submission.wait_for_job(submission.drop(content, NAME, stage.root), stage.root, CLAIM_WITHIN)
+    if found is None:
+        raise RehearsalError(f"glmd did not take {NAME}; see {stage.daemon_log}")
+    board.end(f"{NAME} was checked and claimed: job {found.job.label}")
+    end = submission.follow(found.job.id, stage.root, _Play(stage, board).show)
+    if end.job.state is State.FAILED and _MISSED_EACH_OTHER in end.job.reason:
+        board.begin("the ranks missed each other at the start, as MindSpore 2.0 does now and then: glmd retry")
+        ask(stage.root.path, "retry", end.job.id)
+        end = submission.follow(end.job.id, stage.root, _Play(stage, board).show)
+    if end.job.state is not State.DONE:
+        raise RehearsalError(
+            f"job {end.job.label} {end.job.state}: {end.job.reason}; see {end.directory} and {stage.daemon_log}"
+        )
+    board.begin("loading the merged checkpoint into a single-process GLM")
+    job = end.job.directory(stage.root.path)
+    merged = job.merged / "filtered_transformed.ckpt"
+    losses = json.loads(stage.run_training_script("check_loss.py", str(merged), fine=(0, 1)))
+    if not losses["equal"]:
+        raise RehearsalError(
+            f"the merged checkpoint gives the loss {losses['loss']}, the trained ranks gave {losses['trained']}: "
+            f"they agree to {losses['digits']} digits"
+        )
+    board.end("the merged checkpoint gives the trained ranks' loss, to the last bit")
+    return _story(stage.root, end.job, read_manifest(job.merged / "manifest.json"), losses)
+
+
+class _Play:
+    """Shows a job's way through its states."""
+
+    def __init__(self, stage: Stage, board: Board) -> None:
+        self._stage = stage
+        self._board = board
+        self._state = State.QUEUED
+        board.begin(_DOING[State.QUEUED])
+
+    def show(self, status: JobStatus) -> None:
+        """Show where the job is now. Raises RehearsalError when the daemon is gone."""
+        if not self._stage.daemon_runs:
+            raise RehearsalError(f"glmd ended meanwhile; see {self._stage.daemon_log}")
+        state = status.job.state
+        if state is not self._state and state in _WAY:
+            for passed in _WAY[_WAY.index(self._state) : _WAY.index(state)]:
+                if passed in _CAME_OF:
+                    self._board.end(_CAME_OF[passed])
+            self._state = state
+            if state in _DOING:
+                self._board.begin(_DOING[state])
+        if (progress := status.progress) is not None:
+            text = f"training: epoch {progress.epoch}/{progress.epochs}, loss {progress.loss:.3f}"
+            steps = (progress.epoch - 1) * progress.steps + progress.step
+            self._board.advance(text, steps, progress.epochs * progress.steps)
+
+
+def _story(root: Root, job: Job, manifest: Manifest, losses: dict[str, float]) -> list[str]:
+    directory = job.directory(root.path)
+    merged = directory.merged / "filtered_transformed.ckpt"
+    glmd = "glmd" if shutil.which("glmd") else shlex.quote(sys.argv[0])
+    shards = sum(source.size for source in manifest.sources.values())
+    return [
+        "What happened",
+        f"  A MindFormers YAML was dropped into {root.inbox}. glmd checked it, made a rank table, and",
+        "  trained GLM-6B's architecture in miniature, for real, on two CPU ranks.",
+        f"  The ranks' shards of tag {manifest.tag} ({size(shards)} with optimizer state) became one checkpoint of",
+        f"  {size(manifest.output.size)}: of {manifest.entries_in} entries {len(manifest.parameters)} were kept.",
+        f"  Loaded into a GLM of one process it gives the loss {losses['loss']:.17g} on a fixed batch, and so did",
+        f"  the trained ranks, to the last bit. Before the training it was {losses['before']:.3f}.",
+        "  (Training, files and formats are real. MindSpore cuts networks on Ascend only, so here the shards are",
+        "  cut when they are saved.)",
+        "",
+        "Where the files are",
+        f"  {merged}",
+        f"  {directory.path}/  config, rank table, plan, logs, shards",
+        "",
+        "What to try next",
+        f"  {glmd} --root {root.path} status {job.id}",
+        f"  {glmd} --root {root.path} logs {job.id}",
+        f"  {glmd} inspect {merged}",
+        f"  {glmd} doctor    what a server still needs to train the real model",
+    ]

@@ -1,0 +1,149 @@
+"""`glmd status`: all jobs as a table, or one job with its history."""
+
+import json
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daemon.commands.arguments import ConfigOption, JsonOption, RootOption, job_in, root_of
+from daemon.commands.table import colour, printable, table
+from daemon.root import Root
+from daemon.states import State
+from daemon.status import Detail, JobStatus, Overview, detail, is_running, overview, seconds_since
+from daemon.store import Store
+from handlers.devices import format_devices
+from handlers.durations import format_duration
+
+if TYPE_CHECKING:
+    from handlers.outcome import StepExit
+
+COLOURS = {
+    State.PREPARING: "cyan",
+    State.TRAINING: "cyan",
+    State.MERGING: "cyan",
+    State.DONE: "green",
+    State.FAILED: "red",
+    State.REJECTED: "red",
+    State.CANCELLED: "yellow",
+}
+
+
+def status(
+    job: Annotated[
+        str | None, typer.Argument(metavar="[JOB]", help="As 42, 0042 or 0042-NAME.", show_default=False)
+    ] = None,
+    *,
+    json_: JsonOption = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show jobs long over, too.")] = False,
+    root: RootOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Show all jobs, or one in detail; also with the daemon down."""
+    place = Root(root_of(root, config))
+    with Store.open_for_reading(place.store) as store:
+        if job is not None:
+            found: Detail | Overview = detail(store, job_in(store, job), place.path)
+        else:
+            found = overview(store, place.path, running=is_running(place.path), everything=everything)
+    if json_:
+        typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+        return
+    now = datetime.now(UTC)
+    lines = _detail(found, now) if isinstance(found, Detail) else _overview(found, now)
+    typer.echo("\n".join(lines))
+
+
+def _overview(found: Overview, now: datetime) -> list[str]:
+    lines = []
+    if found.running:
+        lines.append(f"glmd runs at {printable(str(found.root))}")
+    else:
+        lines.append(f"glmd does not run at {printable(str(found.root))}: nothing moves on until it does")
+    lines.append(f"devices held: {_held(found.held) or 'none'}")
+    if not found.jobs:
+        return [*lines, "no jobs yet: glmd submit FILE, or put a YAML into the inbox"]
+    rows = [_row(status, found.queue, now) for status in found.jobs]
+    lines += table(
+        ("JOB", "NAME", "STATE", "DEVICES", "PROGRESS", "SINCE", "WHY"), rows, right=frozenset({0}), paint=_paint
+    )
+    if found.left_out:
+        lines.append(f"and {found.left_out} older that are over: --all shows them")
+    return lines
+
+
+def _held(held: dict[int, int]) -> str:
+    by_job: dict[int, list[int]] = {}
+    for device, job in held.items():
+        by_job.setdefault(job, []).append(device)
+    return ", ".join(f"{format_devices(devices)} by job {job}" for job, devices in by_job.items())
+
+
+def _row(status: JobStatus, queue: tuple[int, ...], now: datetime) -> tuple[str, ...]:
+    job = status.job
+    progress = progress_text(status)
+    if job.id in queue:
+        progress = f"{queue.index(job.id) + 1} of {len(queue)} waiting"
+    devices = format_devices(job.devices) if job.devices else ""
+    since = format_duration(seconds_since(job.changed, now))
+    return (str(job.id), job.name, str(job.state), devices, progress, since, job.reason)
+
+
+def progress_text(status: JobStatus) -> str:
+    """Return how far the training is, in a few words; empty while it does not train."""
+    if status.job.state is not State.TRAINING:
+        return ""
+    progress = status.progress
+    if progress is None:
+        return "before its first step"
+    text = f"{progress.epoch}/{progress.epochs} loss {progress.loss:.4g}"
+    return text if progress.eta_seconds is None else f"{text}, {format_duration(progress.eta_seconds)} left"
+
+
+def _paint(column: int, cell: str) -> str:
+    word = cell.strip()
+    return colour(cell, COLOURS[State(word)]) if column == 2 and word in COLOURS else cell
+
+
+def _detail(found: Detail, now: datetime) -> list[str]:
+    job = found.status.job
+    state = colour(job.state, COLOURS[job.state]) if job.state in COLOURS else str(job.state)
+    facts = {
+        "why": job.reason,
+        "progress": progress_text(found.status),
+        "devices": format_devices(job.devices) if job.devices else "none",
+        "prefix": job.prefix,
+        "attempt": str(job.attempt),
+        "priority": str(job.priority),
+    }
+    lines = [f"{printable(job.label)}: {state} for {format_duration(seconds_since(job.changed, now))}"]
+    lines += _pairs(facts)
+    lines += ["", "history"]
+    lines += [
+        f"  {step.at.astimezone():%Y-%m-%d %H:%M:%S}  {step.state:<9}  {printable(step.reason)}".rstrip()
+        for step in found.history
+    ]
+    if found.steps:
+        lines += ["", "steps that ended"]
+        for attempted in found.steps:
+            lines += _step(attempted.attempt, attempted.exit)
+    return [*lines, "", "files", *_pairs({name: os.fspath(path) for name, path in found.paths.items()})]
+
+
+def _step(attempt: int, ended: "StepExit") -> list[str]:
+    took = format_duration((ended.ended - ended.started).total_seconds())
+    lines = [f"  attempt {attempt}, {ended.step}: {ended.outcome} after {took}"]
+    if ended.reason:
+        lines.append(f"    {printable(ended.reason)}")
+    if (first := ended.first) is not None:
+        who = f"rank {first.rank} on device {first.device}" if first.rank is not None else str(first.role)
+        how = f"exit code {first.exit_code}" if first.signal is None else first.signal
+        lines.append(f"    first to fail: {who}, {how}, {first.ended.astimezone():%H:%M:%S}: {printable(first.line)}")
+    return lines
+
+
+def _pairs(facts: dict[str, str]) -> list[str]:
+    shown = {name: text for name, text in facts.items() if text}
+    width = max(map(len, shown), default=0)
+    return [f"  {name:<{width}}  {printable(text)}" for name, text in shown.items()]

@@ -1,0 +1,78 @@
+"""Text for terminals and pipes: aligned columns, sizes, and nothing that could drive a terminal."""
+
+import os
+import shutil
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+
+import typer
+
+Paint = Callable[[int, str], str]
+"""Returns a padded cell, given its column, in colour."""
+
+NARROWEST = 20
+"""Cells that the last column gets on however narrow a terminal."""
+
+
+def printable(text: str) -> str:
+    r"""Return `text` with control characters, line ends and the like as escapes, such as `\x1b`."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def colour(text: str, name: str) -> str:
+    """Return `text` in a colour, where standard output is a terminal that wants colours (https://no-color.org)."""
+    return typer.style(text, fg=name) if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
+
+
+def table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: frozenset[int] = frozenset(),
+    paint: Paint = lambda _, cell: cell,
+) -> Iterator[str]:
+    """Yield the lines of a table; columns in `right` are flush right, the last one is cut to fit a terminal.
+
+    On a pipe nothing is cut, so that grep finds everything.
+    """
+    lines = [[printable(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(cells(line[column]) for line in lines) for column in range(len(header))]
+    last = len(header) - 1
+    if sys.stdout.isatty():
+        room = shutil.get_terminal_size().columns - sum(widths[:last]) - 2 * last
+        widths[last] = min(widths[last], max(NARROWEST, room))
+    for line in lines:
+        line[last] = cut(line[last], widths[last])
+        padded = (_pad(cell, widths[i], right=i in right, at_end=i == last) for i, cell in enumerate(line))
+        yield "  ".join(paint(i, cell) for i, cell in enumerate(padded)).rstrip()
+
+
+def cells(text: str) -> int:
+    """Count the terminal cells of `text`: Chinese characters take two."""
+    return len(text) if text.isascii() else sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def cut(text: str, room: int) -> str:
+    """Return `text` in at most `room` cells, with … for what was cut off."""
+    if cells(text) <= room:
+        return text
+    while cells(text) > room - 1:
+        text = text[:-1]
+    return f"{text}…"
+
+
+def size(count: float) -> str:
+    """Return a number of bytes in the unit that fits: `931 B`, `25.1 MB`, `12.3 GB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _pad(text: str, width: int, *, right: bool, at_end: bool) -> str:
+    blanks = " " * (width - cells(text))
+    return blanks + text if right else text if at_end else text + blanks

@@ -1,0 +1,200 @@
+"""What this host has and lacks for glmd: the checks behind `glmd doctor`."""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from daemon.control import NotRunningError, ask
+from daemon.root import Root
+from daemon.settings import Settings
+from daemon.store import Store, StoreError
+from handlers.devices import format_devices
+from handlers.rank_table.hccn import HccnLookup
+
+UNITS = tuple(
+    Path(place) / "glmd.service" for place in ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+)
+PATIENCE = 60.0
+"""Seconds that the training interpreter gets to import MindSpore, from a cold disk."""
+LEAST_WATCHES, LEAST_INSTANCES = 8192, 128
+"""The kernel's own defaults on a small host; containers sometimes get less."""
+ROOM = 150e9
+"""Bytes: two saves of GLM-6B with optimizer state, 63 GB each, and the merged file."""
+
+_VERSIONS = """
+import json, importlib.metadata as m
+import mindspore
+try: formers = m.version("mindformers")
+except m.PackageNotFoundError: formers = None
+print("\\n" + json.dumps([mindspore.__version__, formers]))
+"""
+
+
+class Verdict(StrEnum):
+    """What a check came to."""
+
+    OK = "ok"
+    MISSING = "missing"
+    """glmd cannot do its work without it."""
+    NOTE = "note"
+    """Worth knowing; the work can be done all the same."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found."""
+
+    name: str
+    verdict: Verdict
+    text: str
+    advice: str = ""
+    """What to do; empty when all is well."""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Yield the findings, one after the other: some take seconds."""
+    checks: tuple[Callable[[Settings], Finding], ...] = (
+        _interpreter, _training, _checkout, _npus, _addresses, _inotify, _directories, _disk, _systemd, _daemon
+    )  # fmt: skip
+    for check in checks:
+        yield check(settings)
+
+
+def _interpreter(settings: Settings) -> Finding:
+    del settings
+    return Finding("python", Verdict.OK, f"{platform.python_version()} runs glmd")
+
+
+def _training(settings: Settings) -> Finding:
+    name, python = "training.python", settings.training.python
+    advice = (
+        "set training.python to the Python that has MindSpore and MindFormers; make demo builds one to rehearse with"
+    )
+    if not os.access(python, os.X_OK):
+        return Finding(name, Verdict.MISSING, f"{python} is not there, or not executable", advice)
+    try:
+        done = subprocess.run(
+            [python, "-c", _VERSIONS], capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=False,
+            stdin=subprocess.DEVNULL, cwd="/",
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return Finding(name, Verdict.MISSING, f"{python} did not import mindspore within {PATIENCE:g} s", advice)
+    except OSError as error:
+        return Finding(name, Verdict.MISSING, f"{python} cannot be run: {error.strerror}", advice)
+    if done.returncode != 0:
+        return Finding(name, Verdict.MISSING, f"{python} cannot import mindspore: {_last_line(done.stderr)}", advice)
+    mindspore, mindformers = json.loads(_last_line(done.stdout))
+    text = f"{python} has mindspore {mindspore}, mindformers {mindformers or 'from a checkout, if at all'}"
+    return Finding(name, Verdict.OK, text)
+
+
+def _checkout(settings: Settings) -> Finding:
+    script = settings.training.checkout / "run_mindformer.py"
+    if os.access(script, os.R_OK):
+        return Finding("training.checkout", Verdict.OK, f"{script} is there")
+    advice = "set training.checkout to a MindFormers checkout, the directory that holds run_mindformer.py"
+    return Finding("training.checkout", Verdict.MISSING, f"{script} is not there, or not readable", advice)
+
+
+def _npus(settings: Settings) -> Finding:
+    del settings
+    if tool := shutil.which("npu-smi"):
+        return Finding("npu-smi", Verdict.OK, tool)
+    return Finding("npu-smi", Verdict.NOTE, "not in PATH: no Ascend driver here", "install it on a server with NPUs")
+
+
+def _addresses(settings: Settings) -> Finding:
+    table, devices = settings.rank_table, format_devices(settings.devices)
+    found = HccnLookup(tool=table.hccn_tool, conf=table.hccn_conf).addresses(settings.devices)
+    if not found.missing:
+        text = f"{devices}: {', '.join(found.ips.values())}"
+        return Finding(
+            "device addresses", Verdict.NOTE if found.warnings else Verdict.OK, text, "; ".join(found.warnings)
+        )
+    device, why = next(iter(found.missing.items()))
+    text = f"none for {len(found.missing)} of {len(settings.devices)} devices; device {device}: {why}"
+    return Finding(
+        "device addresses",
+        Verdict.NOTE,
+        text,
+        "trainings on NPUs need them; see rank_table and devices in the settings",
+    )
+
+
+def _inotify(settings: Settings) -> Finding:
+    del settings
+    limits = Path("/proc/sys/fs/inotify")
+    try:
+        watches, instances = (int((limits / name).read_text()) for name in ("max_user_watches", "max_user_instances"))
+    except OSError as error:
+        return Finding("inotify", Verdict.NOTE, f"{limits}: {error.strerror}", "glmd still looks every inbox.rescan")
+    text = f"{watches} watches, {instances} instances a user"
+    if watches >= LEAST_WATCHES and instances >= LEAST_INSTANCES:
+        return Finding("inotify", Verdict.OK, text)
+    advice = f"sysctl fs.inotify.max_user_watches={LEAST_WATCHES} fs.inotify.max_user_instances={LEAST_INSTANCES}"
+    return Finding("inotify", Verdict.NOTE, text, advice)
+
+
+def _directories(settings: Settings) -> Finding:
+    root = Root(settings.root)
+    if not root.path.exists():
+        parent = _existing(root.path)
+        if os.access(parent, os.W_OK | os.X_OK):
+            return Finding("root", Verdict.OK, f"{root.path} is not there yet; glmd makes it when it starts")
+        advice = f"make it and give it to the user of glmd: install -d -m 2770 -o glm -g glm {root.path}"
+        return Finding("root", Verdict.MISSING, f"{root.path} is not there, and you may not make it", advice)
+    for directory in (root.path, root.inbox, root.jobs):
+        if directory.exists() and not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+            advice = "ask for membership in the group glm, then log in again"
+            return Finding("root", Verdict.MISSING, f"you may not write to {directory}", advice)
+    if root.store.exists():
+        try:
+            Store.open_for_reading(root.store).close()
+        except StoreError as error:
+            return Finding("root", Verdict.MISSING, str(error), "see docs/troubleshooting.md")
+    return Finding("root", Verdict.OK, f"{root.path} can be written to")
+
+
+def _disk(settings: Settings) -> Finding:
+    place = _existing(settings.root)
+    free = shutil.disk_usage(place).free
+    text = f"{free / 1e9:.1f} GB free at {place}"
+    if free >= ROOM:
+        return Finding("disk", Verdict.OK, text)
+    return Finding(
+        "disk",
+        Verdict.NOTE,
+        text,
+        f"a fine-tune of GLM-6B takes about {ROOM / 1e9:.0f} GB: two saves and the merged file",
+    )
+
+
+def _systemd(settings: Settings) -> Finding:
+    del settings
+    if not Path("/run/systemd/system").is_dir():
+        advice = "glmd serve works without; trainings then end when the host's service manager sweeps up its session"
+        return Finding("systemd", Verdict.NOTE, "does not run this host", advice)
+    if unit := next((unit for unit in UNITS if unit.exists()), None):
+        return Finding("systemd", Verdict.OK, f"{unit} is installed")
+    return Finding("systemd", Verdict.NOTE, "glmd.service is not installed", "sudo make install")
+
+
+def _daemon(settings: Settings) -> Finding:
+    try:
+        return Finding("daemon", Verdict.OK, f"runs: {ask(settings.root, 'ping', timeout=5.0)}")
+    except NotRunningError as error:
+        return Finding("daemon", Verdict.NOTE, str(error), "systemctl start glmd, or glmd serve")
+
+
+def _existing(path: Path) -> Path:
+    return next(parent for parent in (path, *path.parents) if parent.exists())
+
+
+def _last_line(text: str) -> str:
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "it said nothing")

@@ -1,0 +1,82 @@
+"""Promises of `glmd doctor`."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.daemon.commands.conftest import Site
+
+
+@pytest.fixture
+def training(tmp_path: Path) -> dict[str, str]:
+    """Make an interpreter that answers as one with MindSpore does, and a checkout."""
+    (tmp_path / "modules" / "mindspore").mkdir(parents=True)
+    (tmp_path / "modules" / "mindspore" / "__init__.py").write_text("__version__ = '2.0.0'\nprint('a greeting')\n")
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={tmp_path}/modules exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    checkout = tmp_path / "mindformers"
+    checkout.mkdir()
+    (checkout / "run_mindformer.py").write_text("")
+    return {"GLMD_TRAINING__PYTHON": str(python), "GLMD_TRAINING__CHECKOUT": str(checkout)}
+
+
+def verdicts(site: Site, **env: str) -> tuple[int, dict[str, dict[str, str]]]:
+    """Return the exit code and the checks by name."""
+    done = site.glmd("doctor", "--json", **env)
+    said = json.loads(done.stdout)
+    assert said["ok"] == (done.returncode == 0)
+    return done.returncode, {check["name"]: check for check in said["checks"]}
+
+
+def test_a_host_with_everything_essential_is_well(site: Site, training: dict[str, str]) -> None:
+    """Exit code 0, though NPUs and systemd lack; versions are told."""
+    code, checks = verdicts(site, **training)
+    assert code == 0
+    assert "mindspore 2.0.0" in checks["training.python"]["text"]
+    assert checks["root"]["verdict"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "check"),
+    (
+        ("GLMD_TRAINING__PYTHON", "/nowhere/python", "training.python"),
+        ("GLMD_TRAINING__PYTHON", "/bin/false", "training.python"),
+        ("GLMD_TRAINING__PYTHON", sys.executable, "training.python"),
+        ("GLMD_TRAINING__CHECKOUT", "/nowhere", "training.checkout"),
+    ),
+)
+def test_what_essentially_lacks_is_exit_code_1(
+    site: Site, training: dict[str, str], setting: str, value: str, check: str
+) -> None:
+    """And says what to do."""
+    code, checks = verdicts(site, **(training | {setting: value}))
+    assert code == 1
+    assert checks[check]["verdict"] == "missing"
+    assert checks[check]["advice"]
+
+
+def test_devices_are_asked_for_their_addresses(site: Site, training: dict[str, str], tmp_path: Path) -> None:
+    """From hccn.conf where there is no tool, with a word of warning."""
+    conf = tmp_path / "hccn.conf"
+    conf.write_text("address_0=192.168.100.101\naddress_1=192.168.101.101\n")
+    _, checks = verdicts(site, **training, GLMD_DEVICES="0-1", GLMD_RANK_TABLE__HCCN_CONF=str(conf))
+    assert "192.168.100.101, 192.168.101.101" in checks["device addresses"]["text"]
+    _, checks = verdicts(site, **training, GLMD_DEVICES="0-2", GLMD_RANK_TABLE__HCCN_CONF=str(conf))
+    assert "device 2" in checks["device addresses"]["text"]
+
+
+def test_a_running_daemon_is_told(site: Site, training: dict[str, str]) -> None:
+    """With what it does."""
+    with site.daemon():
+        _, checks = verdicts(site, **training)
+    assert checks["daemon"]["verdict"] == "ok"
+
+
+def test_people_get_a_checklist(site: Site, training: dict[str, str]) -> None:
+    """A line each, what to do under it, and a conclusion."""
+    printed = site.glmd("doctor", **training).stdout
+    assert "ok       python" in printed
+    assert printed.splitlines()[-1] == "nothing essential lacks"

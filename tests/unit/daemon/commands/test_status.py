@@ -1,0 +1,219 @@
+"""Promises of `glmd status`."""
+
+import fcntl
+import json
+import os
+import pty
+import struct
+import subprocess
+import termios
+from datetime import UTC, datetime
+
+import pytest
+
+from daemon.states import State
+from handlers.job_dir import Step
+from handlers.job_plan import Role
+from handlers.outcome import Outcome, ProcessExit, StepExit
+from tests.unit.daemon.commands.conftest import Site, environment
+
+TRAINING = (State.PREPARING, State.TRAINING)
+FAILED = (*TRAINING, State.FAILED)
+STEP_LINE = "{ Epoch:[ 12/ 31], step:[    4/    4], loss:[3.456/3.456], per_step_time: 500ms, overflow cond: False, x"
+
+
+def rows(printed: str) -> dict[str, str]:
+    """Return the lines of the table by job."""
+    return {line.split()[0]: line for line in printed.splitlines() if line.split()[:1] and line.split()[0].isdecimal()}
+
+
+def test_the_table_says_state_devices_and_why(site: Site) -> None:
+    """One line a job, with the reason of its state whole on a pipe."""
+    why = "rank 3 on device 3 exited 1 first (09:14:07): ValueError: " + "long " * 60
+    site.add("done_one", *TRAINING, State.MERGING, State.DONE)
+    site.add("failed_one", *FAILED, reason=why, devices=(4, 5, 6, 7))
+    done = site.glmd("status")
+    assert done.returncode == 0
+    table = rows(done.stdout)
+    assert "done_one" in table["1"]
+    assert "done " in table["1"]
+    assert "[4,8)" in table["2"]
+    assert why.strip() in table["2"]
+
+
+def test_it_says_who_holds_devices_and_who_is_next(site: Site) -> None:
+    """The queue is told in its order: priority, then arrival."""
+    site.add("runs", *TRAINING)
+    site.add("waits")
+    site.add("is_next", priority=5)
+    printed = site.glmd("status").stdout
+    assert "devices held: [0,2) by job 1" in printed
+    assert "2 of 2 waiting" in rows(printed)["2"]
+    assert "1 of 2 waiting" in rows(printed)["3"]
+
+
+def test_it_works_with_the_daemon_down_and_says_so(site: Site) -> None:
+    """An empty root without a daemon is no error."""
+    done = site.glmd("status")
+    assert done.returncode == 0
+    assert "does not run" in done.stdout
+    assert "no jobs yet" in done.stdout
+
+
+def test_it_says_that_the_daemon_runs(site: Site) -> None:
+    """A daemon that answers is told from none."""
+    with site.daemon():
+        assert f"glmd runs at {site.root.path}" in site.glmd("status").stdout
+        assert json.loads(site.glmd("status", "--json").stdout)["running"] is True
+    assert json.loads(site.glmd("status", "--json").stdout)["running"] is False
+
+
+def test_a_training_shows_epoch_loss_and_time_left(site: Site) -> None:
+    """As its ranks' logs say."""
+    job = site.add("a", *TRAINING)
+    assert "before its first step" in rows(site.glmd("status").stdout)["1"]
+    log = job.directory(site.root.path).rank_log(1)
+    log.parent.mkdir(parents=True)
+    log.write_text(STEP_LINE + "\n")
+    assert "12/31 loss 3.456, 38s left" in rows(site.glmd("status").stdout)["1"]
+    progress = json.loads(site.glmd("status", "--json").stdout)["jobs"][0]["progress"]
+    assert progress == {
+        "epoch": 12, "epochs": 31, "step": 4, "steps": 4, "loss": 3.456, "seconds_per_step": 0.5, "eta_seconds": 38.0,
+    }  # fmt: skip
+
+
+def test_a_loss_that_is_no_number_stays_json(site: Site) -> None:
+    """NaN is not JSON: it is null there, and nan in the table."""
+    job = site.add("a", *TRAINING)
+    log = job.directory(site.root.path).rank_log(0)
+    log.parent.mkdir(parents=True)
+    log.write_text(STEP_LINE.replace("3.456", "nan") + "\n")
+    assert "loss nan" in site.glmd("status").stdout
+    printed = site.glmd("status", "--json").stdout
+    assert json.loads(printed, parse_constant=pytest.fail)["jobs"][0]["progress"]["loss"] is None
+
+
+def test_long_over_jobs_are_left_out_unless_asked_for(site: Site) -> None:
+    """The newest ten that are over, and all that are not."""
+    site.add("old_but_waits")
+    for number in range(12):
+        site.add(f"over_{number}", State.CANCELLED)
+    printed = site.glmd("status").stdout
+    assert set(rows(printed)) == {"1", *map(str, range(4, 14))}
+    assert "2 older" in printed
+    assert len(rows(site.glmd("status", "--all").stdout)) == 13
+
+
+def test_json_has_the_documented_keys(site: Site) -> None:
+    """docs/cli.md names them; programs rely on them."""
+    site.add("a")
+    overview = json.loads(site.glmd("status", "--json").stdout)
+    assert list(overview) == ["root", "running", "devices", "queue", "jobs", "left_out"]
+    keys = [
+        "id", "name", "label", "state", "reason", "attempt", "priority", "devices", "prefix", "submitted", "changed",
+        "directory", "progress",
+    ]  # fmt: skip
+    assert list(overview["jobs"][0]) == keys
+    detail = json.loads(site.glmd("status", "1", "--json").stdout)
+    assert list(detail) == [*keys, "history", "paths", "steps"]
+    assert list(detail["history"][0]) == ["at", "state", "attempt", "reason"]
+
+
+@pytest.mark.parametrize("text", ("1", "0001", "0001-run_glm_6b", "jobs/0001-run_glm_6b/"))
+def test_a_job_can_be_named_in_several_ways(site: Site, text: str) -> None:
+    """By its number or its directory's name, as tab completion gives it too."""
+    site.add()
+    done = site.glmd("status", text)
+    assert done.stdout.startswith("0001-run_glm_6b: queued")
+
+
+@pytest.mark.parametrize("text", ("2", "x", "0001-another", "99999999999999999999", "-5"))
+def test_a_job_that_is_not_there_is_bad_input(site: Site, text: str) -> None:
+    """Exit code 2 and a sentence."""
+    site.add()
+    done = site.glmd("status", "--", text)
+    assert done.returncode == 2
+    assert done.stderr.startswith("glmd: ")
+
+
+def test_the_detail_tells_the_job_s_story(site: Site) -> None:
+    """History with reasons, how each step ended, who failed first, and where the files are."""
+    job = site.add("a", *FAILED, reason="rank 1 on device 1 exited 1 first (04:00:07): ValueError: no")
+    directory = job.directory(site.root.path)
+    directory.config.write_text("seed: 0\n")
+    at = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
+    first = ProcessExit(
+        role=Role.RANK,
+        rank=1,
+        device=1,
+        pid=7,
+        exit_code=1,
+        signal=None,
+        ended=at.replace(second=7),
+        line="ValueError: no",
+    )
+    ended = StepExit(
+        step=Step.TRAIN, outcome=Outcome.FAILED, reason=job.reason, first=first, started=at, ended=at.replace(minute=3)
+    )
+    record = directory.step(1, Step.TRAIN)
+    record.path.mkdir(parents=True)
+    ended.publish(record.exit)
+    printed = site.glmd("status", "1").stdout
+    assert [line.split()[2] for line in printed.partition("history\n")[2].splitlines()[:4]] == [
+        "queued", "preparing", "training", "failed",
+    ]  # fmt: skip
+    assert "attempt 1, train: failed after 3m" in printed
+    assert "first to fail: rank 1 on device 1, exit code 1, 04:00:07: ValueError: no" in printed
+    assert str(directory.config) in printed
+    steps = json.loads(site.glmd("status", "1", "--json").stdout)["steps"]
+    assert (steps[0]["attempt"], steps[0]["first"]["rank"]) == (1, 1)
+
+
+def test_a_damaged_record_is_said_not_hidden(site: Site) -> None:
+    """An exit.json that is none: exit code 1, and which file."""
+    job = site.add("a", *FAILED)
+    record = job.directory(site.root.path).step(1, Step.TRAIN)
+    record.path.mkdir(parents=True)
+    record.exit.write_text("{")
+    done = site.glmd("status", "1")
+    assert done.returncode == 1
+    assert str(record.exit) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_names_and_reasons_cannot_drive_a_terminal(site: Site) -> None:
+    """Control characters come out as escapes."""
+    site.add("a\x1b[2J", State.FAILED, reason="no\r\x1b]0;title\x07\u202e")
+    for arguments in ((), ("1",), ("--json",)):
+        printed = site.glmd("status", *arguments).stdout
+        assert "\x1b" not in printed
+        assert "\x07" not in printed
+        assert "\r" not in printed
+
+
+def test_a_terminal_gets_colours_and_lines_that_fit(site: Site) -> None:
+    """80 columns stay 80 columns, also with Chinese in the reason; NO_COLOR is heard."""
+    site.add("a", *FAILED, reason="全量微调" * 40)
+
+    def shown(**env: str) -> str:
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        words = environment() | {"TERM": "xterm", "COLUMNS": "80"} | env
+        subprocess.run(site.command("status"), stdin=theirs, stdout=theirs, timeout=60, check=True, env=words)
+        os.close(theirs)
+        printed = b""
+        try:
+            while chunk := os.read(ours, 1 << 16):
+                printed += chunk
+        except OSError:  # the terminal is gone, and so is its last writer
+            pass
+        finally:
+            os.close(ours)
+        return printed.decode()
+
+    line = next(line for line in shown().splitlines() if "failed" in line)
+    assert "\x1b[31mfailed" in line
+    plain = next(line for line in shown(NO_COLOR="1").splitlines() if "failed" in line)
+    assert "\x1b" not in plain
+    assert plain.endswith("…")
+    assert sum(1 if char.isascii() or char == "…" else 2 for char in plain) <= 80

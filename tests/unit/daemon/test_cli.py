@@ -1,0 +1,182 @@
+"""Promises of the program `glmd` as a whole."""
+
+import os
+import signal
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+import typer.testing
+
+from daemon import cli
+from daemon.commands.exit_codes import exit_code, message
+from daemon.control import NotRunningError, RequestRefusedError
+from daemon.settings import SettingsError
+from daemon.store import NewJob, Store, StoreError
+from handlers.ckpt.errors import DamagedFileError, NoSpaceError
+from handlers.errors import BadInputError, HandlerError, RefusedError
+from handlers.validate.problem import ConfigError, Problem
+
+GLMD = [sys.executable, "-m", "daemon.cli"]
+
+
+def glmd(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run the program to its end."""
+    words = [*GLMD, *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, env=os.environ | env)
+
+
+def test_the_console_script_is_this_program() -> None:
+    """What the package installs as `glmd` is what these tests run."""
+    (script,) = entry_points(group="console_scripts", name="glmd")
+    assert script.load() is cli.main
+
+
+def test_help_names_every_command_that_people_use() -> None:
+    """`glmd --help` lists all commands but the hidden ones."""
+    done = glmd("--help")
+    assert done.returncode == 0
+    listed = {line.split()[0] for line in done.stdout.partition("Commands:")[2].splitlines() if line.strip()}
+    assert listed == set(cli.COMMANDS) - cli.HIDDEN
+
+
+def test_help_is_quick_because_it_imports_nothing_heavy() -> None:
+    """0.3 s is not enough to import any of these."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *GLMD[1:], "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert {"typer", "daemon"} <= imported
+    assert imported.isdisjoint({"rich", "pydantic", "structlog", "numpy", "ruamel", "watchdog", "sqlite3", "psutil"})
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_can_be_loaded_and_agrees_with_its_line_in_the_table(name: str) -> None:
+    """`glmd NAME --help` begins with what `glmd --help` says of it."""
+    command = cli._load(name)
+    assert (command.help or "").partition("\n")[0] == cli.COMMANDS[name][1]
+    result = typer.testing.CliRunner().invoke(cli.app, [name, "--help"])
+    assert result.exit_code == 0
+
+
+def test_version() -> None:
+    """`--version` names program and version."""
+    done = glmd("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("glmd 0.")
+
+
+@pytest.mark.parametrize("arguments", (["sttaus"], ["status", "--nope"], ["merge"], ["logs", "1", "--rank", "x"]))
+def test_bad_usage_is_exit_code_2(arguments: list[str]) -> None:
+    """Bad usage: 2, the reason on standard error, nothing on standard output."""
+    done = glmd(*arguments)
+    assert done.returncode == 2
+    assert "Error" in done.stderr
+    assert not done.stdout
+
+
+def test_a_slip_of_the_finger_gets_a_suggestion() -> None:
+    """The command that was meant is named."""
+    assert "'status'" in glmd("sttaus").stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    (
+        (BadInputError("x"), 2),
+        (SettingsError("x"), 2),
+        (RefusedError("x"), 3),
+        (DamagedFileError("x"), 3),
+        (RequestRefusedError("x"), 3),
+        (NoSpaceError("x"), 1),
+        (HandlerError("x"), 1),
+        (StoreError("x"), 1),
+        (NotRunningError("x"), 1),
+        (PermissionError("x"), 1),
+        (KeyError("x"), None),
+    ),
+)
+def test_each_kind_of_error_has_its_exit_code(error: Exception, code: int | None) -> None:
+    """2 bad input, 3 refused, 1 failed; a defect of glmd's own keeps its traceback."""
+    assert exit_code(error) == code
+
+
+def test_problems_of_a_file_begin_their_lines_with_its_name() -> None:
+    """So that editors and terminals find FILE:LINE:COL."""
+    assert message(ConfigError("run.yaml", [Problem(3, 7, "seed", "is wrong")])).startswith("run.yaml:3:7: ")
+    assert message(BadInputError("no")) == "glmd: no"
+
+
+def test_expected_errors_show_no_traceback(tmp_path: Path) -> None:
+    """A missing store is a sentence on standard error."""
+    done = glmd("status", "--root", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"glmd: {tmp_path}/glmd.db: no store there")
+    assert "Traceback" not in done.stderr
+
+
+def test_the_root_can_be_named_in_three_ways(tmp_path: Path) -> None:
+    """Before the command, after it (which wins), and by GLMD_ROOT."""
+    named = {
+        "before": glmd("--root", tmp_path / "before", "status"),
+        "after": glmd("--root", tmp_path / "before", "status", "--root", tmp_path / "after", GLMD_ROOT=str(tmp_path)),
+        "env": glmd("status", GLMD_ROOT=str(tmp_path / "env")),
+    }
+    for name, done in named.items():
+        assert f"{tmp_path}/{name}/glmd.db" in done.stderr
+
+
+def test_a_settings_file_can_name_the_root(tmp_path: Path) -> None:
+    """`--config FILE` before or after the command."""
+    config = tmp_path / "glmd.yaml"
+    config.write_text(f"root: {tmp_path}/there\n")
+    for done in (glmd("--config", config, "status"), glmd("status", "--config", config)):
+        assert f"{tmp_path}/there/glmd.db" in done.stderr
+
+
+def test_unusable_settings_are_bad_input(tmp_path: Path) -> None:
+    """A settings file that is not there, or has a key nobody knows: 2, and the reason."""
+    assert glmd("status", "--config", tmp_path / "none.yaml").returncode == 2
+    config = tmp_path / "glmd.yaml"
+    config.write_text("inbix: {}\n")
+    done = glmd("doctor", "--config", config)
+    assert done.returncode == 2
+    assert "inbix" in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    """`glmd status --all | head -1` says nothing about pipes."""
+    with Store.open(tmp_path / "glmd.db") as store:
+        for number in range(1500):
+            store.add(NewJob(claim=str(number), name=f"a_rather_long_name_of_a_job_{number}"))
+    words = [*GLMD, "status", "--all", "--root", str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        process.wait(60)
+
+
+def test_ctrl_c_is_exit_code_130(tmp_path: Path) -> None:
+    """What waits can be interrupted, quietly."""
+    with Store.open(tmp_path / "glmd.db") as store:
+        job = store.add(NewJob(claim="1", name="a"))
+    events = job.directory(tmp_path).events
+    events.parent.mkdir(parents=True)
+    events.write_text('{"event": "job_queued", "level": "info", "timestamp": "2026-11-24T03:00:00Z"}\n')
+    words = [*GLMD, "logs", "1", "-f", "--root", str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert b"job_queued" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert said == b""
