@@ -52,7 +52,6 @@ class Pipeline:
         self._workers = workers
         self._started: dict[tuple[int, int, Step], float] = {}
         self._watched: dict[int, tuple[ProcessIdentity, int]] = {}
-        self._to_cancel: set[int] = set()
 
     def turn(self) -> None:
         """Take every step that can be taken now."""
@@ -86,7 +85,7 @@ class Pipeline:
         if job.state is State.QUEUED:
             self._move(job, State.CANCELLED, "cancelled while it waited")
             return f"job {job.id} is cancelled"
-        self._to_cancel.add(job.id)
+        self._store.ask_to_cancel(job)
         return f"job {job.id} is being cancelled: its {job.state} is ended first"
 
     def retry(self, job: Job) -> str:
@@ -120,8 +119,7 @@ class Pipeline:
             # else the directory is still being filled by whoever added the job
 
     def _prepared(self, job: Job, plan: Future[JobPlan]) -> None:
-        if job.id in self._to_cancel:
-            self._to_cancel.discard(job.id)
+        if self._store.job(job.id).cancel:  # asked meanwhile
             self._move(job, State.CANCELLED, "cancelled before its ranks were started")
             return
         try:
@@ -139,8 +137,7 @@ class Pipeline:
         now, (status, identity) = time.monotonic(), life(job.directory(self._root.path).step(job.attempt, step))
         key = (job.id, job.attempt, step)
         if status is Life.NONE:
-            if job.id in self._to_cancel and key not in self._started:
-                self._to_cancel.discard(job.id)
+            if job.cancel and key not in self._started:
                 self._move(job, State.CANCELLED, f"cancelled before {step} was started")
             elif key not in self._started:
                 self._started[key] = now
@@ -156,12 +153,10 @@ class Pipeline:
         self._started.pop(key, None)
         if status is Life.RUNNING and identity is not None:
             self._watch(job, step, identity)
-            if job.id in self._to_cancel:
-                self._to_cancel.discard(job.id)
-                identity.signal(signal.SIGTERM)
+            if job.cancel:
+                identity.signal(signal.SIGTERM)  # again with every turn, which does no harm
             return
         self._unwatch(job.id)
-        self._to_cancel.discard(job.id)
         self._ended(job, step, status)
 
     def _was_started(self, job: Job, key: tuple[int, int, Step], started: Future[None]) -> None:
@@ -184,9 +179,11 @@ class Pipeline:
             self._move(job, State.FAILED, f"{record} cannot be read: {error}")
             return
         if ended.outcome is Outcome.COMPLETED:
-            self._move(job, State.MERGING if step is Step.TRAIN else State.DONE)
+            self._move(job, State.MERGING if step is Step.TRAIN else State.DONE, ended.reason)
+        elif ended.outcome is Outcome.CANCELLED and job.cancel:
+            self._move(job, State.CANCELLED, ended.reason)
         elif ended.outcome is Outcome.CANCELLED:
-            self._move(job, State.CANCELLED, ended.reason or f"{step} was cancelled")
+            self._move(job, State.FAILED, f"{step} was {ended.reason}, and not by glmd cancel: did the host go down?")
         else:
             self._move(job, State.FAILED, ended.reason)
 
@@ -195,10 +192,8 @@ class Pipeline:
     def _move(self, job: Job, state: State, reason: str = "", *, attempt: int | None = None) -> None:
         moved = self._store.move(job, state, reason, attempt=attempt)
         self._waiting.wake()  # the next turn is due at once: this job or one that waited for its devices can go on
-        event = partial(
-            job_log(job.directory(self._root.path).events, job=job.id, attempt=moved.attempt).info, "job_moved"
-        )
-        event(state=str(state), was=str(job.state), **({"reason": reason} if reason else {}))
+        log = job_log(job.directory(self._root.path).events, job=job.id, attempt=moved.attempt)
+        log.info("job_moved", state=str(state), was=str(job.state), reason=reason)
 
     def _watch(self, job: Job, step: Step, identity: ProcessIdentity) -> None:
         if job.id in self._watched:

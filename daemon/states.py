@@ -71,6 +71,8 @@ class Job:
     devices: tuple[int, ...]
     """Empty for a merge of a watched tree."""
     prefix: str
+    cancel: bool
+    """Whether somebody asked to end it; it is ended as soon as that can be done."""
     submitted: datetime
     changed: datetime
 

@@ -28,6 +28,7 @@ CREATE TABLE jobs (
     priority  INTEGER NOT NULL,
     devices   TEXT NOT NULL,            -- JSON array
     prefix    TEXT NOT NULL,
+    cancel    INTEGER NOT NULL DEFAULT 0,   -- somebody asked to end it
     submitted TEXT NOT NULL,
     changed   TEXT NOT NULL
 ) STRICT;
@@ -40,7 +41,7 @@ CREATE INDEX transitions_by_job ON transitions (job);
 CREATE TABLE device_locks (device INTEGER PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs (id)) STRICT;
 CREATE TABLE nightly (name TEXT PRIMARY KEY, due TEXT NOT NULL) STRICT;
 """
-_COLUMNS = "id, name, state, reason, attempt, priority, devices, prefix, submitted, changed"
+_COLUMNS = "id, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed"
 
 
 class StoreError(Exception):
@@ -212,8 +213,9 @@ class Store:
         at, number = _now(), attempt or job.attempt
         with self._transaction():
             moved = self._connection.execute(
-                "UPDATE jobs SET state = ?, reason = ?, attempt = ?, changed = ? WHERE id = ? AND state = ?",
-                (state, reason, number, at, job.id, job.state),
+                "UPDATE jobs SET state = ?, reason = ?, attempt = ?, changed = ?, cancel = cancel AND ?"
+                " WHERE id = ? AND state = ?",
+                (state, reason, number, at, not state.is_over, job.id, job.state),
             )
             if moved.rowcount != 1:
                 raise TransitionError(f"job {job.id} is no longer {job.state}")
@@ -223,6 +225,10 @@ class Store:
             elif job.state not in HOLDING_DEVICES:
                 self._lock(job)
         return self.job(job.id)
+
+    def ask_to_cancel(self, job: Job) -> None:
+        """Remember that `job` is to be ended, until it is over."""
+        self._connection.execute("UPDATE jobs SET cancel = 1 WHERE id = ?", (job.id,))
 
     def _lock(self, job: Job) -> None:
         try:
@@ -271,8 +277,8 @@ def _now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-def _job(row: tuple[int, str, str, str, int, int, str, str, str, str]) -> Job:
-    number, name, state, reason, attempt, priority, devices, prefix, submitted, changed = row
+def _job(row: tuple[int, str, str, str, int, int, str, str, int, str, str]) -> Job:
+    number, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed = row
     return Job(
         id=number,
         name=name,
@@ -282,6 +288,7 @@ def _job(row: tuple[int, str, str, str, int, int, str, str, str, str]) -> Job:
         priority=priority,
         devices=tuple(json.loads(devices)),
         prefix=prefix,
+        cancel=bool(cancel),
         submitted=datetime.fromisoformat(submitted),
         changed=datetime.fromisoformat(changed),
     )

@@ -41,7 +41,7 @@ class StepExit(Record):
     step: Step
     outcome: Outcome
     reason: str
-    """One line for people, as `rank 3 on device 3 exited 1 first (09:14:07): ValueError: …`; empty when completed."""
+    """One line for people: `rank 3 on device 3 exited 1 first (09:14:07): ValueError: …`; of a merge, what was kept."""
     first: ProcessExit | None = None
     """The process that failed first, if one did."""
     processes: tuple[ProcessExit, ...] = ()

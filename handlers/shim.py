@@ -148,11 +148,20 @@ def _merge(plan: MergePlan, wakeups: Wakeups, log: FilteringBoundLogger) -> Step
 
     try:
         with wakeups.interrupting():
-            merge.run(plan, _progress_events(log))
+            summary = merge.run(plan, _progress_events(log))
     except KeyboardInterrupt:
         name = wakeups.stop.name if wakeups.stop is not None else "SIGINT"
         return StepEnd(Outcome.CANCELLED, f"told to end by {name}")
-    return StepEnd(Outcome.COMPLETED, "")
+    log.info(
+        "shards_merged",
+        tag=summary.tag,
+        ranks=summary.ranks,
+        entries=summary.entries_in,
+        kept=summary.entries_kept,
+        bytes=summary.bytes,
+        seconds=round(summary.seconds, 3),
+    )
+    return StepEnd(Outcome.COMPLETED, f"tag {summary.tag}: {summary.entries_kept} of {summary.entries_in} entries kept")
 
 
 def _progress_events(log: FilteringBoundLogger) -> Callable[[int, int], None]:

@@ -168,6 +168,16 @@ def test_cancel_ends_the_ranks_and_retry_trains_again(house: House) -> None:
     assert house.until(State.DONE).attempt == 2
 
 
+def test_ranks_that_somebody_else_ends_are_a_failure(house: House) -> None:
+    """A shim told to end by a host's shutdown is not a job that a user cancelled."""
+    house.environment(STANDIN_GATE=str(house.gate))
+    house.start().drop()
+    house.until(State.TRAINING)
+    house.wait(lambda: len(ranks_of(house)) == 2, "two ranks")
+    assert house.shim().signal(signal.SIGTERM)
+    assert "SIGTERM" in house.until(State.FAILED).reason
+
+
 def test_a_retry_after_a_failed_merge_does_not_train_again(house: House) -> None:
     """Replicas that differ are refused by name; once mended, the merge alone is done once more."""
     house.environment(STANDIN_DIFFER="1")

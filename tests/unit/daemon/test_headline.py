@@ -8,7 +8,7 @@ from daemon.states import Job, State
 from handlers.rank_log.progress import Progress
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
-TRAINS = Job(42, "run", State.TRAINING, "", 1, 0, (0, 1), "glm-6b", AT, AT)
+TRAINS = Job(42, "run", State.TRAINING, "", 1, 0, (0, 1), "glm-6b", False, AT, AT)
 PROGRESS = Progress(epoch=12, epochs=31, step=4, steps=4, loss=2.3125, seconds_per_step=7.5)
 
 

@@ -10,7 +10,7 @@ AT = datetime(2026, 11, 24, tzinfo=UTC)
 
 def job(number: int, *devices: int) -> Job:
     """Return a waiting job."""
-    return Job(number, "run", State.QUEUED, "", 1, 0, devices, "glm", AT, AT)
+    return Job(number, "run", State.QUEUED, "", 1, 0, devices, "glm", False, AT, AT)
 
 
 def test_jobs_with_disjoint_devices_start_side_by_side() -> None:

@@ -100,6 +100,17 @@ def test_a_file_dropped_twice_is_recognised_until_the_first_is_over(path: Path) 
         assert newest.id == job.id
 
 
+def test_a_wish_to_cancel_is_kept_until_the_job_is_over(path: Path) -> None:
+    """It survives a restart and the step that was on; a retry begins without it."""
+    with Store.open(path) as store:
+        job = store.add(NewJob("c", "run"))
+        store.move(job, State.PREPARING)
+        store.ask_to_cancel(job)
+    with Store.open(path) as store:
+        assert store.move(store.job(job.id), State.TRAINING).cancel
+        assert not store.move(store.job(job.id), State.CANCELLED).cancel
+
+
 def test_a_nightly_time_is_remembered(path: Path) -> None:
     """The last time a cycle was dropped for survives a restart."""
     due = datetime(2026, 11, 24, 2, tzinfo=UTC)
