@@ -59,7 +59,8 @@ def find_python() -> str:
     """Return an interpreter for glmd itself. Raises MissingError."""
     named = os.environ.get("PYTHON")
     refused = []
-    for found in map(probe, [named] if named else PYTHONS):
+    for name in [named] if named else PYTHONS:
+        found = probe(name)
         if found and found.version >= (3, 11) and found.has_venv:
             return found.path
         if found and found.version >= (3, 11):
@@ -69,24 +70,29 @@ def find_python() -> str:
             refused.append(f"  {found.path} is {found.version[0]}.{found.version[1]}\n")
     raise MissingError(
         "glmd needs Python 3.11 or later with its venv module. "
-        f"Looked for {named or ', '.join(PYTHONS)}:\n{''.join(refused) or '  none runs\n'}"
-        "Install one, or name one: make PYTHON=/path/to/python3.11"
+        f"Looked for {named or ', '.join(PYTHONS)}:\n"
+        + ("".join(refused) or "  none runs\n")
+        + "Install one, or name one: make PYTHON=/path/to/python3.11"
     )
 
 
 def find_python39() -> str:
     """Return a Python 3.9, fetched where this machine has none: the last that MindSpore 2.0 has wheels for."""
+    named = os.environ.get("PYTHON39")
     pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
-    names = (os.environ.get("PYTHON39") or "python3.9", *sorted(pyenv.glob("versions/3.9.*/bin/python3.9")))
-    for found in map(probe, names):
+    for name in [named] if named else ["python3.9", *map(str, sorted(pyenv.glob("versions/3.9.*/bin/python3.9")))]:
+        found = probe(name)
         if found and found.version == (3, 9):
             return found.path
+    hint = "Install one, or name one: make PYTHON39=/path/to/python3.9"
+    if named:
+        raise MissingError(f"The training environment needs Python 3.9, which {named} is not.\n{hint}")
     try:
         run(DEVELOPMENT_UV, "python", "install", "3.9", "--no-bin")
     except subprocess.CalledProcessError as error:
         raise MissingError(
             "The training environment needs Python 3.9: there is none on this machine, and it could not be fetched.\n"
-            "Install one, or name one: make PYTHON39=/path/to/python3.9"
+            + hint
         ) from error
     find = [str(DEVELOPMENT_UV), "python", "find", "--managed-python", "3.9"]
     return subprocess.run(find, capture_output=True, text=True, check=True).stdout.strip()
@@ -145,6 +151,7 @@ def main() -> int:
         return 2
     kind, directory = sys.argv[1], Path(sys.argv[2]).absolute()
     sys.stderr.write(f"{kind} environment: {directory}\n")
+    os.umask(0o022)  # whatever root's is: a server's users run glmd and its jobs
     directory.parent.mkdir(parents=True, exist_ok=True)
     try:
         makers[kind](directory)

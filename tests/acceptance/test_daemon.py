@@ -153,6 +153,14 @@ def test_a_failing_rank_is_named_and_the_others_are_ended(house: House) -> None:
     assert "rank 1" in house.run("status", "1").stdout
 
 
+def test_ranks_that_hang_at_connect_are_ended(house: House) -> None:
+    """A job that does nothing for longer than its limit fails with that as its reason, and frees its devices."""
+    house.environment(STANDIN_HANG="1")
+    house.start().drop(text=CONFIG.format(data=house.data, devices="[0,2)") + "  timeout: {first_step: 2s}\n")
+    assert "2s" in house.until(State.FAILED).reason
+    assert ranks_of(house) == []
+
+
 def test_cancel_ends_the_ranks_and_retry_trains_again(house: House) -> None:
     """A cancelled job's devices are free, and it can be run again to its end."""
     house.environment(STANDIN_GATE=str(house.gate))

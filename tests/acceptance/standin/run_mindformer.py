@@ -5,11 +5,13 @@ beyond that is told by the environment, through `training.environment`:
 
     STANDIN_GATE=PATH    wait until PATH exists before the last step
     STANDIN_FAIL=RANK    that rank dies with a traceback at the second epoch
+    STANDIN_HANG=1       say nothing and do nothing, as ranks that hang at connect
     STANDIN_DIFFER=RANK  that rank's weights differ from the others', which no data parallel run's do
 """
 
 import argparse
 import os
+import signal
 import struct
 import sys
 import time
@@ -26,6 +28,8 @@ def main() -> None:
     output, rank = Path(parser.parse_args().output_dir), int(os.environ["RANK_ID"])
     assert Path(os.environ["RANK_TABLE_FILE"]).is_file()
     gate = os.environ.get("STANDIN_GATE")
+    if "STANDIN_HANG" in os.environ:
+        signal.pause()
     for epoch in range(1, EPOCHS + 1):
         print(
             f"2026-11-24 09:14:07,000 - mindformers - INFO - {{ Epoch:[{epoch:3d}/{EPOCHS:3d}], step:[    4/    4], "

@@ -1,0 +1,93 @@
+# glmd: `make demo` and `make test` set up all they need by themselves; `sudo make install` installs on a server.
+
+PREFIX    ?= /usr/local
+UNITDIR   ?= /usr/lib/systemd/system
+POLKITDIR ?= /usr/share/polkit-1/rules.d
+DESTDIR   ?=
+
+CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/glmd
+# Named by its lock, so that a new lock makes a new one and checkouts share it.
+TRAINING := $(CACHE)/training-$(shell sha256sum configs/rehearsal/requirements.txt | cut -c1-12)
+# Any Python will do to run this; it finds the right one itself.
+ENVIRONMENTS = $(or $(PYTHON),$(shell command -v python3 || command -v python3.14 || command -v python3.13 || \
+    command -v python3.12 || command -v python3.11),$(error No Python found: install Python 3.11 or later)) \
+    requirements/environments.py
+export PYTHON PYTHON39
+
+# The box of tests/systemd is made of namespaces, which takes root.
+TIERS := $(if $(filter 0,$(shell id -u)),,-m 'not systemd')
+
+.PHONY: help environments demo test lint bench lock clean install activate uninstall
+.DEFAULT_GOAL := help
+
+help:  ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+environments: .venv/.made $(TRAINING)/.complete
+
+demo: .venv/.made $(TRAINING)/.complete  ## the whole way on this machine: a real training, merged and checked; 3 minutes
+	@GLMD_TRAINING__PYTHON=$(TRAINING)/bin/python .venv/bin/glmd demo
+
+test: lint $(TRAINING)/.complete  ## all checks and tests
+	$(if $(TIERS),@echo "not root: leaving out the systemd tests")
+	GLMD_TRAINING_PYTHON=$(TRAINING)/bin/python .venv/bin/pytest $(TIERS)
+
+lint: .venv/.made  ## ruff and mypy
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+bench: .venv/.made $(TRAINING)/.complete  ## the benchmarks' tables
+	for program in merge inbox idle; do \
+	    GLMD_TRAINING_PYTHON=$(TRAINING)/bin/python .venv/bin/python benchmarks/$$program.py || exit; done
+
+lock: .venv/.made  ## bring requirements/ in line with pyproject.toml; UPGRADE=--upgrade takes newer versions
+	.venv/bin/uv pip compile $(COMPILE) --group dev pyproject.toml -o requirements/dev.txt
+	.venv/bin/uv pip compile $(COMPILE) -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt
+	echo uv | .venv/bin/uv pip compile $(COMPILE) - -o requirements/uv.txt
+
+lock: COMPILE = -q --universal --python-version 3.11 --generate-hashes --no-annotate $(UPGRADE)
+lock: export UV_CUSTOM_COMPILE_COMMAND = make lock
+
+clean:  ## remove what make made here; the training environment stays in ~/.cache/glmd
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+install:  ## (as root) into PREFIX (/usr/local), with units, user and directories; DESTDIR is honoured
+	$(ENVIRONMENTS) runtime $(DESTDIR)$(PREFIX)/lib/glmd/venv
+	install -d $(DESTDIR)$(PREFIX)/bin
+	ln -sfn ../lib/glmd/venv/bin/glmd $(DESTDIR)$(PREFIX)/bin/glmd
+	for unit in glmd.service glmd-job@.service; do \
+	    sed 's|@PREFIX@|$(PREFIX)|g' systemd/$$unit | install -Dm644 /dev/stdin $(DESTDIR)$(UNITDIR)/$$unit || exit; done
+	install -Dm644 systemd/glmd.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/glmd.conf
+	install -Dm644 systemd/glmd.tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/glmd.conf
+	install -Dm644 systemd/50-glmd.rules $(DESTDIR)$(POLKITDIR)/50-glmd.rules
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/glmd README.md docs/*.md
+	test -e $(DESTDIR)/etc/glmd/glmd.yaml || install -Dm644 configs/glmd.yaml $(DESTDIR)/etc/glmd/glmd.yaml
+	$(if $(DESTDIR),,test ! -d /run/systemd/system || $(MAKE) --no-print-directory activate)
+
+activate:
+	systemd-sysusers glmd.conf
+	systemd-tmpfiles --create glmd.conf
+	systemctl daemon-reload
+	@echo
+	@echo "glmd is installed. Next:"
+	@echo "  edit /etc/glmd/glmd.yaml       the training interpreter and the MindFormers checkout"
+	@echo "  usermod -aG HwHiAiUser glm     lets it use the cards (the group that owns /dev/davinci*)"
+	@echo "  usermod -aG glm YOU            lets you drop files into /var/glm/inbox"
+	@echo "  systemctl enable --now glmd && systemctl status glmd"
+
+uninstall:  ## (as root) remove the programs and units; /var/glm, /etc/glmd and the user stay
+	$(if $(DESTDIR),,test ! -d /run/systemd/system || systemctl disable --now glmd.service)
+	rm -rf $(DESTDIR)$(PREFIX)/lib/glmd $(DESTDIR)$(PREFIX)/share/doc/glmd
+	rm -f $(DESTDIR)$(PREFIX)/bin/glmd $(DESTDIR)$(UNITDIR)/glmd.service $(DESTDIR)$(UNITDIR)/glmd-job@.service
+	rm -f $(DESTDIR)/usr/lib/sysusers.d/glmd.conf $(DESTDIR)/usr/lib/tmpfiles.d/glmd.conf
+	rm -f $(DESTDIR)$(POLKITDIR)/50-glmd.rules
+	$(if $(DESTDIR),,test ! -d /run/systemd/system || systemctl daemon-reload)
+
+.venv/.made: requirements/dev.txt requirements/uv.txt requirements/environments.py pyproject.toml
+	@$(ENVIRONMENTS) development .venv
+	@touch $@
+
+$(TRAINING)/.complete: | .venv/.made
+	@$(ENVIRONMENTS) training $(TRAINING)

@@ -1,0 +1,71 @@
+"""A systemd of its own, to install into and to break."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+SDBOX = Path(__file__).with_name("sdbox")
+PREFIX = Path("/opt/glmd")
+ADDRESS = "192.168.1.196"
+SUDO_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class Box:
+    """A booted systemd, of which `alice` is a user in group glm, and `bob` one who is not."""
+
+    directory: Path
+
+    def sdbox(self, *argv: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Call sdbox."""
+        environment = {**os.environ, "SDBOX_DIR": str(self.directory)}
+        done = subprocess.run(
+            [SDBOX, *argv], env=environment, input=stdin, capture_output=True, text=True, timeout=120, check=False
+        )
+        if check and done.returncode != 0:
+            pytest.fail(f"{' '.join(argv)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def run(self, *argv: str, user: str = "root", check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command inside, as `user`; with `check`, a failure fails the test."""
+        become = () if user == "root" else ("runuser", "-u", user, "--")
+        return self.sdbox("exec", *become, *argv, check=check)
+
+    def say(self, *argv: str, user: str = "root") -> str:
+        """Return what a command inside prints."""
+        return self.run(*argv, user=user).stdout.strip()
+
+    def write(self, path: str, content: str, user: str = "root") -> None:
+        """Write a file inside, as `user`; root makes its directory, too."""
+        directory = ["mkdir", "-p", str(Path(path).parent)]
+        if user == "root":
+            self.run(*directory)
+        become = () if user == "root" else ("runuser", "-u", user, "--")
+        self.sdbox("exec", *become, "tee", path, stdin=content)
+
+    def shows(self, unit: str, name: str) -> str:
+        """Return a property of a unit."""
+        return self.say("systemctl", "show", "--value", f"--property={name}", unit)
+
+    def until(self, condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
+        """Wait for a condition; the journal explains a failure."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                pytest.fail(f"not within {seconds:.0f} s: {what}\n{self.say('journalctl', '-n', '60', '--no-pager')}")
+            time.sleep(0.1)
+
+
+def install(tree: Path) -> None:
+    """Run `make install` into `tree`."""
+    subprocess.run(
+        ["make", "-s", "-C", CHECKOUT, "install", f"DESTDIR={tree}", f"PREFIX={PREFIX}"],
+        env={**os.environ, "PATH": SUDO_PATH, "PYTHON": ""},
+        check=True,
+    )

@@ -1,0 +1,122 @@
+"""The whole way as on a server: a user drops a YAML, a real training goes on through a restart, the merge appears."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.systemd.box import PREFIX, Box
+
+pytestmark = [pytest.mark.systemd, pytest.mark.rehearsal]
+
+DATA = "/srv/rehearsal"
+SETTINGS = """\
+devices: "[0,2)"
+training:
+  python: {python}
+  checkout: {checkout}
+rank_table:
+  hccn_tool: no-hccn_tool-here
+  hccn_conf: /etc/hccn.conf
+"""
+HCCN_CONF = "address_0=192.168.100.101\naddress_1=192.168.101.101\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def running(box: Box, training_python: Path) -> Iterator[None]:
+    """Set glmd up as an administrator does, with the rehearsal for a MindFormers checkout, and start it."""
+    library = f"{PREFIX}/lib/glmd/venv/lib"
+    rehearsal = box.say("sh", "-c", f"echo {library}/python3.*/site-packages/configs/rehearsal")
+    box.run(str(training_python), f"{rehearsal}/make_data.py", DATA)
+    yaml = box.say("cat", f"{rehearsal}/rehearsal.yaml").replace("{data}", DATA)
+    box.write(f"{DATA}/rehearsal.yaml", yaml)
+    box.run("chmod", "-R", "a+rX", DATA)
+    box.write("/etc/hccn.conf", HCCN_CONF)
+    box.write("/etc/glmd/glmd.yaml", SETTINGS.format(python=training_python, checkout=rehearsal))
+    # A hang is noticed in 30 s on a server; a test need not wait for so long.
+    box.write("/run/systemd/system/glmd.service.d/watchdog.conf", "[Service]\nWatchdogSec=4s\n")
+    box.run("systemctl", "daemon-reload")
+    box.run("systemctl", "start", "glmd")
+    yield
+    box.run("systemctl", "stop", "glmd")
+    box.run("rm", "/run/systemd/system/glmd.service.d/watchdog.conf")
+    box.run("systemctl", "daemon-reload")
+
+
+def headline(box: Box) -> str:
+    """Return the line that `systemctl status glmd` shows."""
+    found = re.search(r'Status: "(.*)"', box.run("systemctl", "status", "glmd", check=False).stdout)
+    return found[1] if found else ""
+
+
+def processes(box: Box, unit: str) -> set[str]:
+    """Return the pids of a unit: for a training, the shim, the scheduler and the ranks."""
+    return set(box.say("cat", f"/sys/fs/cgroup{box.shows(unit, 'ControlGroup')}/cgroup.procs").split())
+
+
+def state(box: Box, number: int) -> str:
+    """Return state and reason of a job as a member of the group sees them; empty when there is no such job yet."""
+    shown = box.run(f"{PREFIX}/bin/glmd", "status", str(number), "--json", user="alice", check=False)
+    if shown.returncode != 0:
+        return ""
+    job = json.loads(shown.stdout)
+    return f"{job['state']} {job['reason']}".strip()
+
+
+def over(box: Box, number: int) -> bool:
+    """Whether nothing more will happen to a job."""
+    return state(box, number).startswith(("done", "failed", "cancelled"))
+
+
+def account(box: Box) -> str:
+    """Return what job 1 has to say for itself."""
+    return state(box, 1) + "\n" + box.say("sh", "-c", "tail -n 30 /var/glm/jobs/0001-*/output/log/*/*.log")
+
+
+def test_a_dropped_yaml_is_trained_through_a_restart_and_merged(box: Box) -> None:
+    """Restarting the daemon in mid-training touches no rank, and nothing of the job is lost."""
+    box.run("cp", f"{DATA}/rehearsal.yaml", "/var/glm/inbox/tiny.yaml", user="alice")
+    unit = "glmd-job@0001-1-train.service"
+    box.until(lambda: "training, epoch" in headline(box) or over(box, 1), "the training is under way", seconds=180)
+    shown = headline(box)
+    expected = r"0001-tiny training, epoch \d+/31, step \d+/4, loss [\d.]+, .* left; 0 queued"
+    assert re.fullmatch(expected, shown), f"{shown}\n{account(box)}"
+
+    daemon, ranks = box.shows("glmd", "MainPID"), processes(box, unit)
+    assert len(ranks) >= 4
+    box.run("systemctl", "restart", "glmd")
+    assert box.shows("glmd", "MainPID") != daemon
+    assert processes(box, unit) == ranks
+
+    box.until(lambda: over(box, 1), "the job ends", seconds=300)
+    assert state(box, 1) == "done", account(box)
+    directory = box.say("sh", "-c", "echo /var/glm/jobs/0001-*")
+    assert "manifest.json" in box.say("ls", f"{directory}/merged", user="alice")
+    assert int(box.say("stat", "--format=%s", f"{directory}/merged/filtered_transformed.ckpt", user="alice")) > 0
+    assert box.say("readlink", "-f", "/var/glm/latest/glm-6b") == f"{directory}/merged"
+    assert box.say("ls", "/var/glm/inbox") == ""
+
+
+def test_reload_takes_new_settings_and_refuses_wrong_ones(box: Box) -> None:
+    """`systemctl reload` says whether it worked; the daemon stays the same."""
+    daemon = box.shows("glmd", "MainPID")
+    good = box.say("cat", "/etc/glmd/glmd.yaml")
+    box.run("systemctl", "reload", "glmd")
+    box.write("/etc/glmd/glmd.yaml", good + "\nno_such_setting: 1\n")
+    assert box.run("systemctl", "reload", "glmd", check=False).returncode != 0
+    assert "no_such_setting" in box.say("journalctl", "--unit=glmd", "--output=cat", "--lines=20", "--no-pager")
+    box.write("/etc/glmd/glmd.yaml", good)
+    box.run("systemctl", "reload", "glmd")
+    assert box.shows("glmd", "MainPID") == daemon
+    assert box.shows("glmd", "ActiveState") == "active"
+
+
+def test_a_daemon_that_hangs_is_restarted(box: Box) -> None:
+    """The watchdog is fed by the loop itself: with the loop stopped, systemd ends the daemon and starts another."""
+    daemon = box.shows("glmd", "MainPID")
+    box.run("systemctl", "kill", "--kill-who=main", "--signal=STOP", "glmd")
+    box.until(lambda: box.shows("glmd", "MainPID") not in {daemon, "0"}, "another daemon runs", seconds=60)
+    box.until(lambda: box.shows("glmd", "ActiveState") == "active", "it is ready")
+    assert "Watchdog timeout" in box.say("journalctl", "--unit=glmd", "--output=cat", "--no-pager")

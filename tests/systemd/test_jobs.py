@@ -1,0 +1,84 @@
+"""A job's unit runs the real shim, and its end is known whatever happens to the shim."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from handlers.job_plan import JobPlan, MergePlan, ProcessPlan, Role, TimeLimits, TrainPlan
+from handlers.outcome import Outcome, StepExit
+from handlers.service_result import ServiceResult
+from tests.systemd.box import Box
+
+pytestmark = pytest.mark.systemd
+
+UNIT = "glmd-job@0096-1-train.service"
+JOB = Path("/var/glm/jobs/0096-test")
+RECORDS = JOB / "attempts/1/train"
+LIMITS = TimeLimits(silence=60, first_step=60, total=None)
+
+
+@pytest.fixture(autouse=True)
+def job(box: Box) -> Iterator[None]:
+    """Make a job's directory, as the daemon does."""
+    box.run("mkdir", str(JOB), user="glm")
+    yield
+    box.run("systemctl", "stop", UNIT)
+    box.run("rm", "-r", str(JOB))
+
+
+def plan(box: Box, command: str) -> None:
+    """Plan a training whose only rank runs a shell command."""
+    rank = ProcessPlan(
+        role=Role.RANK,
+        rank=0,
+        device=0,
+        argv=("/bin/sh", "-c", command),
+        environment={},
+        directory=JOB,
+        log=JOB / "output/log/rank_0/mindformer.log",
+    )
+    merge = MergePlan(source=JOB / "output", destination=JOB / "merged")
+    whole = JobPlan(job=96, name="test", train=TrainPlan(processes=(rank,), limits=LIMITS), merge=merge)
+    box.write(str(JOB / "plan.json"), whole.model_dump_json(), user="glm")
+
+
+def step_exit(box: Box) -> StepExit:
+    """Return how the shim says that the step ended."""
+    return StepExit.model_validate_json(box.say("cat", str(RECORDS / "exit.json")))
+
+
+def service_result(box: Box) -> ServiceResult:
+    """Return how systemd says that the step ended."""
+    return ServiceResult.model_validate_json(box.say("cat", str(RECORDS / "service_result.json")))
+
+
+def test_a_training_that_ends_well(box: Box) -> None:
+    """Both records say so; the files are for the group."""
+    plan(box, "echo fine")
+    box.run("systemctl", "start", "--wait", UNIT, user="glm")
+    assert step_exit(box).outcome is Outcome.COMPLETED
+    assert service_result(box) == ServiceResult(service_result="success", exit_code="exited", exit_status="0")
+    assert box.say("cat", str(JOB / "output/log/rank_0/mindformer.log"), user="alice") == "fine"
+
+
+def test_a_stopped_unit_ends_its_ranks(box: Box) -> None:
+    """`systemctl stop` goes to the shim alone, which ends its ranks and says why."""
+    plan(box, "touch started; exec sleep 600")
+    box.run("systemctl", "start", UNIT, user="glm")
+    box.until(lambda: box.run("test", "-e", str(JOB / "started"), check=False).returncode == 0, "the rank runs")
+    box.run("systemctl", "stop", UNIT, user="glm")
+    assert step_exit(box).outcome is Outcome.CANCELLED
+    assert box.run("pgrep", "-u", "glm", "sleep", check=False).stdout == ""
+
+
+def test_a_killed_shim_leaves_a_record_and_no_process(box: Box) -> None:
+    """As when memory runs out: no exit.json, but systemd's word, and the cgroup is empty."""
+    plan(box, "touch started; exec sleep 600")
+    box.run("systemctl", "start", UNIT, user="glm")
+    box.until(lambda: box.run("test", "-e", str(JOB / "started"), check=False).returncode == 0, "the rank runs")
+    box.run("systemctl", "kill", "--kill-who=main", "--signal=KILL", UNIT, user="glm")
+    box.until(lambda: box.shows(UNIT, "ActiveState") == "inactive", "the unit is gone")
+    assert box.run("test", "-e", str(RECORDS / "exit.json"), check=False).returncode != 0
+    assert service_result(box) == ServiceResult(service_result="signal", exit_code="killed", exit_status="KILL")
+    assert box.run("pgrep", "-u", "glm", "sleep", check=False).stdout == ""
