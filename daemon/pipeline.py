@@ -26,7 +26,7 @@ from daemon.waiting import Waiting
 from daemon.workers import Workers
 from handlers.errors import HandlerError
 from handlers.events import job_log
-from handlers.job_dir import Step
+from handlers.job_dir import Step, StepDir
 from handlers.job_plan import JobPlan
 from handlers.outcome import Outcome, StepExit
 from handlers.process import ProcessIdentity
@@ -36,6 +36,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 STEP_OF = {State.TRAINING: Step.TRAIN, State.MERGING: Step.MERGE}
 START_ALLOWANCE = 60.0
 """Seconds that a shim may take to write shim.json."""
+
+DEATH_ALLOWANCE = 2.0
+"""Seconds in which the cause of a shim's death may still become known."""
 
 
 class Pipeline:
@@ -51,6 +54,7 @@ class Pipeline:
         self._waiting = waiting
         self._workers = workers
         self._started: dict[tuple[int, int, Step], float] = {}
+        self._deaths: dict[tuple[int, int, Step], float] = {}
         self._watched: dict[int, tuple[ProcessIdentity, int]] = {}
 
     def turn(self) -> None:
@@ -72,9 +76,9 @@ class Pipeline:
             self._unwatch(job)
 
     @property
-    def is_starting(self) -> bool:
-        """Whether a shim was started that has not yet said who it is: the next turn should come soon."""
-        return bool(self._started)
+    def is_waiting_for_a_shim(self) -> bool:
+        """Whether one was started and has not said who it is, or died and it is not known of what: turn again soon."""
+        return bool(self._started or self._deaths)
 
     # What clients ask for
 
@@ -186,6 +190,15 @@ class Pipeline:
             self._move(job, State.FAILED, f"{step} was {ended.reason}, and not by glmd cancel: did the host go down?")
         else:
             self._move(job, State.FAILED, ended.reason)
+
+    def _died(self, job: Job, step: Step, directory: StepDir) -> None:
+        key, now = (job.id, job.attempt, step), time.monotonic()
+        cause = self._runner.cause_of_death(directory)
+        if cause is None and now - self._deaths.setdefault(key, now) < DEATH_ALLOWANCE:
+            return  # looked at again soon
+        self._deaths.pop(key, None)
+        why = cause or "killed, or the host went down"
+        self._move(job, State.FAILED, f"the shim of {step} died without a word ({why}), and what it ran with it")
 
     # Small parts
 

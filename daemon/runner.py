@@ -12,6 +12,7 @@ from daemon.states import Job
 from handlers.ckpt.durable import make_directory
 from handlers.job_dir import Step, StepDir
 from handlers.process import ProcessIdentity, ShimRecord
+from handlers.shim.service_result import ServiceResult
 
 # What systemd gives to the daemon alone.
 _NOT_FOR_CHILDREN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "INVOCATION_ID", "JOURNAL_STREAM")
@@ -26,6 +27,12 @@ class Runner(Protocol):
 
     def start(self, job: Job, step: Step, root: Path) -> None:
         """Start the shim of `step` of the job's present attempt. Raises RunnerError."""
+
+    def cause_of_death(self, directory: StepDir) -> str | None:
+        """Return why a shim died that could not say so itself; None when that is not known, or not yet."""
+
+    def reap(self) -> None:
+        """Collect the processes that have ended."""
 
 
 class SpawnRunner:
@@ -54,6 +61,10 @@ class SpawnRunner:
             raise RunnerError(f"the shim of {job.label} could not be started: {error}") from error
         self._children.append(child)
 
+    def cause_of_death(self, directory: StepDir) -> str | None:
+        """Return None: nobody was there to see it."""
+        del directory
+
     def reap(self) -> None:
         """Collect the children that have ended."""
         self._children = [child for child in self._children if child.poll() is None]
@@ -79,11 +90,19 @@ class SystemdRunner:
         if done.returncode != 0:
             raise RunnerError(f"{unit} could not be started: {done.stderr.strip()}; see journalctl -u {unit}")
 
+    def cause_of_death(self, directory: StepDir) -> str | None:
+        """Return systemd's words for it, which the unit writes down a moment after the end."""
+        try:
+            result = ServiceResult.read(directory)
+        except FileNotFoundError:
+            return None
+        return f"systemd says {result.service_result}, {result.exit_code} {result.exit_status}"
+
     def reap(self) -> None:
         """Do nothing: systemd collects its own children."""
 
 
-def choose_runner(choice: Choice) -> SpawnRunner | SystemdRunner:
+def choose_runner(choice: Choice) -> Runner:
     """Return the runner for the setting `runner`; `auto` is systemd where the daemon itself is a unit of it."""
     under_systemd = "NOTIFY_SOCKET" in os.environ and Path("/run/systemd/system").is_dir()
     if choice is Choice.SYSTEMD or (choice is Choice.AUTO and under_systemd):

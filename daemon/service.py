@@ -160,7 +160,7 @@ class Service:
         waits = [LONGEST_WAIT, self._rescan_due - now]
         if self._is_training:
             waits.append(self._progress_due - now)
-        if self._pipeline.is_starting:
+        if self._pipeline.is_waiting_for_a_shim:
             waits.append(0.1)
         today = datetime.now(UTC)
         nightly = self._cycles.next_due(today)

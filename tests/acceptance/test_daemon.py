@@ -157,7 +157,7 @@ def test_ranks_that_hang_at_connect_are_ended(house: House) -> None:
     """A job that does nothing for longer than its limit fails with that as its reason, and frees its devices."""
     house.environment(STANDIN_HANG="1")
     house.start().drop(text=CONFIG.format(data=house.data, devices="[0,2)") + "  timeout: {first_step: 2s}\n")
-    assert "2s" in house.until(State.FAILED).reason
+    assert "timeout.first_step" in house.until(State.FAILED).reason
     assert ranks_of(house) == []
 
 
@@ -184,6 +184,17 @@ def test_ranks_that_somebody_else_ends_are_a_failure(house: House) -> None:
     house.wait(lambda: len(ranks_of(house)) == 2, "two ranks")
     assert house.shim().signal(signal.SIGTERM)
     assert "SIGTERM" in house.until(State.FAILED).reason
+
+
+def test_a_shim_that_is_killed_takes_its_ranks_along(house: House) -> None:
+    """No rank is orphaned; the job says that its shim died."""
+    house.environment(STANDIN_GATE=str(house.gate))
+    house.start().drop()
+    house.until(State.TRAINING)
+    house.wait(lambda: len(ranks_of(house)) == 2, "two ranks")
+    assert house.shim().signal(signal.SIGKILL)
+    assert "died without a word" in house.until(State.FAILED).reason
+    house.wait(lambda: not ranks_of(house), "all ranks to end")
 
 
 def test_a_retry_after_a_failed_merge_does_not_train_again(house: House) -> None:

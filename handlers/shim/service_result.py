@@ -1,6 +1,6 @@
 """Keeps what systemd says of a step's end, for the case that its shim could not: it was killed for memory, say.
 
-    python -m handlers.service_result --root ROOT --instance 0042-1-train
+    python -m handlers.shim.service_result --root ROOT --instance 0042-1-train
 
 Run by ExecStopPost= of glmd-job@.service, since `systemctl show` answers success/0 once the unit is collected.
 """
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from handlers.ckpt.durable import make_directory
 from handlers.errors import BadInputError
-from handlers.instance import find_step_run
 from handlers.job_dir import StepDir
 from handlers.job_plan import Record
+from handlers.shim.instance import find_step_run
 
 
 class ServiceResult(Record):
@@ -35,7 +35,7 @@ class ServiceResult(Record):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the record of the instance that the command line names; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m handlers.service_result")
+    parser = argparse.ArgumentParser(prog="python -m handlers.shim.service_result")
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--instance", required=True)
     given = parser.parse_args(arguments)

@@ -202,7 +202,7 @@ import handlers
 merge = types.ModuleType("handlers.merge")
 exec(sys.argv[1], merge.__dict__)
 sys.modules["handlers.merge"] = handlers.merge = merge
-from handlers.shim import main
+from handlers.shim.run import main
 sys.exit(main(sys.argv[2:]))
 """
 

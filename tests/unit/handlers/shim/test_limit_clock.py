@@ -1,7 +1,7 @@
 """When a training is taken for hung."""
 
 from handlers.job_plan import TimeLimits
-from handlers.limit_clock import LimitClock, PassedLimit
+from handlers.shim.limit_clock import LimitClock, PassedLimit
 
 
 def test_silence_counts_from_the_last_sign() -> None:

@@ -25,8 +25,8 @@ from handlers.events import configure
 from handlers.job_dir import Step
 from handlers.job_plan import TrainPlan
 from handlers.outcome import StepExit
-from handlers.supervise import supervise
-from handlers.wakeups import Wakeups
+from handlers.shim.supervise import supervise
+from handlers.shim.wakeups import Wakeups
 
 configure()
 plan = TrainPlan.model_validate_json(sys.argv[1])

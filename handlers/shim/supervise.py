@@ -9,13 +9,13 @@ from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
-from handlers.children import Children
 from handlers.job_plan import ProcessPlan, Role, TrainPlan
-from handlers.limit_clock import LimitClock, PassedLimit
 from handlers.outcome import Outcome, ProcessExit
 from handlers.rank_log.last_words import last_line, last_words
 from handlers.rank_log.progress import progress_in
-from handlers.wakeups import Wakeups
+from handlers.shim.children import Children
+from handlers.shim.limit_clock import LimitClock, PassedLimit
+from handlers.shim.wakeups import Wakeups
 
 _LOOK_EVERY = 1.0
 """Seconds between two looks at what no signal tells: the growth of logs, and the clock."""

@@ -23,13 +23,13 @@ from handlers.ckpt.durable import make_directory
 from handlers.ckpt.errors import CkptError
 from handlers.errors import BadInputError, HandlerError
 from handlers.events import configure, job_log, printable
-from handlers.instance import StepRun, find_step_run
 from handlers.job_dir import JobDir, Step
 from handlers.job_plan import JobPlan, MergePlan
 from handlers.outcome import Outcome, StepExit
 from handlers.process import ShimRecord
-from handlers.supervise import StepEnd, supervise
-from handlers.wakeups import Wakeups
+from handlers.shim.instance import StepRun, find_step_run
+from handlers.shim.supervise import StepEnd, supervise
+from handlers.shim.wakeups import Wakeups
 
 EXIT_COMPLETED = 0
 EXIT_NOT_COMPLETED = 1
@@ -175,7 +175,3 @@ def _progress_events(log: FilteringBoundLogger) -> Callable[[int, int], None]:
             log.info("merge_progress", done=done, total=total)
 
     return progress
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from handlers.job_dir import JobDir, Step
-from handlers.service_result import ServiceResult
+from handlers.shim.service_result import ServiceResult
 
 
 def stop_post(root: Path, instance: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the module as ExecStopPost= does."""
-    argv = [sys.executable, "-I", "-m", "handlers.service_result", "--root", str(root), "--instance", instance]
+    argv = [sys.executable, "-I", "-m", "handlers.shim.service_result", "--root", str(root), "--instance", instance]
     return subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
 
 
