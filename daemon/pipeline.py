@@ -171,16 +171,14 @@ class Pipeline:
             self._move(job, State.FAILED, str(error))
 
     def _ended(self, job: Job, step: Step, status: Life) -> None:
-        record = job.directory(self._root.path).step(job.attempt, step).exit
+        directory = job.directory(self._root.path).step(job.attempt, step)
         if status is Life.DIED:
-            self._move(
-                job, State.FAILED, f"the shim of {step} was killed, or the host went down; its ranks died with it"
-            )
+            self._died(job, step, directory)
             return
         try:
-            ended = StepExit.read(record)
+            ended = StepExit.read(directory.exit)
         except (OSError, ValidationError) as error:
-            self._move(job, State.FAILED, f"{record} cannot be read: {error}")
+            self._move(job, State.FAILED, f"{directory.exit} cannot be read: {error}")
             return
         if ended.outcome is Outcome.COMPLETED:
             self._move(job, State.MERGING if step is Step.TRAIN else State.DONE, ended.reason)

@@ -64,6 +64,7 @@ class SpawnRunner:
     def cause_of_death(self, directory: StepDir) -> str | None:
         """Return None: nobody was there to see it."""
         del directory
+        return None
 
     def reap(self) -> None:
         """Collect the children that have ended."""
