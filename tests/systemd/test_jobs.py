@@ -7,7 +7,7 @@ import pytest
 
 from handlers.job_plan import JobPlan, MergePlan, ProcessPlan, Role, TimeLimits, TrainPlan
 from handlers.outcome import Outcome, StepExit
-from handlers.service_result import ServiceResult
+from handlers.shim.service_result import ServiceResult
 from tests.systemd.box import Box
 
 pytestmark = pytest.mark.systemd
