@@ -165,9 +165,7 @@ class _Training:
         for path in (*(process.log for process in self._ranks()), *shards):
             try:
                 status = path.stat()
-            except (
-                OSError
-            ):  # not there yet, made room for a newer shard, or out of reach: no sign, and no reason to end
+            except OSError:  # not there yet, deleted for a newer shard, or out of reach: no sign, no reason to end
                 continue
             signs[path] = (status.st_size, status.st_mtime_ns)
         return signs

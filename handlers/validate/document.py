@@ -208,7 +208,7 @@ class Place:
         if key in self.entry.node.entries:
             return self[key].key_problem("is empty", hint)
         where = f"{self.where}.{key}" if self.where else key
-        close = get_close_matches(key, [str(name) for name in self.entry.node.entries], n=1)
+        close = get_close_matches(key, [str(name) for name in self.entry.node.entries], n=1, cutoff=0.8)
         if close:
             hint = f"is `{visible(close[0], 60)}` meant for it?" + (f" {hint}" if hint else "")
         line, column = self.entry.line, self.entry.column
