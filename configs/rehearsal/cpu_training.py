@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import mindspore
 import numpy as np
+from cpu_config import fit_to_cpu
 from fixed_batch import ROWS, loss_on_fixed_batch
 from mindformers.core.callback import CheckpointMointor
 from mindformers.core.callback import callback as mindformers_callback
@@ -27,7 +28,6 @@ from mindformers.trainer import base_trainer, build_trainer
 from mindformers.wrapper.wrapper import MFTrainOneStepCell
 from mindspore import nn, ops
 from model_parallel import own_slice, write_strategy
-from run_mindformer import fit_to_cpu
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from configs.rehearsal.cpu_config import fit_to_cpu
 from configs.rehearsal.model_parallel import layout, operators, own_slice
-from configs.rehearsal.run_mindformer import command_line, fit_to_cpu
+from configs.rehearsal.run_mindformer import command_line
 from handlers.validate.check import Rules, check
 from handlers.validate.problem import ConfigError
 
