@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -70,7 +71,7 @@ def demo(
             keep = keep and root is not None
             raise
         else:
-            typer.echo("\n".join(["", *story]))
+            typer.echo("\n".join(["", *story.happened, *(story.to_look_at if keep else ())]))
         finally:
             if keep:
                 typer.echo(f"\nAll of it is in {place}, for you to look at. When you have seen enough: rm -r {place}")
@@ -107,7 +108,7 @@ def _ending(stage: Stage, board: Board) -> Iterator[Stage]:
         board.end("everything that was started has ended")
 
 
-def _rehearse(stage: Stage, board: Board) -> list[str]:
+def _rehearse(stage: Stage, board: Board) -> "_Story":
     """Play the rehearsal; return the story of it. Raises HandlerError."""
     board.begin("making training data, a tokenizer and initial weights")
     stage.furnish()
@@ -172,12 +173,18 @@ class _Play:
             self._board.advance(text, steps, progress.epochs * progress.steps)
 
 
-def _story(root: Root, job: Job, manifest: Manifest, losses: dict[str, float]) -> list[str]:
+@dataclass(frozen=True)
+class _Story:
+    happened: tuple[str, ...]
+    to_look_at: tuple[str, ...]
+
+
+def _story(root: Root, job: Job, manifest: Manifest, losses: dict[str, float]) -> _Story:
     directory = job.directory(root.path)
     merged = directory.merged / "filtered_transformed.ckpt"
     glmd = "glmd" if shutil.which("glmd") else shlex.quote(sys.argv[0])
     shards = sum(source.size for source in manifest.sources.values())
-    return [
+    happened = (
         "What happened",
         f"  A MindFormers YAML was dropped into {root.inbox}. glmd checked it, made a rank table, and",
         "  trained GLM-6B's architecture in miniature, for real, on two CPU ranks.",
@@ -187,6 +194,8 @@ def _story(root: Root, job: Job, manifest: Manifest, losses: dict[str, float]) -
         f"  the trained ranks, to the last bit. Before the training it was {losses['before']:.3f}.",
         "  (Training, files and formats are real. MindSpore cuts networks on Ascend only, so here the shards are",
         "  cut when they are saved.)",
+    )
+    to_look_at = (
         "",
         "Where the files are",
         f"  {merged}",
@@ -197,4 +206,5 @@ def _story(root: Root, job: Job, manifest: Manifest, losses: dict[str, float]) -
         f"  {glmd} --root {root.path} logs {job.id}",
         f"  {glmd} inspect {merged}",
         f"  {glmd} doctor    what a server still needs to train the real model",
-    ]
+    )
+    return _Story(happened, to_look_at)
