@@ -75,11 +75,24 @@ def account(box: Box) -> str:
     return state(box, 1) + "\n" + box.say("sh", "-c", "tail -n 30 /var/glm/jobs/0001-*/output/log/*/*.log")
 
 
+def under_way(box: Box) -> int:
+    """Wait until job 1 trains; return the number of its attempt.
+
+    It is tried once more when the ranks missed each other at the start, which MindSpore 2.0's ranks do now and then on
+    a busy CPU (handlers/launchers/cpu_cluster.py).
+    """
+    box.until(lambda: "training, epoch" in headline(box) or over(box, 1), "the training is under way", seconds=180)
+    if "The state of the cluster is error" not in state(box, 1):
+        return 1
+    box.run(f"{PREFIX}/bin/glmd", "retry", "1", user="alice")
+    box.until(lambda: "training, epoch" in headline(box) or over(box, 1), "the training is under way", seconds=180)
+    return 2
+
+
 def test_a_dropped_yaml_is_trained_through_a_restart_and_merged(box: Box) -> None:
     """Restarting the daemon in mid-training touches no rank, and nothing of the job is lost."""
     box.run("cp", f"{DATA}/rehearsal.yaml", "/var/glm/inbox/tiny.yaml", user="alice")
-    unit = "glmd-job@0001-1-train.service"
-    box.until(lambda: "training, epoch" in headline(box) or over(box, 1), "the training is under way", seconds=180)
+    unit = f"glmd-job@0001-{under_way(box)}-train.service"
     shown = headline(box)
     expected = r"0001-tiny training, epoch \d+/31, step \d+/4, loss [\d.]+, .* left; 0 queued"
     assert re.fullmatch(expected, shown), f"{shown}\n{account(box)}"
@@ -91,7 +104,7 @@ def test_a_dropped_yaml_is_trained_through_a_restart_and_merged(box: Box) -> Non
     assert processes(box, unit) == ranks
 
     box.until(lambda: over(box, 1), "the job ends", seconds=300)
-    assert state(box, 1) == "done", account(box)
+    assert state(box, 1).startswith("done "), account(box)
     directory = box.say("sh", "-c", "echo /var/glm/jobs/0001-*")
     assert "manifest.json" in box.say("ls", f"{directory}/merged", user="alice")
     assert int(box.say("stat", "--format=%s", f"{directory}/merged/filtered_transformed.ckpt", user="alice")) > 0
