@@ -1,9 +1,13 @@
 """Promises of `glmd cancel`, `retry` and `reload`."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from daemon.states import State
 from daemon.store import Store
+from handlers.job_dir import Step
+from handlers.process import ShimRecord
 from tests.unit.daemon.commands.conftest import Site
 
 
@@ -20,7 +24,10 @@ def test_a_waiting_job_is_cancelled_and_retried(site: Site) -> None:
     """The daemon's answers are shown; what it refuses is exit code 3 with its reason."""
     job = site.add()
     job.directory(site.root.path).submitted.write_bytes(b"")
-    site.add("holds_its_devices", State.PREPARING, State.TRAINING)
+    holder = site.add("holds_its_devices", State.PREPARING, State.TRAINING)
+    shim = holder.directory(site.root.path).step(1, Step.TRAIN).shim
+    shim.parent.mkdir(parents=True)
+    ShimRecord.of_this_process(datetime.now(UTC)).publish(shim)  # lives as long as the test does
     with site.daemon():
         assert "cancelled" in site.glmd("cancel", "0001-run_glm_6b").stdout
         refused = site.glmd("cancel", "1")

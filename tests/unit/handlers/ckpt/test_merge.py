@@ -24,6 +24,7 @@ from handlers.ckpt import (
     walk,
 )
 from handlers.ckpt import copy as copying
+from handlers.ckpt.transfer import Flusher
 from tests.unit.handlers.ckpt.ckpt_writer import Lay, Run, ckpt, record, small_run, strategy
 
 COLUMNS = "layers.0.dense_4h_to_h.weight"
@@ -332,8 +333,16 @@ def test_an_error_of_the_disk_found_by_the_flusher_is_raised(
     def broken(_descriptor: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
+    class PromptFlusher(Flusher):
+        """One whose thread has met the error, and ended with it, before the merge goes on."""
+
+        def wrote(self, count: int) -> None:
+            super().wrote(count)
+            self._thread.join(10)
+
     monkeypatch.setattr(os, "fdatasync", broken)
     monkeypatch.setattr("handlers.ckpt.transfer.FLUSH_EVERY", 1)
+    monkeypatch.setattr("handlers.ckpt.merge.Flusher", PromptFlusher)
     with pytest.raises(OSError, match="Input/output error"):
         merge_run(run, tmp_path / "merged.ckpt")
     assert not (tmp_path / "merged.ckpt").exists()
