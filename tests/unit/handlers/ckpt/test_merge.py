@@ -3,6 +3,7 @@
 import errno
 import itertools
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -342,7 +343,7 @@ def test_an_error_of_the_disk_found_by_the_flusher_is_raised(
 
     monkeypatch.setattr(os, "fdatasync", broken)
     monkeypatch.setattr("handlers.ckpt.transfer.FLUSH_EVERY", 1)
-    monkeypatch.setattr("handlers.ckpt.merge.Flusher", PromptFlusher)
+    monkeypatch.setattr(sys.modules["handlers.ckpt.merge"], "Flusher", PromptFlusher)
     with pytest.raises(OSError, match="Input/output error"):
         merge_run(run, tmp_path / "merged.ckpt")
     assert not (tmp_path / "merged.ckpt").exists()
