@@ -18,7 +18,7 @@ from daemon.control import RequestRefusedError
 from daemon.preparing import prepare
 from daemon.queueing import startable
 from daemon.root import Root
-from daemon.runner import Life, Runner, RunnerError, life
+from daemon.runner import Life, Runner, RunnerError, forestall, life
 from daemon.settings import Settings
 from daemon.states import ACTIVE, Job, State
 from daemon.store import Store
@@ -151,8 +151,7 @@ class Pipeline:
                     partial(self._was_started, job, key),
                 )
             elif now - self._started[key] > START_ALLOWANCE:
-                del self._started[key]
-                self._move(job, State.FAILED, f"the shim of {step} did not come up in {START_ALLOWANCE:g} s")
+                self._give_up(job, key, f"the shim of {step} did not come up in {START_ALLOWANCE:g} s")
             return
         self._started.pop(key, None)
         if status is Life.RUNNING and identity is not None:
@@ -167,8 +166,12 @@ class Pipeline:
         try:
             started.result()
         except RunnerError as error:
-            self._started.pop(key, None)
-            self._move(job, State.FAILED, str(error))
+            self._give_up(job, key, str(error))
+
+    def _give_up(self, job: Job, key: tuple[int, int, Step], reason: str) -> None:
+        """Let no shim of this step come up any more; the next turn reads the exit that says so."""
+        if forestall(job.directory(self._root.path).step(job.attempt, key[2]), key[2], reason):
+            self._waiting.wake()
 
     def _ended(self, job: Job, step: Step, status: Life) -> None:
         directory = job.directory(self._root.path).step(job.attempt, step)
@@ -211,7 +214,8 @@ class Pipeline:
             return
         descriptor = identity.pidfd()
         if descriptor is None:
-            return  # it has ended just now, and the next turn sees how
+            self._waiting.wake()  # it has ended just now, and the next turn sees how
+            return
         self._watched[job.id] = (identity, descriptor)
         # The loop turns after every wait, so that waking up is all that is to be done.
         self._waiting.watch(descriptor, partial(self._unwatch, job.id))

@@ -1,8 +1,10 @@
 """Starting a step's shim so that it outlives the daemon, and telling what has become of it."""
 
+import fcntl
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +13,7 @@ from daemon.settings import Runner as Choice
 from daemon.states import Job
 from handlers.ckpt.durable import make_directory
 from handlers.job_dir import Step, StepDir
+from handlers.outcome import Outcome, StepExit
 from handlers.process import ProcessIdentity, ShimRecord
 from handlers.shim.service_result import ServiceResult
 
@@ -135,3 +138,20 @@ def life(directory: StepDir) -> tuple[Life, ProcessIdentity | None]:
         return Life.RUNNING, identity
     # It may have written exit.json and ended between the first look and the second.
     return (Life.ENDED if directory.exit.exists() else Life.DIED), None
+
+
+def forestall(directory: StepDir, step: Step, reason: str) -> bool:
+    """Keep a shim that has not come up from ever doing so; return False when one has come up after all.
+
+    A shim that is late (a service manager under load) would else train on devices that are another job's by then.
+    """
+    make_directory(directory.path)
+    with directory.lock.open("ab") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        if not directory.exit.exists():
+            now = datetime.now(UTC)
+            StepExit(step=step, outcome=Outcome.FAILED, reason=reason, started=now, ended=now).publish(directory.exit)
+    return True

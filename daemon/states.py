@@ -29,11 +29,6 @@ class State(StrEnum):
     """The dropped file could not be used; nothing was started."""
 
     @property
-    def is_active(self) -> bool:
-        """Whether something is being done for the job right now."""
-        return self in ACTIVE
-
-    @property
     def is_over(self) -> bool:
         """Whether nothing more happens unless somebody asks."""
         return self in OVER

@@ -1,6 +1,7 @@
 """Output trees of runs that glmd did not start: when their shards are complete, a job merges them."""
 
 import hashlib
+import math
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future
@@ -20,7 +21,7 @@ from handlers.ckpt.durable import make_directory
 from handlers.ckpt.errors import CkptError
 from handlers.errors import HandlerError
 from handlers.job_plan import JobPlan, MergePlan
-from handlers.shards import LAST, NotReady, Readiness, Ready, Verdicts, readiness
+from handlers.shards import LAST, QUIET, NotReady, Readiness, Ready, Verdicts, readiness
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -31,6 +32,10 @@ class _Tree:
     verdicts: Verdicts = field(default_factory=Verdicts)
     look_at: float | None = 0.0
     """When to look, on the monotonic clock; None when nothing has changed since the last look."""
+    noticed: float = -math.inf
+    """When something last changed, on the monotonic clock."""
+    is_looked_at: bool = False
+    """By a worker, at this moment: what is noticed meanwhile is looked at when it has ended."""
     said: str = ""
 
 
@@ -52,7 +57,7 @@ class WatchedTrees:
         """Take a hint that something changed at `path`."""
         for directory, tree in self._trees.items():
             if path.is_relative_to(directory):
-                tree.look_at = now
+                tree.look_at = tree.noticed = now
 
     def look_at_all(self, now: float) -> None:
         """Look at every tree, whatever was noticed."""
@@ -61,22 +66,26 @@ class WatchedTrees:
 
     def next_due(self, now: float) -> float | None:
         """Return in how many seconds `turn` has something to do; None when it has nothing."""
-        return min((max(0.0, t.look_at - now) for t in self._trees.values() if t.look_at is not None), default=None)
+        waiting = (t.look_at for t in self._trees.values() if t.look_at is not None and not t.is_looked_at)
+        return min((max(0.0, look_at - now) for look_at in waiting), default=None)
 
     def turn(self, now: float) -> None:
         """Look at the trees that are due, in worker threads."""
         for tree in self._trees.values():
-            if tree.look_at is not None and tree.look_at <= now:
-                tree.look_at = None
+            if tree.look_at is not None and tree.look_at <= now and not tree.is_looked_at:
+                tree.look_at, tree.is_looked_at = None, True
                 self._workers.submit(("tree", tree.settings.path), partial(_look, tree), partial(self._looked, tree))
 
     def _looked(self, tree: _Tree, look: Future[Readiness]) -> None:
+        tree.is_looked_at = False
         try:
             seen = look.result()
         except (HandlerError, CkptError, OSError) as error:
             seen = NotReady(str(error))
         if isinstance(seen, NotReady):
             self._say(tree, seen.reason)
+            if tree.look_at is None and time.monotonic() - tree.noticed < QUIET:  # what may still be open is at rest by then
+                tree.look_at = tree.noticed + QUIET + 1
             return
         rest = tree.settings.quiet - _age(seen)
         if tree.settings.tag == LAST and rest > 0:  # a newer tag may be on its way
@@ -117,6 +126,7 @@ class WatchedTrees:
 
 def _look(tree: _Tree) -> Readiness:
     settings = tree.settings
+    tree.verdicts.forget_missing()
     return readiness(
         settings.path,
         tree.verdicts,

@@ -1,17 +1,20 @@
 """What a step's records say of its shim."""
 
+import fcntl
 import os
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from daemon.runner import Life, SpawnRunner, SystemdRunner, choose_runner, life
+from daemon.runner import Life, SpawnRunner, SystemdRunner, choose_runner, forestall, life
 from daemon.settings import Runner
-from handlers.job_dir import Step, StepDir
+from handlers.job_dir import JobDir, Step, StepDir
 from handlers.outcome import Outcome, StepExit
 from handlers.process import ProcessIdentity, ShimRecord
+from handlers.shim.run import EXIT_REFUSED
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -60,6 +63,24 @@ def test_an_exit_says_that_it_ended(directory: StepDir) -> None:
     record(ProcessIdentity.of(os.getpid())).publish(directory.shim)
     StepExit(step=Step.TRAIN, outcome=Outcome.COMPLETED, reason="", started=AT, ended=AT).publish(directory.exit)
     assert life(directory) == (Life.ENDED, None)
+
+
+def test_a_shim_that_comes_up_too_late_does_nothing(tmp_path: Path) -> None:
+    """Once given up, a step is not started any more: its devices may be another job's."""
+    step = JobDir(tmp_path).step(1, Step.TRAIN)
+    assert forestall(step, Step.TRAIN, "did not come up")
+    late = subprocess.run([sys.executable, "-m", "handlers.shim", str(tmp_path), "1", "train"], check=False)
+    assert late.returncode == EXIT_REFUSED
+    assert (life(step)[0], StepExit.read(step.exit).reason) == (Life.ENDED, "did not come up")
+    assert not step.shim.exists()
+
+
+def test_a_shim_that_has_come_up_is_not_given_up(directory: StepDir) -> None:
+    """It holds its lock, and is left alone."""
+    with directory.lock.open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert not forestall(directory, Step.TRAIN, "did not come up")
+    assert not directory.exit.exists()
 
 
 def test_auto_is_systemd_only_under_systemd(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,6 +90,21 @@ def test_a_tree_that_is_still_busy_is_looked_at_again_when_it_may_be_quiet(house
     assert 30 < due <= 40
 
 
+def test_what_is_noticed_during_a_look_is_looked_at_afterwards(house: House) -> None:
+    """The last shard of a run may arrive while the one before is being looked at."""
+    now = time.monotonic()
+    house.trees.notice(house.tree / "checkpoint", now)
+    house.trees.turn(now)
+    house.trees.notice(house.tree / "checkpoint", now)
+    house.trees.turn(now)
+    assert house.trees.next_due(now) is None, "while it is looked at, the loop does not spin"
+    assert house.woken.acquire(timeout=10)
+    for rank in (0, 1):
+        shard(house.tree, rank, "31_4", age=100)
+    house.workers.deliver()
+    assert house.trees.next_due(now) == 0
+
+
 def test_another_runs_shards_of_the_same_tag_are_merged_too(house: House) -> None:
     """The shards count, not the name of their tag."""
     for age in (200, 100):
