@@ -84,7 +84,8 @@ class WatchedTrees:
             seen = NotReady(str(error))
         if isinstance(seen, NotReady):
             self._say(tree, seen.reason)
-            if tree.look_at is None and time.monotonic() - tree.noticed < QUIET:  # what may still be open is at rest by then
+            if tree.look_at is None and time.monotonic() - tree.noticed < QUIET:
+                # What may still be open is at rest by then.
                 tree.look_at = tree.noticed + QUIET + 1
             return
         rest = tree.settings.quiet - _age(seen)
