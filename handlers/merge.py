@@ -13,9 +13,6 @@ from handlers.ckpt.durable import make_directory, publish_symlink
 from handlers.job_plan import MergePlan
 from handlers.shards import choose
 
-OUTPUT = "filtered_transformed.ckpt"
-"""The name that the script by hand gives it."""
-
 log = structlog.get_logger()
 
 
@@ -23,7 +20,8 @@ log = structlog.get_logger()
 class MergeSummary:
     """What was merged. `entries_in` and `entries_kept` count parameters, `unlaid` those that no strategy names."""
 
-    output: Path
+    outputs: tuple[Path, ...]
+    """The files, without the manifest."""
     prefix: str
     tag: str
     ranks: int
@@ -53,24 +51,31 @@ def run(plan: MergePlan, progress: Callable[[int, int], None] | None = None) -> 
     tag = str(chosen.tag)
     shards = {shard.rank: walk(shard.path) for shard in chosen.shards}
     planned = plan_merge(shards, chosen.strategy, keep=[Family(keep.value) for keep in plan.keep])
-    log.info("merge_planned", tag=tag, ranks=len(shards), entries=len(planned.parameters), bytes=planned.size)
+    log.info(
+        "merge_planned",
+        tag=tag,
+        ranks=len(shards),
+        entries=len(planned.parameters),
+        bytes=sum(parameter.nbytes for parameter in planned.parameters),
+    )
     make_directory(plan.destination)
-    output = plan.destination / OUTPUT
-    manifest = merge(planned, output, prefix=chosen.prefix, tag=tag, force=plan.force, progress=progress)
+    manifest = merge(planned, plan.destination, prefix=chosen.prefix, tag=tag, force=plan.force, progress=progress)
     if plan.latest is not None:
         make_directory(plan.latest.parent)
         target = os.path.relpath(plan.destination.resolve(), plan.latest.parent.resolve())
         publish_symlink(plan.latest, Path(target))
     summary = MergeSummary(
-        output=output,
+        outputs=tuple(plan.destination / file.name for file in manifest.files),
         prefix=chosen.prefix,
         tag=tag,
         ranks=len(shards),
         entries_in=planned.entries_in,
         entries_kept=len(planned.parameters),
         unlaid=len(planned.unlaid),
-        bytes=manifest.output.size,
+        bytes=manifest.size,
         seconds=time.monotonic() - started,
     )
-    log.info("merge_published", tag=tag, path=str(output), bytes=summary.bytes, seconds=round(summary.seconds, 3))
+    log.info(
+        "merge_published", tag=tag, path=str(plan.destination), bytes=summary.bytes, seconds=round(summary.seconds, 3)
+    )
     return summary

@@ -189,7 +189,7 @@ def _story(root: Root, job: Job, manifest: Manifest, losses: dict[str, float]) -
         f"  A MindFormers YAML was dropped into {root.inbox}. glmd checked it, made a rank table, and",
         "  trained GLM-6B's architecture in miniature, for real, on two CPU ranks.",
         f"  The ranks' shards of tag {manifest.tag} ({size(shards)} with optimizer state) became one checkpoint of",
-        f"  {size(manifest.output.size)}: of {manifest.entries_in} entries {len(manifest.parameters)} were kept.",
+        f"  {size(manifest.size)}: of {manifest.entries_in} entries {len(manifest.parameters)} were kept.",
         f"  Loaded into a GLM of one process it gives the loss {losses['loss']:.17g} on a fixed batch, and so did",
         f"  the trained ranks, to the last bit. Before the training it was {losses['before']:.3f}.",
         "  (Training, files and formats are real. MindSpore cuts networks on Ascend only, so here the shards are",

@@ -103,7 +103,8 @@ def merge(  # noqa: PLR0913 - options of a command
         f"merged {done.prefix} {done.tag} of {done.ranks} ranks: {done.entries_in} entries in, {done.entries_kept} "
         f"kept, {size(done.bytes)} in {done.seconds:.1f} s{speed}"
     )
-    typer.echo(printable(str(done.output)))
+    for output in done.outputs:
+        typer.echo(printable(str(output)))
 
 
 @contextlib.contextmanager

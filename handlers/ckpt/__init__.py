@@ -2,13 +2,14 @@
 
     shards = {rank: walk(path) for rank, path in paths.items()}
     plan = plan_merge(shards, read_strategy(strategy_path))
-    manifest = merge(plan, Path("merged/filtered_transformed.ckpt"))
+    manifest = merge(plan, Path("merged"))
 
-`walk` reads only headers, `plan_merge` refuses whatever does not fit together, `merge` writes the output front to back,
-whole or not at all, with a manifest beside it.
+`walk` reads only headers, `plan_merge` refuses whatever does not fit together, `merge` writes the output's files front
+to back, all or none, with a manifest beside them.
 """
 
-from handlers.ckpt.entry import CkptFile, Entry, Family, Fingerprint
+from handlers.ckpt.copy import Effort
+from handlers.ckpt.entry import CkptFile, Entry, Family, Fingerprint, Format
 from handlers.ckpt.errors import (
     CkptError,
     DamagedFileError,
@@ -21,6 +22,7 @@ from handlers.ckpt.inspect import Inspection, inspect
 from handlers.ckpt.layout import Layout
 from handlers.ckpt.manifest import Manifest, read_manifest
 from handlers.ckpt.merge import merge
+from handlers.ckpt.output import OutputOptions
 from handlers.ckpt.plan import Plan, check_names, plan_merge
 from handlers.ckpt.record import walk
 from handlers.ckpt.strategy import Strategy, read_strategies, read_strategy
@@ -29,15 +31,18 @@ __all__ = [
     "CkptError",
     "CkptFile",
     "DamagedFileError",
+    "Effort",
     "Entry",
     "Family",
     "Fingerprint",
+    "Format",
     "InconsistentError",
     "Inspection",
     "Layout",
     "Manifest",
     "NoSpaceError",
     "OutputExistsError",
+    "OutputOptions",
     "Plan",
     "Strategy",
     "UnsupportedLayoutError",

@@ -1,17 +1,19 @@
-"""One parameter's bytes from the shards to the output: read, compared with their replicas, hashed, written.
+"""The bytes of a file's parameters from the shards to the output: read, compared with their replicas, hashed, written.
 
 Everything goes through one buffer that stays in the processor's cache. Copying inside the kernel (copy_file_range)
 would spare nothing: the bytes must be seen for the hash anyway, and measured it is no faster (1 GiB with fsync: 2.2 to
 2.5 s, this way 1.9 s).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import xxhash
 
 from handlers.ckpt.errors import InconsistentError
 from handlers.ckpt.layout import Band
+from handlers.ckpt.output import OutputFile, Placed
 from handlers.ckpt.plan import Parameter, Plan
 from handlers.ckpt.transfer import Flusher, scatter, spans, write_all
 
@@ -24,55 +26,79 @@ Progress = Callable[[int, int], None]
 """Gets the bytes written so far, and in all."""
 
 
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What a merge takes the time for."""
+
+    hashed: bool = True
+    """Hash every parameter, for the manifest."""
+    compared: bool = True
+    """Compare replicas byte for byte."""
+
+
 class Copy:
-    """A plan being carried out. `sources` are the shards' descriptors by rank, `descriptor` is the output's."""
+    """A plan being carried out: `sources` are the shards' descriptors by rank, `size` is that of all output files."""
 
     def __init__(
-        self, plan: Plan, sources: Mapping[int, int], descriptor: int, flusher: Flusher, progress: Progress | None
+        self, plan: Plan, sources: Mapping[int, int], size: int, progress: Progress | None, effort: Effort
     ) -> None:
         self._plan = plan
         self._sources = sources
-        self._descriptor = descriptor
-        self._flusher = flusher
+        self._size = size
         self._progress = progress
+        self._effort = effort
         self._written = 0
         self._buffer = bytearray(BUFFER)
         self._other = bytearray(BUFFER)
         self._view = memoryview(self._buffer)
         self._columns: tuple[tuple[int, int], tuple[list[memoryview], ...]] = ((0, 0), ())
+        self._compared: set[str] = set()
 
-    def parameter(self, parameter: Parameter) -> str:
-        """Copy `parameter`; return its hash. Raises InconsistentError where replicas differ."""
-        for ranks in parameter.tiling.replicas:
-            self._compare(parameter, ranks)
-        for head, extent in zip(parameter.heads, parameter.extents, strict=True):
+    def file(self, file: OutputFile, descriptor: int) -> list[str | None]:
+        """Write `file` to `descriptor`; return its parameters' hashes. Raises InconsistentError where replicas differ."""
+        with Flusher(descriptor) as self._flusher:
+            self._descriptor = descriptor
+            self._put(memoryview(file.preamble), 0)
+            return [self._copy(placed) for placed in file.placed]
+
+    def _copy(self, placed: Placed) -> str | None:
+        """Copy one parameter; return its hash."""
+        parameter = placed.parameter
+        if self._effort.compared and parameter.name not in self._compared:
+            self._compared.add(parameter.name)
+            for ranks in parameter.tiling.replicas:
+                self._compare(parameter, ranks)
+        for head, extent in zip(placed.heads, placed.extents, strict=False):
             self._put(memoryview(head), extent.offset - len(head))
-        digest = xxhash.xxh3_128()
+        digest = xxhash.xxh3_128() if self._effort.hashed else None
         at = 0
+        for view in self._blocks(parameter):
+            if digest is not None:
+                digest.update(view)
+            self._put_content(placed, view, at)
+            at += len(view)
+        return digest.hexdigest() if digest is not None else None
+
+    def _blocks(self, parameter: Parameter) -> Iterator[memoryview]:
+        """Yield the content, first byte to last, in blocks that are good until the next one."""
         for band in parameter.tiling.bands(parameter.item_size):
             width = len(band.sources) * band.piece
             if band.rows == 1 or width > BUFFER:
                 for row in range(band.rows):
                     for rank in band.sources:
-                        self._piece(parameter, rank, band.offset + row * band.piece, band.piece, at, digest)
-                        at += band.piece
+                        yield from self._piece(parameter, rank, band.offset + row * band.piece, band.piece)
             else:
-                self._rows(parameter, band, at, digest)
-                at += band.nbytes
-        return digest.hexdigest()
+                yield from self._rows(parameter, band)
 
-    def _piece(
-        self, parameter: Parameter, rank: int, start: int, length: int, at: int, digest: "xxhash.xxh3_128"
-    ) -> None:
-        """Copy `length` consecutive bytes of rank's slice, from `start`, to `at` in the parameter."""
+    def _piece(self, parameter: Parameter, rank: int, start: int, length: int) -> Iterator[memoryview]:
+        """Yield `length` consecutive bytes of rank's slice, from `start`."""
         for done in range(0, length, BUFFER):
             view = self._view[: min(BUFFER, length - done)]
             self._get(parameter, rank, start + done, (view,))
-            digest.update(view)
-            self._put_content(parameter, view, at + done)
+            yield view
 
-    def _rows(self, parameter: Parameter, band: Band, at: int, digest: "xxhash.xxh3_128") -> None:
-        """Copy a band whose rows are pieces of several ranks, as many rows at once as the buffer holds.
+    def _rows(self, parameter: Parameter, band: Band) -> Iterator[memoryview]:
+        """Yield a band whose rows are pieces of several ranks, as many rows at once as the buffer holds.
 
         Each rank's pieces are read in one go, the kernel putting each where it belongs in its row.
         """
@@ -82,9 +108,7 @@ class Copy:
             rows = min(len(columns[0]), band.rows - row)
             for rank, column in zip(band.sources, columns, strict=True):
                 self._get(parameter, rank, band.offset + row * band.piece, column[:rows])
-            view = self._view[: rows * width]
-            digest.update(view)
-            self._put_content(parameter, view, at + row * width)
+            yield self._view[: rows * width]
 
     def _columns_of(self, count: int, piece: int) -> tuple[list[memoryview], ...]:
         """Cut the buffer into rows of `count` pieces; return the pieces column by column."""
@@ -123,9 +147,9 @@ class Copy:
         shard = self._plan.shards[rank]
         scatter(self._sources[rank], shard.entries[parameter.name].extents, start, views, shard.path)
 
-    def _put_content(self, parameter: Parameter, view: memoryview, at: int) -> None:
+    def _put_content(self, placed: Placed, view: memoryview, at: int) -> None:
         """Write `view` at `at` in the parameter, which the heads of chunks may cut."""
-        for span in spans(parameter.extents, at, len(view)):
+        for span in spans(placed.extents, at, len(view)):
             self._put(view[: span.length], span.offset)
             view = view[span.length :]
 
@@ -134,7 +158,7 @@ class Copy:
         self._written += len(view)
         self._flusher.wrote(len(view))
         if self._progress is not None:
-            self._progress(self._written, self._plan.size)
+            self._progress(self._written, self._size)
 
     def _differ(self, parameter: Parameter, first: Path, other: Path) -> str:
         found = f"{other}: {parameter.name}: it differs from that of {first}"

@@ -31,6 +31,13 @@ ITEM_SIZES = {
 """Bytes of one element of each tensor_type that MindSpore writes."""
 
 
+class Format(StrEnum):
+    """A checkpoint file's format."""
+
+    CKPT = "ckpt"
+    SAFETENSORS = "safetensors"
+
+
 class Family(StrEnum):
     """What an entry is to a training."""
 
@@ -94,6 +101,7 @@ class CkptFile:
     path: Path
     fingerprint: Fingerprint
     entries: Mapping[str, Entry]
+    format: Format = Format.CKPT
 
 
 def element_count(dims: tuple[int, ...]) -> int:

@@ -7,14 +7,15 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import xxhash
 
-from handlers.ckpt.durable import publish_bytes
+from handlers.ckpt.copy import Effort
 from handlers.ckpt.entry import Family, Fingerprint
 from handlers.ckpt.errors import DamagedFileError
-from handlers.ckpt.plan import Plan
+from handlers.ckpt.output import Output
+from handlers.ckpt.plan import Parameter, Plan
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 NAME = "manifest.json"
 HASH = "xxh3_128"
 """Not cryptographic; chosen since it keeps up with memory, so that hashing does not limit the copy."""
-FORMAT = 1
+FORMAT: Literal[2] = 2
 
 
 @dataclass(frozen=True)
@@ -53,46 +54,93 @@ class MergedParameter:
     dims: tuple[int, ...]
     type: str
     bytes: int
-    hash: str
-    """Of the content, in hexadecimal digits."""
+    hash: str | None
+    """Of the content, in hexadecimal digits; None where hashing was left out."""
+
+    @classmethod
+    def of(cls, parameter: Parameter, digest: str | None) -> Self:
+        """Describe `parameter`."""
+        return cls(parameter.name, parameter.dims, parameter.type, parameter.nbytes, digest)
+
+
+@dataclass(frozen=True)
+class MergedFile:
+    """One file of the output, beside the manifest. `parameters` are in file order."""
+
+    name: str
+    size: int
+    mtime_ns: int
+    inode: int
+    parameters: tuple[MergedParameter, ...]
+
+    @classmethod
+    def of(cls, name: str, fingerprint: Fingerprint, parameters: Sequence[MergedParameter]) -> Self:
+        """Describe the file `name`."""
+        return cls(name, **asdict(fingerprint), parameters=tuple(parameters))
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What to compare with the file of today."""
+        return Fingerprint(self.size, self.mtime_ns, self.inode)
 
 
 @dataclass(frozen=True)
 class Manifest:
     """manifest.json."""
 
-    format: int
+    format: Literal[2]
     created: str
     """ISO 8601, UTC."""
     tools: Mapping[str, str]
     prefix: str
     tag: str
-    output: File
+    files: tuple[MergedFile, ...]
     sources: Mapping[int, File]
     """The shards, by rank."""
-    strategy: File | None
+    strategies: tuple[File, ...]
     entries_in: int
-    """How many entries a shard has."""
+    """How many entries the shards have."""
     dropped: Mapping[Family, int]
     unlaid: tuple[str, ...]
-    """Parameters that no strategy names; all ranks were found to agree on them, and rank 0's were taken."""
-    hash: str
-    parameters: tuple[MergedParameter, ...]
+    """Parameters that no strategy names; all ranks were found to agree on them, and the first's were taken."""
+    hash: str | None
+    """The hash function; None where hashing was left out."""
+    replicas_compared: bool
+    """False where it was left out: replicas were trusted to be equal."""
 
-    def publish(self, path: Path) -> None:
-        """Write it to `path` durably."""
-        publish_bytes(path, _adapter().dump_json(self, indent=2) + b"\n")
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
 
-    def is_of(self, plan: Plan, *, prefix: str, tag: str) -> bool:
-        """Tell whether carrying out `plan` would make the same output again."""
+    @property
+    def parameters(self) -> tuple[MergedParameter, ...]:
+        """The parameters of all files."""
+        return tuple(parameter for file in self.files for parameter in file.parameters)
+
+    def encode(self) -> bytes:
+        """Return it as JSON."""
+        return _adapter().dump_json(self, indent=2) + b"\n"
+
+    def is_of(self, plan: Plan, output: Output, effort: Effort) -> bool:
+        """Tell whether carrying out `plan` would make the same output again, with no more care than was taken."""
         return (
-            (self.prefix, self.tag) == (prefix, tag)
+            (self.hash is not None or not effort.hashed)
+            and (self.replicas_compared or not effort.compared)
             and {rank: source.fingerprint for rank, source in self.sources.items()}
             == {rank: shard.fingerprint for rank, shard in plan.shards.items()}
-            and (self.strategy and self.strategy.fingerprint) == (plan.strategy and plan.strategy.fingerprint)
-            and [(each.name, each.dims) for each in self.parameters]
-            == [(each.name, each.dims) for each in plan.parameters]
+            and [file.fingerprint for file in self.strategies] == [file.fingerprint for file in _strategies(plan)]
+            and [_contents(file.name, file.size, file.parameters) for file in self.files]
+            == [_contents(file.name, file.size, [each.parameter for each in file.placed]) for file in output.files]
         )
+
+
+def _contents(name: str, size: int, parameters: Sequence[MergedParameter | Parameter]) -> object:
+    return name, size, [(each.name, each.dims, each.type) for each in parameters]
+
+
+def _strategies(plan: Plan) -> tuple[File, ...]:
+    return () if plan.strategy is None else (File.of(plan.strategy.path, plan.strategy.fingerprint),)
 
 
 @cache
@@ -115,25 +163,22 @@ def read_manifest(path: Path) -> Manifest:
         raise DamagedFileError(f"{path}: {where}: {first['msg']}; it is no manifest of glmd") from error
 
 
-def manifest_of(plan: Plan, output: File, hashes: Sequence[str], *, prefix: str, tag: str) -> Manifest:
-    """Describe `output`, which is `plan` carried out; `hashes` are in the order of the plan's parameters."""
+def manifest_of(plan: Plan, files: Sequence[MergedFile], effort: Effort, *, prefix: str, tag: str) -> Manifest:
+    """Describe `files`, which are `plan` carried out."""
     return Manifest(
         format=FORMAT,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         tools={"glmd": _own_version(), "python": platform.python_version(), "xxhash": xxhash.VERSION},
         prefix=prefix,
         tag=tag,
-        output=output,
+        files=tuple(files),
         sources={rank: File.of(shard.path, shard.fingerprint) for rank, shard in sorted(plan.shards.items())},
-        strategy=File.of(plan.strategy.path, plan.strategy.fingerprint) if plan.strategy is not None else None,
+        strategies=_strategies(plan),
         entries_in=plan.entries_in,
         dropped=plan.dropped,
         unlaid=plan.unlaid,
-        hash=HASH,
-        parameters=tuple(
-            MergedParameter(each.name, each.dims, each.type, each.nbytes, digest)
-            for each, digest in zip(plan.parameters, hashes, strict=True)
-        ),
+        hash=HASH if effort.hashed else None,
+        replicas_compared=effort.compared,
     )
 
 

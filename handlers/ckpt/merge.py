@@ -1,124 +1,159 @@
-"""Carrying out a plan: the output appears whole, with its manifest, or not at all."""
+"""Carrying out a plan: the output's files appear whole, with their manifest, or not at all."""
 
 import contextlib
 import errno
-import fcntl
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from handlers.ckpt.copy import Copy, Progress
-from handlers.ckpt.durable import move, publishing
+from handlers.ckpt.copy import Copy, Effort, Progress
 from handlers.ckpt.entry import CkptFile, Fingerprint
 from handlers.ckpt.errors import DamagedFileError, InconsistentError, NoSpaceError, OutputExistsError
-from handlers.ckpt.manifest import NAME, File, Manifest, manifest_of, read_manifest
+from handlers.ckpt.manifest import NAME, Manifest, MergedFile, MergedParameter, manifest_of, read_manifest
+from handlers.ckpt.output import Output, OutputFile, OutputOptions, lay_out
 from handlers.ckpt.plan import Plan
-from handlers.ckpt.transfer import Flusher
+from handlers.ckpt.staging import Staging, staging
 
-PENDING = f".{NAME}.pending"
-"""A manifest whose output is about to get its name. Left by a kill in between, it lets the next run go on."""
+DEFAULT_OPTIONS = OutputOptions()
+DEFAULT_EFFORT = Effort()
 
 
 def merge(
     plan: Plan,
-    output: Path,
+    destination: Path,
+    options: OutputOptions = DEFAULT_OPTIONS,
     *,
     prefix: str = "",
     tag: str = "",
     force: bool = False,
     progress: Progress | None = None,
+    effort: Effort = DEFAULT_EFFORT,
 ) -> Manifest:
-    """Write the plan's checkpoint to `output`, and manifest.json beside it; return the manifest.
+    """Write the plan's checkpoint into the directory `destination`, manifest.json with it; return the manifest.
 
-    Both appear whole or not at all. Done again over unchanged sources it does nothing and returns the manifest that is
-    there. `prefix` and `tag` are for the manifest; `progress` gets the bytes written so far and in all.
-    Raises OutputExistsError for any other existing output unless `force`, InconsistentError where replicas differ or a
-    source changes meanwhile, NoSpaceError, and OSError.
+    All files appear whole or not at all, the manifest last. Done again over unchanged sources it does nothing and
+    returns the manifest that is there. `prefix` and `tag` are for the manifest; `progress` gets the bytes written so
+    far and in all. Raises OutputExistsError for any other existing output unless `force`, InconsistentError where
+    replicas differ or a source changes meanwhile, NoSpaceError, and OSError.
     """
-    _sweep(output)
-    done = _done_before(plan, output, prefix=prefix, tag=tag)
-    if done is not None:
-        return done
-    if output.exists() and not force:
-        raise OutputExistsError(
-            f"{output} is there already, and not of these shards: move it away, or replace it (force)"
-        )
-    _check_space(output, plan.size)
-    pending, final = output.with_name(PENDING), output.with_name(NAME)
-    try:
-        with publishing(output, mode=0o640, replace=force) as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)  # so that a sweep sees that somebody lives
-            hashes = _write(plan, stream.fileno(), progress)
-            written = File.of(output, Fingerprint.of(os.fstat(stream.fileno())))
-            manifest = manifest_of(plan, written, hashes, prefix=prefix, tag=tag)
-            manifest.publish(pending)
-            final.unlink(missing_ok=True)  # of the output that is being replaced
-        move(pending, final)
-    except FileExistsError as error:
-        raise OutputExistsError(f"{output} appeared meanwhile: is another merge going on there?") from error
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            raise NoSpaceError(_no_space(output, plan.size, error.strerror or "")) from error
-        raise
+    wanted = _Wanted(plan, lay_out(plan, options), prefix, tag, effort)
+    with staging(destination) as stage:
+        done = _done_before(wanted, stage, force=force)
+        if done is not None:
+            return done
+        if not force:
+            _refuse_existing(wanted.output, destination)
+        stage.clear()
+        try:
+            _check_space(destination, wanted.output.size)
+            manifest = _stage(wanted, stage, progress)
+            stage.publish(NAME, replace=force, obsolete=_obsolete(destination, manifest))
+        except FileExistsError as error:
+            raise OutputExistsError(
+                f"{error.filename2 or destination} appeared meanwhile, and was left alone"
+            ) from error
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+                raise NoSpaceError(_no_space(destination, wanted.output.size, error.strerror or "")) from error
+            raise
     return manifest
 
 
-def _done_before(plan: Plan, output: Path, *, prefix: str, tag: str) -> Manifest | None:
-    """Return the manifest of an output that is this plan carried out; finish it where only a name was missing."""
-    try:
-        there = Fingerprint.of(output.stat())
-    except FileNotFoundError:
-        return None
-    for name in (NAME, PENDING):
-        path = output.with_name(name)
+@dataclass(frozen=True)
+class _Wanted:
+    """What is to be there in the end."""
+
+    plan: Plan
+    output: Output
+    prefix: str
+    tag: str
+    effort: Effort
+
+    def is_what(self, manifest: Manifest) -> bool:
+        """Tell whether `manifest` is of this very output."""
+        return (manifest.prefix, manifest.tag) == (self.prefix, self.tag) and manifest.is_of(
+            self.plan, self.output, self.effort
+        )
+
+
+def _done_before(wanted: _Wanted, stage: Staging, *, force: bool) -> Manifest | None:
+    """Return the manifest of an output that is there already; finish one that lacks only names."""
+    for directory in (stage.destination, stage.path):
         try:
-            manifest = read_manifest(path)
+            manifest = read_manifest(directory / NAME)
         except (FileNotFoundError, DamagedFileError):
             continue
-        if manifest.output.fingerprint == there and manifest.is_of(plan, prefix=prefix, tag=tag):
-            if name == PENDING:
-                move(path, output.with_name(NAME))
+        if not wanted.is_what(manifest):
+            continue
+        if directory == stage.path and all(_is_there(each, stage.destination, stage.path) for each in manifest.files):
+            stage.publish(NAME, replace=force, obsolete=_obsolete(stage.destination, manifest))
+        if all(_is_there(each, stage.destination) for each in manifest.files):
             return manifest
     return None
 
 
-def _sweep(output: Path) -> None:
-    """Remove what killed merges left half-written; a living one holds a lock on its file."""
-    alone = True
-    for path in output.parent.glob(f".{output.name}.*.tmp"):
-        with path.open("rb") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                alone = False
-            else:
-                path.unlink()
-    if alone:
-        for path in output.parent.glob(f".{PENDING}.*.tmp"):
-            path.unlink()
+def _is_there(file: MergedFile, *directories: Path) -> bool:
+    """Tell whether this very file is in one of the directories."""
+    for directory in directories:
+        with contextlib.suppress(FileNotFoundError):
+            if Fingerprint.of((directory / file.name).stat()) == file.fingerprint:
+                return True
+    return False
 
 
-def _check_space(output: Path, size: int) -> None:
+def _refuse_existing(output: Output, destination: Path) -> None:
+    for name in (*(file.name for file in output.files), NAME):
+        if os.path.lexists(destination / name):
+            raise OutputExistsError(
+                f"{destination / name} is there already, and not of these shards: move it away, or replace it (force)"
+            )
+
+
+def _obsolete(destination: Path, manifest: Manifest) -> list[str]:
+    """Return the names of the output that is replaced which the new one does not have."""
+    try:
+        old = read_manifest(destination / NAME)
+    except (FileNotFoundError, DamagedFileError):
+        return []
+    return sorted({file.name for file in old.files} - {file.name for file in manifest.files})
+
+
+def _check_space(destination: Path, size: int) -> None:
     """Refuse at once what cannot fit; another writer may still take the room meanwhile."""
-    status = os.statvfs(output.parent)
+    status = os.statvfs(destination)
     if status.f_bavail * status.f_frsize < size:
-        raise NoSpaceError(_no_space(output, size, "the disk is too full"))
+        raise NoSpaceError(_no_space(destination, size, "the disk is too full"))
 
 
-def _no_space(output: Path, size: int, reason: str) -> str:
-    status = os.statvfs(output.parent)
+def _no_space(destination: Path, size: int, reason: str) -> str:
+    status = os.statvfs(destination)
     free = status.f_bavail * status.f_frsize
     return (
-        f"{output}: {reason}: it needs {size} bytes ({size / 2**30:.1f} GiB), and {free} ({free / 2**30:.1f} GiB) are "
-        "free; nothing was written. Free some, or choose a destination on another disk"
+        f"{destination}: {reason}: the output needs {size} bytes ({size / 2**30:.1f} GiB), and {free} "
+        f"({free / 2**30:.1f} GiB) are free; nothing was written. Free some, or choose a destination on another disk"
     )
 
 
-def _write(plan: Plan, descriptor: int, progress: Progress | None) -> list[str]:
-    """Write all parameters, front to back; return their hashes."""
-    with _opened(plan) as sources, Flusher(descriptor) as flusher:
-        copy = Copy(plan, sources, descriptor, flusher, progress)
-        return [copy.parameter(parameter) for parameter in plan.parameters]
+def _stage(wanted: _Wanted, stage: Staging, progress: Progress | None) -> Manifest:
+    """Write all files, then the manifest, into the staging directory."""
+    with _opened(wanted.plan) as sources:
+        copy = Copy(wanted.plan, sources, wanted.output.size, progress, wanted.effort)
+        files = [_write(file, stage, copy) for file in wanted.output.files]
+    manifest = manifest_of(wanted.plan, files, wanted.effort, prefix=wanted.prefix, tag=wanted.tag)
+    with stage.create(NAME, mode=0o660) as descriptor, os.fdopen(descriptor, "wb", closefd=False) as stream:
+        stream.write(manifest.encode())
+    return manifest
+
+
+def _write(file: OutputFile, stage: Staging, copy: Copy) -> MergedFile:
+    """Write one file, front to back."""
+    with stage.create(file.name) as descriptor:
+        hashes = copy.file(file, descriptor)
+        os.fchmod(descriptor, 0o640)
+        fingerprint = Fingerprint.of(os.fstat(descriptor))
+    parameters = [MergedParameter.of(each.parameter, digest) for each, digest in zip(file.placed, hashes, strict=True)]
+    return MergedFile.of(file.name, fingerprint, parameters)
 
 
 @contextlib.contextmanager

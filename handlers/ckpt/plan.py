@@ -1,48 +1,39 @@
-"""Which bytes of which shard become which bytes of the output: decided, and refused, before anything is written.
+"""What the output holds, and from which shards: decided, and refused, before anything is written.
 
 The output is what MindSpore's own way gives, byte for byte: `transform_checkpoint_by_rank`, `load_checkpoint`, dropping
 names, `save_checkpoint`. Hence the order (parameters in the strategy first, then the others, each in the shard's
-order), the dims of scalars, and the chunks.
+order) and the dims of scalars. Where in which file each goes is for `handlers.ckpt.output` to say.
 """
 
+import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from handlers.ckpt.entry import ITEM_SIZES, CkptFile, Entry, Extent, Family
+from handlers.ckpt.entry import ITEM_SIZES, TEXT, CkptFile, Entry, Family
 from handlers.ckpt.errors import InconsistentError, UnsupportedLayoutError
 from handlers.ckpt.layout import Layout, LayoutError, Tiling
-from handlers.ckpt.record import frame
 from handlers.ckpt.strategy import Strategy
-
-CHUNK = 512 << 20
-"""Bytes. `save_checkpoint` cuts larger tensors into consecutive records (SLICE_SIZE, 512 * 1024 KiB)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of the output."""
+    """One parameter of the output, whatever file it goes to."""
 
     name: str
     dims: tuple[int, ...]
+    """As MindSpore writes them: a scalar of shape () has [0]."""
     type: str
+    item_size: int
+    """Bytes of an element; a text is one element."""
     tiling: Tiling
     laid: bool
     """False where no strategy names it: all ranks must hold the same bytes."""
-    heads: tuple[bytes, ...]
-    """What stands before the content of each chunk."""
-    extents: tuple[Extent, ...]
-    """Where in the output its content goes, one a chunk."""
-
-    @property
-    def item_size(self) -> int:
-        """Bytes of an element."""
-        return ITEM_SIZES[self.type]
 
     @property
     def nbytes(self) -> int:
         """Bytes of content."""
-        return sum(extent.length for extent in self.extents)
+        return math.prod(self.tiling.dims) * self.item_size
 
 
 @dataclass(frozen=True)
@@ -52,8 +43,6 @@ class Plan:
     shards: Mapping[int, CkptFile]
     strategy: Strategy | None
     parameters: tuple[Parameter, ...]
-    size: int
-    """Bytes of the output."""
     dropped: Mapping[Family, int]
     """How many entries of each family stay behind."""
 
@@ -89,12 +78,9 @@ def plan_merge(
         check_names(strategy, shards[0])
         layouts = strategy.layouts
     ordered = [name for name in kept if name in layouts] + [name for name in kept if name not in layouts]
-    parameters, offset = [], 0
-    for name in ordered:
-        parameter, offset = _parameter(kept[name], layouts.get(name), shards, strategy, offset)
-        parameters.append(parameter)
+    parameters = [_parameter(kept[name], layouts.get(name), shards, strategy) for name in ordered]
     dropped = Counter(entry.family for name, entry in shards[0].entries.items() if name not in kept)
-    return Plan(dict(shards), strategy, tuple(parameters), offset, dict(dropped))
+    return Plan(dict(shards), strategy, tuple(parameters), dict(dropped))
 
 
 def _check_ranks(shards: Mapping[int, CkptFile], strategy: Strategy | None) -> None:
@@ -151,9 +137,9 @@ def _group(name: str) -> str:
 
 
 def _parameter(
-    entry: Entry, layout: Layout | None, shards: Mapping[int, CkptFile], strategy: Strategy | None, offset: int
-) -> tuple[Parameter, int]:
-    """Plan one parameter whose first record starts at `offset`; return it and where the next one starts."""
+    entry: Entry, layout: Layout | None, shards: Mapping[int, CkptFile], strategy: Strategy | None
+) -> Parameter:
+    """Plan one parameter."""
     shape = () if entry.dims == (0,) else entry.dims
     if layout is not None and strategy is not None:
         where = f"{strategy.path}: {entry.name}"
@@ -172,17 +158,8 @@ def _parameter(
         tiling = Tiling(layout or Layout.replicated(len(shards), len(shape)), shape)
     except LayoutError as error:
         raise InconsistentError(f"{where}: {error}; {shards[0].path} and the strategy are not of one run") from error
-    dims = _saved_dims(entry, tiling)
-    nbytes = entry.nbytes
-    for cuts in tiling.layout.cuts():
-        nbytes *= cuts
-    heads, extents = [], []
-    for length in _chunks(nbytes, ITEM_SIZES[entry.type]):
-        head = frame(entry.name, dims, entry.type, length)
-        heads.append(head)
-        extents.append(Extent(offset + len(head), length))
-        offset += len(head) + length
-    return Parameter(entry.name, dims, entry.type, tiling, layout is not None, tuple(heads), tuple(extents)), offset
+    item_size = entry.nbytes if entry.type == TEXT else ITEM_SIZES[entry.type]
+    return Parameter(entry.name, _saved_dims(entry, tiling), entry.type, item_size, tiling, layout is not None)
 
 
 def _saved_dims(entry: Entry, tiling: Tiling) -> tuple[int, ...]:
@@ -190,11 +167,3 @@ def _saved_dims(entry: Entry, tiling: Tiling) -> tuple[int, ...]:
     if tiling.dims:
         return tiling.dims
     return (1,) if entry.type == "Bool" else (0,)
-
-
-def _chunks(nbytes: int, item_size: int) -> Iterator[int]:
-    """Yield the bytes of each chunk, as numpy.array_split cuts: equal, the first ones an element longer."""
-    count = max(1, -(-nbytes // CHUNK))
-    elements, longer = divmod(nbytes // item_size, count)
-    for index in range(count):
-        yield (elements + (index < longer)) * item_size

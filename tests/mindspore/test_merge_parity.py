@@ -116,7 +116,7 @@ def test_equal_to_mindspore_byte_for_byte(case: str, references: Path, tmp_path:
     has_strategy = (source / "strategy").is_dir()
     summary = merge_run(MergePlan(source=source, destination=tmp_path / "merged", needs_strategy=has_strategy))
     assert summary.ranks == CASES[case][0]
-    assert summary.output.read_bytes() == (source / "reference.ckpt").read_bytes()
+    assert summary.outputs[0].read_bytes() == (source / "reference.ckpt").read_bytes()
 
 
 def test_chunks_equal_mindspore_byte_for_byte(tmp_path: Path, training_python: Path) -> None:
@@ -127,7 +127,7 @@ def test_chunks_equal_mindspore_byte_for_byte(tmp_path: Path, training_python: P
     make_references(training_python, tmp_path)
     try:
         summary = merge_run(MergePlan(source=source, destination=tmp_path / "merged"))
-        assert subprocess.run(["cmp", summary.output, source / "reference.ckpt"], check=False).returncode == 0
+        assert subprocess.run(["cmp", summary.outputs[0], source / "reference.ckpt"], check=False).returncode == 0
     finally:
         for path in tmp_path.rglob("*.ckpt"):
             path.unlink()  # gigabytes need not wait until pytest tidies up

@@ -32,8 +32,8 @@ def test_a_tree_becomes_one_file(run: Run) -> None:
     """Output, manifest and link are there, and the summary says what happened."""
     plan = plan_of(run)
     summary = merge_run(plan)
-    assert summary.output == plan.destination / "filtered_transformed.ckpt"
-    assert summary.output.read_bytes() == run.merged()
+    assert summary.outputs == (plan.destination / "filtered_transformed.ckpt",)
+    assert summary.outputs[0].read_bytes() == run.merged()
     assert (summary.prefix, summary.tag, summary.ranks) == ("glm-6b", "31_4", 4)
     assert (summary.entries_in, summary.entries_kept, summary.unlaid) == (10, 8, 3)
     assert summary.bytes == len(run.merged())
@@ -47,11 +47,11 @@ def test_done_again_it_only_mends_what_is_missing(run: Run) -> None:
     """The step may be run twice: the output stays, and a missing link is set."""
     plan = plan_of(run)
     first = merge_run(plan)
-    inode = first.output.stat().st_ino
+    inode = first.outputs[0].stat().st_ino
     assert plan.latest is not None
     plan.latest.unlink()
     again = merge_run(plan)
-    assert again.output.stat().st_ino == inode
+    assert again.outputs[0].stat().st_ino == inode
     assert plan.latest.resolve() == plan.destination
 
 
@@ -76,7 +76,7 @@ def test_glm_under_its_real_strategy(tmp_path: Path) -> None:
     run.write()
     shutil.copy(real, run.strategy)
     summary = merge_run(plan_of(run))
-    assert summary.output.read_bytes() == run.merged()
+    assert summary.outputs[0].read_bytes() == run.merged()
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_data_parallel_run_is_filtered(tmp_path: Path) -> None:
     run.layouts = {}
     run.write()
     summary = merge_run(plan_of(run, needs_strategy=False))
-    assert summary.output.read_bytes() == run.merged()
+    assert summary.outputs[0].read_bytes() == run.merged()
     run.write_shard(3, ckpt(run.slices(3) | {"epoch_num": run.tensors["epoch_num"] + 1}))
     with pytest.raises(InconsistentError, match="epoch_num"):
         merge_run(plan_of(run, needs_strategy=False, force=True))

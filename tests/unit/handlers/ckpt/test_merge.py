@@ -3,7 +3,6 @@
 import errno
 import itertools
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,17 +24,18 @@ from handlers.ckpt import (
     walk,
 )
 from handlers.ckpt import copy as copying
+from handlers.ckpt.output import FILTERED
 from handlers.ckpt.transfer import Flusher
 from tests.unit.handlers.ckpt.ckpt_writer import Lay, Run, ckpt, record, small_run, strategy
 
 COLUMNS = "layers.0.dense_4h_to_h.weight"
 
 
-def merge_run(run: Run, output: Path, *, force: bool = False) -> Manifest:
-    """Merge a written run to `output`."""
+def merge_run(run: Run, destination: Path, *, force: bool = False) -> Manifest:
+    """Merge a written run into the directory `destination`."""
     shards = {rank: walk(run.shard(rank)) for rank in range(run.ranks)}
     plan = plan_merge(shards, read_strategy(run.strategy) if run.layouts else None)
-    return merge(plan, output, prefix=run.prefix, tag="31_4", force=force)
+    return merge(plan, destination, prefix=run.prefix, tag="31_4", force=force)
 
 
 def names(directory: Path) -> list[str]:
@@ -47,8 +47,8 @@ def names(directory: Path) -> list[str]:
 def test_the_output_is_the_run_put_together(tmp_path: Path, dev_matrix: tuple[int, ...]) -> None:
     """Model parallel, with data parallel replicas too: the file equals, byte for byte, the whole tensors saved."""
     run = small_run(tmp_path / "output", dev_matrix).write()
-    merge_run(run, tmp_path / "merged.ckpt")
-    assert (tmp_path / "merged.ckpt").read_bytes() == run.merged()
+    merge_run(run, tmp_path)
+    assert (tmp_path / FILTERED).read_bytes() == run.merged()
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -66,8 +66,8 @@ def test_any_layout_is_put_together(tmp_path_factory: pytest.TempPathFactory, da
         tensor = (np.arange(count) % 2 if kind == "bool" else np.arange(count)).astype(kind).reshape(dims)
         run.tensors[f"p{index}"] = tensor if dims or kind != "bool" else tensor.reshape(1)
         run.layouts[f"p{index}"] = Lay(dev_matrix, axes if dims or kind != "bool" else [-1])
-    merge_run(run.write(), run.source / "merged.ckpt")
-    assert (run.source / "merged.ckpt").read_bytes() == run.merged()
+    merge_run(run.write(), run.source)
+    assert (run.source / FILTERED).read_bytes() == run.merged()
 
 
 @pytest.mark.parametrize("buffer", (1, 7, 64, 1000))
@@ -76,8 +76,8 @@ def test_the_size_of_the_buffer_does_not_matter(
 ) -> None:
     """Pieces smaller and larger than the buffer come out the same."""
     monkeypatch.setattr(copying, "BUFFER", buffer)
-    merge_run(run, tmp_path / "merged.ckpt")
-    assert (tmp_path / "merged.ckpt").read_bytes() == run.merged()
+    merge_run(run, tmp_path)
+    assert (tmp_path / FILTERED).read_bytes() == run.merged()
 
 
 def test_rows_of_more_pieces_than_one_system_call_takes(tmp_path: Path) -> None:
@@ -85,8 +85,8 @@ def test_rows_of_more_pieces_than_one_system_call_takes(tmp_path: Path) -> None:
     run = Run(tmp_path / "output", 2)
     run.tensors["w"] = np.arange(20_000, dtype="int32").reshape(5000, 4)
     run.layouts["w"] = Lay((2,), (-1, 0))
-    merge_run(run.write(), tmp_path / "merged.ckpt")
-    assert (tmp_path / "merged.ckpt").read_bytes() == run.merged()
+    merge_run(run.write(), tmp_path)
+    assert (tmp_path / FILTERED).read_bytes() == run.merged()
 
 
 @pytest.mark.parametrize("tensor_map", ((0, -1), (-1, 0)))
@@ -101,16 +101,16 @@ def test_chunked_shards_are_joined(tmp_path: Path, tensor_map: tuple[int, ...]) 
         content = part.tobytes()
         chunks = [content[:28], content[28:76], content[76:]]
         run.write_shard(rank, b"".join(record("w", part.shape, "Int32", chunk) for chunk in chunks))
-    merge_run(run, tmp_path / "merged.ckpt")
-    assert (tmp_path / "merged.ckpt").read_bytes() == run.merged()
+    merge_run(run, tmp_path)
+    assert (tmp_path / FILTERED).read_bytes() == run.merged()
 
 
 def test_large_outputs_are_chunked(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A merged tensor over the limit is cut into records of one name, which join to the tensor."""
-    monkeypatch.setattr("handlers.ckpt.plan.CHUNK", 100)
-    merge_run(run, tmp_path / "merged.ckpt")
-    entry = walk(tmp_path / "merged.ckpt").entries[COLUMNS]
-    content = (tmp_path / "merged.ckpt").read_bytes()
+    monkeypatch.setattr("handlers.ckpt.output.CHUNK", 100)
+    merge_run(run, tmp_path)
+    entry = walk(tmp_path / FILTERED).entries[COLUMNS]
+    content = (tmp_path / FILTERED).read_bytes()
     joined = b"".join(content[each.offset : each.offset + each.length] for each in entry.extents)
     assert joined == run.tensors[COLUMNS].tobytes()
     assert len(entry.extents) == 6
@@ -120,8 +120,8 @@ def test_data_parallel_runs_need_no_strategy(tmp_path: Path) -> None:
     """Each rank holds everything: rank 0's is filtered, once the others were found equal."""
     run = small_run(tmp_path / "output")
     run.layouts = {}
-    merge_run(run.write(), tmp_path / "merged.ckpt")
-    assert (tmp_path / "merged.ckpt").read_bytes() == run.merged()
+    merge_run(run.write(), tmp_path)
+    assert (tmp_path / FILTERED).read_bytes() == run.merged()
 
 
 def test_replicas_that_differ_are_refused(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_replicas_that_differ_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         InconsistentError, match=rf"rank_3-31_4\.ckpt: {COLUMNS}: it differs from that of .*rank_1.*must equal"
     ):
-        merge_run(run, tmp_path / "merged" / "merged.ckpt")
+        merge_run(run, tmp_path / "merged")
     assert names(tmp_path / "merged") == []
 
 
@@ -144,7 +144,7 @@ def test_the_strategy_of_a_replicated_run_is_refused(run: Run, tmp_path: Path) -
     run.layouts = {name: Lay((4,), (-1,) * len(lay.tensor_map)) for name, lay in run.layouts.items()}
     run.strategy.write_bytes(strategy(run.layouts))
     with pytest.raises(InconsistentError, match=r"embedding_table: it differs .* by the strategy it must equal"):
-        merge_run(run, tmp_path / "merged.ckpt")
+        merge_run(run, tmp_path)
 
 
 @pytest.mark.parametrize("left_out", (COLUMNS, "layers.0.query_key_value.bias"))
@@ -152,14 +152,14 @@ def test_a_split_parameter_in_no_strategy_is_refused(run: Run, tmp_path: Path, l
     """A LoRA run's strategy names only what it trains; its frozen slices are not taken for whole weights."""
     run.strategy.write_bytes(strategy({name: lay for name, lay in run.layouts.items() if name != left_out}))
     with pytest.raises(InconsistentError, match=rf"rank_1-31_4\.ckpt: {left_out}: it differs .*no strategy names it"):
-        merge_run(run, tmp_path / "merged.ckpt")
+        merge_run(run, tmp_path)
 
 
 def test_scalars_that_differ_are_refused(run: Run, tmp_path: Path) -> None:
     """Ranks at different steps were not saved together."""
     run.write_shard(2, ckpt(run.slices(2) | {"global_step": np.array([120], "int32")}))
     with pytest.raises(InconsistentError, match="global_step"):
-        merge_run(run, tmp_path / "merged.ckpt")
+        merge_run(run, tmp_path)
 
 
 def test_a_shard_that_changed_since_it_was_planned_with_is_refused(run: Run, tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_shard_that_changed_since_it_was_planned_with_is_refused(run: Run, tmp
     plan = plan_merge(shards, read_strategy(run.strategy))
     run.write_shard(2, ckpt(run.slices(1)))
     with pytest.raises(InconsistentError, match=r"rank_2-31_4\.ckpt changed while it was merged"):
-        merge(plan, tmp_path / "merged.ckpt")
+        merge(plan, tmp_path)
 
 
 @pytest.mark.parametrize("size", (0, 400))
@@ -185,15 +185,15 @@ def test_a_shard_that_changes_while_it_is_merged_is_refused(run: Run, tmp_path: 
 
     (tmp_path / "merged").mkdir()
     with pytest.raises(InconsistentError, match=r"rank_2-31_4\.ckpt (changed|became shorter)"):
-        merge(plan, tmp_path / "merged" / "merged.ckpt", progress=meddle)
+        merge(plan, tmp_path / "merged", progress=meddle)
     assert names(tmp_path / "merged") == []
 
 
 def test_the_manifest_says_what_was_merged(run: Run, tmp_path: Path) -> None:
     """Every parameter with shape, type, bytes and hash; every source as it was; what was dropped; the tools."""
-    merge_run(run, tmp_path / "merged.ckpt")
+    merge_run(run, tmp_path)
     manifest = read_manifest(tmp_path / "manifest.json")
-    assert [each.name for each in manifest.parameters] == list(walk(tmp_path / "merged.ckpt").entries)
+    assert [each.name for each in manifest.parameters] == list(walk(tmp_path / FILTERED).entries)
     for each in manifest.parameters:
         tensor = run.tensors[each.name]
         assert (each.dims, each.bytes) == (tensor.shape or (0,), tensor.nbytes)
@@ -201,8 +201,7 @@ def test_the_manifest_says_what_was_merged(run: Run, tmp_path: Path) -> None:
     assert {rank: source.size for rank, source in manifest.sources.items()} == {
         rank: run.shard(rank).stat().st_size for rank in range(4)
     }
-    assert manifest.strategy is not None
-    assert manifest.strategy.path == str(run.strategy)
+    assert [each.path for each in manifest.strategies] == [str(run.strategy)]
     assert (manifest.prefix, manifest.tag, manifest.entries_in) == ("glm-6b", "31_4", 10)
     assert manifest.unlaid == ("scale_sense", "global_step", "epoch_num")
     assert set(manifest.tools) == {"glmd", "python", "xxhash"}
@@ -213,43 +212,43 @@ def test_progress_ends_with_all_bytes(run: Run, tmp_path: Path) -> None:
     reports: list[tuple[int, int]] = []
     shards = {rank: walk(run.shard(rank)) for rank in range(4)}
     plan = plan_merge(shards, read_strategy(run.strategy))
-    merge(plan, tmp_path / "merged.ckpt", progress=lambda done, of: reports.append((done, of)))
+    merge(plan, tmp_path, progress=lambda done, of: reports.append((done, of)))
     assert reports == sorted(reports)
-    assert reports[-1] == (plan.size, plan.size) == ((tmp_path / "merged.ckpt").stat().st_size,) * 2
+    assert reports[-1] == ((tmp_path / FILTERED).stat().st_size,) * 2
 
 
 def test_done_twice_is_done_once(run: Run, tmp_path: Path) -> None:
     """Over the same shards nothing is written again, and the same manifest returned."""
-    first = merge_run(run, tmp_path / "merged.ckpt")
-    assert merge_run(run, tmp_path / "merged.ckpt") == first
-    assert (tmp_path / "merged.ckpt").stat().st_ino == first.output.inode
+    first = merge_run(run, tmp_path)
+    assert merge_run(run, tmp_path) == first
+    assert (tmp_path / FILTERED).stat().st_ino == first.files[0].inode
 
 
 def test_another_output_is_not_replaced_unless_asked(run: Run, tmp_path: Path) -> None:
     """Somebody's file stays as it is; with force it is replaced, manifest too."""
-    (tmp_path / "merged.ckpt").write_bytes(b"precious")
-    with pytest.raises(OutputExistsError, match=r"merged\.ckpt is there already"):
-        merge_run(run, tmp_path / "merged.ckpt")
-    assert (tmp_path / "merged.ckpt").read_bytes() == b"precious"
-    merge_run(run, tmp_path / "merged.ckpt", force=True)
+    (tmp_path / FILTERED).write_bytes(b"precious")
+    with pytest.raises(OutputExistsError, match=r"filtered_transformed\.ckpt is there already"):
+        merge_run(run, tmp_path)
+    assert (tmp_path / FILTERED).read_bytes() == b"precious"
+    merge_run(run, tmp_path, force=True)
     run.write_shard(1, run.shard(1).read_bytes())
     with pytest.raises(OutputExistsError):
-        merge_run(run, tmp_path / "merged.ckpt")
-    again = merge_run(run, tmp_path / "merged.ckpt", force=True)
+        merge_run(run, tmp_path)
+    again = merge_run(run, tmp_path, force=True)
     assert read_manifest(tmp_path / "manifest.json") == again
-    assert (tmp_path / "merged.ckpt").read_bytes() == run.merged()
+    assert (tmp_path / FILTERED).read_bytes() == run.merged()
 
 
 def test_an_output_that_was_changed_is_not_taken_for_done(run: Run, tmp_path: Path) -> None:
     """A manifest speaks only of the very file that it was written for."""
-    merge_run(run, tmp_path / "merged.ckpt")
-    with (tmp_path / "merged.ckpt").open("r+b") as stream:
+    merge_run(run, tmp_path)
+    with (tmp_path / FILTERED).open("r+b") as stream:
         stream.write(b"x")
     with pytest.raises(OutputExistsError):
-        merge_run(run, tmp_path / "merged.ckpt")
+        merge_run(run, tmp_path)
 
 
-def merge_and_die(run: Run, output: Path, step: int, *, force: bool) -> bool:
+def merge_and_die(run: Run, destination: Path, step: int, *, force: bool) -> bool:
     """Merge in a child that ends, as by SIGKILL, before durable call `step`; tell whether it came to its end."""
     pid = os.fork()
     if pid:
@@ -266,7 +265,7 @@ def merge_and_die(run: Run, output: Path, step: int, *, force: bool) -> bool:
 
     for name in ("fsync", "rename", "fchmod", "link", "unlink"):
         setattr(os, name, mortal(getattr(os, name)))
-    merge_run(run, output, force=force)
+    merge_run(run, destination, force=force)
     os._exit(0)
 
 
@@ -277,31 +276,29 @@ def test_killed_anywhere_the_next_run_ends_the_work(run: Run, tmp_path: Path, *,
     while not ended:
         merged = tmp_path / f"merged_{step}"
         merged.mkdir()
-        output = merged / "merged.ckpt"
+        output = merged / FILTERED
         if force:
             output.write_bytes(b"old")
-        ended = merge_and_die(run, output, step, force=force)
+        ended = merge_and_die(run, merged, step, force=force)
         assert not output.exists() or output.read_bytes() in {run.merged(), b"old"}
-        manifest = merge_run(run, output, force=force)
+        manifest = merge_run(run, merged, force=force)
         assert output.read_bytes() == run.merged()
         assert read_manifest(merged / "manifest.json") == manifest
-        assert names(merged) == ["manifest.json", "merged.ckpt"]
+        assert names(merged) == [FILTERED, "manifest.json"]
         step += 1
     assert step > 10
 
 
 def test_a_living_merge_is_not_swept_away(run: Run, tmp_path: Path) -> None:
-    """Two merges into one place: one comes first, the other is refused, and no bytes are mixed."""
-    inner: list[Manifest] = []
+    """Of two merges into one place the later one is refused, and no bytes are mixed."""
+    shards = {rank: walk(run.shard(rank)) for rank in range(4)}
 
     def meanwhile(_done: int, _all: int) -> None:
-        if not inner:
-            inner.append(merge_run(run, tmp_path / "merged.ckpt"))
+        with pytest.raises(OutputExistsError, match="another merge is going on there"):
+            merge_run(run, tmp_path)
 
-    shards = {rank: walk(run.shard(rank)) for rank in range(4)}
-    with pytest.raises(OutputExistsError, match="appeared meanwhile"):
-        merge(plan_merge(shards, read_strategy(run.strategy)), tmp_path / "merged.ckpt", progress=meanwhile)
-    assert (tmp_path / "merged.ckpt").read_bytes() == run.merged()
+    merge(plan_merge(shards, read_strategy(run.strategy)), tmp_path, progress=meanwhile)
+    assert (tmp_path / FILTERED).read_bytes() == run.merged()
 
 
 def test_a_full_disk_is_said_beforehand(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,8 +306,8 @@ def test_a_full_disk_is_said_beforehand(run: Run, tmp_path: Path, monkeypatch: p
     status = os.statvfs(tmp_path)
     nearly_full = os.statvfs_result((*status[:4], 0, *status[5:]))
     monkeypatch.setattr(os, "statvfs", lambda _path: nearly_full)
-    with pytest.raises(NoSpaceError, match=f"it needs {len(run.merged())} bytes"):
-        merge_run(run, tmp_path / "merged.ckpt")
+    with pytest.raises(NoSpaceError, match=f"the output needs {len(run.merged())} bytes"):
+        merge_run(run, tmp_path)
 
 
 def test_a_disk_that_fills_up_leaves_nothing(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,8 +318,8 @@ def test_a_disk_that_fills_up_leaves_nothing(run: Run, tmp_path: Path, monkeypat
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "pwrite", full)
-    with pytest.raises(NoSpaceError, match=f"No space left on device: it needs {len(run.merged())} bytes"):
-        merge_run(run, tmp_path / "merged" / "merged.ckpt")
+    with pytest.raises(NoSpaceError, match=f"No space left on device: the output needs {len(run.merged())} bytes"):
+        merge_run(run, tmp_path / "merged")
     assert names(tmp_path / "merged") == []
 
 
@@ -343,7 +340,7 @@ def test_an_error_of_the_disk_found_by_the_flusher_is_raised(
 
     monkeypatch.setattr(os, "fdatasync", broken)
     monkeypatch.setattr("handlers.ckpt.transfer.FLUSH_EVERY", 1)
-    monkeypatch.setattr(sys.modules["handlers.ckpt.merge"], "Flusher", PromptFlusher)
+    monkeypatch.setattr(copying, "Flusher", PromptFlusher)
     with pytest.raises(OSError, match="Input/output error"):
-        merge_run(run, tmp_path / "merged.ckpt")
-    assert not (tmp_path / "merged.ckpt").exists()
+        merge_run(run, tmp_path)
+    assert not (tmp_path / FILTERED).exists()

@@ -54,19 +54,6 @@ def test_what_to_keep_can_be_narrowed(run: Run) -> None:
     assert plan.dropped == {Family.OPTIMIZER: 2, Family.SCALARS: 3}
 
 
-def test_a_tensor_over_512_mib_is_cut_like_numpy_array_split() -> None:
-    """Chunks are as equal as elements allow, the first ones longer, and each has the full dims."""
-    elements = (3 << 28) + 5  # 1.5 GiB of Float16 and ten bytes
-    entry = Entry("big", (elements,), "Float16", (Extent(0, 2 * elements),))
-    file = CkptFile(Path("rank_0.ckpt"), Fingerprint(0, 0, 0), {"big": entry})
-    (parameter,) = plan_merge({0: file}, None).parameters
-    lengths = [extent.length // 2 for extent in parameter.extents]
-    assert lengths == [len(part) for part in np.array_split(np.empty(elements, "int8"), 4)]
-    ends = [extent.offset + extent.length for extent in parameter.extents]
-    starts = [extent.offset - len(head) for extent, head in zip(parameter.extents, parameter.heads, strict=True)]
-    assert starts == [0, *ends[:-1]]
-
-
 def test_a_missing_rank_is_refused(run: Run) -> None:
     """Every rank of the strategy must be there."""
     shards = {rank: walk(run.shard(rank)) for rank in (0, 1, 3)}
