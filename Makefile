@@ -6,13 +6,16 @@ POLKITDIR ?= /usr/share/polkit-1/rules.d
 DESTDIR   ?=
 
 CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/glmd
-# Named by its lock, so that a new lock makes a new one and checkouts share it.
-TRAINING := $(CACHE)/training-$(shell sha256sum configs/rehearsal/requirements.txt | cut -c1-12)
+# Named by their locks, so that a new lock makes a new one and checkouts share them.
+named     = $(CACHE)/$1-$(shell sha256sum $2 | cut -c1-12)
+TRAINING  := $(call named,training,configs/rehearsal/requirements.txt)
+MINDSPORE := $(call named,mindspore,requirements/mindspore.txt)
+INTERPRETERS := GLMD_TRAINING_PYTHON=$(TRAINING)/bin/python GLMD_MINDSPORE_PYTHON=$(MINDSPORE)/bin/python
 # Any Python will do to run this; it finds the right one itself.
 ENVIRONMENTS = $(or $(PYTHON),$(shell command -v python3 || command -v python3.14 || command -v python3.13 || \
     command -v python3.12 || command -v python3.11),$(error No Python found: install Python 3.11 or later)) \
     requirements/environments.py
-export PYTHON PYTHON39
+export PYTHON PYTHON39 PYTHON311
 
 # The box of tests/systemd is made of namespaces, which takes root.
 TIERS := $(if $(filter 0,$(shell id -u)),,-m 'not systemd')
@@ -23,33 +26,34 @@ TIERS := $(if $(filter 0,$(shell id -u)),,-m 'not systemd')
 help:  ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-environments: .venv/.made $(TRAINING)/.complete
+environments: .venv/.made $(TRAINING)/.complete $(MINDSPORE)/.complete
 
 demo: .venv/.made $(TRAINING)/.complete  ## the whole way on this machine: a real training, merged and checked; 3 minutes
 	@GLMD_TRAINING__PYTHON=$(TRAINING)/bin/python .venv/bin/glmd demo
 
-test: lint $(TRAINING)/.complete  ## all checks and tests
+test: lint $(TRAINING)/.complete $(MINDSPORE)/.complete  ## all checks and tests
 	$(if $(TIERS),@echo "not root: leaving out the systemd tests")
-	GLMD_TRAINING_PYTHON=$(TRAINING)/bin/python .venv/bin/pytest $(TIERS)
+	$(INTERPRETERS) .venv/bin/pytest $(TIERS)
 
 lint: .venv/.made  ## ruff and mypy
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 
-bench: .venv/.made $(TRAINING)/.complete  ## the benchmarks' tables
-	for program in merge inbox idle; do \
-	    GLMD_TRAINING_PYTHON=$(TRAINING)/bin/python .venv/bin/python benchmarks/$$program.py || exit; done
+bench: .venv/.made $(TRAINING)/.complete $(MINDSPORE)/.complete  ## the benchmarks' tables
+	for program in merge readiness inbox idle; do \
+	    $(INTERPRETERS) .venv/bin/python benchmarks/$$program.py || exit; done
 
 lock: .venv/.made  ## bring requirements/ in line with pyproject.toml; UPGRADE=--upgrade takes newer versions
 	.venv/bin/uv pip compile $(COMPILE) --group dev pyproject.toml -o requirements/dev.txt
 	.venv/bin/uv pip compile $(COMPILE) -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt
+	.venv/bin/uv pip compile $(COMPILE) requirements/mindspore.in -o requirements/mindspore.txt
 	echo uv | .venv/bin/uv pip compile $(COMPILE) - -o requirements/uv.txt
 
 lock: COMPILE = -q --universal --python-version 3.11 --generate-hashes --no-annotate $(UPGRADE)
 lock: export UV_CUSTOM_COMPILE_COMMAND = make lock
 
-clean:  ## remove what make made here; the training environment stays in ~/.cache/glmd
+clean:  ## remove what make made here; the MindSpore environments stay in ~/.cache/glmd
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
@@ -91,3 +95,6 @@ uninstall:  ## (as root) remove the programs and units; /var/glm, /etc/glmd and 
 
 $(TRAINING)/.complete: | .venv/.made
 	@$(ENVIRONMENTS) training $(TRAINING)
+
+$(MINDSPORE)/.complete: | .venv/.made
+	@$(ENVIRONMENTS) mindspore $(MINDSPORE)

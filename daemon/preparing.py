@@ -1,16 +1,19 @@
 """What a queued job needs before its ranks can start: checks once more, a rank table, and plan.json."""
 
+from pathlib import Path
+
 from daemon.root import Root
 from daemon.settings import Settings
 from daemon.states import Job
 from handlers.ckpt.durable import move
 from handlers.events import job_log
 from handlers.job_dir import JobDir
-from handlers.job_plan import JobPlan, MergePlan, TimeLimits
+from handlers.job_plan import JobPlan, TimeLimits
+from handlers.merge_plan import MergePlan
 from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.table import make, write
 from handlers.train import TrainRequest, plan_training
-from handlers.validate.check import Rules, check
+from handlers.validate.check import CheckedConfig, Rules, check
 from handlers.validate.initial_weights import as_rank_directory, weights_to_load
 
 
@@ -67,19 +70,32 @@ def prepare(job: Job, settings: Settings, root: Root) -> JobPlan:
                 grace=settings.training.grace,
             )
         ),
-        merge=MergePlan(
-            source=directory.output,
-            needs_strategy=checked.needs_strategy,
-            ranks=checked.ranks,
-            prefix=checked.prefix,
-            tag=checked.section.merge.tag,
-            keep=checked.section.merge.keep,
-            destination=directory.merged,
-            latest=root.latest / checked.prefix,
-        ),
+        merge=plan_merging(checked, directory, root),
     )
     plan.publish(directory.plan)
     return plan
+
+
+def plan_merging(checked: CheckedConfig, directory: JobDir, root: Root) -> MergePlan:
+    """Return the merge that a job's file wishes for; `latest` stays where it is if no training could start from it."""
+    wish, scale = checked.section.merge, checked.lora_scale
+    return MergePlan(
+        source=directory.output,
+        needs_strategy=checked.needs_strategy,
+        ranks=checked.ranks,
+        prefix=checked.prefix,
+        tag=wish.tag,
+        keep=wish.keep,
+        lora=wish.lora,
+        lora_alpha=scale.alpha if scale else None,
+        lora_rank=scale.rank if scale else None,
+        layout_from=Path(wish.layout_from) if wish.layout_from else None,
+        format=wish.format,
+        max_shard_size=wish.max_shard_size,
+        transformed=wish.transformed,
+        destination=directory.merged,
+        latest=root.latest / checked.prefix if wish.can_be_continued else None,
+    )
 
 
 def _put_aside_earlier_output(job: Job, directory: JobDir) -> None:

@@ -33,6 +33,7 @@ from daemon.watching import DirectoryWatch
 from daemon.workers import Workers
 from handlers import events
 from handlers.rank_log.progress import Progress, read_progress
+from handlers.shard_names import SUFFIXES
 from handlers.validate.check import Rules
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -217,7 +218,7 @@ class Service:
 
     def _notice(self, path: Path, kind: Kind) -> None:
         """Take a hint of the watch, in one of its threads; a watched tree's logs would wake the loop for nothing."""
-        if path.parent == self._root.inbox or kind is Kind.SCAN or path.suffix == ".ckpt":
+        if path.parent == self._root.inbox or kind is Kind.SCAN or path.suffix in SUFFIXES:
             self._notices.put((path, kind))
             self._waiting.wake()
 

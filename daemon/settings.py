@@ -88,7 +88,7 @@ class WatchSettings(_Section):
     """A tree that others write shards into, to be merged when complete."""
 
     path: Path
-    tag: str = "last"
+    tag: str = Field(default="last", pattern=r"^(last|network|[0-9]{1,9}_[0-9]{1,9})$")
     prefix: str | None = None
     ranks: int | None = Field(default=None, gt=0)
     needs_strategy: bool = True

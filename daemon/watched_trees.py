@@ -3,7 +3,7 @@
 import hashlib
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,30 +20,49 @@ from daemon.workers import Workers
 from handlers.ckpt.durable import make_directory
 from handlers.ckpt.errors import CkptError
 from handlers.errors import HandlerError
-from handlers.job_plan import JobPlan, MergePlan
-from handlers.shards import LAST, QUIET, NotReady, Readiness, Ready, Verdicts, readiness
+from handlers.job_plan import JobPlan
+from handlers.merge_plan import MergePlan
+from handlers.readiness import QUIET, NotReady, Readiness, Ready
+from handlers.shard_names import LAST, NETWORK
+from handlers.tree_tracker import TreeTracker
+
+MOST_HINTS = 10_000
+"""More than so many that wait are given up for one look at the whole tree."""
+
+_OVERTAKEN = frozenset({LAST, str(NETWORK)})
+"""The tags whose shards are others after the training has saved again."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
-@dataclass
+@dataclass(eq=False)
 class _Tree:
     settings: WatchSettings
-    verdicts: Verdicts = field(default_factory=Verdicts)
+    tracker: TreeTracker
+    """Used by one worker at a time."""
+    hints: list[Path] = field(default_factory=list)
+    """Where something happened that the tracker has not been told of, in order."""
     look_at: float | None = 0.0
-    """When to look, on the monotonic clock; None when nothing has changed since the last look."""
+    """When to look at the whole tree, on the monotonic clock; None where nothing speaks for it."""
     noticed: float = -math.inf
-    """When something last changed, on the monotonic clock."""
+    """When something last happened, on the monotonic clock."""
     is_looked_at: bool = False
     """By a worker, at this moment: what is noticed meanwhile is looked at when it has ended."""
     said: str = ""
 
+    def look_by(self, when: float) -> None:
+        """Look at the whole tree at `when`, if not before."""
+        self.look_at = when if self.look_at is None else min(self.look_at, when)
+
 
 class WatchedTrees:
-    """All trees of the setting `watch:`."""
+    """All trees of the setting `watch:`.
+
+    A hint costs the work of the one path that it is about; whole trees are looked at when hints may have been lost.
+    """
 
     def __init__(self, settings: Iterable[WatchSettings], root: Root, store: Store, workers: Workers) -> None:
-        self._trees = {one.path: _Tree(one) for one in settings}
+        self._trees = {one.path: _Tree(one, _tracker(one)) for one in settings}
         self._root = root
         self._store = store
         self._workers = workers
@@ -57,24 +76,49 @@ class WatchedTrees:
         """Take a hint that something changed at `path`."""
         for directory, tree in self._trees.items():
             if path.is_relative_to(directory):
-                tree.look_at = tree.noticed = now
+                tree.noticed = now
+                tree.hints.append(path)
+                if len(tree.hints) > MOST_HINTS:
+                    tree.hints.clear()
+                    tree.look_by(now)
 
     def look_at_all(self, now: float) -> None:
         """Look at every tree, whatever was noticed."""
         for tree in self._trees.values():
-            tree.look_at = now
+            tree.look_by(now)
 
     def next_due(self, now: float) -> float | None:
         """Return in how many seconds `turn` has something to do; None when it has nothing."""
-        waiting = (t.look_at for t in self._trees.values() if t.look_at is not None and not t.is_looked_at)
-        return min((max(0.0, look_at - now) for look_at in waiting), default=None)
+        waiting = [tree for tree in self._trees.values() if not tree.is_looked_at]
+        if any(tree.hints for tree in waiting):
+            return 0.0
+        return min((max(0.0, tree.look_at - now) for tree in waiting if tree.look_at is not None), default=None)
 
     def turn(self, now: float) -> None:
-        """Look at the trees that are due, in worker threads."""
+        """Look at the trees that are due, and follow the hints about the others, in worker threads."""
         for tree in self._trees.values():
-            if tree.look_at is not None and tree.look_at <= now and not tree.is_looked_at:
-                tree.look_at, tree.is_looked_at = None, True
-                self._workers.submit(("tree", tree.settings.path), partial(_look, tree), partial(self._looked, tree))
+            is_due = tree.look_at is not None and tree.look_at <= now
+            if tree.is_looked_at or not (is_due or tree.hints):
+                continue
+            hints, tree.hints, tree.is_looked_at = tree.hints, [], True
+            key = ("tree", self, tree.settings.path)  # after a reload, the trees of before may still be looked at
+            if is_due:
+                tree.look_at = None
+                self._workers.submit(key, tree.tracker.look, partial(self._looked, tree))
+            else:
+                self._workers.submit(key, partial(_follow, tree.tracker, hints), partial(self._followed, tree))
+
+    def _followed(self, tree: _Tree, follow: Future[Ready | None]) -> None:
+        tree.is_looked_at = False
+        try:
+            ready = follow.result()
+        except (HandlerError, CkptError, OSError):
+            tree.look_by(time.monotonic())  # the hints are lost; what is wrong will be said
+            return
+        if ready is None:
+            self._look_when_at_rest(tree)
+        else:
+            self._merge_when_quiet(tree, ready)
 
     def _looked(self, tree: _Tree, look: Future[Readiness]) -> None:
         tree.is_looked_at = False
@@ -84,15 +128,21 @@ class WatchedTrees:
             seen = NotReady(str(error))
         if isinstance(seen, NotReady):
             self._say(tree, seen.reason)
-            if tree.look_at is None and time.monotonic() - tree.noticed < QUIET:
-                # What may still be open is at rest by then.
-                tree.look_at = tree.noticed + QUIET + 1
-            return
-        rest = tree.settings.quiet - _age(seen)
-        if tree.settings.tag == LAST and rest > 0:  # a newer tag may be on its way
-            tree.look_at = time.monotonic() + rest
+            self._look_when_at_rest(tree)
         else:
-            self._merge(tree, seen)
+            self._merge_when_quiet(tree, seen)
+
+    def _look_when_at_rest(self, tree: _Tree) -> None:
+        """Look again when what may still be open is at rest."""
+        if time.monotonic() - tree.noticed < QUIET:
+            tree.look_by(tree.noticed + QUIET + 1)
+
+    def _merge_when_quiet(self, tree: _Tree, ready: Ready) -> None:
+        rest = tree.settings.quiet - ready.age
+        if tree.settings.tag in _OVERTAKEN and rest > 0:  # newer shards may be on their way
+            tree.look_by(time.monotonic() + rest)
+        else:
+            self._merge(tree, ready)
 
     def _say(self, tree: _Tree, reason: str) -> None:
         if reason != tree.said:
@@ -125,12 +175,9 @@ class WatchedTrees:
         log.info("tree_ready", job=job.id, path=str(settings.path), tag=str(ready.tag), ranks=len(ready.shards))
 
 
-def _look(tree: _Tree) -> Readiness:
-    settings = tree.settings
-    tree.verdicts.forget_missing()
-    return readiness(
+def _tracker(settings: WatchSettings) -> TreeTracker:
+    return TreeTracker(
         settings.path,
-        tree.verdicts,
         tag=settings.tag,
         prefix=settings.prefix,
         ranks=settings.ranks,
@@ -138,15 +185,15 @@ def _look(tree: _Tree) -> Readiness:
     )
 
 
-def _age(ready: Ready) -> float:
-    """Return for how many seconds no shard of the tag has changed."""
-    return time.time() - max(shard.path.stat().st_mtime for shard in ready.shards)
+def _follow(tracker: TreeTracker, hints: Sequence[Path]) -> Ready | None:
+    for path in hints:
+        tracker.noticed(path)
+    return tracker.ready()
 
 
 def _claim(tree: Path, ready: Ready) -> str:
     """Name these very shards: another run's of the same tag are others."""
     digest = hashlib.sha256()
-    for shard in ready.shards:
-        status = shard.path.stat()
-        digest.update(f"{shard.path}:{status.st_size}:{status.st_mtime_ns}:{status.st_ino}\n".encode())
+    for shard, read in zip(ready.shards, ready.fingerprints, strict=True):
+        digest.update(f"{shard.path}:{read.size}:{read.mtime_ns}:{read.inode}\n".encode())
     return f"tree:{tree}:{ready.prefix}:{ready.tag}:{digest.hexdigest()[:16]}"

@@ -6,13 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from handlers.ckpt.durable import publish_bytes
-
-
-class Keep(StrEnum):
-    """A family of entries in a checkpoint."""
-
-    WEIGHTS = "weights"
-    SCALARS = "scalars"
+from handlers.merge_plan import MergePlan
 
 
 class Role(StrEnum):
@@ -61,30 +55,6 @@ class TrainPlan(Record):
     limits: TimeLimits
     grace: float = 20.0
     """Seconds between TERM and KILL."""
-
-
-class MergePlan(Record):
-    """The merge step: which shards become which file."""
-
-    source: Path
-    """An output tree: holds checkpoint/rank_N/ (or rank_N/) and perhaps strategy/."""
-    strategy: Path | None = None
-    """A strategy file or directory; None looks in SOURCE/strategy."""
-    needs_strategy: bool = True
-    """False for data parallel runs, which write no strategy files."""
-    ranks: int | None = None
-    """How many ranks must be there; None for what the strategy files say."""
-    prefix: str | None = None
-    """The shards' prefix; None where only one prefix occurs."""
-    tag: str = "last"
-    """`last` or EPOCH_STEP, as `31_4`."""
-    keep: tuple[Keep, ...] = (Keep.WEIGHTS, Keep.SCALARS)
-    destination: Path
-    """The directory that gets filtered_transformed.ckpt and manifest.json."""
-    latest: Path | None = None
-    """A symbolic link to set to `destination` at the end."""
-    force: bool = False
-    """Replace an output that is there already."""
 
 
 class JobPlan(Record):

@@ -1,24 +1,25 @@
-"""The merge step: a run's shards become one checkpoint without optimizer state, published with its manifest."""
+"""The merge step: a run's shards become one checkpoint, published with its manifest."""
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
-from handlers.ckpt import Family, merge, plan_merge, walk
+from handlers.ckpt import Effort, Family, OutputOptions, Plan, merge, plan_merge, read_strategies, walk
 from handlers.ckpt.durable import make_directory, publish_symlink
-from handlers.job_plan import MergePlan
-from handlers.shards import choose
+from handlers.ckpt.lora import LoraScale, with_adapters
+from handlers.merge_plan import MergePlan
+from handlers.shard_names import find_strategies
+from handlers.shards import Chosen, choose
 
-log = structlog.get_logger()
+Report = Callable[..., object]
+"""Gets an event's name and its fields, as the `info` of a structlog logger does."""
 
 
 @dataclass(frozen=True)
 class MergeSummary:
-    """What was merged. `entries_in` and `entries_kept` count parameters, `unlaid` those that no strategy names."""
+    """What was merged. All counts are of entries, each name counted once."""
 
     outputs: tuple[Path, ...]
     """The files, without the manifest."""
@@ -27,13 +28,19 @@ class MergeSummary:
     ranks: int
     entries_in: int
     entries_kept: int
+    dropped: Mapping[Family, int]
+    adapters_merged: int
+    """How many weights an adapter was added to."""
     unlaid: int
+    """How many that were kept no strategy names; all ranks were found to agree on them."""
     bytes: int
     seconds: float
 
 
-def run(plan: MergePlan, progress: Callable[[int, int], None] | None = None) -> MergeSummary:
-    """Merge what `plan` names; `progress` gets the bytes written so far and in all.
+def run(
+    plan: MergePlan, progress: Callable[[int, int], None] | None = None, report: Report = lambda *_, **__: None
+) -> MergeSummary:
+    """Merge what `plan` names; `progress` gets the bytes written so far and in all, `report` the events.
 
     The output appears first, then its manifest, then the link `latest`. Done again over the same shards it only
     finishes what is missing. Raises handlers.ckpt.CkptError (exit code 3, but for NoSpaceError), BadInputError for a
@@ -47,19 +54,22 @@ def run(plan: MergePlan, progress: Callable[[int, int], None] | None = None) -> 
         ranks=plan.ranks,
         strategy=plan.strategy,
         needs_strategy=plan.needs_strategy,
+        files=plan.files,
     )
-    tag = str(chosen.tag)
-    shards = {shard.rank: walk(shard.path) for shard in chosen.shards}
-    planned = plan_merge(shards, chosen.strategy, keep=[Family(keep.value) for keep in plan.keep])
-    log.info(
-        "merge_planned",
-        tag=tag,
-        ranks=len(shards),
-        entries=len(planned.parameters),
-        bytes=sum(parameter.nbytes for parameter in planned.parameters),
-    )
+    tag, planned = str(chosen.tag), _planned(plan, chosen)
+    size = sum(parameter.nbytes for parameter in (*planned.parameters, *planned.transformed))
+    report("merge_planned", tag=tag, ranks=len(chosen.shards), entries=len(planned.parameters), bytes=size)
     make_directory(plan.destination)
-    manifest = merge(planned, plan.destination, prefix=chosen.prefix, tag=tag, force=plan.force, progress=progress)
+    manifest = merge(
+        planned,
+        plan.destination,
+        OutputOptions(plan.format, plan.max_shard_size),
+        prefix=chosen.prefix,
+        tag=tag,
+        force=plan.force,
+        progress=progress,
+        effort=Effort(hashed=plan.hashed, compared=plan.compared),
+    )
     if plan.latest is not None:
         make_directory(plan.latest.parent)
         target = os.path.relpath(plan.destination.resolve(), plan.latest.parent.resolve())
@@ -68,14 +78,34 @@ def run(plan: MergePlan, progress: Callable[[int, int], None] | None = None) -> 
         outputs=tuple(plan.destination / file.name for file in manifest.files),
         prefix=chosen.prefix,
         tag=tag,
-        ranks=len(shards),
+        ranks=len(chosen.shards),
         entries_in=planned.entries_in,
         entries_kept=len(planned.parameters),
+        dropped=planned.dropped,
+        adapters_merged=len(planned.updates),
         unlaid=len(planned.unlaid),
         bytes=manifest.size,
         seconds=time.monotonic() - started,
     )
-    log.info(
+    report(
         "merge_published", tag=tag, path=str(plan.destination), bytes=summary.bytes, seconds=round(summary.seconds, 3)
     )
     return summary
+
+
+def _planned(plan: MergePlan, chosen: Chosen) -> Plan:
+    """Read the shards' headers and decide what the output holds."""
+    layout_from = None
+    if plan.layout_from is not None:
+        layout_from = read_strategies(find_strategies(plan.source, plan.layout_from))
+    planned = plan_merge(
+        {shard.rank: walk(shard.path) for shard in chosen.shards},
+        chosen.strategy,
+        keep=plan.keep,
+        transformed=plan.transformed,
+        layout_from=layout_from,
+    )
+    scale = None
+    if plan.lora_alpha is not None and plan.lora_rank is not None:
+        scale = LoraScale(plan.lora_alpha, plan.lora_rank)
+    return with_adapters(planned, plan.lora, scale)

@@ -4,8 +4,9 @@
     environments.py development DIR     glmd as it stands here, with its tools
     environments.py runtime DIR         glmd as a copy, for a server; DIR may be moved afterwards
     environments.py training DIR        MindSpore and MindFormers for GLM-6B, on Python 3.9
+    environments.py mindspore DIR       a current MindSpore, on Python 3.11, for the parity tests
 
-Running it again is safe. PYTHON and PYTHON39 name an interpreter to use instead of the first that fits.
+Running it again is safe. PYTHON, PYTHON39 and PYTHON311 name an interpreter to use instead of the first that fits.
 """
 
 from __future__ import annotations
@@ -76,25 +77,26 @@ def find_python() -> str:
     )
 
 
-def find_python39() -> str:
-    """Return a Python 3.9, fetched where this machine has none: the last that MindSpore 2.0 has wheels for."""
-    named = os.environ.get("PYTHON39")
+def find_exactly(version: str, purpose: str) -> str:
+    """Return a Python of just this `version`, fetched where this machine has none. Raises MissingError."""
+    variable = f"PYTHON{version.replace('.', '')}"
+    named = os.environ.get(variable)
     pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
-    for name in [named] if named else ["python3.9", *map(str, sorted(pyenv.glob("versions/3.9.*/bin/python3.9")))]:
+    program = f"python{version}"
+    for name in [named] if named else [program, *map(str, sorted(pyenv.glob(f"versions/{version}.*/bin/{program}")))]:
         found = probe(name)
-        if found and found.version == (3, 9):
+        if found and found.version == tuple(map(int, version.split("."))):
             return found.path
-    hint = "Install one, or name one: make PYTHON39=/path/to/python3.9"
+    hint = f"Install one, or name one: make {variable}=/path/to/{program}"
     if named:
-        raise MissingError(f"The training environment needs Python 3.9, which {named} is not.\n{hint}")
+        raise MissingError(f"{purpose} needs Python {version}, which {named} is not.\n{hint}")
     try:
-        run(DEVELOPMENT_UV, "python", "install", "3.9", "--no-bin")
+        run(DEVELOPMENT_UV, "python", "install", version, "--no-bin")
     except subprocess.CalledProcessError as error:
         raise MissingError(
-            "The training environment needs Python 3.9: there is none on this machine, and it could not be fetched.\n"
-            + hint
+            f"{purpose} needs Python {version}: there is none on this machine, and it could not be fetched.\n{hint}"
         ) from error
-    find = [str(DEVELOPMENT_UV), "python", "find", "--managed-python", "3.9"]
+    find = [str(DEVELOPMENT_UV), "python", "find", "--managed-python", version]
     return subprocess.run(find, capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -132,20 +134,35 @@ def make_runtime(directory: Path) -> None:
 
 
 def make_training(directory: Path) -> None:
-    """Build the environment that GLM-6B trains in (3 GB), unless it is there whole: `.complete` is written last."""
+    """Build the environment that GLM-6B trains in. Python 3.9 is the last that MindSpore 2.0 has wheels for."""
+    locked = CHECKOUT / "configs" / "rehearsal" / "requirements.txt"
+    make_shared(directory, locked, "3.9", "The training environment")
+
+
+def make_mindspore(directory: Path) -> None:
+    """Build the environment of the newest MindSpore that the merge is compared with."""
+    make_shared(directory, LOCKS / "mindspore.txt", "3.11", "The environment of the current MindSpore")
+
+
+def make_shared(directory: Path, locked: Path, version: str, purpose: str) -> None:
+    """Build an environment of 3 GB that checkouts share, unless it is there whole: `.complete` is written last."""
     with directory.with_name(f"{directory.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # several checkouts share one cache
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another checkout may be at it
         if (directory / ".complete").exists():
             return
-        locked = CHECKOUT / "configs" / "rehearsal" / "requirements.txt"
-        run(DEVELOPMENT_UV, "venv", "-q", "--clear", "--python", find_python39(), directory)
+        run(DEVELOPMENT_UV, "venv", "-q", "--clear", "--python", find_exactly(version, purpose), directory)
         run(DEVELOPMENT_UV, "pip", "install", "-q", "--python", directory, "--require-hashes", "-r", locked)
         (directory / ".complete").touch()
 
 
 def main() -> int:
     """Do what the command line says; return an exit code."""
-    makers = {"development": make_development, "runtime": make_runtime, "training": make_training}
+    makers = {
+        "development": make_development,
+        "runtime": make_runtime,
+        "training": make_training,
+        "mindspore": make_mindspore,
+    }
     if len(sys.argv) != 3 or sys.argv[1] not in makers:
         sys.stderr.write(__doc__ or "")
         return 2

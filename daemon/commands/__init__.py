@@ -1,1 +1,28 @@
-"""The commands of `glmd`, one module each; daemon.cli says which."""
+"""The commands of `glmd`, one module each. Only the one that runs is imported."""
+
+COMMANDS = {
+    "serve": ("daemon.commands.serve:serve", "Run the daemon in the foreground."),
+    "submit": ("daemon.commands.submit:submit", "Check a YAML, then drop it into the inbox."),
+    "check": ("daemon.commands.check:check", "Check a YAML as the daemon would; nothing is dropped."),
+    "status": ("daemon.commands.status:status", "Show all jobs, or one in detail; also with the daemon down."),
+    "logs": ("daemon.commands.logs:logs", "Show a job's events, or what one rank prints."),
+    "cancel": ("daemon.commands.control:cancel", "End a job, or take it out of the queue."),
+    "retry": ("daemon.commands.control:retry", "Do the step again that failed or was cancelled."),
+    "reload": ("daemon.commands.control:reload", "Let the daemon read its settings again."),
+    "rank-table": ("daemon.commands.rank_table:app", "Make, check and merge HCCL rank tables."),
+    "merge": ("daemon.commands.merge:merge", "Merge a run's shards into one filtered checkpoint."),
+    "verify": ("daemon.commands.verify:verify", "Hold a merged checkpoint against its manifest."),
+    "inspect": (
+        "daemon.commands.inspect:inspect",
+        "Show what checkpoint and strategy files hold, or where two differ.",
+    ),
+    "doctor": ("daemon.commands.doctor:doctor", "Say what this host has and lacks."),
+    "demo": ("daemon.commands.demo:demo", "Rehearse the whole way: a tiny GLM, really trained and merged."),
+}
+"""Name → (module:attribute, line of help)."""
+
+HIDDEN = frozenset({"reload"})
+"""What systemd runs rather than people; docs/cli.md has it all the same."""
+
+OWN_PARSER = frozenset({"merge"})
+"""Commands that take their words unparsed: loading typer takes longer than what they do."""

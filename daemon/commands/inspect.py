@@ -1,8 +1,8 @@
-"""`glmd inspect`: a checkpoint or strategy file as a table."""
+"""`glmd inspect`: checkpoint and strategy files as tables, and where two checkpoints differ."""
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -10,51 +10,143 @@ from typing import Annotated
 import typer
 
 from daemon.commands.arguments import JsonOption
+from daemon.commands.difference import difference
 from daemon.commands.table import printable, size, table
-from handlers.ckpt.inspect import CkptTable, StrategyTable
-from handlers.ckpt.inspect import inspect as inspect_file
+from handlers.ckpt import open_set, read_strategies
+from handlers.ckpt.coverage import said
+from handlers.ckpt.inspect import CkptTable, EntryRow, OutputTable, SetTable, StrategyTable, inspect_set
+from handlers.ckpt.inspect import inspect as inspect_path
+from handlers.ckpt.manifest import NAME
 from handlers.errors import BadInputError
+from handlers.newest_save import newest_save
+from handlers.shard_names import LAST, find_strategies
+
+Found = CkptTable | StrategyTable | OutputTable | SetTable
+KINDS = {CkptTable: "checkpoint", StrategyTable: "strategy", OutputTable: "output", SetTable: "set"}
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .ckpt or strategy file.", show_default=False)],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE|DIR",
+            help="A .ckpt, safetensors or strategy file; a run's output, or what glmd merge wrote.",
+            show_default=False,
+        ),
+    ],
     *,
+    strategy: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="The run's strategy file, or a directory of them: says which ranks hold what.",
+            show_default=False,
+        ),
+    ] = None,
+    tag: Annotated[str, typer.Option(metavar="TAG", help="Which save of a run: EPOCH_STEP, last or network.")] = LAST,
+    prefix: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of a run's shards, where there are several.", show_default=False)
+    ] = None,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Compare two checkpoints, A and B; exit code 1 where they differ.")
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
-    """Show what a checkpoint or strategy file holds."""
-    if file.suffix == ".safetensors":
-        raise BadInputError(f"{file}: safetensors are not in this version of glmd")
-    if not file.is_file():
-        raise BadInputError(f"{file}: {'not a regular file' if file.exists() else 'no such file'}")
-    found = inspect_file(file)
+    """Show what checkpoint and strategy files hold, or where two differ."""
+    for path in paths:
+        if not (path.is_file() or path.is_dir()):
+            raise BadInputError(f"{path}: {'neither a file nor a directory' if path.exists() else 'no such file'}")
+    if diff:
+        if len(paths) != 2:
+            raise BadInputError(f"--diff compares two checkpoints; {len(paths)} are named")
+        raise typer.Exit(difference(paths[0], paths[1], as_json=json_))
+    if len(paths) != 1:
+        raise BadInputError("name one file or directory; --diff compares two")
+    found = _found(paths[0], strategy, tag, prefix)
     if json_:
-        kind = "checkpoint" if isinstance(found, CkptTable) else "strategy"
-        typer.echo(json.dumps({"kind": kind, **asdict(found)}, indent=2, ensure_ascii=False, default=str))
+        typer.echo(json.dumps({"kind": KINDS[type(found)], **asdict(found)}, indent=2, ensure_ascii=False, default=str))
         return
-    for line in _checkpoint(found) if isinstance(found, CkptTable) else _strategy(found):
+    for line in _lines(found):
         typer.echo(line)
 
 
+def _found(path: Path, strategy: Path | None, tag: str, prefix: str | None) -> Found:
+    if path.is_dir() and not (path / NAME).exists():
+        shards, strategies = newest_save(path, tag=tag, prefix=prefix, strategy=strategy)
+        return inspect_set(open_set(shards, strategies))
+    return inspect_path(path, read_strategies(find_strategies(path, strategy)) if strategy else None)
+
+
+def _lines(found: Found) -> Iterator[str]:
+    match found:
+        case CkptTable():
+            yield from _checkpoint(found)
+        case StrategyTable():
+            yield from _strategy(found)
+        case OutputTable():
+            for file in found.files:
+                yield from _checkpoint(file)
+            yield f"{printable(str(found.path))}: merged of {printable(found.prefix)} {printable(found.tag)}"
+        case SetTable():
+            yield from _set(found)
+
+
 def _checkpoint(found: CkptTable) -> Iterator[str]:
-    rows = [
-        (row.name, _numbers(row.dims), row.type, f"{row.bytes:,}", str(row.chunks), str(row.family))
-        for row in found.rows
-    ]
-    yield from table(("PARAMETER", "SHAPE", "TYPE", "BYTES", "RECORDS", "FAMILY"), rows, right=frozenset({3, 4}))
-    families = ", ".join(f"{count} {family}" for family, count in Counter(row.family for row in found.rows).items())
-    yield f"{printable(str(found.path))}: checkpoint, {len(found.rows)} entries ({families}), {size(found.size)}"
+    yield from _entries(found.rows)
+    yield f"{printable(str(found.path))}: {found.format}, {_counts(found.rows)}, {size(found.size)}"
+
+
+def _entries(found: Sequence[EntryRow]) -> Iterator[str]:
+    columns: dict[str, list[str]] = {
+        "PARAMETER": [row.name for row in found],
+        "SHAPE": [_numbers(row.dims) for row in found],
+        "TYPE": [row.type for row in found],
+        "BYTES": [f"{row.bytes:,}" for row in found],
+        "RECORDS": [str(row.chunks) for row in found],
+        "FAMILY": [str(row.family) for row in found],
+    }
+    if any(row.spread for row in found):
+        columns["RANKS"] = [str(row.spread or "") for row in found]
+    yield from table([*columns], [*zip(*columns.values(), strict=True)], right=frozenset({3, 4}))
+
+
+def _counts(rows: Sequence[EntryRow]) -> str:
+    families = ", ".join(f"{count} {family}" for family, count in Counter(row.family for row in rows).items())
+    return f"{len(rows)} entries ({families})"
+
+
+def _set(found: SetTable) -> Iterator[str]:
+    yield from _entries(found.rows)
+    for row in found.rows:
+        lacking = found.missing.get(row.name, ())
+        if row.spread and lacking:
+            holders = said(sorted(rank for part in lacking for rank in part.ranks))
+            yield printable(
+                f"missing: {row.name}: {len(lacking)} of {len(row.spread.slices)} slices, held by {holders}"
+            )
+    if found.missing_ranks:
+        yield f"without a shard: {said(found.missing_ranks)}"
+    if found.absent:
+        yield f"in the strategy, but in no shard: {len(found.absent)} parameters, as {printable(found.absent[0])}"
+    yield f"{said(found.ranks)}: {_counts(found.rows)}, {size(found.size)}"
 
 
 def _strategy(found: StrategyTable) -> Iterator[str]:
     shards = {0: "none", -1: "all"}
     rows = [
-        (row.name, _numbers(row.dev_matrix), _numbers(row.tensor_map), shards.get(n := row.optimizer_shards, str(n)))
+        (
+            row.name,
+            ", ".join(map(str, row.stages)),
+            _numbers(row.dev_matrix),
+            _numbers(row.tensor_map),
+            shards.get(row.optimizer_shards, str(row.optimizer_shards)),
+        )
         for row in found.rows
     ]
-    yield from table(("PARAMETER", "DEVICES", "TENSOR MAP", "OPTIMIZER SHARDS"), rows)
-    stages = ", ".join(map(str, found.stages))
-    yield f"{printable(str(found.path))}: strategy, {len(found.rows)} parameters, pipeline stage {stages}"
+    yield from table(("PARAMETER", "STAGE", "DEVICES", "TENSOR MAP", "OPTIMIZER SHARDS"), rows)
+    stages = f"pipeline stage{'s' * (len(found.stages) > 1)} {', '.join(map(str, found.stages))}"
+    yield f"{printable(str(found.path))}: strategy, {len(found.rows)} parameters, {stages} of {found.ranks} ranks"
 
 
-def _numbers(numbers: tuple[int, ...]) -> str:
-    return f"[{', '.join(map(str, numbers))}]"
+def _numbers(numbers: tuple[int | tuple[int, ...], ...]) -> str:
+    return f"[{', '.join(str(each) if isinstance(each, int) else _numbers(each) for each in numbers)}]"

@@ -1,138 +1,105 @@
-"""`glmd merge`: the seed script's command line, in one pass and without the 63 GB in between."""
+"""`glmd merge`: the merge by hand, in one pass and without the 63 GB in between."""
 
-import contextlib
+import argparse
+import os
 import sys
-import time
-from collections.abc import Callable, Iterator
-from enum import StrEnum
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
-import structlog
-import typer
-
+from daemon.commands.merge_flags import parse
+from daemon.commands.progress import progress, report
 from daemon.commands.table import printable, size
-from handlers import events
+from handlers.ckpt.entry import Family, Format
+from handlers.ckpt.lora import Lora
 from handlers.errors import BadInputError
-from handlers.job_plan import MergePlan
-from handlers.merge import run
-
-EVENT_EVERY = 5.0
-"""Seconds between two progress events where there is no terminal."""
+from handlers.merge import MergeSummary, run
+from handlers.merge_plan import MergePlan
 
 
-class Format(StrEnum):
-    """The output's file format."""
+def merge(arguments: Sequence[str]) -> None:
+    """Run the command with the words behind `glmd merge`."""
+    plan = plan_of(arguments)
+    with progress("merge_progress", "merging") as shown:
+        done = run(plan, shown, report)
+    sys.stdout.write("".join(f"{line}\n" for line in summary(done)))
 
-    CKPT = "ckpt"
 
-
-def merge(  # noqa: PLR0913 - options of a command
-    *,
-    src_checkpoints_dir: Annotated[
-        Path,
-        typer.Option(
-            "--src_checkpoints_dir",
-            "--src-checkpoints-dir",
-            metavar="DIR",
-            help="The run's output: holds checkpoint/rank_N/.",
-            show_default=False,
+def summary(done: MergeSummary) -> list[str]:
+    """Say what was merged, in a few lines; names are in the manifest."""
+    counts = "".join(f", {done.dropped[family]} {family} dropped" for family in Family if done.dropped.get(family))
+    speed = f", {size(done.bytes / done.seconds)}/s" if done.seconds > 0 else ""
+    ranks = f"{done.ranks} rank{'s' * (done.ranks > 1)}"
+    entries = f"{done.entries_in} entries in, {done.entries_kept} kept{counts}"
+    lines = (
+        f"merged {done.prefix} {done.tag} of {ranks}: {entries}, {size(done.bytes)} in {done.seconds:.1f} s{speed}",
+        *([f"{done.adapters_merged} weights got their LoRA adapter added"] if done.adapters_merged else []),
+        *(
+            [f"{done.unlaid} are in no strategy; all ranks agree on them (manifest.json: unlaid)"]
+            if done.unlaid
+            else []
         ),
-    ],
-    dst_checkpoints_dir: Annotated[
-        Path,
-        typer.Option(
-            "--dst_checkpoints_dir",
-            "--dst-checkpoints-dir",
-            metavar="DIR",
-            show_default=False,
-            help="Gets filtered_transformed.ckpt and manifest.json.",
-        ),
-    ],
-    src_postfix: Annotated[
-        str, typer.Option("--src_postfix", "--src-postfix", metavar="TAG", help="EPOCH_STEP, as 31_4; or last.")
-    ] = "last",
-    src_strategy_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--src_strategy_file",
-            "--src-strategy-file",
-            metavar="PATH",
-            show_default=False,
-            help="One of the run's strategy files, or their directory; if not given, strategy/ in its output.",
-        ),
-    ] = None,
-    format_: Annotated[Format, typer.Option("--format", help="The output's format.")] = Format.CKPT,
-    prefix: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The shards' prefix, as glm-6b; if not given, the only one there is."),
-    ] = None,
-    ranks: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="How many ranks there must be; if not given, what the strategy files say."
-        ),
-    ] = None,
-    data_parallel: Annotated[
-        bool, typer.Option("--data-parallel", help="The run wrote no strategy files: every rank holds the whole model.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an output that is there already.")] = False,
-) -> None:
-    """Merge a run's shards into one filtered checkpoint."""
-    del format_  # one there is so far
-    if not src_checkpoints_dir.is_dir():
-        raise BadInputError(f"--src_checkpoints_dir: {src_checkpoints_dir} is not a directory")
-    if data_parallel and src_strategy_file:
+        *map(str, done.outputs),
+    )
+    return [printable(line) for line in lines]
+
+
+def plan_of(arguments: Sequence[str]) -> MergePlan:
+    """Read the command line; exits for bad usage, raises BadInputError for what cannot be meant."""
+    given = parse(arguments)
+    source = _source(given.src_checkpoints_dir, given.shards)
+    if given.data_parallel and given.src_strategy_file:
         raise BadInputError(
-            "--data-parallel is for runs without strategy files; leave out one of it and --src_strategy_file"
+            "--data-parallel is for runs without strategy files; leave out one of it and --src-strategy-file"
         )
-    plan = MergePlan(
-        source=src_checkpoints_dir.absolute(),
-        strategy=src_strategy_file.absolute() if src_strategy_file else None,
-        needs_strategy=not data_parallel,
-        ranks=ranks,
-        prefix=prefix,
-        tag=src_postfix,
-        destination=dst_checkpoints_dir.absolute(),
-        force=force,
+    if given.max_shard_size is not None and given.format != Format.SAFETENSORS:
+        raise BadInputError("--max-shard-size is for --format safetensors; a .ckpt is always one file")
+    alpha, rank = _scale(given)
+    return MergePlan(
+        source=source,
+        files=tuple(path.absolute() for path in given.shards),
+        strategy=given.src_strategy_file and given.src_strategy_file.absolute(),
+        needs_strategy=not given.data_parallel,
+        ranks=given.ranks,
+        prefix=given.prefix,
+        tag=given.src_postfix,
+        keep=given.keep,
+        lora=Lora(given.lora),
+        lora_alpha=alpha,
+        lora_rank=rank,
+        layout_from=given.layout_from and given.layout_from.absolute(),
+        format=Format(given.format),
+        max_shard_size=given.max_shard_size,
+        transformed=given.transformed,
+        destination=given.dst_checkpoints_dir.absolute(),
+        force=given.force,
+        hashed=not given.no_hash,
+        compared=not given.trust_replicas,
     )
-    with _progress() as progress:
-        done = run(plan, progress)
-    speed = f", {done.bytes / done.seconds / 1e9:.2f} GB/s" if done.seconds > 0 else ""
-    typer.echo(
-        f"merged {done.prefix} {done.tag} of {done.ranks} ranks: {done.entries_in} entries in, {done.entries_kept} "
-        f"kept, {size(done.bytes)} in {done.seconds:.1f} s{speed}"
-    )
-    for output in done.outputs:
-        typer.echo(printable(str(output)))
 
 
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Yield what shows the progress: a bar on a terminal, else log events on standard error."""
-    if not sys.stderr.isatty():
-        events.configure(level="info")
-        yield _progress_events()
-        return
-    from rich.console import Console  # noqa: PLC0415 - only where there is a terminal to draw on
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn  # noqa: PLC0415
-
-    events.configure(level="warning")
-    columns = BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
-    with Progress("merging", *columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("merging", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+def _source(directory: Path | None, shards: Sequence[Path]) -> Path:
+    if directory is None:
+        if not shards:
+            raise BadInputError("say what to merge: --src-checkpoints-dir DIR, or --shards FILE…")
+        return Path(os.path.commonpath([path.absolute().parent for path in shards]))
+    if not directory.is_dir():
+        raise BadInputError(f"--src-checkpoints-dir: {directory} is not a directory")
+    return directory.absolute()
 
 
-def _progress_events() -> Callable[[int, int], None]:
-    log = structlog.get_logger()
-    last = time.monotonic()
+def _scale(given: argparse.Namespace) -> tuple[float | None, int | None]:
+    """Return lora_alpha and lora_rank, of which neither or both are known."""
+    alpha, rank = given.lora_alpha, given.lora_rank
+    if given.config is not None and alpha is None and rank is None:
+        from handlers.lora_config import read_lora_config  # noqa: PLC0415 - a YAML parser, which few merges need
 
-    def progress(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= EVENT_EVERY:
-            last = now
-            log.info("merge_progress", done=done, total=total)
-
-    return progress
+        scale = read_lora_config(given.config)
+        return scale.alpha, scale.rank
+    if (alpha is None) != (rank is None) or given.config is not None:
+        raise BadInputError("give --lora-alpha and --lora-rank, or --config with the run's YAML, which has both")
+    if given.lora == Lora.MERGE and alpha is None:
+        raise BadInputError(
+            "--lora merge scales the adapters by lora_alpha / lora_rank, which the shards do not say: give "
+            "--lora-alpha and --lora-rank, or --config with the run's YAML"
+        )
+    return alpha, rank

@@ -6,8 +6,6 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 
-import typer
-
 Paint = Callable[[int, str], str]
 """Returns a padded cell, given its column, in colour."""
 
@@ -24,7 +22,11 @@ def printable(text: str) -> str:
 
 def colour(text: str, name: str) -> str:
     """Return `text` in a colour, where standard output is a terminal that wants colours (https://no-color.org)."""
-    return typer.style(text, fg=name) if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    import typer  # noqa: PLC0415 - slower than merging a small run, which needs no colours
+
+    return typer.style(text, fg=name)
 
 
 def table(

@@ -1,14 +1,20 @@
 """MindSpore's checkpoint files, and merging a run's shards into one: a library that needs nothing else of glmd.
 
-    shards = {rank: walk(path) for rank, path in paths.items()}
-    plan = plan_merge(shards, read_strategy(strategy_path))
-    manifest = merge(plan, Path("merged"))
+    from pathlib import Path
+    from handlers.ckpt import merge, open_set, verify
+    shards = [f"output/checkpoint/rank_{rank}/glm-6b_rank_{rank}-31_4.ckpt" for rank in range(2)]
+    merge(open_set(shards, ["output/strategy/ckpt_strategy_rank_0.ckpt"]).plan(), Path("merged"))
+    assert verify(Path("merged")).ok
 
-`walk` reads only headers, `plan_merge` refuses whatever does not fit together, `merge` writes the output's files front
-to back, all or none, with a manifest beside them.
+`open_set` reads only headers, `plan` refuses whatever does not fit together, `merge` writes the output's files front to
+back, all or none, with a manifest beside them, and `verify` reads them again. Errors are CkptError and OSError.
 """
 
+from handlers.ckpt.agreement import check_names
+from handlers.ckpt.checkpoint_set import CheckpointSet, open_set
 from handlers.ckpt.copy import Effort
+from handlers.ckpt.crc import check_crc
+from handlers.ckpt.diff import Difference, diff
 from handlers.ckpt.entry import CkptFile, Entry, Family, Fingerprint, Format
 from handlers.ckpt.errors import (
     CkptError,
@@ -20,17 +26,21 @@ from handlers.ckpt.errors import (
 )
 from handlers.ckpt.inspect import Inspection, inspect
 from handlers.ckpt.layout import Layout
+from handlers.ckpt.lora import Lora, LoraScale, with_adapters
 from handlers.ckpt.manifest import Manifest, read_manifest
 from handlers.ckpt.merge import merge
 from handlers.ckpt.output import OutputOptions
-from handlers.ckpt.plan import Plan, check_names, plan_merge
-from handlers.ckpt.record import walk
+from handlers.ckpt.plan import Plan, plan_merge
 from handlers.ckpt.strategy import Strategy, read_strategies, read_strategy
+from handlers.ckpt.verify import Problem, Verification, verify
+from handlers.ckpt.walk import walk
 
 __all__ = [
+    "CheckpointSet",
     "CkptError",
     "CkptFile",
     "DamagedFileError",
+    "Difference",
     "Effort",
     "Entry",
     "Family",
@@ -39,19 +49,28 @@ __all__ = [
     "InconsistentError",
     "Inspection",
     "Layout",
+    "Lora",
+    "LoraScale",
     "Manifest",
     "NoSpaceError",
     "OutputExistsError",
     "OutputOptions",
     "Plan",
+    "Problem",
     "Strategy",
     "UnsupportedLayoutError",
+    "Verification",
+    "check_crc",
     "check_names",
+    "diff",
     "inspect",
     "merge",
+    "open_set",
     "plan_merge",
     "read_manifest",
     "read_strategies",
     "read_strategy",
+    "verify",
     "walk",
+    "with_adapters",
 ]

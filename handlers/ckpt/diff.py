@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handlers.ckpt.copy import Progress
-from handlers.ckpt.entry import ITEM_SIZES, CkptFile, Entry, Fingerprint
+from handlers.ckpt.entry import ITEM_SIZES, TEXT, CkptFile, Entry, Fingerprint, shape
 from handlers.ckpt.errors import InconsistentError
 from handlers.ckpt.transfer import scatter
 from handlers.ckpt.walk import walk
@@ -74,7 +74,7 @@ class Difference:
     described: tuple[Described, ...]
     contents: tuple[Content, ...]
     reordered: str | None
-    """The first common parameter that stands elsewhere; None where formats differ, for safetensors have their own order."""
+    """The first common parameter that stands elsewhere. Not looked for between formats: safetensors' order is free."""
     metadata: Mapping[str, tuple[str | None, str | None]]
     """What safetensors say of themselves and differ in: key → a's value and b's."""
     compared: int
@@ -103,9 +103,9 @@ def diff(a: Sequence[Path], b: Sequence[Path], progress: Progress | None = None)
             only_a=tuple(name for name in one.places if name not in two.places),
             only_b=tuple(name for name in two.places if name not in one.places),
             described=tuple(described),
-            contents=tuple(found for name in alike if (found := compared.content(name))),
+            contents=tuple(content for name in alike if (content := compared.content(name))),
             reordered=_reordered(common, two) if one.formats == two.formats else None,
-            metadata={},
+            metadata=_metadata(one, two) if one.formats == two.formats else {},
             compared=len(alike),
         )
 
@@ -117,6 +117,7 @@ class _Side:
         self._files = [walk(path) for path in paths]
         self._descriptors = [_open(file, stack) for file in self._files]
         self.formats = {file.format for file in self._files}
+        self.metadata = {key: text for file in self._files for key, text in file.metadata.items()}
         self.places: dict[str, int] = {}
         """Which file each parameter is in, in order."""
         for index, file in enumerate(self._files):
@@ -148,15 +149,22 @@ def _described(a: Entry, b: Entry) -> Described | None:
 
 
 def _description(entry: Entry) -> str:
-    # A text's length stands nowhere but in its bytes; a scalar of shape () has [0] in a .ckpt, [] in safetensors.
-    length = f" of {entry.nbytes} bytes" if entry.type == "str" else ""
-    return f"{entry.type}{list(() if entry.dims == (0,) else entry.dims)}{length}"
+    # A text's length stands nowhere but in its bytes.
+    length = f" of {entry.nbytes} bytes" if entry.type == TEXT else ""
+    return f"{entry.type}{list(shape(entry.dims))}{length}"
 
 
 def _reordered(common: Sequence[str], two: _Side) -> str | None:
     kept = set(common)
     theirs = [name for name in two.places if name in kept]
     return next((name for name, other in zip(common, theirs, strict=True) if name != other), None)
+
+
+def _metadata(one: _Side, two: _Side) -> dict[str, tuple[str | None, str | None]]:
+    """Compare what safetensors say of themselves, but for CRCs, which are of bytes, and what belongs to a tensor."""
+    keys = sorted((one.metadata.keys() | two.metadata.keys()) - {"crc_num"} - one.places.keys() - two.places.keys())
+    said = {key: (one.metadata.get(key), two.metadata.get(key)) for key in keys}
+    return {key: (a, b) for key, (a, b) in said.items() if a != b}
 
 
 class _Comparison:
@@ -185,7 +193,7 @@ class _Comparison:
             return None
         elements = entry.nbytes // item_size
         return Content(
-            name, entry.type, entry.dims, found.first, found.count, elements, found.max_abs, found.not_finite
+            name, entry.type, shape(entry.dims), found.first, found.count, elements, found.max_abs, found.not_finite
         )
 
     def _blocks(self, size: int) -> Iterator[tuple[int, int]]:
@@ -225,7 +233,8 @@ class _Found:
         finite = np.isfinite(a[where]) & np.isfinite(b[where])
         self.not_finite += int(where.size - np.count_nonzero(finite))
         if finite.any():
-            distance = float(np.abs(a[where][finite] - b[where][finite]).max())
+            with np.errstate(over="ignore"):  # two Float64 may be further apart than any Float64
+                distance = float(np.abs(a[where][finite] - b[where][finite]).max())
             self.max_abs = distance if self.max_abs is None else max(self.max_abs, distance)
 
 

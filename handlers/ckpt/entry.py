@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -14,6 +14,10 @@ ITEM_SIZES = {
     "Bool": 1,
     "Int8": 1,
     "UInt8": 1,
+    "Int4": 1,  # two numbers a byte (qint4x2); dims count bytes
+    "Float8E4M3FN": 1,
+    "Float8E5M2": 1,
+    "HiFloat8": 1,
     "Int16": 2,
     "UInt16": 2,
     "Float16": 2,
@@ -28,7 +32,9 @@ ITEM_SIZES = {
     "Complex64": 8,
     "Complex128": 16,
 }
-"""Bytes of one element of each tensor_type that MindSpore writes."""
+"""Bytes of one element of each tensor_type that MindSpore writes, up to 2.10."""
+MAX_DIMS = 32
+"""Dimensions of a tensor. MindSpore has 8 at most; the bound keeps a hostile file from filling the memory."""
 
 
 class Format(StrEnum):
@@ -102,8 +108,17 @@ class CkptFile:
     fingerprint: Fingerprint
     entries: Mapping[str, Entry]
     format: Format = Format.CKPT
+    crc: int | None = None
+    """The CRC32 that the file carries (`crc_check=True`); `check_crc` compares it with the content."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """What a safetensors file says of itself; a `.ckpt` says nothing."""
+
+
+def shape(dims: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape that `dims` mean: (0,) is how MindSpore writes a scalar of shape () in a `.ckpt`."""
+    return () if dims == (0,) else dims
 
 
 def element_count(dims: tuple[int, ...]) -> int:
-    """Count the elements of a tensor; dims (0,) is how MindSpore writes a scalar of shape ()."""
-    return 1 if dims == (0,) else math.prod(dims)
+    """Count the elements of a tensor."""
+    return math.prod(shape(dims))

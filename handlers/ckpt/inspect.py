@@ -1,12 +1,15 @@
-"""A checkpoint or strategy file in rows, for people to look at."""
+"""Files and sets of files in rows, for people to look at."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from handlers.ckpt.entry import Family
+from handlers.ckpt.checkpoint_set import CheckpointSet
+from handlers.ckpt.coverage import Coverage, Slice, Spread, coverage, spread_of
+from handlers.ckpt.entry import CkptFile, Entry, Family, Format
 from handlers.ckpt.errors import DamagedFileError
-from handlers.ckpt.record import walk
-from handlers.ckpt.strategy import read_strategy
+from handlers.ckpt.manifest import NAME, read_manifest
+from handlers.ckpt.strategy import Strategy, read_strategy
+from handlers.ckpt.walk import SNIFFED, format_of, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,8 @@ class EntryRow:
     bytes: int
     chunks: int
     family: Family
+    spread: Spread | None = None
+    """Which ranks hold which slice of the whole; None without a strategy, or where it does not name the parameter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +31,10 @@ class LayoutRow:
     """One parameter of a strategy file."""
 
     name: str
+    stages: tuple[int, ...]
+    """The pipeline stages that have it."""
     dev_matrix: tuple[int, ...]
-    tensor_map: tuple[int, ...]
+    tensor_map: tuple[int | tuple[int, ...], ...]
     optimizer_shards: int
     """opt_weight_shard_size: 0 none, -1 over all replicas."""
 
@@ -37,6 +44,7 @@ class CkptTable:
     """A checkpoint file."""
 
     path: Path
+    format: Format
     size: int
     rows: tuple[EntryRow, ...]
 
@@ -48,39 +56,108 @@ class StrategyTable:
     path: Path
     stages: tuple[int, ...]
     """Pipeline stages."""
+    ranks: int
+    """Of each stage."""
     rows: tuple[LayoutRow, ...]
 
 
-Inspection = CkptTable | StrategyTable
+@dataclass(frozen=True, slots=True)
+class OutputTable:
+    """What a merge has published in a directory."""
+
+    path: Path
+    prefix: str
+    tag: str
+    files: tuple[CkptTable, ...]
 
 
-def inspect(path: Path) -> Inspection:
-    """Describe `path`, finding out what it is: both kinds end in `.ckpt`.
+@dataclass(frozen=True, slots=True)
+class SetTable:
+    """One save of a run: a shard of every rank. `rows` have the shape and the bytes of a slice."""
 
-    Raises DamagedFileError when it is neither, UnsupportedLayoutError, and OSError.
+    ranks: tuple[int, ...]
+    """Those that have a shard."""
+    size: int
+    """Bytes of all shards."""
+    rows: tuple[EntryRow, ...]
+    missing_ranks: tuple[int, ...]
+    missing: dict[str, tuple[Slice, ...]]
+    """Slices that no shard holds."""
+    absent: tuple[str, ...]
+    """What the strategy names, but no shard has."""
+
+
+Inspection = CkptTable | StrategyTable | OutputTable
+
+
+def inspect(path: Path, strategy: Strategy | None = None) -> Inspection:
+    """Describe `path`, finding out what it is; checkpoints and strategies both end in `.ckpt`, directories are outputs.
+
+    `strategy` is the one of the run that a checkpoint file is a shard of. Raises DamagedFileError when it is nothing
+    of that, UnsupportedLayoutError, InconsistentError where the strategy does not fit, and OSError.
     """
+    if path.is_dir():
+        manifest = read_manifest(path / NAME)
+        files = tuple(_checkpoint(path / file.name, None) for file in manifest.files)
+        return OutputTable(path, manifest.prefix, manifest.tag, files)
     with path.open("rb") as stream:
-        first = stream.read(1)
-    # A strategy file begins with its required `current_stage`, a checkpoint with a record.
-    if first == b"\x08" or path.suffix == ".json":
+        first = stream.read(SNIFFED)
+    # A strategy file begins with its required `current_stage`; so may a safetensors, by the length of its header.
+    if format_of(first) is None and (first[:1] in {b"\x08", b"{"} or path.suffix == ".json"):
         return _strategy(path)
     try:
-        file = walk(path)
+        return _checkpoint(path, strategy)
     except DamagedFileError as error:
         raise DamagedFileError(
             f"{error} (taken for a checkpoint file, as it does not begin like a strategy file)"
         ) from error
-    rows = [EntryRow(e.name, e.dims, e.type, e.nbytes, len(e.extents), e.family) for e in file.entries.values()]
-    return CkptTable(path, file.fingerprint.size, tuple(rows))
+
+
+def inspect_set(opened: CheckpointSet) -> SetTable:
+    """Describe the shards of one save. Raises InconsistentError where the strategy does not fit them."""
+    first: dict[str, Entry] = {}
+    for shard in opened.shards.values():
+        for name, entry in shard.entries.items():
+            first.setdefault(name, entry)
+    found = Coverage((), {}, (), (), ()) if opened.strategy is None else coverage(opened.strategy, opened.shards)
+    spreads = {spread.name: spread for spread in found.spreads}
+    return SetTable(
+        ranks=tuple(sorted(opened.shards)),
+        size=sum(shard.fingerprint.size for shard in opened.shards.values()),
+        rows=tuple(_row(entry, spreads.get(name)) for name, entry in first.items()),
+        missing_ranks=found.missing_ranks,
+        missing=dict(found.missing),
+        absent=found.absent,
+    )
+
+
+def _checkpoint(path: Path, strategy: Strategy | None) -> CkptTable:
+    file = walk(path)
+    return CkptTable(path, file.format, file.fingerprint.size, tuple(_rows(file, strategy)))
+
+
+def _rows(file: CkptFile, strategy: Strategy | None) -> list[EntryRow]:
+    return [
+        _row(entry, spread_of(strategy, entry) if strategy is not None else None) for entry in file.entries.values()
+    ]
+
+
+def _row(entry: Entry, spread: Spread | None) -> EntryRow:
+    return EntryRow(entry.name, entry.dims, entry.type, entry.nbytes, len(entry.extents), entry.family, spread)
 
 
 def _strategy(path: Path) -> StrategyTable:
     strategy = read_strategy(path)
+    stages = {
+        name: tuple(number for number, stage in strategy.stages.items() if name in stage.layouts)
+        for name in strategy.layouts
+    }
     return StrategyTable(
         path,
-        tuple(sorted(strategy.stages)),
+        tuple(strategy.stages),
+        strategy.stage_ranks,
         tuple(
-            LayoutRow(name, layout.dev_matrix, layout.tensor_map, layout.optimizer_shards)
+            LayoutRow(name, stages[name], layout.dev_matrix, layout.tensor_map, layout.optimizer_shards)
             for name, layout in strategy.layouts.items()
         ),
     )

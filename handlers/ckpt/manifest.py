@@ -1,6 +1,7 @@
 """manifest.json, beside a merged checkpoint: what is in it, what it was made of, and with which tools."""
 
 import importlib.metadata
+import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ import xxhash
 from handlers.ckpt.copy import Effort
 from handlers.ckpt.entry import Family, Fingerprint
 from handlers.ckpt.errors import DamagedFileError
-from handlers.ckpt.output import Output
+from handlers.ckpt.output import INDEX, TRANSFORMED, Output, OutputFile
 from handlers.ckpt.plan import Parameter, Plan
 
 if TYPE_CHECKING:
@@ -62,6 +63,10 @@ class MergedParameter:
         """Describe `parameter`."""
         return cls(parameter.name, parameter.dims, parameter.type, parameter.nbytes, digest)
 
+    def is_of(self, parameter: Parameter) -> bool:
+        """Tell whether `parameter` would be the same again, over the same sources."""
+        return self == MergedParameter.of(parameter, self.hash)
+
 
 @dataclass(frozen=True)
 class MergedFile:
@@ -83,6 +88,12 @@ class MergedFile:
         """What to compare with the file of today."""
         return Fingerprint(self.size, self.mtime_ns, self.inode)
 
+    def is_of(self, file: OutputFile) -> bool:
+        """Tell whether `file` would be the same again, over the same sources."""
+        return (self.name, self.size, len(self.parameters)) == (file.name, file.size, len(file.placed)) and all(
+            had.is_of(each.parameter) for had, each in zip(self.parameters, file.placed, strict=True)
+        )
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -95,32 +106,42 @@ class Manifest:
     prefix: str
     tag: str
     files: tuple[MergedFile, ...]
+    index: str | None
+    """The file that says which parameter is in which of the files, where there are several."""
     sources: Mapping[int, File]
     """The shards, by rank."""
     strategies: tuple[File, ...]
+    """The strategy files that were needed: one a pipeline stage."""
     entries_in: int
     """How many entries the shards have."""
     dropped: Mapping[Family, int]
     unlaid: tuple[str, ...]
     """Parameters that no strategy names; all ranks were found to agree on them, and the first's were taken."""
+    updates: Mapping[str, float]
+    """Weights that a LoRA adapter was merged into, two entries of the shards each, and its scaling."""
     hash: str | None
     """The hash function; None where hashing was left out."""
     replicas_compared: bool
     """False where it was left out: replicas were trusted to be equal."""
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What all files but the manifest are called."""
+        return (*(file.name for file in self.files), *((self.index,) if self.index is not None else ()))
+
+    @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """Bytes of all files that hold parameters."""
         return sum(file.size for file in self.files)
 
     @property
     def parameters(self) -> tuple[MergedParameter, ...]:
-        """The parameters of all files."""
-        return tuple(parameter for file in self.files for parameter in file.parameters)
+        """What was kept: the parameters of all files but of `transformed.ckpt`."""
+        return tuple(each for file in self.files if file.name != TRANSFORMED for each in file.parameters)
 
     def encode(self) -> bytes:
         """Return it as JSON."""
-        return _adapter().dump_json(self, indent=2) + b"\n"
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False).encode() + b"\n"
 
     def is_of(self, plan: Plan, output: Output, effort: Effort) -> bool:
         """Tell whether carrying out `plan` would make the same output again, with no more care than was taken."""
@@ -129,18 +150,11 @@ class Manifest:
             and (self.replicas_compared or not effort.compared)
             and {rank: source.fingerprint for rank, source in self.sources.items()}
             == {rank: shard.fingerprint for rank, shard in plan.shards.items()}
-            and [file.fingerprint for file in self.strategies] == [file.fingerprint for file in _strategies(plan)]
-            and [_contents(file.name, file.size, file.parameters) for file in self.files]
-            == [_contents(file.name, file.size, [each.parameter for each in file.placed]) for file in output.files]
+            and self.updates == plan.updates
+            and [file.fingerprint for file in self.strategies] == list(plan.strategy_files.values())
+            and len(self.files) == len(output.files)
+            and all(file.is_of(wanted) for file, wanted in zip(self.files, output.files, strict=True))
         )
-
-
-def _contents(name: str, size: int, parameters: Sequence[MergedParameter | Parameter]) -> object:
-    return name, size, [(each.name, each.dims, each.type) for each in parameters]
-
-
-def _strategies(plan: Plan) -> tuple[File, ...]:
-    return () if plan.strategy is None else (File.of(plan.strategy.path, plan.strategy.fingerprint),)
 
 
 @cache
@@ -152,9 +166,9 @@ def _adapter() -> "TypeAdapter[Manifest]":
 
 def read_manifest(path: Path) -> Manifest:
     """Read manifest.json; raises DamagedFileError where it is not one, and OSError."""
-    from pydantic import ValidationError  # noqa: PLC0415 - as above
-
     content = path.read_bytes()
+    from pydantic import ValidationError  # noqa: PLC0415 - as above, and most merges find no manifest to read
+
     try:
         return _adapter().validate_json(content)
     except ValidationError as error:
@@ -163,7 +177,9 @@ def read_manifest(path: Path) -> Manifest:
         raise DamagedFileError(f"{path}: {where}: {first['msg']}; it is no manifest of glmd") from error
 
 
-def manifest_of(plan: Plan, files: Sequence[MergedFile], effort: Effort, *, prefix: str, tag: str) -> Manifest:
+def manifest_of(
+    plan: Plan, files: Sequence[MergedFile], output: Output, effort: Effort, *, prefix: str, tag: str
+) -> Manifest:
     """Describe `files`, which are `plan` carried out."""
     return Manifest(
         format=FORMAT,
@@ -172,11 +188,13 @@ def manifest_of(plan: Plan, files: Sequence[MergedFile], effort: Effort, *, pref
         prefix=prefix,
         tag=tag,
         files=tuple(files),
+        index=INDEX if output.index is not None else None,
         sources={rank: File.of(shard.path, shard.fingerprint) for rank, shard in sorted(plan.shards.items())},
-        strategies=_strategies(plan),
+        strategies=tuple(File.of(path, fingerprint) for path, fingerprint in plan.strategy_files.items()),
         entries_in=plan.entries_in,
         dropped=plan.dropped,
         unlaid=plan.unlaid,
+        updates=plan.updates,
         hash=HASH if effort.hashed else None,
         replicas_compared=effort.compared,
     )

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.ckpt.copy import Copy, Effort, Progress
+from handlers.ckpt.crc import check_crc
 from handlers.ckpt.entry import CkptFile, Fingerprint
 from handlers.ckpt.errors import DamagedFileError, InconsistentError, NoSpaceError, OutputExistsError
 from handlers.ckpt.manifest import NAME, Manifest, MergedFile, MergedParameter, manifest_of, read_manifest
-from handlers.ckpt.output import Output, OutputFile, OutputOptions, lay_out
+from handlers.ckpt.output import INDEX, Output, OutputFile, OutputOptions, lay_out
 from handlers.ckpt.plan import Plan
 from handlers.ckpt.staging import Staging, staging
+from handlers.ckpt.transfer import write_all
 
 DEFAULT_OPTIONS = OutputOptions()
 DEFAULT_EFFORT = Effort()
@@ -103,7 +105,7 @@ def _is_there(file: MergedFile, *directories: Path) -> bool:
 
 
 def _refuse_existing(output: Output, destination: Path) -> None:
-    for name in (*(file.name for file in output.files), NAME):
+    for name in (*output.names, NAME):
         if os.path.lexists(destination / name):
             raise OutputExistsError(
                 f"{destination / name} is there already, and not of these shards: move it away, or replace it (force)"
@@ -116,7 +118,7 @@ def _obsolete(destination: Path, manifest: Manifest) -> list[str]:
         old = read_manifest(destination / NAME)
     except (FileNotFoundError, DamagedFileError):
         return []
-    return sorted({file.name for file in old.files} - {file.name for file in manifest.files})
+    return sorted(set(old.names) - set(manifest.names))
 
 
 def _check_space(destination: Path, size: int) -> None:
@@ -137,13 +139,21 @@ def _no_space(destination: Path, size: int, reason: str) -> str:
 
 def _stage(wanted: _Wanted, stage: Staging, progress: Progress | None) -> Manifest:
     """Write all files, then the manifest, into the staging directory."""
+    for shard in wanted.plan.shards.values():
+        check_crc(shard)
     with _opened(wanted.plan) as sources:
         copy = Copy(wanted.plan, sources, wanted.output.size, progress, wanted.effort)
         files = [_write(file, stage, copy) for file in wanted.output.files]
-    manifest = manifest_of(wanted.plan, files, wanted.effort, prefix=wanted.prefix, tag=wanted.tag)
-    with stage.create(NAME, mode=0o660) as descriptor, os.fdopen(descriptor, "wb", closefd=False) as stream:
-        stream.write(manifest.encode())
+    manifest = manifest_of(wanted.plan, files, wanted.output, wanted.effort, prefix=wanted.prefix, tag=wanted.tag)
+    if wanted.output.index is not None:
+        _write_bytes(INDEX, wanted.output.index, stage)
+    _write_bytes(NAME, manifest.encode(), stage)
     return manifest
+
+
+def _write_bytes(name: str, content: bytes, stage: Staging) -> None:
+    with stage.create(name) as descriptor:
+        write_all(descriptor, memoryview(content), 0)
 
 
 def _write(file: OutputFile, stage: Staging, copy: Copy) -> MergedFile:

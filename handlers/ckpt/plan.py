@@ -1,19 +1,22 @@
 """What the output holds, and from which shards: decided, and refused, before anything is written.
 
 The output is what MindSpore's own way gives, byte for byte: `transform_checkpoint_by_rank`, `load_checkpoint`, dropping
-names, `save_checkpoint`. Hence the order (parameters in the strategy first, then the others, each in the shard's
-order) and the dims of scalars. Where in which file each goes is for `handlers.ckpt.output` to say.
+names, `save_checkpoint`. Hence the dims of scalars and the order: parameters in the strategy first, then the others,
+each as the shards have them, the last pipeline stage's first, since MindSpore loads the highest rank first
+(`rank_list_for_transform`). Where in which file each goes is for `handlers.ckpt.output` to say.
 """
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from handlers.ckpt.entry import ITEM_SIZES, TEXT, CkptFile, Entry, Family
+from handlers.ckpt.agreement import check_alike, check_entries, check_names, check_ranks, check_state
+from handlers.ckpt.entry import ITEM_SIZES, TEXT, CkptFile, Entry, Family, Fingerprint
 from handlers.ckpt.errors import InconsistentError, UnsupportedLayoutError
 from handlers.ckpt.layout import Layout, LayoutError, Tiling
-from handlers.ckpt.strategy import Strategy
+from handlers.ckpt.strategy import Stage, Strategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +25,31 @@ class Parameter:
 
     name: str
     dims: tuple[int, ...]
-    """As MindSpore writes them: a scalar of shape () has [0]."""
+    """As MindSpore writes them: a scalar of shape () may have [0]."""
     type: str
     item_size: int
     """Bytes of an element; a text is one element."""
     tiling: Tiling
     laid: bool
     """False where no strategy names it: all ranks must hold the same bytes."""
+    update: "LoraPair | None" = None
+    """The adapter that is added to the shards' bytes."""
 
     @property
     def nbytes(self) -> int:
         """Bytes of content."""
         return math.prod(self.tiling.dims) * self.item_size
+
+
+@dataclass(frozen=True, slots=True)
+class LoraPair:
+    """A low-rank adapter of a weight of shape (out, in): the weight becomes W + scaling · B·A."""
+
+    a: Parameter
+    """Of shape (rank, in)."""
+    b: Parameter
+    """Of shape (out, rank)."""
+    scaling: float
 
 
 @dataclass(frozen=True)
@@ -45,11 +61,31 @@ class Plan:
     parameters: tuple[Parameter, ...]
     dropped: Mapping[Family, int]
     """How many entries of each family stay behind."""
+    entries_in: int
+    """How many entries the shards have, each name counted once."""
+    transformed: tuple[Parameter, ...] = ()
+    """The parameters of every family, where asked for: what `transform_checkpoint_by_rank` writes."""
+    layout_from: Strategy | None = None
+    """What lays out what `strategy` does not name."""
 
     @property
-    def entries_in(self) -> int:
-        """How many entries a shard has."""
-        return len(self.shards[0].entries)
+    def strategy_files(self) -> Mapping[Path, Fingerprint]:
+        """All strategy files that the plan goes by."""
+        sources = [each for each in (self.strategy, self.layout_from) if each is not None]
+        return {path: fingerprint for source in sources for path, fingerprint in source.files.items()}
+
+    @property
+    def equal_chunks(self) -> bool:
+        """How the MindSpore that wrote the shards cuts large tensors: 2.0 into equal chunks, newer ones into full ones.
+
+        The latter write the shape of a scalar as [].
+        """
+        return all(entry.dims != () for entry in self.shards[0].entries.values())
+
+    @property
+    def updates(self) -> Mapping[str, float]:
+        """The weights that an adapter is merged into, and its scaling."""
+        return {each.name: each.update.scaling for each in self.parameters if each.update is not None}
 
     @property
     def unlaid(self) -> tuple[str, ...]:
@@ -62,108 +98,136 @@ def plan_merge(
     strategy: Strategy | None,
     *,
     keep: Collection[Family] = (Family.WEIGHTS, Family.SCALARS),
+    transformed: bool = False,
+    layout_from: Strategy | None = None,
 ) -> Plan:
     """Plan the merge of one tag's shards, by rank. `strategy` is None for data parallel runs.
 
-    Raises InconsistentError where the shards do not fit each other or the strategy, UnsupportedLayoutError for
-    optimizer shards and uneven slices of what is kept.
+    `layout_from` lays out what `strategy` does not name: the frozen weights of a LoRA run. Raises InconsistentError
+    where the shards do not fit each other or the strategy, UnsupportedLayoutError for layouts that cannot be merged.
     """
-    _check_ranks(shards, strategy)
-    _check_entries(shards)
-    kept = {name: entry for name, entry in shards[0].entries.items() if entry.family in keep}
+    check_ranks(shards, strategy)
+    members = _members(shards, strategy, layout_from)
+    names = [name for member in reversed(members) for name in member.shards[0].entries]
+    owners = {name: [member for member in members if name in member.shards[0].entries] for name in names}
+    ordered = sorted(owners, key=lambda name: owners[name][0].find(name) is None)
+    families = {name: owners[name][0].shards[0].entries[name].family for name in ordered}
+    wanted = [name for name in ordered if transformed or families[name] in keep]
+    for member in members:
+        member.check(wanted)
+    parameters = [_parameter(name, owners[name]) for name in wanted]
+    if strategy is not None:
+        check_state({parameter.name: parameter.tiling.dims for parameter in parameters}, strategy)
+    kept = tuple(parameter for parameter in parameters if families[parameter.name] in keep)
     if not kept:
         raise InconsistentError(f"{shards[0].path} has no entry to keep ({', '.join(keep)})")
-    layouts: Mapping[str, Layout] = {}
-    if strategy is not None:
-        check_names(strategy, shards[0])
-        layouts = strategy.layouts
-    ordered = [name for name in kept if name in layouts] + [name for name in kept if name not in layouts]
-    parameters = [_parameter(kept[name], layouts.get(name), shards, strategy) for name in ordered]
-    dropped = Counter(entry.family for name, entry in shards[0].entries.items() if name not in kept)
-    return Plan(dict(shards), strategy, tuple(parameters), dict(dropped))
+    dropped = Counter(family for family in families.values() if family not in keep)
+    return Plan(
+        shards=dict(shards),
+        strategy=strategy,
+        parameters=kept,
+        dropped=dict(dropped),
+        entries_in=len(owners),
+        transformed=tuple(parameters) if transformed else (),
+        layout_from=layout_from,
+    )
 
 
-def _check_ranks(shards: Mapping[int, CkptFile], strategy: Strategy | None) -> None:
-    count = len(shards) if strategy is None else strategy.ranks
-    if strategy is not None and count < len(shards):
-        raise InconsistentError(
-            f"{strategy.path} speaks of {count} ranks, but there are shards of {len(shards)}: "
-            "is it another run's, or one pipeline stage's of several?"
-        )
-    missing = sorted(set(range(count)) - set(shards))
-    if missing or not shards:
-        raise InconsistentError(f"of {count} ranks, these have no shard: {', '.join(map(str, missing)) or 'all'}")
+@dataclass(frozen=True)
+class _Member:
+    """A pipeline stage of a run, and what lays out its parameters; a run without stages is one."""
 
+    first_rank: int
+    shards: Sequence[CkptFile]
+    strategy: Strategy | None
+    stages: Sequence[Stage]
+    """Where to look for a layout, one after the other."""
 
-def _check_entries(shards: Mapping[int, CkptFile]) -> None:
-    """Every shard must have the same names, shapes and types."""
-    first = shards[0]
-    for rank in range(1, len(shards)):
-        other = shards[rank]
-        for one, two in ((first, other), (other, first)):
-            lacking = next((name for name in one.entries if name not in two.entries), None)
-            if lacking is not None:
-                raise InconsistentError(
-                    f"{two.path}: {lacking}: it is missing here, but {one.path} has it: is the file cut off between "
-                    "two records, or from another run?"
+    def find(self, name: str) -> tuple[Stage, Layout] | None:
+        """Return the layout of `name` and where it stands; None where no strategy has one."""
+        return next(((stage, stage.layouts[name]) for stage in self.stages if name in stage.layouts), None)
+
+    def check(self, wanted: Collection[str]) -> None:
+        """Refuse what the stage's shards do not agree on; `wanted` are the names to be merged."""
+        for name in wanted:
+            found = self.find(name)
+            if found is not None and found[1].uneven:
+                raise UnsupportedLayoutError(
+                    f"{found[0].path}: {name}: its slices differ in size (it uses {found[1].uneven}); only even slices "
+                    "are merged"
                 )
-        for name, entry in first.entries.items():
-            here = other.entries[name]
-            if (here.dims, here.type) != (entry.dims, entry.type):
-                raise InconsistentError(
-                    f"{other.path}: {name}: it is {here.type}{list(here.dims)} here, "
-                    f"but {entry.type}{list(entry.dims)} in {first.path}: are they of one run?"
-                )
+        check_entries(self.shards)
+        if self.strategy is not None:
+            check_names(self.strategy, self.shards[0], self.first_rank)
 
 
-def check_names(strategy: Strategy, shard: CkptFile) -> None:
-    """Refuse a shard that lacks what the strategy names.
-
-    A file without any optimizer state is all right (weights only), one with a part of it is cut off.
-    """
-    present = {_group(name) for name in shard.entries}
-    for name in strategy.layouts:
-        if name not in shard.entries and _group(name) in present:
+def _members(
+    shards: Mapping[int, CkptFile], strategy: Strategy | None, layout_from: Strategy | None
+) -> Sequence[_Member]:
+    """Divide a run into its stages."""
+    sources = [each for each in (strategy, layout_from) if each is not None]
+    for each in sources:
+        if (each.ranks, each.stage_ranks) != (len(shards), sources[0].stage_ranks):
             raise InconsistentError(
-                f"{shard.path}: {name}: it is in the strategy {strategy.path}, but in no shard: are the shards cut off "
-                "between two records, or is the strategy another run's?"
+                f"{each.path} is for {each.ranks} ranks, {each.stage_ranks} a pipeline stage, but the run has "
+                f"{len(shards)}, {sources[0].stage_ranks} a stage: it must be of the same network, cut in the same way"
             )
+    size = sources[0].stage_ranks if sources else len(shards)
+    return [
+        _Member(
+            first,
+            [shards[rank] for rank in range(first, first + size)],
+            strategy,
+            [each.stage_of(first) for each in sources],
+        )
+        for first in range(0, len(shards), size)
+    ]
 
 
-def _group(name: str) -> str:
-    """`adam_m` of `adam_m.lm_head.weight`; weights are one group, which every shard has."""
-    family = Entry(name, (), "", ()).family
-    return name.partition(".")[0] if family is Family.OPTIMIZER else ""
-
-
-def _parameter(
-    entry: Entry, layout: Layout | None, shards: Mapping[int, CkptFile], strategy: Strategy | None
-) -> Parameter:
-    """Plan one parameter."""
+def _parameter(name: str, owners: Sequence[_Member]) -> Parameter:
+    """Plan one parameter, which the stages `owners` have."""
+    first, *others = owners
+    shard, found = first.shards[0], first.find(name)
+    for other in others:
+        _check_shared(name, first, other)
+    entry = shard.entries[name]
     shape = () if entry.dims == (0,) else entry.dims
-    if layout is not None and strategy is not None:
-        where = f"{strategy.path}: {entry.name}"
-        if layout.optimizer_shards:
-            raise UnsupportedLayoutError(
-                f"{where}: its optimizer shards (opt_weight_shard_size {layout.optimizer_shards}) are not merged by "
-                "this version; train with enable_parallel_optimizer: False"
-            )
-        if layout.uneven:
-            raise UnsupportedLayoutError(
-                f"{where}: its slices differ in size (param_split_shape, indices_offset or field)"
-            )
-    else:
-        where = entry.name
+    layout = found[1] if found is not None else Layout.replicated(len(first.shards), len(shape))
     try:
-        tiling = Tiling(layout or Layout.replicated(len(shards), len(shape)), shape)
+        tiling = Tiling(layout, shape, tuple(owner.first_rank for owner in owners))
     except LayoutError as error:
-        raise InconsistentError(f"{where}: {error}; {shards[0].path} and the strategy are not of one run") from error
+        where = found[0].path if found is not None else shard.path
+        raise InconsistentError(
+            f"{where}: {name}: {error}; {shard.path} and the strategy are not of one run"
+        ) from error
     item_size = entry.nbytes if entry.type == TEXT else ITEM_SIZES[entry.type]
-    return Parameter(entry.name, _saved_dims(entry, tiling), entry.type, item_size, tiling, layout is not None)
+    return Parameter(name, _saved_dims(entry, tiling), entry.type, item_size, tiling, found is not None)
+
+
+def _check_shared(name: str, first: _Member, other: _Member) -> None:
+    """Refuse a parameter that two stages have unless they have it in the same way, so that they are replicas."""
+    one, two = first.find(name), other.find(name)
+    if one is None or two is None:
+        if one is not two:
+            found = one or two
+            without = first if one is None else other
+            raise InconsistentError(
+                f"{without.shards[0].path}: {name}: its pipeline stage's strategy does not name it, but "
+                f"{found[0].path if found else ''} does for another stage: are all files of one run?"
+            )
+    elif one[1] != two[1]:
+        raise UnsupportedLayoutError(
+            f"{two[0].path}: {name}: pipeline stages share it, but it is cut differently for another one "
+            f"({one[0].path}), so that its copies cannot be compared"
+        )
+    check_alike(name, first.shards[0], other.shards[0])
 
 
 def _saved_dims(entry: Entry, tiling: Tiling) -> tuple[int, ...]:
-    """Return the dims that MindSpore writes after loading: shape () as [0], but a Bool [0] comes back as shape (1,)."""
-    if tiling.dims:
+    """Return the dims that MindSpore writes after loading what it wrote.
+
+    MindSpore 2.0 writes shape () as [0], of which a Bool comes back as shape (1,); newer ones write [] and keep it.
+    """
+    if tiling.dims or entry.dims == ():
         return tiling.dims
     return (1,) if entry.type == "Bool" else (0,)

@@ -8,6 +8,9 @@ The format, of mindspore/core/proto/checkpoint.proto; the file is these messages
 
 A serializer writes fields by number, so that all but the content stands in the first bytes of a record: one small pread
 a record is enough. Nothing is mapped: read-ahead would fetch the tensors after all.
+
+A scalar has dims [0] in files of MindSpore 2.0, and none in those of 2.10. `crc_check=True` puts b"crc_num" and ten
+bytes, a big-endian number, behind the last record; see handlers.ckpt.crc.
 """
 
 import os
@@ -15,21 +18,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from handlers.ckpt.entry import ITEM_SIZES, TEXT, CkptFile, Entry, Extent, Fingerprint, element_count
-from handlers.ckpt.errors import DamagedFileError, InconsistentError, UnsupportedLayoutError
+from handlers.ckpt.entry import ITEM_SIZES, MAX_DIMS, TEXT, CkptFile, Entry, Extent, element_count
+from handlers.ckpt.errors import DamagedFileError, UnsupportedLayoutError
+from handlers.ckpt.opening import opened
 from handlers.ckpt.wire import PastEndError, WireError, read_varint, signed, varint
 
-WINDOW = 4096
+WINDOW = 1024
 """Bytes read of each record. Real headers take about a hundred."""
 MAX_RECORDS = 1 << 18
-"""Real files have thousands. The bound keeps a hostile file from filling the memory."""
-MAX_DIMS = 32
+"""Real files have thousands. The two bounds keep a hostile file from filling the memory."""
+TRAILER = b"crc_num"
+TRAILER_SIZE = len(TRAILER) + 10
+CIPHER_MAGICS = (b"\xd8\x5e\x3a\x7f", b"\xd9\x5e\x3a\x7f", b"\xda\x5e\x3a\x7f")
+"""Of an encrypted file, by mode: AES-GCM, AES-CBC, SM4-CBC."""
 
 _VALUE, _TAG, _TENSOR, _TYPE, _CONTENT = 0x0A, 0x0A, 0x12, 0x12, 0x1A  # keys: number << 3 | wire type
 _MAP_TENSOR = 0x1A
-_CRC_TRAILER = b"crc_num"
-# Of an encrypted file, by mode: GCM, CBC; the third is kept for newer modes (mindspore/core/utils/crypto.cc).
-_CIPHER_MAGICS = (b"\xd8\x5e\x3a\x7f", b"\xd9\x5e\x3a\x7f", b"\xda\x5e\x3a\x7f")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +47,30 @@ class _Record:
     end: int
 
 
-def walk(path: Path) -> CkptFile:
-    """Find every entry of the checkpoint file `path`, reading headers only.
+def walk_ckpt(path: Path) -> CkptFile:
+    """Find every entry of the `.ckpt` file `path`, reading headers only.
 
     Raises DamagedFileError where the file is not whole to its last byte, UnsupportedLayoutError for encrypted files,
-    CRC trailers, map parameters and unknown types, InconsistentError where the file changes meanwhile, and OSError.
+    map parameters and unknown types, InconsistentError where the file changes meanwhile, and OSError.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with opened(path) as (descriptor, fingerprint):
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
-        before = Fingerprint.of(os.fstat(descriptor))
-        entries = _entries(descriptor, before.size, path)
-        if Fingerprint.of(os.fstat(descriptor)) != before:
-            raise InconsistentError(f"{path} changed while it was read: wait until the training has closed it")
-    finally:
-        os.close(descriptor)
-    return CkptFile(path, before, entries)
+        crc = _trailer(descriptor, fingerprint.size)
+        end = fingerprint.size if crc is None else fingerprint.size - TRAILER_SIZE
+        entries = _entries(descriptor, end, path)
+    return CkptFile(path, fingerprint, entries, crc=crc)
+
+
+def _trailer(descriptor: int, size: int) -> int | None:
+    """Return the CRC at the file's end, recognized as MindSpore recognizes it."""
+    if size < TRAILER_SIZE:
+        return None
+    trailer = os.pread(descriptor, TRAILER_SIZE, size - TRAILER_SIZE)
+    return int.from_bytes(trailer[len(TRAILER) :], "big") if trailer.startswith(TRAILER) else None
 
 
 def _entries(descriptor: int, size: int, path: Path) -> dict[str, Entry]:
-    """Walk records from the first byte to the last."""
+    """Walk the records in the file's first `size` bytes."""
     entries: dict[str, Entry] = {}
     offset = 0
     last = ""
@@ -93,7 +101,7 @@ def _entries(descriptor: int, size: int, path: Path) -> dict[str, Entry]:
         )
     _close(entries, last, extents, path)
     if not entries:
-        raise DamagedFileError(f"{path} is empty")
+        raise DamagedFileError(f"{path} holds no record")
     return entries
 
 
@@ -106,7 +114,9 @@ def _close(entries: dict[str, Entry], name: str, extents: Sequence[Extent], path
     item_size = ITEM_SIZES[entry.type]
     expected = element_count(entry.dims) * item_size
     if entry.type == TEXT:
-        expected = entry.nbytes // item_size * item_size
+        if entry.dims != (0,):
+            raise DamagedFileError(f"{path}: at byte {extents[0].offset}: {name}: a text with dims {list(entry.dims)}")
+        expected = max(1, entry.nbytes // item_size) * item_size
     if entry.nbytes != expected:
         raise DamagedFileError(
             f"{path}: at byte {extents[0].offset}: {name}: {entry.nbytes} bytes of content in {len(extents)} records, "
@@ -118,7 +128,7 @@ def _close(entries: dict[str, Entry], name: str, extents: Sequence[Extent], path
 
 def _record_at(descriptor: int, offset: int, size: int, path: Path, last: str) -> _Record:
     """Read the header of the record at `offset`, and check that the record ends within the file."""
-    window = os.pread(descriptor, WINDOW, offset)
+    window = os.pread(descriptor, min(WINDOW, size - offset), offset)
     behind = f", behind {last}" if last else ""
     try:
         record = _parse(window)
@@ -131,8 +141,10 @@ def _record_at(descriptor: int, offset: int, size: int, path: Path, last: str) -
             reason = f"the file ends inside a record's header ({error.reason}): it is cut off"
         raise DamagedFileError(f"{path}: at byte {offset}{behind}: {reason}") from error
     except WireError as error:
-        _refuse_by_name(window, offset, path)
-        raise DamagedFileError(f"{path}: at byte {offset + error.offset}{behind}: {error.reason}") from error
+        if not offset and window.startswith(CIPHER_MAGICS):
+            raise UnsupportedLayoutError(f"{path} is encrypted (enc_key); save it without a key") from error
+        reason = "its CRC trailer is cut off" if window.startswith(TRAILER[: len(window)]) else error.reason
+        raise DamagedFileError(f"{path}: at byte {offset + error.offset}{behind}: {reason}") from error
     if record.type not in ITEM_SIZES:
         raise UnsupportedLayoutError(
             f"{path}: at byte {offset}: {record.tag}: tensor type {record.type[:40]!r} is not one that glmd knows"
@@ -143,14 +155,6 @@ def _record_at(descriptor: int, offset: int, size: int, path: Path, last: str) -
             f"but the file ends at {size}: it is cut off"
         )
     return record
-
-
-def _refuse_by_name(window: bytes, offset: int, path: Path) -> None:
-    """Name what is well-formed but not read by this version."""
-    if offset == 0 and window.startswith(_CIPHER_MAGICS):
-        raise UnsupportedLayoutError(f"{path} is encrypted (enc_key); save it without a key")
-    if window.startswith(_CRC_TRAILER) and len(window) == len(_CRC_TRAILER) + 10:
-        raise UnsupportedLayoutError(f"{path} ends in a CRC (crc_check=True), which glmd does not check yet")
 
 
 def _parse(window: bytes) -> _Record:
@@ -192,9 +196,12 @@ def _text(window: bytes, start: int, end: int, what: str) -> str:
     if end > len(window):
         raise PastEndError(start, f"a {what} of {end - start} bytes")
     try:
-        return window[start:end].decode()
+        text = window[start:end].decode()
     except UnicodeDecodeError as error:
         raise WireError(start + error.start, f"a {what} is not UTF-8") from error
+    if not text or not text.isprintable():
+        raise WireError(start, f"a {what} is no name: {text[:200]!r}")
+    return text
 
 
 def _dims(window: bytes, at: int, end: int, dims: list[int]) -> int:

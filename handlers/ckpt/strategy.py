@@ -1,83 +1,134 @@
 """Strategy files (`ckpt_strategy_rank_N.ckpt`): which layout each parameter of a run has.
 
-The format, of mindspore/core/proto/node_strategy.proto (proto2), as far as it matters here:
-
-    ParallelStrategyMap  { required uint32 current_stage = 1; repeated ParallelStrategyItem parallel_strategy_item = 2;
-                           repeated ParallelLayoutItem parallel_layout_item = 3 }
-    ParallelStrategyItem { required string node_name = 1; required ParallelStrategys parallel_strategys = 2 }
-    ParallelStrategys    { required uint32 stage = 1; … }
-    ParallelLayoutItem   { required string param_name = 1; required ParallelLayouts parallel_layouts = 2 }
-    ParallelLayouts      { repeated DevMatrix dev_matrix = 1; repeated TensorMap tensor_map = 2;
-                           repeated ParamSplitShape param_split_shape = 3; repeated IndicesOffset indices_offset = 4;
-                           required int32 field = 5, opt_weight_shard_step = 6, opt_weight_shard_size = 7 }
-
-`current_stage` is 1 in every file seen and does not name the stage; the items' `stage` does.
+Two forms, told apart by content, say the same: `handlers.ckpt.strategy_proto` and `handlers.ckpt.strategy_json`. Every
+rank writes a file, the ranks of one pipeline stage the same one: which stage it is stands with its operators, and its
+ranks are counted from 0. MindSpore's `merge_pipeline_strategys` joins the files of all stages into one, in which the
+names of parameters begin with the stage, as in `1-lm_head.weight`.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from handlers.ckpt.entry import Fingerprint
-from handlers.ckpt.errors import DamagedFileError, InconsistentError, UnsupportedLayoutError
-from handlers.ckpt.layout import Layout, LayoutError
-from handlers.ckpt.wire import BYTES, VARINT, Field, WireError, fields, read_varint, signed
+from handlers.ckpt.errors import DamagedFileError, InconsistentError
+from handlers.ckpt.layout import Layout
+from handlers.ckpt.strategy_json import parse_json
+from handlers.ckpt.strategy_proto import parse_proto
 
-MAX_SIZE = 64 << 20
+MAX_SIZE = 32 << 20
 """Bytes. GLM-6B's file has 105,186; names, not shapes, make its size."""
+MAX_STAGE = 1 << 16
+
+_JOINED = re.compile(r"(\d+)-(.+)", re.ASCII | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The parameters of a pipeline stage; a run without pipeline parallelism has one."""
+
+    path: Path
+    """The file that says so."""
+    layouts: Mapping[str, Layout]
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """A parsed strategy file."""
+    """What a run's strategy files say."""
 
-    path: Path
-    fingerprint: Fingerprint
-    stages: frozenset[int]
-    """The pipeline stages that its operators belong to."""
-    layouts: Mapping[str, Layout]
+    files: Mapping[Path, Fingerprint]
+    """Those that were needed: one a stage, or a joined one."""
+    stages: Mapping[int, Stage]
 
     @property
-    def ranks(self) -> int:
-        """How many ranks it speaks of; raises InconsistentError where parameters disagree."""
+    def path(self) -> Path:
+        """The first file, for messages."""
+        return next(iter(self.files))
+
+    @cached_property
+    def layouts(self) -> Mapping[str, Layout]:
+        """The layouts of all stages; the first stage's where several share a parameter."""
+        layouts: dict[str, Layout] = {}
+        for stage in self.stages.values():
+            for name, layout in stage.layouts.items():
+                layouts.setdefault(name, layout)
+        return layouts
+
+    @cached_property
+    def stage_ranks(self) -> int:
+        """How many ranks a stage has; raises InconsistentError where parameters disagree."""
         counts = {layout.ranks: name for name, layout in self.layouts.items()}
         if len(counts) != 1:
-            said = ", ".join(f"{name} is on {count} ranks" for count, name in sorted(counts.items()))
+            said = ", ".join(f"{name} is on {count} ranks" for count, name in sorted(counts.items())[:5])
             raise InconsistentError(f"{self.path}: parameters disagree on the number of ranks: {said}")
         return next(iter(counts))
 
+    @property
+    def ranks(self) -> int:
+        """How many ranks all stages have; raises InconsistentError where parameters disagree or a stage is missing."""
+        missing = [stage for stage in range(max(self.stages)) if stage not in self.stages]
+        if missing:
+            said = ", ".join(map(str, missing[:5])) + ", …" * (len(missing) > 5)
+            raise InconsistentError(
+                f"{self.path}: it is of pipeline stage {min(self.stages)}, and no file of stage {said} is given: "
+                "give the directory of the strategy files, or the file that merge_pipeline_strategys made of them"
+            )
+        return self.stage_ranks * len(self.stages)
+
+    def stage_of(self, rank: int) -> Stage:
+        """Return the stage of the run's `rank`."""
+        return self.stages[rank // self.stage_ranks]
+
 
 def read_strategy(path: Path) -> Strategy:
-    """Parse one strategy file; raises DamagedFileError, UnsupportedLayoutError for the JSON form, and OSError."""
-    return _parse(path, *_read(path))
+    """Parse one strategy file; raises DamagedFileError and OSError."""
+    return read_strategies([path])
 
 
 def read_strategies(paths: Sequence[Path]) -> Strategy:
-    """Parse the strategy files of one run's ranks, which must be identical, and of one pipeline stage."""
-    first, content, fingerprint = paths[0], *_read(paths[0])
-    strategy = _one_stage(_parse(first, content, fingerprint))
-    for path in paths[1:]:
-        other, other_fingerprint = _read(path)
-        if other != content:
-            _one_stage(_parse(path, other, other_fingerprint))
-            raise InconsistentError(
-                f"{path} is not what {first} is, though ranks of one run write identical strategy files: "
-                "are there files of two runs in the directory? Name the right one"
-            )
-    return strategy
+    """Parse the strategy files of one run: of one rank or all, of one stage or all, or the joined one.
+
+    Raises DamagedFileError, InconsistentError where two speak differently of one stage, and OSError.
+    """
+    parts: list[Strategy] = []
+    seen: set[bytes] = set()
+    for path in paths:
+        content, fingerprint = read_content(path)
+        if content not in seen:
+            seen.add(content)
+            parts.append(parse_content(path, content, fingerprint))
+    return join_strategies(parts)
 
 
-def _one_stage(strategy: Strategy) -> Strategy:
-    if strategy.stages - {0}:
-        raise UnsupportedLayoutError(
-            f"{strategy.path}: the run has pipeline stages (this file speaks of {sorted(strategy.stages)}); "
-            "this version merges runs without pipeline parallelism"
-        )
-    return strategy
+def join_strategies(parts: Iterable[Strategy]) -> Strategy:
+    """Join what each strategy file says for itself; raises InconsistentError where two differ about one stage."""
+    files: dict[Path, Fingerprint] = {}
+    stages: dict[int, Stage] = {}
+    for part in parts:
+        for number, stage in part.stages.items():
+            known = stages.setdefault(number, stage)
+            if known.layouts != stage.layouts:
+                raise InconsistentError(
+                    f"{stage.path} is not what {known.path} is, though ranks of one pipeline stage (here {number}) "
+                    "write identical strategy files: are there files of two runs in the directory? Name the right one"
+                )
+            if known.path in part.files:
+                files.update(part.files)
+    return Strategy(files, dict(sorted(stages.items())))
 
 
-def _read(path: Path) -> tuple[bytes, Fingerprint]:
+def parse_content(path: Path, content: bytes, fingerprint: Fingerprint) -> Strategy:
+    """Parse what one file says for itself, of one stage or of all; raises DamagedFileError."""
+    parse = parse_json if content.lstrip()[:1] == b"{" else parse_proto
+    stages = _by_stage(path, *parse(path, content))
+    return Strategy({path: fingerprint}, {number: Stage(path, layouts) for number, layouts in stages.items()})
+
+
+def read_content(path: Path) -> tuple[bytes, Fingerprint]:
+    """Read a strategy file for `parse_content`; raises DamagedFileError for one that is too large, and OSError."""
     with path.open("rb") as stream:
         fingerprint = Fingerprint.of(os.fstat(stream.fileno()))
         content = stream.read(MAX_SIZE + 1)
@@ -86,97 +137,29 @@ def _read(path: Path) -> tuple[bytes, Fingerprint]:
     return content, fingerprint
 
 
-def _parse(path: Path, content: bytes, fingerprint: Fingerprint) -> Strategy:
-    if content.lstrip()[:1] == b"{":
-        raise UnsupportedLayoutError(f"{path} is a strategy file in JSON, which this version does not read")
-    stages: set[int] = set()
-    layouts: dict[str, Layout] = {}
-    try:
-        for item in fields(content, 0, len(content)):
-            if item.number == 2:
-                strategys = _one(_message(content, item), 2, BYTES, item)
-                stages.add(_one(_message(content, strategys), 1, VARINT, strategys).value)
-            elif item.number == 3:
-                name, layout = _layout_item(content, item)
-                if name in layouts:
-                    twice = f"{path}: at byte {item.at}: {name}: it is in the file twice"
-                    raise DamagedFileError(twice)
-                layouts[name] = layout
-    except WireError as error:
-        raise DamagedFileError(f"{path}: at byte {error.offset}: {error.reason}; is it a strategy file?") from error
+def _by_stage(path: Path, operators: set[int], layouts: Mapping[str, Layout]) -> dict[int, dict[str, Layout]]:
+    """Sort a file's layouts by stage; `operators` are the stages of its operators."""
     if not layouts:
         raise DamagedFileError(f"{path} names no parameter; is it a strategy file?")
-    return Strategy(path, fingerprint, frozenset(stages), layouts)
+    matches = {name: _JOINED.fullmatch(name) for name in layouts}
+    stages: dict[int, dict[str, Layout]] = {}
+    for name, match in matches.items():
+        if match is not None:
+            stages.setdefault(_bounded(path, int(match[1][:9])), {})[match[2]] = layouts[name]
+    if not stages:
+        stages[_bounded(path, min(operators, default=0))] = dict(layouts)
+    plain = next((name for name, match in matches.items() if match is None), "")
+    if plain and len(matches) > sum(match is None for match in matches.values()):
+        raise DamagedFileError(f"{path}: {plain}: it is of no stage, though the names of others begin with theirs")
+    without = operators - set(stages)
+    if without:
+        raise DamagedFileError(
+            f"{path} has operators of pipeline stages {sorted(operators)[:5]}, but no parameter of stage {min(without)}"
+        )
+    return stages
 
 
-def _layout_item(content: bytes, item: Field) -> tuple[str, Layout]:
-    """Read a ParallelLayoutItem."""
-    message = _message(content, item)
-    name_field = _one(message, 1, BYTES, item)
-    try:
-        name = content[name_field.start : name_field.end].decode()
-    except UnicodeDecodeError as error:
-        raise WireError(name_field.start, "a parameter's name is not UTF-8") from error
-    layouts = _one(message, 2, BYTES, item)
-    try:
-        layout = _layout(content, layouts)
-        layout.check()
-    except WireError as error:
-        raise WireError(error.offset, f"{name}: {error.reason}") from error
-    except LayoutError as error:
-        raise WireError(layouts.at, f"{name}: {error}") from error
-    return name, layout
-
-
-def _layout(content: bytes, item: Field) -> Layout:
-    """Read a ParallelLayouts; one dev_matrix and one tensor_map is all that MindSpore writes."""
-    message = _message(content, item)
-    uneven = any(_numbers(content, each) for number in (3, 4) for each in message.get(number, ()))
-    field = signed(_one(message, 5, VARINT, item).value)
-    _one(message, 6, VARINT, item)
-    return Layout(
-        dev_matrix=_numbers(content, _only(message, 1, item)),
-        tensor_map=_numbers(content, _only(message, 2, item)),
-        optimizer_shards=signed(_one(message, 7, VARINT, item).value),
-        uneven=uneven or field != 0,
-    )
-
-
-def _message(content: bytes, item: Field) -> dict[int, list[Field]]:
-    """Return a message's fields by number."""
-    if item.wire_type != BYTES:
-        raise WireError(item.at, f"field {item.number} is no message")
-    message: dict[int, list[Field]] = {}
-    for each in fields(content, item.start, item.end):
-        message.setdefault(each.number, []).append(each)
-    return message
-
-
-def _one(message: Mapping[int, Sequence[Field]], number: int, wire_type: int, parent: Field) -> Field:
-    """Return a required field; of several the last counts, as in protobuf."""
-    found = message.get(number, ())
-    if not found or found[-1].wire_type != wire_type:
-        raise WireError(parent.at, f"required field {number} is missing")
-    return found[-1]
-
-
-def _only(message: Mapping[int, Sequence[Field]], number: int, parent: Field) -> Field:
-    """Return a repeated field that must be there once."""
-    found = message.get(number, ())
-    if len(found) != 1 or found[0].wire_type != BYTES:
-        raise WireError(parent.at, f"field {number} is there {len(found)} times, not once")
-    return found[0]
-
-
-def _numbers(content: bytes, item: Field) -> tuple[int, ...]:
-    """Read the repeated number, field 1, of a message; packed or not."""
-    numbers: list[int] = []
-    for each in _message(content, item).get(1, ()):
-        if each.wire_type == VARINT:
-            numbers.append(signed(each.value))
-            continue
-        at = each.start
-        while at < each.end:
-            value, at = read_varint(content, at, each.end)
-            numbers.append(signed(value))
-    return tuple(numbers)
+def _bounded(path: Path, stage: int) -> int:
+    if stage > MAX_STAGE:
+        raise DamagedFileError(f"{path}: no run has a pipeline stage {stage}; is it a strategy file?")
+    return stage

@@ -52,12 +52,16 @@ def _cut(views: Sequence[memoryview], length: int) -> tuple[list[memoryview], li
 def read_into(descriptor: int, views: Sequence[memoryview], offset: int, path: Path) -> None:
     """Fill `views`, one after the other, with consecutive bytes of the file from `offset` on.
 
-    The kernel scatters: this is how rows that are apart in the output are read in one call.
+    The kernel scatters: this is how rows that are apart in the output are read in one call. Raises InconsistentError
+    where the file ends before, and OSError, which names the file.
     """
     pending = list(reversed(views))
     while pending:
         batch = pending[: -IOV_MAX - 1 : -1]
-        count = os.preadv(descriptor, batch, offset)
+        try:
+            count = os.preadv(descriptor, batch, offset)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         if count == 0:
             raise InconsistentError(f"{path} became shorter while it was read: was it replaced?")
         offset += count

@@ -24,7 +24,8 @@ from handlers.ckpt.errors import CkptError
 from handlers.errors import BadInputError, HandlerError
 from handlers.events import configure, job_log, printable
 from handlers.job_dir import JobDir, Step
-from handlers.job_plan import JobPlan, MergePlan
+from handlers.job_plan import JobPlan
+from handlers.merge_plan import MergePlan
 from handlers.outcome import Outcome, StepExit
 from handlers.process import ShimRecord
 from handlers.shim.instance import StepRun, find_step_run
@@ -148,7 +149,7 @@ def _merge(plan: MergePlan, wakeups: Wakeups, log: FilteringBoundLogger) -> Step
 
     try:
         with wakeups.interrupting():
-            summary = merge.run(plan, _progress_events(log))
+            summary = merge.run(plan, _progress_events(log), structlog.get_logger().info)
     except KeyboardInterrupt:
         name = wakeups.stop.name if wakeups.stop is not None else "SIGINT"
         return StepEnd(Outcome.CANCELLED, f"told to end by {name}")

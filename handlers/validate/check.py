@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from handlers.ckpt.lora import LoraScale
 from handlers.devices import bracket_hint, format_devices, parse_devices
 from handlers.rank_table.topology import Topology, topology_problem
 from handlers.validate.disk_estimate import check_disk
@@ -10,6 +11,7 @@ from handlers.validate.document import MAX_BYTES, Document, parse
 from handlers.validate.glmd_section import KEY, GlmdSection, read_section
 from handlers.validate.initial_weights import check_weights, weights_to_load
 from handlers.validate.input_paths import check_data
+from handlers.validate.lora_rules import check_adapters, check_lora
 from handlers.validate.mindformers_rules import (
     Target,
     check_device_target,
@@ -61,6 +63,8 @@ class CheckedConfig:
     config: bytes
     """What runs: the file byte for byte, without its `glmd:` section."""
     warnings: tuple[Problem, ...]
+    lora_scale: LoraScale | None = None
+    """How strongly the adapters count, where they are to be merged into their weights."""
 
     @property
     def ranks(self) -> int:
@@ -80,6 +84,8 @@ def check(content: bytes, name: str, rules: Rules) -> CheckedConfig:
     devices = () if "devices" in wrong else _devices(document, section, rules, target, findings)
     parallel = check_parallel(root, devices, target, findings)
     check_model(root, parallel, findings)
+    check_adapters(root, findings)
+    lora_scale = None if "merge" in wrong else check_lora(root, section, parallel, findings)
     check_data(root, findings)
     saving = check_saving(root, section, findings)
     prefix = saving.prefix if saving else ""
@@ -87,7 +93,7 @@ def check(content: bytes, name: str, rules: Rules) -> CheckedConfig:
         published = weights_to_load(section, prefix, rules.latest) if section.continue_from == "latest" else None
         check_weights(root, section, run_mode, parallel, published, findings)
     if saving and rules.disk:
-        check_disk(root, parallel, saving, rules.disk, findings)
+        check_disk(root, parallel, saving, section.merge, rules.disk, findings)
     config = _without_section(document, findings)
     if findings.problems:
         raise ConfigError(name, findings.problems)
@@ -102,6 +108,7 @@ def check(content: bytes, name: str, rules: Rules) -> CheckedConfig:
         cuts_weights=is_true(root, "auto_trans_ckpt"),
         config=config,
         warnings=in_order(findings.warnings),
+        lora_scale=lora_scale,
     )
 
 

@@ -4,7 +4,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from handlers.ckpt.entry import Family
 from handlers.validate.document import Place
+from handlers.validate.glmd_section import MergeWish
 from handlers.validate.mindformers_rules import Parallel, whole
 from handlers.validate.problem import Findings, quoted
 from handlers.validate.saving_rules import Saving
@@ -22,18 +24,21 @@ _UNITS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes of one model's weights, and of the same and the optimizer's state in one rank's shard."""
+    """Bytes of one model's weights, of its optimizer state, and of both in one rank's shard."""
 
     weights: int
+    state: int
     shard: int
     shard_weights: int
 
 
-def check_disk(root: Place, parallel: Parallel, saving: Saving, disk: Path, findings: Findings) -> None:
-    """Find out whether the shards and the merged file fit on the file system of `disk`.
+def check_disk(
+    root: Place, parallel: Parallel, saving: Saving, wish: MergeWish, disk: Path, findings: Findings
+) -> None:
+    """Find out whether the shards and the merged files fit on the file system of `disk`.
 
-    Needed are ranks × (kept + 1) × shard, one more shard's weights a rank where the callback writes these, and the
-    merged file. Where the architecture is not known there is a warning instead.
+    Needed are ranks × (kept + 1) × shard, one more shard's weights a rank where the callback writes these, and what is
+    merged of them. Where the architecture is not known there is a warning instead.
     """
     model = root.get("model", "model_config")
     if model is None or not parallel.ranks:
@@ -47,14 +52,16 @@ def check_disk(root: Place, parallel: Parallel, saving: Saving, disk: Path, find
     ranks = parallel.ranks
     shards = ranks * (saving.kept + 1) * sizes.shard
     network = ranks * sizes.shard_weights if saving.network else 0
-    needed = shards + network + sizes.weights
+    merged = sizes.weights + sizes.state * (Family.OPTIMIZER in wish.keep)
+    merged += (sizes.weights + sizes.state) * wish.transformed
+    needed = shards + network + merged
     free = _free(disk)
     if free is None:
         findings.warnings.append(saving.place.problem(f"free disk was not checked: {disk} cannot be asked"))
     elif needed > free:
         terms = f"{ranks} ranks × ({saving.kept} kept + 1) × {in_words(sizes.shard)} = {in_words(shards)}"
         terms += f", {in_words(network)} of weights alone" if network else ""
-        hint = f"{terms}, {in_words(sizes.weights)} merged; {disk} has {in_words(free)} free"
+        hint = f"{terms}, {in_words(merged)} merged; {disk} has {in_words(free)} free"
         findings.problems.append(saving.place.problem(f"needs about {in_words(needed)} of disk", hint))
 
 
@@ -63,6 +70,7 @@ def glm_sizes(model: Place, parallel: Parallel) -> Sizes | None:
 
     As MindFormers 0.8 has it: 12 parameters a layer; embedding and layernorms are float32 whatever the rest is; Adam
     keeps two float32 moments of every trainable parameter; model parallelism cuts all but layernorms and some biases.
+    Pipeline stages have a part of the layers each, on average, and accumulate a gradient of every trainable parameter.
     """
     kind = model.get("type")
     if kind is None or kind.data != "GLMConfig":
@@ -84,8 +92,13 @@ def glm_sizes(model: Place, parallel: Parallel) -> Sizes | None:
     weights = 4 * (embedding + norms + lora) + itemsize * (head + matrices + split_biases + whole_biases)
     shard_weights = (4 * embedding + itemsize * (head + matrices + split_biases)) // cut
     shard_weights += 4 * (norms + lora) + itemsize * whole_biases
-    trained = lora if rank else (embedding + head + matrices + split_biases) // cut + norms + whole_biases
-    return Sizes(weights, shard_weights + 2 * 4 * trained, shard_weights)
+    split, kept_whole = embedding + head + matrices + split_biases, norms + whole_biases
+    state = 2 * 4 * (lora if rank else split + kept_whole)
+    shard_state = state if rank else 2 * 4 * (split // cut + kept_whole)
+    if parallel.by_strategy and parallel.stages > 1:
+        state, shard_state = state * 3 // 2, shard_state * 3 // 2
+        shard_weights, shard_state = shard_weights // parallel.stages, shard_state // parallel.stages
+    return Sizes(weights, state, shard_weights + shard_state, shard_weights)
 
 
 def in_words(size: int) -> str:

@@ -5,12 +5,23 @@ import re
 from difflib import get_close_matches
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic_core import ErrorDetails
 
+from handlers.byte_sizes import parse_size
+from handlers.ckpt.entry import Family, Format
+from handlers.ckpt.lora import Lora
 from handlers.devices import parse_devices
 from handlers.durations import Limit
-from handlers.job_plan import Keep
 from handlers.validate.document import Place
 from handlers.validate.problem import Problem, quoted
 from handlers.validate.yaml_nodes import Data
@@ -18,7 +29,7 @@ from handlers.validate.yaml_nodes import Data
 KEY = "glmd"
 
 _TAG = re.compile(r"[1-9][0-9]*_[1-9][0-9]*", re.ASCII)
-_TEXTS = {"devices", "continue_from", "tag"}
+_TEXTS = {"devices", "continue_from", "layout_from", "tag"}
 """Keys whose scalars count as they are written: YAML reads `31_4` as 314 and `010` as 8."""
 
 
@@ -68,6 +79,19 @@ def _continue_from(value: object) -> str:
     return text
 
 
+def _shard_size(size: int, info: ValidationInfo) -> int:
+    if info.data.get("format") is Format.CKPT:
+        raise ValueError("a .ckpt is always one file; write `format: safetensors` beside it")
+    return size
+
+
+def _layout_from(value: object) -> str:
+    text = str(value)
+    if not text.startswith("/"):
+        raise ValueError(f"{quoted(text)} is no absolute path; name a strategy file, or a directory of them")
+    return text
+
+
 _Limit = Annotated[Limit, AfterValidator(_positive)]
 
 
@@ -80,12 +104,24 @@ class MergeWish(_Part):
 
     tag: Annotated[str, BeforeValidator(_tag)] = "last"
     """`last` or EPOCH_STEP, as `31_4`."""
-    format: Annotated[Literal["ckpt"], _later("safetensors")] = "ckpt"
-    keep: Annotated[tuple[Annotated[Keep, _later("optimizer")], ...], Field(min_length=1)] = (
-        Keep.WEIGHTS,
-        Keep.SCALARS,
-    )
-    lora: Annotated[Literal["keep"], _later("merge", "only")] = "keep"
+    format: Format = Format.CKPT
+    max_shard_size: Annotated[int, BeforeValidator(parse_size), AfterValidator(_shard_size)] | None = None
+    """Bytes of one file; written as `5GB`. None for one file."""
+    keep: Annotated[tuple[Family, ...], Field(min_length=1)] = (Family.WEIGHTS, Family.SCALARS)
+    transformed: Annotated[bool, Strict()] = False
+    """Write transformed.ckpt too, with everything the shards hold."""
+    lora: Lora = Lora.KEEP
+    """What becomes of a LoRA run's adapters."""
+    layout_from: Annotated[str, BeforeValidator(_layout_from)] | None = None
+    """A strategy file or directory of a full run, for the weights that a LoRA run's own does not name."""
+
+    @property
+    def can_be_continued(self) -> bool:
+        """Whether a training can start from the output, so that `continue_from: latest` may come upon it.
+
+        MindFormers 0.8 loads no other files than `.ckpt`, and initializes at random what is missing from one.
+        """
+        return self.format is Format.CKPT and self.lora is not Lora.ONLY and Family.WEIGHTS in self.keep
 
 
 class Resume(_Part):

@@ -62,6 +62,10 @@ def check_weights(
     `published` is what `continue_from: latest` would take now. MindFormers sets `checkpoint_name_or_path` of the model
     aside when it trains, so only load_checkpoint counts.
     """
+    if section.continue_from == "latest" and not section.merge.can_be_continued:
+        message = "will not come upon what this file's own jobs publish"
+        hint = "no training can start from it: it is no .ckpt, or without the network's weights"
+        findings.warnings.append(root[KEY]["continue_from"].problem(message, hint))
     if published is None:
         first_night = section.continue_from == "latest"
         place = (

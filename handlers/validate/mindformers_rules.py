@@ -143,10 +143,6 @@ def check_parallel(root: Place, devices: tuple[int, ...], target: Target, findin
         hint = "with parallel_mode 0 each rank holds the whole model; set parallel_mode: 1 to cut it"
         findings.warnings.append(config["model_parallel"].problem(f"{parallel.model} has no effect", hint))
     _check_stages(config, parallel, findings)
-    if parallel.by_strategy and parallel.data > 1 and is_true(root, "parallel", "enable_parallel_optimizer"):
-        message = "merging shards of a sharded optimizer is not in this version of glmd"
-        hint = f"with data_parallel {parallel.data} it cuts the weights once more: set it to False"
-        findings.problems.append(root["parallel"]["enable_parallel_optimizer"].problem(message, hint))
     return parallel
 
 
@@ -188,10 +184,7 @@ def _check_stages(config: Place, parallel: Parallel, findings: Findings) -> None
     if parallel.stages == 1:
         return
     stages = config["pipeline_stage"]
-    if parallel.by_strategy:
-        hint = "use data_parallel and model_parallel alone"
-        findings.problems.append(stages.problem("merging pipeline stages is not in this version of glmd", hint))
-    else:
+    if not parallel.by_strategy:
         findings.problems.append(stages.problem(f"{parallel.stages} needs parallel_mode 1 or 2"))
     if (micro := whole(config, "micro_batch_num", 1, findings)) < parallel.stages:
         place = config.get("micro_batch_num") or stages
@@ -220,7 +213,3 @@ def check_model(root: Place, parallel: Parallel, findings: Findings) -> None:
     if 0 < sizes["num_layers"] < parallel.stages:
         message = f"{sizes['num_layers']} layers are fewer than pipeline_stage {parallel.stages}"
         findings.problems.append(model["num_layers"].problem(message))
-    if parallel.model > 1 and (lora := model.get("pet_config")):
-        # Its strategy files name the trainable parameters only: nothing says how the frozen ones were cut.
-        message = f"merging a LoRA run with model_parallel {parallel.model} is not in this version of glmd"
-        findings.problems.append(lora.problem(message, "use parallel_mode: 0 and model_parallel: 1"))

@@ -11,6 +11,8 @@ import pytest
 import typer.testing
 
 from daemon import cli
+from daemon.commands import COMMANDS, HIDDEN
+from daemon.commands.app import app, load
 from daemon.commands.exit_codes import exit_code, message
 from daemon.control import NotRunningError, RequestRefusedError
 from daemon.settings import SettingsError
@@ -18,6 +20,7 @@ from daemon.store import NewJob, Store, StoreError
 from handlers.ckpt.errors import DamagedFileError, NoSpaceError
 from handlers.errors import BadInputError, HandlerError, RefusedError
 from handlers.validate.problem import ConfigError, Problem
+from tests.unit.handlers.ckpt.ckpt_writer import small_run
 
 GLMD = [sys.executable, "-m", "daemon.cli"]
 
@@ -39,7 +42,7 @@ def test_help_names_every_command_that_people_use() -> None:
     done = glmd("--help")
     assert done.returncode == 0
     listed = {line.split()[0] for line in done.stdout.partition("Commands:")[2].splitlines() if line.strip()}
-    assert listed == set(cli.COMMANDS) - cli.HIDDEN
+    assert listed == set(COMMANDS) - HIDDEN
 
 
 def test_help_is_quick_because_it_imports_nothing_heavy() -> None:
@@ -56,13 +59,47 @@ def test_help_is_quick_because_it_imports_nothing_heavy() -> None:
     assert imported.isdisjoint({"rich", "pydantic", "structlog", "numpy", "ruamel", "watchdog", "sqlite3", "psutil"})
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_can_be_loaded_and_agrees_with_its_line_in_the_table(name: str) -> None:
     """`glmd NAME --help` begins with what `glmd --help` says of it."""
-    command = cli._load(name)
-    assert (command.help or "").partition("\n")[0] == cli.COMMANDS[name][1]
-    result = typer.testing.CliRunner().invoke(cli.app, [name, "--help"])
+    command = load(name)
+    assert (command.help or "").partition("\n")[0] == COMMANDS[name][1]
+    result = typer.testing.CliRunner().invoke(app, [name, "--help"])
     assert result.exit_code == 0
+
+
+def test_a_merge_loads_nothing_that_is_slow_to_load(tmp_path: Path) -> None:
+    """Neither the typed command line, nor what checks plans or logs: they take longer than a small merge."""
+    small_run(tmp_path / "output", (2,)).write()
+    flags = [f"--src_checkpoints_dir={tmp_path / 'output'}", f"--dst_checkpoints_dir={tmp_path / 'merged'}"]
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *GLMD[1:], "merge", *flags],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert {"daemon", "handlers", "xxhash"} <= imported
+    assert imported.isdisjoint({"typer", "rich", "pydantic", "structlog", "numpy", "ruamel", "sqlite3", "psutil"})
+
+
+def test_a_command_with_its_own_parser_can_follow_common_options(tmp_path: Path) -> None:
+    """`glmd --root DIR merge …` is the same as `glmd merge …`, its help and its errors too."""
+    assert glmd("--root", tmp_path, "merge", "--help").stdout == glmd("merge", "--help").stdout
+    done = glmd("--root", tmp_path, "merge", "--ranks", "none")
+    assert (done.returncode, "--ranks" in done.stderr) == (2, True)
+
+
+def test_an_interrupted_merge_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As every command that Ctrl-C ends."""
+
+    def interrupted(_arguments: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("daemon.commands.merge.merge", interrupted)
+    monkeypatch.setattr(sys, "argv", ["glmd", "merge"])
+    assert cli.main() == 130
 
 
 def test_version() -> None:

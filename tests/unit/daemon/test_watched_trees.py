@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon import watched_trees
 from daemon.root import Root
 from daemon.settings import WatchSettings
 from daemon.states import State
@@ -16,9 +17,10 @@ from daemon.store import Store
 from daemon.watched_trees import WatchedTrees
 from daemon.workers import Workers
 from handlers.job_plan import JobPlan
+from handlers.tree_tracker import TreeTracker
 
 
-def shard(directory: Path, rank: int, tag: str, age: float) -> None:
+def shard(directory: Path, rank: int, tag: str, age: float) -> Path:
     """Write a whole shard that was closed `age` seconds ago."""
     path = directory / "checkpoint" / f"rank_{rank}" / f"glm_rank_{rank}-{tag}.ckpt"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,6 +29,7 @@ def shard(directory: Path, rank: int, tag: str, age: float) -> None:
     path.write_bytes(b"\x0a" + bytes([len(value)]) + value)
     path.chmod(0o400)
     os.utime(path, (time.time() - age, time.time() - age))
+    return path
 
 
 class House:
@@ -40,14 +43,17 @@ class House:
         self.store = Store.open(self.root.store)
         self.woken = threading.Semaphore(0)
         self.workers = Workers(self.woken.release)
-        settings = WatchSettings(path=self.tree, needs_strategy=False, ranks=2, quiet=quiet)
-        self.trees = WatchedTrees([settings], self.root, self.store, self.workers)
+        self.settings = WatchSettings(path=self.tree, needs_strategy=False, ranks=2, quiet=quiet)
+        self.trees = WatchedTrees([self.settings], self.root, self.store, self.workers)
 
     def look(self) -> None:
+        """Look at all trees, to the end."""
+        self.trees.look_at_all(time.monotonic())
+        self.turn()
+
+    def turn(self) -> None:
         """Give the trees a whole turn."""
-        now = time.monotonic()
-        self.trees.look_at_all(now)
-        self.trees.turn(now)
+        self.trees.turn(time.monotonic())
         assert self.woken.acquire(timeout=10)
         self.workers.deliver()
 
@@ -113,3 +119,86 @@ def test_another_runs_shards_of_the_same_tag_are_merged_too(house: House) -> Non
             shard(house.tree, rank, "31_4", age)
         house.look()
     assert len(house.store.jobs()) == 2
+
+
+def test_a_hint_is_followed_without_a_look_at_the_whole_tree(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What arrives costs its own work; the last shard's hint makes the job."""
+    house.look()
+    monkeypatch.setattr(TreeTracker, "look", lambda _: pytest.fail("it was looked at"))
+    for rank in (0, 1):
+        house.trees.notice(shard(house.tree, rank, "31_4", age=100), time.monotonic())
+        assert house.trees.next_due(time.monotonic()) == 0
+        house.turn()
+    (job,) = house.store.jobs()
+    assert JobPlan.read(job.directory(house.root.path).plan).merge.tag == "31_4"
+
+
+def test_hints_are_followed_in_order(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those that came while others were followed."""
+    house.look()
+    told: list[int] = []
+    monkeypatch.setattr(TreeTracker, "noticed", lambda _, path: told.append(int(path.name)))
+    for number in range(3):
+        house.trees.notice(house.tree / str(number), time.monotonic())
+    house.trees.turn(time.monotonic())
+    for number in range(3, 5):
+        house.trees.notice(house.tree / str(number), time.monotonic())
+    assert house.woken.acquire(timeout=10)
+    house.workers.deliver()
+    house.turn()
+    assert told == list(range(5))
+
+
+def test_hints_that_fail_are_made_good_by_a_look(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those behind the one that failed are not lost."""
+    house.look()
+    for rank in (0, 1):
+        house.trees.notice(shard(house.tree, rank, "31_4", age=100), time.monotonic())
+    with monkeypatch.context() as patch:
+        patch.setattr(TreeTracker, "noticed", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+        house.turn()
+    assert house.store.jobs() == ()
+    assert house.trees.next_due(time.monotonic()) == 0
+    house.turn()
+    assert len(house.store.jobs()) == 1
+
+
+def test_too_many_hints_become_one_look(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mount that hangs must not fill the memory."""
+    house.look()
+    monkeypatch.setattr(watched_trees, "MOST_HINTS", 5)
+    for rank in (0, 1):
+        shard(house.tree, rank, "31_4", age=100)
+    monkeypatch.setattr(TreeTracker, "noticed", lambda *_: pytest.fail("a hint was kept"))
+    for _ in range(6):
+        house.trees.notice(house.tree / "checkpoint", time.monotonic())
+    house.turn()
+    assert len(house.store.jobs()) == 1
+
+
+def test_after_a_reload_trees_are_looked_at_though_the_ones_before_still_are(house: House) -> None:
+    """A look that hangs belongs to the settings it was begun with."""
+    house.trees.look_at_all(time.monotonic())
+    house.trees.turn(time.monotonic())
+    after = WatchedTrees([house.settings], house.root, house.store, house.workers)
+    for rank in (0, 1):
+        shard(house.tree, rank, "31_4", age=100)
+    after.turn(time.monotonic())
+    for _ in range(2):
+        assert house.woken.acquire(timeout=10)
+    house.workers.deliver()
+    assert len(house.store.jobs()) == 1
+
+
+def test_the_networks_shards_must_be_quiet_too(house: House) -> None:
+    """They have the same names after each save: ranks that have not yet saved again would be mixed in."""
+    settings = house.settings.model_copy(update={"tag": "network"})
+    house.trees = WatchedTrees([settings], house.root, house.store, house.workers)
+    for age, jobs in ((20, 0), (100, 1)):
+        for rank in (0, 1):
+            path = shard(house.tree, rank, "31_4", age)
+            target = house.tree / "checkpoint_network" / f"rank_{rank}" / f"glm_rank_{rank}-network.ckpt"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+        house.look()
+        assert len(house.store.jobs()) == jobs

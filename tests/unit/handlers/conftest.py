@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from handlers.job_dir import JobDir
-from handlers.job_plan import JobPlan, MergePlan, ProcessPlan, Role, TimeLimits, TrainPlan
+from handlers.job_plan import JobPlan, ProcessPlan, Role, TimeLimits, TrainPlan
+from handlers.merge_plan import MergePlan
 
 PATIENCE = 30.0
 """Seconds until a condition that should come true at once is given up: the machine may be busy."""

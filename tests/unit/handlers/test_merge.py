@@ -2,14 +2,16 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from handlers.ckpt import InconsistentError, OutputExistsError, UnsupportedLayoutError, read_manifest, read_strategy
-from handlers.job_plan import MergePlan
+from handlers.ckpt import Family, Format, InconsistentError, OutputExistsError, read_manifest, read_strategy, walk
 from handlers.merge import run as merge_run
+from handlers.merge_plan import MergePlan
 from tests.unit.handlers.ckpt.ckpt_writer import Lay, Run, ckpt, small_run, strategy
 
 STRATEGIES = Path(__file__).parents[2] / "fixtures" / "strategies"
@@ -21,11 +23,11 @@ def run(tmp_path: Path) -> Run:
     return small_run(tmp_path / "output").write()
 
 
-def plan_of(run: Run, **changes: object) -> MergePlan:
+def plan_of(run: Run, **changes: Any) -> MergePlan:  # noqa: ANN401 - any of its fields
     """Plan the merge of a run into `merged/` beside it."""
     root = run.source.parent
     plan = MergePlan(source=run.source, destination=root / "merged", latest=root / "latest" / run.prefix)
-    return plan.model_copy(update=changes)
+    return replace(plan, **changes)
 
 
 def test_a_tree_becomes_one_file(run: Run) -> None:
@@ -36,6 +38,7 @@ def test_a_tree_becomes_one_file(run: Run) -> None:
     assert summary.outputs[0].read_bytes() == run.merged()
     assert (summary.prefix, summary.tag, summary.ranks) == ("glm-6b", "31_4", 4)
     assert (summary.entries_in, summary.entries_kept, summary.unlaid) == (10, 8, 3)
+    assert (summary.dropped, summary.adapters_merged) == ({Family.OPTIMIZER: 2}, 0)
     assert summary.bytes == len(run.merged())
     assert plan.latest is not None
     assert plan.latest.resolve() == plan.destination
@@ -87,7 +90,7 @@ def test_glm_under_its_real_strategy(tmp_path: Path) -> None:
         ("replicated strategy", InconsistentError, "embedding_table"),
         ("parameter not in the strategy", InconsistentError, "dense_4h_to_h.weight: it differs.*no strategy names it"),
         ("one stage of two", InconsistentError, "one pipeline stage's of several"),
-        ("two stages", UnsupportedLayoutError, "pipeline stages"),
+        ("the second stage's strategy alone", InconsistentError, "no file of stage 0 is given"),
     ),
 )
 def test_nothing_is_silently_wrong(run: Run, spoil: str, error: type[Exception], message: str) -> None:
@@ -105,7 +108,7 @@ def test_nothing_is_silently_wrong(run: Run, spoil: str, error: type[Exception],
             run.strategy.write_bytes(strategy({n: x for n, x in run.layouts.items() if n != columns}))
         case "one stage of two":
             run.strategy.write_bytes(strategy({n: Lay((2,), x.tensor_map) for n, x in run.layouts.items()}))
-        case "two stages":
+        case "the second stage's strategy alone":
             shutil.copy(STRATEGIES / "pp2_mp2" / "ckpt_strategy_rank_2.ckpt", run.strategy)
     with pytest.raises(error, match=message):
         merge_run(plan_of(run))
@@ -124,3 +127,53 @@ def test_a_data_parallel_run_is_filtered(tmp_path: Path) -> None:
     run.write_shard(3, ckpt(run.slices(3) | {"epoch_num": run.tensors["epoch_num"] + 1}))
     with pytest.raises(InconsistentError, match="epoch_num"):
         merge_run(plan_of(run, needs_strategy=False, force=True))
+
+
+def test_everything_is_written_in_the_formats_that_are_asked_for(run: Run) -> None:
+    """Safetensors in several files with an index, and transformed.ckpt with the optimizer's state."""
+    plan = plan_of(run, format=Format.SAFETENSORS, max_shard_size=500, transformed=True)
+    summary = merge_run(plan)
+    whole, *parts = summary.outputs
+    assert whole.name == "transformed.ckpt"
+    assert whole.read_bytes() == ckpt({name: run.tensors[name] for name in run.transformed()})
+    index = json.loads((plan.destination / "model.safetensors.index.json").read_text())
+    assert len(parts) > 1
+    merged = {name: part.name for part in parts for name in walk(part).entries}
+    assert index["weight_map"] == merged
+    kept = [name for name in run.tensors if "adam" not in name]
+    assert index["metadata"]["total_size"] == sum(run.tensors[name].nbytes for name in kept)
+    assert sorted(merged) == sorted(kept)
+    assert (summary.entries_kept, len(read_manifest(plan.destination / "manifest.json").parameters)) == (8, 8)
+
+
+def test_a_replaced_output_leaves_none_of_its_files(run: Run) -> None:
+    """With force another format takes the place of the first, not a place beside it."""
+    merge_run(plan_of(run, format=Format.SAFETENSORS, max_shard_size=500))
+    plan = plan_of(run, force=True)
+    merge_run(plan)
+    assert sorted(path.name for path in plan.destination.iterdir()) == ["filtered_transformed.ckpt", "manifest.json"]
+
+
+@pytest.mark.parametrize("less", ("hashed", "compared"))
+def test_an_output_made_with_less_care_does_not_count_as_one_made_with_more(run: Run, less: str) -> None:
+    """Without hashes, or with replicas trusted, it is there already only for who asks for no more."""
+    careless = plan_of(run, **{less: False})
+    merge_run(careless)
+    assert merge_run(careless).tag == "31_4"
+    with pytest.raises(OutputExistsError):
+        merge_run(plan_of(run))
+    merge_run(plan_of(run, force=True))
+    assert merge_run(careless).tag == "31_4"
+
+
+def test_a_parameter_in_no_layout_is_laid_out_by_another_runs_strategy(run: Run) -> None:
+    """A LoRA run's strategy does not name its frozen weights; that of a full fine-tune does."""
+    full = run.source.parent / "full_strategy.ckpt"
+    shutil.copy(run.strategy, full)
+    columns = "layers.0.dense_4h_to_h.weight"
+    run.strategy.write_bytes(strategy({name: lay for name, lay in run.layouts.items() if name != columns}))
+    plan = plan_of(run, layout_from=full)
+    merge_run(plan)
+    assert (plan.destination / "filtered_transformed.ckpt").read_bytes() == run.merged()
+    manifest = read_manifest(plan.destination / "manifest.json")
+    assert [Path(each.path).name for each in manifest.strategies] == [run.strategy.name, full.name]

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.daemon.commands.conftest import Site
-from tests.unit.handlers.ckpt.ckpt_writer import Run, small_run
+from tests.unit.handlers.ckpt.ckpt_writer import Run, ckpt, small_run
+
+ROWS = "layers.0.query_key_value.weight"
 
 
 @pytest.fixture
@@ -15,40 +17,118 @@ def run(tmp_path: Path) -> Run:
     return small_run(tmp_path / "output").write()
 
 
+def line_of(printed: str, name: str) -> str:
+    """Return the line about a parameter, without its name."""
+    return next(line for line in printed.splitlines() if line.startswith(name)).removeprefix(name).strip()
+
+
 def test_a_checkpoint_is_a_table_of_its_entries(site: Site, run: Run) -> None:
     """Shape, type and bytes of each, and how many of which family."""
     done = site.glmd("inspect", run.shard(0))
     assert done.returncode == 0
-    line = next(line for line in done.stdout.splitlines() if line.startswith("layers.0.query_key_value.weight"))
-    assert line.split()[1:] == ["[6,", "8]", "Float16", "96", "1", "weights"]
+    assert line_of(done.stdout, ROWS).split() == ["[6,", "8]", "Float16", "96", "1", "weights"]
     assert "10 entries" in done.stdout.splitlines()[-1]
 
 
+def test_with_its_strategy_a_shard_says_which_ranks_hold_what(site: Site, run: Run) -> None:
+    """One file of it, or their directory."""
+    for strategy in (run.strategy, run.strategy.parent):
+        printed = site.glmd("inspect", run.shard(0), "--strategy", strategy).stdout
+        assert line_of(printed, ROWS).endswith("weights    ranks 0-3: 6 rows each")
+
+
 def test_a_strategy_file_is_a_table_of_its_layouts(site: Site, run: Run) -> None:
-    """Device matrix and tensor map of each parameter."""
+    """Stage, device matrix and tensor map of each parameter."""
     printed = site.glmd("inspect", run.strategy).stdout
-    line = next(line for line in printed.splitlines() if line.startswith("layers.0.dense_4h_to_h.weight"))
-    assert line.split()[1:] == ["[4]", "[-1,", "0]", "none"]
+    assert line_of(printed, "layers.0.dense_4h_to_h.weight").split() == ["0", "[4]", "[-1,", "0]", "none"]
+    assert printed.splitlines()[-1].endswith("strategy, 7 parameters, pipeline stage 0 of 4 ranks")
+
+
+def test_a_run_s_output_is_shown_with_what_is_missing(site: Site, run: Run) -> None:
+    """The newest save, although a rank has none of it yet; or the one that is asked for."""
+    assert line_of(site.glmd("inspect", run.source).stdout, "ranks 0-3").startswith(": 10 entries")
+    run.write("32_4").shard(2, "32_4").unlink()
+    printed = site.glmd("inspect", run.source).stdout
+    assert line_of(printed, f"missing: {ROWS}") == ": 1 of 4 slices, held by rank 2"
+    assert line_of(printed, "without a shard") == ": rank 2"
+    assert line_of(printed, "ranks 0-1,3")
+    assert "missing" not in site.glmd("inspect", run.source, "--tag", "31_4").stdout
+
+
+def test_an_output_of_ours_is_shown(site: Site, run: Run, tmp_path: Path) -> None:
+    """Every file of it, and what it was merged of."""
+    words = ("--src-checkpoints-dir", run.source, "--dst-checkpoints-dir", tmp_path / "merged")
+    assert site.glmd("merge", *words).returncode == 0
+    printed = site.glmd("inspect", tmp_path / "merged").stdout
+    assert line_of(printed, ROWS).split()[:2] == ["[24,", "8]"]
+    assert printed.splitlines()[-1] == f"{tmp_path / 'merged'}: merged of glm-6b 31_4"
+    assert json.loads(site.glmd("inspect", tmp_path / "merged", "--json").stdout)["kind"] == "output"
 
 
 def test_json_says_what_it_is(site: Site, run: Run) -> None:
     """The documented keys, for programs."""
-    checkpoint = json.loads(site.glmd("inspect", run.shard(0), "--json").stdout)
-    assert (checkpoint["kind"], checkpoint["size"]) == ("checkpoint", run.shard(0).stat().st_size)
-    assert list(checkpoint["rows"][0]) == ["name", "dims", "type", "bytes", "chunks", "family"]
+    checkpoint = json.loads(site.glmd("inspect", run.shard(0), "--json", "--strategy", run.strategy).stdout)
+    assert (checkpoint["kind"], checkpoint["format"]) == ("checkpoint", "ckpt")
+    assert checkpoint["size"] == run.shard(0).stat().st_size
+    assert list(checkpoint["rows"][0]) == ["name", "dims", "type", "bytes", "chunks", "family", "spread"]
+    assert checkpoint["rows"][0]["spread"]["slices"][1] == {"ranks": [1], "bounds": [[4, 8], [0, 6]]}
     strategy = json.loads(site.glmd("inspect", run.strategy, "--json").stdout)
-    assert (strategy["kind"], strategy["stages"]) == ("strategy", [0])
-    assert list(strategy["rows"][0]) == ["name", "dev_matrix", "tensor_map", "optimizer_shards"]
+    assert (strategy["kind"], strategy["stages"], strategy["ranks"]) == ("strategy", [0], 4)
+    assert list(strategy["rows"][0]) == ["name", "stages", "dev_matrix", "tensor_map", "optimizer_shards"]
+    whole = json.loads(site.glmd("inspect", run.source, "--json").stdout)
+    assert (whole["kind"], whole["ranks"], whole["missing"]) == ("set", [0, 1, 2, 3], {})
 
 
-def test_a_file_that_is_neither_is_refused(site: Site, tmp_path: Path) -> None:
-    """Garbage: 3 and a reason. Nothing there, or a kind for later: 2."""
+def test_what_is_neither_is_refused(site: Site, tmp_path: Path) -> None:
+    """Garbage: 3 and a reason. Nothing there, or an empty directory: 2."""
     garbage = tmp_path / "garbage.ckpt"
     garbage.write_bytes(b"\xffgarbage")
     assert site.glmd("inspect", garbage).returncode == 3
-    later = tmp_path / "model.safetensors"
-    later.write_bytes(b"")
-    done = site.glmd("inspect", later)
-    assert done.returncode == 2
-    assert "not in this version" in done.stderr
     assert site.glmd("inspect", tmp_path / "none.ckpt").returncode == 2
+    (tmp_path / "empty").mkdir()
+    done = site.glmd("inspect", tmp_path / "empty")
+    assert done.returncode == 2
+    assert "holds neither manifest.json nor shards" in done.stderr
+    assert site.glmd("inspect", garbage, garbage).returncode == 2
+
+
+def test_equal_checkpoints(site: Site, run: Run, tmp_path: Path) -> None:
+    """Exit code 0; an output directory stands for its files, whatever their format."""
+    assert site.glmd("inspect", "--diff", run.shard(0), run.shard(0)).returncode == 0
+    words = ("--src-checkpoints-dir", run.source, "--dst-checkpoints-dir")
+    assert site.glmd("merge", *words, tmp_path / "a").returncode == 0
+    assert site.glmd("merge", *words, tmp_path / "b", "--format=safetensors", "--max-shard-size=500B").returncode == 0
+    done = site.glmd("inspect", "--diff", tmp_path / "a", tmp_path / "b")
+    assert done.returncode == 0, done.stdout
+    assert (
+        done.stdout == f"{tmp_path / 'a'} and {tmp_path / 'b'} hold the same; 8 parameters were compared byte by byte\n"
+    )
+
+
+def test_where_checkpoints_differ(site: Site, run: Run, tmp_path: Path) -> None:
+    """Exit code 1; names, descriptions, contents, each in a line that grep finds."""
+    slices = run.slices(0)
+    other = {"new": slices["epoch_num"]} | slices
+    del other["epoch_num"]
+    other[ROWS] = other[ROWS].copy()
+    other[ROWS][2, 3] += 1
+    other["global_step"] = other["global_step"].astype("int64")
+    a, b = run.shard(0), tmp_path / "b.ckpt"
+    b.write_bytes(ckpt(other))
+    done = site.glmd("inspect", "--diff", a, b)
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        f"only in {a}: epoch_num",
+        f"only in {b}: new",
+        f"global_step: Int32[1] in {a}, Int64[1] in {b}",
+        f"{ROWS}: 1 of 48 elements differ, the first at [2, 3], by at most 1",
+        f"{a} and {b} differ; 8 parameters were compared byte by byte",
+    ]
+    found = json.loads(site.glmd("inspect", "--diff", a, b, "--json").stdout)
+    assert (found["same"], found["only_b"], found["contents"][0]["index"]) == (False, ["new"], [2, 3])
+
+
+def test_bad_usage_of_diff(site: Site, run: Run, tmp_path: Path) -> None:
+    """One name, or a directory that is no output: 2."""
+    assert site.glmd("inspect", "--diff", run.shard(0)).returncode == 2
+    assert site.glmd("inspect", "--diff", run.shard(0), tmp_path).returncode == 2

@@ -1,10 +1,18 @@
 """Promises of `glmd merge`."""
 
 import json
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from daemon.commands.merge import plan_of
+from handlers.ckpt.entry import Family, Format
+from handlers.ckpt.lora import Lora
+from handlers.errors import BadInputError
+from handlers.merge_plan import MergePlan
 from tests.unit.daemon.commands.conftest import Site
 from tests.unit.handlers.ckpt.ckpt_writer import Run, small_run
 
@@ -29,8 +37,9 @@ def test_the_seed_s_command_line_works(site: Site, run: Run, tmp_path: Path, mar
     output = tmp_path / "merged" / "filtered_transformed.ckpt"
     assert output.read_bytes() == run.merged()
     assert (tmp_path / "merged" / "manifest.json").exists()
-    summary, where = done.stdout.splitlines()
-    assert summary.startswith("merged glm-6b 31_4 of 4 ranks: 10 entries in, 8 kept, ")
+    summary, unlaid, where = done.stdout.splitlines()
+    assert summary.startswith("merged glm-6b 31_4 of 4 ranks: 10 entries in, 8 kept, 2 optimizer dropped, ")
+    assert unlaid.startswith("3 are in no strategy; all ranks agree on them")
     assert where == str(output)
     assert "merge_planned" in [json.loads(line)["event"] for line in done.stderr.splitlines()]
 
@@ -83,4 +92,122 @@ def test_bad_flags_are_bad_usage(site: Site, run: Run, tmp_path: Path) -> None:
     good = (*good, "--src_checkpoints_dir", run.source)
     assert site.glmd(*good, "--src_postfix", "31-4").returncode == 2
     assert site.glmd(*good, "--data-parallel", "--src_strategy_file", run.strategy).returncode == 2
-    assert site.glmd(*good, "--format", "safetensors").returncode == 2
+    assert site.glmd(*good, "--format", "onnx").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "changes"),
+    (
+        ((), {}),
+        (("--keep", "scalars,optimizer"), {"keep": (Family.SCALARS, Family.OPTIMIZER)}),
+        (
+            ("--format", "safetensors", "--max_shard_size=5GB"),
+            {"format": Format.SAFETENSORS, "max_shard_size": 5 * 10**9},
+        ),
+        (("--transformed",), {"transformed": True}),
+        (("--lora", "only"), {"lora": Lora.ONLY}),
+        (
+            ("--lora=merge", "--lora-alpha", "32", "--lora_rank=8"),
+            {"lora": Lora.MERGE, "lora_alpha": 32.0, "lora_rank": 8},
+        ),
+        (("--layout_from", "/full"), {"layout_from": Path("/full")}),
+        (("--trust-replicas", "--no_hash"), {"compared": False, "hashed": False}),
+        (("--prefix", "a_b", "--ranks=4", "--force"), {"prefix": "a_b", "ranks": 4, "force": True}),
+        (("--data_parallel", "--src-postfix", "network"), {"needs_strategy": False, "tag": "network"}),
+    ),
+)
+def test_every_flag_is_a_wish_of_the_plan(tmp_path: Path, flags: tuple[str, ...], changes: dict[str, object]) -> None:
+    """With - or _; a value's own _ stays."""
+    (tmp_path / "output").mkdir()
+    words = ["--src-checkpoints-dir", str(tmp_path / "output"), "--dst-checkpoints-dir", "/merged"]
+    plain = MergePlan(source=tmp_path / "output", destination=Path("/merged"))
+    assert plan_of([*words, *flags]) == replace(plain, **changes)  # type: ignore[arg-type] # keywords of a test
+
+
+def test_alpha_and_rank_may_come_from_the_yaml(tmp_path: Path) -> None:
+    """Of a LoRA run's own configuration."""
+    config = Path(__file__).parents[4] / "configs" / "run_glm_6b_lora.yaml"
+    words = ["--src-checkpoints-dir", str(tmp_path), "--dst-checkpoints-dir", "/merged", "--lora", "merge"]
+    plan = plan_of([*words, "--config", str(config)])
+    assert (plan.lora_alpha, plan.lora_rank) == (32.0, 8)
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    (
+        (("--lora", "merge"), "scales the adapters by lora_alpha / lora_rank"),
+        (("--lora", "merge", "--lora-alpha", "32"), "give --lora-alpha and --lora-rank"),
+        (("--max-shard-size", "5GB"), "a .ckpt is always one file"),
+    ),
+)
+def test_what_cannot_be_meant_is_refused(tmp_path: Path, flags: tuple[str, ...], reason: str) -> None:
+    """Before anything is read, with what to do instead."""
+    words = ["--src-checkpoints-dir", str(tmp_path), "--dst-checkpoints-dir", "/merged"]
+    with pytest.raises(BadInputError, match=reason):
+        plan_of([*words, *flags])
+
+
+@pytest.mark.parametrize(
+    "flags",
+    (("--keep", "moments"), ("--ranks", "0"), ("--max-shard-size", "5 cows"), ("--lora-alpha", "-1"), ("--src",)),
+)
+def test_words_that_are_none_are_bad_usage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...]
+) -> None:
+    """Exit code 2, the flag named; nothing is taken for an abbreviation."""
+    words = ["--src-checkpoints-dir", str(tmp_path), "--dst-checkpoints-dir", "/merged"]
+    with pytest.raises(SystemExit) as error:
+        plan_of([*words, *flags])
+    assert error.value.code == 2
+    assert flags[0] in capsys.readouterr().err
+
+
+def test_shards_may_be_named_one_by_one(site: Site, run: Run, tmp_path: Path) -> None:
+    """Strategy files are found beside the directories they are in."""
+    files = [run.shard(rank) for rank in range(4)]
+    done = site.glmd("merge", "--dst-checkpoints-dir", tmp_path / "merged", "--shards", *files)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "merged" / "filtered_transformed.ckpt").read_bytes() == run.merged()
+    assert site.glmd("merge", "--dst-checkpoints-dir", tmp_path / "other").returncode == 2
+
+
+def test_safetensors_in_several_files(site: Site, run: Run, tmp_path: Path) -> None:
+    """Each is named, and glmd itself finds them to be what was written."""
+    merged = tmp_path / "merged"
+    words = ("--src-checkpoints-dir", run.source, "--dst-checkpoints-dir", merged)
+    done = site.glmd("merge", *words, "--format", "safetensors", "--max-shard-size", "500B")
+    assert done.returncode == 0, done.stderr
+    outputs = [Path(line).name for line in done.stdout.splitlines() if line.endswith(".safetensors")]
+    assert outputs == sorted(path.name for path in merged.glob("*.safetensors"))
+    assert len(outputs) > 1
+    assert site.glmd("verify", merged).returncode == 0
+
+
+LATE_IMPORTS = """
+import sys
+from daemon.commands import merge as command
+
+real, before = command.run, set()
+
+
+def run(plan, progress, report):
+    def watched(done, total):
+        before.update(() if before else sys.modules)
+        progress(done, total)
+
+    return real(plan, watched, report)
+
+
+command.run = run
+command.merge(sys.argv[1:])
+print(*(set(sys.modules) - before))
+"""
+
+
+def test_nothing_is_imported_while_bytes_are_copied(run: Run, tmp_path: Path) -> None:
+    """Memory is flat however long it takes; only the version for the manifest is looked up at the end, in any merge."""
+    words = [f"--src-checkpoints-dir={run.source}", f"--dst-checkpoints-dir={tmp_path / 'merged'}"]
+    done = subprocess.run(
+        [sys.executable, "-c", LATE_IMPORTS, *words], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()} <= {"email"}

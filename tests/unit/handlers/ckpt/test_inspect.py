@@ -1,31 +1,71 @@
-"""Promises of handlers.ckpt.inspect: it tells the two kinds of .ckpt apart and describes each."""
+"""Promises of handlers.ckpt.inspect: it tells what lies before it, and describes each kind."""
+
+from pathlib import Path
 
 import pytest
 
-from handlers.ckpt import DamagedFileError, Family, inspect
-from handlers.ckpt.inspect import CkptTable, EntryRow, LayoutRow, StrategyTable
+from handlers.ckpt import DamagedFileError, Family, Format, inspect, merge, open_set, read_strategy
+from handlers.ckpt.inspect import CkptTable, EntryRow, LayoutRow, OutputTable, StrategyTable, inspect_set
 from tests.unit.handlers.ckpt.ckpt_writer import Run, Write
+
+TABLE = "word_embeddings.embedding_table"
+REAL = Path(__file__).parents[3] / "fixtures" / "strategies"
 
 
 def test_a_checkpoint_is_described(run: Run) -> None:
     """Each entry with its shape, type, size, chunks and family."""
     table = inspect(run.shard(1))
     assert isinstance(table, CkptTable)
-    assert table.rows[0] == EntryRow(
-        "word_embeddings.embedding_table", (4, 6), "Float32", 96, chunks=1, family=Family.WEIGHTS
-    )
-    assert table.size == run.shard(1).stat().st_size
+    assert table.rows[0] == EntryRow(TABLE, (4, 6), "Float32", 96, chunks=1, family=Family.WEIGHTS)
+    assert (table.format, table.size) == (Format.CKPT, run.shard(1).stat().st_size)
+
+
+def test_a_shard_is_described_with_its_strategy(run: Run) -> None:
+    """Which ranks hold which slice; nothing of what the strategy does not name."""
+    table = inspect(run.shard(1), read_strategy(run.strategy))
+    assert isinstance(table, CkptTable)
+    assert str(table.rows[0].spread) == "ranks 0-3: 4 rows each"
+    assert table.rows[-1].spread is None
 
 
 def test_a_strategy_file_is_described(run: Run) -> None:
     """Each parameter with its layout."""
     table = inspect(run.strategy)
     assert isinstance(table, StrategyTable)
-    assert table.stages == (0,)
-    assert table.rows[2] == LayoutRow("layers.0.dense_4h_to_h.weight", (4,), (-1, 0), optimizer_shards=0)
+    assert (table.stages, table.ranks) == ((0,), 4)
+    assert table.rows[2] == LayoutRow("layers.0.dense_4h_to_h.weight", (0,), (4,), (-1, 0), optimizer_shards=0)
+
+
+def test_the_strategy_file_of_a_stage_says_which(run: Run) -> None:
+    """Of MindSpore's own files of two stages, the second's."""
+    del run
+    table = inspect(REAL / "pp2_mp2" / "ckpt_strategy_rank_2.ckpt")
+    assert isinstance(table, StrategyTable)
+    assert (table.stages, table.rows[0].stages) == ((1,), (1,))
+
+
+def test_an_output_is_described(run: Run, tmp_path: Path) -> None:
+    """A directory that a merge has published: each file of it."""
+    (tmp_path / "merged").mkdir()
+    opened = open_set({rank: run.shard(rank) for rank in range(4)}, [run.strategy])
+    merge(opened.plan(), tmp_path / "merged", prefix="glm-6b", tag="31_4")
+    table = inspect(tmp_path / "merged")
+    assert isinstance(table, OutputTable)
+    assert (table.prefix, table.tag) == ("glm-6b", "31_4")
+    assert [file.path.name for file in table.files] == ["filtered_transformed.ckpt"]
+    assert table.files[0].rows[0].dims == (16, 6)
+
+
+def test_a_set_of_shards_is_described(run: Run) -> None:
+    """With what is missing: here rank 2, and so a quarter of each parameter that is cut."""
+    table = inspect_set(open_set({rank: run.shard(rank) for rank in (0, 1, 3)}, [run.strategy]))
+    assert (table.ranks, table.missing_ranks) == ((0, 1, 3), (2,))
+    assert [part.ranks for part in table.missing[TABLE]] == [(2,)]
+    assert table.rows[0].name == TABLE
+    assert inspect_set(open_set([run.shard(0)])).missing == {}
 
 
 def test_anything_else_is_refused(written: Write) -> None:
-    """A file of neither kind says what it was taken for."""
+    """A file of no kind says what it was taken for."""
     with pytest.raises(DamagedFileError, match="taken for a checkpoint file"):
         inspect(written(b"hello"))

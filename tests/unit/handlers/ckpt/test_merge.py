@@ -76,6 +76,8 @@ def test_the_size_of_the_buffer_does_not_matter(
 ) -> None:
     """Pieces smaller and larger than the buffer come out the same."""
     monkeypatch.setattr(copying, "BUFFER", buffer)
+    monkeypatch.setattr("handlers.ckpt.target.BLOCK", 1)
+    monkeypatch.setattr(os, "O_DIRECT", os.O_DIRECTORY)  # refused: blocks are no longer of a size for it
     merge_run(run, tmp_path)
     assert (tmp_path / FILTERED).read_bytes() == run.merged()
 
@@ -114,6 +116,18 @@ def test_large_outputs_are_chunked(run: Run, tmp_path: Path, monkeypatch: pytest
     joined = b"".join(content[each.offset : each.offset + each.length] for each in entry.extents)
     assert joined == run.tensors[COLUMNS].tobytes()
     assert len(entry.extents) == 6
+
+
+@pytest.mark.parametrize(("scalar", "lengths"), (((0,), [16, 16, 16]), ((), [20, 20, 8])))
+def test_chunks_are_cut_as_by_the_mindspore_of_the_shards(
+    scalar: tuple[int, ...], lengths: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2.0, which writes the shape of a scalar as [0], cuts equal chunks; newer ones, which write [], cut full ones."""
+    monkeypatch.setattr("handlers.ckpt.output.CHUNK", 20)
+    shard = tmp_path / "shard.ckpt"
+    shard.write_bytes(record("w", (12,), "Int32", bytes(48)) + record("step", scalar, "Int32", bytes(4)))
+    merge(plan_merge({0: walk(shard)}, None), tmp_path)
+    assert [extent.length for extent in walk(tmp_path / FILTERED).entries["w"].extents] == lengths
 
 
 def test_data_parallel_runs_need_no_strategy(tmp_path: Path) -> None:
@@ -338,6 +352,7 @@ def test_an_error_of_the_disk_found_by_the_flusher_is_raised(
             super().wrote(count)
             self._thread.join(10)
 
+    monkeypatch.setattr(os, "O_DIRECT", os.O_DIRECTORY)  # refused, so that everything goes through the page cache
     monkeypatch.setattr(os, "fdatasync", broken)
     monkeypatch.setattr("handlers.ckpt.transfer.FLUSH_EVERY", 1)
     monkeypatch.setattr(copying, "Flusher", PromptFlusher)

@@ -1,10 +1,12 @@
 """Promises of handlers.ckpt.plan: what does not fit together is refused, naming file and parameter."""
 
-import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from handlers.ckpt import (
     CkptFile,
@@ -12,13 +14,17 @@ from handlers.ckpt import (
     Fingerprint,
     InconsistentError,
     Plan,
+    Strategy,
     UnsupportedLayoutError,
+    merge,
     plan_merge,
+    read_strategies,
     read_strategy,
     walk,
 )
-from handlers.ckpt.entry import Entry, Extent
-from tests.unit.handlers.ckpt.ckpt_writer import Array, Lay, Run, ckpt, strategy
+from handlers.ckpt.entry import ITEM_SIZES, Entry, Extent
+from handlers.ckpt.plan import Parameter
+from tests.unit.handlers.ckpt.ckpt_writer import Array, Lay, Run, ckpt, layout_cases, small_run, strategy, strategy_json
 
 ROWS = "layers.0.query_key_value.weight"
 REAL = Path(__file__).parents[3] / "fixtures" / "strategies"
@@ -26,8 +32,22 @@ REAL = Path(__file__).parents[3] / "fixtures" / "strategies"
 
 def plan_of(run: Run) -> Plan:
     """Plan the merge of a written run."""
-    shards = {rank: walk(run.shard(rank)) for rank in range(run.ranks)}
-    return plan_merge(shards, read_strategy(run.strategy) if run.layouts else None)
+    return plan_merge(shards_of(run), strategy_of(run))
+
+
+def shards_of(run: Run) -> dict[int, CkptFile]:
+    """Walk a written run's shards."""
+    return {rank: walk(run.shard(rank)) for rank in range(run.ranks)}
+
+
+def strategy_of(run: Run) -> Strategy | None:
+    """Read a written run's strategy files."""
+    return read_strategies(run.strategies) if run.layouts else None
+
+
+def names(parameters: Sequence[Parameter]) -> list[str]:
+    """Return the names of parameters."""
+    return [parameter.name for parameter in parameters]
 
 
 def test_the_filter_drops_optimizer_state_and_counts_it(run: Run) -> None:
@@ -54,54 +74,23 @@ def test_what_to_keep_can_be_narrowed(run: Run) -> None:
     assert plan.dropped == {Family.OPTIMIZER: 2, Family.SCALARS: 3}
 
 
-def test_a_missing_rank_is_refused(run: Run) -> None:
-    """Every rank of the strategy must be there."""
-    shards = {rank: walk(run.shard(rank)) for rank in (0, 1, 3)}
-    with pytest.raises(InconsistentError, match="of 4 ranks, these have no shard: 2"):
-        plan_merge(shards, read_strategy(run.strategy))
-
-
-def test_a_strategy_of_fewer_ranks_is_refused(run: Run) -> None:
-    """One stage's strategy file for the shards of two would write one stage's parameters only."""
-    run.strategy.write_bytes(strategy({name: Lay((2,), lay.tensor_map) for name, lay in run.layouts.items()}))
-    with pytest.raises(InconsistentError, match="speaks of 2 ranks, but there are shards of 4"):
-        plan_of(run)
-
-
-@pytest.mark.parametrize("rank", (0, 2))
-def test_a_shard_cut_between_two_records_is_refused(run: Run, rank: int) -> None:
-    """A shard that lacks entries of the others is named, with the first one lacking."""
-    tensors = dict(itertools.islice(run.slices(rank).items(), 7))
-    run.write_shard(rank, ckpt(tensors))
-    with pytest.raises(InconsistentError, match=rf"rank_{rank}-31_4\.ckpt: scale_sense: it is missing here"):
-        plan_of(run)
-
-
-def test_shards_all_cut_at_the_same_record_are_refused(run: Run) -> None:
-    """What the strategy names and no shard has is refused, weight or moment."""
-    for count, lacking in ((3, "layers.0.query_key_value.bias"), (6, "adam_v.")):
-        for rank in range(4):
-            run.write_shard(rank, ckpt(dict(itertools.islice(run.slices(rank).items(), count))))
-        if lacking == "adam_v.":
-            plan_of(run)  # a whole family may be missing: files of weights alone are no damage
-        else:
-            with pytest.raises(InconsistentError, match=f"{lacking}: it is in the strategy"):
-                plan_of(run)
-
-
-def test_a_part_of_a_family_of_moments_is_refused(run: Run) -> None:
-    """Some moments without the rest mean that the shards were cut off."""
-    run.layouts["adam_v.layers.0.query_key_value.bias"] = Lay((4,), (0,))
-    with pytest.raises(InconsistentError, match=r"adam_v\.layers\.0\.query_key_value\.bias: it is in the strategy"):
-        plan_of(run.write())
-
-
-@pytest.mark.parametrize("other", (np.zeros((6, 4), "float16"), np.zeros((6, 8), "float32")))
-def test_ranks_that_disagree_on_shape_or_type_are_refused(run: Run, other: Array) -> None:
-    """The message names the file, the parameter and both opinions."""
-    run.write_shard(3, ckpt(run.slices(3) | {ROWS: other}))
-    with pytest.raises(InconsistentError, match=rf"rank_3-31_4\.ckpt: {ROWS}: it is Float\d\d\[6, .\] here"):
-        plan_of(run)
+@pytest.mark.parametrize(
+    ("kind", "dims", "merged"),
+    (
+        ("Float32", (0,), (0,)),
+        ("Float32", (), ()),
+        ("Float32", (1,), (1,)),
+        ("Bool", (0,), (1,)),
+        ("Bool", (), ()),
+    ),
+)
+def test_scalars_come_out_as_their_mindspore_writes_them(
+    kind: str, dims: tuple[int, ...], merged: tuple[int, ...]
+) -> None:
+    """2.0 writes shape () as [0], but loads a Bool [0] as shape (1,); 2.10 writes []."""
+    entry = Entry("flag", dims, kind, (Extent(0, ITEM_SIZES[kind]),))
+    (parameter,) = plan_merge({0: CkptFile(Path("x.ckpt"), Fingerprint(0, 0, 0), {"flag": entry})}, None).parameters
+    assert (parameter.dims, parameter.nbytes) == (merged, ITEM_SIZES[kind])
 
 
 def test_a_shape_that_contradicts_its_layout_is_refused(run: Run) -> None:
@@ -111,17 +100,10 @@ def test_a_shape_that_contradicts_its_layout_is_refused(run: Run) -> None:
         plan_of(run)
 
 
-def test_optimizer_shards_are_refused_by_name(run: Run) -> None:
-    """They are not merged yet, and never taken for whole slices."""
-    run.strategy.write_bytes(strategy(run.layouts | {ROWS: Lay((4,), (0, -1), shard_step=4, shard_size=-1)}))
-    with pytest.raises(UnsupportedLayoutError, match=f"{ROWS}: its optimizer shards"):
-        plan_of(run)
-
-
 def test_uneven_slices_are_refused_by_name(run: Run) -> None:
     """Slices of different sizes are not merged yet."""
     run.strategy.write_bytes(strategy(run.layouts | {ROWS: Lay((4,), (0, -1), split_shape=(5, 7, 6, 6))}))
-    with pytest.raises(UnsupportedLayoutError, match=f"{ROWS}: its slices differ in size"):
+    with pytest.raises(UnsupportedLayoutError, match=f"{ROWS}: its slices differ in size .it uses param_split_shape"):
         plan_of(run)
 
 
@@ -144,3 +126,183 @@ def test_glm_6b_keeps_347_of_1027_entries() -> None:
     entries |= {name: Entry(name, (0,), "Float32", (Extent(0, 4),)) for name in scalars}
     plan = plan_merge({0: CkptFile(Path("x.ckpt"), Fingerprint(0, 0, 0), entries)}, None)
     assert (plan.entries_in, len(plan.parameters)) == (1027, 347)
+
+
+def staged_run(source: Path) -> Run:
+    """Return a run of two stages of two ranks: an embedding that both share, a layer each, moments, scalars."""
+    run = Run(source, 4, stages=2)
+    generator = np.random.default_rng(5)
+    weights = {"table": (0, 1), "layers.0.weight": (0,), "layers.1.weight": (1,), "head.bias": (1,)}
+    for prefix in ("", "adam_m.", "accu_grads."):
+        for name, stages in weights.items():
+            dims = (8,) if name == "head.bias" else (8, 4)
+            run.tensors[prefix + name] = generator.standard_normal(dims).astype("float32")
+            run.layouts[prefix + name] = Lay((2,), (0,) if name == "head.bias" else (0, -1))
+            run.stages_of[prefix + name] = stages
+    run.tensors["global_step"] = np.array([124], "int32")
+    return run
+
+
+def test_stages_are_put_together(tmp_path: Path) -> None:
+    """Every stage's parameters are there, the last stage's first, as MindSpore has them; shared ones once."""
+    run = staged_run(tmp_path / "output").write()
+    plan = plan_of(run)
+    assert names(plan.parameters) == ["table", "layers.1.weight", "head.bias", "layers.0.weight", "global_step"]
+    assert plan.entries_in == 13
+    assert plan.dropped == {Family.OPTIMIZER: 8}
+    shared, last = plan.parameters[0].tiling, plan.parameters[2].tiling
+    assert shared.replicas == [(0, 2), (1, 3)]
+    assert [band.sources for band in last.bands(4)] == [(2, 3)]
+    assert plan.parameters[-1].tiling.replicas == [(0, 1, 2, 3)]
+
+
+def test_shared_parameters_that_differ_are_refused(tmp_path: Path) -> None:
+    """Tied embeddings are one parameter: one bit of difference between stages is an error."""
+    run = staged_run(tmp_path / "output").write()
+    slices = run.slices(3)
+    slices["table"] = slices["table"] + 1
+    run.write_shard(3, ckpt(slices))
+    (tmp_path / "merged").mkdir()
+    with pytest.raises(InconsistentError, match=r"rank_3-31_4\.ckpt: table: it differs from that of .*rank_1"):
+        merge(plan_of(run), tmp_path / "merged")
+
+
+@pytest.mark.parametrize(
+    ("layout", "error", "message"),
+    (
+        (None, InconsistentError, r"rank_2-31_4\.ckpt: table: its pipeline stage's strategy does not name it"),
+        (Lay((2,), (-1, 0)), UnsupportedLayoutError, r"table: pipeline stages share it, but it is cut differently"),
+    ),
+)
+def test_shared_parameters_of_two_layouts_are_refused(
+    tmp_path: Path, layout: Lay | None, error: type[Exception], message: str
+) -> None:
+    """Their copies could not be compared."""
+    run = staged_run(tmp_path / "output").write()
+    layouts = {name: lay for name, lay in run.layouts_of(1).items() if name != "table"}
+    run.strategies[1].write_bytes(strategy(layouts | ({"table": layout} if layout else {}), stages=(1,)))
+    with pytest.raises(error, match=message):
+        plan_of(run)
+
+
+def test_shared_parameters_of_two_shapes_or_types_are_refused(tmp_path: Path) -> None:
+    """The message names both stages' files."""
+    run = staged_run(tmp_path / "output").write()
+    for rank in (2, 3):
+        run.write_shard(rank, ckpt(run.slices(rank) | {"global_step": np.array(124, "int32")}))
+    with pytest.raises(InconsistentError, match=r"rank_2-31_4\.ckpt: global_step: it is Int32\[0\] here, but .*rank_0"):
+        plan_of(run)
+
+
+def test_a_missing_stage_is_refused(tmp_path: Path) -> None:
+    """One stage's strategy alone, whichever, makes no half of a checkpoint."""
+    run = staged_run(tmp_path / "output").write()
+    shards = shards_of(run)
+    with pytest.raises(InconsistentError, match=r"speaks of 2 ranks, .* one pipeline stage's of several"):
+        plan_merge(shards, read_strategy(run.strategies[0]))
+    with pytest.raises(InconsistentError, match="no file of stage 0 is given"):
+        plan_merge(shards, read_strategy(run.strategies[1]))
+    with pytest.raises(InconsistentError, match="of 4 ranks, these have no shard: 2, 3"):
+        plan_merge({0: shards[0], 1: shards[1]}, strategy_of(run))
+
+
+def test_optimizer_state_is_kept_when_asked(run: Run) -> None:
+    """Moments are laid out like any parameter."""
+    plan = plan_merge(shards_of(run), strategy_of(run), keep=list(Family))
+    assert names(plan.parameters) == run.transformed()
+    assert plan.dropped == {}
+
+
+def test_transformed_is_everything_in_mindspores_order(tmp_path: Path) -> None:
+    """What is filtered stays what it was; beside it stands all that transform_checkpoint_by_rank writes."""
+    run = staged_run(tmp_path / "output").write()
+    plan = plan_merge(shards_of(run), strategy_of(run), transformed=True)
+    assert names(plan.transformed) == run.transformed()
+    assert plan.parameters == plan_of(run).parameters
+    assert plan_of(run).transformed == ()
+
+
+@pytest.mark.parametrize("which", ("adam_m.", "accu_grads."))
+def test_state_that_is_not_of_its_weights_shape_is_refused(tmp_path: Path, which: str) -> None:
+    """MindSpore may keep whole gradients, and write the layout of the optimizer's shards for them all the same."""
+    run = small_run(tmp_path / "output", (2, 2))
+    lay = run.layouts[ROWS] = run.layouts[ROWS].sharded(-1)
+    run.tensors[which + ROWS], run.layouts[which + ROWS] = np.zeros((24, 8), "float32"), Lay((2, 2), (0, -1))
+    run.write()
+    run.strategy.write_bytes(strategy(run.layouts | {which + ROWS: lay}))
+    plan_of(run)
+    with pytest.raises(
+        InconsistentError, match=rf"{which}{ROWS}: by its layout it is \[48, 8\] as a whole, but {ROWS} is"
+    ):
+        plan_merge(shards_of(run), strategy_of(run), transformed=True)
+
+
+def test_frozen_weights_are_laid_out_by_a_full_runs_strategy(run: Run, tmp_path: Path) -> None:
+    """A LoRA run's strategy names what it trains; for the rest stands a full run's, whatever else that names."""
+    trained = {ROWS: run.layouts[ROWS]}
+    run.strategy.write_bytes(strategy(trained))
+    full = tmp_path / "full.ckpt"
+    full.write_bytes(strategy({**run.layouts, "adam_m.lm_head.weight": Lay((4,), (0,))}))
+    plan = plan_merge(shards_of(run), read_strategy(run.strategy), layout_from=read_strategy(full))
+    assert plan.unlaid == ("scale_sense", "global_step", "epoch_num")
+    assert list(plan.strategy_files) == [run.strategy, full]
+    (tmp_path / "merged").mkdir()
+    merge(plan, tmp_path / "merged")
+    assert (tmp_path / "merged" / "filtered_transformed.ckpt").read_bytes() == run.merged()
+
+
+def test_a_full_run_on_other_ranks_lays_nothing_out(run: Run, tmp_path: Path) -> None:
+    """Slices of an eighth are not slices of a quarter."""
+    full = tmp_path / "full.ckpt"
+    full.write_bytes(strategy({"w": Lay((8,), (0,))}))
+    with pytest.raises(InconsistentError, match=r"full\.ckpt is for 8 ranks, 8 a pipeline stage, but the run has 4"):
+        plan_merge(shards_of(run), strategy_of(run), layout_from=read_strategy(full))
+
+
+def test_a_whole_shape_that_the_strategy_contradicts_is_refused(run: Run) -> None:
+    """The JSON form tells the whole tensor's shape: another run's is found out."""
+    content = strategy_json({ROWS: run.layouts[ROWS]}).replace(b'"field"', b'"tensor_shape": [48, 8], "field"')
+    run.strategy.write_bytes(content)
+    with pytest.raises(
+        InconsistentError, match=rf"{ROWS}: its slices .* make \[24, 8\], but tensor_shape is \[48, 8\]"
+    ):
+        plan_of(run)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_run_is_put_together(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    """Random grids, layouts, optimizer shards and stages: numpy cuts, and the merge gives the whole back."""
+    dev_matrix = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=3))
+    stages = data.draw(st.integers(1, 3))
+    run = Run(tmp_path_factory.mktemp("run"), stages * int(np.prod(dev_matrix)), stages=stages)
+    for index in range(data.draw(st.integers(1, 4))):
+        lay, slice_dims = data.draw(layout_cases(dev_matrix))
+        name, dims = f"p{index}.weight", whole_dims(lay, slice_dims)
+        kind = data.draw(st.sampled_from(["float16", "float32", "int64"]))
+        tensor: Array = np.arange(int(np.prod(dims))).astype(kind).reshape(dims)
+        for each in (name, f"adam_v.{name}"):
+            run.tensors[each], run.layouts[each] = tensor, lay
+            run.stages_of[each] = data.draw(st.sets(st.integers(0, stages - 1), min_size=1).map(sorted))
+    for stage in range(stages):
+        run.tensors[f"own{stage}"], run.layouts[f"own{stage}"] = np.zeros(3, "int32"), Lay(dev_matrix, (-1,))
+        run.stages_of[f"own{stage}"] = (stage,)
+    run.tensors["epoch_num"] = np.array(31, "int64")
+    run.write()
+    merge(plan_merge(shards_of(run), strategy_of(run), transformed=True), run.source)
+    assert (run.source / "filtered_transformed.ckpt").read_bytes() == run.merged()
+    whole = ckpt({name: run.tensors[name] for name in run.transformed()})
+    assert (run.source / "transformed.ckpt").read_bytes() == whole
+
+
+def whole_dims(lay: Lay, slice_dims: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of the tensor of which a layout's slices have this one; found by counting what one slice is."""
+    cuts = [
+        int(
+            np.prod([lay.dev_matrix[-1 - axis] for axis in ([entry] if isinstance(entry, int) else entry) if axis >= 0])
+        )
+        for entry in lay.tensor_map
+    ]
+    if lay.shard_size and cuts:
+        cuts[0] *= lay.shard_size if lay.shard_size > 0 else int(np.prod(lay.dev_matrix)) // int(np.prod(cuts))
+    return tuple(size * cut for size, cut in zip(slice_dims, cuts, strict=True))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from handlers.ckpt import CkptError, DamagedFileError, UnsupportedLayoutError, walk
 from handlers.ckpt.entry import Family
-from handlers.ckpt.record import MAX_RECORDS, WINDOW, frame
+from handlers.ckpt.record import MAX_RECORDS, WINDOW, frame, walk_ckpt
 from tests.unit.handlers.ckpt.ckpt_writer import Write, blob, ckpt, number, record, varint
 
 WHOLE = ckpt(
@@ -51,6 +51,40 @@ def test_text_has_any_length(written: Write) -> None:
         walk(written(record("note", (0,), "str", b"hello")))
 
 
+@pytest.mark.parametrize(
+    ("type_name", "item_size"),
+    (
+        *((name, 1) for name in ("Bool", "Int8", "UInt8", "Int4", "Float8E4M3FN", "Float8E5M2", "HiFloat8")),
+        *((name, 2) for name in ("Int16", "UInt16", "Float16", "BFloat16")),
+        *((name, 4) for name in ("Int32", "UInt32", "Float32")),
+        *((name, 8) for name in ("Int64", "UInt64", "Float64", "Complex64")),
+        ("Complex128", 16),
+    ),
+)
+def test_every_type_of_mindspore_has_its_size(written: Write, type_name: str, item_size: int) -> None:
+    """Those that save_checkpoint of 2.10 wrote, each with the bytes of six elements that it wrote."""
+    assert walk(written(record("w", (2, 3), type_name, bytes(6 * item_size)))).entries["w"].type == type_name
+    with pytest.raises(DamagedFileError, match=f"but {type_name}"):
+        walk(written(record("w", (2, 3), type_name, bytes(6 * item_size + 1))))
+
+
+def test_a_crc_is_found_and_is_no_record(written: Write) -> None:
+    """The trailer of crc_check=True is a number of the file, not an entry, and not compared by walking."""
+    file = walk(written(WHOLE + b"crc_num" + (123).to_bytes(10, "big")))
+    assert file.crc == 123
+    assert file.entries == walk(written(WHOLE)).entries
+    assert walk(written(WHOLE)).crc is None
+
+
+@pytest.mark.parametrize("length", (1, 6, 7, 16))
+def test_a_crc_that_is_cut_off_is_refused(written: Write, length: int) -> None:
+    """Cut inside the trailer, the file is refused for that."""
+    trailer = (b"crc_num" + bytes(10))[:length]
+    for content in (WHOLE + trailer, trailer):
+        with pytest.raises(DamagedFileError, match="its CRC trailer is cut off"):
+            walk_ckpt(written(content))
+
+
 def test_records_of_one_name_are_chunks(written: Write) -> None:
     """A tensor cut into records of one name is one entry with several extents."""
     content = record("big", (3,), "Int32", bytes(8)) + record("big", (3,), "Int32", bytes(4))
@@ -82,8 +116,8 @@ def test_a_truncated_file_is_refused_or_shorter_by_whole_records(written: Write,
     ("content", "reason"),
     (
         (b"", "empty"),
-        (b"\0" * 100, "no record begins here"),
-        (b"garbage that is no protobuf at all", "no record begins here"),
+        (b"\0" * 100, "neither a .ckpt nor a safetensors"),
+        (b"garbage that is no protobuf at all", "neither a .ckpt nor a safetensors"),
         (WHOLE + b"x", "no record begins here"),
         (WHOLE + WHOLE, "a.weight: it is in the file twice"),
         (record("a", (3, 4), "Float16", bytes(22)), "a: 22 bytes of content in 1 records, but Float16.* is 24 bytes"),
@@ -118,7 +152,7 @@ def test_hostile_content_is_refused_with_file_and_reason(written: Write, content
     (
         (b"\xd8\x5e\x3a\x7f" + bytes(64), "encrypted"),
         (b"\xd9\x5e\x3a\x7f" + bytes(64), "encrypted"),
-        (WHOLE + b"crc_num" + bytes(10), "CRC"),
+        (b"\xda\x5e\x3a\x7f" + bytes(64), "encrypted"),
         (record("a", (1,), "Float4", b"x"), "a: tensor type 'Float4'"),
         (blob(1, blob(1, b"table") + blob(3, b"")), "table is a map parameter"),
     ),

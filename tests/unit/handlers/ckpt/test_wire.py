@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.ckpt.wire import BYTES, VARINT, WireError, fields, read_varint, signed, varint
+from handlers.ckpt.wire import BYTES, MAX_FIELDS, VARINT, WireError, fields, read_varint, signed, varint
 from tests.unit.handlers.ckpt import ckpt_writer
 
 
@@ -45,3 +45,14 @@ def test_what_is_no_protobuf_is_refused(message: bytes) -> None:
     """Field 0, groups, unknown wire types, lengths past the end, numbers cut off."""
     with pytest.raises(WireError):
         list(fields(message, 0, len(message)))
+
+
+@pytest.mark.parametrize("extra", (0, 1))
+def test_countless_fields_are_refused(extra: int) -> None:
+    """A message of as many fields as are allowed is read, one of more is refused after those."""
+    message = b"\x08\x01" * (MAX_FIELDS + extra)
+    found = fields(message, 0, len(message))
+    for _ in range(MAX_FIELDS):
+        next(found)
+    with pytest.raises(WireError if extra else StopIteration):
+        next(found)

@@ -220,7 +220,7 @@ def test_merge_is_cancelled_and_cleans_up(workshop: "Workshop", tmp_path: Path) 
     code = f"""
 import time
 from pathlib import Path
-def run(plan, progress):
+def run(plan, progress, report):
     begun = Path({str(begun)!r})
     begun.touch()
     try:
@@ -241,7 +241,7 @@ def run(plan, progress):
 
 def test_defect_is_recorded(workshop: "Workshop") -> None:
     """An unexpected exception is a failure with its text as reason, and its traceback among the events."""
-    assert finish(start_merge(workshop, "def run(plan, progress): 1 / 0"))[0] == 1
+    assert finish(start_merge(workshop, "def run(plan, progress, report): 1 / 0"))[0] == 1
     end = ended(workshop, Step.MERGE)
     assert end.outcome is Outcome.FAILED
     assert end.reason.startswith("unexpected ZeroDivisionError: division by zero")
@@ -251,7 +251,7 @@ def test_defect_is_recorded(workshop: "Workshop") -> None:
 
 def test_undecodable_reason_is_recorded(workshop: "Workshop") -> None:
     """A file name that is no UTF-8, with control characters, does not keep exit.json from being written."""
-    code = "def run(plan, progress): raise OSError('\\udcff\\x1b[31m: no space left')"
+    code = "def run(plan, progress, report): raise OSError('\\udcff\\x1b[31m: no space left')"
     assert finish(start_merge(workshop, code))[0] == 1
     assert ended(workshop, Step.MERGE).reason == "\\udcff\\x1b[31m: no space left"
 

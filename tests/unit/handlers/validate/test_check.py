@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from handlers.ckpt.lora import LoraScale
 from handlers.rank_table.topology import Topology
 from handlers.validate.check import CheckedConfig, Rules, check
 from handlers.validate.document import parse
@@ -154,17 +155,40 @@ def test_a_plain_file_runs_with_defaults(data: Path) -> None:
     assert config.config.decode() == FINETUNE.replace("DATA", str(data)).replace(CUT_OUT, "")
 
 
-def test_data_parallel_lora(data: Path) -> None:
-    """The stock LoRA shape: data parallel on any count, no strategy files, no warning."""
-    config = checked(
-        data,
+def as_lora(pet: str, merge: str = "tag: last") -> tuple[tuple[str, str], ...]:
+    """Return the changes that make the finetune a data parallel LoRA run."""
+    return (
         ("parallel_mode: 1", "parallel_mode: 0"),
         ("model_parallel: 8", "model_parallel: 1"),
-        ('"[0,8)"', '"[4,8)"'),
-        ("    vocab_size", "    pet_config: {pet_type: lora, lora_rank: 8}\n    vocab_size"),
+        ("{tag: last}", f"{{{merge}}}"),
+        ("    vocab_size", f"    pet_config: {{pet_type: lora, {pet}}}\n    vocab_size"),
     )
+
+
+def test_data_parallel_lora(data: Path) -> None:
+    """The stock LoRA shape: data parallel on any count, no strategy files, no warning."""
+    config = checked(data, ('"[0,8)"', '"[4,8)"'), *as_lora("lora_rank: 8, target_modules: '.*dense.*'"))
     assert (config.parallel_mode, config.needs_strategy, config.devices) == (0, False, (4, 5, 6, 7))
     assert config.warnings == ()
+    assert config.lora_scale is None
+
+
+def test_lora_to_be_merged(data: Path) -> None:
+    """The merge is told what the adapters are scaled by; what is wrong in other parts of the file is said too."""
+    pet = "lora_rank: 8, lora_alpha: 32, target_modules: '.*dense.*'"
+    assert checked(data, *as_lora(pet, "lora: merge")).lora_scale == LoraScale(32, 8)
+    with pytest.raises(ConfigError) as caught:
+        checked(data, *as_lora("lora_rank: 8", "lora: merge"))
+    wheres = [problem.where.rpartition(".")[2] for problem in caught.value.problems]
+    assert sorted(wheres) == ["lora_alpha", "target_modules"]
+
+
+def test_a_wrong_wish_is_one_problem(data: Path) -> None:
+    """Its default is not held against the rest of the file: `layout_from` was given, if with a slip beside it."""
+    pet = ("    vocab_size", "    pet_config: {pet_type: lora, target_modules: '.*dense.*'}\n    vocab_size")
+    with pytest.raises(ConfigError) as caught:
+        checked(data, pet, ("{tag: last}", f"{{layout_from: {data}/glm.ckpt, lora: marge}}"))
+    assert [problem.where for problem in caught.value.problems] == ["glmd.merge.lora"]
 
 
 def test_the_example_of_the_style_guide(data: Path) -> None:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from handlers.ckpt.entry import Family
 from handlers.validate.disk_estimate import check_disk, glm_sizes, in_words
 from handlers.validate.document import Place, parse
+from handlers.validate.glmd_section import MergeWish
 from handlers.validate.mindformers_rules import Parallel
 from handlers.validate.problem import Findings
 from handlers.validate.saving_rules import Saving
@@ -55,22 +57,46 @@ def test_data_parallel_and_lora() -> None:
     assert whole.weights < lora.weights < lora.shard < 1.01 * whole.weights
 
 
+def test_pipeline_stages_have_a_part_each() -> None:
+    """Two stages of four ranks: all shards hold the model once, and accumulated gradients besides the moments."""
+    staged, cut = glm_sizes(model_of(GLM_6B), Parallel(1, 1, 4, 2, 8, "Ascend")), glm_sizes(model_of(GLM_6B), CUT)
+    assert staged is not None
+    assert cut is not None
+    assert 8 * staged.shard_weights == pytest.approx(staged.weights, rel=0.01)
+    assert 8 * (staged.shard - staged.shard_weights) == pytest.approx(1.5 * cut.state, rel=0.01)
+
+
 def test_too_little_disk_is_the_sum_in_words(tmp_path: Path) -> None:
     """The message says what is needed, what for, and what is free; here for more tags than any disk holds."""
     findings = Findings()
     root = parse(GLM_6B.encode(), "a.yaml").root
-    check_disk(root, CUT, saving(kept=999_999), tmp_path / "not" / "yet", findings)
+    check_disk(root, CUT, saving(kept=999_999), MergeWish(), tmp_path / "not" / "yet", findings)
     text = str(findings.problems[0])
     assert "needs about 68204.8 TB of disk (8 ranks × (999999 kept + 1) × 8.5 GB = 68204.8 TB" in text
     assert "14.5 GB of weights alone, 14.5 GB merged; " in text
     assert text.endswith(" free)")
 
 
+@pytest.mark.parametrize(
+    ("wish", "merged"),
+    (
+        (MergeWish(keep=tuple(Family)), "68.1 GB merged"),
+        (MergeWish(transformed=True), "82.6 GB merged"),
+        (MergeWish(keep=tuple(Family), transformed=True), "136.3 GB merged"),
+    ),
+)
+def test_optimizer_state_that_is_merged_counts(tmp_path: Path, wish: MergeWish, merged: str) -> None:
+    """With Adam's moments the output is almost five times as large."""
+    findings = Findings()
+    check_disk(parse(GLM_6B.encode(), "a.yaml").root, CUT, saving(kept=999_999), wish, tmp_path, findings)
+    assert merged in str(findings.problems[0])
+
+
 def test_enough_disk(tmp_path: Path) -> None:
     """A tiny model fits, and nothing is said."""
     text = GLM_6B.replace("4096", "8").replace("16384", "32").replace("130528", "64")
     findings = Findings()
-    check_disk(parse(text.encode(), "a.yaml").root, CUT, saving(), tmp_path, findings)
+    check_disk(parse(text.encode(), "a.yaml").root, CUT, saving(), MergeWish(), tmp_path, findings)
     assert findings == Findings()
 
 
@@ -78,7 +104,8 @@ def test_enough_disk(tmp_path: Path) -> None:
 def test_an_unknown_architecture_is_a_warning(tmp_path: Path, kind: str) -> None:
     """Where the size cannot be known, that is said instead of a number."""
     findings = Findings()
-    check_disk(parse(GLM_6B.replace("GLMConfig", kind).encode(), "a.yaml").root, CUT, saving(), tmp_path, findings)
+    root = parse(GLM_6B.replace("GLMConfig", kind).encode(), "a.yaml").root
+    check_disk(root, CUT, saving(), MergeWish(), tmp_path, findings)
     assert findings.problems == []
     assert "free disk was not checked" in str(findings.warnings[0])
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from handlers.job_plan import Keep
+from handlers.ckpt.entry import Family, Format
+from handlers.ckpt.lora import Lora
 from handlers.validate.document import parse
 from handlers.validate.glmd_section import GlmdSection, MergeWish, Timeout, read_section
 from handlers.validate.problem import Problem
@@ -17,7 +18,7 @@ def read(text: str) -> tuple[GlmdSection, frozenset[str], tuple[Problem, ...]]:
 def test_defaults(text: str) -> None:
     """A file without the section, or with nothing in it, runs with the defaults."""
     assert read(text) == (GlmdSection(), frozenset(), ())
-    assert GlmdSection().merge == MergeWish(tag="last", keep=(Keep.WEIGHTS, Keep.SCALARS))
+    assert GlmdSection().merge == MergeWish(tag="last", keep=(Family.WEIGHTS, Family.SCALARS))
     assert GlmdSection().timeout == Timeout(silence=1800.0, first_step=3600.0, total=None)
 
 
@@ -29,7 +30,14 @@ glmd:
   devices: "[0,8)"
   run_mode: finetune
   priority: -3
-  merge: {tag: 31_4, format: ckpt, keep: [weights], lora: keep}
+  merge:
+    tag: 31_4
+    format: safetensors
+    max_shard_size: 5GB
+    keep: [weights, optimizer]
+    transformed: true
+    lora: merge
+    layout_from: /data/ckpt_strategy_rank_0.ckpt
   continue_from: /data/glm.ckpt
   resume: {attempts: 0}
   timeout: {silence: 1h30m, first_step: none, total: 90s}
@@ -41,7 +49,15 @@ glmd:
         devices="[0,8)",
         run_mode="finetune",
         priority=-3,
-        merge=MergeWish(tag="31_4", keep=(Keep.WEIGHTS,)),
+        merge=MergeWish(
+            tag="31_4",
+            format=Format.SAFETENSORS,
+            max_shard_size=5_000_000_000,
+            keep=(Family.WEIGHTS, Family.OPTIMIZER),
+            transformed=True,
+            lora=Lora.MERGE,
+            layout_from="/data/ckpt_strategy_rank_0.ckpt",
+        ),
         continue_from="/data/glm.ckpt",
         timeout=Timeout(silence=5400.0, first_step=None, total=90.0),
     )
@@ -65,13 +81,15 @@ def test_a_tag_without_quotes() -> None:
         ("merge: {tag: every}", 16, "merge.tag", "'every' is not in this version"),
         ("merge: {tag: 31-4}", 16, "merge.tag", "is no tag; write `last`, or EPOCH_STEP"),
         ("merge: {tag: 0_4}", 16, "merge.tag", "is no tag"),
-        ("merge: {format: safetensors}", 19, "merge.format", "'safetensors' is not in this version"),
-        ("merge: {format: npz}", 19, "merge.format", "'npz' is not known here; write 'ckpt'"),
-        ("merge: {keep: [weights, optimizer]}", 27, "merge.keep[1]", "'optimizer' is not in this version"),
+        ("merge: {format: npz}", 19, "merge.format", "'npz' is not known here; write 'ckpt' or 'safetensors'"),
+        ("merge: {max_shard_size: 5GB}", 27, "merge.max_shard_size", "write `format: safetensors` beside it"),
+        ("merge: {max_shard_size: big}", 27, "merge.max_shard_size", "'big' is no size; write 5GB"),
+        ("merge: {keep: [weights, adam]}", 27, "merge.keep[1]", "write 'weights', 'scalars' or 'optimizer'"),
         ("merge: {keep: []}", 17, "merge.keep", "at least 1 item"),
         ("merge: {keep: weights}", 17, "merge.keep", "'weights' does not fit"),
-        ("merge: {lora: merge}", 17, "merge.lora", "'merge' is not in this version"),
-        ("merge: {lora: only}", 17, "merge.lora", "'only' is not in this version"),
+        ("merge: {lora: alone}", 17, "merge.lora", "'alone' is not known here; write 'keep', 'merge' or 'only'"),
+        ("merge: {transformed: 1}", 24, "merge.transformed", "1 does not fit"),
+        ("merge: {layout_from: a/b}", 24, "merge.layout_from", "'a/b' is no absolute path"),
         ("merge: last", 10, "merge", "'last' is not a mapping"),
         ("resume: {attempts: 3}", 22, "resume.attempts", "resuming is not in this version"),
         ("resume: {attempts: x}", 22, "resume.attempts", "'x' does not fit"),
@@ -106,6 +124,22 @@ def test_problems_have_their_place(line: str, column: int, where: str, what: str
     assert what in str(problems[0])
     assert wrong == {line.split(":", maxsplit=1)[0]}
     assert section == GlmdSection()
+
+
+@pytest.mark.parametrize(
+    ("wish", "can"),
+    (
+        ("tag: last", True),
+        ("lora: merge", True),
+        ("keep: [weights, optimizer]", True),
+        ("keep: [scalars]", False),
+        ("lora: only", False),
+        ("format: safetensors", False),
+    ),
+)
+def test_what_a_training_can_continue_from(wish: str, can: bool) -> None:  # noqa: FBT001 - an expectation
+    """A whole network in a .ckpt; `latest/PREFIX` is not set to anything else."""
+    assert read(f"glmd: {{merge: {{{wish}}}}}")[0].merge.can_be_continued is can
 
 
 @pytest.mark.parametrize("text", ("glmd: 3\n", "glmd: [a]\n", "glmd: text\n"))

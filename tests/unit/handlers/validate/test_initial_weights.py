@@ -174,3 +174,13 @@ def test_doubtful_weights_are_a_warning(weights: Path, value: str, parallel: Par
     findings = findings_of(text, parallel)
     assert findings.problems == []
     assert what in str(findings.warnings[0])
+
+
+@pytest.mark.parametrize("wish", ("lora: only", "format: safetensors", "keep: [scalars]"))
+def test_latest_and_a_result_that_is_none(weights: Path, wish: str) -> None:
+    """A cycle that publishes what no training can start from begins with the same weights every night."""
+    text = f"glmd: {{continue_from: latest, merge: {{{wish}}}}}\n"
+    findings = findings_of(text, published=weights / "glm.ckpt")
+    assert [problem.where for problem in findings.warnings] == ["glmd.continue_from"]
+    assert "will not come upon what this file's own jobs publish" in str(findings.warnings[0])
+    assert findings_of("glmd: {continue_from: latest}\n", published=weights / "glm.ckpt") == Findings()

@@ -47,8 +47,6 @@ def test_a_product_that_does_not_fit() -> None:
         (config(model=1), 8, "4:1: parallel_config: uses one of 8 devices"),
         (config(model=2), 1, "6:19: parallel_config.model_parallel: 2 does not fit 1 device "),
         (config(model=1, data=2), 8, "5:18: parallel_config.data_parallel: 2 does not fit 8 devices"),
-        (config(data=2, model=4), 8, "merging shards of a sharded optimizer is not in this version"),
-        (config(model=2, stages=4), 8, "merging pipeline stages is not in this version"),
         (config(model=2, stages=4), 8, "micro_batch_num 1 is less than pipeline_stage 4"),
         (config(model=2, stages=4, more="  micro_batch_num: 3\n"), 8, "8:20: parallel_config.micro_batch_num"),
         (config(mode=0, model=1, stages=2), 8, "2 needs parallel_mode 1 or 2"),
@@ -75,6 +73,9 @@ def test_parallel_problems(text: str, ranks: int, what: str) -> None:
     ("text", "mode", "by_strategy"),
     (
         (config(), 1, True),
+        (config(data=2, model=4), 1, True),
+        (config(model=2, stages=4, more="  micro_batch_num: 4\n"), 1, True),
+        (config(mode=2, data=2, model=2, stages=2, more="  micro_batch_num: 8\n"), 2, True),
         (config(mode="SEMI_AUTO_PARALLEL"), 1, True),
         (config(mode=2), 2, True),
         (config(mode="AUTO_PARALLEL"), 2, True),
@@ -84,7 +85,10 @@ def test_parallel_problems(text: str, ranks: int, what: str) -> None:
     ),
 )
 def test_parallel_that_fits(text: str, mode: int, by_strategy: bool) -> None:  # noqa: FBT001 (a table's column)
-    """Strategy files come with modes 1 and 2 alone; data parallel ranks need no product."""
+    """Strategy files come with modes 1 and 2 alone; data parallel ranks need no product.
+
+    A sharded optimizer and pipeline stages are merged like any other layout.
+    """
     parallel, findings = parallel_of(text)
     assert findings == Findings()
     assert (parallel.mode, parallel.by_strategy, parallel.ranks) == (mode, by_strategy, 8)
@@ -118,7 +122,6 @@ def test_no_product_without_devices() -> None:
         ("inner_hidden_size: 100", CUT, "100 cannot be cut"),
         ("num_layers: 1", Parallel(1, 1, 1, 2, 2, "Ascend"), "1 layers are fewer than pipeline_stage 2"),
         ("{num_heads: 3, hidden_size: 16}", Parallel(0, 1, 1, 1, 8, "Ascend"), "3 heads do not divide hidden_size 16"),
-        ("pet_config: {pet_type: lora}", CUT, "merging a LoRA run with model_parallel 8 is not in this version"),
         ("num_layers: many", CUT, "'many' is not a whole number"),
     ),
 )

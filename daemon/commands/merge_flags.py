@@ -1,0 +1,118 @@
+"""The flags of `glmd merge`: those of the script by hand, and what it did not have.
+
+The parser is the standard library's. typer would take longer to load (0.2 s, with pydantic) than a small run to merge.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from handlers.byte_sizes import parse_size
+from handlers.ckpt.entry import Family, Format
+from handlers.ckpt.lora import Lora
+
+HELP = "Merge a run's shards into one filtered checkpoint."
+_FLAG = "--"
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse the words behind `glmd merge`; exits after --help, and with 2 for bad usage."""
+    parser = _Parser(
+        prog="glmd merge",
+        description=HELP,
+        epilog="Any - in a flag may be _, as in --src_checkpoints_dir. docs/merge.md has more.",
+        allow_abbrev=False,
+    )
+    for add in (_what, _into, _adapters, _care):
+        add(parser)
+    return parser.parse_args([_dashed(argument) for argument in arguments])
+
+
+class _Parser(argparse.ArgumentParser):
+    """Words errors as all commands do."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(2, f"Try '{self.prog} --help' for help.\n\nError: {message}\n")
+
+
+def _dashed(argument: str) -> str:
+    """Let `_` in a flag's name be `-`: the script by hand has it, and either will do."""
+    if not argument.startswith(_FLAG):
+        return argument
+    name, equals, value = argument.partition("=")
+    return f"{name.replace('_', '-')}{equals}{value}"
+
+
+def _what(parser: argparse.ArgumentParser) -> None:
+    flag = parser.add_argument_group("what to merge").add_argument
+    flag("--src-checkpoints-dir", type=Path, metavar="DIR", help="The run's output: holds checkpoint/rank_N/.")
+    flag("--shards", type=Path, nargs="+", default=[], metavar="FILE", help="The shards themselves, one a rank.")
+    flag("--src-postfix", default="last", metavar="TAG", help="EPOCH_STEP, as 31_4; last, if not given; or network.")
+    flag("--prefix", metavar="NAME", help="The shards' prefix, as glm-6b; if not given, the only one there is.")
+    flag("--ranks", type=_at_least_1, metavar="N", help="How many there must be; else what the strategy files say.")
+    strategy = "A strategy file of the run, or their directory; if not given, strategy/ in its output."
+    flag("--src-strategy-file", type=Path, metavar="PATH", help=strategy)
+    flag("--data-parallel", action="store_true", help="There are no strategy files: every rank holds the whole model.")
+    frozen = "A full run's strategy, for what the run's own does not name: a LoRA run's frozen weights."
+    flag("--layout-from", type=Path, metavar="PATH", help=frozen)
+
+
+def _into(parser: argparse.ArgumentParser) -> None:
+    flag = parser.add_argument_group("what it becomes").add_argument
+    flag("--dst-checkpoints-dir", type=Path, required=True, metavar="DIR", help="Gets the output and manifest.json.")
+    default = (Family.WEIGHTS, Family.SCALARS)
+    families = f"Of {', '.join(Family)}; if not given, {','.join(default)}."
+    flag("--keep", type=_families, default=default, metavar="FAMILY,…", help=families)
+    flag("--format", choices=list(Format), default=Format.CKPT, help="If not given, ckpt.")
+    flag("--max-shard-size", type=_size, metavar="SIZE", help="As 5GB: cut safetensors into files, with an index.")
+    flag("--transformed", action="store_true", help="Write transformed.ckpt too, with all that the shards hold.")
+    flag("--force", action="store_true", help="Replace an output that is there already.")
+
+
+def _adapters(parser: argparse.ArgumentParser) -> None:
+    flag = parser.add_argument_group("LoRA adapters").add_argument
+    become = "Keep them beside their weights, if not given; add them to their weights; or write only them."
+    flag("--lora", choices=list(Lora), default=Lora.KEEP, help=become)
+    flag("--lora-alpha", type=_positive, metavar="NUMBER", help="The training's lora_alpha.")
+    flag("--lora-rank", type=_at_least_1, metavar="N", help="The training's lora_rank.")
+    flag("--config", type=Path, metavar="YAML", help="The training's YAML, which has both.")
+
+
+def _care(parser: argparse.ArgumentParser) -> None:
+    flag = parser.add_argument_group("less care, for less time").add_argument
+    flag("--trust-replicas", action="store_true", help="Do not compare ranks that must hold the same.")
+    flag("--no-hash", action="store_true", help="Write no hashes; glmd verify can compare only headers then.")
+
+
+def _families(text: str) -> tuple[Family, ...]:
+    names = [name.strip() for name in text.split(",")]
+    unknown = [name for name in names if name not in set(Family)]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(Family)}")
+    return tuple(family for family in Family if family in names)
+
+
+def _size(text: str) -> int:
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _at_least_1(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of 1 or more")
+    return int(text)
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return number

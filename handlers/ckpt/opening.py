@@ -1,0 +1,30 @@
+"""Opening a checkpoint file to read it: a regular file, that stays as it is while it is open."""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from handlers.ckpt.entry import Fingerprint
+from handlers.ckpt.errors import DamagedFileError, InconsistentError
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[tuple[int, Fingerprint]]:
+    """Yield a descriptor of `path` and its fingerprint.
+
+    Raises DamagedFileError for a FIFO, a directory or a device, InconsistentError where the file has changed when the
+    block ends, and OSError.
+    """
+    # Not blocking: opening a FIFO that nobody writes to would wait forever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise DamagedFileError(f"{path} is no regular file ({stat.filemode(status.st_mode)})")
+        yield descriptor, Fingerprint.of(status)
+        if Fingerprint.of(os.fstat(descriptor)) != Fingerprint.of(status):
+            raise InconsistentError(f"{path} changed while it was read: wait until the training has closed it")
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,33 @@
+"""The shards and strategy files of one save of a run, complete or not: to be looked at, not to be merged."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from handlers.ckpt import InconsistentError
+from handlers.errors import BadInputError
+from handlers.shard_names import LAST, find_shards, find_strategies, parse_tag
+
+
+def newest_save(
+    source: Path, *, tag: str = LAST, prefix: str | None = None, strategy: Path | None = None
+) -> tuple[Mapping[int, Path], tuple[Path, ...]]:
+    """Return the shards of `tag` (else of the newest that any rank has), by rank, and the strategy files if any.
+
+    `handlers.shards.choose` refuses what this shows. Raises BadInputError where there is no such shard, or several
+    prefixes leave open which is meant.
+    """
+    wanted = parse_tag(tag)
+    shards = [shard for shard in find_shards(source, wanted) if prefix in {None, shard.prefix}]
+    chosen = [shard for shard in shards if shard.tag == (wanted or max(each.tag for each in shards))]
+    if not chosen:
+        raise BadInputError(f"{source} holds neither manifest.json nor shards" + (f" of tag {tag}" if wanted else ""))
+    prefixes = sorted({shard.prefix for shard in chosen})
+    if len(prefixes) > 1:
+        raise BadInputError(f"{source} has shards of several prefixes ({', '.join(prefixes)}): say which (--prefix)")
+    by_rank = {shard.rank: shard.path for shard in sorted(chosen, key=lambda shard: shard.bump)}
+    try:
+        return by_rank, find_strategies(source, strategy)
+    except InconsistentError:
+        if strategy is not None:
+            raise
+        return by_rank, ()

@@ -1,0 +1,101 @@
+"""Whether the shards of a tag are there, whole, closed, and of one run: judged by what is known of each."""
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from handlers.ckpt import CkptError, Fingerprint, Strategy, check_names
+from handlers.shard_contents import Content
+from handlers.shard_names import Shard, Tag
+from handlers.shards import Wanted, choose_among
+
+QUIET = 10.0
+"""Seconds for which a shard that is still writable must have rested; MindSpore's last act is to set mode 0400."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A shard that is there, and what is known of it."""
+
+    shard: Shard
+    read: Fingerprint | None
+    """The state of the file in which it was read; None where it was not."""
+    content: Content | None
+    """None where it was not read, or is not whole."""
+    problem: str = ""
+    """Why it does not count, for people."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The shards of `tag` and their strategy files are there and whole."""
+
+    prefix: str
+    tag: Tag
+    shards: tuple[Shard, ...]
+    fingerprints: tuple[Fingerprint, ...]
+    """Of the shards, as they were when read."""
+
+    @property
+    def age(self) -> float:
+        """For how many seconds no shard of the tag has changed."""
+        return time.time() - max(each.mtime_ns for each in self.fingerprints) / 1e9
+
+
+@dataclass(frozen=True)
+class NotReady:
+    """What is missing, for people."""
+
+    reason: str
+
+
+Readiness = Ready | NotReady
+
+
+class Fit:
+    """A strategy, and which contents are known to fit it."""
+
+    def __init__(self, strategy: Strategy | None) -> None:
+        """Raise InconsistentError for a strategy that does not say how many ranks a run has."""
+        self.strategy = strategy
+        self.ranks = None if strategy is None else strategy.ranks
+        self._fitting: set[tuple[int, str]] = set()
+
+    def stage(self, rank: int) -> int:
+        """Return the pipeline stage of a rank; 0 where no strategy tells of stages."""
+        return 0 if self.strategy is None else rank // self.strategy.stage_ranks
+
+    def check(self, each: Arrived) -> None:
+        """Raise InconsistentError where a shard lacks what the strategy names."""
+        if self.strategy is None or each.content is None:
+            return
+        key = self.stage(each.shard.rank), each.content.digest
+        if key not in self._fitting:
+            check_names(self.strategy, replace(each.content.file, path=each.shard.path), each.shard.rank)
+            self._fitting.add(key)
+
+
+def judge(arrived: Collection[Arrived], wanted: Wanted, fit: Fit) -> Readiness:
+    """Tell whether what has arrived is complete.
+
+    A shard counts when its records end exactly at its end, when all ranks of its stage have the same entries, when
+    those are what the strategy names, and when it is closed: of mode 0400, or at rest for QUIET seconds.
+    """
+    by_path = {each.shard.path: each for each in arrived}
+    firsts: dict[int, Arrived] = {}
+    try:
+        chosen = choose_among([each.shard for each in arrived], wanted, fit.strategy)
+        ranks = [by_path[shard.path] for shard in chosen.shards]
+        for each in ranks:
+            first = firsts.setdefault(fit.stage(each.shard.rank), each)
+            if each.problem or each.content is None or first.content is None:
+                return NotReady(each.problem)
+            if each.content.digest != first.content.digest:
+                return NotReady(
+                    f"{each.shard.path} has other entries than {first.shard.path}: is it still being written?"
+                )
+        for first in firsts.values():
+            fit.check(first)
+    except CkptError as error:
+        return NotReady(str(error))
+    return Ready(chosen.prefix, chosen.tag, chosen.shards, tuple(each.read for each in ranks if each.read is not None))

@@ -1,0 +1,162 @@
+"""Shards and strategy files by their names, and where they lie in an output tree.
+
+    SOURCE/checkpoint/rank_N/{prefix}_rank_N[_{bump}]-{epoch}_{step}.ckpt       or .safetensors
+    SOURCE/checkpoint_network/rank_N/{prefix}_rank_N[_{bump}]-network.ckpt      MindFormers' save_network_params
+    SOURCE/strategy/ckpt_strategy_rank_N.ckpt                                   or .json
+
+SOURCE may also be one of the first two directories itself. `bump` appears when a run finds files of its prefix in the
+rank's directory, so ranks of one run can differ in it. `graph.meta`, `meta.json` and whatever else lies there is
+ignored. Names: MindSpore's train/callback/_checkpoint.py, MindFormers' core/callback/callback.py.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from handlers.ckpt import Format, InconsistentError
+from handlers.errors import BadInputError
+
+LAST = "last"
+"""The tag that every rank has as its newest."""
+SUFFIXES = (".ckpt", ".safetensors", ".json")
+"""How the names of shards and strategy files end."""
+
+_RANK_DIRECTORY = re.compile(r"rank_(\d{1,6})", re.ASCII)
+_SHARD = re.compile(
+    r"(?P<prefix>.+)_rank_(?P<rank>\d{1,6})(?:_(?P<bump>\d{1,6}))?-(?P<tag>\d{1,9}_\d{1,9}|network)\."
+    r"(?P<format>ckpt|safetensors)",
+    re.ASCII,
+)
+_STRATEGY = re.compile(r"ckpt_strategy_rank_.+\.(ckpt|json)", re.ASCII)
+_TAG = re.compile(r"(\d{1,9})_(\d{1,9})", re.ASCII)
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Tag:
+    """When a shard was saved, as `31_4`; ordered by number, so that 9_4 comes before 31_4."""
+
+    epoch: int
+    step: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read EPOCH_STEP or `network`; raises BadInputError."""
+        if text == "network":
+            return cls(-1, -1)
+        match = _TAG.fullmatch(text)
+        if match is None:
+            raise BadInputError(f"tag {text!r} is neither `{LAST}` nor EPOCH_STEP, as `31_4`, nor `network`")
+        return cls(int(match[1]), int(match[2]))
+
+    def __str__(self) -> str:
+        return "network" if self == NETWORK else f"{self.epoch}_{self.step}"
+
+
+NETWORK = Tag(-1, -1)
+"""Of the weights alone, which MindFormers saves beside each checkpoint over those of the one before, without a time."""
+
+
+def parse_tag(text: str) -> Tag | None:
+    """Read a tag, or None for `last`; raises BadInputError."""
+    return None if text == LAST else Tag.parse(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One rank's checkpoint file of one tag, by its name."""
+
+    path: Path
+    prefix: str
+    rank: int
+    bump: int
+    """0 where the name has none."""
+    tag: Tag
+    format: Format = Format.CKPT
+
+    @classmethod
+    def named(cls, path: Path) -> Self | None:
+        """Read a path's name; None where it is no shard's. Raises InconsistentError for one in another's directory."""
+        match = _SHARD.fullmatch(path.name)
+        if match is None:
+            return None
+        rank = int(match["rank"])
+        directory = rank_of_directory(path.parent)
+        if directory not in {None, rank}:
+            raise InconsistentError(f"{path} is named for rank {rank} but lies in rank {directory}'s directory")
+        return cls(
+            path, match["prefix"], rank, int(match["bump"] or 0), Tag.parse(match["tag"]), Format(match["format"])
+        )
+
+
+def rank_of_directory(path: Path) -> int | None:
+    """Return N of rank_N, None for any other name."""
+    match = _RANK_DIRECTORY.fullmatch(path.name)
+    return None if match is None else int(match[1])
+
+
+def shards_directory(source: Path, tag: Tag | None) -> Path:
+    """Return the directory whose rank_N/ hold the shards of `tag`: the tree's, or `source` itself."""
+    inside = source / ("checkpoint_network" if tag == NETWORK else "checkpoint")
+    return inside if inside.is_dir() else source
+
+
+def rank_directories(directory: Path) -> list[Path]:
+    """Return the rank_N/ in `directory`, by rank."""
+    ranks = {path: rank_of_directory(path) for path in directory.iterdir() if path.is_dir()}
+    return sorted((path for path, rank in ranks.items() if rank is not None), key=lambda path: ranks[path] or 0)
+
+
+def find_shards(source: Path, tag: Tag | None = None) -> tuple[Shard, ...]:
+    """Return all shards beside those of `tag`, by rank and name; raises InconsistentError for a misplaced one."""
+    directory = shards_directory(source, tag)
+    return tuple(shard for ranks in rank_directories(directory) for shard in _shards_in(sorted(ranks.iterdir())))
+
+
+def shards_of(files: Sequence[Path]) -> tuple[Shard, ...]:
+    """Return explicit files as shards; raises BadInputError where a name does not say whose, or nothing is there."""
+    shards = tuple(_shards_in(files))
+    others = sorted(set(files) - {shard.path for shard in shards})
+    if others:
+        why = "its name is not PREFIX_rank_N-EPOCH_STEP.ckpt" if others[0].is_file() else "there is no such file"
+        raise BadInputError(f"{others[0]}: it is named as a shard, but {why}")
+    return shards
+
+
+def _shards_in(paths: Sequence[Path]) -> Iterator[Shard]:
+    for path in paths:
+        if path.is_file():
+            shard = Shard.named(path)
+            if shard is not None:
+                yield shard
+
+
+def strategy_directory(source: Path) -> Path:
+    """Return where the run in `source` leaves its strategy files."""
+    own = source / "strategy"
+    is_root = own.is_dir() or any((source / name).is_dir() for name in ("checkpoint", "checkpoint_network"))
+    return own if is_root else source.parent / "strategy"
+
+
+def is_strategy(path: Path) -> bool:
+    """Tell whether a strategy file has this name."""
+    return _STRATEGY.fullmatch(path.name) is not None
+
+
+def find_strategies(source: Path, strategy: Path | None = None) -> tuple[Path, ...]:
+    """Return the strategy files: `strategy` itself, those in it, or the tree's; raises InconsistentError if none."""
+    if strategy is not None and not strategy.is_dir():
+        return (strategy,)
+    directory = strategy or strategy_directory(source)
+    found = tuple(sorted(path for path in directory.iterdir() if is_strategy(path))) if directory.is_dir() else ()
+    if not found:
+        raise no_strategy(directory)
+    return found
+
+
+def no_strategy(directory: Path) -> InconsistentError:
+    """Say that a directory has no strategy files."""
+    return InconsistentError(
+        f"{directory} has no ckpt_strategy_rank_N.ckpt (or .json): without it nobody knows how to merge"
+    )

@@ -1,0 +1,199 @@
+"""When an output tree's shards are complete, known at each arrival for the work of the one shard that arrives.
+
+Whoever watches a tree tells its tracker of each path at which something happened. Events can be lost, hence `look`,
+which lists the whole tree. Each shard is read once while it stays as it is.
+"""
+
+import heapq
+import os
+import stat
+import time
+from collections import Counter, defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+from handlers.ckpt import CkptError, Fingerprint, InconsistentError
+from handlers.readiness import QUIET, Arrived, Fit, NotReady, Readiness, Ready, judge
+from handlers.shard_contents import Contents
+from handlers.shard_names import LAST, Shard, parse_tag, rank_directories, rank_of_directory, shards_directory
+from handlers.shards import Wanted, nothing_found
+from handlers.strategy_files import StrategyFiles
+from handlers.tally import OfPrefix
+
+
+class TreeTracker:
+    """Follows what is wanted of one tree, for one thread at a time.
+
+    `ready` answers as `judge` does for all that is there, in whatever order it came. Making one raises BadInputError
+    for a malformed tag.
+    """
+
+    def __init__(
+        self,
+        source: Path,
+        *,
+        tag: str = LAST,
+        prefix: str | None = None,
+        ranks: int | None = None,
+        strategy: Path | None = None,
+        needs_strategy: bool = True,
+    ) -> None:
+        self._wanted = Wanted(source, parse_tag(tag), prefix, ranks)
+        self._strategies = StrategyFiles(source, strategy) if needs_strategy or strategy is not None else None
+        self._fit = Fit(None)
+        self._directory: Path | None = None
+        """Whose rank_N/ hold the shards; None before the tree was listed."""
+        self._contents = Contents()
+        self._arrived: dict[Path, Arrived] = {}
+        self._prefixes: defaultdict[str, OfPrefix] = defaultdict(OfPrefix)
+        self._ranks: Counter[int] = Counter()
+        """How many shards each rank has."""
+        self._misplaced: dict[Path, str] = {}
+        self._open: list[tuple[float, Path]] = []
+        """A heap of shards that may be open still, by when they will have rested."""
+
+    def noticed(self, path: Path) -> None:
+        """Take in that something happened at `path`: a shard, a strategy file, or a directory of the tree.
+
+        Raises OSError; what has happened there is then for `look` to find.
+        """
+        directory = shards_directory(self._wanted.source, self._wanted.tag)
+        if self._directory is None or path == self._wanted.source:
+            self._relist()
+        elif path == directory or directory != self._directory:
+            self._relist_shards()
+        if self._strategies is not None and self._strategies.concerns(path):
+            self._strategies.noticed(path)
+        elif path.parent == directory and rank_of_directory(path) is not None:
+            self._list(path)
+        elif path.parent.parent == directory and rank_of_directory(path.parent) is not None:
+            self._see(path)
+
+    def ready(self) -> Ready | None:
+        """Return the shards when they are complete by what was noticed; raises OSError."""
+        now = time.time()
+        while self._open and self._open[0][0] <= now:
+            self._see(heapq.heappop(self._open)[1])
+        try:
+            fit = self._fitting()
+        except CkptError:
+            return None
+        prefix = self._wanted.prefix or (next(iter(self._prefixes)) if len(self._prefixes) == 1 else None)
+        count = fit.ranks or self._wanted.ranks or max(self._ranks, default=-1) + 1
+        if prefix is None or prefix not in self._prefixes or self._misplaced:
+            return None
+        of_prefix = self._prefixes[prefix]
+        tag = self._wanted.tag or of_prefix.newest(count)
+        of_tag = None if tag is None else of_prefix.tags.get(tag)
+        if of_tag is None or not of_tag.may_be_ready(count):
+            return None
+        if of_tag.judged is None or of_tag.judged[:2] != (fit, count):
+            ranks = count if self._wanted.ranks is None else self._wanted.ranks
+            wanted = replace(self._wanted, tag=tag, prefix=prefix, ranks=ranks)
+            of_tag.judged = (fit, count, judge(of_tag.shards.values(), wanted, fit))
+        judged = of_tag.judged[2]
+        return judged if isinstance(judged, Ready) else None
+
+    def look(self) -> Readiness:
+        """List the whole tree, and say whether the shards are complete, or why not; raises OSError."""
+        self._relist()
+        ready = self.ready()
+        if ready is not None:
+            return ready
+        try:
+            for reason in self._misplaced.values():
+                return NotReady(reason)
+            if not self._arrived:
+                return NotReady(nothing_found(self._wanted))
+            return judge(self._arrived.values(), self._wanted, self._fitting())
+        except CkptError as error:
+            return NotReady(str(error))
+
+    def _fitting(self) -> Fit:
+        """Return the strategy as it is now; raises CkptError where there is none, or none that can be used."""
+        strategy = None if self._strategies is None else self._strategies.joined()
+        if self._fit.strategy is not strategy:
+            self._fit = Fit(strategy)
+        return self._fit
+
+    def _relist(self) -> None:
+        """See everything that is there, and nothing else."""
+        self._relist_shards()
+        if self._strategies is not None:
+            self._strategies.relist()
+
+    def _relist_shards(self) -> None:
+        directory = shards_directory(self._wanted.source, self._wanted.tag)
+        self._misplaced.clear()
+        gone = set(self._arrived)
+        for ranks in rank_directories(directory):
+            gone -= self._list(ranks)
+        for path in gone:
+            self._set(path, None)
+        self._contents.keep({each.content.digest for each in self._arrived.values() if each.content is not None})
+        self._directory = directory
+
+    def _list(self, directory: Path) -> set[Path]:
+        """See all shards of a rank; return what is in its directory."""
+        try:
+            paths = set(directory.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return set()
+        for path in paths:
+            self._see(path)
+        return paths
+
+    def _see(self, path: Path) -> None:
+        """Take in what is at `path`, or that nothing is there any more."""
+        self._misplaced.pop(path, None)
+        try:
+            status = path.stat()
+            known = self._arrived.get(path)
+            shard = (known.shard if known else Shard.named(path)) if stat.S_ISREG(status.st_mode) else None
+            self._set(path, None if shard is None else self._look_at(shard, status))
+        except (FileNotFoundError, NotADirectoryError):
+            self._set(path, None)
+        except InconsistentError as error:
+            self._misplaced[path] = str(error)
+
+    def _look_at(self, shard: Shard, status: os.stat_result) -> Arrived:
+        """Find out whether a shard is closed, and what is in it, unless that is known."""
+        fingerprint = Fingerprint.of(status)
+        known = self._arrived.get(shard.path)
+        if known is not None and known.read != fingerprint:
+            known = None
+        rested = status.st_mtime + QUIET
+        if status.st_mode & 0o200 and time.time() < rested:
+            heapq.heappush(self._open, (rested, shard.path))
+            problem = f"{shard.path} was written {QUIET:.0f} s ago at most and may still be open"
+            if known is not None and known.content is not None:
+                return replace(known, problem=problem)
+            return Arrived(shard, None, None, problem)
+        if known is not None:
+            return known if known.content is None else replace(known, problem="")
+        try:
+            return Arrived(shard, *self._contents.of(shard.path))
+        except CkptError as error:
+            return Arrived(shard, fingerprint, None, str(error))
+        except FileNotFoundError:
+            raise
+        except OSError as error:  # of this file alone; that may change without a trace in the fingerprint
+            return Arrived(shard, None, None, str(error))
+
+    def _set(self, path: Path, arrived: Arrived | None) -> None:
+        """Put a shard in the place of what was known of this path."""
+        known = self._arrived.get(path)
+        if known == arrived:
+            return
+        for each, by in ((known, -1), (arrived, 1)):
+            if each is not None:
+                self._prefixes[each.shard.prefix].change(each, by)
+                self._ranks[each.shard.rank] += by
+                if not self._prefixes[each.shard.prefix].tags:
+                    del self._prefixes[each.shard.prefix]
+                if not self._ranks[each.shard.rank]:
+                    del self._ranks[each.shard.rank]
+        if arrived is None:
+            del self._arrived[path]
+        else:
+            self._arrived[path] = arrived

@@ -1,0 +1,71 @@
+"""Promises of daemon.preparing: the merge is planned as the file wishes."""
+
+from pathlib import Path
+
+from daemon.preparing import plan_merging
+from daemon.root import Root
+from handlers.ckpt.entry import Family, Format
+from handlers.ckpt.lora import Lora, LoraScale
+from handlers.job_dir import JobDir
+from handlers.job_plan import JobPlan
+from handlers.merge_plan import MergePlan
+from handlers.validate.check import CheckedConfig
+from handlers.validate.glmd_section import GlmdSection, MergeWish
+
+
+def planned(tmp_path: Path, wish: MergeWish, scale: LoraScale | None = None) -> MergePlan:
+    """Plan the merge of a job whose file has this wish; by way of plan.json, as the step reads it."""
+    checked = CheckedConfig(
+        section=GlmdSection(merge=wish),
+        devices=(0, 1),
+        run_mode="finetune",
+        prefix="glm-6b",
+        device_target="Ascend",
+        parallel_mode=1,
+        needs_strategy=True,
+        cuts_weights=False,
+        config=b"",
+        warnings=(),
+        lora_scale=scale,
+    )
+    directory = JobDir(tmp_path / "jobs" / "0001-a")
+    merge = plan_merging(checked, directory, Root(tmp_path))
+    path = tmp_path / "plan.json"
+    JobPlan(job=1, name="a", merge=merge).publish(path)
+    assert JobPlan.read(path).merge == merge
+    return merge
+
+
+def test_a_plain_file(tmp_path: Path) -> None:
+    """Weights and scalars in one .ckpt, and `latest` is set to it."""
+    assert planned(tmp_path, MergeWish()) == MergePlan(
+        source=tmp_path / "jobs" / "0001-a" / "output",
+        ranks=2,
+        prefix="glm-6b",
+        destination=tmp_path / "jobs" / "0001-a" / "merged",
+        latest=tmp_path / "latest" / "glm-6b",
+    )
+
+
+def test_all_wishes_reach_the_merge(tmp_path: Path) -> None:
+    """None is accepted and forgotten."""
+    wish = MergeWish(
+        tag="31_4",
+        format=Format.SAFETENSORS,
+        max_shard_size=5,
+        keep=(Family.WEIGHTS, Family.OPTIMIZER),
+        transformed=True,
+        lora=Lora.MERGE,
+        layout_from="/full.ckpt",
+    )
+    merge = planned(tmp_path, wish, LoraScale(32, 8))
+    for name in ("tag", "format", "max_shard_size", "keep", "transformed", "lora"):
+        assert getattr(merge, name) == getattr(wish, name)
+    assert (merge.lora_alpha, merge.lora_rank, merge.layout_from) == (32, 8, Path("/full.ckpt"))
+
+
+def test_latest_is_for_what_a_training_can_start_from(tmp_path: Path) -> None:
+    """A nightly cycle must not come upon the adapters alone, which MindFormers would fill up with random weights."""
+    assert planned(tmp_path, MergeWish(lora=Lora.ONLY)).latest is None
+    assert planned(tmp_path, MergeWish(format=Format.SAFETENSORS)).latest is None
+    assert planned(tmp_path, MergeWish(lora=Lora.MERGE), LoraScale(32, 8)).latest is not None
