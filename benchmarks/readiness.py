@@ -22,11 +22,11 @@ from pathlib import Path
 
 import make_shards
 
-from handlers import shard_contents, tree_tracker
 from handlers.ckpt import CkptFile, Fingerprint, walk
-from handlers.readiness import Ready
-from handlers.shard_contents import Content, Contents
-from handlers.tree_tracker import TreeTracker
+from handlers.shards import contents, tree_tracker
+from handlers.shards.contents import Content, Contents
+from handlers.shards.readiness import Ready
+from handlers.shards.tree_tracker import TreeTracker
 
 LIMIT = 5e-3
 """Seconds that an event may take."""
@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write the figures there too")
     given = parser.parse_args()
-    tree_tracker.Contents, shard_contents.walk = CountedContents, counted_walk  # type: ignore[misc]
+    tree_tracker.Contents, contents.walk = CountedContents, counted_walk  # type: ignore[misc]
     shuffled = random.Random(7)  # noqa: S311 - an order
     by_tag: dict[str, list[Event]] = {}
     with tempfile.TemporaryDirectory(prefix="glmd-benchmark-") as name:

@@ -33,7 +33,7 @@ from daemon.watching import DirectoryWatch
 from daemon.workers import Workers
 from handlers import events
 from handlers.rank_log.progress import Progress, read_progress
-from handlers.shard_names import SUFFIXES
+from handlers.shards.names import SUFFIXES
 from handlers.validate.check import Rules
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

@@ -22,9 +22,9 @@ from handlers.ckpt.errors import CkptError
 from handlers.errors import HandlerError
 from handlers.job_plan import JobPlan
 from handlers.merge_plan import MergePlan
-from handlers.readiness import QUIET, NotReady, Readiness, Ready
-from handlers.shard_names import LAST, NETWORK
-from handlers.tree_tracker import TreeTracker
+from handlers.shards.names import LAST, NETWORK
+from handlers.shards.readiness import QUIET, NotReady, Readiness, Ready
+from handlers.shards.tree_tracker import TreeTracker
 
 MOST_HINTS = 10_000
 """More than so many that wait are given up for one look at the whole tree."""

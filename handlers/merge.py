@@ -10,8 +10,8 @@ from handlers.ckpt import Effort, Family, OutputOptions, Plan, merge, plan_merge
 from handlers.ckpt.durable import make_directory, publish_symlink
 from handlers.ckpt.lora import LoraScale, with_adapters
 from handlers.merge_plan import MergePlan
-from handlers.shard_names import find_strategies
-from handlers.shards import Chosen, choose
+from handlers.shards.choice import Chosen, choose
+from handlers.shards.names import find_strategies
 
 Report = Callable[..., object]
 """Gets an event's name and its fields, as the `info` of a structlog logger does."""

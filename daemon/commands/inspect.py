@@ -18,8 +18,8 @@ from handlers.ckpt.inspect import CkptTable, EntryRow, OutputTable, SetTable, St
 from handlers.ckpt.inspect import inspect as inspect_path
 from handlers.ckpt.manifest import NAME
 from handlers.errors import BadInputError
-from handlers.newest_save import newest_save
-from handlers.shard_names import LAST, find_strategies
+from handlers.shards.names import LAST, find_strategies
+from handlers.shards.newest_save import newest_save
 
 Found = CkptTable | StrategyTable | OutputTable | SetTable
 KINDS = {CkptTable: "checkpoint", StrategyTable: "strategy", OutputTable: "output", SetTable: "set"}

@@ -20,7 +20,7 @@ from handlers.ckpt.updated import Fills, UpdatedContent
 
 BUFFER = 1 << 20
 """Bytes that a thread fills and writes at once: in the processor's cache, and enough to keep a disk busy. It has half
-as much again for replicas, and for an adapter's updates. With four mebibytes two threads are as fast as four with one."""
+as much again for replicas, and for an adapter. With four mebibytes two threads are hardly slower than four with one."""
 SHARE = 8 << 20
 """Bytes of consecutive parameters that a thread takes at least, so that small ones are written together."""
 

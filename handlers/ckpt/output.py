@@ -1,7 +1,7 @@
 """Where in which output file every parameter goes: known before a byte is written.
 
-A `.ckpt` is what MindSpore's `save_checkpoint` would write, its chunks included; safetensors are what the library of that
-name would write, in one file or several with an index.
+A `.ckpt` is what MindSpore's `save_checkpoint` would write, its chunks included; safetensors are what the library of
+that name would write, in one file or several with an index.
 """
 
 import json
@@ -78,7 +78,7 @@ class Output:
 def lay_out(plan: Plan, options: OutputOptions) -> Output:
     """Place the plan's parameters.
 
-    Raises UnsupportedLayoutError for a type that safetensors lack, and ValueError where a .ckpt is to be cut into shards.
+    Raises UnsupportedLayoutError for a type that safetensors lack, and ValueError for a .ckpt in several files.
     """
     whole = (_ckpt(TRANSFORMED, plan.transformed, equal_chunks=plan.equal_chunks),) if plan.transformed else ()
     if options.format is Format.CKPT:

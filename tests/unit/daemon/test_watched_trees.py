@@ -17,7 +17,7 @@ from daemon.store import Store
 from daemon.watched_trees import WatchedTrees
 from daemon.workers import Workers
 from handlers.job_plan import JobPlan
-from handlers.tree_tracker import TreeTracker
+from handlers.shards.tree_tracker import TreeTracker
 
 
 def shard(directory: Path, rank: int, tag: str, age: float) -> Path:

@@ -1,4 +1,4 @@
-"""Promises of handlers.tree_tracker: complete or not, as a look at everything says, in whatever order things come."""
+"""Promises of handlers.shards.tree_tracker: complete or not, as a look at everything says, whatever came first."""
 
 import itertools
 import os
@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlers import tree_tracker
 from handlers.ckpt import CkptError, Fingerprint, walk
 from handlers.ckpt.agreement import check_entries, check_names
-from handlers.readiness import QUIET, NotReady, Ready, judge
-from handlers.shard_contents import Content, Contents
-from handlers.shard_names import Tag
-from handlers.shards import choose
-from handlers.tree_tracker import TreeTracker
+from handlers.shards import tree_tracker
+from handlers.shards.choice import choose
+from handlers.shards.contents import Content, Contents
+from handlers.shards.names import Tag
+from handlers.shards.readiness import QUIET, NotReady, Ready, judge
+from handlers.shards.tree_tracker import TreeTracker
 from tests.unit.handlers.ckpt.ckpt_writer import Lay, Run, ckpt, small_run, strategy
 
 

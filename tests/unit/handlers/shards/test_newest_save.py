@@ -1,4 +1,4 @@
-"""Promises of handlers.newest_save: what is there is found, complete or not, and nothing is mixed."""
+"""Promises of handlers.shards.newest_save: what is there is found, complete or not, and nothing is mixed."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from handlers.ckpt import InconsistentError
 from handlers.errors import BadInputError
-from handlers.newest_save import newest_save
+from handlers.shards.newest_save import newest_save
 from tests.unit.handlers.ckpt.ckpt_writer import Run, small_run
 
 

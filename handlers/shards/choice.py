@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.ckpt import InconsistentError, Strategy, read_strategies
-from handlers.shard_names import LAST, NETWORK, Shard, Tag, find_shards, find_strategies, parse_tag, shards_of
+from handlers.shards.names import LAST, NETWORK, Shard, Tag, find_shards, find_strategies, parse_tag, shards_of
 
 
 @dataclass(frozen=True)

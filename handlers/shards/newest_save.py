@@ -5,7 +5,7 @@ from pathlib import Path
 
 from handlers.ckpt import InconsistentError
 from handlers.errors import BadInputError
-from handlers.shard_names import LAST, find_shards, find_strategies, parse_tag
+from handlers.shards.names import LAST, find_shards, find_strategies, parse_tag
 
 
 def newest_save(
@@ -13,8 +13,8 @@ def newest_save(
 ) -> tuple[Mapping[int, Path], tuple[Path, ...]]:
     """Return the shards of `tag` (else of the newest that any rank has), by rank, and the strategy files if any.
 
-    `handlers.shards.choose` refuses what this shows. Raises BadInputError where there is no such shard, or several
-    prefixes leave open which is meant.
+    What this shows `handlers.shards.choice.choose` may refuse. Raises BadInputError where there is no such shard, or
+    several prefixes leave open which is meant.
     """
     wanted = parse_tag(tag)
     shards = [shard for shard in find_shards(source, wanted) if prefix in {None, shard.prefix}]

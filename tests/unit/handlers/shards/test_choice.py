@@ -1,4 +1,4 @@
-"""Promises of handlers.shards: the right tag, of each rank the right shard, or a refusal."""
+"""Promises of handlers.shards.choice: the right tag, of each rank the right shard, or a refusal."""
 
 import subprocess
 import sys
@@ -8,8 +8,8 @@ import pytest
 
 from handlers.ckpt import InconsistentError
 from handlers.errors import BadInputError
-from handlers.shard_names import Tag
-from handlers.shards import choose
+from handlers.shards.choice import choose
+from handlers.shards.names import Tag
 from tests.unit.handlers.ckpt.ckpt_writer import Lay, Run, small_run, strategy
 
 
@@ -151,7 +151,7 @@ def test_explicit_files_must_be_one_a_rank_and_of_one_tag(run: Run) -> None:
         choose(run.source, files=files[:3])
 
 
-@pytest.mark.parametrize("module", ("handlers.shards", "handlers.tree_tracker"))
+@pytest.mark.parametrize("module", ("handlers.shards.choice", "handlers.shards.tree_tracker"))
 def test_the_daemon_gets_no_numpy_with_it(module: str) -> None:
     """The daemon imports these modules, and must stay small."""
     script = f"import {module}, sys; sys.exit('numpy' in sys.modules or 'google.protobuf' in sys.modules)"

@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from handlers.ckpt import CkptError, Fingerprint, InconsistentError
-from handlers.readiness import QUIET, Arrived, Fit, NotReady, Readiness, Ready, judge
-from handlers.shard_contents import Contents
-from handlers.shard_names import LAST, Shard, parse_tag, rank_directories, rank_of_directory, shards_directory
-from handlers.shards import Wanted, nothing_found
-from handlers.strategy_files import StrategyFiles
-from handlers.tally import OfPrefix
+from handlers.shards.choice import Wanted, nothing_found
+from handlers.shards.contents import Contents
+from handlers.shards.names import LAST, Shard, parse_tag, rank_directories, rank_of_directory, shards_directory
+from handlers.shards.readiness import QUIET, Arrived, Fit, NotReady, Readiness, Ready, judge
+from handlers.shards.strategy_files import StrategyFiles
+from handlers.shards.tally import OfPrefix
 
 
 class TreeTracker:

@@ -5,9 +5,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from handlers.ckpt import CkptError, Fingerprint, Strategy, check_names
-from handlers.shard_contents import Content
-from handlers.shard_names import Shard, Tag
-from handlers.shards import Wanted, choose_among
+from handlers.shards.choice import Wanted, choose_among
+from handlers.shards.contents import Content
+from handlers.shards.names import Shard, Tag
 
 QUIET = 10.0
 """Seconds for which a shard that is still writable must have rested; MindSpore's last act is to set mode 0400."""

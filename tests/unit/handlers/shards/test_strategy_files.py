@@ -1,14 +1,14 @@
-"""Promises of handlers.strategy_files: what all files together say, for the reading of what has changed."""
+"""Promises of handlers.shards.strategy_files: what all files together say, for the reading of what has changed."""
 
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from handlers import strategy_files
 from handlers.ckpt import DamagedFileError, Fingerprint, InconsistentError, Strategy, read_strategies
 from handlers.ckpt.strategy import parse_content, read_content
-from handlers.strategy_files import StrategyFiles
+from handlers.shards import strategy_files
+from handlers.shards.strategy_files import StrategyFiles
 from tests.unit.handlers.ckpt.ckpt_writer import Lay, strategy
 
 STAGES = [strategy({f"layers.{stage}.weight": Lay((2,), (0, -1))}, stages=(stage,)) for stage in (0, 1)]

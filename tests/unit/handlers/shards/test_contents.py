@@ -1,4 +1,4 @@
-"""Promises of handlers.shard_contents: the content is the one a walk finds, though most shards are not walked."""
+"""Promises of handlers.shards.contents: the content is the one a walk finds, though most shards are not walked."""
 
 import json
 import struct
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from handlers import shard_contents
 from handlers.ckpt import CkptError, CkptFile, Fingerprint, walk
-from handlers.shard_contents import Contents
+from handlers.shards import contents
+from handlers.shards.contents import Contents
 from tests.unit.handlers.ckpt.ckpt_writer import Run, ckpt, small_run
 
 
@@ -27,7 +27,7 @@ def walked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         paths.append(path)
         return walk(path)
 
-    monkeypatch.setattr(shard_contents, "walk", counted)
+    monkeypatch.setattr(contents, "walk", counted)
     return paths
 
 

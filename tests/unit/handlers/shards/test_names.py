@@ -1,4 +1,4 @@
-"""Promises of handlers.shard_names: what a name says, and where names are looked for."""
+"""Promises of handlers.shards.names: what a name says, and where names are looked for."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from handlers.ckpt import Format, InconsistentError
 from handlers.errors import BadInputError
-from handlers.shard_names import NETWORK, Shard, Tag, find_shards, find_strategies, parse_tag, shards_of
+from handlers.shards.names import NETWORK, Shard, Tag, find_shards, find_strategies, parse_tag, shards_of
 from tests.unit.handlers.ckpt.ckpt_writer import Run, small_run
 
 

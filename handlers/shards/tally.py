@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from handlers.readiness import Arrived, Fit, Readiness
-from handlers.shard_names import Tag
+from handlers.shards.names import Tag
+from handlers.shards.readiness import Arrived, Fit, Readiness
 
 Key = TypeVar("Key")
 
