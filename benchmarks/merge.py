@@ -1,130 +1,289 @@
-"""glmd's merge beside MindSpore's own way and beside `cp` of the output, in one run: wall time and peak memory.
+"""glmd's merge beside MindSpore's own way and beside plain copies, in one run: wall time and peak memory, with targets.
 
-    python benchmarks/merge.py [--training-python PYTHON] [--hidden N … as make_shards.py] [--json FILE]
+    python benchmarks/merge.py [--parts seed copy cold memory profile] [--rounds 5] [--training-python PYTHON]
+        [--directory DIRECTORY] [--json FILE]
 
-Each is a process of its own, timed from its start to its end, output on the disk (fsync) included; inputs are in the
-page cache. glmd and `cp` are the medians of several rounds, taken in turn. Without a training environment MindSpore's
-row is left out. That all outputs are the same bytes is checked.
+seed: 2.7 GB of shards against MindSpore's flow (transform by rank, reload, filter, save), on the disk and, since there
+    `cp` of the output alone takes much of the time, in memory (tmpfs) too; outputs must be equal.
+copy: 2.6 GB of output, warm, with and without hashing, against `cp` and `sync` of the output.
+cold: the same with an empty page cache (as root) against reading just the needed bytes plus `cat >out; sync`.
+memory: peak memory over that of the bare interpreter, from 0.6 GB to a full GLM-6B (4 GB where the disk is too small).
+profile: where the time of `glmd merge` goes: what waits for the disk, what needs the processor, what start-up takes.
+
+Each is a process of its own, timed from its start to its end, output on the disk included. Commands are run in turn;
+ratios are medians over the rounds. Without a training environment, or not as root, what needs it is left out.
 """
 
 import argparse
+import contextlib
 import filecmp
 import json
 import os
-import subprocess
+import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import make_shards
+from measuring import Command, Contender, Measured, Report, in_turn, measure, median, ratio
 
-ROUNDS = 5
+from handlers.ckpt import Family, walk
 
-
-# A process's peak memory counts what its parent held when it forked, so that a small one must start it.
-STOPWATCH = """
-import os, subprocess, sys, time
-started = time.perf_counter()
-process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
-_, status, usage = os.wait4(process.pid, 0)
-seconds = time.perf_counter() - started
-process.returncode = os.waitstatus_to_exitcode(status)
-print(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
-sys.exit(process.returncode)
-"""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A process's cost: seconds from start to end, seconds of processor, peak resident memory in bytes."""
-
-    name: str
-    seconds: float
-    processor: float
-    peak: int
+SMALL = {"hidden": 1280, "layers": 12, "vocabulary": 12800, "mp": 8}
+LARGE = {"hidden": 2048, "layers": 24, "vocabulary": 12800, "mp": 8}
+MIDDLE = {"hidden": 2560, "layers": 24, "vocabulary": 12800, "mp": 8}
+"""4 GB of output, where there is no room for the full size."""
+FULL = {"hidden": 4096, "layers": 28, "vocabulary": 130528, "mp": 8}
+"""GLM-6B."""
+FULL_ROOM = 34 << 30
+"""Bytes: weights, output, and some for the others on this disk."""
+OUTPUT = "filtered_transformed.ckpt"
+MEMORY = Path("/dev/shm")  # noqa: S108 - a tmpfs is what is wanted
+CP = ("sh", "-c", 'cp "$1" "$2" && sync "$2"', "-")
+CAT = ("sh", "-c", 'cat "$1" > "$2" && sync "$2"', "-")
 
 
-def measure(name: str, command: Sequence[str | Path]) -> Measured:
-    """Run a command to its end; exits when it fails."""
-    done = subprocess.run(
-        [sys.executable, "-SE", "-c", STOPWATCH, *command], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        sys.exit(f"{name} failed:\n{done.stderr}")
-    seconds, processor, peak = done.stdout.split()
-    return Measured(name, float(seconds), float(processor), int(peak))
+class Input:
+    """Shards, and a place for what is made of them."""
+
+    def __init__(self, scratch: Path, sizes: dict[str, int], *, sparse: bool) -> None:
+        self.source = scratch / "output"
+        self.merged = scratch / "merged"
+        self.shards = make_shards.make(self.source, sparse=sparse, **sizes)
+        self.merged.mkdir()
+
+    @property
+    def output(self) -> Path:
+        """Where glmd's output is."""
+        return self.merged / OUTPUT
+
+    def merge(self, *options: str, into: Path | None = None) -> list[str | Path]:
+        """Return the arguments of glmd."""
+        return [
+            *("merge", "--src_postfix=31_4", f"--src_checkpoints_dir={self.source}", "--force", *options),
+            f"--dst_checkpoints_dir={into or self.merged}",
+        ]
+
+    def glmd(self, *options: str, into: Path | None = None) -> Command:
+        """Return the command of a merge."""
+        return [sys.executable, "-m", "daemon.cli", *self.merge(*options, into=into)]
+
+    def clear(self) -> None:
+        """Remove glmd's output."""
+        for path in self.merged.iterdir():
+            path.unlink()
+
+    def warm(self) -> None:
+        """Bring what glmd reads into the page cache, and what `cp` reads if it is there; no holes, they fill it too."""
+        measure(self.read())
+        if self.output.exists():
+            measure(["cat", self.output])
+
+    def read(self) -> Command:
+        """Return the command that reads the needed bytes, and nothing else."""
+        needed = self.source / "needed.json"
+        if not needed.exists():
+            needed.write_text(json.dumps(self.needed()))
+        return [sys.executable, "-SE", Path(__file__).with_name("read_extents.py"), needed]
+
+    def needed(self) -> dict[str, list[tuple[int, int]]]:
+        """Return where in the shards the bytes of the output are."""
+        return {
+            str(path): [
+                (extent.offset, extent.length)
+                for entry in walk(path).entries.values()
+                if entry.family is not Family.OPTIMIZER
+                for extent in entry.extents
+            ]
+            for path in self.shards
+        }
 
 
-def median(rounds: Sequence[Measured]) -> Measured:
-    """Return the round of median time."""
-    return sorted(rounds, key=lambda each: each.seconds)[len(rounds) // 2]
+def against_mindspore(report: Report, scratch: Path, options: argparse.Namespace) -> None:
+    """Merge the default input, on the disk and in memory, as the seed does it and as glmd does."""
+    given = Input(scratch, SMALL, sparse=False)
+    measure(["cat", *given.shards])
+    strategy = given.source / "strategy" / "ckpt_strategy_rank_0.ckpt"
+    for where in (scratch, Path(tempfile.mkdtemp(dir=MEMORY, prefix="glmd-benchmark-"))):
+        with contextlib.ExitStack() as stack:
+            if where != scratch:
+                stack.callback(shutil.rmtree, where)
+            ours, theirs, copied = where / "ours", where / "mindspore.ckpt", where / "copied.ckpt"
+            ours.mkdir()
+            contenders = {
+                "glmd merge": Contender(lambda ours=ours: clear(ours), given.glmd(into=ours)),
+                "cp and sync of the output": Contender(
+                    lambda ours=ours, copied=copied: (clear(copied), measure(["cat", ours / OUTPUT])),
+                    (*CP, ours / OUTPUT, copied),
+                ),
+            }
+            report.part(f"seed: {describe(given)}, {'on the disk' if where == scratch else 'in memory (tmpfs)'}")
+            glmd, cp = (median(rounds) for rounds in in_turn(contenders, options.rounds).values())
+            report.cost("glmd merge", glmd)
+            report.cost("cp and sync of the output", cp)
+            if options.training_python is None:
+                report.say("no --training-python: MindSpore's flow is left out")
+                continue
+            flow = [options.training_python, Path(__file__).with_name("seed_flow.py"), given.source, strategy, theirs]
+            mindspore = measure(flow)
+            report.cost("MindSpore: transform by rank, reload, filter, save", mindspore)
+            if not filecmp.cmp(ours / OUTPUT, theirs, shallow=False):
+                sys.exit(f"{ours / OUTPUT} is not what MindSpore made: {theirs}")
+            report.say("both outputs are the same bytes")
+            speed = mindspore.seconds / glmd.seconds
+            report.figure("times as fast as MindSpore", speed, "60 or more", met=speed >= 60)
+            report.figure("times as fast as MindSpore: cp and sync alone", mindspore.seconds / cp.seconds)
+            memory = mindspore.peak / glmd.peak
+            report.figure("MindSpore's peak memory over glmd's", memory, "40 or more", met=memory >= 40)
 
 
-def compare(source: Path, scratch: Path, training_python: Path | None) -> list[Measured]:
-    """Measure all ways on the shards in `source`."""
-    strategy = source / "strategy" / "ckpt_strategy_rank_0.ckpt"
-    ours, copied = scratch / "glmd" / "filtered_transformed.ckpt", scratch / "copied.ckpt"
-    merge = [sys.executable, "-m", "daemon.cli", "merge", "--src_postfix=31_4", f"--src_checkpoints_dir={source}"]
-    merge += [f"--src_strategy_file={strategy}", f"--dst_checkpoints_dir={ours.parent}", "--force"]
-    measure("reading the shards", ["cat", *source.rglob("*.ckpt")])  # into the page cache
-    glmd_rounds, cp_rounds = [], []
-    for _ in range(ROUNDS):
-        for left in (ours, copied):
-            left.unlink(missing_ok=True)
-        os.sync()
-        glmd_rounds.append(measure("glmd merge", merge))
-        os.sync()
-        cp_rounds.append(
-            measure("cp and sync of the output", ["sh", "-c", 'cp "$1" "$2" && sync "$2"', "-", ours, copied])
-        )
-    measured = [median(glmd_rounds), median(cp_rounds)]
-    measured.append(measure("of glmd: imports", [sys.executable, "-c", "import daemon.commands.merge"]))
-    if training_python is not None:
-        theirs = scratch / "mindspore.ckpt"
-        flow = [training_python, Path(__file__).with_name("seed_flow.py"), source, strategy, theirs]
-        measured.append(measure("MindSpore by hand", flow))
-        if not filecmp.cmp(ours, theirs, shallow=False):
-            sys.exit(f"{ours} is not what MindSpore made: {theirs}")
-    return measured
+def against_copy(report: Report, scratch: Path, options: argparse.Namespace) -> None:
+    """Merge what is in the page cache, and copy the output."""
+    given = Input(scratch, LARGE, sparse=True)
+    copied = scratch / "copied.ckpt"
+
+    def ready() -> None:
+        given.clear()
+        given.warm()
+
+    def ready_to_copy() -> None:
+        clear(copied)
+        given.warm()
+
+    contenders = {
+        "glmd merge --no-hash": Contender(ready, given.glmd("--no-hash")),
+        "glmd merge": Contender(ready, given.glmd()),
+        "cp and sync of the output": Contender(ready_to_copy, (*CP, given.output, copied)),
+    }
+    plain, hashed, cp = in_turn(contenders, options.rounds).values()
+    report.part(f"copy: {describe(given)}, page cache warm, {options.rounds} rounds")
+    for name, rounds in zip(contenders, (plain, hashed, cp), strict=True):
+        report.cost(name, median(rounds))
+    for name, rounds, limit in (("without hashing", plain, 1.1), ("with hashing", hashed, 1.3)):
+        found = ratio(rounds, cp)
+        report.figure(f"wall time over cp and sync, {name}", found, f"{limit} or less", met=found <= limit)
 
 
-def show(measured: Sequence[Measured], sizes: dict[str, int]) -> None:
-    """Print the table; ratios are to glmd."""
-    ours = measured[0]
-    print(f"{sizes['shards'] / 1e9:.2f} GB of shards, {sizes['output'] / 1e9:.2f} GB of output")
-    print(f"{'':28}{'seconds':>10}{'x glmd':>9}{'processor s':>13}{'peak MiB':>11}{'x glmd':>9}")
-    for each in measured:
-        time_ratio, peak_ratio = each.seconds / ours.seconds, each.peak / ours.peak
-        print(
-            f"{each.name:28}{each.seconds:10.2f}{time_ratio:9.2f}{each.processor:13.2f}"
-            f"{each.peak / 2**20:11.1f}{peak_ratio:9.2f}"
-        )
+def from_cold(report: Report, scratch: Path, options: argparse.Namespace) -> None:
+    """Merge with an empty page cache, and read the needed bytes and write the output."""
+    if os.geteuid() != 0:
+        report.part("cold: left out, for only root may empty the page cache")
+        return
+    given = Input(scratch, LARGE, sparse=True)
+    copied = scratch / "copied.ckpt"
+
+    def cold() -> None:
+        given.clear()
+        drop_caches()
+
+    def ready_to_write() -> None:
+        clear(copied)
+        measure(["cat", given.output])
+
+    contenders = {
+        "reading the needed bytes": Contender(drop_caches, given.read()),
+        "glmd merge": Contender(cold, given.glmd()),
+        "cat >out and sync": Contender(ready_to_write, (*CAT, given.output, copied)),
+    }
+    read, glmd, written = in_turn(contenders, options.rounds).values()
+    report.part(f"cold: {describe(given)}, page cache empty, {options.rounds} rounds")
+    for name, rounds in zip(contenders, (read, glmd, written), strict=True):
+        report.cost(name, median(rounds))
+    both = [
+        Measured(one.seconds + two.seconds, one.processor + two.processor, 0)
+        for one, two in zip(read, written, strict=True)
+    ]
+    found = ratio(glmd, both)
+    report.figure("wall time over reading plus writing", found, "1.25 or less", met=found <= 1.25)
+
+
+def memory(report: Report, scratch: Path, _options: argparse.Namespace) -> None:
+    """Merge small and large, and see how little the peak grows."""
+    bare = measure([sys.executable, "-c", "pass"])
+    full = shutil.disk_usage(scratch).free >= FULL_ROOM
+    report.part("memory: peak over that of the bare interpreter")
+    report.cost("python -c pass", bare)
+    if not full:
+        report.say(f"under {FULL_ROOM >> 30} GiB are free: 4 GB of output instead of a full GLM-6B")
+    growths = []
+    for number, sizes in enumerate((SMALL, LARGE, FULL if full else MIDDLE)):
+        with tempfile.TemporaryDirectory(dir=scratch) as directory:
+            given = Input(Path(directory), sizes, sparse=True)
+            merged = measure(given.glmd())
+            growths.append((merged.peak - bare.peak) / 2**20)
+            report.cost(f"glmd merge: {describe(given)}", merged)
+            report.figure("growth, MiB", growths[number], "64 or less", met=growths[number] <= 64)
+    spread = max(growths) - min(growths)
+    report.figure("largest less smallest growth, MiB", spread)  # "flat" is the target, and no number was set for it
+
+
+def profile(report: Report, scratch: Path, options: argparse.Namespace) -> None:
+    """Show what the merge's time goes to; threads overlap, so that the parts add up to more than the whole."""
+    given = Input(scratch, SMALL, sparse=True)
+    with tempfile.TemporaryDirectory(dir=MEMORY) as in_memory:
+        for name, into in (("disk", given.merged), ("memory (tmpfs)", Path(in_memory))):
+            spent: dict[str, list[Measured]] = {}
+            for _ in range(options.rounds):
+                clear(into)
+                given.warm()
+                os.sync()
+                figures = scratch / "profile.json"
+                program = Path(__file__).with_name("profiled.py")
+                whole = measure([sys.executable, program, figures, *given.merge(into=into)])
+                spent.setdefault("glmd merge, start to end", []).append(whole)
+                for part, (wall, processor) in json.loads(figures.read_text()).items():
+                    spent.setdefault(f"  of it: {part}", []).append(Measured(wall, processor, 0))
+            report.part(f"profile: {describe(given)}, on {name}; parts are summed over threads")
+            report.cost("python -c pass", measure([sys.executable, "-c", "pass"]))
+            report.cost("glmd merge --help", measure([sys.executable, "-m", "daemon.cli", "merge", "--help"]))
+            for part, rounds in spent.items():
+                report.cost(part, median(rounds))
+
+
+def clear(path: Path) -> None:
+    """Remove a file, or the files of a directory."""
+    for each in path.iterdir() if path.is_dir() else [path]:
+        each.unlink(missing_ok=True)
+
+
+def drop_caches() -> None:
+    """Empty the page cache, as root."""
+    os.sync()
+    Path("/proc/sys/vm/drop_caches").write_text("3\n")
+
+
+def describe(given: Input) -> str:
+    """Say how much goes in, and comes out."""
+    apparent = sum(path.stat().st_size for path in given.shards)
+    kept = sum(length for extents in given.needed().values() for _, length in extents)
+    return f"{apparent / 1e9:.1f} GB of shards, {kept / 1e9:.1f} GB needed"
+
+
+PARTS: dict[str, Callable[[Report, Path, argparse.Namespace], None]] = {
+    "seed": against_mindspore,
+    "copy": against_copy,
+    "cold": from_cold,
+    "memory": memory,
+    "profile": profile,
+}
 
 
 def main() -> None:
-    """Make shards, measure, show."""
+    """Run the parts, each in a new directory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    make_shards.add_sizes(parser)
-    default = os.environ.get("GLMD_TRAINING_PYTHON")
-    parser.add_argument("--training-python", type=Path, default=Path(default) if default else None)
-    parser.add_argument(
-        "--directory", type=Path, help="where to work, about three times the shards' size; a new one if not given"
-    )
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--rounds", type=int, default=5)
+    make_shards.add_training_python(parser)
+    parser.add_argument("--directory", type=Path, help="where to work, on the disk to be measured; 10 to 30 GB")
     parser.add_argument("--json", type=Path, help="write the figures there too")
-    given = vars(parser.parse_args())
-    training_python, directory, json_file = (given.pop(name) for name in ("training_python", "directory", "json"))
-    with tempfile.TemporaryDirectory(dir=directory, prefix="glmd-benchmark-") as scratch_name:
-        scratch = Path(scratch_name)
-        make_shards.make(scratch / "output", **given)
-        measured = compare(scratch / "output", scratch, training_python)
-        shards = sum(path.stat().st_size for path in (scratch / "output" / "checkpoint").rglob("*.ckpt"))
-        sizes = {"shards": shards, "output": (scratch / "glmd" / "filtered_transformed.ckpt").stat().st_size}
-    show(measured, sizes)
-    if json_file is not None:
-        figures = {"sizes": sizes, "network": given, "rounds": ROUNDS, "measured": [asdict(each) for each in measured]}
-        json_file.write_text(json.dumps(figures, indent=2) + "\n")
+    options = parser.parse_args()
+    report = Report()
+    for part in options.parts:
+        with tempfile.TemporaryDirectory(dir=options.directory, prefix="glmd-benchmark-") as scratch:
+            PARTS[part](report, Path(scratch), options)
+    if options.json is not None:
+        options.json.write_text(json.dumps({"rounds": options.rounds, "rows": report.rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from handlers.ckpt import Effort, Family, OutputOptions, Plan, merge, plan_merge, read_strategies, walk
+from handlers.ckpt import Effort, Family, OutputOptions, Plan, merge, plan_merge, read_strategies, walk_all
 from handlers.ckpt.durable import make_directory, publish_symlink
 from handlers.ckpt.lora import LoraScale, with_adapters
 from handlers.merge_plan import MergePlan
@@ -32,7 +32,9 @@ class MergeSummary:
     adapters_merged: int
     """How many weights an adapter was added to."""
     unlaid: int
-    """How many that were kept no strategy names; all ranks were found to agree on them."""
+    """How many that were kept no strategy names."""
+    agreed: bool
+    """Whether all ranks were found to agree on those."""
     bytes: int
     seconds: float
 
@@ -84,6 +86,7 @@ def run(
         dropped=planned.dropped,
         adapters_merged=len(planned.updates),
         unlaid=len(planned.unlaid),
+        agreed=plan.compared or chosen.strategy is not None,
         bytes=manifest.size,
         seconds=time.monotonic() - started,
     )
@@ -99,7 +102,7 @@ def _planned(plan: MergePlan, chosen: Chosen) -> Plan:
     if plan.layout_from is not None:
         layout_from = read_strategies(find_strategies(plan.source, plan.layout_from))
     planned = plan_merge(
-        {shard.rank: walk(shard.path) for shard in chosen.shards},
+        walk_all({shard.rank: shard.path for shard in chosen.shards}),
         chosen.strategy,
         keep=plan.keep,
         transformed=plan.transformed,

@@ -1,5 +1,6 @@
 """What an error means to the shell: the one place that says so."""
 
+from daemon.commands.table import printable
 from daemon.control import NotRunningError, RequestRefusedError
 from daemon.store import StoreError
 from handlers.ckpt.errors import CkptError, NoSpaceError
@@ -30,6 +31,9 @@ def exit_code(error: Exception) -> int | None:
 
 
 def message(error: Exception) -> str:
-    """Return what the user gets to read."""
+    """Return what the user gets to read; names in it, which others chose, cannot drive the terminal."""
     # Its lines begin with FILE:LINE:COL, which editors and terminals jump to.
-    return str(error) if isinstance(error, ConfigError) else f"glmd: {error}"
+    text = str(error) if isinstance(error, ConfigError) else f"glmd: {error}"
+    if isinstance(error, CkptError):
+        return printable(text)  # it is a line; any further would be a name's
+    return "\n".join(map(printable, text.split("\n")))

@@ -30,14 +30,11 @@ def summary(done: MergeSummary) -> list[str]:
     speed = f", {size(done.bytes / done.seconds)}/s" if done.seconds > 0 else ""
     ranks = f"{done.ranks} rank{'s' * (done.ranks > 1)}"
     entries = f"{done.entries_in} entries in, {done.entries_kept} kept{counts}"
+    agreed = "all ranks agree on them" if done.agreed else "rank 0's were taken, and not compared"
     lines = (
         f"merged {done.prefix} {done.tag} of {ranks}: {entries}, {size(done.bytes)} in {done.seconds:.1f} s{speed}",
         *([f"{done.adapters_merged} weights got their LoRA adapter added"] if done.adapters_merged else []),
-        *(
-            [f"{done.unlaid} are in no strategy; all ranks agree on them (manifest.json: unlaid)"]
-            if done.unlaid
-            else []
-        ),
+        *([f"{done.unlaid} are in no strategy; {agreed} (manifest.json: unlaid)"] if done.unlaid else []),
         *map(str, done.outputs),
     )
     return [printable(line) for line in lines]
@@ -47,6 +44,7 @@ def plan_of(arguments: Sequence[str]) -> MergePlan:
     """Read the command line; exits for bad usage, raises BadInputError for what cannot be meant."""
     given = parse(arguments)
     source = _source(given.src_checkpoints_dir, given.shards)
+    _check_there(given)
     if given.data_parallel and given.src_strategy_file:
         raise BadInputError(
             "--data-parallel is for runs without strategy files; leave out one of it and --src-strategy-file"
@@ -75,6 +73,14 @@ def plan_of(arguments: Sequence[str]) -> MergePlan:
         hashed=not given.no_hash,
         compared=not given.trust_replicas,
     )
+
+
+def _check_there(given: argparse.Namespace) -> None:
+    """Refuse what is named but does not exist."""
+    for flag in ("src_strategy_file", "layout_from", "config"):
+        path: Path | None = getattr(given, flag)
+        if path is not None and not path.exists():
+            raise BadInputError(f"--{flag.replace('_', '-')}: {path} does not exist")
 
 
 def _source(directory: Path | None, shards: Sequence[Path]) -> Path:

@@ -11,6 +11,7 @@ back, all or none, with a manifest beside them, and `verify` reads them again. E
 """
 
 from handlers.ckpt.agreement import check_names
+from handlers.ckpt.alike import walk_all
 from handlers.ckpt.checkpoint_set import CheckpointSet, open_set
 from handlers.ckpt.copy import Effort
 from handlers.ckpt.crc import check_crc
@@ -72,5 +73,6 @@ __all__ = [
     "read_strategy",
     "verify",
     "walk",
+    "walk_all",
     "with_adapters",
 ]

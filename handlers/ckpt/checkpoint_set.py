@@ -5,10 +5,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from handlers.ckpt.alike import walk_all
 from handlers.ckpt.entry import CkptFile, Family
 from handlers.ckpt.plan import Plan, plan_merge
 from handlers.ckpt.strategy import Strategy, read_strategies
-from handlers.ckpt.walk import walk
 
 AnyPath = str | os.PathLike[str]
 
@@ -41,4 +41,4 @@ def open_set(shards: Mapping[int, AnyPath] | Sequence[AnyPath], strategy: Sequen
     """
     by_rank = shards if isinstance(shards, Mapping) else dict(enumerate(shards))
     read = read_strategies([Path(path) for path in strategy]) if strategy else None
-    return CheckpointSet({rank: walk(Path(path)) for rank, path in sorted(by_rank.items())}, read)
+    return CheckpointSet(walk_all({rank: Path(path) for rank, path in by_rank.items()}), read)

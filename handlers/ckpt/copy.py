@@ -37,8 +37,8 @@ class Effort:
     compared: bool = True
     """Compare replicas."""
     workers: int = 4
-    """Threads that copy. They mostly wait for the disk: of 2.6 GB on two busy cores, one takes 2.7 s, two 2.0, three
-    and four 1.6 and 1.5, where `cp` and sync take 1.9."""
+    """Threads that copy. They mostly wait for the disk: of 2.6 GB on two busy cores two take 2.0 s, three 1.6, four
+    1.5, `cp` and sync 1.9; eight are no faster than four."""
 
 
 class Copy:

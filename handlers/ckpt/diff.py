@@ -99,11 +99,14 @@ def diff(a: Sequence[Path], b: Sequence[Path], progress: Progress | None = None)
         described = [found for name in common if (found := _described(one.entry(name), two.entry(name)))]
         alike = [name for name in common if name not in {each.name for each in described}]
         compared = _Comparison(one, two, sum(one.entry(name).nbytes for name in alike), progress)
+        contents = tuple(content for name in alike if (content := compared.content(name)))
+        one.check_unchanged()
+        two.check_unchanged()
         return Difference(
             only_a=tuple(name for name in one.places if name not in two.places),
             only_b=tuple(name for name in two.places if name not in one.places),
             described=tuple(described),
-            contents=tuple(content for name in alike if (content := compared.content(name))),
+            contents=contents,
             reordered=_reordered(common, two) if one.formats == two.formats else None,
             metadata=_metadata(one, two) if one.formats == two.formats else {},
             compared=len(alike),
@@ -130,6 +133,10 @@ class _Side:
     def entry(self, name: str) -> Entry:
         return self._files[self.places[name]].entries[name]
 
+    def check_unchanged(self) -> None:
+        for file, descriptor in zip(self._files, self._descriptors, strict=True):
+            _check_unchanged(file, descriptor)
+
     def read(self, name: str, start: int, view: memoryview) -> None:
         index = self.places[name]
         scatter(self._descriptors[index], self.entry(name).extents, start, (view,), self._files[index].path)
@@ -138,9 +145,13 @@ class _Side:
 def _open(file: CkptFile, stack: ExitStack) -> int:
     descriptor = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
     stack.callback(os.close, descriptor)
+    _check_unchanged(file, descriptor)
+    return descriptor
+
+
+def _check_unchanged(file: CkptFile, descriptor: int) -> None:
     if Fingerprint.of(os.fstat(descriptor)) != file.fingerprint:
         raise InconsistentError(f"{file.path} changed while it was read: is it still being written?")
-    return descriptor
 
 
 def _described(a: Entry, b: Entry) -> Described | None:

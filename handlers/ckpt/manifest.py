@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,6 +28,11 @@ HASH = "xxh3_128"
 FORMAT: Literal[2] = 2
 
 
+def utf8(name: str) -> str:
+    r"""Return a file's name for the manifest: bytes that are no UTF-8, which JSON cannot have, as `\xff`."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
 @dataclass(frozen=True)
 class File:
     """A file as it was when it was read or written."""
@@ -39,7 +45,7 @@ class File:
     @classmethod
     def of(cls, path: Path, fingerprint: Fingerprint) -> Self:
         """Describe `path`."""
-        return cls(str(path.absolute()), **asdict(fingerprint))
+        return cls(utf8(str(path.absolute())), **asdict(fingerprint))
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -116,7 +122,7 @@ class Manifest:
     """How many entries the shards have."""
     dropped: Mapping[Family, int]
     unlaid: tuple[str, ...]
-    """Parameters that no strategy names; all ranks were found to agree on them, and the first's were taken."""
+    """Parameters that no strategy names: the first rank's were taken, once all were found to agree (if compared)."""
     updates: Mapping[str, float]
     """Weights that a LoRA adapter was merged into, two entries of the shards each, and its scaling."""
     hash: str | None
@@ -170,11 +176,15 @@ def read_manifest(path: Path) -> Manifest:
     from pydantic import ValidationError  # noqa: PLC0415 - as above, and most merges find no manifest to read
 
     try:
-        return _adapter().validate_json(content)
+        manifest = _adapter().validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise DamagedFileError(f"{path}: {where}: {first['msg']}; it is no manifest of glmd") from error
+    for name in manifest.names:  # of files that are read, and removed where they are replaced
+        if name in {"", ".."} or Path(name).name != name or "\0" in name:
+            raise DamagedFileError(f"{path}: {name!r} is not the name of a file beside it; it is no manifest of glmd")
+    return manifest
 
 
 def manifest_of(

@@ -3,6 +3,8 @@
 import contextlib
 import errno
 import os
+import resource
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ from handlers.ckpt.copy import Copy, Effort, Progress
 from handlers.ckpt.crc import check_crc
 from handlers.ckpt.entry import CkptFile, Fingerprint
 from handlers.ckpt.errors import DamagedFileError, InconsistentError, NoSpaceError, OutputExistsError
-from handlers.ckpt.manifest import NAME, Manifest, MergedFile, MergedParameter, manifest_of, read_manifest
+from handlers.ckpt.manifest import NAME, Manifest, MergedFile, MergedParameter, manifest_of, read_manifest, utf8
 from handlers.ckpt.output import INDEX, Output, OutputFile, OutputOptions, lay_out
 from handlers.ckpt.plan import Plan
 from handlers.ckpt.staging import Staging, staging
@@ -19,6 +21,8 @@ from handlers.ckpt.transfer import write_all
 
 DEFAULT_OPTIONS = OutputOptions()
 DEFAULT_EFFORT = Effort()
+SPARE_FILES = 64
+"""That a process has open besides the shards."""
 
 
 def merge(
@@ -39,27 +43,24 @@ def merge(
     far and in all. Raises OutputExistsError for any other existing output unless `force`, InconsistentError where
     replicas differ or a source changes meanwhile, NoSpaceError, and OSError.
     """
-    wanted = _Wanted(plan, lay_out(plan, options), prefix, tag, effort)
-    with staging(destination) as stage:
-        done = _done_before(wanted, stage, force=force)
-        if done is not None:
-            return done
-        if not force:
-            _refuse_existing(wanted.output, destination)
-        stage.clear()
-        try:
-            _check_space(destination, wanted.output.size)
-            manifest = _stage(wanted, stage, progress)
-            stage.publish(NAME, replace=force, obsolete=_obsolete(destination, manifest))
-        except FileExistsError as error:
-            raise OutputExistsError(
-                f"{error.filename2 or destination} appeared meanwhile, and was left alone"
-            ) from error
-        except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-                raise NoSpaceError(_no_space(destination, wanted.output.size, error.strerror or "")) from error
-            raise
-    return manifest
+    wanted = _Wanted(plan, lay_out(plan, options), utf8(prefix), tag, effort)
+    try:
+        with staging(destination) as stage:
+            manifest = _done_before(wanted, stage, force=force)
+            if manifest is None:
+                _refuse_existing(wanted.output, destination, force=force)
+                stage.clear()
+                _check_space(destination, wanted.output.size)
+                manifest = _stage(wanted, stage, progress)
+                stage.publish(NAME, replace=force, obsolete=_obsolete(stage, manifest))
+            stage.replaced.unlink(missing_ok=True)
+            return manifest
+    except FileExistsError as error:  # it appeared meanwhile, or before a killed run was gone on with
+        raise OutputExistsError(_there_already(Path(error.filename2 or destination))) from error
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise NoSpaceError(_no_space(destination, wanted.output.size, error.strerror or "")) from error
+        raise
 
 
 @dataclass(frozen=True)
@@ -84,15 +85,24 @@ def _done_before(wanted: _Wanted, stage: Staging, *, force: bool) -> Manifest | 
     for directory in (stage.destination, stage.path):
         try:
             manifest = read_manifest(directory / NAME)
-        except (FileNotFoundError, DamagedFileError):
+        except (FileNotFoundError, IsADirectoryError, DamagedFileError):
             continue
         if not wanted.is_what(manifest):
             continue
-        if directory == stage.path and all(_is_there(each, stage.destination, stage.path) for each in manifest.files):
-            stage.publish(NAME, replace=force, obsolete=_obsolete(stage.destination, manifest))
-        if all(_is_there(each, stage.destination) for each in manifest.files):
+        if directory == stage.path and _are_there(manifest, stage.destination, stage.path):
+            replace = force or stage.replaced.exists()  # a killed run was told to, and had begun
+            stage.publish(NAME, replace=replace, obsolete=_obsolete(stage, manifest))
+        if _are_there(manifest, stage.destination):
             return manifest
     return None
+
+
+def _are_there(manifest: Manifest, *directories: Path) -> bool:
+    """Tell whether all files that the manifest speaks of are in the directories."""
+    index = manifest.index
+    return all(_is_there(each, *directories) for each in manifest.files) and (
+        index is None or any((directory / index).is_file() for directory in directories)
+    )
 
 
 def _is_there(file: MergedFile, *directories: Path) -> bool:
@@ -104,21 +114,25 @@ def _is_there(file: MergedFile, *directories: Path) -> bool:
     return False
 
 
-def _refuse_existing(output: Output, destination: Path) -> None:
+def _refuse_existing(output: Output, destination: Path, *, force: bool) -> None:
     for name in (*output.names, NAME):
-        if os.path.lexists(destination / name):
-            raise OutputExistsError(
-                f"{destination / name} is there already, and not of these shards: move it away, or replace it (force)"
-            )
+        if (destination / name).is_dir() and not (destination / name).is_symlink():
+            raise OutputExistsError(f"{destination / name} is a directory, which no file replaces: move it away")
+        if not force and os.path.lexists(destination / name):
+            raise OutputExistsError(_there_already(destination / name))
 
 
-def _obsolete(destination: Path, manifest: Manifest) -> list[str]:
+def _there_already(path: Path) -> str:
+    return f"{path} is there already, and not of these shards: move it away, or replace it (force)"
+
+
+def _obsolete(stage: Staging, manifest: Manifest) -> list[str]:
     """Return the names of the output that is replaced which the new one does not have."""
-    try:
-        old = read_manifest(destination / NAME)
-    except (FileNotFoundError, DamagedFileError):
-        return []
-    return sorted(set(old.names) - set(manifest.names))
+    names: set[str] = set()
+    for path in (stage.destination / NAME, stage.replaced):
+        with contextlib.suppress(FileNotFoundError, DamagedFileError):
+            names.update(read_manifest(path).names)
+    return sorted(names - set(manifest.names))
 
 
 def _check_space(destination: Path, size: int) -> None:
@@ -133,7 +147,8 @@ def _no_space(destination: Path, size: int, reason: str) -> str:
     free = status.f_bavail * status.f_frsize
     return (
         f"{destination}: {reason}: the output needs {size} bytes ({size / 2**30:.1f} GiB), and {free} "
-        f"({free / 2**30:.1f} GiB) are free; nothing was written. Free some, or choose a destination on another disk"
+        f"({free / 2**30:.1f} GiB) are free on the disk; nothing was written. Free some, or choose a destination on "
+        "another disk"
     )
 
 
@@ -169,6 +184,7 @@ def _write(file: OutputFile, stage: Staging, copy: Copy) -> MergedFile:
 @contextlib.contextmanager
 def _opened(plan: Plan) -> Iterator[dict[int, int]]:
     """Yield a descriptor of each shard; afterwards check that none changed since it was planned with."""
+    _allow_files(len(plan.shards))
     with contextlib.ExitStack() as stack:
         sources = {}
         for rank, shard in plan.shards.items():
@@ -179,6 +195,20 @@ def _opened(plan: Plan) -> Iterator[dict[int, int]]:
         yield sources
         for rank, shard in plan.shards.items():
             _check_unchanged(shard, sources[rank])
+
+
+def _allow_files(ranks: int) -> None:
+    """Let the process have a file open for every rank; raises OSError where the system forbids it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = hard if hard != resource.RLIM_INFINITY else sys.maxsize
+    if ranks >= most:
+        raise OSError(
+            errno.EMFILE,
+            f"the shards of {ranks} ranks are read at once, but only {most} files may be open (ulimit -Hn)",
+        )
+    wanted = min(ranks + SPARE_FILES, most)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _check_unchanged(shard: CkptFile, descriptor: int) -> None:

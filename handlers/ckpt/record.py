@@ -116,6 +116,8 @@ def _close(entries: dict[str, Entry], name: str, extents: Sequence[Extent], path
     if entry.type == TEXT:
         if entry.dims != (0,):
             raise DamagedFileError(f"{path}: at byte {extents[0].offset}: {name}: a text with dims {list(entry.dims)}")
+        if len(extents) > 1:  # texts are not cut into chunks, and no dims would tell
+            raise DamagedFileError(f"{path}: at byte {extents[1].offset}: {name}: it is in the file twice")
         expected = max(1, entry.nbytes // item_size) * item_size
     if entry.nbytes != expected:
         raise DamagedFileError(

@@ -1,5 +1,6 @@
 """A parameter's content, compared with what its other holders have while it is read."""
 
+import math
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,8 +17,8 @@ BUFFER = 1 << 19
 class ComparedContent:
     """Like Content, and refuses where a replica differs.
 
-    Each holder's slice is read once. Portions are compared by their hashes: that takes 16 us a mebibyte, and comparing
-    memoryviews, which goes byte by byte, over a hundred times as long.
+    Each holder's slice is read once. Portions are compared by their hashes: both take 15 us of half a mebibyte,
+    comparing the memoryviews, which goes byte by byte, 470 us.
     """
 
     def __init__(self, parameter: Parameter, sources: Sources, *, strategy: bool) -> None:
@@ -76,7 +77,10 @@ class ComparedContent:
                 f"{found}, which by the strategy it must equal: is the strategy another run's, or are the shards of "
                 "different steps?"
             )
+        if math.prod(self._parameter.tiling.dims) == 1:
+            return f"{found}, though it is a single value: are the shards of different steps or runs?"
         return (
-            f"{found}, and no strategy names it: the ranks hold slices of it, and which is not said. A LoRA run's "
-            "strategy names only what it trains; give the strategy of a full fine-tune of the same network and layout"
+            f"{found}, and no strategy names it: if the ranks hold slices of it, which ones is not said. A LoRA run's "
+            "strategy names only what it trains: give that of a full fine-tune of the same network, cut in the same "
+            "way, too (--layout-from). Otherwise the shards are of different steps or runs"
         )

@@ -51,6 +51,8 @@ PACKED = "Int4"
 _DTYPES = {type_: dtype for dtype, type_ in TYPES.items()} | {PACKED: "I8"}
 _ORDER = {dtype: order for order, dtype in enumerate(TYPES)}
 _METADATA = "__metadata__"
+_OF_THE_FILE = {"format", "remove_redundancy", "crc_num"}
+"""Keys of the metadata that are no tensors' names, not even where a tensor has the same one."""
 
 
 class _HeaderError(ValueError):
@@ -149,7 +151,8 @@ def _entries(members: Mapping[str, object], metadata: Mapping[str, str], start: 
     lost = next((key for key, text in metadata.items() if text == PACKED and key not in members), None)
     if lost is not None:
         raise _HeaderError(f"its metadata gives a type to {lost[:200]!r}, which it does not hold")
-    drafts = [_entry(name, described, metadata.get(name), start) for name, described in members.items()]
+    types = {key: text for key, text in metadata.items() if key not in _OF_THE_FILE}  # else they are tensors' names
+    drafts = [_entry(name, described, types.get(name), start) for name, described in members.items()]
     drafts.sort(key=lambda entry: (entry.extents[0].offset, entry.extents[0].length))
     at = start
     for entry in drafts:

@@ -15,6 +15,8 @@ from handlers.ckpt.durable import fsync_directory
 from handlers.ckpt.errors import OutputExistsError
 
 NAME = ".merging"
+REPLACED = ".replaced"
+"""In the hidden directory: the `last` file of a set that is giving way to a new one, and says what belonged to it."""
 
 
 class Staging:
@@ -23,43 +25,69 @@ class Staging:
     def __init__(self, destination: Path) -> None:
         self.destination = destination
         self.path = destination / NAME
+        self.replaced = self.path / REPLACED
 
     @contextlib.contextmanager
     def create(self, name: str, *, mode: int = 0o640) -> Iterator[int]:
-        """Yield a descriptor to write the new file `name` through; it is on the disk when the block has ended."""
+        """Yield a descriptor to write the new file `name` through; it is on the disk when the block has ended.
+
+        An OSError that names no file, as those of writing, gets this one's name.
+        """
         path = self.path / name
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             yield descriptor
             os.fchmod(descriptor, mode)
             os.fsync(descriptor)
+        except OSError as error:
+            if error.filename is None:
+                raise OSError(error.errno, error.strerror, str(path)) from error
+            raise
         finally:
             os.close(descriptor)
 
     def clear(self) -> None:
-        """Remove what is in it."""
-        for path in self.path.iterdir():
+        """Remove what was to be published."""
+        for path in self._files():
             path.unlink()
 
-    def publish(self, last: str, *, replace: bool, obsolete: Collection[str] = ()) -> None:
-        """Give all files their names in `destination`, `last` after all others; remove `obsolete` files there.
+    def _files(self) -> list[Path]:
+        return sorted(path for path in self.path.iterdir() if path.name != REPLACED)
 
-        Raises FileExistsError where a name is taken, unless `replace`.
+    def publish(self, last: str, *, replace: bool, obsolete: Collection[str] = ()) -> None:
+        """Give all files their names in `destination`, `last` after all others.
+
+        With `replace`, what has these names gives way, and `obsolete` files there are removed. Without it, a name that
+        is taken raises FileExistsError, and after any error the names that were given are taken back.
         """
         fsync_directory(self.path)
         if replace:
-            (self.destination / last).unlink(missing_ok=True)  # no manifest may speak of another set's files
+            self._make_way(last, obsolete)
+        given: list[Path] = []
+        try:
+            for path in self._files():
+                if path.name != last:
+                    self._publish(path, given, replace=replace)
             fsync_directory(self.destination)
-        for path in sorted(self.path.iterdir()):
-            if path.name != last:
-                self._publish(path, replace=replace)
+            self._publish(self.path / last, given, replace=replace)
+            fsync_directory(self.destination)
+        except BaseException:
+            for final in reversed(given):
+                with contextlib.suppress(OSError):
+                    final.unlink()
+            raise
+
+    def _make_way(self, last: str, obsolete: Collection[str]) -> None:
+        """Take away the old set's `last` file, which may not speak of another set's files, and what is obsolete."""
+        with contextlib.suppress(FileNotFoundError):
+            (self.destination / last).rename(self.replaced)
+        fsync_directory(self.path)
+        fsync_directory(self.destination)
         for name in obsolete:
             (self.destination / name).unlink(missing_ok=True)
-        fsync_directory(self.destination)
-        self._publish(self.path / last, replace=replace)
-        fsync_directory(self.destination)
 
-    def _publish(self, path: Path, *, replace: bool) -> None:
+    def _publish(self, path: Path, given: list[Path], *, replace: bool) -> None:
+        """Give one file its name; without `replace`, add that to `given`."""
         final = self.destination / path.name
         if replace:
             path.rename(final)
@@ -69,12 +97,15 @@ class Staging:
         except FileExistsError:
             if not final.samefile(path):  # else a killed run got no further
                 raise
+        given.append(final)
         path.unlink()
 
 
 @contextlib.contextmanager
 def staging(destination: Path) -> Iterator[Staging]:
     """Yield the hidden directory of `destination`, with what a killed run left in it; remove it afterwards.
+
+    It stays where an error keeps a set from being replaced by another one altogether.
 
     Raises OutputExistsError where another process holds it.
     """
@@ -83,7 +114,8 @@ def staging(destination: Path) -> Iterator[Staging]:
     try:
         yield stage
     finally:
-        shutil.rmtree(stage.path)
+        if not stage.replaced.exists():  # else the next run has to go on, as after a kill
+            shutil.rmtree(stage.path, ignore_errors=True)  # what the disk keeps, the next run clears
         os.close(descriptor)
 
 
@@ -105,4 +137,7 @@ def _hold(path: Path) -> int:
             raise OutputExistsError(f"{path.parent}: another merge is going on there; wait for its end") from error
         except FileNotFoundError:
             pass
+        except OSError as error:
+            os.close(descriptor)
+            raise OSError(error.errno, error.strerror, str(path)) from error
         os.close(descriptor)

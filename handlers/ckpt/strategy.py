@@ -15,7 +15,8 @@ from pathlib import Path
 
 from handlers.ckpt.entry import Fingerprint
 from handlers.ckpt.errors import DamagedFileError, InconsistentError
-from handlers.ckpt.layout import Layout
+from handlers.ckpt.layout import MAX_RANKS, Layout
+from handlers.ckpt.opening import opened
 from handlers.ckpt.strategy_json import parse_json
 from handlers.ckpt.strategy_proto import parse_proto
 
@@ -59,12 +60,17 @@ class Strategy:
 
     @cached_property
     def stage_ranks(self) -> int:
-        """How many ranks a stage has; raises InconsistentError where parameters disagree."""
+        """How many ranks a stage has; raises InconsistentError where parameters disagree or it is beyond all bounds."""
         counts = {layout.ranks: name for name, layout in self.layouts.items()}
         if len(counts) != 1:
             said = ", ".join(f"{name} is on {count} ranks" for count, name in sorted(counts.items())[:5])
             raise InconsistentError(f"{self.path}: parameters disagree on the number of ranks: {said}")
-        return next(iter(counts))
+        ranks = next(iter(counts))
+        if ranks * (max(self.stages) + 1) > MAX_RANKS:
+            raise InconsistentError(
+                f"{self.path}: {max(self.stages) + 1} pipeline stages of {ranks} ranks: no run has over {MAX_RANKS}"
+            )
+        return ranks
 
     @property
     def ranks(self) -> int:
@@ -128,13 +134,16 @@ def parse_content(path: Path, content: bytes, fingerprint: Fingerprint) -> Strat
 
 
 def read_content(path: Path) -> tuple[bytes, Fingerprint]:
-    """Read a strategy file for `parse_content`; raises DamagedFileError for one that is too large, and OSError."""
-    with path.open("rb") as stream:
-        fingerprint = Fingerprint.of(os.fstat(stream.fileno()))
-        content = stream.read(MAX_SIZE + 1)
-    if len(content) > MAX_SIZE:
-        raise DamagedFileError(f"{path} is over {MAX_SIZE >> 20} MiB; no strategy file is")
-    return content, fingerprint
+    """Read a strategy file for `parse_content`.
+
+    Raises DamagedFileError for one that is too large or no file, InconsistentError where it changes meanwhile, and
+    OSError.
+    """
+    with opened(path) as (descriptor, fingerprint):
+        if fingerprint.size > MAX_SIZE:
+            raise DamagedFileError(f"{path} is over {MAX_SIZE >> 20} MiB; no strategy file is")
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            return stream.read(), fingerprint
 
 
 def _by_stage(path: Path, operators: set[int], layouts: Mapping[str, Layout]) -> dict[int, dict[str, Layout]]:

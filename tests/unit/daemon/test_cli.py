@@ -150,6 +150,13 @@ def test_problems_of_a_file_begin_their_lines_with_its_name() -> None:
     assert message(BadInputError("no")) == "glmd: no"
 
 
+def test_names_in_messages_cannot_drive_the_terminal() -> None:
+    """Files are called as others like it."""
+    assert message(DamagedFileError("a\x1b[2J\nb is damaged")) == r"glmd: a\x1b[2J\nb is damaged"
+    assert message(BadInputError("a\x1b[2J")) == r"glmd: a\x1b[2J"
+    assert message(BadInputError("two\nlines")) == "glmd: two\nlines"
+
+
 def test_expected_errors_show_no_traceback(tmp_path: Path) -> None:
     """A missing store is a sentence on standard error."""
     done = glmd("status", "--root", tmp_path)

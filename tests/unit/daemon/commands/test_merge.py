@@ -95,6 +95,24 @@ def test_bad_flags_are_bad_usage(site: Site, run: Run, tmp_path: Path) -> None:
     assert site.glmd(*good, "--format", "onnx").returncode == 2
 
 
+@pytest.mark.parametrize("flag", ("--src-strategy-file", "--layout-from", "--config"))
+def test_what_is_named_but_not_there_is_bad_usage(run: Run, tmp_path: Path, flag: str) -> None:
+    """The flag is named, rather than an errno."""
+    words = ["--src-checkpoints-dir", str(run.source), "--dst-checkpoints-dir", "/merged", flag, str(tmp_path / "none")]
+    with pytest.raises(BadInputError, match=f"^{flag}: .*/none does not exist"):
+        plan_of(words)
+
+
+def test_replicas_that_were_trusted_are_not_said_to_agree(site: Site, tmp_path: Path) -> None:
+    """Nobody has looked."""
+    run = small_run(tmp_path / "output", (2,))
+    run.layouts = {}
+    run.write()
+    words = ("merge", "--src_checkpoints_dir", run.source, "--dst_checkpoints_dir", tmp_path / "merged")
+    done = site.glmd(*words, "--data-parallel", "--trust-replicas")
+    assert "8 are in no strategy; rank 0's were taken, and not compared" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("flags", "changes"),
     (
@@ -110,7 +128,7 @@ def test_bad_flags_are_bad_usage(site: Site, run: Run, tmp_path: Path) -> None:
             ("--lora=merge", "--lora-alpha", "32", "--lora_rank=8"),
             {"lora": Lora.MERGE, "lora_alpha": 32.0, "lora_rank": 8},
         ),
-        (("--layout_from", "/full"), {"layout_from": Path("/full")}),
+        (("--layout_from", "/"), {"layout_from": Path("/")}),
         (("--trust-replicas", "--no_hash"), {"compared": False, "hashed": False}),
         (("--prefix", "a_b", "--ranks=4", "--force"), {"prefix": "a_b", "ranks": 4, "force": True}),
         (("--data_parallel", "--src-postfix", "network"), {"needs_strategy": False, "tag": "network"}),

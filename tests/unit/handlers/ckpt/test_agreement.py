@@ -16,7 +16,7 @@ from handlers.ckpt import (
     read_strategy,
     walk,
 )
-from tests.unit.handlers.ckpt.ckpt_writer import Array, Lay, Run, ckpt, small_run, strategy
+from tests.unit.handlers.ckpt.ckpt_writer import Array, Lay, Run, Write, ckpt, record, small_run, strategy
 
 ROWS = "layers.0.query_key_value.weight"
 
@@ -120,3 +120,13 @@ def test_no_shards_are_refused() -> None:
     none: dict[int, CkptFile] = {}
     with pytest.raises(InconsistentError, match="these have no shard: all"):
         plan_merge(none, None)
+
+
+def test_texts_of_different_lengths_are_not_alike(written: Write) -> None:
+    """Their dims say nothing of it, and one may begin with all of the other."""
+    shards = {
+        rank: walk(written(record("info", (0,), "str", text.encode("utf-32-le")), f"{rank}.ckpt"))
+        for rank, text in enumerate(("ab", "abc"))
+    }
+    with pytest.raises(InconsistentError, match=r"1\.ckpt: info: it is a text of 12 bytes here, but of 8 in"):
+        plan_merge(shards, None)

@@ -1,5 +1,6 @@
 """Promises of handlers.ckpt.diff: it finds every difference, says where, and needs no more memory for more bytes."""
 
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -186,3 +187,11 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 28 * BLOCK
+
+
+def test_a_file_that_changes_while_it_is_compared_is_refused(run: Run) -> None:
+    """The verdict would be about neither of its states."""
+    other = run.source / "copy.ckpt"
+    other.write_bytes(run.shard(0).read_bytes())
+    with pytest.raises(InconsistentError, match=r"copy\.ckpt changed while it was read"):
+        diff([run.shard(0)], [other], lambda *_: os.utime(other))

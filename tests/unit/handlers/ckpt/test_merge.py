@@ -3,7 +3,9 @@
 import errno
 import itertools
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +15,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handlers.ckpt import (
+    Format,
     InconsistentError,
     Manifest,
     NoSpaceError,
     OutputExistsError,
+    OutputOptions,
     merge,
     plan_merge,
     read_manifest,
     read_strategy,
+    verify,
     walk,
 )
 from handlers.ckpt import copy as copying
@@ -165,14 +170,16 @@ def test_the_strategy_of_a_replicated_run_is_refused(run: Run, tmp_path: Path) -
 def test_a_split_parameter_in_no_strategy_is_refused(run: Run, tmp_path: Path, left_out: str) -> None:
     """A LoRA run's strategy names only what it trains; its frozen slices are not taken for whole weights."""
     run.strategy.write_bytes(strategy({name: lay for name, lay in run.layouts.items() if name != left_out}))
-    with pytest.raises(InconsistentError, match=rf"rank_1-31_4\.ckpt: {left_out}: it differs .*no strategy names it"):
+    with pytest.raises(
+        InconsistentError, match=rf"rank_1-31_4\.ckpt: {left_out}: it differs .*no strategy names it.*--layout-from"
+    ):
         merge_run(run, tmp_path)
 
 
 def test_scalars_that_differ_are_refused(run: Run, tmp_path: Path) -> None:
-    """Ranks at different steps were not saved together."""
+    """Ranks at different steps were not saved together; a single value is no slice of anything."""
     run.write_shard(2, ckpt(run.slices(2) | {"global_step": np.array([120], "int32")}))
-    with pytest.raises(InconsistentError, match="global_step"):
+    with pytest.raises(InconsistentError, match=r"global_step: it differs .* a single value: .*different steps"):
         merge_run(run, tmp_path)
 
 
@@ -359,3 +366,142 @@ def test_an_error_of_the_disk_found_by_the_flusher_is_raised(
     with pytest.raises(OSError, match="Input/output error"):
         merge_run(run, tmp_path)
     assert not (tmp_path / FILTERED).exists()
+
+
+def test_killed_anywhere_while_another_format_is_replaced(run: Run, tmp_path: Path) -> None:
+    """No manifest ever speaks of files that are gone, and after the next run none of the old set is left."""
+    ended, step = False, 0
+    while not ended:
+        merged = tmp_path / f"merged_{step}"
+        merged.mkdir()
+        plan = plan_merge({rank: walk(run.shard(rank)) for rank in range(4)}, read_strategy(run.strategy))
+        merge(plan, merged, OutputOptions(Format.SAFETENSORS, 600), prefix=run.prefix, tag="31_4")
+        ended = merge_and_die(run, merged, step, force=True)
+        if (merged / "manifest.json").exists():
+            assert verify(merged).ok
+        merge_run(run, merged, force=True)
+        assert (merged / FILTERED).read_bytes() == run.merged()
+        assert names(merged) == [FILTERED, "manifest.json"]
+        step += 1
+    assert step > 15
+
+
+@pytest.mark.parametrize("failing", ("link", "fsync"))
+@pytest.mark.parametrize("code", (errno.EIO, errno.EDQUOT))
+def test_an_error_at_any_step_of_publishing_leaves_nothing(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str, code: int
+) -> None:
+    """Names that were given are taken back, the error says where, and the same call again succeeds."""
+    real = getattr(os, failing)
+    for step in itertools.count():
+        calls = itertools.count()
+
+        def fails(*arguments: object, step: int = step, calls: Iterator[int] = calls, **options: object) -> object:
+            if next(calls) == step:
+                raise OSError(code, os.strerror(code))
+            return real(*arguments, **options)
+
+        merged = tmp_path / f"merged_{step}"
+        merged.mkdir()
+        monkeypatch.setattr(os, failing, fails)
+        raised: Exception | None = None
+        try:
+            merge_run(run, merged)
+        except (NoSpaceError, OSError) as error:
+            raised = error
+        monkeypatch.setattr(os, failing, real)
+        if raised is None:
+            break
+        assert failing == "link" or str(merged) in str(raised)
+        assert names(merged) == []
+        merge_run(run, merged)
+        assert names(merged) == [FILTERED, "manifest.json"]
+    assert step > 1
+
+
+def test_an_error_while_replacing_is_gone_on_from(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What makes way cannot come back: the new set stays prepared, and the same call without force ends the work."""
+    (tmp_path / "merged").mkdir()
+    plan = plan_merge({rank: walk(run.shard(rank)) for rank in range(4)}, read_strategy(run.strategy))
+    merge(plan, tmp_path / "merged", OutputOptions(Format.SAFETENSORS), prefix=run.prefix, tag="31_4")
+    rename = os.rename
+
+    def broken(source: Path, target: Path) -> None:
+        if Path(target).name == FILTERED:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(source), None, str(target))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", broken)
+    with pytest.raises(OSError, match=FILTERED):
+        merge_run(run, tmp_path / "merged", force=True)
+    monkeypatch.undo()
+    merge_run(run, tmp_path / "merged")
+    assert names(tmp_path / "merged") == [FILTERED, "manifest.json"]
+
+
+def test_a_disk_that_keeps_the_hidden_directory_does_not_keep_the_lock(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The merge is done; the next one, of the same process, finds the place free."""
+    monkeypatch.setattr(os, "rmdir", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.EIO, "no")))
+    merge_run(run, tmp_path)
+    monkeypatch.undo()
+    merge_run(run, tmp_path)
+    assert not (tmp_path / ".merging").exists()
+
+
+@pytest.mark.parametrize("name", (FILTERED, "manifest.json"))
+def test_a_directory_in_the_way_is_refused_before_anything_is_replaced(run: Run, tmp_path: Path, name: str) -> None:
+    """Not even force removes it."""
+    (tmp_path / "merged" / name / "precious").mkdir(parents=True)
+    with pytest.raises(OutputExistsError, match=f"{name} is a directory"):
+        merge_run(run, tmp_path / "merged", force=True)
+    assert names(tmp_path / "merged" / name) == ["precious"]
+
+
+def test_an_output_without_its_index_is_not_taken_for_done(run: Run, tmp_path: Path) -> None:
+    """Loaders go by it."""
+    plan = plan_merge({rank: walk(run.shard(rank)) for rank in range(4)}, read_strategy(run.strategy))
+    options = OutputOptions(Format.SAFETENSORS, 600)
+    merge(plan, tmp_path, options)
+    (tmp_path / "model.safetensors.index.json").unlink()
+    with pytest.raises(OutputExistsError, match="not of these shards"):
+        merge(plan, tmp_path, options)
+    merge(plan, tmp_path, options, force=True)
+    assert verify(tmp_path).ok
+
+
+def test_more_ranks_than_files_may_be_open_at_first(tmp_path: Path) -> None:
+    """A soft limit, 1024 by default, is raised; a hard one is named."""
+    run = Run(tmp_path / "output", 40)
+    run.tensors["w"] = np.arange(80, dtype="int32").reshape(40, 2)
+    run.layouts["w"] = Lay((40,), (0, -1))
+    run.write()
+    script = f"""
+import resource, sys
+from pathlib import Path
+from handlers.ckpt import merge, open_set
+plan = open_set(sys.argv[2:], [{str(run.strategy)!r}]).plan()
+limits = [int(each) for each in sys.argv[1].split(",")]
+resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+merge(plan, Path({str(tmp_path)!r}))
+"""
+
+    def limited(limits: str) -> str:
+        words = [sys.executable, "-c", script, limits, *(str(run.shard(rank)) for rank in range(40))]
+        return subprocess.run(words, capture_output=True, text=True, check=False).stderr
+
+    assert "the shards of 40 ranks are read at once, but only 30 files may be open" in limited("30,30")
+    assert not limited("30,200")
+    assert (tmp_path / FILTERED).read_bytes() == run.merged()
+
+
+def test_names_that_are_no_utf8_do_not_stop_the_manifest(run: Run, tmp_path: Path) -> None:
+    """JSON cannot have them; they are written as escapes, and the merge is known again."""
+    source = tmp_path / os.fsdecode(b"caf\xe9")
+    run.source.rename(source)
+    run.source = source
+    merge_run(run, tmp_path)
+    manifest = read_manifest(tmp_path / "manifest.json")
+    assert r"caf\xe9" in manifest.sources[0].path
+    assert merge_run(run, tmp_path) == manifest

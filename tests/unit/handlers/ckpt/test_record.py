@@ -214,3 +214,10 @@ def test_any_bytes_at_all_are_refused_by_our_own_error(written: Write, content: 
         walk(written(content))
     except CkptError as error:
         assert "shard.ckpt" in str(error)  # noqa: PT017 - either outcome is right
+
+
+def test_a_text_that_is_there_twice_is_refused(written: Write) -> None:
+    """Two records of one name are chunks of a tensor; a text has none, and no dims would tell."""
+    text = record("info", (0,), "str", "ab".encode("utf-32-le"))
+    with pytest.raises(DamagedFileError, match="info: it is in the file twice"):
+        walk(written(text + text))

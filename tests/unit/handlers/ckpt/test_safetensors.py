@@ -281,3 +281,13 @@ def test_any_json_is_refused_by_our_own_error(written: Write, text: object) -> N
             walk_safetensors(written(hostile.safetensors({"w": described}, b"xx")))
     with pytest.raises(CkptError, match=r"shard\.ckpt"):
         walk_safetensors(written(hostile.safetensors({"__metadata__": {"crc_num": text}, "w": good}, b"xx")))
+
+
+@pytest.mark.parametrize("name", ("format", "remove_redundancy", "crc_num"))
+def test_a_parameter_may_be_called_as_a_key_of_the_metadata(written: Write, name: str) -> None:
+    """What the metadata says there is of the file, not the parameter's type."""
+    metadata = {"format": "ms", "remove_redundancy": "False", "crc_num": "1"}
+    members = {"__metadata__": metadata, name: {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}}
+    text = json.dumps(members).encode()
+    file = walk(written(len(text).to_bytes(8, "little") + text + b"x"))
+    assert file.entries[name].type == "UInt8"

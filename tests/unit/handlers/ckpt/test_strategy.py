@@ -1,5 +1,6 @@
 """Promises of handlers.ckpt.strategy, kept with MindSpore's own files and with hostile ones."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,17 @@ def test_damage_never_escapes_as_another_error(written: Write, cut: int, flips: 
         read_strategy(path)
     except CkptError as error:
         assert path.name in str(error)  # noqa: PT017 - either outcome is right
+
+
+def test_a_fifo_is_no_strategy_file(tmp_path: Path) -> None:
+    """One that nobody writes to would keep a reader, and the daemon, waiting forever."""
+    os.mkfifo(tmp_path / "ckpt_strategy_rank_0.ckpt")
+    with pytest.raises(DamagedFileError, match="is no regular file"):
+        read_strategy(tmp_path / "ckpt_strategy_rank_0.ckpt")
+
+
+def test_stages_and_ranks_together_are_bounded(written: Write) -> None:
+    """A few hundred bytes must not make anybody count to 10^11."""
+    path = written(joined({stage: {f"p{stage}": Lay((1 << 20,), (0,))} for stage in range(2)}))
+    with pytest.raises(InconsistentError, match="2 pipeline stages of 1048576 ranks: no run has"):
+        read_strategy(path).stage_ranks  # noqa: B018 - it raises
