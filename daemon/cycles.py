@@ -78,8 +78,7 @@ class Cycles:
     def turn(self, now: datetime) -> None:
         """Drop what is due."""
         for cycle in self._cycles:
-            # A pause that ends later than it can was counted from a clock that has been set back since.
-            if cycle.not_before is None or not now < cycle.not_before <= now + AGAIN:
+            if cycle.not_before is None or cycle.not_before <= now:
                 cycle.not_before = None
                 self._turn(cycle, now)
 

@@ -5,7 +5,6 @@ restart would need: a new daemon's first turn adopts the shims that run, reads t
 repeats what was not finished.
 """
 
-import contextlib
 import os
 import signal
 import time
@@ -13,28 +12,24 @@ from concurrent.futures import Future
 from functools import partial
 
 import structlog
+from pydantic import ValidationError
 
-from daemon.aftermath import follow_up
 from daemon.control import RequestRefusedError
-from daemon.endings import Cancelled, Completed, died, ended, host_went_down
-from daemon.faults import Faults, may_pass
-from daemon.left_behind import free_devices, left_behind, refuse_while_stuck
-from daemon.preflights import Go, Preflights, Refuse, Verdict, Wait
 from daemon.preparing import prepare
 from daemon.queueing import startable
 from daemon.root import Root
 from daemon.runner import Life, Runner, RunnerError, forestall, life
-from daemon.settings import Preflight, Settings
-from daemon.states import ACTIVE, HOLDING_DEVICES, Job, State
-from daemon.store import DeviceTakenError, Store
+from daemon.settings import Settings
+from daemon.states import ACTIVE, Job, State
+from daemon.store import Store
 from daemon.waiting import Waiting
 from daemon.workers import Workers
 from handlers.errors import HandlerError
 from handlers.events import job_log
 from handlers.job_dir import Step, StepDir
 from handlers.job_plan import JobPlan
+from handlers.outcome import Outcome, StepExit
 from handlers.process import ProcessIdentity
-from handlers.resume import Decision, Ending, Failure, Resume, Trained
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -50,14 +45,7 @@ class Pipeline:
     """Moves jobs on. Everything but the work handed to `workers` happens in the loop's thread."""
 
     def __init__(
-        self,
-        settings: Settings,
-        root: Root,
-        store: Store,
-        runner: Runner,
-        waiting: Waiting,
-        workers: Workers,
-        faults: Faults,
+        self, settings: Settings, root: Root, store: Store, runner: Runner, waiting: Waiting, workers: Workers
     ) -> None:
         self.settings = settings
         self._root = root
@@ -65,25 +53,22 @@ class Pipeline:
         self._runner = runner
         self._waiting = waiting
         self._workers = workers
-        self._faults = faults
-        self._preflights = Preflights(root, workers)
         self._started: dict[tuple[int, int, Step], float] = {}
         self._deaths: dict[tuple[int, int, Step], float] = {}
         self._watched: dict[int, tuple[ProcessIdentity, int]] = {}
 
     def turn(self) -> None:
         """Take every step that can be taken now."""
-        self._faults.attempt("devices of jobs that are over", partial(free_devices, self._store, self._root))
         self._start_waiting_jobs()
         for job in self._store.jobs(ACTIVE):
-            if job.state is not State.PREPARING:
-                self._faults.attempt(f"job {job.id}", partial(self._follow, job, STEP_OF[job.state]))
-            elif not self._faults.is_paused(f"preparing job {job.id}"):
+            if job.state is State.PREPARING:
                 self._workers.submit(
                     ("prepare", job.id, job.attempt),
                     partial(prepare, job, self.settings, self._root),
                     partial(self._prepared, job),
                 )
+            else:
+                self._follow(job, STEP_OF[job.state])
 
     def close(self) -> None:
         """Let go of all shims; they go on."""
@@ -95,15 +80,10 @@ class Pipeline:
         """Whether one was started and has not said who it is, or died and it is not known of what: turn again soon."""
         return bool(self._started or self._deaths)
 
-    def next_due(self) -> float | None:
-        """Return when, on the monotonic clock, a waiting job is to be looked at again; None when none is."""
-        return self._preflights.next_due()
-
     # What clients ask for
 
     def cancel(self, job: Job) -> str:
         """End `job` and return what happens; raises RequestRefusedError when it is over already."""
-        refuse_while_stuck(job, self._store, self._root)
         if job.state.is_over:
             raise RequestRefusedError(f"job {job.id} is {job.state} already")
         if job.state is State.QUEUED:
@@ -116,7 +96,6 @@ class Pipeline:
         """Queue `job` again from the step that did not succeed; raises RequestRefusedError."""
         if job.state not in {State.FAILED, State.CANCELLED}:
             raise RequestRefusedError(f"job {job.id} is {job.state}; only failed and cancelled jobs can be retried")
-        refuse_while_stuck(job, self._store, self._root)
         directory = job.directory(self._root.path)
         if not directory.submitted.exists() or self._trained(job):
             self._move(job, State.MERGING, "retried: merging again", attempt=job.attempt + 1)
@@ -125,39 +104,23 @@ class Pipeline:
         return f"job {job.id} is queued again, as attempt {job.attempt + 1}"
 
     def _trained(self, job: Job) -> bool:
-        """Say whether the training of `job` is over: what was done last was to merge."""
-        done = [step.state for step in self._store.history(job.id) if step.state in ACTIVE]
-        return done[-1:] == [State.MERGING]
+        directory = job.directory(self._root.path)
+        for attempt in range(job.attempt, 0, -1):
+            record = directory.step(attempt, Step.TRAIN).exit
+            if record.exists():
+                return StepExit.read(record).outcome is Outcome.COMPLETED
+        return False
 
     # The steps
 
     def _start_waiting_jobs(self) -> None:
-        jobs = tuple(startable(self._store.next_in_queue(), self._store.locks()))
-        self._preflights.keep({job.id for job in jobs})
-        for job in jobs:
-            self._faults.attempt(f"job {job.id}", partial(self._start_waiting, job))
-
-    def _start_waiting(self, job: Job) -> None:
-        directory = job.directory(self._root.path)
-        if directory.submitted.exists() and self.settings.preflight is Preflight.OFF:
-            self._move(job, State.PREPARING)
-        elif directory.submitted.exists():
-            self._preflights.look(job, self.settings, partial(self._looked, job))
-        elif directory.plan.exists():
-            self._move(job, State.MERGING)
-        # else the directory is still being filled by whoever added the job
-
-    def _looked(self, job: Job, verdict: Verdict) -> None:
-        if self._store.job(job.id).state is not State.QUEUED:
-            return
-        match verdict:
-            case Go():
-                with contextlib.suppress(DeviceTakenError):  # by a job that came to the front meanwhile
-                    self._move(job, State.PREPARING)
-            case Wait(reason):
-                self._store.explain(job, reason)
-            case Refuse(reason):
-                self._move(job, State.FAILED, reason)
+        for job in startable(self._store.queue(), self._store.locks()):
+            directory = job.directory(self._root.path)
+            if directory.submitted.exists():
+                self._move(job, State.PREPARING)
+            elif directory.plan.exists():
+                self._move(job, State.MERGING)
+            # else the directory is still being filled by whoever added the job
 
     def _prepared(self, job: Job, plan: Future[JobPlan]) -> None:
         if self._store.job(job.id).cancel:  # asked meanwhile
@@ -166,15 +129,11 @@ class Pipeline:
         try:
             plan.result()
         except (HandlerError, OSError) as error:
-            if may_pass(error):  # the job keeps its devices; a later turn prepares it again
-                self._faults.failed(f"preparing job {job.id}", error)
-                return
             self._move(job, State.FAILED, str(error))
         except Exception as error:
             log.exception("prepare_broke", job=job.id)
             self._move(job, State.FAILED, f"a defect in glmd: {type(error).__name__}: {error}; see the daemon's log")
         else:
-            self._faults.passed(f"preparing job {job.id}")
             self._move(job, State.TRAINING)
 
     def _follow(self, job: Job, step: Step) -> None:
@@ -184,19 +143,17 @@ class Pipeline:
         if status is Life.NONE:
             if job.cancel and key not in self._started:
                 self._move(job, State.CANCELLED, f"cancelled before {step} was started")
-            elif key in self._started:
-                if now - self._started[key] > START_ALLOWANCE:
-                    self._give_up(job, key, f"the shim of {step} did not come up in {START_ALLOWANCE:g} s")
-            elif not self._faults.is_paused(f"starting job {job.id}"):
+            elif key not in self._started:
                 self._started[key] = now
                 self._workers.submit(
                     ("start", *key),
                     partial(self._runner.start, job, step, self._root.path),
                     partial(self._was_started, job, key),
                 )
+            elif now - self._started[key] > START_ALLOWANCE:
+                self._give_up(job, key, f"the shim of {step} did not come up in {START_ALLOWANCE:g} s")
             return
         self._started.pop(key, None)
-        self._faults.passed(f"starting job {job.id}")
         if status is Life.RUNNING and identity is not None:
             self._watch(job, step, identity)
             if job.cancel:
@@ -209,11 +166,7 @@ class Pipeline:
         try:
             started.result()
         except RunnerError as error:
-            if isinstance(error.__cause__, OSError) and may_pass(error.__cause__):  # no process was made
-                self._faults.failed(f"starting job {job.id}", error.__cause__)
-                self._started.pop(key, None)
-                return
-            self._faults.attempt(f"giving up job {job.id}", partial(self._give_up, job, key, str(error)))
+            self._give_up(job, key, str(error))
 
     def _give_up(self, job: Job, key: tuple[int, int, Step], reason: str) -> None:
         """Let no shim of this step come up any more; the next turn reads the exit that says so."""
@@ -223,70 +176,35 @@ class Pipeline:
     def _ended(self, job: Job, step: Step, status: Life) -> None:
         directory = job.directory(self._root.path).step(job.attempt, step)
         if status is Life.DIED:
-            end: Completed | Cancelled | Failure | None = self._death(job, step, directory)
-        else:
-            end = ended(directory, step, cancel=job.cancel)
-        match end:
-            case Completed(reason):
-                self._move(job, State.MERGING if step is Step.TRAIN else State.DONE, reason)
-            case Cancelled(reason):
-                self._move(job, State.CANCELLED, reason)
-            case Failure():
-                self._failed(job, step, end)
-            case None:  # not yet known, and looked at again soon
-                pass
-
-    def _failed(self, job: Job, step: Step, failure: Failure) -> None:
-        """Act on a step that did not come to its end."""
-        lost = failure.ending is Ending.LOST
-        if job.cancel:
-            self._move(job, State.CANCELLED if lost else State.FAILED, failure.reason)
-        elif step is Step.TRAIN and not self._faults.is_paused(f"following up job {job.id}"):
-            self._workers.submit(
-                ("follow up", job.id, job.attempt),
-                partial(follow_up, job, failure, self.settings, self._root),
-                partial(self._followed_up, job, failure),
-            )
-        elif step is Step.MERGE and lost:
-            self._move(job, State.MERGING, f"merges again after: {failure.reason}", attempt=job.attempt + 1)
-        elif step is Step.MERGE:
-            self._move(job, State.FAILED, failure.reason)
-
-    def _followed_up(self, job: Job, failure: Failure, decided: Future[Decision | None]) -> None:
-        if self._store.job(job.id).cancel:  # asked meanwhile
-            self._move(job, State.CANCELLED, f"cancelled after: {failure.reason}")
+            self._died(job, step, directory)
             return
         try:
-            decision = decided.result()
-        except Exception as error:
-            if may_pass(error):
-                self._faults.failed(f"following up job {job.id}", error)
-                return
-            log.exception("follow_up_broke", job=job.id)
-            self._move(job, State.FAILED, f"{failure.reason}; not tried again: {type(error).__name__}: {error}")
+            ended = StepExit.read(directory.exit)
+        except (OSError, ValidationError) as error:
+            self._move(job, State.FAILED, f"{directory.exit} cannot be read: {error}")
             return
-        self._faults.passed(f"following up job {job.id}")
-        if isinstance(decision, Resume):
-            self._move(job, State.TRAINING, decision.reason, attempt=job.attempt + 1)
-        elif isinstance(decision, Trained):
-            self._move(job, State.MERGING, decision.reason)
-        elif decision is not None:
-            self._move(job, State.FAILED, decision.reason)
+        if ended.outcome is Outcome.COMPLETED:
+            self._move(job, State.MERGING if step is Step.TRAIN else State.DONE, ended.reason)
+        elif ended.outcome is Outcome.CANCELLED and job.cancel:
+            self._move(job, State.CANCELLED, ended.reason)
+        elif ended.outcome is Outcome.CANCELLED:
+            self._move(job, State.FAILED, f"{step} was {ended.reason}, and not by glmd cancel: did the host go down?")
+        else:
+            self._move(job, State.FAILED, ended.reason)
 
-    def _death(self, job: Job, step: Step, directory: StepDir) -> Failure | None:
-        """Return how a shim died; None while that may still become known."""
-        key, now, lost = (job.id, job.attempt, step), time.monotonic(), host_went_down(directory)
+    def _died(self, job: Job, step: Step, directory: StepDir) -> None:
+        key, now = (job.id, job.attempt, step), time.monotonic()
         cause = self._runner.cause_of_death(directory)
-        if cause is None and not lost and now - self._deaths.setdefault(key, now) < DEATH_ALLOWANCE:
-            return None
+        if cause is None and now - self._deaths.setdefault(key, now) < DEATH_ALLOWANCE:
+            return  # looked at again soon
         self._deaths.pop(key, None)
-        return died(step, cause, lost=lost)
+        why = cause or "killed, or the host went down"
+        self._move(job, State.FAILED, f"the shim of {step} died without a word ({why}), and what it ran with it")
 
     # Small parts
 
     def _move(self, job: Job, state: State, reason: str = "", *, attempt: int | None = None) -> None:
-        is_stuck = job.state in HOLDING_DEVICES - {state} and bool(left_behind(job, self._root))
-        moved = self._store.move(job, state, reason, attempt=attempt, keep_devices=is_stuck)
+        moved = self._store.move(job, state, reason, attempt=attempt)
         self._waiting.wake()  # the next turn is due at once: this job or one that waited for its devices can go on
         log = job_log(job.directory(self._root.path).events, job=job.id, attempt=moved.attempt)
         log.info("job_moved", state=str(state), was=str(job.state), reason=reason)

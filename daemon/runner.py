@@ -1,6 +1,5 @@
 """Starting a step's shim so that it outlives the daemon, and telling what has become of it."""
 
-import errno
 import fcntl
 import os
 import subprocess
@@ -9,8 +8,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
-
-from pydantic import ValidationError
 
 from daemon.settings import Runner as Choice
 from daemon.states import Job
@@ -130,31 +127,17 @@ class Life(StrEnum):
 
 
 def life(directory: StepDir) -> tuple[Life, ProcessIdentity | None]:
-    """Return what has become of the shim of a step, and who it is while it runs; raises OSError when unknown."""
+    """Return what has become of the shim of a step, and who it is while it runs."""
     if directory.exit.exists():
         return Life.ENDED, None
     try:
         identity = ShimRecord.read(directory.shim).identity
     except FileNotFoundError:
         return Life.NONE, None
-    except ValidationError as error:  # damaged; the lock still tells whether it lives
-        if _is_held(directory.lock):
-            what = f"damaged, while its shim runs; it is followed again when that has ended: {error.errors()[0]['msg']}"
-            raise OSError(errno.EIO, what, str(directory.shim)) from error
-        return Life.DIED, None
     if identity.alive():
         return Life.RUNNING, identity
     # It may have written exit.json and ended between the first look and the second.
     return (Life.ENDED if directory.exit.exists() else Life.DIED), None
-
-
-def _is_held(lock: Path) -> bool:
-    with lock.open("ab") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def forestall(directory: StepDir, step: Step, reason: str) -> bool:

@@ -45,17 +45,6 @@ class Runner(StrEnum):
     """A child in a session of its own, which outlives the daemon."""
 
 
-class Preflight(StrEnum):
-    """What becomes of a job whose devices or disk are not fit for it, before it takes them."""
-
-    WAIT = "wait"
-    """It waits for what passes by itself: foreign processes, ports in use. The rest, as bad health, fails it."""
-    REFUSE = "refuse"
-    """Whatever is found fails it."""
-    OFF = "off"
-    """Nothing is looked at."""
-
-
 class LogFormat(StrEnum):
     """How log events are written to standard error."""
 
@@ -132,9 +121,6 @@ class Settings(BaseSettings):
     root: Path = DEFAULT_ROOT
     devices: Devices = tuple(range(8))
     runner: Runner = Runner.AUTO
-    preflight: Preflight = Preflight.WAIT
-    allowed_paths: tuple[Path, ...] = (Path("/"),)
-    """Where a dropped file may name paths, besides the root itself."""
     inbox: InboxSettings = InboxSettings()
     training: TrainingSettings = TrainingSettings()
     rank_table: RankTableSettings = RankTableSettings()

@@ -44,16 +44,8 @@ CREATE TABLE nightly (name TEXT PRIMARY KEY, due TEXT NOT NULL) STRICT;
 _COLUMNS = "id, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed"
 
 
-BUSY_SECONDS = 2.0
-"""How long the daemon waits for another process's lock at a time: its loop tries again, and has to answer meanwhile."""
-
-
 class StoreError(Exception):
     """The store cannot be opened or used."""
-
-
-class DamagedStoreError(StoreError):
-    """The store's file is no database, or a damaged one: glmd serves no root by guessing."""
 
 
 class TransitionError(Exception):
@@ -94,9 +86,9 @@ class Store:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open `path`, creating it when it is not there or empty. Raises StoreError, DamagedStoreError for damage."""
+        """Open `path`, creating it when it is not there. Raises StoreError."""
         try:
-            connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
+            connection = sqlite3.connect(path, isolation_level=None, timeout=10.0)
         except sqlite3.Error as error:
             raise StoreError(f"{path}: {error}") from error
         try:
@@ -104,14 +96,11 @@ class Store:
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA foreign_keys=ON")
             store = cls(connection)
-            store._check(path)
             store._migrate(path)
         except BaseException as error:
             connection.close()
-            if isinstance(error, sqlite3.OperationalError):  # locked, full, read-only: it may pass
-                raise StoreError(f"{path}: {error}; glmd cannot start until that is mended") from error
-            if isinstance(error, sqlite3.DatabaseError):
-                raise _damaged(path, str(error)) from error
+            if isinstance(error, sqlite3.Error):
+                raise StoreError(f"{path}: {error}; move it away to start with an empty store") from error
             raise
         return store
 
@@ -137,25 +126,6 @@ class Store:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _check(self, path: Path) -> None:
-        """Raise DamagedStoreError for a page or an index that is wrong; reads the whole file, some 10 ms a megabyte."""
-        wrong = [line for (line,) in self._connection.execute("PRAGMA quick_check(3)") if line != "ok"]
-        if wrong:
-            raise _damaged(path, "; ".join(wrong))
-
-    def number_above(self, used: int) -> bool:
-        """Let new jobs have numbers above `used`; return whether they would not have had them by themselves.
-
-        They would not in a store that is new while job directories are there: no job may get another one's directory.
-        """
-        with self._transaction():
-            row = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
-            if used <= (row[0] if row else 0):
-                return False
-            self._connection.execute("DELETE FROM sqlite_sequence WHERE name = 'jobs'")
-            self._connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', ?)", (used,))
-        return True
-
     def _migrate(self, path: Path) -> None:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         if version > VERSION:
@@ -171,11 +141,10 @@ class Store:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
-            self._connection.execute("COMMIT")
         except BaseException:
-            with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself; the first error is told
-                self._connection.execute("ROLLBACK")
+            self._connection.execute("ROLLBACK")
             raise
+        self._connection.execute("COMMIT")
 
     # Jobs
 
@@ -211,25 +180,6 @@ class Store:
         """Return the waiting jobs, the next one first: by priority, then by arrival."""
         return tuple(sorted(self.jobs([State.QUEUED]), key=lambda job: (-job.priority, job.id)))
 
-    def next_in_queue(self) -> tuple[Job, ...]:
-        """Return the waiting jobs of which one may start now, the next one first.
-
-        Those are all that need no devices, and the first of each set of devices: whatever waits behind it for the same
-        ones must go on waiting. Ten thousand jobs in the queue are so told from each other by SQLite.
-        """
-        ordered = "SELECT *, ROW_NUMBER() OVER (PARTITION BY devices ORDER BY priority DESC, id) AS place FROM jobs"
-        rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM ({ordered} WHERE state = ?) WHERE place = 1 OR devices = '[]'"  # noqa: S608 - all ours
-            " ORDER BY priority DESC, id",
-            (State.QUEUED,),
-        )
-        return tuple(_job(row) for row in rows)
-
-    def queue_length(self) -> int:
-        """Return how many jobs wait."""
-        (count,) = self._connection.execute("SELECT COUNT(*) FROM jobs WHERE state = ?", (State.QUEUED,)).fetchone()
-        return int(count)
-
     def unfinished_with(self, digest: str) -> Job | None:
         """Return a job that was made of the same bytes and is not over."""
         over = tuple(OVER)
@@ -252,47 +202,29 @@ class Store:
         )
         return tuple(Transition(datetime.fromisoformat(at), State(state), n, why) for at, state, n, why in rows)
 
-    def move(
-        self, job: Job, state: State, reason: str = "", *, attempt: int | None = None, keep_devices: bool = False
-    ) -> Job:
+    def move(self, job: Job, state: State, reason: str = "", *, attempt: int | None = None) -> Job:
         """Let `job` go to `state`, in one transaction with its devices' locks.
 
-        A job that goes to its own state does so as a later attempt. `keep_devices` leaves its devices locked in a state
-        that does not hold any: something of it is still on them; `free_devices` ends that.
         Raises TransitionError when the table has no such way or the job has moved meanwhile, and DeviceTakenError when
         it needs a device that another job holds; nothing is changed then.
         """
         if state not in TRANSITIONS[job.state]:
             raise TransitionError(f"job {job.id} cannot go from {job.state} to {state}")
         at, number = _now(), attempt or job.attempt
-        if state is job.state and number <= job.attempt:
-            raise TransitionError(f"job {job.id} is {state} already, as attempt {job.attempt}")
         with self._transaction():
             moved = self._connection.execute(
                 "UPDATE jobs SET state = ?, reason = ?, attempt = ?, changed = ?, cancel = cancel AND ?"
-                " WHERE id = ? AND state = ? AND attempt = ?",
-                (state, reason, number, at, not state.is_over, job.id, job.state, job.attempt),
+                " WHERE id = ? AND state = ?",
+                (state, reason, number, at, not state.is_over, job.id, job.state),
             )
             if moved.rowcount != 1:
-                raise TransitionError(f"job {job.id} is no longer {job.state} as attempt {job.attempt}")
+                raise TransitionError(f"job {job.id} is no longer {job.state}")
             self._record(job.id, at, state, number, reason)
             if state not in HOLDING_DEVICES:
-                if not keep_devices:
-                    self._connection.execute("DELETE FROM device_locks WHERE job = ?", (job.id,))
+                self._connection.execute("DELETE FROM device_locks WHERE job = ?", (job.id,))
             elif job.state not in HOLDING_DEVICES:
                 self._lock(job)
         return self.job(job.id)
-
-    def explain(self, job: Job, reason: str) -> None:
-        """Say why `job` is where it is, where that changes while its state does not."""
-        self._connection.execute(
-            "UPDATE jobs SET reason = ? WHERE id = ? AND state = ? AND reason != ?", (reason, job.id, job.state, reason)
-        )
-
-    def free_devices(self, job: Job) -> None:
-        """Free what `job` still holds in a state that holds no devices."""
-        if job.state not in HOLDING_DEVICES:
-            self._connection.execute("DELETE FROM device_locks WHERE job = ?", (job.id,))
 
     def ask_to_cancel(self, job: Job) -> None:
         """Remember that `job` is to be ended, until it is over."""
@@ -339,14 +271,6 @@ class Store:
     def _select(self, where: str, *values: object) -> tuple[Job, ...]:
         rows = self._connection.execute(f"SELECT {_COLUMNS} FROM jobs WHERE {where} ORDER BY id", values)  # noqa: S608 - `where` is ours
         return tuple(_job(row) for row in rows)
-
-
-def _damaged(path: Path, what: str) -> DamagedStoreError:
-    return DamagedStoreError(
-        f"{path}: damaged: {what}; save what can be read (sqlite3 {path} .recover | sqlite3 {path}.new) and mv it "
-        f"here, without {path.name}-wal and -shm; or move the file away to begin with an empty one: job directories "
-        "stay, and new jobs get numbers above theirs. See docs/troubleshooting.md, «A damaged store»"
-    )
 
 
 def _now() -> str:

@@ -1,6 +1,5 @@
 """Starting processes so that none of them, nor any of their children, can get away."""
 
-import contextlib
 import ctypes
 import functools
 import os
@@ -17,7 +16,6 @@ from handlers.process import ProcessIdentity
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_PR_SET_PTRACER = 0x59616D61
 
 
 class Children:
@@ -46,7 +44,7 @@ class Children:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=functools.partial(_bind_to, os.getpid()),  # noqa: PLW1509 - this process has one thread
+                preexec_fn=functools.partial(_die_with, os.getpid()),  # noqa: PLW1509 - this process has one thread
             )
         self._started[process.pid] = process
         return process.pid
@@ -101,11 +99,9 @@ def _new_log(log: Path) -> Path:
     return log
 
 
-def _bind_to(parent: int) -> None:
-    """Between fork and exec: let the kernel kill this process when `parent` dies, and `parent` look at its stacks."""
+def _die_with(parent: int) -> None:
+    """Between fork and exec: let the kernel kill this process when `parent` dies."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    with contextlib.suppress(OSError):  # only where Yama guards processes from their siblings, such as py-spy
-        _prctl(_PR_SET_PTRACER, parent)
     if os.getppid() != parent:  # it died before the kernel knew
         os._exit(1)
 

@@ -60,6 +60,12 @@ def _tag(value: object) -> str:
     return text
 
 
+def _attempts(value: int) -> int:
+    if value:
+        raise ValueError("resuming is not in this version of glmd; leave it at 0 and use `glmd retry`")
+    return value
+
+
 def _positive(seconds: float | None) -> float | None:
     if seconds is not None and not 0 < seconds < math.inf:
         raise ValueError(f"{seconds} is no time to wait; write a duration above 0, as 30m, or `none` for no limit")
@@ -119,10 +125,9 @@ class MergeWish(_Part):
 
 
 class Resume(_Part):
-    """How often a training that failed, hung or was lost with its host is resumed from its newest save."""
+    """How often a failed training is taken up again."""
 
-    attempts: Annotated[int, Strict(), Field(ge=0, le=100)] = 3
-    """At most so many times by itself; 0 leaves it to `glmd retry`."""
+    attempts: Annotated[int, Strict(), AfterValidator(_attempts)] = 0
 
 
 class Timeout(_Part):
