@@ -114,7 +114,9 @@ class Copy:
 
     def _content(self, parameter: Parameter) -> Content | ComparedContent:
         """Return what reads `parameter`."""
-        if self._effort.compared and parameter.name not in self._compared:
+        # What no strategy of the run names may be slices, which no trust makes replicas.
+        compared = self._effort.compared or (self._strategy and not parameter.laid)
+        if compared and parameter.name not in self._compared:
             return ComparedContent(parameter, self._sources, strategy=self._strategy)
         return Content(parameter, self._sources)
 

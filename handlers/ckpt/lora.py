@@ -132,7 +132,7 @@ def _check_weight(plan: Plan, name: str, pair: LoraPair) -> None:
     if weight.dims != (pair.b.dims[0], pair.a.dims[1]):
         hint = "transposed weights are not merged"
         if not weight.laid and plan.strategy is not None:
-            hint = "no strategy names it: give the layout of a full run of the same network (layout_from)"
+            hint = "no strategy names it: give the layout of a full run of the same network (--layout-from)"
         raise InconsistentError(
             f"{_where(plan, weight)}: {_form(weight)} does not fit its adapter, {pair.b.name} {_form(pair.b)} and "
             f"{pair.a.name} {_form(pair.a)}; {hint}"

@@ -179,8 +179,8 @@ def read_manifest(path: Path) -> Manifest:
         manifest = _adapter().validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise DamagedFileError(f"{path}: {where}: {first['msg']}; it is no manifest of glmd") from error
+        where = ": ".join([str(path), *filter(None, [".".join(map(str, first["loc"]))])])
+        raise DamagedFileError(f"{where}: {first['msg']}; it is no manifest of glmd") from error
     for name in manifest.names:  # of files that are read, and removed where they are replaced
         if name in {"", ".."} or Path(name).name != name or "\0" in name:
             raise DamagedFileError(f"{path}: {name!r} is not the name of a file beside it; it is no manifest of glmd")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from handlers.ckpt.copy import Copy, Effort, Progress
 from handlers.ckpt.crc import check_crc
+from handlers.ckpt.durable import fsync_directory
 from handlers.ckpt.entry import CkptFile, Fingerprint
 from handlers.ckpt.errors import DamagedFileError, InconsistentError, NoSpaceError, OutputExistsError
 from handlers.ckpt.manifest import NAME, Manifest, MergedFile, MergedParameter, manifest_of, read_manifest, utf8
@@ -93,6 +94,7 @@ def _done_before(wanted: _Wanted, stage: Staging, *, force: bool) -> Manifest | 
             replace = force or stage.replaced.exists()  # a killed run was told to, and had begun
             stage.publish(NAME, replace=replace, obsolete=_obsolete(stage, manifest))
         if _are_there(manifest, stage.destination):
+            fsync_directory(stage.destination)  # the run before may have failed, or ended, at just this
             return manifest
     return None
 

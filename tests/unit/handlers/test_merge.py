@@ -177,3 +177,12 @@ def test_a_parameter_in_no_layout_is_laid_out_by_another_runs_strategy(run: Run)
     assert (plan.destination / "filtered_transformed.ckpt").read_bytes() == run.merged()
     manifest = read_manifest(plan.destination / "manifest.json")
     assert [Path(each.path).name for each in manifest.strategies] == [run.strategy.name, full.name]
+
+
+def test_trust_in_replicas_does_not_cover_what_no_strategy_names(run: Run) -> None:
+    """A LoRA run's frozen slices differ, and rank 0's is not the whole weight, however much replicas are trusted."""
+    columns = "layers.0.dense_4h_to_h.weight"
+    run.strategy.write_bytes(strategy({name: lay for name, lay in run.layouts.items() if name != columns}))
+    with pytest.raises(InconsistentError, match=rf"{columns}: it differs.*no strategy names it"):
+        merge_run(plan_of(run, compared=False))
+    assert not list((run.source.parent / "merged").glob("*"))

@@ -155,7 +155,7 @@ def test_only_needs_no_layout_of_frozen_weights(run: Run, tmp_path: Path) -> Non
 
 def test_frozen_slices_without_a_layout_are_refused(run: Run) -> None:
     """An adapter is not added to rank 0's slice of the weight."""
-    with pytest.raises(InconsistentError, match=r"weight: Float16\[48, 64\] does not fit .* \(layout_from\)"):
+    with pytest.raises(InconsistentError, match=r"weight: Float16\[48, 64\] does not fit .* \(--layout-from\)"):
         with_adapters(plan_of(run), Lora.MERGE, SCALE)
 
 
