@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.ckpt import InconsistentError, Strategy, read_strategies
-from handlers.shards.names import LAST, NETWORK, Shard, Tag, find_shards, find_strategies, parse_tag, shards_of
+from handlers.shards.names import (
+    LAST,
+    NETWORK,
+    Shard,
+    Tag,
+    find_shards,
+    find_strategies,
+    parse_tag,
+    rank_of_strategy,
+    shards_of,
+)
 
 
 @dataclass(frozen=True)
@@ -49,8 +59,10 @@ def choose(
     shards = shards_of(files) if files else find_shards(source, wanted.tag)
     if not shards:
         raise InconsistentError(nothing_found(wanted))
-    plan = read_strategies(find_strategies(source, strategy)) if needs_strategy or strategy is not None else None
-    chosen = choose_among(shards, wanted, plan)
+    said = read_strategies(find_strategies(source, strategy)) if needs_strategy or strategy is not None else None
+    if said is not None and strategy is not None and strategy.is_file():
+        _refuse_one_of_several_stages(strategy, said)
+    chosen = choose_among(shards, wanted, said)
     beside = sorted(set(files) - {shard.path for shard in chosen.shards})
     if beside:
         raise InconsistentError(
@@ -58,6 +70,20 @@ def choose(
             "would be merged without it: name one shard a rank, all of one tag"
         )
     return chosen
+
+
+def _refuse_one_of_several_stages(given: Path, strategy: Strategy) -> None:
+    """Refuse a strategy file beside which a rank has written one that it does not speak of.
+
+    A stage's file says nothing of other stages, and their shards may be missing too.
+    """
+    for path in sorted(given.parent.iterdir()):
+        rank = rank_of_strategy(path)
+        if rank is not None and rank >= strategy.ranks:
+            raise InconsistentError(
+                f"{given} speaks of {strategy.ranks} ranks, but beside it lies {path.name}: is it one pipeline stage's "
+                "of several? Then give the directory. Or is that of an earlier, larger run? Then move it away"
+            )
 
 
 def nothing_found(wanted: Wanted) -> str:

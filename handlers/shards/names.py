@@ -29,7 +29,7 @@ _SHARD = re.compile(
     r"(?P<format>ckpt|safetensors)",
     re.ASCII,
 )
-_STRATEGY = re.compile(r"ckpt_strategy_rank_.+\.(ckpt|json)", re.ASCII)
+_STRATEGY = re.compile(r"ckpt_strategy_rank_(?P<rank>.+)\.(ckpt|json)", re.ASCII)
 _TAG = re.compile(r"(\d{1,9})_(\d{1,9})", re.ASCII)
 
 
@@ -142,6 +142,12 @@ def strategy_directory(source: Path) -> Path:
 def is_strategy(path: Path) -> bool:
     """Tell whether a strategy file has this name."""
     return _STRATEGY.fullmatch(path.name) is not None
+
+
+def rank_of_strategy(path: Path) -> int | None:
+    """Return the rank that wrote a strategy file, by its name; None for any other name."""
+    match = _STRATEGY.fullmatch(path.name)
+    return int(match["rank"]) if match is not None and match["rank"].isdecimal() else None
 
 
 def find_strategies(source: Path, strategy: Path | None = None) -> tuple[Path, ...]:

@@ -132,6 +132,15 @@ def test_the_network_is_not_taken_for_a_checkpoint(run: Run) -> None:
     assert choose(run.source / "checkpoint_network").shards == choose(run.source, tag="network").shards
 
 
+def test_one_stages_strategy_is_refused_though_the_other_stage_left_no_shards(run: Run) -> None:
+    """Its file speaks of its own ranks alone; that a rank beyond them wrote one too tells that they are not all."""
+    other = run.strategy.with_name("ckpt_strategy_rank_4.ckpt")
+    assert len(choose(run.source, strategy=run.strategy).shards) == 4
+    other.write_bytes(run.strategy.read_bytes())
+    with pytest.raises(InconsistentError, match=r"speaks of 4 ranks, but beside it lies ckpt_strategy_rank_4\.ckpt"):
+        choose(run.source, strategy=run.strategy)
+
+
 def test_explicit_files_are_what_is_merged(run: Run) -> None:
     """Whatever lies beside them."""
     run.write("32_4")
