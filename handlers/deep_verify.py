@@ -18,7 +18,7 @@ from pathlib import Path
 
 from handlers.ckpt.entry import Entry, shape
 from handlers.ckpt.manifest import NAME, Manifest, read_manifest
-from handlers.ckpt.transfer import read_into
+from handlers.ckpt.transfer import blocks
 from handlers.ckpt.verify import Problem
 from handlers.ckpt.walk import walk
 from handlers.errors import HandlerError
@@ -93,16 +93,9 @@ def _compare(path: Path, entry: Entry, found: Mapping[str, object]) -> str | Non
 def _hash(path: Path, entry: Entry) -> str:
     """Return the hash that the script in the other environment gives: one that Python itself has."""
     digest = hashlib.blake2b(digest_size=16)
-    view = memoryview(bytearray(BLOCK))
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        for extent in entry.extents:
-            for start in range(0, extent.length, BLOCK):
-                block = view[: min(BLOCK, extent.length - start)]
-                read_into(descriptor, (block,), extent.offset + start, path)
-                digest.update(block)
-    finally:
-        os.close(descriptor)
+    with path.open("rb") as stream:
+        for block in blocks(stream.fileno(), entry.extents, path, memoryview(bytearray(BLOCK))):
+            digest.update(block)
     return digest.hexdigest()
 
 

@@ -54,7 +54,7 @@ class Copy:
         self._effort = effort
         self._written = 0
         self._compared: set[str] = set()
-        """What earlier files have too."""
+        """Parameters that an earlier file has too, and whose replicas were compared then."""
 
     def file(self, file: OutputFile, descriptor: int) -> list[str | None]:
         """Write `file` to `descriptor`; return its parameters' hashes, in the file's order.

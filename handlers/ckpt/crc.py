@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from handlers.ckpt.entry import CkptFile, Entry, Extent, Format
-from handlers.ckpt.errors import DamagedFileError, InconsistentError
-from handlers.ckpt.opening import opened
+from handlers.ckpt.errors import DamagedFileError
+from handlers.ckpt.opening import reopened
 from handlers.ckpt.record import TRAILER_SIZE
+from handlers.ckpt.transfer import blocks
 
 BLOCK = 1 << 20
 """Bytes in memory at a time."""
@@ -29,9 +30,7 @@ def check_crc(file: CkptFile) -> None:
     """
     if file.crc is None:
         return
-    with opened(file.path) as (descriptor, fingerprint):
-        if fingerprint != file.fingerprint:
-            raise InconsistentError(f"{file.path} changed since it was walked: is a training still writing it?")
+    with reopened(file, "since it was walked") as descriptor:
         found = _of_safetensors(file, descriptor) if file.format is Format.SAFETENSORS else _of_ckpt(file, descriptor)
     if found != file.crc:
         raise DamagedFileError(
@@ -75,12 +74,4 @@ def _saved_bytes(entry: Entry, descriptor: int, path: Path) -> Iterator[memoryvi
 
 
 def _blocks(descriptor: int, extent: Extent, path: Path) -> Iterator[memoryview]:
-    """Yield the extent's bytes through one buffer."""
-    buffer = memoryview(bytearray(min(BLOCK, extent.length)))
-    at, end = extent.offset, extent.offset + extent.length
-    while at < end:
-        length = os.preadv(descriptor, [buffer[: end - at]], at)
-        if not length:
-            raise InconsistentError(f"{path} became shorter while it was read: is a training still writing it?")
-        yield buffer[:length]
-        at += length
+    return blocks(descriptor, (extent,), path, memoryview(bytearray(max(1, min(BLOCK, extent.length)))))

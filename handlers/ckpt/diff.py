@@ -4,7 +4,6 @@ Either side may be several files, as safetensors of a large model are, and the f
 the parameters, not their framing.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handlers.ckpt.copy import Progress
-from handlers.ckpt.entry import ITEM_SIZES, TEXT, CkptFile, Entry, Fingerprint, shape
+from handlers.ckpt.entry import ITEM_SIZES, TEXT, Entry, shape
 from handlers.ckpt.errors import InconsistentError
+from handlers.ckpt.opening import reopened
 from handlers.ckpt.transfer import scatter
 from handlers.ckpt.walk import walk
 
@@ -100,8 +100,6 @@ def diff(a: Sequence[Path], b: Sequence[Path], progress: Progress | None = None)
         alike = [name for name in common if name not in {each.name for each in described}]
         compared = _Comparison(one, two, sum(one.entry(name).nbytes for name in alike), progress)
         contents = tuple(content for name in alike if (content := compared.content(name)))
-        one.check_unchanged()
-        two.check_unchanged()
         return Difference(
             only_a=tuple(name for name in one.places if name not in two.places),
             only_b=tuple(name for name in two.places if name not in one.places),
@@ -118,7 +116,7 @@ class _Side:
 
     def __init__(self, paths: Sequence[Path], stack: ExitStack) -> None:
         self._files = [walk(path) for path in paths]
-        self._descriptors = [_open(file, stack) for file in self._files]
+        self._descriptors = [stack.enter_context(reopened(file, "while it was compared")) for file in self._files]
         self.formats = {file.format for file in self._files}
         self.metadata = {key: text for file in self._files for key, text in file.metadata.items()}
         self.places: dict[str, int] = {}
@@ -133,25 +131,9 @@ class _Side:
     def entry(self, name: str) -> Entry:
         return self._files[self.places[name]].entries[name]
 
-    def check_unchanged(self) -> None:
-        for file, descriptor in zip(self._files, self._descriptors, strict=True):
-            _check_unchanged(file, descriptor)
-
     def read(self, name: str, start: int, view: memoryview) -> None:
         index = self.places[name]
         scatter(self._descriptors[index], self.entry(name).extents, start, (view,), self._files[index].path)
-
-
-def _open(file: CkptFile, stack: ExitStack) -> int:
-    descriptor = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
-    stack.callback(os.close, descriptor)
-    _check_unchanged(file, descriptor)
-    return descriptor
-
-
-def _check_unchanged(file: CkptFile, descriptor: int) -> None:
-    if Fingerprint.of(os.fstat(descriptor)) != file.fingerprint:
-        raise InconsistentError(f"{file.path} changed while it was read: is it still being written?")
 
 
 def _described(a: Entry, b: Entry) -> Described | None:

@@ -12,9 +12,10 @@ from pathlib import Path
 from handlers.ckpt.copy import Copy, Effort, Progress
 from handlers.ckpt.crc import check_crc
 from handlers.ckpt.durable import fsync_directory
-from handlers.ckpt.entry import CkptFile, Fingerprint
-from handlers.ckpt.errors import DamagedFileError, InconsistentError, NoSpaceError, OutputExistsError
+from handlers.ckpt.entry import Fingerprint
+from handlers.ckpt.errors import DamagedFileError, NoSpaceError, OutputExistsError
 from handlers.ckpt.manifest import NAME, Manifest, MergedFile, MergedParameter, manifest_of, read_manifest, utf8
+from handlers.ckpt.opening import reopened
 from handlers.ckpt.output import INDEX, Output, OutputFile, OutputOptions, lay_out
 from handlers.ckpt.plan import Plan
 from handlers.ckpt.staging import Staging, staging
@@ -159,7 +160,8 @@ def _stage(wanted: _Wanted, stage: Staging, progress: Progress | None) -> Manife
     for shard in wanted.plan.shards.values():
         check_crc(shard)
     with _opened(wanted.plan) as sources:
-        copy = Copy(wanted.plan, sources, wanted.output.size, progress, wanted.effort)
+        size = sum(file.size for file in wanted.output.files)
+        copy = Copy(wanted.plan, sources, size, progress, wanted.effort)
         files = [_write(file, stage, copy) for file in wanted.output.files]
     manifest = manifest_of(wanted.plan, files, wanted.output, wanted.effort, prefix=wanted.prefix, tag=wanted.tag)
     if wanted.output.index is not None:
@@ -177,7 +179,6 @@ def _write(file: OutputFile, stage: Staging, copy: Copy) -> MergedFile:
     """Write one file, front to back."""
     with stage.create(file.name) as descriptor:
         hashes = copy.file(file, descriptor)
-        os.fchmod(descriptor, 0o640)
         fingerprint = Fingerprint.of(os.fstat(descriptor))
     parameters = [MergedParameter.of(each.parameter, digest) for each, digest in zip(file.placed, hashes, strict=True)]
     return MergedFile.of(file.name, fingerprint, parameters)
@@ -188,15 +189,7 @@ def _opened(plan: Plan) -> Iterator[dict[int, int]]:
     """Yield a descriptor of each shard; afterwards check that none changed since it was planned with."""
     _allow_files(len(plan.shards))
     with contextlib.ExitStack() as stack:
-        sources = {}
-        for rank, shard in plan.shards.items():
-            sources[rank] = os.open(shard.path, os.O_RDONLY | os.O_CLOEXEC)
-            stack.callback(os.close, sources[rank])
-        for rank, shard in plan.shards.items():
-            _check_unchanged(shard, sources[rank])
-        yield sources
-        for rank, shard in plan.shards.items():
-            _check_unchanged(shard, sources[rank])
+        yield {rank: stack.enter_context(reopened(shard, "while it was merged")) for rank, shard in plan.shards.items()}
 
 
 def _allow_files(ranks: int) -> None:
@@ -211,10 +204,3 @@ def _allow_files(ranks: int) -> None:
     wanted = min(ranks + SPARE_FILES, most)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _check_unchanged(shard: CkptFile, descriptor: int) -> None:
-    if Fingerprint.of(os.fstat(descriptor)) != shard.fingerprint:
-        raise InconsistentError(
-            f"{shard.path} changed while it was merged: is a training still writing it? Merge again when it has ended"
-        )

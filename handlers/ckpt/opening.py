@@ -1,4 +1,4 @@
-"""Opening a checkpoint file to read it: a regular file, that stays as it is while it is open."""
+"""Opening a checkpoint file to read it: a regular file, that stays as it is until it is closed again."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from handlers.ckpt.entry import Fingerprint
+from handlers.ckpt.entry import CkptFile, Fingerprint
 from handlers.ckpt.errors import DamagedFileError, InconsistentError
 
 
@@ -28,3 +28,17 @@ def opened(path: Path) -> Iterator[tuple[int, Fingerprint]]:
             raise InconsistentError(f"{path} changed while it was read: wait until the training has closed it")
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def reopened(file: CkptFile, when: str) -> Iterator[int]:
+    """Yield a descriptor of a walked file; `when` it may have changed is for the message.
+
+    Raises InconsistentError where it is not, or no longer when the block ends, what was walked, and OSError.
+    """
+    with opened(file.path) as (descriptor, fingerprint):
+        if fingerprint != file.fingerprint:
+            raise InconsistentError(
+                f"{file.path} changed {when}: is a training still writing it? Try again when it has ended"
+            )
+        yield descriptor

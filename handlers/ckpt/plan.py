@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.ckpt.agreement import check_alike, check_entries, check_names, check_ranks, check_state
-from handlers.ckpt.entry import ITEM_SIZES, TEXT, CkptFile, Entry, Family, Fingerprint
+from handlers.ckpt.entry import ITEM_SIZES, TEXT, CkptFile, Entry, Family, Fingerprint, shape
 from handlers.ckpt.errors import InconsistentError, UnsupportedLayoutError
 from handlers.ckpt.layout import Layout, LayoutError, Tiling
 from handlers.ckpt.strategy import Stage, Strategy
@@ -191,10 +191,10 @@ def _parameter(name: str, owners: Sequence[_Member]) -> Parameter:
     for other in others:
         _check_shared(name, first, other)
     entry = shard.entries[name]
-    shape = () if entry.dims == (0,) else entry.dims
-    layout = found[1] if found is not None else Layout.replicated(len(first.shards), len(shape))
+    slice_dims = shape(entry.dims)
+    layout = found[1] if found is not None else Layout.replicated(len(first.shards), len(slice_dims))
     try:
-        tiling = Tiling(layout, shape, tuple(owner.first_rank for owner in owners))
+        tiling = Tiling(layout, slice_dims, tuple(owner.first_rank for owner in owners))
     except LayoutError as error:
         where = found[0].path if found is not None else shard.path
         raise InconsistentError(

@@ -71,6 +71,15 @@ def read_into(descriptor: int, views: Sequence[memoryview], offset: int, path: P
             pending[-1] = pending[-1][count:]
 
 
+def blocks(descriptor: int, extents: Sequence[Extent], path: Path, buffer: memoryview) -> Iterator[memoryview]:
+    """Yield a chunked content, first byte to last, through `buffer`: each block is good until the next one."""
+    for extent in extents:
+        for start in range(0, extent.length, len(buffer)):
+            view = buffer[: min(len(buffer), extent.length - start)]
+            read_into(descriptor, (view,), extent.offset + start, path)
+            yield view
+
+
 def write_all(descriptor: int, view: memoryview, offset: int) -> None:
     """Write the whole of `view` at `offset`."""
     while view:

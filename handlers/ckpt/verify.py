@@ -13,7 +13,7 @@ from handlers.ckpt.entry import Entry, shape
 from handlers.ckpt.errors import CkptError
 from handlers.ckpt.manifest import NAME, Manifest, MergedFile, MergedParameter, read_manifest
 from handlers.ckpt.output import INDEX
-from handlers.ckpt.transfer import read_into
+from handlers.ckpt.transfer import blocks
 from handlers.ckpt.walk import walk
 
 BLOCK = 1 << 20
@@ -138,17 +138,14 @@ class _Reading:
     def hash(self, descriptor: int, entry: Entry, path: Path) -> str | CkptError | OSError:
         """Return the hash of an entry's content, or what kept it from being read: the disk, or a file that shrank."""
         digest = xxhash.xxh3_128()
-        for extent in entry.extents:
-            for start in range(0, extent.length, BLOCK):
-                view = self._view[: min(BLOCK, extent.length - start)]
-                try:
-                    read_into(descriptor, (view,), extent.offset + start, path)
-                except (CkptError, OSError) as error:
-                    return error
+        try:
+            for view in blocks(descriptor, entry.extents, path, self._view):
                 digest.update(view)
                 self._done += len(view)
                 if self._progress is not None:
                     self._progress(self._done, self._size)
+        except (CkptError, OSError) as error:
+            return error
         return digest.hexdigest()
 
 

@@ -18,7 +18,8 @@ def newest_save(
     """
     wanted = parse_tag(tag)
     shards = [shard for shard in find_shards(source, wanted) if prefix in {None, shard.prefix}]
-    chosen = [shard for shard in shards if shard.tag == (wanted or max(each.tag for each in shards))]
+    newest = wanted or max((shard.tag for shard in shards), default=None)
+    chosen = [shard for shard in shards if shard.tag == newest]
     if not chosen:
         raise BadInputError(f"{source} holds neither manifest.json nor shards" + (f" of tag {tag}" if wanted else ""))
     prefixes = sorted({shard.prefix for shard in chosen})
