@@ -48,13 +48,32 @@ class JobDir:
         """Published results; only whole files, ever."""
         return self.path / "merged"
 
+    def earlier_output(self, attempt: int) -> Path:
+        """Where the output of an attempt that is over is kept once another one has begun."""
+        return self._attempt(attempt) / "output"
+
+    def resume_record(self, attempt: int) -> Path:
+        """How an attempt after the first began."""
+        return self._attempt(attempt) / "resume.json"
+
+    def resume_from(self, attempt: int) -> Path:
+        """Where the output tree lies with the one save that a resumed attempt began with."""
+        return self._attempt(attempt) / "resume_from"
+
+    def resumed_config(self, attempt: int) -> Path:
+        """Where a resumed attempt finds what it runs: config.yaml and the keys for resuming."""
+        return self._attempt(attempt) / "config.yaml"
+
     def rank_log(self, rank: int) -> Path:
         """Everything rank `rank` prints."""
         return self.output / "log" / f"rank_{rank}" / "mindformer.log"
 
     def step(self, attempt: int, step: Step) -> "StepDir":
         """Return where `step` of attempt number `attempt` (from 1) keeps its records."""
-        return StepDir(self.path / "attempts" / str(attempt) / step)
+        return StepDir(self._attempt(attempt) / step)
+
+    def _attempt(self, attempt: int) -> Path:
+        return self.path / "attempts" / str(attempt)
 
 
 @dataclass(frozen=True)
@@ -77,6 +96,11 @@ class StepDir:
     def lock(self) -> Path:
         """Locked by the living shim, so that a second one for the same step ends at once."""
         return self.path / "lock"
+
+    @property
+    def stacks(self) -> Path:
+        """Where each rank of a hung training was, rank_N.txt."""
+        return self.path / "stacks"
 
     @property
     def log(self) -> Path:

@@ -44,8 +44,16 @@ class TimeLimits(Record):
     """When a training is taken for hung, in seconds; None is no limit."""
 
     silence: float | None = 1800.0
+    """Between two steps."""
     first_step: float | None = 3600.0
+    """Before the first one: compiling, and loading where `load` does not say otherwise."""
     total: float | None = None
+    load: float | None = None
+    """Until the training proper begins; None: as `first_step`. Learned, see handlers.learned_limits."""
+    saving: float | None = None
+    """While shards are written; None: as `silence`. Learned, too."""
+    learned_from: int = 0
+    """How many earlier trainings the limits were learned from."""
 
 
 class TrainPlan(Record):
@@ -55,6 +63,8 @@ class TrainPlan(Record):
     limits: TimeLimits
     grace: float = 20.0
     """Seconds between TERM and KILL."""
+    configuration: str = ""
+    """What it has in common with trainings whose time limits are learned together; see handlers.learned_limits."""
 
 
 class JobPlan(Record):

@@ -1,5 +1,6 @@
 """Who a process is, beyond its pid: never signal a recycled pid."""
 
+import errno
 import os
 import select
 import signal
@@ -9,6 +10,10 @@ from pathlib import Path
 from typing import Self
 
 from handlers.job_plan import Record
+
+_NO_PROCESS = frozenset({errno.ESRCH, errno.ENOENT, errno.EINVAL})
+"""What pidfd_open says where nobody has the number, or where a thread of some process has it (ENOENT since Linux
+6.16, EINVAL before)."""
 
 
 def boot_id() -> str:
@@ -58,12 +63,17 @@ class ProcessIdentity:
         """
         try:
             descriptor = os.pidfd_open(self.pid)
-        except ProcessLookupError:
-            return None
-        if self._is_still_me() and not _has_ended(descriptor):
-            return descriptor
-        os.close(descriptor)
-        return None
+        except OSError as error:
+            if error.errno in _NO_PROCESS:
+                return None
+            raise
+        is_mine = False
+        try:
+            is_mine = self._is_still_me() and not _has_ended(descriptor)
+        finally:  # also where no file can be opened: whoever looks again and again must not take the last descriptors
+            if not is_mine:
+                os.close(descriptor)
+        return descriptor if is_mine else None
 
     def signal(self, signum: signal.Signals) -> bool:
         """Send a signal to exactly this process; False when it is gone."""

@@ -44,9 +44,13 @@ class TrainRequest:
     checkout: Path
     """The directory with MindFormers' run_mindformer.py."""
     rank_table: Path
+    config: Path | None = None
+    """The YAML to run; None for the job's config.yaml."""
     load_checkpoint: Path | None = None
     """What to continue from, instead of what the YAML names."""
     extra_environment: Mapping[str, str] = field(default_factory=dict)
+    configuration: str = ""
+    """What it has in common with trainings whose time limits are learned together."""
     limits: TimeLimits = field(default_factory=TimeLimits)
     grace: float = 20.0
     """Seconds between TERM and KILL."""
@@ -69,7 +73,9 @@ def plan_training(request: TrainRequest) -> TrainPlan:
         environment=_environment(request, python),
     )
     processes = _LAUNCHERS[request.device_target](launch)
-    return TrainPlan(processes=processes, limits=request.limits, grace=request.grace)
+    return TrainPlan(
+        processes=processes, limits=request.limits, grace=request.grace, configuration=request.configuration
+    )
 
 
 def _interpreter(python: Path) -> Path:
@@ -97,7 +103,7 @@ def _script(checkout: Path) -> Path:
 def _arguments(request: TrainRequest, script: Path) -> list[str]:
     arguments = [
         str(script),
-        f"--config={request.job_dir.config}",
+        f"--config={request.config or request.job_dir.config}",
         "--use_parallel=True",
         f"--run_mode={request.run_mode}",
     ]

@@ -79,6 +79,7 @@ class Staging:
 
     def _make_way(self, last: str, obsolete: Collection[str]) -> None:
         """Take away the old set's `last` file, which may not speak of another set's files, and what is obsolete."""
+        fsync_directory(self.destination)  # of the hidden directory itself: what is moved there must not be lost
         with contextlib.suppress(FileNotFoundError):
             (self.destination / last).rename(self.replaced)
         fsync_directory(self.path)
@@ -116,6 +117,8 @@ def staging(destination: Path) -> Iterator[Staging]:
     finally:
         if not stage.replaced.exists():  # else the next run has to go on, as after a kill
             shutil.rmtree(stage.path, ignore_errors=True)  # what the disk keeps, the next run clears
+            with contextlib.suppress(OSError):
+                fsync_directory(destination)
         os.close(descriptor)
 
 

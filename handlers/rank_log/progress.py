@@ -71,3 +71,14 @@ def progress_in(log: Path) -> Progress | None:
         loss=float(last["loss"]),
         seconds_per_step=statistics.median(times) / 1000 if times else None,
     )
+
+
+def is_step(line: str) -> bool:
+    """Say whether `line` reports a step."""
+    return _STEP.search(line) is not None
+
+
+def after_last_step(lines: Sequence[str]) -> Sequence[str]:
+    """Return those of `lines` that came after the last step that was reported; all when none was."""
+    last = max((number for number, line in enumerate(lines) if is_step(line)), default=-1)
+    return lines[last + 1 :]

@@ -1,5 +1,6 @@
 """Starting processes so that none of them, nor any of their children, can get away."""
 
+import contextlib
 import ctypes
 import functools
 import os
@@ -16,6 +17,7 @@ from handlers.process import ProcessIdentity
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_PTRACER = 0x59616D61
 
 
 class Children:
@@ -44,7 +46,7 @@ class Children:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=functools.partial(_die_with, os.getpid()),  # noqa: PLW1509 - this process has one thread
+                preexec_fn=functools.partial(_bind_to, os.getpid()),  # noqa: PLW1509 - this process has one thread
             )
         self._started[process.pid] = process
         return process.pid
@@ -65,14 +67,18 @@ class Children:
 
     def pids(self) -> list[int]:
         """Return the pids of all descendants. Reap first: the dead count until then."""
-        return [process.pid for process in psutil.Process().children(recursive=True)]
+        return sorted({*self._started, *(process.pid for process in psutil.Process().children(recursive=True))})
 
     def signal(self, signum: signal.Signals) -> None:
         """Send `signum` to all descendants, each once. Those that they start meanwhile are not reached: do it again."""
+        for pid in self._started:
+            # Not by what /proc says: ProtectProc= hides one that is not dumpable. Unreaped, it is still itself.
+            with contextlib.suppress(PermissionError):
+                os.kill(pid, signum)
         for process in psutil.Process().children(recursive=True):
             try:
                 identity = ProcessIdentity.of(process.pid)
-                if process.is_running():  # and so the pid was not recycled between the list and the identity
+                if process.pid not in self._started and process.is_running():  # and so not recycled meanwhile
                     identity.signal(signum)
             except (ProcessLookupError, psutil.NoSuchProcess):
                 continue
@@ -99,9 +105,11 @@ def _new_log(log: Path) -> Path:
     return log
 
 
-def _die_with(parent: int) -> None:
-    """Between fork and exec: let the kernel kill this process when `parent` dies."""
+def _bind_to(parent: int) -> None:
+    """Between fork and exec: let the kernel kill this process when `parent` dies, and `parent` look at its stacks."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    with contextlib.suppress(OSError):  # only where Yama guards processes from their siblings, such as py-spy
+        _prctl(_PR_SET_PTRACER, parent)
     if os.getppid() != parent:  # it died before the kernel knew
         os._exit(1)
 

@@ -1,49 +1,87 @@
 """When a training is taken for hung. No I/O here: times come in, a verdict goes out."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from handlers.job_plan import TimeLimits
+from handlers.rank_log.phase import Phase
+
+LONGEST_LOOK = 3.0
+"""Seconds between two looks that count. Whoever looks once a second and comes later than this was stopped himself."""
+
+Setting = Literal["silence", "first_step", "total"]
 
 
 @dataclass(frozen=True)
 class PassedLimit:
     """A limit that was passed."""
 
-    name: str
-    """As in the `glmd:` section's `timeout`."""
+    setting: Setting
+    """Which of the `glmd:` section's `timeout` bounds it."""
     seconds: float
+    phase: Phase
+    """What the training was at."""
 
 
 class LimitClock:
-    """Knows when a training started, last gave a sign of life, and did its first step. Times are monotonic seconds."""
+    """Knows for how long a training has been watched, when it last gave a sign of life, and what it is at.
+
+    Only watched time counts: not what passes while the watcher is stopped (SIGSTOP, a frozen cgroup), for then signs of
+    life went unseen.
+    """
 
     def __init__(self, limits: TimeLimits, now: float) -> None:
         self._limits = limits
-        self._started = now
-        self._last_sign = now
-        self._stepped = False
+        self._looked = now
+        self._watched = 0.0
+        self._last_sign = 0.0
+        self._longest: dict[Phase, float] = {}
+        self.phase = Phase.LOAD
 
-    @property
-    def stepped(self) -> bool:
-        """Whether the first step was reported."""
-        return self._stepped
+    def look(self, now: float) -> None:
+        """Let the time since the last look pass; `now` is in monotonic seconds."""
+        self._watched += min(now - self._looked, LONGEST_LOOK)
+        self._looked = now
 
-    def sign_of_life(self, now: float, *, stepped: bool) -> None:
-        """Note that a log grew or a shard appeared; `stepped` when a step has been logged by now."""
-        self._last_sign = now
-        self._stepped = self._stepped or stepped
+    def sign_of_life(self, phase: Phase | None = None) -> None:
+        """Note at the present look that a log grew or a shard appeared, and what the log says that it is at."""
+        quiet = self._watched - self._last_sign
+        self._longest[self.phase] = max(self._longest.get(self.phase, 0.0), quiet)
+        self._last_sign = self._watched
+        # There is no way back to loading or to the first step, whatever the end of a log does not show any more.
+        if phase in {Phase.STEP, Phase.SAVING} or (phase is not None and self.phase is Phase.LOAD):
+            self.phase = phase
 
-    def passed(self, now: float) -> PassedLimit | None:
-        """Return the limit that is passed at `now`, if one is."""
-        return next((limit for deadline, limit in self._deadlines() if now >= deadline), None)
+    def longest(self, phase: Phase) -> float | None:
+        """Return the longest time in seconds without a sign of life in `phase`; None when it was never in it."""
+        return self._longest.get(phase)
 
-    def seconds_left(self, now: float) -> float | None:
-        """Return the time to the nearest limit; None when there is no limit."""
-        return min((max(0.0, deadline - now) for deadline, _ in self._deadlines()), default=None)
+    def passed(self) -> PassedLimit | None:
+        """Return the limit that is passed at the present look, if one is."""
+        return next((limit for deadline, limit in self._deadlines() if self._watched >= deadline), None)
+
+    def seconds_left(self) -> float:
+        """Return the time to the nearest limit; infinite when there is no limit."""
+        return min((max(0.0, deadline - self._watched) for deadline, _ in self._deadlines()), default=float("inf"))
 
     def _deadlines(self) -> list[tuple[float, PassedLimit]]:
-        # Loading and compiling are silent for long: until the first step another limit stands in for silence.
-        name = "silence" if self._stepped else "first_step"
-        quiet = self._limits.silence if self._stepped else self._limits.first_step
-        candidates = [(name, self._last_sign, quiet), ("total", self._started, self._limits.total)]
-        return [(since + limit, PassedLimit(name, limit)) for name, since, limit in candidates if limit is not None]
+        setting, quiet = self._quiet()
+        candidates = [(setting, self._last_sign, quiet), ("total", 0.0, self._limits.total)]
+        return [
+            (since + limit, PassedLimit(setting, limit, self.phase))
+            for setting, since, limit in candidates
+            if limit is not None
+        ]
+
+    def _quiet(self) -> tuple[Setting, float | None]:
+        """Return the longest silence allowed now, and the setting that bounds it."""
+        limits = self._limits
+        match self.phase:
+            case Phase.LOAD:
+                return "first_step", limits.first_step if limits.load is None else limits.load
+            case Phase.FIRST_STEP:
+                return "first_step", limits.first_step
+            case Phase.STEP:
+                return "silence", limits.silence
+            case Phase.SAVING:
+                return "silence", limits.silence if limits.saving is None else limits.saving

@@ -8,27 +8,29 @@ Exit codes: 0 completed, 1 not completed, 2 bad usage, 75 refused because the st
 """
 
 import argparse
-import contextlib
 import fcntl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import structlog
 from pydantic import ValidationError
 from structlog.typing import FilteringBoundLogger
 
-from handlers.ckpt.durable import make_directory
+from handlers.ckpt.durable import fsync_directory, fsync_tree, make_directory
 from handlers.ckpt.errors import CkptError
 from handlers.errors import BadInputError, HandlerError
 from handlers.events import configure, job_log, printable
-from handlers.job_dir import JobDir, Step
+from handlers.job_dir import JobDir, Step, StepDir
 from handlers.job_plan import JobPlan
 from handlers.merge_plan import MergePlan
 from handlers.outcome import Outcome, StepExit
 from handlers.process import ShimRecord
 from handlers.shim.instance import StepRun, find_step_run
+from handlers.shim.patience import patiently
 from handlers.shim.supervise import StepEnd, supervise
 from handlers.shim.wakeups import Wakeups
 
@@ -49,13 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BadInputError as error:
         parser.error(str(error))
     configure()
-    make_directory(run.directory.path)
-    with _locked(run.directory.lock) as mine:
+    log = structlog.get_logger()
+    with Wakeups() as wakeups, patiently("lock", partial(_open_lock, run.directory), wakeups, log) as lock:
+        mine = _take(lock)
         if not mine or run.directory.exit.exists():
             reason = "it has ended" if mine else "another shim runs it"
-            structlog.get_logger().warning("shim_refused", path=run.directory.path, reason=reason)
+            log.warning("shim_refused", path=run.directory.path, reason=reason)
             return EXIT_REFUSED
-        return _run_step(run)
+        return _run_step(run, wakeups)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,57 +85,78 @@ def _job(job_dir: JobDir) -> int | str:
     return int(number) if number.isdecimal() else number
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[bool]:
-    """Hold the lock file at `path`; yields False when another process holds it. The kernel frees it when we die."""
-    with path.open("ab") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+def _open_lock(directory: StepDir) -> BinaryIO:
+    make_directory(directory.path)
+    return directory.lock.open("ab")
 
 
-def _run_step(run: StepRun) -> int:
+def _take(lock: BinaryIO) -> bool:
+    """Lock the file; return False when another process has it. The kernel frees it when we die."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _run_step(run: StepRun, wakeups: Wakeups) -> int:
     started = datetime.now(UTC)
     log = job_log(run.job_dir.events, job=_job(run.job_dir), attempt=run.attempt, step=run.step)
-    with Wakeups() as wakeups:
-        try:
-            ShimRecord.of_this_process(started).publish(run.directory.shim)
-            log.info("step_started")
-            end = _end_of(run, wakeups, log)
-        except (CkptError, HandlerError, OSError) as error:
-            end = StepEnd(Outcome.FAILED, str(error))
-        except Exception as error:
-            log.exception("shim_broke")
-            what = f"unexpected {type(error).__name__}: {error}; its traceback is in {run.job_dir.events}"
-            end = StepEnd(Outcome.FAILED, what)
-        step_exit = StepExit(
-            step=run.step,
-            outcome=end.outcome,
-            reason=" ".join(printable(end.reason).split()),
-            first=end.first,
-            processes=end.processes,
-            started=started,
-            ended=datetime.now(UTC),
-        )
-        log.info("step_ended", outcome=step_exit.outcome, reason=step_exit.reason)
-        try:
-            step_exit.publish(run.directory.exit)
-        except OSError as error:
-            log.error("exit_not_recorded", path=run.directory.exit, reason=str(error))  # noqa: TRY400 - an OSError says it all
-            return EXIT_NOT_COMPLETED
+    try:
+        me = ShimRecord.of_this_process(started)
+        patiently("shim.json", partial(me.publish, run.directory.shim), wakeups, log)
+        log.info("step_started")
+        end = _end_of(run, wakeups, log)
+    except (CkptError, HandlerError, OSError) as error:
+        end = StepEnd(Outcome.FAILED, str(error))
+    except Exception as error:
+        log.exception("shim_broke")
+        what = f"unexpected {type(error).__name__}: {error}; its traceback is in {run.job_dir.events}"
+        end = StepEnd(Outcome.FAILED, what)
+    step_exit = StepExit(
+        step=run.step,
+        outcome=end.outcome,
+        reason=" ".join(printable(end.reason).split()),
+        first=end.first,
+        diagnosis=end.diagnosis,
+        limit=end.limit,
+        processes=end.processes,
+        survivors=end.survivors,
+        silences=end.silences,
+        started=started,
+        ended=datetime.now(UTC),
+    )
+    log.info("step_ended", outcome=step_exit.outcome, reason=step_exit.reason)
+    try:
+        patiently("exit.json", partial(step_exit.publish, run.directory.exit), wakeups, log)
+    except OSError as error:
+        log.error("exit_not_recorded", path=run.directory.exit, reason=str(error))  # noqa: TRY400 - an OSError says it all
+        return EXIT_NOT_COMPLETED
     return EXIT_COMPLETED if step_exit.outcome is Outcome.COMPLETED else EXIT_NOT_COMPLETED
 
 
 def _end_of(run: StepRun, wakeups: Wakeups, log: FilteringBoundLogger) -> StepEnd:
-    plan = _read_plan(run.job_dir.plan)
+    plan = patiently("plan.json", partial(_read_plan, run.job_dir.plan), wakeups, log)
     if run.step is Step.MERGE:
         return _merge(plan.merge, wakeups, log)
     if plan.train is None:
         raise BadInputError(f"{run.job_dir.plan}: plans no training, only a merge")
-    return supervise(plan.train, run.job_dir.output, wakeups, log)
+    end = supervise(plan.train, run.job_dir.output, run.directory.stacks, wakeups, log)
+    if end.outcome is Outcome.COMPLETED:
+        _save(run.job_dir.output, log)
+    return end
+
+
+def _save(output: Path, log: FilteringBoundLogger) -> None:
+    """Make what was trained survive a power cut, before exit.json says that it was: MindSpore never calls fsync.
+
+    Raises OSError, also where the kernel could not put on the disk what the ranks wrote.
+    """
+    started = time.monotonic()
+    for name in ("checkpoint", "checkpoint_network", "strategy"):
+        fsync_tree(output / name)
+    fsync_directory(output)
+    log.info("output_saved", seconds=round(time.monotonic() - started, 3))
 
 
 def _read_plan(path: Path) -> JobPlan:

@@ -1,26 +1,37 @@
 """Runs the processes of a training to their common end: all finish, or none is left."""
 
-import os
+import functools
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
 from handlers.job_plan import ProcessPlan, Role, TrainPlan
-from handlers.outcome import Outcome, ProcessExit
+from handlers.outcome import Diagnosis, Outcome, ProcessExit, Silences, Survivor
 from handlers.rank_log.last_words import last_line, last_words
-from handlers.rank_log.progress import progress_in
+from handlers.rank_log.phase import Phase
+from handlers.shim.blame import blame, name, oom_kills
 from handlers.shim.children import Children
 from handlers.shim.limit_clock import LimitClock, PassedLimit
+from handlers.shim.patience import patiently
+from handlers.shim.signs_of_life import SignsOfLife
+from handlers.shim.stacks import save_stacks
+from handlers.shim.survivors import describe, operator_needed
 from handlers.shim.wakeups import Wakeups
 
 _LOOK_EVERY = 1.0
 """Seconds between two looks at what no signal tells: the growth of logs, and the clock."""
 _KILL_PATIENCE = 10.0
 """Seconds that a killed process gets to vanish; one that is still there sits in the kernel (state D)."""
+_AT = {
+    Phase.LOAD: "while loading",
+    Phase.FIRST_STEP: "while compiling or in the first step",
+    Phase.STEP: "between two steps",
+    Phase.SAVING: "while saving",
+}
 
 
 @dataclass(frozen=True)
@@ -30,17 +41,22 @@ class StepEnd:
     outcome: Outcome
     reason: str
     first: ProcessExit | None = None
+    diagnosis: Diagnosis | None = None
+    limit: str | None = None
+    """Which of `timeout.…` was passed."""
     processes: tuple[ProcessExit, ...] = ()
+    survivors: tuple[Survivor, ...] = ()
+    silences: Silences | None = None
 
 
-def supervise(plan: TrainPlan, output: Path, wakeups: Wakeups, log: FilteringBoundLogger) -> StepEnd:
+def supervise(plan: TrainPlan, output: Path, stacks: Path, wakeups: Wakeups, log: FilteringBoundLogger) -> StepEnd:
     """Start the processes of `plan`, wait for them, and leave none behind, whatever happens.
 
     A process that fails, a time limit that passes or a stop signal ends the others at once: TERM, and KILL after the
-    plan's grace. `output` is the tree whose checkpoint/ shows signs of life. Must run in the main thread of a process
-    that has no children of its own.
+    plan's grace. `output` is the tree whose checkpoint/ shows signs of life; `stacks` is where each rank of a hung
+    training is written down. Must run in the main thread of a process that has no children of its own.
     """
-    training = _Training(plan, output, wakeups, log)
+    training = _Training(plan, output, stacks, wakeups, log)
     patient = False
     try:
         end = training.start() or training.watch()
@@ -51,26 +67,35 @@ def supervise(plan: TrainPlan, output: Path, wakeups: Wakeups, log: FilteringBou
 
 
 class _Training:
-    def __init__(self, plan: TrainPlan, output: Path, wakeups: Wakeups, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, plan: TrainPlan, output: Path, stacks: Path, wakeups: Wakeups, log: FilteringBoundLogger
+    ) -> None:
         self._plan = plan
-        self._checkpoints = output / "checkpoint"
+        self._stacks = stacks
         self._wakeups = wakeups
         self._log = log
         self._children = Children()
+        self._started: dict[int, ProcessPlan] = {}
         self._running: dict[int, ProcessPlan] = {}
         self._exits: list[ProcessExit] = []
+        self._guilty: ProcessPlan | None = None
+        self._oom_kills = oom_kills()
         self._clock = LimitClock(plan.limits, time.monotonic())
-        self._seen = self._signs_of_life()
+        ranks = [process for process in plan.processes if process.role is Role.RANK]
+        self._signs = SignsOfLife(ranks, output / "checkpoint")
 
     def start(self) -> StepEnd | None:
         """Start all; return how the training ended when one cannot be started."""
         for process in self._plan.processes:
             try:
-                pid = self._children.start(process)
+                start = functools.partial(self._children.start, process)
+                pid = patiently(f"start of {name(process)}", start, self._wakeups, self._log)
             except (OSError, ValueError) as error:
+                if self._wakeups.stop is not None:
+                    return self._cancelled(self._wakeups.stop)
                 self._log.error("process_not_started", **_fields(process), reason=str(error))
-                return StepEnd(Outcome.FAILED, f"{_name(process)} could not be started: {error}")
-            self._running[pid] = process
+                return StepEnd(Outcome.FAILED, f"{name(process)} could not be started: {error}")
+            self._started[pid] = self._running[pid] = process
             self._log.info("process_started", **_fields(process), pid=pid)
         return None
 
@@ -78,40 +103,45 @@ class _Training:
         """Wait until there is a reason to end the training, or it has ended well."""
         while True:
             self._collect()
-            failed = next((exit_ for exit_ in self._exits if exit_.exit_code != 0), None)
-            if failed is None and not any(process.role is Role.RANK for process in self._running.values()):
-                return StepEnd(Outcome.COMPLETED, "")
+            failed = [exit_ for exit_ in self._exits if exit_.exit_code != 0]
+            if not failed and not any(process.role is Role.RANK for process in self._running.values()):
+                self._look()
+                return StepEnd(Outcome.COMPLETED, "", silences=self._silences())
             # A stop is asked about before a failure: who stops a whole unit or terminal signals the ranks as well.
             if self._wakeups.stop is not None:
-                return StepEnd(Outcome.CANCELLED, f"told to end by {self._wakeups.stop.name}")
-            if failed is not None:
-                return StepEnd(Outcome.FAILED, _failure(failed), first=failed)
-            passed = self._passed_limit()
+                return self._cancelled(self._wakeups.stop)
+            if failed:
+                return self._failed(failed)
+            self._look()
+            passed = self._clock.passed()
             if passed is not None:
-                return StepEnd(Outcome.TIMED_OUT, self._silence(passed))
-            left = self._clock.seconds_left(time.monotonic())
-            self._wakeups.wait(None if left is None else min(left, _LOOK_EVERY))
+                return StepEnd(Outcome.TIMED_OUT, self._hung(passed), limit=passed.setting)
+            self._wakeups.wait(min(self._clock.seconds_left(), _LOOK_EVERY))
 
-    def end(self, *, patient: bool) -> list[int]:
-        """End all descendants and return the pids of those that even KILL did not; `patient` lets them leave first."""
+    def end(self, *, patient: bool) -> tuple[Survivor, ...]:
+        """End all descendants and return those that even KILL did not; `patient` lets them leave first."""
         if patient and self._gone_within(self._plan.grace):
-            return []
+            return ()
         for signum, seconds in ((signal.SIGTERM, self._plan.grace), (signal.SIGKILL, _KILL_PATIENCE)):
-            self._collect()
-            pids = self._children.pids()
-            if pids:
-                self._log.info("ending_processes", signal=signum.name, pids=pids)
             if self._gone_within(seconds, signum):
-                return []
-        survivors = self._children.pids()
-        self._log.error("processes_survived_kill", pids=survivors)
+                return ()
+        survivors = describe(self._children.pids(), self._started)
+        for survivor in survivors:
+            self._log.error("process_survived_kill", **survivor.model_dump(exclude={"start_time", "boot_id"}))
         return survivors
 
-    def report(self, end: StepEnd, survivors: list[int]) -> StepEnd:
+    def report(self, end: StepEnd, survivors: tuple[Survivor, ...]) -> StepEnd:
         """Return `end` with all that happened since."""
-        still = f"; still there after SIGKILL, an operator is needed: pid {', '.join(map(str, survivors))}"
-        reason = end.reason + still if survivors else end.reason
-        return StepEnd(end.outcome, reason.removeprefix("; "), end.first, tuple(self._exits))
+        needed = operator_needed(survivors) if survivors else ""
+        guilty = self._guilty
+        first = next((e for e in self._exits if guilty and (e.role, e.rank) == (guilty.role, guilty.rank)), None)
+        return replace(
+            end,
+            reason="; ".join(part for part in (needed, end.reason) if part),
+            first=first,
+            processes=tuple(self._exits),
+            survivors=survivors,
+        )
 
     def _gone_within(self, seconds: float, signum: signal.Signals | None = None) -> bool:
         """Send `signum` and wait until no descendant is left; KILL is sent again to those started meanwhile."""
@@ -119,11 +149,17 @@ class _Training:
         signalled = False
         while True:
             self._collect()
-            if not self._children.pids():
-                return True
-            if signum is not None and (signum is signal.SIGKILL or not signalled):
-                self._children.signal(signum)
-                signalled = True
+            try:
+                pids = self._children.pids()
+                if not pids:
+                    return True
+                if signum is not None and not signalled:
+                    self._log.info("ending_processes", signal=signum.name, pids=pids)
+                if signum is not None and (signum is signal.SIGKILL or not signalled):
+                    self._children.signal(signum)
+                    signalled = True
+            except OSError as error:  # the host has no open files left, say: it may pass, and nobody is gone for that
+                self._log.error("processes_not_listed", reason=str(error))
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
@@ -147,43 +183,42 @@ class _Training:
             why = {} if code == 0 else {"reason": exit_.line}
             self._log.info("process_exited", **_fields(process), pid=pid, **how, **why)
 
-    def _passed_limit(self) -> PassedLimit | None:
-        signs = self._signs_of_life()
-        now = time.monotonic()
-        if signs != self._seen:
-            self._seen = signs
-            self._clock.sign_of_life(now, stepped=self._clock.stepped or self._a_step_is_logged())
-        return self._clock.passed(now)
+    @staticmethod
+    def _cancelled(stop: signal.Signals) -> StepEnd:
+        return StepEnd(Outcome.CANCELLED, f"told to end by {stop.name}")
 
-    def _a_step_is_logged(self) -> bool:
-        return any(progress_in(process.log) is not None for process in self._ranks())
+    def _look(self) -> None:
+        self._clock.look(time.monotonic())
+        sign = self._signs.look()
+        if sign is not None:
+            self._clock.sign_of_life(sign.phase)
 
-    def _signs_of_life(self) -> dict[Path, tuple[int, int]]:
-        """Return size and time of change of each rank's log and of every file below checkpoint/."""
-        shards = (Path(directory, name) for directory, _, names in os.walk(self._checkpoints) for name in names)
-        signs = {}
-        for path in (*(process.log for process in self._ranks()), *shards):
-            try:
-                status = path.stat()
-            except OSError:  # not there yet, deleted for a newer shard, or out of reach: no sign, no reason to end
-                continue
-            signs[path] = (status.st_size, status.st_mtime_ns)
-        return signs
+    def _failed(self, failed: list[ProcessExit]) -> StepEnd:
+        kills, before = oom_kills(), self._oom_kills
+        meanwhile = kills - before if kills is not None and before is not None else None
+        found = blame(failed, self._plan.processes, oom_kills=meanwhile)
+        self._guilty = found.process
+        return StepEnd(Outcome.FAILED, found.reason, diagnosis=found.diagnosis)
 
-    def _ranks(self) -> list[ProcessPlan]:
-        return [process for process in self._plan.processes if process.role is Role.RANK]
+    def _silences(self) -> Silences:
+        self._clock.sign_of_life()  # the end is one
+        longest = {phase.value: self._clock.longest(phase) for phase in Phase}
+        return Silences(configuration=self._plan.configuration, **longest)
 
-    def _silence(self, passed: PassedLimit) -> str:
-        """Say which limit was passed, and what the rank that has been quiet for longest said last."""
-        what = {
-            "silence": "no log line and no shard",
-            "first_step": "no first step, no log line and no shard",
-            "total": "not finished",
-        }[passed.name]
-        quietest = min(self._ranks(), key=lambda process: self._seen.get(process.log, (0, 0))[1])
+    def _hung(self, passed: PassedLimit) -> str:
+        """Say which limit was passed at what, and of the rank quiet for longest what it said last and where it is."""
+        what = "not finished" if passed.setting == "total" else f"no log line and no shard {_AT[passed.phase]}"
+        limits = self._plan.limits
+        learned = f", learned from {limits.learned_from} earlier trainings" if limits.learned_from else ""
+        ranks = {pid: process for pid, process in self._running.items() if process.role is Role.RANK}
+        frames = save_stacks(ranks, self._stacks, self._log)
+        quietest = self._signs.quietest()
         words = last_line(quietest.log) or "it logged nothing"
-        limit = f"{what} for {passed.seconds:g} s (timeout.{passed.name})"
-        return f"{limit}; quiet for longest is {_name(quietest)}: {words}"
+        frame = frames.get(quietest.rank) if quietest.rank is not None else None
+        return (
+            f"{what} for {passed.seconds:g} s (timeout.{passed.setting}{learned}); "
+            f"quiet for longest is {name(quietest)}: {words}" + (f"; it stands in {frame}" if frame else "")
+        )
 
 
 def _fields(process: ProcessPlan) -> dict[str, object]:
@@ -193,21 +228,9 @@ def _fields(process: ProcessPlan) -> dict[str, object]:
     return {"rank": process.rank, "device": process.device}
 
 
-def _name(process: ProcessPlan | ProcessExit) -> str:
-    if process.role is Role.SCHEDULER:
-        return "the scheduler"
-    return f"rank {process.rank} on device {process.device}"
-
-
 def _line(process: ProcessPlan, code: int) -> str:
     # MindSpore's scheduler exits 0 also when its cluster broke; then its last words are why a rank fails next.
     return last_line(process.log) if code == 0 and process.role is Role.RANK else last_words(process.log)
-
-
-def _failure(failed: ProcessExit) -> str:
-    how = f"was killed by {failed.signal}" if failed.signal else f"exited {failed.exit_code}"
-    at = failed.ended.astimezone().strftime("%H:%M:%S")
-    return f"{_name(failed)} {how} first ({at}): {failed.line or 'it logged nothing'}"
 
 
 def _signal_name(number: int) -> str:

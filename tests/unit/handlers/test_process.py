@@ -1,10 +1,12 @@
 """Who a process is, beyond its pid."""
 
+import errno
 import os
 import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -53,6 +55,37 @@ def test_zombie_is_gone(sleeper: subprocess.Popen[bytes]) -> None:
     assert not identity.alive()
     assert identity.pidfd() is None
     assert not identity.signal(signal.SIGTERM)
+
+
+def test_a_look_that_fails_keeps_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without descriptors left, whoever looks again and again must not use up those that come free."""
+
+    def no_descriptor() -> str:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    identity = ProcessIdentity.of(os.getpid())
+    monkeypatch.setattr("handlers.process.boot_id", no_descriptor)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(OSError, match="Too many open files"):
+        identity.alive()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_number_that_is_a_threads_by_now_is_gone() -> None:
+    """Threads have their numbers from the same source as processes: a recorded pid may come back as one."""
+    gate, started = threading.Event(), threading.Event()
+    thread = threading.Thread(target=lambda: (started.set(), gate.wait()))
+    thread.start()
+    started.wait()
+    try:
+        assert thread.native_id is not None
+        identity = replace(ProcessIdentity.of(os.getpid()), pid=thread.native_id)
+        assert not identity.alive()
+        assert not identity.signal(signal.SIGTERM)
+        assert not ProcessIdentity.of(thread.native_id).alive()
+    finally:
+        gate.set()
+        thread.join()
 
 
 def test_ended_process_is_gone(sleeper: subprocess.Popen[bytes]) -> None:

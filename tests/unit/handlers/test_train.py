@@ -70,6 +70,13 @@ def test_command(request_: TrainRequest) -> None:
         )
 
 
+def test_a_resumed_training_runs_its_own_configuration(request_: TrainRequest, tmp_path: Path) -> None:
+    """All ranks the same one."""
+    config = tmp_path / "config.yaml"
+    for process in plan_training(replace(request_, config=config)).processes:
+        assert f"--config={config}" in process.argv
+
+
 def test_older_script_gets_no_output_dir(request_: TrainRequest) -> None:
     """MindFormers 0.8 knows no --output_dir; LOCAL_DEFAULT_PATH serves."""
     (request_.checkout / "run_mindformer.py").write_text("parser.add_argument('--config')\n")

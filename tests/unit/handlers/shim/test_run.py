@@ -58,6 +58,7 @@ def test_completed_step(workshop: "Workshop") -> None:
         "process_started",
         "process_exited",
         "process_exited",
+        "output_saved",
         "step_ended",
     ]
     assert all((event["job"], event["attempt"], event["step"]) == (42, 1, "train") for event in events)

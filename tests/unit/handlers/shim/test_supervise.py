@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handlers.job_plan import Role, TimeLimits, TrainPlan
-from handlers.outcome import Outcome, StepExit
+from handlers.outcome import Outcome, StepExit, still_there
 
 if TYPE_CHECKING:
     from tests.unit.handlers.conftest import Workshop
@@ -31,10 +31,10 @@ from handlers.shim.wakeups import Wakeups
 configure()
 plan = TrainPlan.model_validate_json(sys.argv[1])
 now = datetime.now(UTC)
+output = Path(sys.argv[2])
 with Wakeups() as wakeups:
-    end = supervise(plan, Path(sys.argv[2]), wakeups, structlog.get_logger())
-print(StepExit(step=Step.TRAIN, outcome=end.outcome, reason=end.reason, first=end.first, processes=end.processes,
-               started=now, ended=datetime.now(UTC)).model_dump_json())
+    end = supervise(plan, output, output / "stacks", wakeups, structlog.get_logger())
+print(StepExit(step=Step.TRAIN, started=now, ended=datetime.now(UTC), **vars(end)).model_dump_json())
 """
 
 NEVER = "time.sleep(600)"
@@ -77,7 +77,10 @@ def test_first_failing_rank_is_named_and_the_rest_end(workshop: "Workshop") -> N
     end = run(workshop, workshop.train(NEVER, fails, NEVER, grace=60))
     assert time.monotonic() - began < 50
     assert end.outcome is Outcome.FAILED
-    assert re.fullmatch(r"rank 1 on device 5 exited 3 first \(\d\d:\d\d:\d\d\): KeyError: 'prefix'", end.reason)
+    assert re.match(r"rank 1 on device 5 exited 3 first \(\d\d:\d\d:\d\d\): KeyError: 'prefix'; cause: ", end.reason)
+    assert "`glmd logs N --rank 1`" in end.reason
+    assert end.diagnosis is not None
+    assert (end.diagnosis.error, end.diagnosis.rank) == ("Python error", 1)
     assert end.first is not None
     assert (end.first.rank, end.first.exit_code, end.first.signal) == (1, 3, None)
     assert end.processes[0] == end.first
@@ -88,7 +91,7 @@ def test_rank_killed_by_a_signal(workshop: "Workshop") -> None:
     """A rank that a signal killed is told by the signal's name, with the last line it wrote."""
     end = run(workshop, workshop.train("print('loading'); os.kill(os.getpid(), signal.SIGKILL)", NEVER))
     assert end.outcome is Outcome.FAILED
-    assert re.fullmatch(r"rank 0 on device 4 was killed by SIGKILL first \(.*\): loading", end.reason)
+    assert re.match(r"rank 0 on device 4 was killed by SIGKILL first \(.*\): loading; cause: killed by ", end.reason)
     assert end.first is not None
     assert (end.first.exit_code, end.first.signal) == (None, "SIGKILL")
 
@@ -164,9 +167,10 @@ def test_silent_training_is_ended(workshop: "Workshop") -> None:
     end = run(workshop, workshop.train(steps, later, limits=TimeLimits(silence=1.5, first_step=60)))
     assert end.outcome is Outcome.TIMED_OUT
     assert end.reason == (
-        "no log line and no shard for 1.5 s (timeout.silence); "
-        "quiet for longest is rank 0 on device 4: waits for a peer"
+        "no log line and no shard between two steps for 1.5 s (timeout.silence); "
+        "quiet for longest is rank 0 on device 4: waits for a peer; it stands in <module> (<string>:5)"
     )
+    assert end.limit == "silence"
     assert {exit_.signal for exit_ in end.processes} == {"SIGTERM"}
 
 
@@ -175,9 +179,10 @@ def test_first_step_never_comes(workshop: "Workshop") -> None:
     end = run(workshop, workshop.train(NEVER, limits=TimeLimits(silence=0.01, first_step=1)))
     assert end.outcome is Outcome.TIMED_OUT
     assert end.reason == (
-        "no first step, no log line and no shard for 1 s (timeout.first_step); "
-        "quiet for longest is rank 0 on device 4: it logged nothing"
+        "no log line and no shard while loading for 1 s (timeout.first_step); "
+        "quiet for longest is rank 0 on device 4: it logged nothing; it stands in <module> (<string>:2)"
     )
+    assert end.limit == "first_step"
 
 
 def test_total_time_is_up(workshop: "Workshop") -> None:
@@ -190,6 +195,7 @@ def test_total_time_is_up(workshop: "Workshop") -> None:
     end = run(workshop, workshop.train(talks, limits=TimeLimits(silence=60, first_step=60, total=1)))
     assert end.outcome is Outcome.TIMED_OUT
     assert end.reason.startswith("not finished for 1 s (timeout.total)")
+    assert end.limit == "total"
 
 
 def test_new_shards_are_signs_of_life(workshop: "Workshop") -> None:
@@ -273,3 +279,187 @@ def test_stop_cancels(workshop: "Workshop", signum: signal.Signals) -> None:
     end = StepExit.model_validate_json(said)
     assert (end.outcome, end.reason) == (Outcome.CANCELLED, f"told to end by {signum.name}")
     assert [(exit_.rank, exit_.signal) for exit_ in end.processes] == [(0, "SIGTERM"), (1, "SIGKILL")]
+
+
+def test_a_rank_that_only_lost_its_peer_is_not_blamed(workshop: "Workshop") -> None:
+    """Rank 1 fails and hangs in its own clean-up; rank 0 exits over it: rank 1 is named, with cause and remedy."""
+    fails = f"""
+    print("Traceback (most recent call last):")
+    print("  File 'run_mindformer.py', line 1, in <module>")
+    print("ModuleNotFoundError: No module named 'mindpet'")
+    {NEVER}
+    """
+    loses = """
+    while "mindpet" not in Path("../../log/rank_1/mindformer.log").read_text():
+        time.sleep(0.01)
+    print("EI0006: Getting socket times out. Reason: Remote Rank did not send the data in time.")
+    sys.exit(1)
+    """
+    end = run(workshop, workshop.train(loses, fails))
+    assert end.reason.startswith(
+        "rank 1 on device 5 failed first, and had not ended: ModuleNotFoundError: No module named 'mindpet'; "
+        "rank 0 only lost its peer; cause: "
+    )
+    assert end.diagnosis is not None
+    assert (end.diagnosis.error, end.diagnosis.rank, end.diagnosis.may_pass) == ("missing module", 1, False)
+    assert end.first is not None
+    assert (end.first.rank, end.first.signal) == (1, "SIGTERM")
+
+
+def test_completed_training_tells_its_longest_silences(workshop: "Workshop") -> None:
+    """What is learned from: a silence for each phase that was seen, and of which configuration."""
+    phases = f"""
+    time.sleep(1.3)
+    print(".........Starting Training Model..........")
+    time.sleep(1.3)
+    print("{STEP_LINE}")
+    time.sleep(1.3)
+    print("......Saving ckpt......")
+    time.sleep(1.3)
+    """
+    plan = workshop.train(phases).model_copy(update={"configuration": "abc"})
+    silences = run(workshop, plan).silences
+    assert silences is not None
+    assert silences.configuration == "abc"
+    seen = (silences.load, silences.first_step, silences.step, silences.saving)
+    assert all(longest is not None and longest > 0.2 for longest in seen), seen
+
+
+def test_training_that_failed_teaches_nothing(workshop: "Workshop") -> None:
+    """Its silences may be those of a hang."""
+    assert run(workshop, workshop.train("sys.exit(1)")).silences is None
+
+
+def test_stacks_of_a_hung_training_are_kept(workshop: "Workshop") -> None:
+    """Each rank's file says where its Python is and where its threads wait."""
+    hangs = """
+    def all_reduce():
+        time.sleep(600)
+    all_reduce()
+    """
+    end = run(workshop, workshop.train(hangs, NEVER, limits=TimeLimits(first_step=1)))
+    assert re.search(
+        r"rank [01] on device [45]: it logged nothing; it stands in (all_reduce|<module>) \(<string>", end.reason
+    )
+    stacks = workshop.job_dir.output / "stacks"
+    assert "all_reduce (<string>:4)" in (stacks / "rank_0.txt").read_text()
+    for rank in (0, 1):
+        text = (stacks / f"rank_{rank}.txt").read_text()
+        assert re.search(r"^Thread \d+ \(.*\)", text, re.MULTILINE)
+        assert re.search(r"^Thread \d+ python\S*: S \(sleeping\), wchan \w+$", text, re.MULTILINE)
+
+
+QUICK = DRIVER.replace(
+    "configure()\n",
+    """
+import handlers.shim.limit_clock as limit_clock
+import handlers.shim.supervise as supervision
+supervision._LOOK_EVERY, limit_clock.LONGEST_LOOK = 0.1, 0.3
+configure()
+""",
+    1,
+)
+
+
+def test_limits_do_not_fire_for_time_in_which_the_shim_was_stopped(workshop: "Workshop") -> None:
+    """A shim that is stopped for longer than the limit (SIGSTOP, a frozen cgroup) does not end its ranks over it."""
+    gated = """
+    print("ready")
+    while not Path("gate").exists():
+        time.sleep(0.01)
+    """
+    plan = workshop.train(gated, limits=TimeLimits(first_step=4, total=60))
+    command = [sys.executable, "-c", QUICK, plan.model_dump_json(), str(workshop.job_dir.output)]
+
+    def let_pass(seconds: float) -> None:
+        until = time.monotonic() + seconds
+        workshop.eventually(lambda: time.monotonic() > until, f"{seconds} s have passed")
+
+    with subprocess.Popen(command, env=workshop.environment, stdout=subprocess.PIPE, text=True) as driver:
+        workshop.until_printed(0, "ready")
+        let_pass(0.5)  # it sees that last sign of life
+        driver.send_signal(signal.SIGSTOP)
+        let_pass(4.5)
+        driver.send_signal(signal.SIGCONT)
+        let_pass(0.5)  # it looks at its clock
+        (plan.processes[0].directory / "gate").touch()
+        said, _ = driver.communicate(timeout=60)
+    end = StepExit.model_validate_json(said)
+    assert (end.outcome, end.reason) == (Outcome.COMPLETED, "")
+
+
+# No test can put a process into state D at will. Instead the kill goes astray: Children.signal spares whoever has
+# `UNKILLABLE` in its command line, so that what is told of a survivor of KILL is told of a real, living process.
+SPARING = DRIVER.replace(
+    "configure()\n",
+    """
+import handlers.shim.supervise as supervision
+from handlers.shim.children import Children
+from handlers.process import ProcessIdentity
+supervision._KILL_PATIENCE = 0.2
+def spare(self, signum):
+    for pid in self.pids():
+        if b"UNKILLABLE" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+            ProcessIdentity.of(pid).signal(signum)
+Children.signal = spare
+configure()
+""",
+    1,
+)
+
+
+def test_process_that_survives_kill_needs_an_operator(workshop: "Workshop") -> None:
+    """The survivor is named with rank, device, pid and state; it counts as there until it is gone; no other does."""
+    leaves = """
+    subprocess.Popen([sys.executable, "-SEc", "'UNKILLABLE'; import time; time.sleep(600)"])
+    sys.exit("Error: driver hangs")
+    """
+    plan = workshop.train(NEVER, leaves, grace=0.2)
+    command = [sys.executable, "-c", SPARING, plan.model_dump_json(), str(workshop.job_dir.output)]
+    done = subprocess.run(command, env=workshop.environment, capture_output=True, text=True, check=True, timeout=60)
+    end = StepExit.model_validate_json(done.stdout)
+    assert end.needs_operator
+    (survivor,) = end.survivors
+    assert (survivor.rank, survivor.device, survivor.state) == (1, 5, "S")
+    assert end.reason.startswith(
+        f"needs operator: rank 1 on device 5 (pid {survivor.pid}, which is in state S) cannot be killed; "
+        "the devices stay locked until it is gone"
+    )
+    assert "; rank 1 on device 5 exited 1 first" in end.reason
+    assert still_there(end) == (survivor.pid,)
+    other = survivor.model_copy(update={"start_time": survivor.start_time - 1})
+    earlier = survivor.model_copy(update={"boot_id": "00000000-0000-0000-0000-000000000000"})
+    assert still_there(end.model_copy(update={"survivors": (other, earlier)})) == ()
+    survivor.identity.signal(signal.SIGKILL)
+    workshop.eventually(lambda: still_there(end) == (), "the survivor is gone")
+
+
+BLIND = DRIVER.replace(
+    "configure()\n",
+    """
+import errno, os, psutil
+looks, real = [], psutil.Process.children
+def children(self, recursive=False):
+    looks.append(1)
+    if len(looks) <= 3:
+        raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
+    return real(self, recursive=recursive)
+psutil.Process.children = children
+configure()
+""",
+    1,
+)
+
+
+@pytest.mark.parametrize(("ranks", "outcome"), (("fine", Outcome.COMPLETED), ("fails", Outcome.FAILED)))
+def test_ending_goes_on_when_processes_cannot_be_listed(workshop: "Workshop", ranks: str, outcome: Outcome) -> None:
+    """A host without open files left costs no completed training its end, and leaves no process."""
+    leaves = "subprocess.Popen(['sleep', '600'], start_new_session=True)"
+    scripts = (leaves,) if ranks == "fine" else (NEVER, f"{leaves}; sys.exit('Error: mine')")
+    plan = workshop.train(*scripts, grace=3)
+    command = [sys.executable, "-c", BLIND, plan.model_dump_json(), str(workshop.job_dir.output)]
+    done = subprocess.run(command, env=workshop.environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    end = StepExit.model_validate_json(done.stdout)
+    assert (end.outcome, end.survivors) == (outcome, ())
+    assert "processes_not_listed" in done.stderr

@@ -1,0 +1,143 @@
+"""Which process's failure ended a training, and what is known of its error."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from handlers.job_plan import ProcessPlan, Role
+from handlers.outcome import Diagnosis, ProcessExit
+from handlers.rank_log.known_errors import SIGNALS, Finding, KnownError, known_error_in
+from handlers.rank_log.last_words import last_words
+
+
+@dataclass(frozen=True)
+class Blame:
+    """The answer."""
+
+    process: ProcessPlan
+    """Whose failure it is; it may run still."""
+    reason: str
+    diagnosis: Diagnosis | None
+
+
+@dataclass(frozen=True)
+class _Witness:
+    """One process: how it ended, when it has, and the error that its log shows."""
+
+    process: ProcessPlan
+    exit: ProcessExit | None
+    finding: Finding | None
+
+    @property
+    def is_echo(self) -> bool:
+        """Whether it only lost its peer. Who was killed did not: that is a cause, whatever the log says."""
+        killed = self.exit is not None and self.exit.signal is not None
+        return self.finding is not None and self.finding.error.is_echo and not killed
+
+
+def blame(failed: Sequence[ProcessExit], processes: Sequence[ProcessPlan], *, oom_kills: int | None) -> Blame:
+    """Say which of `processes` is to blame, now that `failed` have failed; ask before the others are ended.
+
+    That is the first that failed, unless it only lost its peer (a socket or notify time-out, a closed connection) and
+    another one shows a cause: one that failed within the same moment, or whose log had an error before. `oom_kills` is
+    how many processes the kernel has killed for memory meanwhile; None where that is not known.
+    """
+    ended = {(exit_.role, exit_.rank): exit_ for exit_ in failed}
+    witnesses = [_Witness(plan, ended.get((plan.role, plan.rank)), known_error_in(plan.log)) for plan in processes]
+    order = {(exit_.role, exit_.rank): number for number, exit_ in enumerate(failed)}
+    in_order = sorted((w for w in witnesses if w.exit), key=lambda w: order[w.process.role, w.process.rank])
+    first = in_order[0]
+    guilty = next((w for w in in_order if not w.is_echo), None) or _earlier_cause(first, witnesses) or first
+    echoes = [w.process for w in witnesses if w.is_echo and w is not guilty]
+    diagnosis = _diagnosis(guilty, oom_kills)
+    reason = "; ".join(part for part in (_what(guilty), _lost(echoes), _advice(diagnosis)) if part)
+    return Blame(guilty.process, reason, diagnosis)
+
+
+def name(process: ProcessPlan | ProcessExit) -> str:
+    """Return what a process is called in sentences."""
+    if process.role is Role.SCHEDULER:
+        return "the scheduler"
+    return f"rank {process.rank} on device {process.device}"
+
+
+def oom_kills() -> int | None:
+    """Return how many processes the kernel has killed for memory since boot, in whatever container; None if unknown.
+
+    It can be read where the kernel's log cannot.
+    """
+    try:
+        found = re.search(r"^oom_kill (\d+)$", Path("/proc/vmstat").read_text(encoding="ascii"), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) if found else None
+
+
+def _earlier_cause(echo: _Witness, witnesses: Sequence[_Witness]) -> _Witness | None:
+    """Return the rank whose log shows the earliest cause that does not come after `echo`.
+
+    A cause without a time counts as earlier: for an echo there must have been one.
+    """
+    heard = echo.finding.said if echo.finding is not None else ""
+    causes = [
+        (witness.finding.said, number, witness)
+        for number, witness in enumerate(witnesses)
+        if witness.finding is not None
+        and not witness.finding.error.is_echo
+        and (not heard or witness.finding.said <= heard)
+    ]
+    return min(causes)[2] if causes else None
+
+
+def _what(guilty: _Witness) -> str:
+    exit_ = guilty.exit
+    if exit_ is None:
+        said = guilty.finding.said.partition(" ")[2].partition(".")[0] if guilty.finding is not None else ""
+        at = f" ({said})" if said else ""
+        return f"{name(guilty.process)} failed first{at}, and had not ended: {last_words(guilty.process.log)}"
+    how = f"was killed by {exit_.signal}" if exit_.signal else f"exited {exit_.exit_code}"
+    at = exit_.ended.astimezone().strftime("%H:%M:%S")
+    return f"{name(exit_)} {how} first ({at}): {exit_.line or 'it logged nothing'}"
+
+
+def _lost(echoes: Sequence[ProcessPlan]) -> str:
+    ranks = sorted(process.rank for process in echoes if process.rank is not None)
+    if not ranks:
+        return ""
+    if len(ranks) == 1:
+        return f"rank {ranks[0]} only lost its peer"
+    return f"ranks {', '.join(map(str, ranks))} only lost their peer"
+
+
+def _advice(diagnosis: Diagnosis | None) -> str:
+    return f"cause: {diagnosis.cause}; to do: {diagnosis.remedy}" if diagnosis is not None else ""
+
+
+def _diagnosis(guilty: _Witness, kills: int | None) -> Diagnosis | None:
+    error = _error(guilty)
+    if error is None:
+        return None
+    rank = guilty.process.rank
+    return Diagnosis(
+        error=error.name,
+        rank=rank,
+        cause=_who_killed(kills) if error.name == "SIGKILL" and kills is not None else error.cause,
+        remedy=error.remedy.replace("--rank R", f"--rank {rank}"),
+        may_pass=error.may_pass,
+    )
+
+
+def _error(guilty: _Witness) -> KnownError | None:
+    """Return the known error: that of the log says more than the signal, but for a kill, which nothing announces."""
+    signal = guilty.exit.signal if guilty.exit is not None else None
+    by_signal = next((error for error in SIGNALS if error.name == signal), None)
+    if signal == "SIGKILL" or guilty.finding is None:
+        return by_signal
+    return guilty.finding.error
+
+
+def _who_killed(kills: int) -> str:
+    if kills:
+        return f"killed by the kernel for want of memory: it has killed {kills} since the training began"
+    return "killed by somebody: the kernel has killed none for want of memory since the training began"

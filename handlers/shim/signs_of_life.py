@@ -1,0 +1,50 @@
+"""What shows from outside that a training is at work: its logs and shards change."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from handlers.job_plan import ProcessPlan
+from handlers.rank_log.phase import Phase, phase_in
+
+
+@dataclass(frozen=True)
+class Sign:
+    """Something changed. `phase` is what the log that changed last is at; None when only shards changed."""
+
+    phase: Phase | None
+
+
+class SignsOfLife:
+    """Remembers how the ranks' logs and the files below `checkpoints` looked."""
+
+    def __init__(self, ranks: Sequence[ProcessPlan], checkpoints: Path) -> None:
+        self._ranks = ranks
+        self._checkpoints = checkpoints
+        self._seen = self._now()
+
+    def look(self) -> Sign | None:
+        """Return what has changed since the last look; None when nothing has."""
+        now = self._now()
+        if now == self._seen:
+            return None
+        grown = [rank.log for rank in self._ranks if rank.log in now and now[rank.log] != self._seen.get(rank.log)]
+        self._seen = now
+        return Sign(phase_in(max(grown, key=lambda log: now[log][1])) if grown else None)
+
+    def quietest(self) -> ProcessPlan:
+        """Return the rank whose log has not changed for longest."""
+        return min(self._ranks, key=lambda rank: self._seen.get(rank.log, (0, 0))[1])
+
+    def _now(self) -> dict[Path, tuple[int, int]]:
+        """Return size and time of change of each rank's log and of every file below the checkpoints."""
+        shards = (Path(directory, name) for directory, _, names in os.walk(self._checkpoints) for name in names)
+        signs = {}
+        for path in (*(rank.log for rank in self._ranks), *shards):
+            try:
+                status = path.stat()
+            except OSError:  # not there yet, deleted for a newer shard, or out of reach: no sign, no reason to end
+                continue
+            signs[path] = (status.st_size, status.st_mtime_ns)
+        return signs

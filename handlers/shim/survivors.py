@@ -1,0 +1,67 @@
+"""Processes that even KILL does not end: who they are, and what to tell the operator."""
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from handlers.job_plan import ProcessPlan
+from handlers.outcome import Survivor
+from handlers.process import ProcessIdentity
+
+
+def describe(pids: Sequence[int], started: Mapping[int, ProcessPlan]) -> tuple[Survivor, ...]:
+    """Return who `pids` are, but for those that have gone just now. `started` has each process of the plan by its pid.
+
+    Each of those leads a session, so that what it started in turn is known by that, as long as it did not leave it.
+    """
+    found = []
+    for pid in pids:
+        try:
+            identity = ProcessIdentity.of(pid)
+            name = Path(f"/proc/{pid}/comm").read_text("utf-8", "replace").strip()
+            process = started.get(pid) or started.get(os.getsid(pid))
+        except (ProcessLookupError, FileNotFoundError):
+            continue
+        if not identity.alive():  # dead, and not waited for by a parent that is stuck
+            continue
+        found.append(
+            Survivor(
+                pid=pid,
+                start_time=identity.start_time,
+                boot_id=identity.boot_id,
+                name=name,
+                state=_state(pid),
+                rank=process.rank if process else None,
+                device=process.device if process else None,
+            )
+        )
+    return tuple(found)
+
+
+def _state(pid: int) -> str:
+    """Return the state of what keeps the process: a thread in the kernel, else its main thread, else any that lives.
+
+    The main thread alone tells nothing: once killed it is a zombie, while another sits in a driver.
+    """
+    threads = sorted(Path(f"/proc/{pid}/task").glob("*"), key=lambda thread: thread.name != str(pid))
+    states = []
+    for thread in threads:
+        with contextlib.suppress(OSError):  # it has gone just now
+            states.append((thread / "stat").read_bytes().rpartition(b") ")[2][:1].decode())
+    return "D" if "D" in states else next((state for state in states if state not in "ZX"), "?")
+
+
+def operator_needed(survivors: Sequence[Survivor]) -> str:
+    """Say what an operator has to know and do."""
+    who = ", ".join(map(_describe, survivors))
+    return (
+        f"needs operator: {who} cannot be killed; the devices stay locked until it is gone, by itself or by a reboot: "
+        "then `glmd retry N` or `glmd cancel N`"
+    )
+
+
+def _describe(survivor: Survivor) -> str:
+    who = survivor.name if survivor.rank is None else f"rank {survivor.rank} on device {survivor.device}"
+    where = "sits in the kernel (state D)" if survivor.state == "D" else f"is in state {survivor.state}"
+    return f"{who} (pid {survivor.pid}, which {where})"

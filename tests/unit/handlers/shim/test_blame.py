@@ -1,0 +1,153 @@
+"""Who is to blame when a training fails."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handlers.job_plan import ProcessPlan, Role
+from handlers.outcome import ProcessExit
+from handlers.rank_log.last_words import last_words
+from handlers.shim.blame import Blame, blame, oom_kills
+
+if TYPE_CHECKING:
+    from tests.unit.handlers.conftest import Workshop
+
+ECHO = "EI0006: [PID: 1] 2026-11-24-09:14:07.000.000 Getting socket times out. Reason: Remote Rank did not send."
+LOST = "[ERROR] [gloo/transport/tcp/pair.cc:598] Connection closed by peer [127.0.0.1]:50262"
+CAUSE = "EI0004: [PID: 2] 2026-11-24-09:14:05.000.000 The ranktable is invalid."
+
+
+class Ranks:
+    """The ranks of a training that has failed, whose logs are what a test makes them."""
+
+    def __init__(self, workshop: "Workshop", *logs: str) -> None:
+        self.plans: list[ProcessPlan] = []
+        for rank, text in enumerate(logs):
+            plan = workshop.process("pass", rank)
+            plan.log.parent.mkdir(parents=True)
+            plan.log.write_text(text)
+            self.plans.append(plan)
+
+    def exit(self, rank: int, signal: str | None = None) -> ProcessExit:
+        """Return how a rank ended: with exit code 1, or by a signal."""
+        return ProcessExit(
+            role=Role.RANK,
+            rank=rank,
+            device=rank + 4,
+            pid=100 + rank,
+            exit_code=None if signal else 1,
+            signal=signal,
+            ended=datetime(2026, 11, 24, 9, 14, 7, tzinfo=UTC),
+            line=last_words(self.plans[rank].log),
+        )
+
+    def blame(self, *failed: ProcessExit, kills: int | None = None) -> Blame:
+        """Ask."""
+        return blame(failed, self.plans, oom_kills=kills)
+
+
+def test_the_only_one_that_failed(workshop: "Workshop") -> None:
+    """Its exit, its last words, and what they mean."""
+    ranks = Ranks(workshop, "", CAUSE)
+    found = ranks.blame(ranks.exit(1))
+    assert found.process is ranks.plans[1]
+    assert found.reason.startswith("rank 1 on device 5 exited 1 first (")
+    assert "EI0004: " in found.reason
+    assert found.reason.endswith(
+        "; cause: HCCL takes the rank table for illegal; to do: `glmd rank-table check FILE` says which rule it breaks"
+    )
+    assert found.diagnosis is not None
+    assert (found.diagnosis.error, found.diagnosis.may_pass) == ("EI0004", False)
+
+
+def test_unknown_error_is_told_without_advice(workshop: "Workshop") -> None:
+    """Nothing is made up."""
+    ranks = Ranks(workshop, "Error: no data")
+    found = ranks.blame(ranks.exit(0))
+    assert found.diagnosis is None
+    assert found.reason.endswith("): Error: no data")
+
+
+def test_of_two_that_ended_in_the_same_moment_the_cause_counts(workshop: "Workshop") -> None:
+    """The order in which exits are collected is the order of the ranks' starts, not of their ends."""
+    ranks = Ranks(workshop, ECHO, LOST, CAUSE)
+    found = ranks.blame(ranks.exit(0), ranks.exit(1), ranks.exit(2))
+    assert found.process is ranks.plans[2]
+    assert "; ranks 0, 1 only lost their peer; cause: HCCL takes" in found.reason
+
+
+def test_a_killed_rank_is_the_cause_whatever_its_log_says(workshop: "Workshop") -> None:
+    """Nothing announces a kill; an old complaint about a connection does not make it an echo."""
+    ranks = Ranks(workshop, ECHO, LOST)
+    found = ranks.blame(ranks.exit(0), ranks.exit(1, "SIGKILL"))
+    assert found.process is ranks.plans[1]
+    assert found.reason.startswith("rank 1 on device 5 was killed by SIGKILL first")
+    assert "rank 0 only lost its peer" in found.reason
+
+
+@pytest.mark.parametrize("log", (CAUSE, "ValueError: no prefix"))
+def test_a_rank_that_still_runs_is_blamed_for_an_earlier_cause(workshop: "Workshop", log: str) -> None:
+    """It hangs in its own clean-up, and others time out; an error without a time must have been earlier."""
+    ranks = Ranks(workshop, ECHO, log)
+    found = ranks.blame(ranks.exit(0))
+    assert found.process is ranks.plans[1]
+    assert found.reason.startswith("rank 1 on device 5 failed first")
+    assert "and had not ended" in found.reason
+    assert "rank 0 only lost its peer" in found.reason
+
+
+def test_the_earliest_of_several_causes_counts(workshop: "Workshop") -> None:
+    """By the time that the logs tell."""
+    later = CAUSE.replace("09:14:05", "09:14:06").replace("EI0004", "EI0014")
+    ranks = Ranks(workshop, ECHO, later, CAUSE)
+    assert ranks.blame(ranks.exit(0)).process is ranks.plans[2]
+
+
+def test_a_later_error_is_no_cause(workshop: "Workshop") -> None:
+    """What a rank complains about after the time-out came of it."""
+    ranks = Ranks(workshop, ECHO, CAUSE.replace("09:14:05", "09:14:09"))
+    found = ranks.blame(ranks.exit(0))
+    assert found.process is ranks.plans[0]
+
+
+def test_echoes_alone_name_the_first_and_say_where_to_look(workshop: "Workshop") -> None:
+    """Without a cause in any log, the remedy sends to the rank that fell silent."""
+    ranks = Ranks(workshop, ECHO, "loading")
+    found = ranks.blame(ranks.exit(0))
+    assert found.process is ranks.plans[0]
+    assert "cause: another rank did not open its connection in time" in found.reason
+    assert "fell silent first" in found.reason
+    assert "only lost" not in found.reason
+
+
+@pytest.mark.parametrize(
+    ("kills", "cause"),
+    (
+        (2, "killed by the kernel for want of memory: it has killed 2 since the training began"),
+        (0, "killed by somebody: the kernel has killed none for want of memory since the training began"),
+        (None, "killed from outside: mostly by the kernel, because the host ran out of memory"),
+    ),
+)
+def test_kill_is_told_by_the_kernels_count(workshop: "Workshop", kills: int | None, cause: str) -> None:
+    """Its log can be read by root alone, its count of out-of-memory kills by all."""
+    ranks = Ranks(workshop, "loading")
+    diagnosis = ranks.blame(ranks.exit(0, "SIGKILL"), kills=kills).diagnosis
+    assert diagnosis is not None
+    assert diagnosis.cause == cause
+
+
+def test_log_says_more_than_the_signal_of_an_abort(workshop: "Workshop") -> None:
+    """C++ aborts after it has printed why."""
+    ranks = Ranks(workshop, "terminate called after throwing an instance of 'std::bad_alloc'", "")
+    for rank, error in ((0, "host memory"), (1, "SIGABRT")):
+        diagnosis = ranks.blame(ranks.exit(rank, "SIGABRT")).diagnosis
+        assert diagnosis is not None
+        assert diagnosis.error == error
+
+
+def test_kernel_counts_its_kills() -> None:
+    """This host's kernel tells."""
+    count = oom_kills()
+    assert count is not None
+    assert count >= 0
