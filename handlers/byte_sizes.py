@@ -1,5 +1,6 @@
 """Sizes as people write them: `5GB`, `500MiB`, or a plain number of bytes."""
 
+import math
 import re
 
 UNITS = {
@@ -21,7 +22,8 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
 def parse_size(value: object) -> int:
     """Return bytes; raises ValueError, which says the forms that are understood."""
     match = _SIZE.fullmatch(str(value).strip().lower())
-    size = int(float(match[1]) * UNITS[match[2]]) if match and match[2] in UNITS else 0
+    exact = float(match[1]) * UNITS[match[2]] if match and match[2] in UNITS else 0.0
+    size = int(exact) if exact < math.inf else 0
     if size < 1:
         raise ValueError(f"{value!r} is no size; write 5GB, 500MB, 2GiB or a number of bytes")
     return size

@@ -25,9 +25,11 @@ from mindformers.tools import get_output_root_path
 from mindformers.tools.logger import logger
 from mindformers.tools.register import MindFormerConfig, MindFormerModuleType, MindFormerRegister
 from mindformers.trainer import base_trainer, build_trainer
+from mindformers.trainer.utils import load_resume_context_from_checkpoint
 from mindformers.wrapper.wrapper import MFTrainOneStepCell
 from mindspore import nn, ops
 from model_parallel import own_slice, write_strategy
+from whole_checkpoint import join
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,7 +59,10 @@ def train(path: Path, settings: Mapping[str, object]) -> None:
     )
     mindspore.set_seed(config.seed)
     build_parallel_config(config)
-    config.model.model_config.checkpoint_name_or_path, config.load_checkpoint = config.load_checkpoint, None
+    if config.resume_training and config.load_checkpoint:
+        _take_up(config, slices)
+    else:
+        config.model.model_config.checkpoint_name_or_path, config.load_checkpoint = config.load_checkpoint, None
     check_dataset_config(config)
     untouched = copy.deepcopy(config)
     dataset = build_dataset(config.train_dataset_task)
@@ -80,6 +85,22 @@ def _take_own_parts(config: MindFormerConfig, slices: int) -> None:
             callback.update(type=SlicedCheckpoint.__name__, slices=slices)
     if config.runner_wrapper.type == MFTrainOneStepCell.__name__:
         config.runner_wrapper.type = CpuTrainOneStepCell.__name__
+
+
+def _take_up(config: MindFormerConfig, slices: int) -> None:
+    """Let MindFormers resume: from its one file where a rank holds the whole model, which is joined of the slices.
+
+    It does the rest itself: weights, moments and global_step from that file, the first epoch from its epoch_num.
+    """
+    if slices > 1:
+        whole = Path(get_output_root_path(), "rehearsal", f"resumed_rank_{RANK}.ckpt")
+        join(Path(config.load_checkpoint), slices, whole)
+        config.load_checkpoint = str(whole)
+    for callback in config.callbacks:
+        if callback["type"] == SlicedCheckpoint.__name__:  # MindFormers restores the loss scale for its own alone
+            callback["type"] = CheckpointMointor.__name__
+    load_resume_context_from_checkpoint(config)
+    _take_own_parts(config, slices)
 
 
 def _report(loss: float) -> None:

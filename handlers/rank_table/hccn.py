@@ -1,18 +1,14 @@
 """The devices' own addresses: from `hccn_tool`, compared with hccn.conf and, card by card, replaced by it."""
 
-import contextlib
 import ipaddress
-import os
 import re
-import selectors
 import shutil
-import signal
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from handlers.card_tools import ask
 from handlers.devices import format_devices
 
 DRIVER_TOOL = "/usr/local/Ascend/driver/tools/hccn_tool"
@@ -20,7 +16,6 @@ DRIVER_TOOL = "/usr/local/Ascend/driver/tools/hccn_tool"
 DEFAULT_CONF = Path("/etc/hccn.conf")
 
 _BUSY = "hccn_tool is busy"
-_MAX_OUTPUT = 16 << 10
 _ADDRESS_LINE = re.compile(r"\s*address_(\d+)\s*=\s*(.*?)\s*", re.ASCII)
 
 
@@ -142,7 +137,7 @@ class _Conf:
 def _answer(argv: Sequence[str], timeout: float) -> _Answer:
     """Run the tool for one card and read what it prints: `ipaddr:192.168.100.101`, `netmask:…`, or an error text."""
     try:
-        output, exit_code = _run(argv, timeout)
+        output, exit_code = ask(argv, timeout)
     except OSError as error:
         return _Answer(reason=f"hccn_tool cannot be run ({error.strerror})")
     if exit_code is None:
@@ -153,32 +148,3 @@ def _answer(argv: Sequence[str], timeout: float) -> _Answer:
     told = re.search(r"^\s*ipaddr\s*:(.*)$", output, re.MULTILINE)
     ip = valid_device_ip(told[1]) if told else None
     return _Answer(ip=ip) if ip else _Answer(reason=f"hccn_tool gave no address but said {said[:120]!r}")
-
-
-def _run(argv: Sequence[str], timeout: float) -> tuple[str, int | None]:
-    """Run `argv` without a shell; return what it printed and its exit code, None when it had to be killed.
-
-    Bounded in time and memory whatever the tool does: floods, forks with the pipe open, or hangs in the driver where
-    not even SIGKILL reaches it.
-    """
-    deadline = time.monotonic() + timeout
-    process = subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
-    )
-    assert process.stdout is not None  # noqa: S101 - for the type checker: it is a pipe
-    output = b""
-    with process.stdout as pipe, selectors.DefaultSelector() as selector:
-        selector.register(pipe, selectors.EVENT_READ)
-        while len(output) < _MAX_OUTPUT and selector.select(max(0.0, deadline - time.monotonic())):
-            chunk = os.read(pipe.fileno(), 4096)
-            if not chunk:
-                break
-            output += chunk
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        exit_code = process.wait(max(0.0, deadline - time.monotonic()))
-        return output.decode(errors="replace"), exit_code
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(1.0)
-    return output.decode(errors="replace"), None

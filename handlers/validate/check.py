@@ -6,8 +6,9 @@ from pathlib import Path
 from handlers.ckpt.lora import LoraScale
 from handlers.devices import bracket_hint, format_devices, parse_devices
 from handlers.rank_table.topology import Topology, topology_problem
+from handlers.validate.allowed_paths import check_allowed
 from handlers.validate.disk_estimate import check_disk
-from handlers.validate.document import MAX_BYTES, Document, parse
+from handlers.validate.document import MAX_BYTES, Document, Place, parse
 from handlers.validate.glmd_section import KEY, GlmdSection, read_section
 from handlers.validate.initial_weights import check_weights, weights_to_load
 from handlers.validate.input_paths import check_data
@@ -40,6 +41,8 @@ class Rules:
     """Where jobs are written; None leaves free disk unchecked."""
     latest: Path | None = None
     """ROOT/latest, for `continue_from: latest`."""
+    allowed: tuple[Path, ...] = (Path("/"),)
+    """What a file may name paths in."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class CheckedConfig:
     config: bytes
     """What runs: the file byte for byte, without its `glmd:` section."""
     warnings: tuple[Problem, ...]
+    sink_size: int | None = None
+    """Steps of one of MindFormers' epochs with data sinking, -1 for a pass over the data; None without sinking."""
     lora_scale: LoraScale | None = None
     """How strongly the adapters count, where they are to be merged into their weights."""
 
@@ -86,6 +91,7 @@ def check(content: bytes, name: str, rules: Rules) -> CheckedConfig:
     check_model(root, parallel, findings)
     check_adapters(root, findings)
     lora_scale = None if "merge" in wrong else check_lora(root, section, parallel, findings)
+    check_allowed(root, rules.allowed, findings)
     check_data(root, findings)
     saving = check_saving(root, section, findings)
     prefix = saving.prefix if saving else ""
@@ -108,8 +114,16 @@ def check(content: bytes, name: str, rules: Rules) -> CheckedConfig:
         cuts_weights=is_true(root, "auto_trans_ckpt"),
         config=config,
         warnings=in_order(findings.warnings),
+        sink_size=_sink_size(root),
         lora_scale=lora_scale,
     )
+
+
+def _sink_size(root: Place) -> int | None:
+    if not is_true(root, "runner_config", "sink_mode"):
+        return None
+    size = root.get("runner_config", "sink_size")
+    return size.data if size is not None and isinstance(size.data, int) else -1
 
 
 def _without_section(document: Document, findings: Findings) -> bytes:

@@ -29,6 +29,8 @@ from handlers.validate.yaml_nodes import Data
 KEY = "glmd"
 
 _TAG = re.compile(r"[1-9][0-9]*_[1-9][0-9]*", re.ASCII)
+_MOST_VALUES, _LONGEST = 300, 4096
+"""Several times what all keys together need, and the longest path there can be."""
 _TEXTS = {"devices", "continue_from", "layout_from", "tag"}
 """Keys whose scalars count as they are written: YAML reads `31_4` as 314 and `010` as 8."""
 
@@ -58,12 +60,6 @@ def _tag(value: object) -> str:
     if text != "last" and not _TAG.fullmatch(text):
         raise ValueError(f"{quoted(text)} is no tag; write `last`, or EPOCH_STEP as in the files' names: 31_4")
     return text
-
-
-def _attempts(value: int) -> int:
-    if value:
-        raise ValueError("resuming is not in this version of glmd; leave it at 0 and use `glmd retry`")
-    return value
 
 
 def _positive(seconds: float | None) -> float | None:
@@ -125,9 +121,10 @@ class MergeWish(_Part):
 
 
 class Resume(_Part):
-    """How often a failed training is taken up again."""
+    """How often a training that failed, hung or was lost with its host is resumed from its newest save."""
 
-    attempts: Annotated[int, Strict(), AfterValidator(_attempts)] = 0
+    attempts: Annotated[int, Strict(), Field(ge=0, le=100)] = 3
+    """At most so many times by itself; 0 leaves it to `glmd retry`."""
 
 
 class Timeout(_Part):
@@ -163,6 +160,8 @@ def read_section(root: Place) -> tuple[GlmdSection, frozenset[str], tuple[Proble
     if not isinstance(place.data, dict):
         problem = place.problem("is not a mapping", 'write keys under it, as `  devices: "[0,8)"`')
         return GlmdSection(), frozenset(), (problem,)
+    if oversized := _oversized(place):
+        return GlmdSection(), frozenset(GlmdSection.model_fields), (oversized,)
     wishes = {inner.name: _plain(inner) for inner in place if inner.data is not None}
     try:
         return GlmdSection.model_validate(wishes), frozenset(), ()
@@ -171,6 +170,20 @@ def read_section(root: Place) -> tuple[GlmdSection, frozenset[str], tuple[Proble
         wrong = frozenset(str(details["loc"][0]) for details in error.errors(include_url=False))
         section = GlmdSection.model_validate({key: wish for key, wish in wishes.items() if key not in wrong})
         return section, wrong, problems
+
+
+def _oversized(section: Place) -> Problem | None:
+    """Return a problem for a section that is far larger than any can be: a close look at it would take minutes."""
+    count, waiting = 0, [section]
+    while waiting:
+        place = waiting.pop()
+        count += 1
+        if count > _MOST_VALUES:
+            return section.key_problem(f"holds more than {_MOST_VALUES} values")
+        if len(place.text) > _LONGEST or len(place.name) > _LONGEST:
+            return place.key_problem(f"is longer than {_LONGEST} characters")
+        waiting.extend(place)
+    return None
 
 
 def _plain(place: Place) -> Data:

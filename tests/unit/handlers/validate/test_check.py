@@ -136,6 +136,21 @@ def test_a_good_file(data: Path) -> None:
     assert [warning.where for warning in config.warnings] == ["load_checkpoint"]  # one file for eight slices
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "size"),
+    (
+        ("sink_size: 4", "sink_size: 5", 5),
+        ("  sink_size: 4\n", "", -1),
+        ("sink_size: 4", "sink_size: -1", -1),
+        ("sink_mode: True", "sink_mode: False", None),
+    ),
+)
+def test_the_size_of_a_sink(data: Path, old: str, new: str, size: int | None) -> None:
+    """It decides how many epochs MindFormers counts; without sinking there is none."""
+    lora = as_lora("lora_rank: 8, target_modules: '.*dense.*'")  # data parallel, which needs no sinking
+    assert checked(data, *lora, (old, new)).sink_size == size
+
+
 def test_what_runs_is_the_file_without_the_section(data: Path) -> None:
     """The configuration of the job is the dropped file byte for byte, without the lines of `glmd:`."""
     original = FINETUNE.replace("DATA", str(data))

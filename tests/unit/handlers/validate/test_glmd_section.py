@@ -5,7 +5,7 @@ import pytest
 from handlers.ckpt.entry import Family, Format
 from handlers.ckpt.lora import Lora
 from handlers.validate.document import parse
-from handlers.validate.glmd_section import GlmdSection, MergeWish, Timeout, read_section
+from handlers.validate.glmd_section import GlmdSection, MergeWish, Resume, Timeout, read_section
 from handlers.validate.problem import Problem
 
 
@@ -19,6 +19,7 @@ def test_defaults(text: str) -> None:
     """A file without the section, or with nothing in it, runs with the defaults."""
     assert read(text) == (GlmdSection(), frozenset(), ())
     assert GlmdSection().merge == MergeWish(tag="last", keep=(Family.WEIGHTS, Family.SCALARS))
+    assert GlmdSection().resume.attempts == 3
     assert GlmdSection().timeout == Timeout(silence=1800.0, first_step=3600.0, total=None)
 
 
@@ -39,7 +40,7 @@ glmd:
     lora: merge
     layout_from: /data/ckpt_strategy_rank_0.ckpt
   continue_from: /data/glm.ckpt
-  resume: {attempts: 0}
+  resume: {attempts: 1}
   timeout: {silence: 1h30m, first_step: none, total: 90s}
   launcher: rank_table
 """
@@ -59,6 +60,7 @@ glmd:
             layout_from="/data/ckpt_strategy_rank_0.ckpt",
         ),
         continue_from="/data/glm.ckpt",
+        resume=Resume(attempts=1),
         timeout=Timeout(silence=5400.0, first_step=None, total=90.0),
     )
 
@@ -91,7 +93,7 @@ def test_a_tag_without_quotes() -> None:
         ("merge: {transformed: 1}", 24, "merge.transformed", "1 does not fit"),
         ("merge: {layout_from: a/b}", 24, "merge.layout_from", "'a/b' is no absolute path"),
         ("merge: last", 10, "merge", "'last' is not a mapping"),
-        ("resume: {attempts: 3}", 22, "resume.attempts", "resuming is not in this version"),
+        ("resume: {attempts: -1}", 22, "resume.attempts", "-1 does not fit"),
         ("resume: {attempts: x}", 22, "resume.attempts", "'x' does not fit"),
         ("launcher: msrun", 13, "launcher", "'msrun' is not in this version"),
         ("launcher: slurm", 13, "launcher", "'slurm' is not in this version"),

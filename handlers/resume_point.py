@@ -1,0 +1,114 @@
+"""The newest save that a training can be resumed from, and the directory that MindFormers resumes from.
+
+MindFormers is told a directory, and picks a file of each rank_N/ in it by itself, with no look at whether it is whole:
+
+* 0.8 to 1.1: the .ckpt that was written last, whatever its tag (get_last_checkpoint in trainer/utils.py);
+* 1.2 and later: the newest that the ranks' meta.json agree on, which versions up to 1.3.2 look for by the part of its
+  name before the first '-', in vain for `glm-6b` (tools/resume_ckpt.py); as 0.8 does where there is no meta.json.
+
+So the choice is glmd's, and the directory leaves none: one .ckpt a rank, all of one tag, and no meta.json.
+From the file MindFormers takes weights, optimizer state, `global_step`, `loss_scale`, and with `epoch_num` (in later
+versions `step_num` as well) where to go on. 0.8 does so at an epoch's beginning, and with the data shuffled anew.
+"""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from handlers.ckpt import CkptError, walk
+from handlers.ckpt.durable import fsync_directory, fsync_file, make_directory, move
+from handlers.rank_log.progress import Progress
+from handlers.shards.names import Shard, Tag, find_shards, find_strategies
+from handlers.shards.readiness import Ready
+from handlers.shards.tree_tracker import TreeTracker
+
+_EPOCH = "epoch_num"
+"""The entry that says where to go on; without it MindFormers would train all epochs again on the trained weights."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a run writes."""
+
+    prefix: str
+    ranks: int
+    needs_strategy: bool
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """A save that is complete on all ranks: the shards are whole, have the same entries, and those of the strategy."""
+
+    tree: Path
+    """The output tree that it lies in."""
+    tag: Tag
+    shards: tuple[Shard, ...]
+    """By rank."""
+
+
+def newest_complete(tree: Path, expected: Expected) -> ResumePoint | None:
+    """Return the newest save in `tree` that is complete; None where there is none. Raises OSError."""
+    try:
+        tags = {shard.tag for shard in find_shards(tree) if shard.prefix == expected.prefix}
+    except (FileNotFoundError, CkptError):  # nothing was saved; or a shard lies where no run puts it
+        return None
+    points = (complete(tree, str(tag), expected) for tag in sorted(tags, reverse=True))
+    return next((point for point in points if point is not None), None)
+
+
+def complete(tree: Path, tag: str, expected: Expected) -> ResumePoint | None:
+    """Return the save `tag` in `tree` if it is complete, and says where to go on. Raises OSError."""
+    tracker = TreeTracker(
+        tree, tag=tag, prefix=expected.prefix, ranks=expected.ranks, needs_strategy=expected.needs_strategy
+    )
+    try:
+        ready = tracker.look()
+    except FileNotFoundError:
+        return None
+    if not isinstance(ready, Ready) or _EPOCH not in walk(ready.shards[0].path).entries:
+        return None
+    return ResumePoint(tree, ready.tag, ready.shards)
+
+
+def lay_out(point: ResumePoint, directory: Path) -> None:
+    """Make `directory` an output tree that holds `point` and nothing else.
+
+    It is of hard links, which outlive the tree they are of. It appears whole or not at all; one that is there is made
+    anew. Raises OSError.
+    """
+    unfinished = directory.with_name(f".{directory.name}.tmp")
+    for leftover in (unfinished, directory):
+        if leftover.exists():
+            shutil.rmtree(leftover)
+    for shard in point.shards:
+        _link(shard.path, unfinished / "checkpoint" / f"rank_{shard.rank}")
+    for path in _strategies(point.tree):
+        _link(path, unfinished / "strategy")
+    move(unfinished, directory)
+
+
+def _strategies(tree: Path) -> tuple[Path, ...]:
+    try:
+        return find_strategies(tree)
+    except CkptError:  # a data parallel run writes none
+        return ()
+
+
+def _link(path: Path, directory: Path) -> None:
+    fsync_file(path)  # no rank does it, and once the next attempt has begun, this save is all there is
+    make_directory(directory)
+    os.link(path, directory / path.name)
+    fsync_directory(directory)
+
+
+def is_last(tag: Tag, progress: Progress | None, sink_size: int | None) -> bool:
+    """Say whether `tag` is of the last epoch, which MindFormers refuses to resume from; False where that is not known.
+
+    With data sinking an epoch is `sink_size` steps, and MindFormers makes of the YAML's epochs as many of these as are
+    whole (check_runner_config in trainer/utils.py); -1 is a pass over the data. `sink_size` None: no sinking.
+    """
+    if progress is None:
+        return False
+    size = progress.steps if sink_size in {None, -1} else sink_size
+    return tag.epoch >= int(progress.steps / size * progress.epochs) if size else False

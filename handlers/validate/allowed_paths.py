@@ -1,0 +1,59 @@
+"""Paths that a configuration names must lie where the settings allow jobs to read."""
+
+import os
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from handlers.validate.document import Place
+from handlers.validate.problem import Findings, quoted
+
+_OUT = re.compile(r"/|\.\.(/|$)|~[\w.-]*(/|$)")
+"""How a path begins that is absolute, leads upwards, or to somebody's home."""
+_SHOWN = 300
+_PATH_MAX = 4096
+"""Bytes of the longest path that Linux takes."""
+
+
+def check_allowed(root: Place, allowed: Sequence[Path], findings: Findings) -> None:
+    """Add a problem for every path in the document, under whatever key, that leads outside of `allowed`.
+
+    So does a relative one that leads out of the directory in which it is looked for. Symbolic links count as what they
+    lead to at this moment. What a training opens that its file does not name is for the rights of the user glm and the
+    sandbox of its unit.
+    """
+    if Path("/") in allowed:
+        return
+    inside = [one for each in allowed if (one := _resolved(str(each))) is not None]
+    hint = f"settings allow {', '.join(map(str, allowed)) or 'none'} (allowed_paths)"
+    for place in _paths(root):
+        text = str(place.data)
+        path = _resolved(text) if text.startswith("/") else None
+        if path is None or not any(path.is_relative_to(one) for one in inside):
+            problem = place.problem(f"{quoted(place.data, _SHOWN)} lies where no job may read", hint)
+            findings.problems.append(problem)
+
+
+def _resolved(path: str) -> Path | None:
+    """Return where `path` leads; None when that cannot be told, or it is no path at all."""
+    if len(path) >= _PATH_MAX:
+        return None
+    try:
+        return Path(os.path.realpath(path))
+    except (OSError, ValueError):
+        return None
+
+
+def _paths(root: Place) -> Iterator[Place]:
+    """Yield every text that is an absolute path, or one out of wherever it starts; what an alias names, once."""
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        place = waiting.pop()
+        if id(place.entry.node) in seen:
+            continue
+        seen.add(id(place.entry.node))
+        if isinstance(place.data, str) and _OUT.match(posixpath.normpath(place.data)):
+            yield place
+        waiting.extend(reversed(tuple(place)))  # in the order of the file: an anchor comes before its aliases
