@@ -145,6 +145,7 @@ def read_claimed(claim: Claim, max_bytes: int) -> bytes:
                 f"{name}: {before.st_size} bytes; a dropped YAML may have {max_bytes} (setting inbox.max_bytes)"
             )
         content = stream.read(before.st_size + 1)
+        os.fsync(stream.fileno())  # a job may be made of it now, and `cp` leaves the writing to the kernel
         after = os.fstat(stream.fileno())
     if len(content) != before.st_size or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         raise ChangedError(

@@ -64,6 +64,10 @@ def ask(root: Path, action: str, job: int | None = None, *, timeout: float = 30.
         raise NotRunningError(f"{root}/glmd.sock: not allowed; are you in the group glm?") from error
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise NotRunningError(f"glmd does not run at {root}; start it: systemctl start glmd, or glmd serve") from error
+    except (ConnectionResetError, BrokenPipeError) as error:
+        raise NotRunningError(
+            f"glmd at {root} hung up: it ended, or has too many files open; see systemctl status glmd"
+        ) from error
     except TimeoutError as error:
         raise NotRunningError(
             f"glmd at {root} did not answer within {timeout:g} s; see systemctl status glmd"
@@ -83,6 +87,7 @@ class Control:
         self._answer = answer
         self._path = root / "glmd.sock"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._path.unlink(missing_ok=True)  # the caller holds the root's lock: whoever left it is gone
         try:
             with _address(root) as address:
@@ -92,6 +97,7 @@ class Control:
             self._socket.listen(16)
         except BaseException:
             self._socket.close()
+            os.close(self._spare)
             raise
 
     def __enter__(self) -> Self:
@@ -99,6 +105,7 @@ class Control:
 
     def __exit__(self, *exc_info: object) -> None:
         self._socket.close()
+        os.close(self._spare)
         self._path.unlink(missing_ok=True)
 
     def fileno(self) -> int:
@@ -106,13 +113,29 @@ class Control:
         return self._socket.fileno()
 
     def serve(self) -> None:
-        """Answer the clients that are there; one that is slow to ask is dropped."""
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                client, _ = self._socket.accept()
-                with client, contextlib.suppress(OSError):
-                    client.settimeout(1.0)
-                    client.send(json.dumps(asdict(self._reply(client.recv(MAX_PACKET)))).encode())
+        """Answer a client that is there, if one is; it is dropped when it is slow to ask.
+
+        The next one makes the descriptor readable again: so many that do not ask cannot keep the loop from turning.
+        """
+        try:
+            client, _ = self._socket.accept()
+        except BlockingIOError:  # it has gone again
+            return
+        except OSError:
+            self._turn_away()
+            return
+        with client, contextlib.suppress(OSError):
+            client.settimeout(1.0)
+            client.send(json.dumps(asdict(self._reply(client.recv(MAX_PACKET)))).encode())
+
+    def _turn_away(self) -> None:
+        """Hang up on a client for which there is no descriptor: the loop would else wake for it for ever."""
+        os.close(self._spare)
+        try:
+            with contextlib.suppress(OSError):
+                self._socket.accept()[0].close()
+        finally:
+            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def _reply(self, packet: bytes) -> Reply:
         try:

@@ -70,15 +70,17 @@ class Cycle:
 class Cycles:
     """All nightly cycles of a daemon."""
 
-    def __init__(self, settings: Iterable[NightlySettings], store: Store, inbox: Path) -> None:
+    def __init__(self, settings: Iterable[NightlySettings], store: Store, inbox: Path, claims: Path) -> None:
         self._cycles = tuple(Cycle(one) for one in settings)
         self._store = store
         self._inbox = inbox
+        self._claims = claims
 
     def turn(self, now: datetime) -> None:
         """Drop what is due."""
         for cycle in self._cycles:
-            if cycle.not_before is None or cycle.not_before <= now:
+            # A pause that ends later than it can was counted from a clock that has been set back since.
+            if cycle.not_before is None or not now < cycle.not_before <= now + AGAIN:
                 cycle.not_before = None
                 self._turn(cycle, now)
 
@@ -101,7 +103,7 @@ class Cycles:
             return
         if self._is_unfinished(run_name(name, last)):
             log.warning("nightly_skipped", cycle=name, due=due.isoformat(), reason="the run before is not over")
-        elif self._store.newest_named(run_name(name, due)) is None:  # else a crash kept it from being remembered
+        elif not self._was_dropped(run_name(name, due)):  # else a crash kept it from being remembered
             try:
                 path = drop(
                     cycle.settings.template,
@@ -118,6 +120,14 @@ class Cycles:
             log.info("nightly_dropped", cycle=name, due=due.isoformat(), path=str(path))
         self._store.set_last_due(name, due)
 
+    def _was_dropped(self, name: str) -> bool:
+        return self._is_on_its_way(name) or self._store.newest_named(name) is not None
+
     def _is_unfinished(self, name: str) -> bool:
         job = self._store.newest_named(name)
-        return (self._inbox / f"{name}.yaml").exists() or (job is not None and not job.state.is_over)
+        return self._is_on_its_way(name) or (job is not None and not job.state.is_over)
+
+    def _is_on_its_way(self, name: str) -> bool:
+        """Say whether a run was dropped and is not yet a job: it waits in the inbox, or is being checked."""
+        file = f"{name}.yaml"
+        return (self._inbox / file).exists() or any(self._claims.glob(f"*/{file}"))

@@ -13,7 +13,7 @@ from daemon.settling import OPEN_SETTLE, Facts, Kind, Settling, Sighting
 log = structlog.get_logger()
 
 SCAN_LIMIT = 2000  # entries a call looks at, which takes some 20 ms
-TAKE_LIMIT = 100  # files a call returns; each means several fsyncs to the caller
+TAKE_LIMIT = 20  # files a call returns; each means several fsyncs to the caller, who has to answer meanwhile
 
 
 class Inbox:

@@ -14,7 +14,17 @@ from pathlib import Path
 
 import structlog
 
-from daemon.claims import Claim, NotClaimableError, claim, leftover_claims, read_claimed, reject, snapshot
+from daemon.claims import (
+    Claim,
+    NotClaimableError,
+    claim,
+    discard,
+    leftover_claims,
+    read_claimed,
+    reject,
+    snapshot,
+)
+from daemon.faults import Faults
 from daemon.inbox import Inbox
 from daemon.names import printable
 from daemon.root import Root
@@ -58,22 +68,23 @@ def job_name(file_name: str) -> str:
 class Intake:
     """Takes settled files out of the inbox."""
 
-    def __init__(self, inbox: Inbox, root: Root, store: Store, workers: Workers, rules: Callable[[], Rules]) -> None:
+    def __init__(
+        self, inbox: Inbox, root: Root, store: Store, workers: Workers, rules: Callable[[], Rules], faults: Faults
+    ) -> None:
         self.inbox = inbox
         self._root = root
         self._store = store
         self._workers = workers
         self._rules = rules
+        self._faults = faults
 
     def turn(self, now: float) -> None:
-        """Claim what has settled."""
+        """Claim what has settled. Raises OSError for what may succeed later; a rescan finds the files again."""
         for path in self.inbox.settled(now):
             try:
                 claimed = claim(path, self._root.claims)
             except NotClaimableError as error:
                 self._leave(path, str(error))
-            except OSError as error:  # may pass: the next rescan finds it again
-                log.error("claim_postponed", path=printable(path.name), reason=str(error))  # noqa: TRY400
             else:
                 if claimed is not None:
                     log.info("drop_claimed", path=printable(path.name), claim=claimed.token)
@@ -90,12 +101,23 @@ class Intake:
         )
 
     def _decide(self, claimed: Claim, examined: Future[Accepted]) -> None:
+        # After a fault the claim stays, and a later rescan takes it up again.
+        self._faults.attempt(f"claim of {printable(claimed.name)}", partial(self._finish, claimed, examined))
+
+    def _finish(self, claimed: Claim, examined: Future[Accepted]) -> None:
+        job = self._store.claimed(claimed.token)
+        if job is not None and job.state is State.REJECTED:  # decided before a fault, so that it cannot change
+            self._reject(claimed, job.reason)
+            return
+        if job is not None and job.directory(self._root.path).submitted.exists():  # only to be discarded was left
+            discard(claimed)
+            return
         try:
             accepted = examined.result()
         except BadInputError as error:
             self._reject(claimed, str(error))
-        except OSError as error:  # may pass: the next rescan tries again
-            log.error("claim_postponed", claim=claimed.token, path=printable(claimed.name), reason=str(error))  # noqa: TRY400
+        except OSError:
+            raise
         except Exception as error:
             log.exception("claim_broke_the_check", claim=claimed.token, path=printable(claimed.name))
             self._reject(

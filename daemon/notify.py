@@ -4,6 +4,9 @@ import os
 import socket
 import time
 
+PATIENCE = 1.0
+"""Seconds to wait for room in systemd's queue: a manager that is stuck must not stop the loop."""
+
 
 def notify(*fields: str) -> bool:
     """Send `fields` (each `NAME=value`, one line) in one datagram; return whether there is a systemd to send to.
@@ -16,6 +19,7 @@ def notify(*fields: str) -> bool:
     if address.startswith("@"):  # an abstract socket: the kernel wants a NUL there
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.settimeout(PATIENCE)
         sender.connect(address)
         sender.sendall("\n".join(" ".join(field.splitlines()) for field in fields).encode())
     return True

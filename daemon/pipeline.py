@@ -5,33 +5,41 @@ restart would need: a new daemon's first turn adopts the shims that run, reads t
 repeats what was not finished.
 """
 
-import os
+import contextlib
 import signal
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
+from typing import TypeVar
 
 import structlog
-from pydantic import ValidationError
 
-from daemon.control import RequestRefusedError
+from daemon.aftermath import follow_up
+from daemon.endings import Cancelled, Completed, died, ended, host_went_down
+from daemon.faults import Faults, may_pass
+from daemon.left_behind import free_devices
+from daemon.moving import Moves
+from daemon.preflights import Go, Preflights, Refuse, Verdict, Wait
 from daemon.preparing import prepare
 from daemon.queueing import startable
 from daemon.root import Root
 from daemon.runner import Life, Runner, RunnerError, forestall, life
-from daemon.settings import Settings
+from daemon.settings import Preflight, Settings
+from daemon.shim_watch import ShimWatch
 from daemon.states import ACTIVE, Job, State
-from daemon.store import Store
+from daemon.store import DeviceTakenError, Store
 from daemon.waiting import Waiting
 from daemon.workers import Workers
 from handlers.errors import HandlerError
-from handlers.events import job_log
 from handlers.job_dir import Step, StepDir
 from handlers.job_plan import JobPlan
-from handlers.outcome import Outcome, StepExit
-from handlers.process import ProcessIdentity
+from handlers.outcome import Outcome
+from handlers.resume import Decision, Ending, Failure, Resume, Trained
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+Result = TypeVar("Result")
 
 STEP_OF = {State.TRAINING: Step.TRAIN, State.MERGING: Step.MERGE}
 START_ALLOWANCE = 60.0
@@ -41,11 +49,22 @@ DEATH_ALLOWANCE = 2.0
 """Seconds in which the cause of a shim's death may still become known."""
 
 
+_Run = tuple[int, int, Step]
+"""One run of a step: of which job, as which attempt."""
+
+
 class Pipeline:
     """Moves jobs on. Everything but the work handed to `workers` happens in the loop's thread."""
 
     def __init__(
-        self, settings: Settings, root: Root, store: Store, runner: Runner, waiting: Waiting, workers: Workers
+        self,
+        settings: Settings,
+        root: Root,
+        store: Store,
+        runner: Runner,
+        waiting: Waiting,
+        workers: Workers,
+        faults: Faults,
     ) -> None:
         self.settings = settings
         self._root = root
@@ -53,178 +72,224 @@ class Pipeline:
         self._runner = runner
         self._waiting = waiting
         self._workers = workers
-        self._started: dict[tuple[int, int, Step], float] = {}
-        self._deaths: dict[tuple[int, int, Step], float] = {}
-        self._watched: dict[int, tuple[ProcessIdentity, int]] = {}
+        self._faults = faults
+        self._moves = Moves(root, store, waiting)
+        self._preflights = Preflights(root, workers)
+        self._started: dict[_Run, float | None] = {}
+        """When, on the monotonic clock, its shim was started; None while a worker is yet to do so."""
+        self._deaths: dict[_Run, float] = {}
+        """When it was found that its shim had died."""
+        self._watch = ShimWatch(root, waiting)
 
     def turn(self) -> None:
         """Take every step that can be taken now."""
+        for number in set(self._store.locks().values()):
+            free = partial(free_devices, self._store.job(number), self._store, self._root)
+            self._faults.attempt(f"devices of job {number}", free)
         self._start_waiting_jobs()
-        for job in self._store.jobs(ACTIVE):
-            if job.state is State.PREPARING:
+        active = self._store.jobs(ACTIVE)
+        runs = {(job.id, job.attempt, STEP_OF[job.state]) for job in active if job.state in STEP_OF}
+        self._started = {run: at for run, at in self._started.items() if run in runs}
+        self._deaths = {run: at for run, at in self._deaths.items() if run in runs}
+        for job in active:
+            if job.state in STEP_OF:
+                self._faults.attempt(f"job {job.id}", partial(self._follow, job, STEP_OF[job.state]))
+            elif not self._faults.is_paused(f"preparing job {job.id}"):
                 self._workers.submit(
                     ("prepare", job.id, job.attempt),
                     partial(prepare, job, self.settings, self._root),
-                    partial(self._prepared, job),
+                    self._still(job, f"preparing job {job.id}", partial(self._prepared, job)),
                 )
-            else:
-                self._follow(job, STEP_OF[job.state])
 
     def close(self) -> None:
         """Let go of all shims; they go on."""
-        for job in tuple(self._watched):
-            self._unwatch(job)
+        self._watch.close()
 
     @property
     def is_waiting_for_a_shim(self) -> bool:
         """Whether one was started and has not said who it is, or died and it is not known of what: turn again soon."""
-        return bool(self._started or self._deaths)
+        young = time.monotonic() - DEATH_ALLOWANCE
+        was_started = any(at is not None for at in self._started.values())
+        return was_started or any(died_at > young for died_at in self._deaths.values())
 
-    # What clients ask for
-
-    def cancel(self, job: Job) -> str:
-        """End `job` and return what happens; raises RequestRefusedError when it is over already."""
-        if job.state.is_over:
-            raise RequestRefusedError(f"job {job.id} is {job.state} already")
-        if job.state is State.QUEUED:
-            self._move(job, State.CANCELLED, "cancelled while it waited")
-            return f"job {job.id} is cancelled"
-        self._store.ask_to_cancel(job)
-        return f"job {job.id} is being cancelled: its {job.state} is ended first"
-
-    def retry(self, job: Job) -> str:
-        """Queue `job` again from the step that did not succeed; raises RequestRefusedError."""
-        if job.state not in {State.FAILED, State.CANCELLED}:
-            raise RequestRefusedError(f"job {job.id} is {job.state}; only failed and cancelled jobs can be retried")
-        directory = job.directory(self._root.path)
-        if not directory.submitted.exists() or self._trained(job):
-            self._move(job, State.MERGING, "retried: merging again", attempt=job.attempt + 1)
-            return f"job {job.id} merges again, as attempt {job.attempt + 1}"
-        self._move(job, State.QUEUED, "retried", attempt=job.attempt + 1)
-        return f"job {job.id} is queued again, as attempt {job.attempt + 1}"
-
-    def _trained(self, job: Job) -> bool:
-        directory = job.directory(self._root.path)
-        for attempt in range(job.attempt, 0, -1):
-            record = directory.step(attempt, Step.TRAIN).exit
-            if record.exists():
-                return StepExit.read(record).outcome is Outcome.COMPLETED
-        return False
+    def next_due(self, now: float) -> float | None:
+        """Return when, on the monotonic clock, a waiting job is to be looked at again; None when none is."""
+        return self._preflights.next_due(now)
 
     # The steps
 
     def _start_waiting_jobs(self) -> None:
-        for job in startable(self._store.queue(), self._store.locks()):
-            directory = job.directory(self._root.path)
-            if directory.submitted.exists():
-                self._move(job, State.PREPARING)
-            elif directory.plan.exists():
-                self._move(job, State.MERGING)
-            # else the directory is still being filled by whoever added the job
+        jobs = tuple(startable(self._store.next_in_queue(), self._store.locks()))
+        self._preflights.keep({job.id for job in jobs})
+        for job in jobs:
+            self._faults.attempt(f"job {job.id}", partial(self._start_waiting, job))
+
+    def _start_waiting(self, job: Job) -> None:
+        directory = job.directory(self._root.path)
+        if directory.submitted.exists() and self.settings.preflight is Preflight.OFF:
+            self._moves.move(job, State.PREPARING)
+        elif directory.submitted.exists():
+            self._preflights.look(job, self.settings, self._still(job, f"job {job.id}", partial(self._looked, job)))
+        elif directory.plan.exists():
+            self._moves.move(job, State.MERGING)
+        # else the directory is still being filled by whoever added the job
+
+    def _looked(self, job: Job, verdict: Verdict) -> None:
+        match verdict:
+            case Go():
+                with contextlib.suppress(DeviceTakenError):  # by a job that came to the front meanwhile
+                    self._moves.move(job, State.PREPARING)
+            case Wait(reason):
+                self._store.explain(job, reason)
+            case Refuse(reason):
+                self._moves.move(job, State.FAILED, reason)
 
     def _prepared(self, job: Job, plan: Future[JobPlan]) -> None:
         if self._store.job(job.id).cancel:  # asked meanwhile
-            self._move(job, State.CANCELLED, "cancelled before its ranks were started")
+            self._moves.move(job, State.CANCELLED, "cancelled before its ranks were started")
             return
         try:
             plan.result()
         except (HandlerError, OSError) as error:
-            self._move(job, State.FAILED, str(error))
+            if may_pass(error):  # the job keeps its devices; a later turn prepares it again
+                self._faults.failed(f"preparing job {job.id}", error)
+                return
+            self._moves.move(job, State.FAILED, str(error))
         except Exception as error:
             log.exception("prepare_broke", job=job.id)
-            self._move(job, State.FAILED, f"a defect in glmd: {type(error).__name__}: {error}; see the daemon's log")
+            self._moves.move(
+                job, State.FAILED, f"a defect in glmd: {type(error).__name__}: {error}; see the daemon's log"
+            )
         else:
-            self._move(job, State.TRAINING)
+            self._faults.passed(f"preparing job {job.id}")
+            self._moves.move(job, State.TRAINING)
 
     def _follow(self, job: Job, step: Step) -> None:
         """Start the shim of `step`, or wait for its end, or act on how it ended."""
-        now, (status, identity) = time.monotonic(), life(job.directory(self._root.path).step(job.attempt, step))
-        key = (job.id, job.attempt, step)
+        run = (job.id, job.attempt, step)
+        status, identity = life(job.directory(self._root.path).step(job.attempt, step))
         if status is Life.NONE:
-            if job.cancel and key not in self._started:
-                self._move(job, State.CANCELLED, f"cancelled before {step} was started")
-            elif key not in self._started:
-                self._started[key] = now
-                self._workers.submit(
-                    ("start", *key),
-                    partial(self._runner.start, job, step, self._root.path),
-                    partial(self._was_started, job, key),
-                )
-            elif now - self._started[key] > START_ALLOWANCE:
-                self._give_up(job, key, f"the shim of {step} did not come up in {START_ALLOWANCE:g} s")
+            self._wait_for_the_shim(job, run)
             return
-        self._started.pop(key, None)
+        self._started.pop(run, None)
+        self._faults.passed(f"starting job {job.id}")
         if status is Life.RUNNING and identity is not None:
-            self._watch(job, step, identity)
+            self._watch.follow(job, step, identity)
             if job.cancel:
                 identity.signal(signal.SIGTERM)  # again with every turn, which does no harm
             return
-        self._unwatch(job.id)
+        self._watch.let_go(job.id)
         self._ended(job, step, status)
 
-    def _was_started(self, job: Job, key: tuple[int, int, Step], started: Future[None]) -> None:
+    def _wait_for_the_shim(self, job: Job, run: _Run) -> None:
+        """Start the shim of `run`, or give it up when it should have come up long ago."""
+        step = run[2]
+        if job.cancel:
+            # Not simply moved: what was started, perhaps by the daemon before, may come up yet.
+            self._started[run] = self._started.get(run) or time.monotonic()
+            self._give_up(job, run, f"cancelled before {step} was started", Outcome.CANCELLED)
+        elif run not in self._started:
+            if not self._faults.is_paused(f"starting job {job.id}"):
+                self._started[run] = None
+                self._workers.submit(
+                    ("start", *run),
+                    partial(self._runner.start, job, step, self._root.path),
+                    partial(self._was_started, job, run),
+                )
+        elif (since := self._started[run]) is not None and time.monotonic() - since > START_ALLOWANCE:
+            self._give_up(job, run, f"the shim of {step} did not come up in {START_ALLOWANCE:g} s")
+
+    def _was_started(self, job: Job, run: _Run, started: Future[None]) -> None:
+        # Only now does its time begin: behind thousands of drops to be checked, a start may wait for minutes.
+        self._started[run] = time.monotonic()
         try:
             started.result()
         except RunnerError as error:
-            self._give_up(job, key, str(error))
+            if isinstance(error.__cause__, OSError) and may_pass(error.__cause__):  # no process was made
+                self._faults.failed(f"starting job {job.id}", error.__cause__)
+                self._started.pop(run, None)
+                return
+            self._faults.attempt(f"giving up job {job.id}", partial(self._give_up, job, run, str(error)))
 
-    def _give_up(self, job: Job, key: tuple[int, int, Step], reason: str) -> None:
-        """Let no shim of this step come up any more; the next turn reads the exit that says so."""
-        if forestall(job.directory(self._root.path).step(job.attempt, key[2]), key[2], reason):
+    def _give_up(self, job: Job, run: _Run, reason: str, outcome: Outcome = Outcome.FAILED) -> None:
+        """Let no shim of this run come up any more; the next turn reads the exit that says so."""
+        if forestall(job.directory(self._root.path).step(job.attempt, run[2]), run[2], reason, outcome):
             self._waiting.wake()
 
     def _ended(self, job: Job, step: Step, status: Life) -> None:
         directory = job.directory(self._root.path).step(job.attempt, step)
         if status is Life.DIED:
-            self._died(job, step, directory)
+            end: Completed | Cancelled | Failure | None = self._death(job, step, directory)
+        else:
+            end = ended(directory, step, cancel=job.cancel)
+        match end:
+            case Completed(reason):
+                self._moves.move(job, State.MERGING if step is Step.TRAIN else State.DONE, reason)
+            case Cancelled(reason):
+                self._moves.move(job, State.CANCELLED, reason)
+            case Failure():
+                self._failed(job, step, end)
+            case None:  # not yet known, and looked at again soon
+                pass
+
+    def _failed(self, job: Job, step: Step, failure: Failure) -> None:
+        """Act on a step that did not come to its end."""
+        lost = failure.ending is Ending.LOST
+        if job.cancel:
+            self._moves.move(job, State.CANCELLED if lost else State.FAILED, failure.reason)
+        elif step is Step.MERGE and lost:
+            self._moves.move(job, State.MERGING, f"merges again after: {failure.reason}", attempt=job.attempt + 1)
+        elif not self._faults.is_paused(f"following up job {job.id}"):
+            self._workers.submit(
+                ("follow up", job.id, job.attempt),
+                partial(follow_up, job, step, failure, self.settings, self._root),
+                self._still(job, f"following up job {job.id}", partial(self._followed_up, job, failure)),
+            )
+
+    def _followed_up(self, job: Job, failure: Failure, decided: Future[Decision | None]) -> None:
+        if self._store.job(job.id).cancel:  # asked meanwhile
+            self._moves.move(job, State.CANCELLED, f"cancelled after: {failure.reason}")
             return
         try:
-            ended = StepExit.read(directory.exit)
-        except (OSError, ValidationError) as error:
-            self._move(job, State.FAILED, f"{directory.exit} cannot be read: {error}")
+            decision = decided.result()
+        except Exception as error:
+            if may_pass(error):
+                self._faults.failed(f"following up job {job.id}", error)
+                return
+            log.exception("follow_up_broke", job=job.id)
+            self._moves.move(job, State.FAILED, f"{failure.reason}; not tried again: {type(error).__name__}: {error}")
             return
-        if ended.outcome is Outcome.COMPLETED:
-            self._move(job, State.MERGING if step is Step.TRAIN else State.DONE, ended.reason)
-        elif ended.outcome is Outcome.CANCELLED and job.cancel:
-            self._move(job, State.CANCELLED, ended.reason)
-        elif ended.outcome is Outcome.CANCELLED:
-            self._move(job, State.FAILED, f"{step} was {ended.reason}, and not by glmd cancel: did the host go down?")
-        else:
-            self._move(job, State.FAILED, ended.reason)
+        self._faults.passed(f"following up job {job.id}")
+        if isinstance(decision, Resume):
+            self._moves.move(job, State.TRAINING, decision.reason, attempt=job.attempt + 1)
+        elif isinstance(decision, Trained):
+            self._moves.move(job, State.MERGING, decision.reason)
+        elif decision is not None:
+            self._moves.move(job, State.FAILED, decision.reason)
 
-    def _died(self, job: Job, step: Step, directory: StepDir) -> None:
-        key, now = (job.id, job.attempt, step), time.monotonic()
+    def _death(self, job: Job, step: Step, directory: StepDir) -> Failure | None:
+        """Return how a shim died; None while that may still become known."""
+        run, now, lost = (job.id, job.attempt, step), time.monotonic(), host_went_down(directory)
         cause = self._runner.cause_of_death(directory)
-        if cause is None and now - self._deaths.setdefault(key, now) < DEATH_ALLOWANCE:
-            return  # looked at again soon
-        self._deaths.pop(key, None)
-        why = cause or "killed, or the host went down"
-        self._move(job, State.FAILED, f"the shim of {step} died without a word ({why}), and what it ran with it")
+        if cause is None and not lost and now - self._deaths.setdefault(run, now) < DEATH_ALLOWANCE:
+            return None
+        return died(step, cause, lost=lost)
 
     # Small parts
 
-    def _move(self, job: Job, state: State, reason: str = "", *, attempt: int | None = None) -> None:
-        moved = self._store.move(job, state, reason, attempt=attempt)
-        self._waiting.wake()  # the next turn is due at once: this job or one that waited for its devices can go on
-        log = job_log(job.directory(self._root.path).events, job=job.id, attempt=moved.attempt)
-        log.info("job_moved", state=str(state), was=str(job.state), reason=reason)
+    def _still(self, job: Job, what: str, then: Callable[[Result], None]) -> Callable[[Result], None]:
+        """Return `then` for a result that counts only while `job` is where it was when the work for it was begun.
 
-    def _watch(self, job: Job, step: Step, identity: ProcessIdentity) -> None:
-        if job.id in self._watched:
-            return
-        descriptor = identity.pidfd()
-        if descriptor is None:
-            self._waiting.wake()  # it has ended just now, and the next turn sees how
-            return
-        self._watched[job.id] = (identity, descriptor)
-        # The loop turns after every wait, so that waking up is all that is to be done.
-        self._waiting.watch(descriptor, partial(self._unwatch, job.id))
-        job_log(job.directory(self._root.path).events, job=job.id, attempt=job.attempt).info(
-            "shim_watched", step=str(step), pid=identity.pid
-        )
+        It may have been cancelled meanwhile, perhaps retried. An OSError holds up no others: the result is got again.
+        """
 
-    def _unwatch(self, job: int) -> None:
-        if job in self._watched:
-            _, descriptor = self._watched.pop(job)
-            self._waiting.unwatch(descriptor)
-            os.close(descriptor)
+        def contained(result: Result) -> None:
+            now = self._store.job(job.id)
+            if (now.state, now.attempt) != (job.state, job.attempt):
+                return
+            try:
+                then(result)
+            except OSError as error:
+                self._faults.failed(what, error)
+
+        return contained

@@ -1,19 +1,25 @@
-"""What a queued job needs before its ranks can start: checks once more, a rank table, and plan.json."""
+"""What an attempt needs before its ranks can start: checks once more, a rank table, what to begin with, plan.json."""
 
 from pathlib import Path
 
+from structlog.typing import FilteringBoundLogger
+
+from daemon.resuming import begin, tree_with_tag
 from daemon.root import Root
 from daemon.settings import Settings
 from daemon.states import Job
-from handlers.ckpt.durable import move
+from handlers.ckpt.durable import make_directory, move, publish_bytes
 from handlers.events import job_log
 from handlers.job_dir import JobDir
 from handlers.job_plan import JobPlan, TimeLimits
+from handlers.learned_limits import configuration, earlier_silences, learned
 from handlers.merge_plan import MergePlan
 from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.table import make, write
+from handlers.resume_config import resuming
 from handlers.train import TrainRequest, plan_training
 from handlers.validate.check import CheckedConfig, Rules, check
+from handlers.validate.document import parse
 from handlers.validate.initial_weights import as_rank_directory, weights_to_load
 
 
@@ -25,31 +31,31 @@ def rules(settings: Settings, root: Root) -> Rules:
         max_bytes=settings.inbox.max_bytes,
         disk=root.jobs,
         latest=root.latest,
+        allowed=(*settings.allowed_paths, root.path),
     )
 
 
-def prepare(job: Job, settings: Settings, root: Root) -> JobPlan:
+def prepare(job: Job, settings: Settings, root: Root, *, resumes: int = 0) -> JobPlan:
     """Write the rank table and plan.json of `job` and return the plan.
 
-    Doing it again is harmless until the ranks are started. Raises HandlerError or OSError.
+    An attempt after the first goes on from the newest save of those before it, where there is one; `resumes` counts
+    those that glmd began by itself. Doing it again is harmless until the ranks are started. Raises HandlerError or
+    OSError.
     """
     directory = job.directory(root.path)
-    checked = check(directory.submitted.read_bytes(), f"{job.name}.yaml", rules(settings, root))
-    _put_aside_earlier_output(job, directory)
-    table = settings.rank_table
+    checked = checked_again(job, settings, root)
     log = job_log(directory.events, job=job.id, attempt=job.attempt)
-    made, warnings = make(
-        job.devices,
-        server_ip=table.server_ip,
-        ip_source=HccnLookup(tool=table.hccn_tool, conf=table.hccn_conf),
-        topology=table.topology,
-    )
-    for warning in warnings:
-        log.warning("rank_table_warning", reason=warning)
-    rank_table = write(made, directory.path)
-    weights = weights_to_load(checked.section, checked.prefix, root.latest)
-    if weights and checked.cuts_weights:
-        weights = as_rank_directory(weights, directory.path / "initial")
+    rank_table = _rank_table(job, settings, directory, log)
+    source = None
+    weights, config = _weights(checked, directory, root), directory.config
+    if job.attempt > 1:
+        _put_aside_earlier_output(job, directory)
+        source = tree_with_tag(job, directory, checked)
+        save = begin(job, directory, checked, resumes=resumes)
+        if save is not None:
+            weights, config = None, directory.resumed_config(job.attempt)
+            publish_bytes(config, resuming(directory.config.read_bytes(), save))
+            log.info("training_resumes", path=save, resumes=resumes)
     plan = JobPlan(
         job=job.id,
         name=job.name,
@@ -64,23 +70,73 @@ def prepare(job: Job, settings: Settings, root: Root) -> JobPlan:
                 python=settings.training.python,
                 checkout=settings.training.checkout,
                 rank_table=rank_table,
+                config=config,
                 load_checkpoint=weights,
                 extra_environment=settings.training.environment,
-                limits=TimeLimits.model_validate(checked.section.timeout.model_dump()),
+                configuration=_configuration(checked),
+                limits=_limits(checked, root, job.attempt),
                 grace=settings.training.grace,
             )
         ),
-        merge=plan_merging(checked, directory, root),
+        merge=plan_merging(checked, directory, root, source),
     )
     plan.publish(directory.plan)
     return plan
 
 
-def plan_merging(checked: CheckedConfig, directory: JobDir, root: Root) -> MergePlan:
-    """Return the merge that a job's file wishes for; `latest` stays where it is if no training could start from it."""
+def _rank_table(job: Job, settings: Settings, directory: JobDir, log: FilteringBoundLogger) -> Path:
+    table = settings.rank_table
+    made, warnings = make(
+        job.devices,
+        server_ip=table.server_ip,
+        ip_source=HccnLookup(tool=table.hccn_tool, conf=table.hccn_conf),
+        topology=table.topology,
+    )
+    for warning in warnings:
+        log.warning("rank_table_warning", reason=warning)
+    return write(made, directory.path)
+
+
+def _weights(checked: CheckedConfig, directory: JobDir, root: Root) -> Path | None:
+    """Return what to load instead of what the YAML names, if anything."""
+    weights = weights_to_load(checked.section, checked.prefix, root.latest)
+    if weights and checked.cuts_weights:
+        return as_rank_directory(weights, directory.path / "initial")
+    return weights
+
+
+def _configuration(checked: CheckedConfig) -> str:
+    data = parse(checked.config, "config.yaml", len(checked.config)).root.data
+    shaping = {str(key): value for key, value in data.items()} if isinstance(data, dict) else {}
+    return configuration(shaping, checked.ranks)
+
+
+def _limits(checked: CheckedConfig, root: Root, attempt: int) -> TimeLimits:
+    """Return the file's time limits, a first attempt's lowered to what earlier trainings of its configuration needed.
+
+    A later one has them as they are set: what was learned may have been wrong for this job's data, and ended it.
+    """
+    timeout = checked.section.timeout
+    limits = TimeLimits.model_validate(timeout.model_dump())
+    if attempt > 1:
+        return limits
+    return learned(limits, earlier_silences(root.jobs, _configuration(checked)), fixed=timeout.model_fields_set)
+
+
+def checked_again(job: Job, settings: Settings, root: Root) -> CheckedConfig:
+    """Check the job's file as when it was dropped: disk and inputs may have changed. Raises HandlerError or OSError."""
+    content = job.directory(root.path).submitted.read_bytes()
+    return check(content, f"{job.name}.yaml", rules(settings, root))
+
+
+def plan_merging(checked: CheckedConfig, directory: JobDir, root: Root, source: Path | None = None) -> MergePlan:
+    """Return the merge that a job's file wishes for; `latest` stays where it is if no training could start from it.
+
+    The shards are in `source`, by default the job's output.
+    """
     wish, scale = checked.section.merge, checked.lora_scale
     return MergePlan(
-        source=directory.output,
+        source=source or directory.output,
         needs_strategy=checked.needs_strategy,
         ranks=checked.ranks,
         prefix=checked.prefix,
@@ -100,7 +156,8 @@ def plan_merging(checked: CheckedConfig, directory: JobDir, root: Root) -> Merge
 
 def _put_aside_earlier_output(job: Job, directory: JobDir) -> None:
     """Keep what an earlier attempt wrote out of this one's sight: MindFormers would bump the prefix of its shards."""
-    if job.attempt > 1 and directory.output.exists():
-        aside = directory.path / "attempts" / str(job.attempt - 1) / "output"
+    if directory.output.exists():
+        aside = directory.earlier_output(job.attempt - 1)
         if not aside.exists():
+            make_directory(aside.parent)
             move(directory.output, aside)

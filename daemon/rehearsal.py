@@ -117,7 +117,7 @@ class Stage:
         """Start `glmd serve` on the stage and wait until it answers. Raises RehearsalError."""
         with self.daemon_log.open("ab") as stream:
             self._daemon = subprocess.Popen(
-                [sys.executable, "-P", "-m", "daemon.cli", "serve", "--root", self.root.path],
+                [sys.executable, "-P", "-m", "daemon.cli", "serve", "--allow-root", "--root", self.root.path],
                 stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True, env=_environment(),
             )  # fmt: skip
         deadline = time.monotonic() + READY_WITHIN

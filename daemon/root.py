@@ -52,6 +52,12 @@ class Root:
         """Where the daemon answers `glmd cancel`, `retry` and `reload`."""
         return self.path / "glmd.sock"
 
+    @property
+    def highest_number(self) -> int:
+        """The highest number that a directory in jobs/ has; 0 when none has one. Raises OSError."""
+        numbers = (path.name.partition("-")[0] for path in self.jobs.iterdir())
+        return max((int(number) for number in numbers if number.isdecimal() and number.isascii()), default=0)
+
     def create(self) -> None:
         """Make the directories that are missing. Raises OSError."""
         for directory in (self.inbox, self.claims, self.rejected, self.jobs, self.latest):

@@ -1,5 +1,6 @@
 """Starting a step's shim so that it outlives the daemon, and telling what has become of it."""
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -8,6 +9,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
+
+from pydantic import ValidationError
 
 from daemon.settings import Runner as Choice
 from daemon.states import Job
@@ -71,7 +74,9 @@ class SpawnRunner:
 
     def reap(self) -> None:
         """Collect the children that have ended."""
-        self._children = [child for child in self._children if child.poll() is None]
+        for child in tuple(self._children):  # not a new list: a worker may add to this one meanwhile
+            if child.poll() is not None:
+                self._children.remove(child)
 
 
 class SystemdRunner:
@@ -98,7 +103,7 @@ class SystemdRunner:
         """Return systemd's words for it, which the unit writes down a moment after the end."""
         try:
             result = ServiceResult.read(directory)
-        except FileNotFoundError:
+        except (FileNotFoundError, ValidationError):  # not there yet; or damaged, and then it tells nothing
             return None
         return f"systemd says {result.service_result}, {result.exit_code} {result.exit_status}"
 
@@ -127,20 +132,34 @@ class Life(StrEnum):
 
 
 def life(directory: StepDir) -> tuple[Life, ProcessIdentity | None]:
-    """Return what has become of the shim of a step, and who it is while it runs."""
+    """Return what has become of the shim of a step, and who it is while it runs; raises OSError when unknown."""
     if directory.exit.exists():
         return Life.ENDED, None
     try:
         identity = ShimRecord.read(directory.shim).identity
     except FileNotFoundError:
         return Life.NONE, None
+    except ValidationError as error:  # damaged; the lock still tells whether it lives
+        if _is_held(directory.lock):
+            what = f"damaged, while its shim runs; it is followed again when that has ended: {error.errors()[0]['msg']}"
+            raise OSError(errno.EIO, what, str(directory.shim)) from error
+        return Life.DIED, None
     if identity.alive():
         return Life.RUNNING, identity
     # It may have written exit.json and ended between the first look and the second.
     return (Life.ENDED if directory.exit.exists() else Life.DIED), None
 
 
-def forestall(directory: StepDir, step: Step, reason: str) -> bool:
+def _is_held(lock: Path) -> bool:
+    with lock.open("ab") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def forestall(directory: StepDir, step: Step, reason: str, outcome: Outcome = Outcome.FAILED) -> bool:
     """Keep a shim that has not come up from ever doing so; return False when one has come up after all.
 
     A shim that is late (a service manager under load) would else train on devices that are another job's by then.
@@ -153,5 +172,5 @@ def forestall(directory: StepDir, step: Step, reason: str) -> bool:
             return False
         if not directory.exit.exists():
             now = datetime.now(UTC)
-            StepExit(step=step, outcome=Outcome.FAILED, reason=reason, started=now, ended=now).publish(directory.exit)
+            StepExit(step=step, outcome=outcome, reason=reason, started=now, ended=now).publish(directory.exit)
     return True

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import sqlite3
 import time
 from concurrent.futures import Future
 from datetime import UTC, datetime
@@ -15,11 +16,13 @@ import structlog
 from daemon import notify
 from daemon.control import Control, Request, RequestRefusedError
 from daemon.cycles import Cycles
+from daemon.faults import Faults, may_pass
 from daemon.headline import headline
 from daemon.inbox import Inbox
 from daemon.intake import Intake
 from daemon.pipeline import Pipeline
 from daemon.preparing import rules
+from daemon.requests import Requests
 from daemon.root import Root
 from daemon.runner import choose_runner
 from daemon.settings import Settings, SettingsError, load_settings
@@ -27,6 +30,7 @@ from daemon.settling import Kind
 from daemon.singleton import only_daemon
 from daemon.states import ACTIVE, State
 from daemon.store import Store
+from daemon.temporaries import sweep
 from daemon.waiting import Waiting
 from daemon.watched_trees import WatchedTrees
 from daemon.watching import DirectoryWatch
@@ -51,6 +55,9 @@ def serve(settings: Settings, *, settings_file: Path | None) -> int:
     root = Root(settings.root)
     root.create()
     with only_daemon(root.lock), Store.open(root.store) as store, Waiting() as waiting:
+        if store.number_above(highest := root.highest_number) and highest:
+            log.warning("store_lacks_jobs", path=root.store, jobs=root.jobs, highest=highest)
+        sweep(root)
         service = Service(settings, settings_file, root, store, waiting)
         with Control(root.path, service.answer) as control:
             waiting.watch(control.fileno(), control.serve)
@@ -65,16 +72,22 @@ class Service:
         self, settings: Settings, settings_file: Path | None, root: Root, store: Store, waiting: Waiting
     ) -> None:
         self._settings = settings
+        self._faults = Faults()
         self._settings_file = settings_file
         self._root = root
         self._store = store
         self._waiting = waiting
         self._workers = Workers(waiting.wake)
         self._runner = choose_runner(settings.runner)
-        self._intake = Intake(Inbox(root.inbox, settle=settings.inbox.settle), root, store, self._workers, self._rules)
-        self._pipeline = Pipeline(settings, root, store, self._runner, waiting, self._workers)
+        inbox = Inbox(root.inbox, settle=settings.inbox.settle)
+        self._intake = Intake(inbox, root, store, self._workers, self._rules, self._faults)
+        self._pipeline = Pipeline(settings, root, store, self._runner, waiting, self._workers, self._faults)
+        self._requests = Requests(root, store, waiting)
         self._progress: dict[int, Progress] = {}
+        self._work = ""
         self._headline = ""
+        self._is_announced = False
+        self._due = 0.0
         self._notices: SimpleQueue[tuple[Path, Kind]] = SimpleQueue()
         self._is_scanning = False
         self._is_training = False
@@ -86,7 +99,7 @@ class Service:
 
     def _open_rooms(self, settings: Settings) -> None:
         """Make what depends on the settings; raises SettingsError and leaves the rooms that are open as they are."""
-        cycles = Cycles(settings.nightly, self._store, self._root.inbox)
+        cycles = Cycles(settings.nightly, self._store, self._root.inbox, self._root.claims)
         trees = WatchedTrees(settings.watch, self._root, self._store, self._workers)
         watch = DirectoryWatch(self._notice, observer=settings.inbox.observer)
         watch.add(self._root.inbox)
@@ -103,18 +116,37 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._signalled)
         try:
-            self._turn()
+            self.turn()
             log.info("daemon_ready", root=str(self._root.path), devices=self._settings.devices)
-            notify.ready(self._headline)
             while not self._stop:
-                self._waiting.wait(self._seconds_to_wait())
-                self._turn()
-                notify.watchdog()
+                self._waiting.wait(self._due - time.monotonic())
+                self.turn()
+                self._faults.attempt("systemd", notify.watchdog)
         finally:
-            notify.stopping("jobs go on without the daemon")
+            with contextlib.suppress(OSError):
+                notify.stopping("jobs go on without the daemon")
             self._watch.stop()
             self._pipeline.close()
-            log.info("daemon_stopped", running=len(self._store.jobs(ACTIVE)))
+            log.info("daemon_stopped")
+
+    def turn(self) -> None:
+        """Take every step that can be taken now; what fails and may pass is left for a later turn, and shown."""
+        now = time.monotonic()
+        self._due = now + LONGEST_WAIT
+        if not self._faults.is_paused("store"):  # every room needs it: while it fails, nothing is to be tried
+            try:
+                self._turn(now)
+            except sqlite3.Error as error:
+                if not may_pass(error):
+                    raise
+                self._faults.failed("store", error)
+            else:
+                self._faults.passed("store")
+                self._due = now + self._seconds_to_wait(now)
+        if (again := self._faults.next_due(now)) is not None:
+            self._due = min(self._due, now + again)
+            self._rescan_due = min(self._rescan_due, now + again)  # what a fault has left lying is found by looking
+        self._show()
 
     def answer(self, request: Request) -> str:
         """Do what a client asks; raises RequestRefusedError."""
@@ -126,43 +158,45 @@ class Service:
             case "cancel" | "retry", int(number):
                 try:
                     job = self._store.job(number)
-                except KeyError:
+                    return self._requests.cancel(job) if request.action == "cancel" else self._requests.retry(job)
+                except (KeyError, OverflowError):  # the latter for a number that no row can have
                     raise RequestRefusedError(f"there is no job {number}") from None
-                return self._pipeline.cancel(job) if request.action == "cancel" else self._pipeline.retry(job)
+                except (OSError, sqlite3.Error) as error:
+                    raise RequestRefusedError(f"not now: {error}; ask again when that is mended") from error
             case _:
                 raise RequestRefusedError(f"this glmd does not know how to {request.action}")
 
     # One turn
 
-    def _turn(self) -> None:
-        now = time.monotonic()
+    def _turn(self, now: float) -> None:
         if self._reload:
             self._reload = False
             with contextlib.suppress(RequestRefusedError):  # logged where it is raised; the old settings stay
                 self._read_settings_again()
-        self._workers.deliver()
+        self._faults.attempt("results", self._workers.deliver)
         self._take_notices()
         if now >= self._rescan_due:
             self._rescan_due = now + self._settings.inbox.rescan
-            self._watch.refresh()
+            self._faults.attempt("watching", self._watch.refresh)
             self._intake.inbox.start_scan()
-            self._intake.finish_leftovers()
+            self._faults.attempt("claims", self._intake.finish_leftovers)
             self._trees.look_at_all(now)
         self._is_scanning = self._intake.inbox.scan(now)
-        self._intake.turn(now)
+        self._faults.attempt("inbox", partial(self._intake.turn, now))
         self._trees.turn(now)
-        self._cycles.turn(datetime.now(UTC))
-        self._pipeline.turn()
+        self._faults.attempt("nightly", partial(self._cycles.turn, datetime.now(UTC)))
+        self._faults.attempt("jobs", self._pipeline.turn)
         self._runner.reap()
         self._tell(now)
 
-    def _seconds_to_wait(self) -> float:
-        now = time.monotonic()
+    def _seconds_to_wait(self, now: float) -> float:
         waits = [LONGEST_WAIT, self._rescan_due - now]
         if self._is_training:
             waits.append(self._progress_due - now)
         if self._pipeline.is_waiting_for_a_shim:
             waits.append(0.1)
+        if (look_due := self._pipeline.next_due(now)) is not None:
+            waits.append(look_due - now)
         today = datetime.now(UTC)
         nightly = self._cycles.next_due(today)
         waits += [
@@ -199,10 +233,15 @@ class Service:
                     ("progress", job.id), partial(read_progress, output, ranks), partial(self._progressed, job.id)
                 )
         self._progress = {number: seen for number, seen in self._progress.items() if number in training}
-        text = headline(active, len(self._store.queue()), self._progress)
-        if text != self._headline:
-            self._headline = text
-            notify.status(text)
+        self._work = headline(active, self._store.queue_length(), self._progress)
+
+    def _show(self) -> None:
+        """Let `systemctl status` say what runs, after what fails at present."""
+        text = "; ".join(part for part in (self._faults.summary, self._work) if part)
+        tell = notify.status if self._is_announced else notify.ready
+        is_known = text == self._headline and self._is_announced
+        if not is_known and self._faults.attempt("systemd", partial(tell, text)):
+            self._headline, self._is_announced = text, True
 
     def _rules(self) -> Rules:
         return rules(self._settings, self._root)
@@ -225,23 +264,24 @@ class Service:
     def _progressed(self, job: int, progress: Future[Progress | None]) -> None:
         try:
             seen = progress.result()
-        except OSError as error:
-            log.warning("progress_unreadable", job=job, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - of what ranks have logged; it is for show alone
+            log.warning("progress_unreadable", job=job, reason=f"{type(error).__name__}: {error}")
             return
         if seen is not None:
             self._progress[job] = seen
 
     def _read_settings_again(self) -> str:
-        notify.reloading()
+        self._faults.attempt("systemd", notify.reloading)
         try:
             settings = load_settings(self._settings_file, self._root.path)
             previous = self._watch
             self._open_rooms(settings)
             previous.stop()
-        except SettingsError as error:
+        except (SettingsError, OSError) as error:
             log.error("settings_refused", reason=str(error))  # noqa: TRY400 - the text is the whole story
             raise RequestRefusedError(f"the settings stay as they were: {error}") from error
         finally:
-            notify.ready(self._headline)
+            self._is_announced = False
+            self._show()
         log.info("settings_read", devices=settings.devices)
         return "the settings were read again"

@@ -4,7 +4,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from handlers.devices import parse_devices
@@ -20,6 +20,12 @@ Devices = Annotated[
     NoDecode,  # an override is text, as in the file, not JSON
     BeforeValidator(lambda value: value if isinstance(value, tuple) else parse_devices(str(value))),
 ]
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError(f"{path} is a relative path; write it from the root: /…")
+    return path
 
 
 class SettingsError(BadInputError):
@@ -43,6 +49,17 @@ class Runner(StrEnum):
     """The unit glmd-job@ID-ATTEMPT-STEP.service."""
     SPAWN = "spawn"
     """A child in a session of its own, which outlives the daemon."""
+
+
+class Preflight(StrEnum):
+    """What becomes of a job whose devices or disk are not fit for it, before it takes them."""
+
+    WAIT = "wait"
+    """It waits for what passes by itself: foreign processes, ports in use. The rest, as bad health, fails it."""
+    REFUSE = "refuse"
+    """Whatever is found fails it."""
+    OFF = "off"
+    """Nothing is looked at."""
 
 
 class LogFormat(StrEnum):
@@ -98,7 +115,8 @@ class WatchSettings(_Section):
 class NightlySettings(_Section):
     """A training that is dropped into the inbox by the clock."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,46}$")
+    """With the time of a run behind it, it has to be a job's whole name: by that a run is found again."""
     cron: str
     timezone: str | None = None
     template: Path
@@ -121,6 +139,9 @@ class Settings(BaseSettings):
     root: Path = DEFAULT_ROOT
     devices: Devices = tuple(range(8))
     runner: Runner = Runner.AUTO
+    preflight: Preflight = Preflight.WAIT
+    allowed_paths: tuple[Annotated[Path, AfterValidator(_absolute)], ...] = (Path("/"),)
+    """Where a dropped file may name paths, besides the root itself."""
     inbox: InboxSettings = InboxSettings()
     training: TrainingSettings = TrainingSettings()
     rank_table: RankTableSettings = RankTableSettings()

@@ -42,8 +42,9 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     # A watched tree's job has nothing to train and goes straight to merging.
     State.QUEUED: frozenset({State.PREPARING, State.MERGING, State.CANCELLED, State.FAILED}),
     State.PREPARING: frozenset({State.TRAINING, State.FAILED, State.CANCELLED}),
-    State.TRAINING: frozenset({State.MERGING, State.FAILED, State.CANCELLED}),
-    State.MERGING: frozenset({State.DONE, State.FAILED, State.CANCELLED}),
+    # To itself as the next attempt alone: a training that is resumed, a merge that a reboot of the host cut off.
+    State.TRAINING: frozenset({State.TRAINING, State.MERGING, State.FAILED, State.CANCELLED}),
+    State.MERGING: frozenset({State.MERGING, State.DONE, State.FAILED, State.CANCELLED}),
     # A retry goes back to the step that did not succeed.
     State.FAILED: frozenset({State.QUEUED, State.MERGING}),
     State.CANCELLED: frozenset({State.QUEUED, State.MERGING}),

@@ -1,51 +1,26 @@
-"""The store: every job's place in the queue and its state, in one SQLite file.
+"""The store: every job's place in the queue and its state.
 
-WAL with synchronous=FULL: a transition that was answered is on disk. Each transition is one transaction that also
+A transition that was answered is on disk, see daemon.database. Each transition is one transaction that also
 records its reason and time, and takes or frees the job's devices.
 """
 
-import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from daemon.database import DamagedStoreError, StoreError, open_database, open_for_reading, transaction
 from daemon.states import HOLDING_DEVICES, OVER, TRANSITIONS, Job, State
 
-VERSION = 1
-_SCHEMA = """
-CREATE TABLE jobs (
-    id        INTEGER PRIMARY KEY AUTOINCREMENT,
-    claim     TEXT NOT NULL UNIQUE,     -- what it was made from; a second insert finds the first
-    digest    TEXT NOT NULL,            -- of the dropped bytes: recognises a file dropped twice
-    name      TEXT NOT NULL,
-    state     TEXT NOT NULL,
-    reason    TEXT NOT NULL,
-    attempt   INTEGER NOT NULL,
-    priority  INTEGER NOT NULL,
-    devices   TEXT NOT NULL,            -- JSON array
-    prefix    TEXT NOT NULL,
-    cancel    INTEGER NOT NULL DEFAULT 0,   -- somebody asked to end it
-    submitted TEXT NOT NULL,
-    changed   TEXT NOT NULL
-) STRICT;
-CREATE INDEX jobs_by_state ON jobs (state);
-CREATE TABLE transitions (
-    job INTEGER NOT NULL REFERENCES jobs (id), at TEXT NOT NULL, state TEXT NOT NULL, attempt INTEGER NOT NULL,
-    reason TEXT NOT NULL
-) STRICT;
-CREATE INDEX transitions_by_job ON transitions (job);
-CREATE TABLE device_locks (device INTEGER PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs (id)) STRICT;
-CREATE TABLE nightly (name TEXT PRIMARY KEY, due TEXT NOT NULL) STRICT;
-"""
+__all__ = ["DamagedStoreError", "DeviceTakenError", "NewJob", "Store", "StoreError", "Transition", "TransitionError"]
+
 _COLUMNS = "id, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed"
 
-
-class StoreError(Exception):
-    """The store cannot be opened or used."""
+BUSY_SECONDS = 2.0
+"""How long the daemon waits for another process's lock at a time: its loop tries again, and has to answer meanwhile."""
 
 
 class TransitionError(Exception):
@@ -86,35 +61,13 @@ class Store:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open `path`, creating it when it is not there. Raises StoreError."""
-        try:
-            connection = sqlite3.connect(path, isolation_level=None, timeout=10.0)
-        except sqlite3.Error as error:
-            raise StoreError(f"{path}: {error}") from error
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("PRAGMA foreign_keys=ON")
-            store = cls(connection)
-            store._migrate(path)
-        except BaseException as error:
-            connection.close()
-            if isinstance(error, sqlite3.Error):
-                raise StoreError(f"{path}: {error}; move it away to start with an empty store") from error
-            raise
-        return store
+        """Open `path`, creating it when it is not there or empty. Raises StoreError, DamagedStoreError for damage."""
+        return cls(open_database(path, busy_seconds=BUSY_SECONDS))
 
     @classmethod
     def open_for_reading(cls, path: Path) -> Self:
         """Open `path` without being able to change it. Raises StoreError when it is not there."""
-        if not path.exists():
-            raise StoreError(f"{path}: no store there; was glmd ever started with this root?")
-        try:
-            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10.0)
-            connection.execute("SELECT 1 FROM jobs LIMIT 1")
-        except sqlite3.Error as error:
-            raise StoreError(f"{path}: {error}") from error
-        return cls(connection)
+        return cls(open_for_reading(path))
 
     def close(self) -> None:
         """Close the file; the store cannot be used afterwards."""
@@ -126,32 +79,25 @@ class Store:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _migrate(self, path: Path) -> None:
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if version > VERSION:
-            raise StoreError(f"{path}: made by a newer glmd (schema {version}, this one knows {VERSION})")
-        if version == 0:
-            with self._transaction():
-                for statement in _SCHEMA.split(";\n"):
-                    self._connection.execute(statement)
-                self._connection.execute(f"PRAGMA user_version={VERSION}")
+    def number_above(self, used: int) -> bool:
+        """Let new jobs have numbers above `used`; return whether they would not have had them by themselves.
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+        They would not in a store that is new while job directories are there: no job may get another one's directory.
+        """
+        with transaction(self._connection):
+            row = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
+            if used <= (row[0] if row else 0):
+                return False
+            self._connection.execute("DELETE FROM sqlite_sequence WHERE name = 'jobs'")
+            self._connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', ?)", (used,))
+        return True
 
     # Jobs
 
     def add(self, new: NewJob, state: State = State.QUEUED, reason: str = "") -> Job:
         """Add a job, or return the one that was added for the same claim before."""
         at = _now()
-        with self._transaction():
+        with transaction(self._connection):
             if (there := self.claimed(new.claim)) is not None:
                 return there
             (number,) = self._connection.execute(
@@ -180,12 +126,35 @@ class Store:
         """Return the waiting jobs, the next one first: by priority, then by arrival."""
         return tuple(sorted(self.jobs([State.QUEUED]), key=lambda job: (-job.priority, job.id)))
 
+    def next_in_queue(self) -> tuple[Job, ...]:
+        """Return the waiting jobs of which one may start now, the next one first.
+
+        Those are all that need no devices, and the first of each set of devices: whatever waits behind it for the same
+        ones must go on waiting. Ten thousand jobs in the queue are so told from each other by SQLite.
+        """
+        ordered = "SELECT *, ROW_NUMBER() OVER (PARTITION BY devices ORDER BY priority DESC, id) AS place FROM jobs"
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM ({ordered} WHERE state = ?) WHERE place = 1 OR devices = '[]'"  # noqa: S608 - all ours
+            " ORDER BY priority DESC, id",
+            (State.QUEUED,),
+        )
+        return tuple(_job(row) for row in rows)
+
+    def queue_length(self) -> int:
+        """Return how many jobs wait."""
+        (count,) = self._connection.execute("SELECT COUNT(*) FROM jobs WHERE state = ?", (State.QUEUED,)).fetchone()
+        return int(count)
+
     def unfinished_with(self, digest: str) -> Job | None:
         """Return a job that was made of the same bytes and is not over."""
         over = tuple(OVER)
         return next(
             iter(self._select(f"digest = ? AND state NOT IN ({','.join('?' * len(over))})", digest, *over)), None
         )
+
+    def queued_from(self, source: str) -> tuple[Job, ...]:
+        """Return the waiting jobs whose claims begin with `source`."""
+        return self._select("state = ? AND substr(claim, 1, ?) = ?", State.QUEUED, len(source), source)
 
     def newest_with(self, digest: str) -> Job | None:
         """Return the newest job that was made of bytes with this digest."""
@@ -202,29 +171,47 @@ class Store:
         )
         return tuple(Transition(datetime.fromisoformat(at), State(state), n, why) for at, state, n, why in rows)
 
-    def move(self, job: Job, state: State, reason: str = "", *, attempt: int | None = None) -> Job:
+    def move(
+        self, job: Job, state: State, reason: str = "", *, attempt: int | None = None, keep_devices: bool = False
+    ) -> Job:
         """Let `job` go to `state`, in one transaction with its devices' locks.
 
+        A job that goes to its own state does so as a later attempt. `keep_devices` leaves its devices locked in a state
+        that does not hold any: something of it is still on them; `free_devices` ends that.
         Raises TransitionError when the table has no such way or the job has moved meanwhile, and DeviceTakenError when
         it needs a device that another job holds; nothing is changed then.
         """
         if state not in TRANSITIONS[job.state]:
             raise TransitionError(f"job {job.id} cannot go from {job.state} to {state}")
         at, number = _now(), attempt or job.attempt
-        with self._transaction():
+        if state is job.state and number <= job.attempt:
+            raise TransitionError(f"job {job.id} is {state} already, as attempt {job.attempt}")
+        with transaction(self._connection):
             moved = self._connection.execute(
                 "UPDATE jobs SET state = ?, reason = ?, attempt = ?, changed = ?, cancel = cancel AND ?"
-                " WHERE id = ? AND state = ?",
-                (state, reason, number, at, not state.is_over, job.id, job.state),
+                " WHERE id = ? AND state = ? AND attempt = ?",
+                (state, reason, number, at, not state.is_over, job.id, job.state, job.attempt),
             )
             if moved.rowcount != 1:
-                raise TransitionError(f"job {job.id} is no longer {job.state}")
+                raise TransitionError(f"job {job.id} is no longer {job.state} as attempt {job.attempt}")
             self._record(job.id, at, state, number, reason)
             if state not in HOLDING_DEVICES:
-                self._connection.execute("DELETE FROM device_locks WHERE job = ?", (job.id,))
+                if not keep_devices:
+                    self._connection.execute("DELETE FROM device_locks WHERE job = ?", (job.id,))
             elif job.state not in HOLDING_DEVICES:
                 self._lock(job)
         return self.job(job.id)
+
+    def explain(self, job: Job, reason: str) -> None:
+        """Say why `job` is where it is, where that changes while its state does not."""
+        self._connection.execute(
+            "UPDATE jobs SET reason = ? WHERE id = ? AND state = ? AND reason != ?", (reason, job.id, job.state, reason)
+        )
+
+    def free_devices(self, job: Job) -> None:
+        """Free what `job` still holds in a state that holds no devices."""
+        if job.state not in HOLDING_DEVICES:
+            self._connection.execute("DELETE FROM device_locks WHERE job = ?", (job.id,))
 
     def ask_to_cancel(self, job: Job) -> None:
         """Remember that `job` is to be ended, until it is over."""

@@ -14,7 +14,7 @@ import structlog
 from daemon.intake import job_name
 from daemon.root import Root
 from daemon.settings import WatchSettings
-from daemon.states import State
+from daemon.states import Job, State
 from daemon.store import NewJob, Store
 from daemon.workers import Workers
 from handlers.ckpt.durable import make_directory
@@ -112,8 +112,8 @@ class WatchedTrees:
         tree.is_looked_at = False
         try:
             ready = follow.result()
-        except (HandlerError, CkptError, OSError):
-            tree.look_by(time.monotonic())  # the hints are lost; what is wrong will be said
+        except Exception:  # noqa: BLE001 - the look says what is wrong
+            tree.look_by(time.monotonic())  # the hints are lost
             return
         if ready is None:
             self._look_when_at_rest(tree)
@@ -126,6 +126,9 @@ class WatchedTrees:
             seen = look.result()
         except (HandlerError, CkptError, OSError) as error:
             seen = NotReady(str(error))
+        except Exception as error:  # of what others have written there; the next daemon would meet it again
+            log.exception("look_broke", path=str(tree.settings.path))
+            seen = NotReady(f"a defect in glmd: {type(error).__name__}: {error}; see the daemon's log")
         if isinstance(seen, NotReady):
             self._say(tree, seen.reason)
             self._look_when_at_rest(tree)
@@ -144,6 +147,13 @@ class WatchedTrees:
         else:
             self._merge(tree, ready)
 
+    def _end_overtaken(self, path: Path, job: Job) -> None:
+        """End what a crash has left without a plan, if by now its shards are no longer there to plan with."""
+        for other in self._store.queued_from(_source(path)):
+            if other.id != job.id and not other.directory(self._root.path).plan.exists():
+                reason = f"glmd was killed before it had planned this merge, and {path} holds other shards now"
+                self._store.move(other, State.FAILED, f"{reason}: see job {job.id}")
+
     def _say(self, tree: _Tree, reason: str) -> None:
         if reason != tree.said:
             tree.said = reason
@@ -154,6 +164,7 @@ class WatchedTrees:
         settings = tree.settings
         new = NewJob(claim=_claim(settings.path, ready), name=job_name(settings.path.name), prefix=ready.prefix)
         job = self._store.add(new)
+        self._end_overtaken(settings.path, job)
         directory = job.directory(self._root.path)
         if job.state is not State.QUEUED or directory.plan.exists():
             return
@@ -173,6 +184,10 @@ class WatchedTrees:
         )
         plan.publish(directory.plan)
         log.info("tree_ready", job=job.id, path=str(settings.path), tag=str(ready.tag), ranks=len(ready.shards))
+
+
+def _source(tree: Path) -> str:
+    return f"tree:{tree}:"
 
 
 def _tracker(settings: WatchSettings) -> TreeTracker:
@@ -196,4 +211,4 @@ def _claim(tree: Path, ready: Ready) -> str:
     digest = hashlib.sha256()
     for shard, read in zip(ready.shards, ready.fingerprints, strict=True):
         digest.update(f"{shard.path}:{read.size}:{read.mtime_ns}:{read.inode}\n".encode())
-    return f"tree:{tree}:{ready.prefix}:{ready.tag}:{digest.hexdigest()[:16]}"
+    return f"{_source(tree)}{ready.prefix}:{ready.tag}:{digest.hexdigest()[:16]}"

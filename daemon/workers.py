@@ -6,6 +6,10 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import TypeVar
 
+import structlog
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
 Result = TypeVar("Result")
 Delivery = Callable[[], None]
 
@@ -50,12 +54,23 @@ class Workers:
         self._start()
 
     def deliver(self) -> None:
-        """Call `then` of everything that has ended, in the caller's thread."""
-        while self._ended:
-            self._ended.popleft()()
-        self._start()
+        """Call `then` of everything that has ended, in the caller's thread.
+
+        What one of them raises is raised; the others' turn comes with the next call.
+        """
+        try:
+            while self._ended:
+                self._ended.popleft()()
+        finally:
+            self._start()
 
     def _start(self) -> None:
         while self._waiting and self._running < self._limit:
+            thread = threading.Thread(target=self._waiting[0], daemon=True, name="glmd-worker")
+            try:
+                thread.start()
+            except RuntimeError as error:  # "can't start new thread": TasksMax=, RLIMIT_NPROC, memory; it may pass
+                log.error("worker_not_started", reason=str(error), waiting=len(self._waiting))  # noqa: TRY400
+                break
+            self._waiting.popleft()
             self._running += 1
-            threading.Thread(target=self._waiting.popleft(), daemon=True, name="glmd-worker").start()

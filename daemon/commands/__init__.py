@@ -16,7 +16,10 @@ COMMANDS = {
         "daemon.commands.inspect:inspect",
         "Show what checkpoint and strategy files hold, or where two differ.",
     ),
-    "doctor": ("daemon.commands.doctor:doctor", "Say what this host has and lacks."),
+    "doctor": (
+        "daemon.commands.doctor:doctor",
+        "Say what this host has and lacks, or with --state whether root and store agree.",
+    ),
     "demo": ("daemon.commands.demo:demo", "Rehearse the whole way: a tiny GLM, really trained and merged."),
 }
 """Name → (module:attribute, line of help)."""

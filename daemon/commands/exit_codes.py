@@ -2,7 +2,7 @@
 
 from daemon.commands.table import printable
 from daemon.control import NotRunningError, RequestRefusedError
-from daemon.store import StoreError
+from daemon.store import DamagedStoreError, StoreError
 from handlers.ckpt.errors import CkptError, NoSpaceError
 from handlers.errors import BadInputError, HandlerError, RefusedError
 from handlers.validate.problem import ConfigError
@@ -18,6 +18,7 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (NoSpaceError, FAILED),
     (CkptError, REFUSED),
     (HandlerError, FAILED),
+    (DamagedStoreError, REFUSED),
     (StoreError, FAILED),
     (NotRunningError, FAILED),
     (OSError, FAILED),

@@ -1,6 +1,9 @@
 """Clients and the daemon understand each other over the socket."""
 
+import contextlib
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,6 +79,17 @@ def test_a_socket_left_by_a_killed_daemon_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "glmd.sock").write_bytes(b"")
     with daemon_at(tmp_path):
         assert ask(tmp_path, "ping") == "ping None"
+
+
+def test_clients_that_do_not_ask_hold_up_the_loop_one_at_a_time(tmp_path: Path) -> None:
+    """Between any two of them the loop turns, and shows signs of life."""
+    with Control(tmp_path, answer) as control, contextlib.ExitStack() as clients:
+        for _ in range(3):
+            client = clients.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            client.connect(str(tmp_path / "glmd.sock"))
+        began = time.monotonic()
+        control.serve()
+        assert time.monotonic() - began < 2
 
 
 def test_only_user_and_group_may_ask(tmp_path: Path) -> None:

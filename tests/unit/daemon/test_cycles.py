@@ -71,6 +71,7 @@ class House:
     def __init__(self, path: Path) -> None:
         self.inbox = path / "inbox"
         self.inbox.mkdir()
+        self.claims = path / "claims"
         self.template = path / "template.yaml"
         self.template.write_text("run_mode: finetune\n")
         self.store = Store.open(path / "glmd.db")
@@ -78,7 +79,7 @@ class House:
 
     def restart(self) -> None:
         """Do what a new daemon does."""
-        self.cycles = Cycles([settings("0 2 * * *", "UTC", self.template)], self.store, self.inbox)
+        self.cycles = Cycles([settings("0 2 * * *", "UTC", self.template)], self.store, self.inbox, self.claims)
 
     def dropped(self) -> list[str]:
         """Return what lies in the inbox."""

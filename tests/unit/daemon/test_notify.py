@@ -93,3 +93,12 @@ def test_watchdog_interval_is_half_of_the_limit(
         else:
             monkeypatch.setenv(name, value)
     assert notify.watchdog_interval() == expected
+
+
+def test_a_manager_that_is_stuck_stops_nothing(systemd: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When its queue is full, an error comes soon, for the loop to try again later; it would else be killed itself."""
+    del systemd  # listens, and reads nothing
+    monkeypatch.setattr(notify, "PATIENCE", 0.01)
+    with pytest.raises(OSError):  # noqa: PT011, PT012 - which one depends on the kernel; the queue's length, too
+        for _ in range(10_000):
+            notify.watchdog()

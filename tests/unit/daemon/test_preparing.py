@@ -1,33 +1,38 @@
 """Promises of daemon.preparing: the merge is planned as the file wishes."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from daemon.preparing import plan_merging
+from daemon.preparing import _configuration, _limits, plan_merging
 from daemon.root import Root
 from handlers.ckpt.entry import Family, Format
 from handlers.ckpt.lora import Lora, LoraScale
-from handlers.job_dir import JobDir
-from handlers.job_plan import JobPlan
+from handlers.job_dir import JobDir, Step
+from handlers.job_plan import JobPlan, TimeLimits
 from handlers.merge_plan import MergePlan
+from handlers.outcome import Outcome, Silences, StepExit
 from handlers.validate.check import CheckedConfig
 from handlers.validate.glmd_section import GlmdSection, MergeWish
+
+CHECKED = CheckedConfig(
+    section=GlmdSection(),
+    devices=(0, 1),
+    run_mode="finetune",
+    prefix="glm-6b",
+    device_target="Ascend",
+    parallel_mode=1,
+    needs_strategy=True,
+    cuts_weights=False,
+    config=b"{}\n",
+    warnings=(),
+    lora_scale=None,
+)
 
 
 def planned(tmp_path: Path, wish: MergeWish, scale: LoraScale | None = None) -> MergePlan:
     """Plan the merge of a job whose file has this wish; by way of plan.json, as the step reads it."""
-    checked = CheckedConfig(
-        section=GlmdSection(merge=wish),
-        devices=(0, 1),
-        run_mode="finetune",
-        prefix="glm-6b",
-        device_target="Ascend",
-        parallel_mode=1,
-        needs_strategy=True,
-        cuts_weights=False,
-        config=b"",
-        warnings=(),
-        lora_scale=scale,
-    )
+    checked = replace(CHECKED, section=GlmdSection(merge=wish), lora_scale=scale)
     directory = JobDir(tmp_path / "jobs" / "0001-a")
     merge = plan_merging(checked, directory, Root(tmp_path))
     path = tmp_path / "plan.json"
@@ -69,3 +74,16 @@ def test_latest_is_for_what_a_training_can_start_from(tmp_path: Path) -> None:
     assert planned(tmp_path, MergeWish(lora=Lora.ONLY)).latest is None
     assert planned(tmp_path, MergeWish(format=Format.SAFETENSORS)).latest is None
     assert planned(tmp_path, MergeWish(lora=Lora.MERGE), LoraScale(32, 8)).latest is not None
+
+
+def test_a_later_attempt_has_the_limits_that_were_set(tmp_path: Path) -> None:
+    """Earlier trainings may have had a tiny data set: what was learned from them must not end the same job twice."""
+    records, now = JobDir(tmp_path / "jobs" / "0001-tiny").step(1, Step.TRAIN), datetime.now(UTC)
+    records.path.mkdir(parents=True)
+    silences = Silences(configuration=_configuration(CHECKED), load=1, first_step=1, step=1, saving=1)
+    StepExit(step=Step.TRAIN, outcome=Outcome.COMPLETED, reason="", silences=silences, started=now, ended=now).publish(
+        records.exit
+    )
+    first, later = (_limits(CHECKED, Root(tmp_path), attempt) for attempt in (1, 2))
+    assert (first.learned_from, first.load, first.silence) == (1, 600, 300)
+    assert later == TimeLimits()

@@ -1,12 +1,16 @@
 """Settings: documented, overridable, and checked at once."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from daemon.settings import Settings, SettingsError, WatchSettings, load_settings
+from daemon.intake import job_name
+from daemon.settings import NightlySettings, Settings, SettingsError, WatchSettings, load_settings
+from handlers.nightly import run_name
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -89,3 +93,23 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     """A file that was named must be there."""
     with pytest.raises(SettingsError, match="no such"):
         load_settings(tmp_path / "none.yaml", None)
+
+
+def test_allowed_paths_are_absolute() -> None:
+    """A relative one would mean another place for `glmd check` than for the daemon."""
+    with pytest.raises(ValidationError, match="write it from the root"):
+        Settings(allowed_paths=(Path("data"),))
+
+
+@pytest.mark.parametrize("name", ("_glm", "-glm", "x" * 48))
+def test_a_cycle_has_no_name_by_which_its_runs_would_not_be_found(name: str) -> None:
+    """Of a job's name the ends are trimmed: such a run would never count as unfinished, and be doubled."""
+    with pytest.raises(ValidationError, match="name"):
+        NightlySettings(name=name, cron="0 2 * * *", template=Path("t.yaml"))
+
+
+def test_the_longest_name_of_a_cycle_is_that_of_its_jobs_too() -> None:
+    """With the time of the run behind it."""
+    cycle = NightlySettings(name="x" * 46 + "_", cron="0 2 * * *", template=Path("t.yaml"))
+    run = run_name(cycle.name, datetime(2026, 11, 24, tzinfo=UTC))
+    assert job_name(f"{run}.yaml") == run

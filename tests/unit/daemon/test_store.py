@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.queueing import startable
 from daemon.states import State
 from daemon.store import DeviceTakenError, NewJob, Store, StoreError, TransitionError
 
@@ -44,6 +45,20 @@ def test_the_queue_is_by_priority_then_arrival(path: Path) -> None:
         assert [job.name for job in store.queue()] == ["run1", "run2", "run0", "run3"]
 
 
+def test_of_a_long_queue_only_what_may_start_is_read(path: Path) -> None:
+    """The first for each set of devices, by priority and arrival, and all that need none."""
+    with Store.open(path) as store:
+        for number, (priority, devices) in enumerate(
+            ((0, (0, 1)), (0, ()), (5, (0, 1)), (0, (2,)), (0, ()), (9, (2,)))
+        ):
+            store.add(NewJob(f"c{number}", f"run{number}", priority=priority, devices=devices))
+        assert [job.name for job in store.next_in_queue()] == ["run5", "run2", "run1", "run4"]
+        assert list(startable(store.next_in_queue(), {0: 9})) == list(startable(store.queue(), {0: 9}))
+        assert store.queue_length() == 6
+        store.move(store.next_in_queue()[0], State.PREPARING)
+        assert [job.name for job in store.next_in_queue()] == ["run2", "run1", "run3", "run4"]
+
+
 def test_two_jobs_never_hold_one_device(path: Path) -> None:
     """A job that needs a taken device stays where it was, with none of its devices locked."""
     with Store.open(path) as store:
@@ -75,6 +90,47 @@ def test_only_the_tables_ways_are_open(path: Path) -> None:
         with pytest.raises(TransitionError, match="no longer queued"):
             store.move(job, State.CANCELLED)
         assert store.job(job.id).state is State.PREPARING
+
+
+@pytest.mark.parametrize("state", (State.TRAINING, State.MERGING))
+def test_a_job_goes_to_its_own_state_as_a_later_attempt_only(path: Path, state: State) -> None:
+    """A resumed training keeps its devices; the same attempt is never begun twice."""
+    with Store.open(path) as store:
+        job = store.move(store.add(NewJob("c", "run", devices=(0,))), State.PREPARING)
+        job = store.move(job, State.TRAINING)
+        job = job if state is State.TRAINING else store.move(job, state)
+        held = store.locks()
+        with pytest.raises(TransitionError, match="already, as attempt 1"):
+            store.move(job, state, "again")
+        resumed = store.move(job, state, "resumed", attempt=2)
+        assert (resumed.state, resumed.attempt, store.locks()) == (state, 2, held)
+        with pytest.raises(TransitionError, match="as attempt 1"):
+            store.move(job, State.FAILED)
+
+
+def test_devices_can_stay_locked_after_the_end(path: Path) -> None:
+    """Until they are freed, no other job gets them; a job that still runs keeps its own in any case."""
+    with Store.open(path) as store:
+        one, two = (store.add(NewJob(f"c{n}", "run", devices=(0,))) for n in (0, 2))
+        training = store.move(store.move(one, State.PREPARING), State.TRAINING)
+        store.free_devices(training)
+        failed = store.move(training, State.FAILED, "stuck", keep_devices=True)
+        with pytest.raises(DeviceTakenError):
+            store.move(two, State.PREPARING)
+        store.free_devices(failed)
+        assert store.move(two, State.PREPARING).state is State.PREPARING
+
+
+def test_why_a_job_waits_can_change(path: Path) -> None:
+    """Without a line in its history; a job that has moved on keeps its own reason."""
+    with Store.open(path) as store:
+        job = store.add(NewJob("c", "run"))
+        store.explain(job, "waits: device 0 is in use")
+        assert store.job(job.id).reason == "waits: device 0 is in use"
+        assert len(store.history(job.id)) == 1
+        store.move(job, State.PREPARING)
+        store.explain(job, "waits: late")
+        assert store.job(job.id).reason == ""
 
 
 def test_history_tells_every_state_with_its_reason(path: Path) -> None:

@@ -202,3 +202,14 @@ def test_the_networks_shards_must_be_quiet_too(house: House) -> None:
             path.rename(target)
         house.look()
         assert len(house.store.jobs()) == jobs
+
+
+def test_a_defect_met_in_a_tree_does_not_end_the_daemon(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next daemon would meet it again: what is there was written by others."""
+    with monkeypatch.context() as patch:
+        patch.setattr(TreeTracker, "look", lambda _: {}["no such"])
+        shard(house.tree, 0, "31_4", age=100)
+        house.look()
+    shard(house.tree, 1, "31_4", age=100)
+    house.look()
+    assert len(house.store.jobs()) == 1

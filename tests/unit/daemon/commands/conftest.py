@@ -76,7 +76,9 @@ class Site:
     def daemon(self, **env: str) -> Iterator[subprocess.Popen[bytes]]:
         """Run a real daemon here for the length of the block."""
         with (self.root.path / "serve.log").open("wb") as log:
-            daemon = subprocess.Popen(self.command("serve"), stdout=log, stderr=log, env=environment() | env)
+            daemon = subprocess.Popen(
+                self.command("serve", "--allow-root"), stdout=log, stderr=log, env=environment() | env
+            )
         try:
             until(lambda: self._answers() or daemon.poll() is not None, "the daemon answers")
             assert daemon.poll() is None, (self.root.path / "serve.log").read_text()

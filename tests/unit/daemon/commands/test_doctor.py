@@ -80,3 +80,30 @@ def test_people_get_a_checklist(site: Site, training: dict[str, str]) -> None:
     printed = site.glmd("doctor", **training).stdout
     assert "ok       python" in printed
     assert printed.splitlines()[-1] == "nothing essential lacks"
+
+
+def test_root_and_store_are_compared(site: Site) -> None:
+    """With --state: exit code 0 when they agree, else 1 with what is wrong and its repair, down or up."""
+    assert site.glmd("doctor", "--state").stdout == "root and store agree\n"
+    job = site.add()
+    job.directory(site.root.path).path.rmdir()
+    done = site.glmd("doctor", "--state")
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        f"job-without-directory  job {job.id}",
+        f"  {job.directory(site.root.path).path}",
+        "  it is queued, and has no directory",
+        f"  glmd cancel {job.id}, and drop its file again",
+        "1 disagreement",
+    ]
+    with site.daemon():
+        said = json.loads(site.glmd("doctor", "--state", "--json").stdout)
+    assert not said["ok"]
+    assert [(each["kind"], each["job"]) for each in said["disagreements"]] == [("job-without-directory", job.id)]
+
+
+def test_a_root_that_was_never_used_is_told(site: Site, tmp_path: Path) -> None:
+    """There is nothing to compare."""
+    done = site.glmd("doctor", "--state", "--root", tmp_path / "nowhere")
+    assert done.returncode == 1
+    assert "no store there" in done.stderr

@@ -1,0 +1,50 @@
+"""What follows a step that did not come to its end."""
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+from daemon.preparing import checked_again, prepare
+from daemon.resuming import came_to
+from daemon.root import Root
+from daemon.settings import Settings
+from daemon.states import Job
+from handlers.errors import HandlerError
+from handlers.job_dir import Step
+from handlers.resume import Decision, Ending, Failure, GiveUp, Resume, decide
+
+SYSTEMD = Path("/run/systemd/system")
+"""There where systemd runs the host, see sd_booted(3)."""
+
+
+def follow_up(job: Job, step: Step, failure: Failure, settings: Settings, root: Root) -> Decision | None:
+    """Decide what follows `step` of the present attempt of `job`, and prepare the next one where there is to be one.
+
+    Doing it again is harmless. None leaves it to the daemon after the reboot. Raises OSError or ValidationError.
+    """
+    if failure.ending is Ending.STOPPED and _host_goes_down():
+        return None
+    if step is Step.MERGE:
+        return GiveUp(failure.reason)
+    try:
+        checked = checked_again(job, settings, root)
+        ended = came_to(job, job.directory(root.path), checked, failure)
+        decision = decide(ended, checked.section.resume.attempts)
+        if isinstance(decision, Resume):
+            prepare(replace(job, attempt=job.attempt + 1), settings, root, resumes=ended.resumes + 1)
+    except HandlerError as error:
+        return GiveUp(f"{failure.reason}; not tried again: {error}")
+    return decision
+
+
+def _host_goes_down() -> bool:
+    """Say whether systemd is shutting this host down, and has ended the step for that reason."""
+    if not SYSTEMD.is_dir():
+        return False
+    try:
+        told = subprocess.run(
+            ["systemctl", "is-system-running"], capture_output=True, text=True, timeout=30, check=False  # noqa: S607 - as in daemon.runner
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return told.stdout.strip() == "stopping"

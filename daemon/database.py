@@ -1,0 +1,123 @@
+"""The store's file: SQLite, opened, checked for damage and brought to this version's schema before anybody uses it.
+
+WAL with synchronous=FULL: what was committed is on disk.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+VERSION = 1
+_SCHEMA = """
+CREATE TABLE jobs (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    claim     TEXT NOT NULL UNIQUE,     -- what it was made from; a second insert finds the first
+    digest    TEXT NOT NULL,            -- of the dropped bytes: recognises a file dropped twice
+    name      TEXT NOT NULL,
+    state     TEXT NOT NULL,
+    reason    TEXT NOT NULL,
+    attempt   INTEGER NOT NULL,
+    priority  INTEGER NOT NULL,
+    devices   TEXT NOT NULL,            -- JSON array
+    prefix    TEXT NOT NULL,
+    cancel    INTEGER NOT NULL DEFAULT 0,   -- somebody asked to end it
+    submitted TEXT NOT NULL,
+    changed   TEXT NOT NULL
+) STRICT;
+CREATE INDEX jobs_by_state ON jobs (state);
+CREATE TABLE transitions (
+    job INTEGER NOT NULL REFERENCES jobs (id), at TEXT NOT NULL, state TEXT NOT NULL, attempt INTEGER NOT NULL,
+    reason TEXT NOT NULL
+) STRICT;
+CREATE INDEX transitions_by_job ON transitions (job);
+CREATE TABLE device_locks (device INTEGER PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs (id)) STRICT;
+CREATE TABLE nightly (name TEXT PRIMARY KEY, due TEXT NOT NULL) STRICT;
+"""
+
+
+class StoreError(Exception):
+    """The store cannot be opened or used."""
+
+
+class DamagedStoreError(StoreError):
+    """The store's file is no database, or a damaged one: glmd serves no root by guessing."""
+
+
+def open_database(path: Path, *, busy_seconds: float) -> sqlite3.Connection:
+    """Open `path`, creating it when it is not there or empty. Raises StoreError, DamagedStoreError for damage.
+
+    `busy_seconds` is how long a call waits for another process's lock.
+    """
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, timeout=busy_seconds)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: {error}") from error
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        _check(connection, path)
+        _migrate(connection, path)
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, sqlite3.OperationalError):  # locked, full, read-only: it may pass
+            raise StoreError(f"{path}: {error}; glmd cannot start until that is mended") from error
+        if isinstance(error, sqlite3.DatabaseError):
+            raise _damaged(path, str(error)) from error
+        raise
+    return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Open `path` without being able to change it. Raises StoreError when it is not there."""
+    if not path.exists():
+        raise StoreError(f"{path}: no store there; was glmd ever started with this root?")
+    connection = None
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10.0)
+        connection.execute("SELECT 1 FROM jobs LIMIT 1")
+    except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
+        raise StoreError(f"{path}: {error}") from error
+    return connection
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Commit what the block does, or nothing of it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself; the first error is told
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise DamagedStoreError for a page or an index that is wrong; reads the whole file, some 10 ms a megabyte."""
+    wrong = [line for (line,) in connection.execute("PRAGMA quick_check(3)") if line != "ok"]
+    if wrong:
+        raise _damaged(path, "; ".join(wrong))
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise StoreError(f"{path}: made by a newer glmd (schema {version}, this one knows {VERSION})")
+    if version == 0:
+        with transaction(connection):
+            for statement in _SCHEMA.split(";\n"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={VERSION}")
+
+
+def _damaged(path: Path, what: str) -> DamagedStoreError:
+    return DamagedStoreError(
+        f"{path}: damaged: {what}; docs/troubleshooting.md, «A damaged store», has the commands that save what can be "
+        f"read. Or begin with an empty one: move it away, with {path.name}-wal and -shm; job directories stay, and new "
+        "jobs get numbers above theirs"
+    )

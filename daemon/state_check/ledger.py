@@ -1,0 +1,117 @@
+"""The store as the check reads it: all rows at one moment, those that make no sense set apart."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from daemon.state_check.disagreement import Disagreement, Kind
+from daemon.states import Job, State
+from daemon.store import StoreError
+
+_ASK = "ask for help with the text above; glmd itself never writes such a row"
+_FROM_BACKUP = "stop glmd, and move the file away or take it from a backup; job directories stay as they are"
+
+
+@dataclass(frozen=True)
+class Move:
+    """One line of a job's history. `number` grows over all jobs, whatever the clock does."""
+
+    number: int
+    state: State
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One job with what it was made from, and its history, oldest first."""
+
+    job: Job
+    claim: str
+    digest: str
+    moves: tuple[Move, ...]
+
+    @property
+    def is_of_a_drop(self) -> bool:
+        """Whether a dropped file became this job; else a watched tree did, or nothing could be claimed."""
+        return not self.claim.startswith(("tree:", "left:"))
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Everything that the store says."""
+
+    path: Path
+    rows: tuple[Row, ...]
+    locks: dict[int, int]
+    """Device → the job that holds it."""
+    labels: dict[int, str]
+    """The names of all jobs' directories, unreadable rows included."""
+    unreadable: tuple[Disagreement, ...]
+
+
+def read_ledger(path: Path) -> Ledger:
+    """Read the store at `path`. Raises StoreError when it is not there, and sqlite3.Error when it is damaged."""
+    if not path.exists():
+        raise StoreError(f"{path}: no store there; was glmd ever started with this root?")
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10.0)) as connection:
+        connection.row_factory = sqlite3.Row
+        connection.execute("BEGIN")  # all that follows is of one moment
+        damage = [line for (line,) in connection.execute("PRAGMA quick_check(3)") if line != "ok"]
+        if damage:
+            raise sqlite3.DatabaseError("; ".join(damage))
+        unreadable: list[Disagreement] = []
+        moves = _moves(path, connection, unreadable)
+        rows, labels = [], {}
+        for raw in connection.execute("SELECT * FROM jobs ORDER BY id"):
+            labels[raw["id"]] = f"{raw['id']:04d}-{raw['name']}"
+            try:
+                job = _job(raw)
+            except (ValueError, TypeError) as error:
+                unreadable.append(_unreadable(path, raw["id"], f"its row cannot be read: {error}"))
+            else:
+                rows.append(Row(job, raw["claim"], raw["digest"], tuple(moves.get(job.id, ()))))
+        locks = dict(tuple(row) for row in connection.execute("SELECT device, job FROM device_locks ORDER BY device"))
+    return Ledger(path, tuple(rows), locks, labels, tuple(unreadable))
+
+
+def damaged(path: Path, error: sqlite3.Error) -> Disagreement:
+    """Return what there is to say of a store that SQLite cannot read."""
+    return Disagreement(Kind.UNREADABLE, None, path, f"SQLite says: {error}", _FROM_BACKUP)
+
+
+def _unreadable(path: Path, job: int, what: str) -> Disagreement:
+    return Disagreement(Kind.UNREADABLE, job, path, what, _ASK)
+
+
+def _moves(path: Path, connection: sqlite3.Connection, unreadable: list[Disagreement]) -> dict[int, list[Move]]:
+    moves: dict[int, list[Move]] = {}
+    for number, job, state, attempt in _tuples(connection, "SELECT rowid, job, state, attempt FROM transitions"):
+        try:
+            moves.setdefault(job, []).append(Move(number, State(state), attempt))
+        except ValueError as error:
+            unreadable.append(_unreadable(path, job, f"its history cannot be read: {error}"))
+    return moves
+
+
+def _tuples(connection: sqlite3.Connection, query: str) -> Iterator[tuple[int, int, str, int]]:
+    yield from (tuple(row) for row in connection.execute(f"{query} ORDER BY rowid"))
+
+
+def _job(raw: sqlite3.Row) -> Job:
+    return Job(
+        id=raw["id"],
+        name=raw["name"],
+        state=State(raw["state"]),
+        reason=raw["reason"],
+        attempt=raw["attempt"],
+        priority=raw["priority"],
+        devices=tuple(json.loads(raw["devices"])),
+        prefix=raw["prefix"],
+        cancel=bool(raw["cancel"]),
+        submitted=datetime.fromisoformat(raw["submitted"]),
+        changed=datetime.fromisoformat(raw["changed"]),
+    )

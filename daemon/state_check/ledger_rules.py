@@ -1,0 +1,87 @@
+"""What must be true of the store's rows among themselves."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+from daemon.state_check.disagreement import Disagreement, Kind
+from daemon.state_check.ledger import Ledger, Move, Row
+from daemon.states import HOLDING_DEVICES, TRANSITIONS, Job, State
+
+_FIRST = frozenset({State.QUEUED, State.REJECTED})
+_AN_OLDER_STORE = "stop glmd and take glmd.db from a backup, or cancel the job and drop its submitted.yaml again"
+
+
+def ledger_disagreements(ledger: Ledger, waiting: Callable[[Job], bool]) -> Iterator[Disagreement]:
+    """Yield what the rows have against each other; `waiting` tells whether a job that is over waits for an operator."""
+    for row in ledger.rows:
+        if what := _wrong_history(row):
+            yield Disagreement(Kind.HISTORY, row.job.id, ledger.path, what, _AN_OLDER_STORE)
+    yield from _locks(ledger, waiting)
+    yield from _claims(ledger)
+    yield from _same_bytes(ledger)
+
+
+def _wrong_history(row: Row) -> str | None:
+    job, moves = row.job, row.moves
+    if not moves:
+        return f"it is {job.state}, and no transition says how it came there"
+    first, last = moves[0], moves[-1]
+    if first.state not in _FIRST or first.attempt != 1:
+        return f"its history begins with {first.state}, attempt {first.attempt}"
+    for one, other in pairwise(moves):
+        if other.state not in TRANSITIONS[one.state]:
+            return f"it went from {one.state} to {other.state}, for which the table of transitions has no way"
+        if other.attempt - one.attempt not in ({1} if other.state is one.state else {0, 1}):
+            return f"it went from attempt {one.attempt} to {other.attempt}"
+    if (last.state, last.attempt) != (job.state, job.attempt):
+        there = f"{last.state}, attempt {last.attempt}"
+        return f"it is {job.state}, attempt {job.attempt}, and its history ends with {there}"
+    return None
+
+
+def _locks(ledger: Ledger, waiting: Callable[[Job], bool]) -> Iterator[Disagreement]:
+    jobs = {row.job.id: row.job for row in ledger.rows}
+    for device, number in ledger.locks.items():
+        job = jobs.get(number)
+        if job is None or (job.state not in HOLDING_DEVICES and not waiting(job)):
+            state = f"which is {job.state}" if job else "which is not there"
+            what = f"device {device} is held for job {number}, {state}"
+            repair = (
+                f"see that no process is left on device {device} (npu-smi info), stop glmd, "
+                f"delete the row from the table device_locks (sqlite3 {ledger.path}), and start it"
+            )
+            yield Disagreement(Kind.DEVICE_LOCK_LEFT, number, ledger.path, what, repair)
+    for job in jobs.values():
+        if job.state in HOLDING_DEVICES and (free := [one for one in job.devices if ledger.locks.get(one) != job.id]):
+            what = f"it is {job.state}, and does not hold its devices {', '.join(map(str, free))}"
+            repair = f"glmd cancel {job.id}, then glmd retry {job.id}: another job could get them"
+            yield Disagreement(Kind.DEVICE_NOT_LOCKED, job.id, ledger.path, what, repair)
+
+
+def _claims(ledger: Ledger) -> Iterator[Disagreement]:
+    of_claim: dict[str, list[int]] = defaultdict(list)
+    for row in ledger.rows:
+        of_claim[row.claim].append(row.job.id)
+    for claim, jobs in of_claim.items():
+        for extra in jobs[1:]:
+            what = f"job {jobs[0]} was made from the same claim {claim}"
+            yield Disagreement(Kind.CLAIM_OF_TWO_JOBS, extra, ledger.path, what, f"glmd cancel {extra}")
+
+
+def _same_bytes(ledger: Ledger) -> Iterator[Disagreement]:
+    """Yield the jobs that were added while another one of the same bytes was not over."""
+    of_bytes: dict[str, list[Row]] = defaultdict(list)
+    for row in ledger.rows:
+        if row.digest and row.moves and row.moves[0].state is State.QUEUED:
+            of_bytes[row.digest].append(row)
+    for rows in of_bytes.values():
+        for index, row in enumerate(rows):
+            twin = next((one for one in rows[:index] if not _state_at(one, row.moves[0]).is_over), None)
+            if twin is not None:
+                what = f"job {twin.job.id} was made of the same bytes, and was not over then"
+                yield Disagreement(Kind.CLAIMED_TWICE, row.job.id, ledger.path, what, f"glmd cancel {row.job.id}")
+
+
+def _state_at(row: Row, moment: Move) -> State:
+    return next((move.state for move in reversed(row.moves) if move.number < moment.number), row.moves[0].state)

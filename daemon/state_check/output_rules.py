@@ -1,0 +1,86 @@
+"""What must be true of a job's published output, and of the link `latest` that others go on from."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from daemon.root import Root
+from daemon.state_check.disagreement import Disagreement, Kind
+from daemon.state_check.ledger import Row
+from daemon.states import State
+from daemon.temporaries import living_shim
+from handlers.ckpt.errors import CkptError
+from handlers.ckpt.manifest import NAME, Manifest, MergedFile, read_manifest
+from handlers.ckpt.staging import NAME as STAGING
+from handlers.job_dir import Step
+
+
+def output_disagreements(row: Row, root: Root) -> Iterator[Disagreement]:
+    """Yield what is wrong with one job's `merged/`. While its merge runs, files appear there before the manifest."""
+    job, directory = row.job, row.job.directory(root.path)
+    if not directory.path.is_dir() or living_shim(directory.step(job.attempt, Step.MERGE)) is not None:
+        return
+    merged = directory.merged
+    again = (
+        f"glmd merge --force --src-checkpoints-dir {directory.output} --dst-checkpoints-dir {merged} makes it anew"
+        if job.state is State.DONE
+        else f"glmd retry {job.id} finishes it, or remove it"
+    )
+    if (merged / STAGING).exists():
+        what = "a merge was ended there, and nobody goes on with it"
+        yield Disagreement(Kind.TEMPORARY_LEFT, job.id, merged / STAGING, what, again)
+    try:
+        manifest = read_manifest(merged / NAME)
+    except (FileNotFoundError, NotADirectoryError):
+        there = sorted(path.name for path in merged.glob("[!.]*")) if merged.is_dir() else []
+        if there or job.state is State.DONE:
+            what = f"{', '.join(there) or 'no file'} and no {NAME}; the job is {job.state}"
+            yield Disagreement(Kind.OUTPUT_PARTIAL, job.id, merged, what, again)
+        return
+    except (OSError, CkptError) as error:
+        yield Disagreement(Kind.UNREADABLE, job.id, merged / NAME, str(error), again)
+        return
+    yield from _files(row, merged, manifest, again)
+
+
+def _files(row: Row, merged: Path, manifest: Manifest, again: str) -> Iterator[Disagreement]:
+    for name in manifest.names:
+        if not (merged / name).exists():
+            what = f"{NAME} speaks of it, and it is not there"
+            yield Disagreement(Kind.OUTPUT_PARTIAL, row.job.id, merged / name, what, again)
+    for file in manifest.files:
+        if change := _change(merged / file.name, file):
+            repair = f"glmd verify {merged} says whether its content is still what was written"
+            yield Disagreement(Kind.OUTPUT_CHANGED, row.job.id, merged / file.name, change, repair)
+
+
+def _change(path: Path, file: MergedFile) -> str | None:
+    """Return how `path` differs from what was written. Not by its inode: a root may come from a backup."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    if status.st_size != file.size:
+        return f"it has {status.st_size} bytes, and {file.size} were written"
+    return "it was written to after it was published" if status.st_mtime_ns != file.mtime_ns else None
+
+
+def latest_disagreements(root: Root) -> Iterator[Disagreement]:
+    """Yield the links in `latest/` that no training could go on from."""
+    for link in sorted(root.latest.glob("[!.]*")):
+        if what := _wrong_link(link):
+            repair = f"ln -sfn ../jobs/NNNN-NAME/merged {link}, with a job of that prefix that is done; or remove it"
+            yield Disagreement(Kind.LATEST, None, link, what, repair)
+
+
+def _wrong_link(link: Path) -> str | None:
+    if not link.is_symlink():
+        return "it is no symbolic link"
+    if not link.exists():
+        return f"it leads to {link.readlink()}, which is not there"
+    try:
+        manifest = read_manifest(link / NAME)
+    except (FileNotFoundError, NotADirectoryError):
+        return f"it leads to {link.readlink()}, which has no {NAME}: no merge was finished there"
+    except (OSError, CkptError):
+        return f"it leads to {link.readlink()}, the {NAME} of which cannot be read"
+    return f"it leads to an output of prefix {manifest.prefix}" if manifest.prefix != link.name else None

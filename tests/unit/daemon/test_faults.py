@@ -1,0 +1,136 @@
+"""What fails and may pass is tried again after a pause, and shown until it succeeds."""
+
+import errno
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+
+import pytest
+from structlog.testing import capture_logs
+
+from daemon.faults import Faults, may_pass
+
+
+def failing(number: int) -> Callable[[], None]:
+    """Return work that fails as the operating system says for `number`."""
+
+    def work() -> None:
+        raise OSError(number, os.strerror(number))
+
+    return work
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Stop the clock; the returned function lets it go on."""
+    now = 1000.0
+
+    def go_on(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    return go_on
+
+
+def test_pauses_grow_to_a_bound(clock: Callable[[float], None]) -> None:
+    """Twice as long each time, up to ten seconds, and nothing is tried in between."""
+    faults, pauses = Faults(), []
+    for _ in range(6):
+        assert not faults.attempt("inbox", failing(errno.ENOSPC))
+        pauses.append(faults.next_due(time.monotonic()))
+        assert faults.is_paused("inbox")
+        assert not faults.attempt("inbox", lambda: pytest.fail("tried within the pause"))
+        clock(pauses[-1] or 0.0)
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+
+
+def test_one_fault_holds_up_nothing_else(clock: Callable[[float], None]) -> None:
+    """Each thing has its own pause."""
+    del clock
+    faults = Faults()
+    faults.attempt("job 1", failing(errno.EIO))
+    assert faults.attempt("job 2", lambda: None)
+    assert faults.summary == "job 1: [Errno 5] Input/output error"
+
+
+def test_a_success_ends_it_aloud(clock: Callable[[float], None]) -> None:
+    """The summary is empty again, the log has both events, and the next fault begins with a short pause."""
+    faults = Faults()
+    with capture_logs() as logs:
+        faults.attempt("store", failing(errno.EIO))
+        clock(1.0)
+        assert faults.attempt("store", lambda: None)
+    assert [(entry["event"], entry["what"]) for entry in logs] == [("fault", "store"), ("fault_passed", "store")]
+    assert faults.summary == ""
+    faults.attempt("store", failing(errno.EIO))
+    assert faults.next_due(time.monotonic()) == 1.0
+
+
+def test_a_fault_that_nobody_tries_to_mend_is_forgotten(clock: Callable[[float], None]) -> None:
+    """What it was about is gone: a claim that somebody removed by hand."""
+    faults = Faults()
+    faults.attempt("claim of run.yaml", failing(errno.EIO))
+    clock(200.0)
+    assert faults.next_due(time.monotonic()) is None  # it wakes nobody
+    assert faults.summary
+    clock(200.0)
+    faults.next_due(time.monotonic())
+    assert faults.summary == ""
+
+
+def test_the_summary_is_one_printable_line(clock: Callable[[float], None]) -> None:
+    """Names of strangers are in it; of many faults it shows the first three."""
+    del clock
+    faults = Faults()
+    for number in range(5):
+        faults.failed(f"job {number}", OSError(errno.EIO, "bad\x1b[2J"))
+    assert faults.summary.endswith("; 2 more")
+    assert faults.summary.isprintable()
+
+
+def test_defects_are_not_swallowed() -> None:
+    """Only the operating system's errors are faults."""
+    with pytest.raises(ZeroDivisionError):
+        Faults().attempt("anything", lambda: 1 / 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    (
+        (OSError(errno.ENOSPC, ""), True),
+        (OSError(errno.EDQUOT, ""), True),
+        (OSError(errno.EMFILE, ""), True),
+        (OSError(errno.EIO, ""), True),
+        (OSError(errno.EROFS, ""), True),
+        (OSError(errno.ENOENT, ""), False),
+        (OSError(errno.EACCES, ""), False),
+        (ValueError(), False),
+        (sqlite3.OperationalError("no such table: jobs"), False),
+        (None, False),
+    ),
+)
+def test_what_may_pass(error: BaseException | None, *, passes: bool) -> None:
+    """The state of the host may; what was asked for does not change by itself."""
+    assert may_pass(error) is passes
+
+
+def test_real_errors_of_sqlite(tmp_path: object) -> None:
+    """A locked database may pass; a damaged one does not."""
+    path = f"{tmp_path}/x.db"
+    with sqlite3.connect(path, isolation_level=None) as one, sqlite3.connect(path, timeout=0) as other:
+        one.execute("CREATE TABLE t (a)")
+        one.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(sqlite3.OperationalError) as locked:
+            other.execute("INSERT INTO t VALUES (1)")
+        one.execute("ROLLBACK")
+    one.close()
+    other.close()
+    assert may_pass(locked.value)
+    with open(path, "r+b") as stream:  # noqa: PTH123 - a text it is
+        stream.write(b"not a database, and nothing like it")
+    with sqlite3.connect(path) as broken, pytest.raises(sqlite3.DatabaseError) as damaged:
+        broken.execute("SELECT * FROM t")
+    broken.close()
+    assert not may_pass(damaged.value)
