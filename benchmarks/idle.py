@@ -39,7 +39,7 @@ def main() -> None:
             for number in range(asked.jobs):
                 store.add(NewJob(f"c{number}", "run", devices=(0,)), State.REJECTED, "an example")
         with (root / "daemon.log").open("wb") as log:
-            daemon = subprocess.Popen([*GLMD, "serve", "--root", directory], stderr=log)
+            daemon = subprocess.Popen([*GLMD, "serve", "--allow-root", "--root", directory], stderr=log)
             try:
                 figures = measure(root, psutil.Process(daemon.pid), asked)
             finally:

@@ -108,6 +108,8 @@ class House:
             },
         }
         self.daemon: subprocess.Popen[bytes] | None = None
+        self.daemon_environment: dict[str, str] = {}
+        """What the daemon, and with it the shims, have in their environment beyond ours."""
         self.log = path / "daemon.log"
 
     def environment(self, **values: str) -> None:
@@ -118,7 +120,12 @@ class House:
         """Start the daemon, and wait until it answers."""
         (self.root / "glmd.yaml").write_text(json.dumps(self.settings))  # JSON is YAML
         with self.log.open("ab") as stream:
-            self.daemon = subprocess.Popen([*GLMD, "serve", "--root", str(self.root)], stdout=stream, stderr=stream)
+            self.daemon = subprocess.Popen(
+                [*GLMD, "serve", "--allow-root", "--root", str(self.root)],
+                stdout=stream,
+                stderr=stream,
+                env={**os.environ, **self.daemon_environment},
+            )
         self.wait(lambda: self.run("status").returncode == 0 and (self.root / "glmd.sock").exists(), "the daemon")
         return self
 

@@ -249,7 +249,7 @@ def test_a_yaml_dropped_while_the_daemon_was_down_is_taken(house: House) -> None
 def test_a_second_daemon_of_a_root_is_refused(house: House) -> None:
     """Two daemons never serve one root."""
     house.start()
-    second = house.run("serve")
+    second = house.run("serve", "--allow-root")
     assert second.returncode == 3
     assert str(house.pid) in second.stderr
 

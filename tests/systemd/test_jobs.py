@@ -28,7 +28,7 @@ def job(box: Box) -> Iterator[None]:
     box.run("rm", "-r", str(JOB))
 
 
-def plan(box: Box, command: str) -> None:
+def plan(box: Box, command: str, limits: TimeLimits = LIMITS) -> None:
     """Plan a training whose only rank runs a shell command."""
     rank = ProcessPlan(
         role=Role.RANK,
@@ -40,7 +40,7 @@ def plan(box: Box, command: str) -> None:
         log=JOB / "output/log/rank_0/mindformer.log",
     )
     merge = MergePlan(source=JOB / "output", destination=JOB / "merged")
-    whole = JobPlan(job=96, name="test", train=TrainPlan(processes=(rank,), limits=LIMITS), merge=merge)
+    whole = JobPlan(job=96, name="test", train=TrainPlan(processes=(rank,), limits=limits), merge=merge)
     box.write(str(JOB / "plan.json"), whole.model_dump_json(), user="glm")
 
 
@@ -83,3 +83,27 @@ def test_a_killed_shim_leaves_a_record_and_no_process(box: Box) -> None:
     assert box.run("test", "-e", str(RECORDS / "exit.json"), check=False).returncode != 0
     assert service_result(box) == ServiceResult(service_result="signal", exit_code="killed", exit_status="KILL")
     assert box.run("pgrep", "-u", "glm", "sleep", check=False).stdout == ""
+
+
+def test_a_hung_trainings_stacks_are_read_inside_the_sandbox(box: Box, training_python: Path) -> None:
+    """The unit's seccomp filter forbids ptrace, which py-spy is told to do without; its capabilities are none."""
+    hang = "import time\ndef all_reduce():\n    time.sleep(600)\nall_reduce()"
+    plan(box, f"exec {training_python} -SEc '{hang}'", TimeLimits(silence=None, first_step=3))
+    box.run("systemctl", "start", UNIT, user="glm")
+    box.until(lambda: box.run("test", "-e", str(RECORDS / "exit.json"), check=False).returncode == 0, "it is ended")
+    events = box.say("cat", str(JOB / "events.jsonl"))
+    assert "python_stack_not_read" not in events
+    assert "it stands in all_reduce (<string>:3)" in step_exit(box).reason, events
+    assert "What the kernel says" in box.say("cat", str(RECORDS / "stacks/rank_0.txt"))
+
+
+def test_a_rank_that_nobody_may_look_at_is_ended_all_the_same(box: Box, training_python: Path) -> None:
+    """One that is not dumpable is hidden even from its parent (ProtectProc=): an event says what that costs."""
+    hides = "import ctypes, time\nctypes.CDLL(None).prctl(4, 0)\ntime.sleep(600)"
+    plan(box, f"exec {training_python} -SEc '{hides}'", TimeLimits(silence=None, first_step=3))
+    box.run("systemctl", "start", UNIT, user="glm")
+    box.until(lambda: box.run("test", "-e", str(RECORDS / "exit.json"), check=False).returncode == 0, "it is ended")
+    end, events = step_exit(box), box.say("cat", str(JOB / "events.jsonl"))
+    assert end.outcome is Outcome.TIMED_OUT
+    assert [exit_.signal for exit_ in end.processes] == ["SIGTERM"], events
+    assert '"python_stack_not_read"' in events

@@ -1,20 +1,27 @@
 """A light stand-in for MindFormers: takes its arguments and environment, prints its log lines, saves its files.
 
-It trains nothing. The real thing runs in tests/rehearsal; this one lets the daemon's tests take seconds. What it does
-beyond that is told by the environment, through `training.environment`:
+It trains nothing, and resumes from DIRECTORY/rank_N/….ckpt where the YAML says so. The real thing runs in
+tests/rehearsal; this one lets the daemon's tests take seconds. What it does beyond that is told by the environment,
+through `training.environment`:
 
     STANDIN_GATE=PATH    wait until PATH exists before the last step
-    STANDIN_FAIL=RANK    that rank dies with a traceback at the second epoch
+    STANDIN_PAUSE=S      seconds that an epoch takes
+    STANDIN_SAVE=EPOCH   save after that epoch, too
+    STANDIN_FAIL=RANK    that rank dies with a traceback at the second epoch, or with
+    STANDIN_FAIL_AT=EPOCH  after that one, and after what all ranks save then
     STANDIN_HANG=1       say nothing and do nothing, as ranks that hang at connect
     STANDIN_DIFFER=RANK  that rank's weights differ from the others', which no data parallel run's do
 """
 
 import argparse
 import os
+import re
 import signal
 import struct
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 EPOCHS = 31
@@ -25,35 +32,69 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     for option in ("--config", "--use_parallel", "--run_mode", "--output_dir", "--load_checkpoint"):
         parser.add_argument(option)
-    output, rank = Path(parser.parse_args().output_dir), int(os.environ["RANK_ID"])
+    arguments = parser.parse_args()
+    output, rank = Path(arguments.output_dir), int(os.environ["RANK_ID"])
+    fail_at = int(os.environ.get("STANDIN_FAIL_AT", "2"))
     assert Path(os.environ["RANK_TABLE_FILE"]).is_file()
     gate = os.environ.get("STANDIN_GATE")
     if "STANDIN_HANG" in os.environ:
         signal.pause()
-    for epoch in range(1, EPOCHS + 1):
+    for epoch in range(first_epoch(Path(arguments.config).read_text(), rank), EPOCHS + 1):
         print(
             f"2026-11-24 09:14:07,000 - mindformers - INFO - {{ Epoch:[{epoch:3d}/{EPOCHS:3d}], step:[    4/    4], "
             f"loss:[{9 - epoch / 10:.3f}/{9 - epoch / 10:.3f}], per_step_time: 500ms, overflow cond: False }}",
             flush=True,
         )
-        if epoch == 2 and os.environ.get("STANDIN_FAIL") == str(rank):
+        time.sleep(float(os.environ.get("STANDIN_PAUSE", "0")))
+        if epoch in {EPOCHS, int(os.environ.get("STANDIN_SAVE", "0"))}:
+            save(output, rank, epoch)
+        if epoch == fail_at and os.environ.get("STANDIN_FAIL") == str(rank):
+            if os.environ.get("STANDIN_SAVE") == str(epoch):
+                wait_for(partial(all_have_saved, output, epoch))
             raise ValueError("loss is not a number")
         if epoch == EPOCHS - 1 and gate:
-            deadline = time.monotonic() + 120
-            while not Path(gate).exists():
-                if time.monotonic() > deadline:
-                    sys.exit("the test never opened the gate")
-                time.sleep(0.02)
-    directory = output / "checkpoint" / f"rank_{rank}"
-    directory.mkdir(parents=True)
-    path = directory / f"glm-6b_rank_{rank}-{EPOCHS}_4.ckpt"
-    path.write_bytes(
-        b"".join(record(*entry) for entry in entries(differing=os.environ.get("STANDIN_DIFFER") == str(rank)))
-    )
+            wait_for(Path(gate).exists)
+
+
+def first_epoch(config: str, rank: int) -> int:
+    """Return where to begin."""
+    if "resume_training: True" not in config:
+        return 1
+    directory = re.search(r'^load_checkpoint: "(.*)"$', config, re.MULTILINE)[1]
+    (path,) = Path(directory, f"rank_{rank}").iterdir()
+    return int(re.search(r"-(\d+)_4\.ckpt$", path.name)[1]) + 1
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until `condition` holds."""
+    deadline = time.monotonic() + 120
+    while not condition():
+        if time.monotonic() > deadline:
+            sys.exit("waited in vain: the test never opened the gate, or a rank is gone")
+        time.sleep(0.02)
+
+
+def shard(output: Path, rank: int, epoch: int) -> Path:
+    """Return where a rank saves."""
+    return output / "checkpoint" / f"rank_{rank}" / f"glm-6b_rank_{rank}-{epoch}_4.ckpt"
+
+
+def all_have_saved(output: Path, epoch: int) -> bool:
+    """Tell whether the shards of all ranks are there and closed."""
+    shards = [shard(output, rank, epoch) for rank in range(int(os.environ["RANK_SIZE"]))]
+    return all(path.exists() and path.stat().st_mode & 0o777 == 0o400 for path in shards)
+
+
+def save(output: Path, rank: int, epoch: int) -> None:
+    """Write a rank's shard, as MindSpore does."""
+    path = shard(output, rank, epoch)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    differing = os.environ.get("STANDIN_DIFFER") == str(rank)
+    path.write_bytes(b"".join(record(*entry) for entry in entries(epoch, differing=differing)))
     path.chmod(0o400)
 
 
-def entries(*, differing: bool) -> list[tuple[str, list[int], str, bytes]]:
+def entries(epoch: int, *, differing: bool) -> list[tuple[str, list[int], str, bytes]]:
     """Return what a data parallel run's rank holds: weights, optimizer state, scalars."""
     weight = struct.pack("<8f", *range(8, 16) if differing else range(8))
     return [
@@ -61,7 +102,8 @@ def entries(*, differing: bool) -> list[tuple[str, list[int], str, bytes]]:
         ("lm_head.weight", [2, 4], "Float32", weight[::-1]),
         ("adam_m.lm_head.weight", [2, 4], "Float32", bytes(32)),
         ("adam_v.lm_head.weight", [2, 4], "Float32", bytes(32)),
-        ("global_step", [1], "Int32", struct.pack("<i", 124)),
+        ("global_step", [1], "Int32", struct.pack("<i", 4 * epoch)),
+        ("epoch_num", [0], "Int64", struct.pack("<q", epoch)),
     ]
 
 
