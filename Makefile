@@ -18,7 +18,7 @@ ENVIRONMENTS = $(or $(PYTHON),$(shell command -v python3 || command -v python3.1
 export PYTHON PYTHON39 PYTHON311
 
 # The box of tests/systemd is made of namespaces, which takes root.
-TIERS := $(if $(filter 0,$(shell id -u)),,-m 'not systemd')
+TIERS := $(if $(filter 0,$(shell id -u)),,-m 'not systemd and not root')
 
 .PHONY: help environments demo test lint bench lock clean install activate uninstall
 .DEFAULT_GOAL := help
@@ -32,7 +32,7 @@ demo: .venv/.made $(TRAINING)/.complete  ## the whole way on this machine: a rea
 	@GLMD_TRAINING__PYTHON=$(TRAINING)/bin/python .venv/bin/glmd demo
 
 test: lint $(TRAINING)/.complete $(MINDSPORE)/.complete  ## all checks and tests
-	$(if $(TIERS),@echo "not root: leaving out the systemd tests")
+	$(if $(TIERS),@echo "not root: leaving out the tests that need it")
 	$(INTERPRETERS) .venv/bin/pytest $(TIERS)
 
 lint: .venv/.made  ## ruff and mypy

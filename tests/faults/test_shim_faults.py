@@ -1,0 +1,72 @@
+"""Whatever call fails while the shim starts its ranks and writes its records: a training is not lost for it."""
+
+import errno
+import os
+import warnings
+from itertools import count
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handlers.job_dir import Step
+from handlers.outcome import Outcome, StepExit
+from handlers.process import ShimRecord
+from handlers.shim import patience, run
+from tests.faults.injection import Call, Injection
+
+if TYPE_CHECKING:
+    from tests.unit.handlers.conftest import Workshop
+
+CASES = (
+    (Call.OPEN, errno.EMFILE, 1, "attempts"),
+    (Call.WRITE, errno.ENOSPC, 1, "attempts"),
+    (Call.WRITE, errno.ENOSPC, 5, "attempts"),
+    (Call.FSYNC, errno.EIO, 1, "attempts"),
+    (Call.RENAME, errno.EDQUOT, 3, "attempts"),
+    (Call.MKDIR, errno.ENOSPC, 3, "attempts"),
+    (Call.OPEN, errno.ENOSPC, 3, "output/log"),
+    (Call.RENAME, errno.EDQUOT, 1, "output/log"),
+    (Call.MKDIR, errno.ENOSPC, 3, "output/work"),
+)
+NOT_HIT = 77
+
+
+def shim_with(injection: Injection, workshop: "Workshop", attempt: int, patch: pytest.MonkeyPatch) -> int:
+    """Run a shim as a process of its own, with a fault in it; return its exit code, or NOT_HIT when no call was hit."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: this process may have threads
+        pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    code = 70
+    try:
+        patch.setattr(patience, "FIRST_PAUSE", 0.01)
+        patch.setattr(patience, "LONGEST_PAUSE", 0.01)
+        injection.install(patch)
+        injection.is_armed = True
+        code = run.main([str(workshop.job_dir.path), str(attempt), Step.TRAIN])
+        code = NOT_HIT if code == 0 and not injection.fired else code
+    finally:
+        os._exit(code)
+
+
+@pytest.mark.parametrize(("call", "number", "times", "below"), CASES)
+def test_a_training_is_not_lost_for_its_records(
+    workshop: "Workshop", monkeypatch: pytest.MonkeyPatch, call: Call, number: int, times: int, below: str
+) -> None:
+    """One call fails, or several one after the other, wherever they come: the end is known, and nothing is partial."""
+    workshop.publish(workshop.train("print()"))
+    log = workshop.job_dir.rank_log(0)
+    log.parent.mkdir(parents=True)
+    log.write_text("an earlier attempt's")
+    for first in count(1):
+        directory = workshop.job_dir.step(first, Step.TRAIN)
+        injection = Injection(call, number, first, workshop.job_dir.path / below, times)
+        code = shim_with(injection, workshop, first, monkeypatch)
+        assert code in {run.EXIT_COMPLETED, NOT_HIT}
+        assert StepExit.read(directory.exit).outcome is Outcome.COMPLETED
+        assert ShimRecord.read(directory.shim)
+        assert sorted(path.name for path in directory.path.iterdir()) == ["exit.json", "lock", "shim.json"]
+        if code == NOT_HIT:
+            break
+    assert first > 1, "no call was hit"
