@@ -1,0 +1,182 @@
+"""Playing scenarios to their end: uninterrupted, with a kill before each step, and after a power cut at each step.
+
+A step that several scenarios share, by its whole name, is crashed in the first of them.
+"""
+
+import itertools
+import re
+import shutil
+import tempfile
+import time
+from collections import deque
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.crash.power_cut import Image, images
+from tests.crash.recording import Recording
+from tests.crash.scenarios import Scenario, disagreements, outcome
+from tests.crash.stage import Point, Stage
+
+Playing = Generator[None, None, None]
+SIDE_BY_SIDE = 6
+"""How many stages are played at a time; most of their time they wait for the disk and for each other."""
+
+_NUMBERS = re.compile(r" #\d+$|(?<=attempts/)\d+|(?<=jobs/)\d+")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a scenario ended after a crash; well, if it has no faults."""
+
+    scenario: str
+    crash: str
+    faults: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return it as a paragraph."""
+        return f"{self.scenario}, {self.crash}:\n    " + "\n    ".join(self.faults)
+
+
+@dataclass
+class Survey:
+    """What crashing the scenarios has shown."""
+
+    kills: list[Ending] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+    """Kills that did not happen: the step did not come."""
+    power_cuts: list[Ending] = field(default_factory=list)
+    lines: set[str] = field(default_factory=set)
+    """The places in the sources from which durable steps were taken."""
+    steps: set[Point] = field(default_factory=set)
+    """All that were taken."""
+    killed_at: set[Point] = field(default_factory=set)
+    cut_at: set[str] = field(default_factory=set)
+    seconds: float = 0.0
+
+
+def survey(scenarios: Iterable[Scenario]) -> Survey:
+    """Crash every scenario everywhere."""
+    started, found = time.monotonic(), Survey()
+    with tempfile.TemporaryDirectory(prefix="glmd-crash-") as directory:
+        crashes = [_Crashes(one, Path(directory, str(number)), found) for number, one in enumerate(scenarios)]
+        _side_by_side(deque(each.begin() for each in crashes))
+        waiting: deque[Playing] = deque()
+        for each in crashes:
+            each.line_up(waiting)
+        _side_by_side(waiting)
+    found.seconds = time.monotonic() - started
+    return found
+
+
+def _side_by_side(waiting: deque[Playing]) -> None:
+    """Play all that waits; more may be added meanwhile."""
+    under_way: list[Playing] = []
+    try:
+        while waiting or under_way:
+            while waiting and len(under_way) < SIDE_BY_SIDE:
+                under_way.append(waiting.popleft())
+            under_way = [one for one in under_way if next(one, one) is None]
+            time.sleep(0.003)
+    finally:
+        for one in under_way:
+            one.close()  # which ends its processes
+
+
+class _Crashes:
+    """All crashes of one scenario."""
+
+    def __init__(self, scenario: Scenario, place: Path, found: Survey) -> None:
+        self._scenario, self._place, self._found = scenario, place, found
+        self._recording = Recording(place / "whole" / "root", place / "recording")
+        self._whole = Stage(place / "whole", recording=self._recording.of_process)
+        self._waiting: deque[Playing] = deque()
+        self._numbers = itertools.count()
+        self._outcome: dict[str, object] = {}
+        place.mkdir()
+
+    def begin(self) -> Playing:
+        """Play it without a crash, and record it."""
+        self._scenario.set_up(self._whole)
+        self._recording.begin()
+        shutil.copytree(self._whole.data, self._place / "data")
+        faults = yield from self._play(self._whole)
+        if faults:
+            raise AssertionError(str(Ending(self._scenario.name, "without a crash", tuple(faults))))
+        self._outcome = outcome(self._whole)
+
+    def line_up(self, waiting: deque[Playing]) -> None:
+        """Add the power cuts and the kills to what waits to be played."""
+        self._waiting = waiting
+        if self._scenario.loses_pages:
+            left = [image for image in images(self._recording) if image.moment not in self._found.cut_at]
+            self._found.cut_at |= {image.moment for image in left}
+            waiting.appendleft(self._cut_off(left))
+        self._line_up_kills(self._whole, ())
+
+    def _line_up_kills(self, stage: Stage, before: tuple[Point, ...]) -> None:
+        """Let processes be killed at each step that was taken; after a first kill, at those that only it led to."""
+        known = set(map(_plain, self._found.killed_at)) if before else self._found.killed_at
+        for point in dict.fromkeys(stage.steps()):
+            if self._is_for(point) and (_plain(point) if before else point) not in known:
+                self._found.killed_at.add(point)
+                self._waiting.append(self._kill((*before, point)))
+
+    def _is_for(self, point: Point) -> bool:
+        return self._scenario.roles is None or point[0] in self._scenario.roles
+
+    def _kill(self, points: tuple[Point, ...], tries: int = 3) -> Playing:
+        stage = Stage(self._place / f"kill-{next(self._numbers)}", points)
+        self._scenario.set_up(stage)
+        crash = ", then ".join(f"{role} killed before {name}" for role, name in points)
+        faults = yield from self._play(stage)
+        if len(stage.killed) < len(points) and tries > 1 and not faults:
+            self._waiting.append(self._kill(points, tries - 1))
+        elif len(stage.killed) < len(points) and not faults:
+            self._found.missed.append(f"{self._scenario.name}: {crash}")
+        else:
+            self._found.kills.append(Ending(self._scenario.name, crash, tuple(faults)))
+        self._line_up_kills(stage, points[:1])
+        shutil.rmtree(stage.path)
+
+    def _cut_off(self, left: Iterable[Image]) -> Playing:
+        """Go on from each image, at the very path that its plans speak of."""
+        whole = self._whole
+        for image in left:
+            image.restore(whole.root)
+            _restore(whole.data, self._place / "data")
+            whole.log.unlink(missing_ok=True)
+            stage = Stage(whole.path, settings=whole.settings, no_shim=whole.no_shim, has_daemon=whole.has_daemon)
+            faults = yield from self._play(stage)
+            self._found.power_cuts.append(Ending(self._scenario.name, f"power cut after {image.moment}", tuple(faults)))
+
+    def _play(self, stage: Stage) -> Generator[None, None, list[str]]:
+        """Play to the end; return what is wrong then."""
+        try:
+            yield from self._scenario.play(stage)
+            faults = [*stage.faults, *disagreements(stage)]
+            if self._outcome and (end := outcome(stage)) != self._outcome:
+                faults.append(f"it came to {end}, and without a crash to {self._outcome}")
+        except AssertionError as error:
+            faults = [*stage.faults, str(error)]
+        finally:
+            stage.close()
+        self._found.steps |= set(stage.steps())
+        self._found.lines |= stage.lines()
+        return faults
+
+
+def _restore(data: Path, before: Path) -> None:
+    """Let the flags among the data be as before the scenario; its files stay the very same."""
+    names = {path.name for path in before.iterdir()}
+    for path in data.iterdir():
+        if path.name not in names:
+            path.unlink()
+    for name in names:
+        if not (data / name).exists():
+            shutil.copy2(before / name, data / name)
+
+
+def _plain(point: Point) -> Point:
+    """Leave out of a step's name which time and which attempt it is of."""
+    return point[0], _NUMBERS.sub("", point[1])

@@ -1,0 +1,299 @@
+"""The ways of a job through glmd that are crashed: how each begins, what its user does, and what it has come to."""
+
+import hashlib
+import os
+import shutil
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from daemon import submission
+from daemon.root import Root
+from daemon.state_check import check_state
+from daemon.states import Job, State
+from daemon.store import Store
+from handlers import merge
+from handlers.merge_plan import MergePlan
+from handlers.shim import service_result
+from tests.crash.stage import PATIENCE, SHARD, Stage
+from tests.unit.handlers.ckpt.ckpt_writer import record
+
+
+def shard(seed: int = 0) -> bytes:
+    """Return a small checkpoint with optimizer state, the same for every rank of a data parallel run."""
+    weight = struct.pack("<8f", *range(seed, seed + 8))
+    return b"".join(
+        record(name, dims, kind, content)
+        for name, dims, kind, content in (
+            ("transformer.embedding_table", (4, 2), "Float32", weight),
+            ("lm_head.weight", (2, 4), "Float32", weight[::-1]),
+            ("adam_m.lm_head.weight", (2, 4), "Float32", bytes(32)),
+            ("global_step", (1,), "Int32", struct.pack("<i", 124)),
+            ("epoch_num", (1,), "Int32", struct.pack("<i", 31)),
+        )
+    )
+
+
+def _nothing(_: Stage) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`prepare` is called once, before anything runs; `drive` again and again, until it says that all is over."""
+
+    name: str
+    drive: Callable[[Stage], bool]
+    prepare: Callable[[Stage], None] = _nothing
+    roles: frozenset[str] | None = None
+    """Which processes are killed; None for all."""
+    loses_pages: bool = True
+    """Whether power cuts are tried."""
+
+    def set_up(self, stage: Stage) -> None:
+        """Make the stage ready."""
+        stage.furnish(shard())
+        self.prepare(stage)
+        stage.write_settings()
+
+    def play(self, stage: Stage) -> Iterator[None]:
+        """Go on until all is over and nothing runs any more; after a crash, start the daemon once more at the end."""
+        left = 1 + bool(stage.kills)
+        while left:
+            while not (self.drive(stage) and stage.is_quiet):
+                stage.tick()
+                if stage.took > PATIENCE:
+                    jobs = "; ".join(f"{job.label} {job.state}: {job.reason}" for job in stage.jobs())
+                    raise AssertionError(f"it does not come to an end: {jobs}\n{stage.tail()}")
+                yield
+            left -= stage.stop()
+
+
+def outcome(stage: Stage) -> dict[str, object]:
+    """Return what a scenario has come to, so that one run can be compared with another."""
+
+    def files(directory: Path) -> dict[str, str]:
+        """Return a directory's files with their hashes; a manifest, which holds times, is only there or not."""
+        if not directory.exists():
+            return {}
+        return {path.name: _digest(path, stage) for path in sorted(directory.iterdir())}
+
+    jobs = sorted((job.name, str(job.state), files(job.directory(stage.root).merged)) for job in stage.jobs())
+    latest = {link.name: files(link) for link in (stage.root / "latest").glob("*")}
+    return {"jobs": jobs, "latest": latest} | {name: files(stage.root / name) for name in ("rejected", "merged")}
+
+
+def _digest(path: Path, stage: Stage) -> str:
+    if path.name == "manifest.json" or not path.is_file():
+        return ""
+    content = path.read_bytes().replace(str(stage.path).encode(), b"STAGE")
+    return hashlib.sha256(content).hexdigest()
+
+
+def disagreements(stage: Stage) -> list[str]:
+    """Return what is wrong with the root, by glmd's own check."""
+    return list(map(str, check_state(Root(stage.root)))) if stage.has_daemon else []
+
+
+# What users do
+
+
+def _retry_failed(stage: Stage, jobs: tuple[Job, ...]) -> None:
+    """Do what a failed job's reason asks for; a crash may end an attempt, never without a word."""
+    for job in jobs:
+        if job.state is State.FAILED:
+            if not job.reason:
+                stage.faults.append(f"{job.label} failed without a reason")
+            stage.ask("retry", job.id)
+
+
+def _is_over(stage: Stage, *states: State) -> bool:
+    """Say whether the jobs are in these states, in order of their names, and nothing is on its way."""
+    if any((stage.root / "inbox").glob("[!.]*")) or any((stage.root / "claims").glob("*")):
+        return False
+    jobs = sorted(stage.jobs(), key=lambda job: job.name)
+    return tuple(job.state for job in jobs) == states and stage.ask("ping") is not None
+
+
+def _one_job(stage: Stage) -> bool:
+    _retry_failed(stage, stage.jobs())
+    return _is_over(stage, State.DONE)
+
+
+def _drop(stage: Stage) -> None:
+    stage.drop()
+
+
+def _drop_bad(stage: Stage) -> None:
+    stage.drop("bad.yaml", "run_mode: [finetune\n")
+    (stage.root / "rejected").mkdir()
+    (stage.root / "rejected" / "bad.yaml").write_text("an earlier one")
+    (stage.root / "rejected" / "bad.yaml.reason.txt").write_text("why")
+    os.mkfifo(stage.root / "inbox" / "fifo.yaml")
+
+
+def _rejections(stage: Stage) -> bool:
+    return _is_over(stage, State.REJECTED, State.REJECTED)
+
+
+def _drop_and_hold(stage: Stage) -> None:
+    (stage.data / "hold").touch()
+    stage.drop()
+
+
+def _twin(stage: Stage) -> bool:
+    jobs = stage.jobs()
+    if len(jobs) == 1 and jobs[0].state is State.TRAINING and not (stage.data / "twin").exists():
+        (stage.data / "twin").touch()
+        stage.drop("twin.yaml")
+    if len(jobs) == 2:
+        (stage.data / "hold").unlink(missing_ok=True)
+    return _is_over(stage, State.DONE, State.REJECTED)
+
+
+def _drop_two(stage: Stage) -> None:
+    (stage.data / "hold").touch()
+    stage.drop("first.yaml")
+    stage.drop("second.yaml", stage.config(more="# on the same devices\n"))
+
+
+def _cancel(stage: Stage) -> bool:
+    """Cancel one job that trains, and one that waits for its devices."""
+    jobs = stage.jobs()
+    _retry_failed(stage, jobs)
+    training = [job for job in jobs if job.state is State.TRAINING]
+    for job in jobs if len(jobs) == 2 and (training or any(job.state.is_over for job in jobs)) else ():
+        if not job.cancel and job.state in {State.TRAINING, State.QUEUED}:
+            stage.ask("cancel", job.id)
+    return _is_over(stage, State.CANCELLED, State.CANCELLED)
+
+
+def _drop_failing(stage: Stage) -> None:
+    (stage.data / "fail").touch()
+    stage.drop()
+
+
+def _retry(stage: Stage) -> bool:
+    if any(job.state is State.FAILED for job in stage.jobs()):
+        (stage.data / "fail").unlink(missing_ok=True)
+    return _one_job(stage)
+
+
+def _drop_failing_halfway(stage: Stage) -> None:
+    (stage.data / "fail_halfway").touch()
+    stage.drop()
+
+
+def _drop_without_shim(stage: Stage) -> None:
+    stage.no_shim = 1
+    stage.drop()
+
+
+def _due_long_ago(stage: Stage) -> None:
+    template = stage.data / "nightly.yaml"
+    template.write_text(stage.config())
+    cycle = {
+        "name": "glm",
+        "cron": "0 0 1 1 *",
+        "timezone": "UTC",
+        "template": str(template),
+        "continue_from": "latest",
+    }
+    stage.settings["nightly"] = [cycle]
+    with Store.open(stage.root / "glmd.db") as store:
+        store.set_last_due("glm", datetime(2025, 6, 1, tzinfo=UTC))
+
+
+def _watch_tree(stage: Stage) -> None:
+    tree = stage.data / "foreign"
+    for rank in (0, 1):
+        path = tree / "checkpoint" / f"rank_{rank}" / SHARD.format(rank=rank, tag="31_4")
+        path.parent.mkdir(parents=True)
+        path.write_bytes(shard())
+        path.chmod(0o400)
+    stage.settings["watch"] = [{"path": str(tree), "needs_strategy": False, "ranks": 2, "quiet": "0s"}]
+
+
+def _drop_that_goes_on(stage: Stage) -> None:
+    """Drop a training that goes on from a whole checkpoint, which is laid out for its ranks to cut."""
+    text = stage.config(more=f'  continue_from: "{stage.data}/base.ckpt"\n')
+    stage.drop(text=f"auto_trans_ckpt: True\n{text}")
+
+
+def _drop_that_hangs(stage: Stage) -> None:
+    (stage.data / "hold").touch()
+    stage.drop(text=stage.config(more="  timeout: {first_step: 1s}\n"))
+
+
+def _hung(stage: Stage) -> bool:
+    if any(job.attempt > 1 or job.state.is_over for job in stage.jobs()):
+        (stage.data / "hold").unlink(missing_ok=True)
+    return _one_job(stage)
+
+
+def _submit(stage: Stage) -> bool:
+    there = [*(stage.root / "inbox").glob("[!.]*"), *(stage.root / "claims").glob("*/*"), *stage.jobs()]
+    if not there and stage.is_quiet:
+        content = stage.config().encode()
+        stage.run_shim("submit", lambda: bool(submission.drop(content, "run.yaml", Root(stage.root)).digest) - 1)
+    return _one_job(stage)
+
+
+def _record_of_systemd(stage: Stage) -> bool:
+    over = _one_job(stage)
+    if over and stage.is_quiet:
+        record = stage.jobs()[0].directory(stage.root).path / "attempts" / "1" / "train" / "service_result.json"
+        if record.exists():
+            return True
+        arguments = ["--root", str(stage.root), "--instance", "0001-1-train"]
+        stage.run_shim("service_result", lambda: service_result.main(arguments))
+    return False
+
+
+def _older_output(stage: Stage) -> None:
+    """Leave an output of older shards, and in two files, which is to be replaced."""
+    stage.has_daemon = False
+    _watch_tree(stage)
+    tree = stage.data / "foreign"
+    newer = stage.data / "newer"
+    shutil.copytree(tree, newer)
+    merged = stage.root / "merged"
+    merged.mkdir()
+    merge.run(MergePlan(source=tree, destination=merged, ranks=2, needs_strategy=False, transformed=True))
+    for path in newer.glob("checkpoint/*/*"):
+        path.chmod(0o600)
+        path.write_bytes(shard(7))
+
+
+def _replace(stage: Stage) -> bool:
+    merged, marker = stage.root / "merged", stage.data / "replaced"
+    plan = MergePlan(source=stage.data / "newer", destination=merged, ranks=2, needs_strategy=False, force=True)
+
+    def replace() -> int:
+        merge.run(plan)
+        marker.touch()
+        return 0
+
+    if stage.is_quiet and not marker.exists():
+        stage.run_shim("merge", replace)
+    return marker.exists()
+
+
+SCENARIOS = (
+    Scenario("run", _one_job, _drop),
+    Scenario("rejected", _rejections, _drop_bad),
+    Scenario("twin", _twin, _drop_and_hold, roles=frozenset({"daemon"}), loses_pages=False),
+    Scenario("shim not started", _one_job, _drop_without_shim),
+    Scenario("cancelled", _cancel, _drop_two),
+    Scenario("retried", _retry, _drop_failing),
+    Scenario("resumed", _one_job, _drop_failing_halfway),
+    Scenario("hung", _hung, _drop_that_hangs),
+    Scenario("goes on", _one_job, _drop_that_goes_on),
+    Scenario("nightly", _one_job, _due_long_ago),
+    Scenario("watched tree", _one_job, _watch_tree),
+    Scenario("submitted", _submit, roles=frozenset({"submit"}), loses_pages=False),
+    Scenario("systemd's record", _record_of_systemd, _drop, roles=frozenset({"service_result"}), loses_pages=False),
+    Scenario("replaced", _replace, _older_output),
+)

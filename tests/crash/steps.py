@@ -1,0 +1,127 @@
+"""The durable steps of a process: what it does to files and to the store, each with a name, seen as it happens.
+
+`watch` wraps, in the process that calls it, the functions that change a file system and the commits of SQLite. Nothing
+of it is in production code. A step is called by who does it, what, and to what:
+
+    daemon.claims.claim: rename inbox/run.yaml → claims/TOKEN/run.yaml
+"""
+
+import functools
+import os
+import re
+import sqlite3
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+CHECKOUT = Path(__file__).parents[2]
+OPERATIONS = (
+    *("mkdir", "rmdir", "rename", "replace", "link", "symlink", "unlink", "remove"),
+    *("fsync", "fdatasync", "chmod", "fchmod", "truncate", "ftruncate", "pwrite"),
+)
+"""Functions of `os`; pathlib and shutil come through here too."""
+
+_ROOMS = (str(CHECKOUT / "daemon"), str(CHECKOUT / "handlers"))
+_PLUMBING = frozenset(
+    {
+        *("handlers/ckpt/durable.py", "handlers/ckpt/transfer.py", "handlers/ckpt/target.py"),
+        *("handlers/job_plan.py", "handlers/shim/patience.py", "daemon/database.py", "daemon/store.py"),
+    }
+)
+"""What others call for a durable step; a step is theirs who call."""
+_CHANCE = (
+    (re.compile(r"\.[0-9a-f]{8}\.tmp$"), ".tmp"),
+    (re.compile(r"claims/[0-9a-f]{16}"), "claims/TOKEN"),
+    (re.compile(r"(jobs/\d+)-[^/]+"), r"\1"),
+)
+"""What differs from run to run, or from job to job, is left out of the names."""
+_OF_TWO = frozenset({"rename", "replace", "link", "symlink"})
+_CHANGES = re.compile(r"\s*(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One durable step. `lines` are the places in glmd's sources that led to it, innermost first: `file:line`."""
+
+    name: str
+    operation: str
+    lines: tuple[str, ...]
+    arguments: tuple[object, ...]
+
+
+Around = Callable[[Step], AbstractContextManager[None]]
+
+
+def watch(root: Path, around: Around) -> None:
+    """Let `around` surround every durable step of this process from now on; `root` is left out of the names."""
+    namer = _Namer(str(root))
+    for operation in OPERATIONS:
+        setattr(os, operation, _wrapped(operation, getattr(os, operation), namer, around))
+
+    class Connection(sqlite3.Connection):
+        """Its commits are steps: an explicit one, or a change outside a transaction."""
+
+        def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:  # noqa: ANN401 - as sqlite3 has it
+            if sql != "COMMIT" and (self.in_transaction or not _CHANGES.match(sql)):
+                return super().execute(sql, *arguments)
+            with around(namer.step("commit", ())):
+                return super().execute(sql, *arguments)
+
+    sqlite3.connect = functools.partial(sqlite3.connect, factory=Connection)  # type: ignore[assignment]
+
+
+def _wrapped(operation: str, function: Callable[..., object], namer: "_Namer", around: Around) -> Callable[..., object]:
+    def call(*arguments: object, **options: object) -> object:
+        with around(namer.step(operation, arguments)):
+            return function(*arguments, **options)
+
+    return call
+
+
+class _Namer:
+    """Names steps; those that a process takes several times are numbered from the second on."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._seen: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def step(self, operation: str, arguments: tuple[object, ...]) -> Step:
+        frames = list(_frames(sys._getframe(1)))
+        owner = next((one for one in frames if one[0] not in _PLUMBING), frames[0] if frames else ("", "?", 0))
+        objects = " → ".join(filter(None, map(self._object, arguments[: 2 if operation in _OF_TWO else 1])))
+        name = f"{owner[0].removesuffix('.py').replace('/', '.')}.{owner[1]}: {operation} {objects}".rstrip()
+        with self._lock:
+            self._seen[name] += 1
+            number = self._seen[name]
+        lines = tuple(f"{file}:{line}" for file, _, line in frames)
+        return Step(f"{name} #{number}" if number > 1 else name, operation, lines, arguments)
+
+    def _object(self, argument: object) -> str:
+        if isinstance(argument, int) and not isinstance(argument, bool):
+            try:
+                text = str(Path(f"/proc/self/fd/{argument}").readlink())
+            except OSError:  # a mode
+                return ""
+        elif isinstance(argument, str | os.PathLike):
+            text = os.fspath(argument)
+        else:
+            return ""
+        text = text.removeprefix(self._root).removeprefix(str(Path(self._root).parent)).removeprefix("/") or "."
+        for pattern, plain in _CHANCE:
+            text = pattern.sub(plain, text)
+        return text
+
+
+def _frames(frame: FrameType | None) -> Iterator[tuple[str, str, int]]:
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file.startswith(_ROOMS):
+            yield file[len(str(CHECKOUT)) + 1 :], frame.f_code.co_qualname, frame.f_lineno
+        frame = frame.f_back
