@@ -1,0 +1,184 @@
+"""A soak: real jobs under a daemon that is killed, as are its shims and ranks, on a disk that is full now and then.
+
+    python benchmarks/chaos.py [--minutes 60] [--seed N] [--json]
+
+Everything is real but the training, which tests/acceptance/standin plays in real processes: daemon, shims, ranks,
+merges. The root directory is a small tmpfs, in a mount namespace of this program's own (unshare). For N minutes YAMLs
+are dropped, and at random moments the daemon is killed, stopped and continued, or restarted, a shim or a rank is killed
+or told to end, and the disk filled. Then there is calm: what failed must say so in words that name what was done to it,
+and is retried once. In the end every dropped file is one job that is done, or was rejected for want of space; root and
+store agree; no process is left. Else the exit code is 1.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import psutil
+
+from benchmarks.storm import Act, Storm, wrong_reason
+from daemon.control import NotRunningError, ask
+from daemon.root import Root
+from daemon.state_check import check_state
+from daemon.states import State
+from tests.acceptance.house import House
+
+CALM = 300.0
+"""Seconds in which, when nothing more is done to them, the next of the jobs must be over."""
+IN_NAMESPACE = "GLMD_CHAOS_IN_NAMESPACE"
+
+
+@dataclass
+class Figures:
+    """What happened."""
+
+    seed: int
+    minutes: float
+    acts: dict[Act, int] = field(default_factory=dict)
+    dropped: int = 0
+    done: int = 0
+    """Without anybody's help."""
+    of_these_resumed: int = 0
+    failed: int = 0
+    """With a reason that names what was done to it."""
+    done_after_retry: int = 0
+    rejected: int = 0
+    """For want of space on the disk, when they were dropped."""
+    slowest_start_s: float = 0.0
+    """Of the daemon, until it answered."""
+    faults: list[str] = field(default_factory=list)
+    """What was not as it should be; empty is a pass."""
+
+
+def main() -> None:
+    """Soak, and print a table or JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    if IN_NAMESPACE not in os.environ:
+        os.environ[IN_NAMESPACE] = "1"
+        unshare = ["unshare", "--mount", "--propagation", "private", *([] if os.getuid() == 0 else ["--map-root-user"])]
+        words = [__file__, "--minutes", str(asked.minutes), "--seed", str(asked.seed), *(["--json"] * asked.json)]
+        os.execvp(unshare[0], [*unshare, sys.executable, *words])  # noqa: S606 - a list of words, no shell
+    print(f"seed {asked.seed}", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as directory:
+        figures = Soak(Path(directory), asked.minutes, asked.seed).run()
+    if asked.json:
+        print(json.dumps(asdict(figures)))
+    else:
+        rows = asdict(figures) | {"acts": sum(figures.acts.values())} | figures.acts
+        for name, value in rows.items():
+            print(f"{name:<32}{f'{value:.1f}' if isinstance(value, float) else value!s:>10}")
+    sys.exit(1 if figures.faults else 0)
+
+
+class Soak:
+    """One run: the storm, the calm, the reckoning."""
+
+    def __init__(self, directory: Path, minutes: float, seed: int) -> None:
+        self._figures = Figures(seed, minutes)
+        self._house = House(directory)
+        self._root = self._house.root
+        self._mark = f"GLMD_CHAOS={directory}"
+        name, _, value = self._mark.partition("=")
+        self._house.daemon_environment = {name: value}
+        self._house.environment(STANDIN_PAUSE="0.04", STANDIN_SAVE="10", **{name: value})
+        self._storm = Storm(self._house, seed)
+        self._house.settings["inbox"] = {"settle": 0.1, "rescan": 2}
+
+    def run(self) -> Figures:
+        """Return what happened."""
+        with small_disk(self._root, int(64 + 8 * self._figures.minutes)):
+            try:
+                self._storm.start()
+                self._storm.rage(time.monotonic() + 60 * self._figures.minutes)
+                self._calm()
+                self._reckon()
+            finally:
+                self._house.close()
+            self._figures.acts, self._figures.slowest_start_s = self._storm.acts, self._storm.slowest_start
+            self._figures.faults += [*self._storm.faults, *(f"left running: {one}" for one in self._left())]
+        return self._figures
+
+    # The calm, and the reckoning
+
+    def _calm(self) -> None:
+        """Let all jobs come to their ends, ask why those ended that failed, and retry them."""
+        self._until_over()
+        for job in self._house.jobs():
+            if job.state is State.FAILED:
+                self._figures.failed += 1
+                self._figures.faults += wrong_reason(job, self._storm.done_to.get(job.id, set()))
+                self._house.run("retry", str(job.id))
+            elif job.state is State.REJECTED:
+                self._figures.rejected += 1
+                self._figures.faults += wrong_reason(job, {Act.DISK_FULL})
+            else:
+                self._figures.done += 1
+                self._figures.of_these_resumed += job.attempt > 1
+        self._until_over()
+
+    def _until_over(self) -> None:
+        deadline, before = 0.0, -1
+        while (left := self._storm.unfinished()) != 0:
+            if left != before:
+                deadline, before = time.monotonic() + CALM, left
+            if time.monotonic() > deadline:
+                self._figures.faults += [
+                    f"{one.label} is still {one.state}" for one in self._house.jobs() if not one.state.is_over
+                ]
+                return
+            time.sleep(0.1)
+
+    def _reckon(self) -> None:
+        self._storm.restart(signal.SIGTERM)  # a start removes what killed writers left
+        jobs = self._house.jobs()
+        self._figures.dropped = len(self._storm.names)
+        names = Counter(f"{job.name}.yaml" for job in jobs)
+        self._figures.faults += [f"{name} is {names[name]} jobs" for name in self._storm.names if names[name] != 1]
+        self._figures.faults += [
+            f"{job.label} is {job.state} after its retry: {job.reason}"
+            for job in jobs
+            if job.state not in {State.DONE, State.REJECTED}
+        ]
+        self._figures.done_after_retry = sum(job.state is State.DONE for job in jobs) - self._figures.done
+        self._figures.faults += [str(each) for each in check_state(Root(self._root))]
+        with suppress(NotRunningError):
+            ask(self._root, "ping", timeout=1.0)
+            return
+        self._figures.faults.append("the daemon does not answer within 1 s")
+
+    def _left(self) -> Iterator[str]:
+        """Yield the processes that came of this run, known by the mark in their environment."""
+        for process in psutil.process_iter():
+            with suppress(OSError, psutil.NoSuchProcess):
+                marked = self._mark.encode() in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+                if marked and process.status() != psutil.STATUS_ZOMBIE:
+                    yield f"{process.pid} {' '.join(process.cmdline())}"
+
+
+@contextmanager
+def small_disk(place: Path, mib: int) -> Iterator[None]:
+    """Mount a tmpfs of `mib` MiB at `place`, in this program's own namespace."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=770", "glmd-chaos", place], check=True)  # noqa: S607 - wherever it is
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)  # noqa: S607 - as above
+
+
+if __name__ == "__main__":
+    main()
