@@ -83,7 +83,8 @@ class Service:
         self._intake = Intake(inbox, root, store, self._workers, self._rules, self._faults)
         self._pipeline = Pipeline(settings, root, store, self._runner, waiting, self._workers, self._faults)
         self._requests = Requests(root, store, waiting)
-        self._progress: dict[int, Progress] = {}
+        self._progress: dict[tuple[int, int], Progress] = {}
+        """What trainings are at, by job and attempt."""
         self._work = ""
         self._headline = ""
         self._is_announced = False
@@ -223,17 +224,18 @@ class Service:
 
     def _tell(self, now: float) -> None:
         active = self._store.jobs(ACTIVE)
-        training = {job.id: job for job in active if job.state is State.TRAINING}
+        training = {(job.id, job.attempt): job for job in active if job.state is State.TRAINING}
         self._is_training = bool(training)
         if now >= self._progress_due:
             self._progress_due = now + PROGRESS_EVERY
-            for job in training.values():
+            for attempt, job in training.items():
                 output, ranks = job.directory(self._root.path).output, range(len(job.devices))
                 self._workers.submit(
-                    ("progress", job.id), partial(read_progress, output, ranks), partial(self._progressed, job.id)
+                    ("progress", *attempt), partial(read_progress, output, ranks), partial(self._progressed, attempt)
                 )
-        self._progress = {number: seen for number, seen in self._progress.items() if number in training}
-        self._work = headline(active, self._store.queue_length(), self._progress)
+        self._progress = {attempt: seen for attempt, seen in self._progress.items() if attempt in training}
+        seen_of = {job: seen for (job, _), seen in self._progress.items()}
+        self._work = headline(active, self._store.queue_length(), seen_of)
 
     def _show(self) -> None:
         """Let `systemctl status` say what runs, after what fails at present."""
@@ -261,14 +263,14 @@ class Service:
             self._notices.put((path, kind))
             self._waiting.wake()
 
-    def _progressed(self, job: int, progress: Future[Progress | None]) -> None:
+    def _progressed(self, attempt: tuple[int, int], progress: Future[Progress | None]) -> None:
         try:
             seen = progress.result()
         except Exception as error:  # noqa: BLE001 - of what ranks have logged; it is for show alone
-            log.warning("progress_unreadable", job=job, reason=f"{type(error).__name__}: {error}")
+            log.warning("progress_unreadable", job=attempt[0], reason=f"{type(error).__name__}: {error}")
             return
         if seen is not None:
-            self._progress[job] = seen
+            self._progress[attempt] = seen
 
     def _read_settings_again(self) -> str:
         self._faults.attempt("systemd", notify.reloading)

@@ -1,6 +1,8 @@
 """Promises of daemon.service that hang on what no command of glmd sends."""
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,10 @@ from daemon.control import Request, RequestRefusedError
 from daemon.root import Root
 from daemon.service import Service
 from daemon.settings import Settings
-from daemon.store import Store
+from daemon.states import State
+from daemon.store import NewJob, Store
 from daemon.waiting import Waiting
+from handlers.rank_log.progress import Progress
 
 
 @pytest.fixture
@@ -30,3 +34,19 @@ def test_a_job_that_cannot_be_is_not_there(service: Service, action: str, number
     """Whatever the number: a client's does not end the daemon."""
     with pytest.raises(RequestRefusedError, match=f"there is no job {number}"):
         service.answer(Request(action, number))
+
+
+def test_what_an_earlier_attempt_was_at_is_not_shown_of_the_next(service: Service) -> None:
+    """Which has begun anew; not even when the look at the earlier one's logs ends only then."""
+    job = service._store.add(NewJob("c", "run", devices=(0,)))
+    for state in (State.PREPARING, State.TRAINING):
+        job = service._store.move(job, state)
+    seen: Future[Progress | None] = Future()
+    seen.set_result(Progress(epoch=12, epochs=31, step=1, steps=4, loss=2.31, seconds_per_step=None))
+    service._progressed((1, 1), seen)
+    service._tell(time.monotonic())
+    assert "epoch 12/31" in service._work
+    service._store.move(job, State.TRAINING, attempt=2)
+    service._progressed((1, 1), seen)
+    service._tell(time.monotonic())
+    assert "epoch" not in service._work
