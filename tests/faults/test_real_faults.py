@@ -65,6 +65,8 @@ def is_full(text: str) -> bool:
 @pytest.mark.root
 def test_a_full_disk_holds_things_up_and_no_more(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The drops wait in the inbox or in claims/, the status says why; with space again all end as they should."""
+    # The check refuses a file for which there is no room when it looks, which is right, and not the point here.
+    monkeypatch.setattr("handlers.validate.check.check_disk", lambda *_: None)
     with World(disk, monkeypatch) as world:
         world.drop("first.yaml")
         world.turn_until(lambda: world.are_over(1), "the first job")
