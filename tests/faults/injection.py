@@ -79,11 +79,6 @@ class Injection:
         """Whether a call failed: with a `first` beyond the last call, none does."""
         return self._seen >= self._failing.start
 
-    @property
-    def is_over(self) -> bool:
-        """Whether no further call will fail."""
-        return self._seen >= self._failing.stop - 1
-
     def hit(self, path: object) -> bool:
         """Count a call on `path` (a path or a descriptor), and tell whether it is to fail."""
         if not self.is_armed or not self._is_ours(path):
