@@ -5,6 +5,8 @@ from pathlib import Path
 
 from handlers.ckpt.lora import LoraScale
 from handlers.devices import bracket_hint, format_devices, parse_devices
+from handlers.mindformers.dialect import Dialect, dialect_of
+from handlers.mindformers.version import OF_GLM_6B, Version
 from handlers.rank_table.topology import Topology, topology_problem
 from handlers.validate.allowed_paths import check_allowed
 from handlers.validate.disk_estimate import check_disk
@@ -43,6 +45,8 @@ class Rules:
     """ROOT/latest, for `continue_from: latest`."""
     allowed: tuple[Path, ...] = (Path("/"),)
     """What a file may name paths in."""
+    version: Version = OF_GLM_6B
+    """Of the MindFormers that is to run the file."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class CheckedConfig:
     """`train` or `finetune`."""
     prefix: str
     """Of the shards' names."""
+    dialect: Dialect
+    """Of the MindFormers that is to run it."""
     device_target: Target
     parallel_mode: int
     """0 data parallel, 1 semi-auto parallel, 2 auto parallel."""
@@ -108,6 +114,7 @@ def check(content: bytes, name: str, rules: Rules) -> CheckedConfig:
         devices=devices,
         run_mode=run_mode,
         prefix=prefix,
+        dialect=dialect_of(rules.version),
         device_target=target,
         parallel_mode=parallel.mode,
         needs_strategy=parallel.by_strategy,

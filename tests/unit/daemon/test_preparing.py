@@ -11,6 +11,8 @@ from handlers.ckpt.lora import Lora, LoraScale
 from handlers.job_dir import JobDir, Step
 from handlers.job_plan import JobPlan, TimeLimits
 from handlers.merge_plan import MergePlan
+from handlers.mindformers.dialect import dialect_of
+from handlers.mindformers.version import OF_GLM_6B
 from handlers.outcome import Outcome, Silences, StepExit
 from handlers.validate.check import CheckedConfig
 from handlers.validate.glmd_section import GlmdSection, MergeWish
@@ -20,6 +22,7 @@ CHECKED = CheckedConfig(
     devices=(0, 1),
     run_mode="finetune",
     prefix="glm-6b",
+    dialect=dialect_of(OF_GLM_6B),
     device_target="Ascend",
     parallel_mode=1,
     needs_strategy=True,

@@ -10,6 +10,8 @@ from daemon.resuming import begin, came_to, tree_with_tag
 from daemon.states import Job, State
 from handlers.errors import BadInputError
 from handlers.job_dir import JobDir
+from handlers.mindformers.dialect import dialect_of
+from handlers.mindformers.version import OF_GLM_6B
 from handlers.resume import Ending, Failure, TakenUp
 from handlers.validate.check import CheckedConfig
 from handlers.validate.glmd_section import GlmdSection, MergeWish
@@ -25,6 +27,7 @@ CHECKED = CheckedConfig(
     devices=(0, 1, 2, 3),
     run_mode="finetune",
     prefix="glm-6b",
+    dialect=dialect_of(OF_GLM_6B),
     device_target="Ascend",
     parallel_mode=1,
     needs_strategy=True,

@@ -1,0 +1,1 @@
+"""What differs between the versions of MindFormers and MindSpore: nothing else of glmd says it."""
