@@ -33,7 +33,7 @@ demo: .venv/.made $(TRAINING)/.complete  ## the whole way on this machine: a rea
 
 test: lint $(TRAINING)/.complete $(MINDSPORE)/.complete  ## all checks and tests
 	$(if $(TIERS),@echo "not root: leaving out the tests that need it")
-	$(INTERPRETERS) .venv/bin/pytest $(TIERS)
+	$(INTERPRETERS) .venv/bin/pytest --durations=10 --cov $(TIERS)
 
 lint: .venv/.made  ## ruff and mypy
 	.venv/bin/ruff check
@@ -54,7 +54,7 @@ lock: COMPILE = -q --universal --python-version 3.11 --generate-hashes --no-anno
 lock: export UV_CUSTOM_COMPILE_COMMAND = make lock
 
 clean:  ## remove what make made here; the MindSpore environments stay in ~/.cache/glmd
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 install:  ## (as root) into PREFIX (/usr/local), with units, user and directories; DESTDIR is honoured
