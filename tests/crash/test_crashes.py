@@ -33,6 +33,10 @@ NOT_REACHED = {
     "handlers/shim/service_result.py main: make_directory": _THERE,
 }
 """Calls that change what is on the disk, and that no scenario comes to. A new one needs a scenario, or a reason."""
+SOMETIMES_REACHED = {
+    "daemon/runner.py forestall: make_directory": "where a cancel comes just between a job's move and its shim's start",
+}
+"""Calls that a scenario comes to when two processes happen to meet, which a busy machine makes rare."""
 
 
 @pytest.fixture(scope="module")
@@ -72,4 +76,4 @@ def test_every_step_in_the_code_is_crashed(found: Survey) -> None:
     """What the sources do to the disk is what was seen to be done; the reasons for the rest are still needed."""
     lines = frozenset(found.lines)
     unreached = {f"{site.file} {site.function}: {site.call}" for site in sites() if not site.is_in(lines)}
-    assert unreached == NOT_REACHED.keys()
+    assert unreached - SOMETIMES_REACHED.keys() == NOT_REACHED.keys()
