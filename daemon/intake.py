@@ -25,7 +25,7 @@ from daemon.claims import (
     snapshot,
 )
 from daemon.faults import Faults
-from daemon.halves import SameName, same_name, tell_the_other
+from daemon.halves import SameName, earliest, same_name, tell_the_other
 from daemon.inbox import Inbox
 from daemon.names import printable
 from daemon.root import Root
@@ -154,7 +154,7 @@ class Intake:
         directory = job.directory(self._root.path)
         make_directory(directory.path)
         publish_bytes(directory.config, accepted.checked.config)
-        rejected_before = same_name(claimed, self._root.rejected).told()
+        rejected_before = same_name(claimed, self._root).told()
         snapshot(claimed, accepted.content, directory.submitted)
         events = job_log(directory.events, job=job.id)
         for warning in accepted.checked.warnings:
@@ -184,14 +184,14 @@ class Intake:
         if job.state is State.QUEUED:  # accepted before a crash, and no longer right
             job = self._store.move(job, State.FAILED, reason)
         if not digest:
-            tell_the_other(claimed, others, self._root.rejected)
+            tell_the_other(claimed, others, self._root)
         path = reject(claimed, self._root.rejected, job.reason)
         log.warning("drop_rejected", job=job.id, path=str(path), reason=job.reason)
 
     def _same_name(self, claimed: Claim) -> SameName:
         own = self._store.claimed(claimed.token)
-        jobs = [job for job in self._store.named(job_name(claimed.name)) if job != own]
-        return same_name(claimed, self._root.rejected, jobs)
+        jobs = [job for job in self._store.named_since(job_name(claimed.name), earliest(claimed)) if job != own]
+        return same_name(claimed, self._root, jobs)
 
 
 def _examine(claimed: Claim, rules: Rules) -> Accepted:

@@ -162,11 +162,11 @@ class Store:
 
     def newest_named(self, name: str) -> Job | None:
         """Return the newest job of this name."""
-        return next(reversed(self.named(name)), None)
+        return next(reversed(self._select("name = ?", name)), None)
 
-    def named(self, name: str) -> tuple[Job, ...]:
-        """Return the jobs of this name, oldest first."""
-        return self._select("name = ?", name)
+    def named_since(self, name: str, since: datetime) -> tuple[Job, ...]:
+        """Return the jobs of this name that were submitted since then (in UTC), oldest first."""
+        return self._select("name = ? AND submitted >= ?", name, since.isoformat())
 
     def history(self, job: int) -> tuple[Transition, ...]:
         """Return a job's transitions, oldest first."""

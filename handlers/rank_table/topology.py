@@ -67,10 +67,10 @@ def topology_note(devices: Sequence[int], topology: Topology) -> str | None:
     faults = {name: fault for name, product in possible.items() if (fault := product.fault(devices))}
     if not faults or len(faults) == len(possible):
         return None
-    takers = " and ".join(name for name in possible if name not in faults)
+    takers = " or ".join(name for name in possible if name not in faults)
     hint = "" if _faults_anywhere(devices[:-1]) else bracket_hint(devices, devices[-1:])
     return (
-        f"only servers of the topology {takers} take {_counted(devices)}: {'; '.join(faults.values())}; "
+        f"only a server of the topology {takers} takes {_counted(devices)}: {'; '.join(faults.values())}; "
         f"rank_table.topology (--topology) says which this server is{hint}"
     )
 

@@ -58,12 +58,13 @@ def test_both_halves_rejected(world: World) -> None:
     assert "inbox.settle" in first
 
 
-def test_the_first_half_became_a_job(world: World) -> None:
-    """The dangerous case: the rest's reason names the job that runs with the first half, and how to end it."""
-    job = drop(world, "run.yaml")
-    rest = drop(world, "run.yaml", "rest: [")
+@pytest.mark.parametrize("name", ("run.yaml", "run (1).yaml", "微调.yaml", "no_ending", "a\nb.yaml"))
+def test_the_first_half_became_a_job(world: World, name: str) -> None:
+    """The dangerous case: the rest's reason names the job that runs with the first half, whatever the file's name."""
+    job = drop(world, name)
+    rest = drop(world, name, "rest: [")
     assert rest.state is State.REJECTED
-    for text in (reason(world, "run.yaml"), rest.reason):
+    for text in (reason(world, name), rest.reason):
         assert f"job {job.id} " in text
         assert "inbox.settle" in text
 
@@ -89,6 +90,14 @@ def test_names_that_make_the_same_job_name_are_others(world: World) -> None:
     """Jobs of two Chinese names are both `unnamed`, which is no hint."""
     drop(world, "微调.yaml")
     assert "inbox.settle" not in drop(world, "训练.yaml", "seed: [").reason
+
+
+def test_a_jobs_log_that_is_cut_off(world: World) -> None:
+    """Without knowing under which name the job's file was dropped, nothing is claimed; the second is judged as ever."""
+    job = drop(world, "run.yaml")
+    job.directory(world.root.path).events.write_bytes(b'{"path": "run.ya')
+    rest = drop(world, "run.yaml", "rest: [")
+    assert (rest.state, "inbox.settle" in rest.reason) == (State.REJECTED, False)
 
 
 def test_a_minute_later_it_is_another_file(world: World) -> None:

@@ -156,7 +156,7 @@ def test_any_says_who_takes_it(cards: Cards, tmp_path: Path) -> None:
     """Without a product the table is made, and standard error says whose it can be."""
     result = make(cards, tmp_path, "--devices", "0-6")
     assert result.exit_code == 0
-    assert "only servers of the topology 910B and 16-card take 7 devices ([0,7))" in result.stderr
+    assert "only a server of the topology 910B or 16-card takes 7 devices ([0,7))" in result.stderr
 
 
 MODELARTS = """{"status": "completed", "group_count": "1", "group_list": [{"group_name": "job", "device_count": "2",

@@ -278,6 +278,7 @@ def test_a_single_die_works_alone(servers: int, devices: int, refused: bool) -> 
         )
     )
     assert bool(find_problems(table, topology=Topology.A3)) is refused
+    assert any("outside of a super pod" in w for w in find_warnings(table, topology=Topology.A3)) is (servers > 1)
 
 
 json_values = st.recursive(

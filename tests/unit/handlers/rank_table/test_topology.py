@@ -90,7 +90,7 @@ def test_any_takes_what_some_product_takes(devices: list[int]) -> None:
     note = topology_note(devices, Topology.ANY)
     assert (note is not None) == (bool(takers) and takers != having)
     if note:
-        assert f"topology {' and '.join(takers)} take " in note
+        assert f"topology {' or '.join(takers)} takes " in note
 
 
 @settings(max_examples=100, deadline=None)

@@ -276,7 +276,7 @@ def test_devices_that_some_products_take(data: Path) -> None:
     assert [*checked(data, *seven, held_against=rules(data, 8, Topology.B910)).warnings] == []
     (warning,) = checked(data, *seven, held_against=rules(data, 8)).warnings
     assert warning.where == "glmd.devices"
-    assert "only servers of the topology 910B and 16-card take 7 devices ([0,7))" in warning.hint
+    assert "only a server of the topology 910B or 16-card takes 7 devices ([0,7))" in warning.hint
 
 
 def test_no_devices_at_all(data: Path) -> None:
