@@ -13,7 +13,9 @@ import errno
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, takewhile
 from pathlib import Path
 
 import structlog
@@ -27,6 +29,8 @@ log = structlog.get_logger()
 REASON = ".reason.txt"
 # A file that is being published has a name that is this much longer: a dot, and durable's random ending.
 _REASON_NAME_MAX = NAME_MAX - len(".") - len(".01234567.tmp")
+_REASON_MAX = 1 << 20
+"""Bytes of a reason that are read again; glmd's own are far shorter."""
 
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
@@ -184,7 +188,7 @@ def reject(claim: Claim, rejected: Path, reason: str) -> Path:
 
     That is NAME, or NAME.2, NAME.3, … when there are such; the reason is in that + `.reason.txt`.
     """
-    target = _free_place(rejected, claim.name)
+    target = next_place(rejected, claim.name)
     # The reason first: the file must never lie there without one. When a crash happens in between, the reason without
     # its file marks the place as free, and the next try takes it again.
     durable.publish_bytes(reason_file(target), f"{_readable(reason)}\n".encode())
@@ -198,13 +202,44 @@ def reason_file(rejected: Path) -> Path:
     return rejected.with_name(fitting(rejected.name, REASON, _REASON_NAME_MAX))
 
 
-def _free_place(rejected: Path, name: str) -> Path:
-    place, number = rejected / name, 1
-    while os.path.lexists(place) or os.path.lexists(reason_file(reason_file(place))):
-        # The latter: what looks like the reason is itself a rejected file, which somebody named so.
-        number += 1
-        place = rejected / fitting(name, f".{number}")
-    return place
+def next_place(rejected: Path, name: str) -> Path:
+    """Return where a file of this name goes when it is rejected now."""
+    return next(place for place in _places(rejected, name) if not _is_taken(place))
+
+
+def newest_rejected(rejected: Path, name: str) -> Path | None:
+    """Return the file of this name that was rejected last, if it is there with its reason."""
+    newest = None
+    for place in takewhile(_is_taken, _places(rejected, name)):
+        newest = place
+    return newest if newest and os.path.lexists(newest) and os.path.lexists(reason_file(newest)) else None
+
+
+def add_to_reason(rejected: Path, words: str) -> None:
+    """Add `words`, once, to what is said of the rejected file `rejected`, unless somebody removed or replaced that."""
+    try:
+        with open(reason_file(rejected), "rb", opener=_open_only) as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                return
+            said = stream.read(_REASON_MAX)
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ELOOP, errno.EISDIR, errno.EACCES, errno.ENXIO}:
+            return
+        raise
+    more = f"{_readable(words)}\n".encode()
+    if len(said) < _REASON_MAX and more not in said:
+        durable.publish_bytes(reason_file(rejected), said + more)
+
+
+def _places(rejected: Path, name: str) -> Iterator[Path]:
+    yield rejected / name
+    for number in count(2):
+        yield rejected / fitting(name, f".{number}")
+
+
+def _is_taken(place: Path) -> bool:
+    # The latter: what looks like the reason is itself a rejected file, which somebody named so.
+    return os.path.lexists(place) or os.path.lexists(reason_file(reason_file(place)))
 
 
 def _readable(reason: str) -> str:

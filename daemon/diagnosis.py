@@ -16,6 +16,7 @@ from daemon.settings import Settings
 from daemon.store import Store, StoreError
 from handlers.devices import format_devices
 from handlers.rank_table.hccn import HccnLookup
+from handlers.rank_table.topology import topology_note, topology_problem
 
 UNITS = tuple(
     Path(place) / "glmd.service" for place in ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
@@ -60,7 +61,8 @@ class Finding:
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield the findings, one after the other: some take seconds."""
     checks: tuple[Callable[[Settings], Finding], ...] = (
-        _interpreter, _training, _checkout, _npus, _addresses, _inotify, _directories, _disk, _systemd, _daemon
+        _interpreter, _training, _checkout, _npus, _devices, _addresses, _inotify, _directories, _disk, _systemd,
+        _daemon,
     )  # fmt: skip
     for check in checks:
         yield check(settings)
@@ -107,6 +109,19 @@ def _npus(settings: Settings) -> Finding:
     if tool := shutil.which("npu-smi"):
         return Finding("npu-smi", Verdict.OK, tool)
     return Finding("npu-smi", Verdict.NOTE, "not in PATH: no Ascend driver here", "install it on a server with NPUs")
+
+
+def _devices(settings: Settings) -> Finding:
+    devices, topology = settings.devices, settings.rank_table.topology
+    text = f"{format_devices(devices)}, topology {topology}"
+    if problem := topology_problem(devices, topology):
+        advice = (
+            "a job that names no devices takes all of these: let jobs name theirs, or correct devices in the settings"
+        )
+        return Finding("devices", Verdict.NOTE, f"{text}: HCCL would not take all together: {problem}", advice)
+    if note := topology_note(devices, topology):
+        return Finding("devices", Verdict.NOTE, f"{text}: {note}", "set rank_table.topology to this server's product")
+    return Finding("devices", Verdict.OK, text)
 
 
 def _addresses(settings: Settings) -> Finding:

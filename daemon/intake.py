@@ -25,6 +25,7 @@ from daemon.claims import (
     snapshot,
 )
 from daemon.faults import Faults
+from daemon.halves import SameName, earliest, same_name, tell_the_other
 from daemon.inbox import Inbox
 from daemon.names import printable
 from daemon.root import Root
@@ -153,10 +154,13 @@ class Intake:
         directory = job.directory(self._root.path)
         make_directory(directory.path)
         publish_bytes(directory.config, accepted.checked.config)
+        rejected_before = same_name(claimed, self._root).told()
         snapshot(claimed, accepted.content, directory.submitted)
         events = job_log(directory.events, job=job.id)
         for warning in accepted.checked.warnings:
             events.warning("config_warning", reason=str(warning))
+        if rejected_before:
+            events.warning("perhaps_half_a_file", reason=rejected_before)
         events.info("job_queued", path=printable(claimed.name), devices=job.devices, priority=job.priority)
 
     def _leave(self, path: Path, reason: str) -> None:
@@ -171,12 +175,23 @@ class Intake:
         log.warning("drop_left_in_inbox", job=job.id, path=printable(path.name), reason=reason)
 
     def _reject(self, claimed: Claim, reason: str, digest: str = "") -> None:
+        """Reject `claimed`; `digest` is given where it is the same file as a job's, and so no half of another."""
+        others = self._same_name(claimed)
+        told = "" if digest else others.told()
+        reason = f"{reason}\n{told}" if told else reason
         new = NewJob(claim=claimed.token, name=job_name(claimed.name), digest=digest)
-        job = self._store.add(new, State.REJECTED, reason)
+        job = self._store.add(new, State.REJECTED, reason)  # one that was decided before a fault keeps its reason
         if job.state is State.QUEUED:  # accepted before a crash, and no longer right
             job = self._store.move(job, State.FAILED, reason)
+        if not digest:
+            tell_the_other(claimed, others, self._root)
         path = reject(claimed, self._root.rejected, job.reason)
-        log.warning("drop_rejected", job=job.id, path=str(path), reason=reason)
+        log.warning("drop_rejected", job=job.id, path=str(path), reason=job.reason)
+
+    def _same_name(self, claimed: Claim) -> SameName:
+        own = self._store.claimed(claimed.token)
+        jobs = [job for job in self._store.named_since(job_name(claimed.name), earliest(claimed)) if job != own]
+        return same_name(claimed, self._root, jobs)
 
 
 def _examine(claimed: Claim, rules: Rules) -> Accepted:

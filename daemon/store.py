@@ -164,6 +164,10 @@ class Store:
         """Return the newest job of this name."""
         return next(reversed(self._select("name = ?", name)), None)
 
+    def named_since(self, name: str, since: datetime) -> tuple[Job, ...]:
+        """Return the jobs of this name that were submitted since then (in UTC), oldest first."""
+        return self._select("name = ? AND submitted >= ?", name, since.isoformat())
+
     def history(self, job: int) -> tuple[Transition, ...]:
         """Return a job's transitions, oldest first."""
         rows = self._connection.execute(

@@ -11,7 +11,7 @@ from handlers.rank_table.topology import Topology
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from handlers.rank_table.file import RankTable
+    from handlers.rank_table.contents import RankTable
 
 app = typer.Typer(
     name="rank-table",
@@ -21,8 +21,21 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+
+def _topology(word: str) -> Topology:
+    try:
+        return Topology(word)
+    except ValueError as error:
+        raise typer.BadParameter(f"{word!r} is none of {', '.join(Topology)}") from error
+
+
 Output = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where to write the file.")]
-Wiring = Annotated[Topology, typer.Option(help="The servers' wiring: its rules are checked too.")]
+Wiring = Annotated[
+    Topology,
+    typer.Option(
+        parser=_topology, metavar="|".join(Topology), help="The servers' product: its numbers and sets of devices hold."
+    ),
+]
 
 
 @app.command()
@@ -70,27 +83,33 @@ def check(
     topology: Wiring = Topology.ANY,
 ) -> None:
     """Say whether HCCL would take a rank table, and everything it would object to."""
-    from handlers.rank_table.rules import find_warnings  # noqa: PLC0415 - `glmd --help` is to answer at once
+    from handlers.rank_table.contents import Form  # noqa: PLC0415 - `glmd --help` is to answer at once
+    from handlers.rank_table.rules import find_warnings  # noqa: PLC0415
     from handlers.rank_table.table import inspect  # noqa: PLC0415
 
     table, problems = inspect(file, ranks=ranks, topology=topology)
     if table is None or problems:
         raise RefusedError("\n".join(f"{file}: {problem}" for problem in problems))
     _warn(find_warnings(table, topology=topology))
-    typer.echo(f"OK: {len(table.servers)} server(s), {len(table.devices)} rank(s)")
+    form = "" if table.form is Form.SERVER_LIST else f", {table.form.value}"
+    typer.echo(f"OK: {len(table.servers)} server(s), {len(table.devices)} rank(s){form}")
 
 
 @app.command()
 def merge(
     files: Annotated[list[Path], typer.Argument(help="One table a server.")],
     output: Output = Path(),
+    topology: Wiring = Topology.ANY,
 ) -> None:
-    """Join the tables of several servers into one: every server must get this same file."""
+    """Join the tables of several servers into one: every server must get this same file.
+
+    A table in the form of ModelArts' jobstart_hccl.json (group_list) is written as MindFormers' scripts want it.
+    """
     from handlers.rank_table.rules import find_warnings  # noqa: PLC0415 - `glmd --help` is to answer at once
     from handlers.rank_table.table import merge, read  # noqa: PLC0415
 
-    table = merge(read(file) for file in files)
-    _warn(find_warnings(table))
+    table = merge((read(file) for file in files), topology=topology)
+    _warn(find_warnings(table, topology=topology))
     for server in table.servers:
         ranks = [device.rank_id for device in server.devices]
         typer.echo(f"server_id:{server.server_id}, rank_id:{ranks[0]}-{ranks[-1]}")

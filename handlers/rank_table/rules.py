@@ -7,15 +7,23 @@ rank and the device, and not minutes into a job as EI0004 or EI0014.
 import ipaddress
 from collections.abc import Hashable, Iterable, Iterator
 
-from handlers.rank_table.file import RankTable, Server
+from handlers.rank_table.contents import Form, RankTable, Server
 from handlers.rank_table.hccn import valid_device_ip
-from handlers.rank_table.topology import Topology, topology_problem
-
-COUNTS = (1, 2, 4, 8, 16)
-"""Devices a server may have in a table."""
+from handlers.rank_table.topology import Topology, topology_note, topology_problem
 
 _SERVER_ID_LIMIT = 64
 _SHOWN = 8
+_CONVERT = "`glmd rank-table merge FILE -o DIR` writes the form that MindFormers' scripts and glmd use"
+_FORMS = {
+    Form.PODS: (
+        "this is the group_list form of ModelArts (jobstart_hccl.json) and of MindX' hccl-controller: HCCL takes it on "
+        f"the Atlas training series (910A), from processes whose RANK_ID is the pod's name; {_CONVERT}"
+    ),
+    Form.LAB: (
+        "this is the group_list form with deploy_mode, of MindSpore's first tutorials: HCCL takes it on the "
+        f"Atlas training series (910A); {_CONVERT}"
+    ),
+}
 
 
 def find_problems(table: RankTable, *, ranks: int | None = None, topology: Topology = Topology.ANY) -> list[str]:
@@ -30,7 +38,7 @@ def find_problems(table: RankTable, *, ranks: int | None = None, topology: Topol
 
 def find_warnings(table: RankTable, *, topology: Topology = Topology.ANY) -> list[str]:
     """Return what HCCL takes in a `table` without problems, but what seldom is meant."""
-    warnings = []
+    warnings = [_FORMS[table.form]] if table.form in _FORMS else []
     if len(table.servers) == 1 and is_loopback(table.servers[0].server_id):
         warnings.append(
             f"server_id {table.servers[0].server_id} is a loopback address, the same on every host: "
@@ -39,13 +47,16 @@ def find_warnings(table: RankTable, *, topology: Topology = Topology.ANY) -> lis
     order = [server.server_id for server in sorted(table.servers, key=lambda s: min(d.rank_id for d in s.devices))]
     if order != sorted(order):
         warnings.append("ranks do not follow the string order of server_id, as MindSpore wants; merge the tables anew")
-    if topology is Topology.ANY:
-        warnings += [
-            f"server {server.server_id}: fine with a full mesh, but {problem}"
-            for server in table.servers
-            if all(device.device_id < 8 for device in server.devices)
-            and (problem := topology_problem([device.device_id for device in server.devices], Topology.A910))
-        ]
+    if topology is Topology.A3 and len(table.servers) > 1:
+        warnings.append(
+            "version 1.0 is for A3 servers outside of a super pod; one needs version 1.2 (super_device_id, "
+            "super_pod_list), which glmd does not make"
+        )
+    warnings += [
+        f"server {server.server_id}: {note}"
+        for server in table.servers
+        if (note := topology_note([device.device_id for device in server.devices], topology))
+    ]
     return warnings
 
 
@@ -76,12 +87,12 @@ def _server_problems(table: RankTable) -> Iterator[str]:
 def _device_problems(table: RankTable, topology: Topology) -> Iterator[str]:
     for server in table.servers:
         where = f"server {server.server_id}"
-        if len(server.devices) not in COUNTS:
-            yield f"{where}: {len(server.devices)} devices; HCCL takes {', '.join(map(str, COUNTS))}"
         for rank, earlier, device in _repeated((d.rank_id, d.device_id) for d in server.devices):
             yield f"{where}: ranks {earlier} and {rank} are both on device {device}"
         if problem := topology_problem([device.device_id for device in server.devices], topology):
             yield f"{where}: {problem}"
+        elif topology is Topology.A3 and len(server.devices) == 1 and len(table.servers) > 1:
+            yield f"{where}: 1 device; an A3 server that works with others gives whole modules, as 0-1"
 
 
 def _rank_problems(table: RankTable, ranks: int | None) -> Iterator[str]:

@@ -7,10 +7,11 @@ from pathlib import Path
 from handlers.ckpt.durable import make_directory, publish_bytes
 from handlers.devices import bracket_hint, format_devices
 from handlers.errors import BadInputError, RefusedError
-from handlers.rank_table.file import Device, RankTable, Server, load
+from handlers.rank_table.contents import Device, RankTable, Server
+from handlers.rank_table.file import load
 from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.host_address import host_address
-from handlers.rank_table.rules import COUNTS, find_problems, find_warnings
+from handlers.rank_table.rules import find_problems, find_warnings
 from handlers.rank_table.topology import Topology
 
 __all__ = ["AUTO", "Device", "RankTable", "Server", "inspect", "make", "merge", "read", "write"]
@@ -35,7 +36,7 @@ def make(
     """
     physical = _physical(devices, visible_devices)
     server_id, warnings = _server_id(server_ip)
-    _refuse(find_problems(_table(server_id, physical, {}), topology=topology), _count_hint(physical))
+    _refuse(find_problems(_table(server_id, physical, {}), topology=topology))
     found = ip_source.addresses(physical)
     if found.missing:
         warnings.append(_without_address(physical, found.missing, ip_source))
@@ -44,7 +45,7 @@ def make(
     return table, (*warnings, *found.warnings, *find_warnings(table, topology=topology))
 
 
-def merge(tables: Iterable[RankTable]) -> RankTable:
+def merge(tables: Iterable[RankTable], *, topology: Topology = Topology.ANY) -> RankTable:
     """Return one table of all the servers in `tables`, the same whatever their order.
 
     Servers are sorted by the string order of server_id, which MindSpore wants the ranks to follow ("10.0.0.10" is
@@ -58,7 +59,7 @@ def merge(tables: Iterable[RankTable]) -> RankTable:
         servers.append(Server(server.server_id, devices, server.host_nic_ip))
         rank += len(devices)
     merged = RankTable(tuple(servers))
-    _refuse(find_problems(merged))
+    _refuse(find_problems(merged, topology=topology))
     return merged
 
 
@@ -74,7 +75,7 @@ def read(path: Path) -> RankTable:
     """Read a table that HCCL would take. Raises BadInputError when it is no JSON, RefusedError for broken rules."""
     table, problems = inspect(path)
     if table is None or problems:
-        _refuse([f"{path}: {problem}" for problem in problems])
+        _refuse([f"{path}: {problem}" for problem in problems], "this rank table cannot be used:")
         raise AssertionError(path)  # no table without a problem
     return table
 
@@ -99,9 +100,9 @@ def _table(server_id: str, physical: Sequence[int], ips: dict[int, str]) -> Rank
     return RankTable((Server(server_id, devices),))
 
 
-def _refuse(problems: Sequence[str], hint: str = "") -> None:
+def _refuse(problems: Sequence[str], headline: str = "HCCL would not take this rank table:") -> None:
     if problems:
-        raise RefusedError("\n".join(["HCCL would not take this rank table:", *(f"  {p}" for p in problems)]) + hint)
+        raise RefusedError("\n".join([headline, *(f"  {problem}" for problem in problems)]))
 
 
 def _physical(devices: Sequence[int], visible: Sequence[int] | None) -> tuple[int, ...]:
@@ -147,7 +148,3 @@ def _without_address(devices: Sequence[int], missing: dict[int, str], source: Hc
         f"no address for {len(missing)} of {len(devices)} devices{bracket_hint(devices, missing)}\n{reasons}\n"
         f"Set it with `hccn_tool -i N -ip -s address IP netmask MASK` (root), or write address_N=IP into {source.conf}"
     )
-
-
-def _count_hint(devices: Sequence[int]) -> str:
-    return bracket_hint(devices, devices[-1:]) if len(devices) - 1 in COUNTS else ""

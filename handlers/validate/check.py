@@ -7,7 +7,7 @@ from handlers.ckpt.lora import LoraScale
 from handlers.devices import bracket_hint, format_devices, parse_devices
 from handlers.mindformers.dialect import Dialect, dialect_of
 from handlers.mindformers.version import OF_GLM_6B, Version
-from handlers.rank_table.topology import Topology, topology_problem
+from handlers.rank_table.topology import Topology, topology_note, topology_problem
 from handlers.validate.allowed_paths import check_allowed
 from handlers.validate.disk_estimate import check_disk
 from handlers.validate.document import MAX_BYTES, Document, Place, parse
@@ -26,9 +26,6 @@ from handlers.validate.mindformers_rules import (
 )
 from handlers.validate.problem import ConfigError, Findings, Problem, in_order
 from handlers.validate.saving_rules import check_saving
-
-_COUNTS = (1, 2, 4, 8, 16)
-"""How many devices of one server HCCL takes."""
 
 
 @dataclass(frozen=True)
@@ -157,10 +154,8 @@ def _devices(
         findings.problems.append(place.problem(message, bracket_hint(devices, absent).removeprefix("; ")))
         return ()
     elif target == "Ascend":
-        if len(devices) not in _COUNTS:
-            findings.problems.append(
-                place.problem(f"{len(devices)} devices", "HCCL takes 1, 2, 4, 8 or 16 of a server")
-            )
-        elif reason := topology_problem(devices, rules.topology):
-            findings.problems.append(place.problem("cannot talk to each other", reason))
+        if reason := topology_problem(devices, rules.topology):
+            findings.problems.append(place.problem("HCCL would not take these devices together", reason))
+        elif note := topology_note(devices, rules.topology):
+            findings.warnings.append(place.problem("not every product takes these devices together", note))
     return devices

@@ -64,3 +64,28 @@ def test_one_call_fails(quick: Path, call: Call, number: int) -> None:
 def test_a_fault_that_lasts(quick: Path, call: Call, number: int) -> None:
     """From a call on all of a kind fail, for a while: what is tried again meanwhile fails again, and then succeeds."""
     sweep(quick, call, number, 12)
+
+
+@pytest.mark.parametrize("call", (Call.OPEN, Call.WRITE, Call.RENAME, Call.FSYNC))
+def test_halves_of_a_file(quick: Path, call: Call) -> None:
+    """Wherever a fault comes, both reasons name the other file in the end, once."""
+    for first in count(1):
+        path = quick / str(first)
+        path.mkdir()
+        injection = Injection(call, errno.EIO, first, path / "root")
+        with pytest.MonkeyPatch.context() as patch:
+            injection.install(patch)
+            world = World(path, patch)
+            with world:
+                world.drop("bad.yaml", "seed: [")
+                world.turn_until(lambda world=world: world.are_over(1), "the first to be over")  # type: ignore[misc]
+                world.drop("bad.yaml", "0")
+                injection.is_armed = True
+                world.turn_until(lambda world=world: world.are_over(2), "the second to be over")  # type: ignore[misc]
+                injection.is_armed = False
+        for name, other in (("bad.yaml", "bad.yaml.2"), ("bad.yaml.2", "bad.yaml")):
+            reason = (world.root.rejected / f"{name}.reason.txt").read_text()
+            assert reason.count(f"is rejected/{other}.\n") == 1, (first, name)
+        if not injection.fired:
+            break
+    assert first > 1, "the fault hit nothing: the injection is not where the calls are"

@@ -11,15 +11,19 @@ from pathlib import Path
 import pytest
 
 from daemon.claims import (
+    REASON,
     ChangedError,
     Claim,
     NotAFileError,
     NotClaimableError,
     TooLargeError,
     UnreadableError,
+    add_to_reason,
     claim,
     discard,
     leftover_claims,
+    newest_rejected,
+    next_place,
     read_claimed,
     reason_file,
     reject,
@@ -353,3 +357,35 @@ def test_finishing_a_claim_twice_does_no_harm(root: Root, tmp_path: Path) -> Non
     snapshot(claimed, b"a: 1\n", tmp_path / "submitted.yaml")
     discard(claimed)
     assert (tmp_path / "submitted.yaml").read_bytes() == b"a: 1\n"
+
+
+def test_the_newest_of_a_name(root: Root) -> None:
+    """It is the one with the highest number; the next goes to the number after it."""
+    assert newest_rejected(root.rejected, "a.yaml") is None
+    for name in ("a.yaml", "a.yaml.2", "a.yaml.3"):
+        assert next_place(root.rejected, "a.yaml") == root.rejected / name
+        target = reject(root.claim(root.drop()), root.rejected, "no")
+        assert newest_rejected(root.rejected, "a.yaml") == target == root.rejected / name
+    (root.rejected / f"a.yaml.3{REASON}").unlink()
+    assert newest_rejected(root.rejected, "a.yaml") is None
+
+
+def test_words_are_added_once(root: Root) -> None:
+    """However often that is tried; what was said before stays, and nothing of them moves a cursor."""
+    target = reject(root.claim(root.drop()), root.rejected, "because")
+    for _ in range(2):
+        add_to_reason(target, "and \x1b[31mmore\nof it")
+    assert reason_file(target).read_text() == "because\nand \\x1b[31mmore\nof it\n"
+    assert listing(root.rejected) == ["a.yaml", "a.yaml.reason.txt"]
+
+
+@pytest.mark.parametrize("make", (make_fifo, make_socket, make_link, make_dangling_link, make_directory))
+def test_words_are_added_to_a_file_only(root: Root, make: Callable[[Path], None]) -> None:
+    """What somebody put in its place is neither followed, nor waited for, nor replaced."""
+    target = reject(root.claim(root.drop()), root.rejected, "because")
+    reason_file(target).unlink()
+    add_to_reason(target, "more")
+    make(reason_file(target))
+    kind = reason_file(target).lstat().st_mode
+    add_to_reason(target, "more")
+    assert reason_file(target).lstat().st_mode == kind

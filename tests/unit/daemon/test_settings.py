@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from daemon.intake import job_name
 from daemon.settings import NightlySettings, Settings, SettingsError, WatchSettings, load_settings
 from handlers.nightly import run_name
+from handlers.rank_table.topology import Topology
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -58,6 +59,15 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
     assert (training.python, training.grace) == (Path("/from/environment"), 5.0)
 
 
+@pytest.mark.parametrize(
+    ("word", "topology"), (("A3", Topology.A3), ("a2", Topology.B910), ("16-card", Topology.CARDS16))
+)
+def test_a_product_is_named_in_its_own_words(tmp_path: Path, word: str, topology: Topology) -> None:
+    """The chip's name or the product's."""
+    file = write(tmp_path / "glmd.yaml", f"rank_table: {{topology: {word}}}\n")
+    assert load_settings(file, None).rank_table.topology is topology
+
+
 def test_root_option_wins(tmp_path: Path) -> None:
     """--root is what the user said last."""
     file = write(tmp_path / "glmd.yaml", "root: /elsewhere\n")
@@ -76,6 +86,7 @@ def test_a_root_may_bring_its_own_settings(tmp_path: Path) -> None:
         ("divices: '[0,8)'", "divices"),
         ("devices: '[8,0)'", "devices"),
         ("inbox: {settle: soon}", "inbox.settle"),
+        ("rank_table: {topology: Atlas}", "rank_table.topology"),
         ("training: [a", "glmd.yaml"),
         ("- a list", "mapping"),
         ("nightly: [{name: 'a b', cron: x, template: t}]", "nightly"),

@@ -215,3 +215,13 @@ def test_every_transition_is_one_synced_transaction(path: Path) -> None:
     with Store.open(path) as store:
         assert store._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert store._connection.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_the_jobs_of_a_name_since_then(path: Path) -> None:
+    """Oldest first, and none that was submitted before, nor of another name."""
+    with Store.open(path) as store:
+        store.add(NewJob("c0", "run"))
+        first, second = (store.add(NewJob(claim, "run")) for claim in ("c1", "c2"))
+        store.add(NewJob("c3", "other"))
+        assert store.named_since("run", first.submitted) == (first, second)
+        assert store.named_since("run", datetime.now(UTC)) == ()

@@ -68,6 +68,18 @@ def test_devices_are_asked_for_their_addresses(site: Site, training: dict[str, s
     assert "device 2" in checks["device addresses"]["text"]
 
 
+def test_devices_fit_the_product(site: Site, training: dict[str, str]) -> None:
+    """Seven cards are all of an A2 server's, not of a 910A's; without a product, doctor says whose they can be."""
+    found = {
+        topology: verdicts(site, **training, GLMD_DEVICES="0-6", GLMD_RANK_TABLE__TOPOLOGY=topology)[1]["devices"]
+        for topology in ("A2", "910A", "any")
+    }
+    assert (found["A2"]["verdict"], found["A2"]["text"]) == ("ok", "[0,7), topology 910B")
+    assert found["910A"]["verdict"] == "note"
+    assert "takes 1, 2, 4 or 8 devices, not 7; of these, [0,4) would do" in found["910A"]["text"]
+    assert "only a server of the topology 910B or 16-card takes 7 devices" in found["any"]["text"]
+
+
 def test_a_running_daemon_is_told(site: Site, training: dict[str, str]) -> None:
     """With what it does."""
     with site.daemon():

@@ -75,6 +75,8 @@ def test_warnings_go_to_stderr(cards: Cards, tmp_path: Path) -> None:
         (("--devices", "8-0"), BadInputError, "runs backwards"),
         (("--devices", "[0,8]"), RefusedError, "for 8 devices write [0,8)"),
         (("--devices", "3,4", "--topology", "910A"), RefusedError, "two rings"),
+        (("--devices", "0-2", "--topology", "a3"), RefusedError, "1 or an even number of devices, not 3"),
+        (("--devices", "[0,7]", "--topology", "910"), SystemExit, "2"),
     ),
 )
 def test_make_refuses(
@@ -138,6 +140,59 @@ def test_merge_names_the_bad_file(tmp_path: Path) -> None:
     assert isinstance(result.exception, RefusedError)
     assert f'{bad}: status must be "completed"' in str(result.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_product_has_its_word(cards: Cards, tmp_path: Path) -> None:
+    """Three cards of an A2 server make a table; a word that is no product is bad usage, which lists them."""
+    result = make(cards, tmp_path, "--devices", "0,2,5", "--topology", "A2")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert (tmp_path / "hccl_3p_025_192.168.1.196.json").exists()
+    result = make(cards, tmp_path, "--topology", "Atlas")
+    assert result.exit_code == 2
+    assert all(word in result.stderr for word in ("910A", "910B", "16-card", "A3", "any"))
+
+
+def test_any_says_who_takes_it(cards: Cards, tmp_path: Path) -> None:
+    """Without a product the table is made, and standard error says whose it can be."""
+    result = make(cards, tmp_path, "--devices", "0-6")
+    assert result.exit_code == 0
+    assert "only a server of the topology 910B or 16-card takes 7 devices ([0,7))" in result.stderr
+
+
+MODELARTS = """{"status": "completed", "group_count": "1", "group_list": [{"group_name": "job", "device_count": "2",
+ "instance_count": "1", "instance_list": [{"pod_name": "job-0", "server_id": "192.168.6.101", "devices": [
+ {"device_id": "1", "device_ip": "192.1.244.170"}, {"device_id": "0", "device_ip": "192.1.244.169"}]}]}]}"""
+
+
+def test_modelarts_own_table(tmp_path: Path) -> None:
+    """Check takes it and says what it is; merge of this one file writes what MindFormers' scripts take."""
+    path = tmp_path / "jobstart_hccl.json"
+    path.write_text(MODELARTS)
+    result = run("check", path, "--ranks", "2")
+    assert (result.exit_code, result.stdout) == (0, "OK: 1 server(s), 2 rank(s), group_list of pods\n")
+    assert "jobstart_hccl.json" in result.stderr
+    result = run("merge", path, "-o", tmp_path)
+    assert result.stdout.endswith(f"Completed: hccl file was save in : {tmp_path}/hccl_2p_01_192.168.6.101.json\n")
+    assert not result.stderr
+    assert run("check", tmp_path / "hccl_2p_01_192.168.6.101.json").stdout == "OK: 1 server(s), 2 rank(s)\n"
+
+
+def test_modelarts_unfinished_table(tmp_path: Path) -> None:
+    """It is refused with what to wait for, and nothing is written."""
+    path = tmp_path / "jobstart_hccl.json"
+    path.write_text(MODELARTS.replace("completed", "initializing"))
+    for command in (("check", path), ("merge", path, "-o", tmp_path / "out")):
+        error = run(*command).exception
+        assert isinstance(error, RefusedError)
+        assert "wait until it says completed" in str(error)
+    assert not (tmp_path / "out").exists()
+
+
+def test_merge_knows_the_product(tmp_path: Path) -> None:
+    """Its rules hold for each server of the merged table."""
+    path = write(RankTable((Server("10.0.0.1", tuple(Device(d, f"10.0.1.{d}", d) for d in range(3))),)), tmp_path)
+    assert run("merge", path, "-o", tmp_path / "out", "--topology", "910B").exit_code == 0
+    assert isinstance(run("merge", path, "-o", tmp_path / "no", "--topology", "910A").exception, RefusedError)
 
 
 def test_help_loads_nothing_heavy() -> None:

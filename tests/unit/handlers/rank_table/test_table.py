@@ -78,9 +78,10 @@ def test_a_position_beyond_the_visible_devices(cards: Cards) -> None:
 @pytest.mark.parametrize(
     ("devices", "topology", "why"),
     (
-        ("[0,8]", Topology.ANY, r"9 devices; HCCL takes 1, 2, 4, 8, 16; \[0,8\] includes device 8.*write \[0,8\)"),
-        ("[0,3)", Topology.ANY, "3 devices; HCCL takes"),
-        ("[0,2]", Topology.ANY, r"for 2 devices write \[0,2\)"),
+        ("[0,8]", Topology.ANY, r"no product takes 9 devices.*\[0,8\] includes device 8.*write \[0,8\)"),
+        ("[0,8]", Topology.B910, r"has the devices \[0,8\), not 8; \[0,8\] includes device 8.*write \[0,8\)"),
+        ("[0,3)", Topology.A910, "takes 1, 2, 4 or 8 devices, not 3"),
+        ("[0,2]", Topology.A910, r"for 2 devices write \[0,2\)"),
         ("[3,5)", Topology.A910, "cross the two rings"),
         ("[4,12)", Topology.A910, r"has the devices \[0,8\)"),
         ("0,9", Topology.CARDS16, "same positions"),
@@ -204,8 +205,8 @@ TWO = RankTable((server("10.1.0.1"), server("10.1.0.2", first_rank=2, net=1)))
         (RankTable((server("127.0.1.1"), server("10.1.0.2", first_rank=2, net=1))), "127.0.1.1 is a loopback"),
         (RankTable((server("::1"), server("10.1.0.2", first_rank=2, net=1))), "::1 is a loopback"),
         (RankTable((server("localhost"), server("10.1.0.2", first_rank=2, net=1))), "localhost is a loopback"),
-        (RankTable((server("10.1.0.1", 3),)), "server 10.1.0.1: 3 devices; HCCL takes 1, 2, 4, 8, 16"),
-        (RankTable((server("10.1.0.1", 0),)), "server 10.1.0.1: 0 devices; HCCL takes 1, 2, 4, 8, 16"),
+        (RankTable((server("10.1.0.1", 9),)), "server 10.1.0.1: no product takes 9 devices"),
+        (RankTable((server("10.1.0.1", 0),)), "server 10.1.0.1: no devices"),
         (
             RankTable((server("10.1.0.1", 4), server("10.1.0.2", 2, first_rank=4, net=1))),
             "same number of devices, but 10.1.0.1 has 4, 10.1.0.2 has 2",

@@ -251,7 +251,14 @@ def test_all_problems_at_once(data: Path) -> None:
         ("[0,8]", 8, Topology.ANY, "8 are not among this host's devices: [0,8)"),
         ("[0,8]", 8, Topology.ANY, "for 8 devices write [0,8)"),
         ("[0,8)", 0, Topology.ANY, "[0,8) are not among this host's devices: none"),
-        ("0,1,2", 8, Topology.ANY, "3 devices"),
+        (
+            "0,1,2",
+            8,
+            Topology.A910,
+            "a 910A server takes 1, 2, 4 or 8 devices, not 3; [0,2] includes device 2: for 2 devices write [0,2)",
+        ),
+        ("0-8", 16, Topology.ANY, "no product takes 9 devices ([0,9))"),
+        ("0,2", 16, Topology.A3, "0 without 1 and 2 without 3"),
         ("2-5", 8, Topology.A910, "cross the two rings"),
     ),
 )
@@ -261,6 +268,15 @@ def test_devices(data: Path, devices: str, host: int, topology: Topology, what: 
         checked(data, ("[0,8)", devices), held_against=rules(data, host, topology))
     assert what in str(caught.value)
     assert caught.value.problems[0].where == "glmd.devices"
+
+
+def test_devices_that_some_products_take(data: Path) -> None:
+    """An A2 server with a broken card runs on the other seven; without a topology set, that is told."""
+    seven = (('"[0,8)"', '"0-6"'), ("model_parallel: 8", "model_parallel: 1"), ("data_parallel: 1", "data_parallel: 7"))
+    assert [*checked(data, *seven, held_against=rules(data, 8, Topology.B910)).warnings] == []
+    (warning,) = checked(data, *seven, held_against=rules(data, 8)).warnings
+    assert warning.where == "glmd.devices"
+    assert "only a server of the topology 910B or 16-card takes 7 devices ([0,7))" in warning.hint
 
 
 def test_no_devices_at_all(data: Path) -> None:
