@@ -25,15 +25,21 @@ CREATE TABLE jobs (
     submitted TEXT NOT NULL,
     changed   TEXT NOT NULL
 ) STRICT;
-CREATE INDEX jobs_by_state ON jobs (state);
 CREATE TABLE transitions (
     job INTEGER NOT NULL REFERENCES jobs (id), at TEXT NOT NULL, state TEXT NOT NULL, attempt INTEGER NOT NULL,
     reason TEXT NOT NULL
 ) STRICT;
-CREATE INDEX transitions_by_job ON transitions (job);
 CREATE TABLE device_locks (device INTEGER PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs (id)) STRICT;
 CREATE TABLE nightly (name TEXT PRIMARY KEY, due TEXT NOT NULL) STRICT;
 """
+
+_INDEXES = """
+CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state);
+CREATE INDEX IF NOT EXISTS jobs_by_digest ON jobs (digest);
+CREATE INDEX IF NOT EXISTS jobs_by_name ON jobs (name, submitted);
+CREATE INDEX IF NOT EXISTS transitions_by_job ON transitions (job);
+"""
+"""They change no meaning, so a store of any version gets those that it lacks."""
 
 
 class StoreError(Exception):
@@ -110,9 +116,16 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         raise StoreError(f"{path}: made by a newer glmd (schema {version}, this one knows {VERSION})")
     if version == 0:
         with transaction(connection):
-            for statement in _SCHEMA.split(";\n"):
-                connection.execute(statement)
+            _execute(connection, _SCHEMA)
             connection.execute(f"PRAGMA user_version={VERSION}")
+    with transaction(connection):
+        _execute(connection, _INDEXES)
+
+
+def _execute(connection: sqlite3.Connection, statements: str) -> None:
+    """Execute one statement a line or more; sqlite3's executescript would end the transaction."""
+    for statement in statements.split(";\n"):
+        connection.execute(statement)
 
 
 def _damaged(path: Path, what: str) -> DamagedStoreError:
