@@ -79,9 +79,7 @@ def check_alike(name: str, first: CkptFile, other: CkptFile) -> None:
         )
 
 
-def check_state(
-    shapes: Mapping[str, tuple[int, ...]], members: Mapping[str, Member], strategy: Strategy
-) -> None:
+def check_state(shapes: Mapping[str, tuple[int, ...]], members: Mapping[str, Member], strategy: Strategy) -> None:
     """Refuse state that is as large a tensor as its weight seems, but for the size of a dimension.
 
     With `grad_accumulation_shard` off, MindSpore keeps whole gradients, but writes the layout of the weights' shards.

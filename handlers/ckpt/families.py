@@ -1,8 +1,8 @@
 """What each entry of a set is to a training: a weight, a scalar, or state that is kept of another parameter.
 
-PREFIX.NAME, where NAME is another parameter of the set, is state of NAME, whatever the prefix, if there is nothing but
-state beside it: `transformer.lm_head.weight` is a weight, since other names that begin with `transformer.` are no copies
-of anything. The set is what all ranks and pipeline stages have saved.
+PREFIX.NAME, where NAME is another parameter of the set, is state of NAME, whatever the prefix, if all beside it is state
+too: `transformer.lm_head.weight` is a weight, since other names that begin with `transformer.` are nobody's state. The
+set is what all ranks and pipeline stages have saved.
 """
 
 from collections import Counter

@@ -194,9 +194,7 @@ class _Part:
             check_names(self.strategy, self.shards[0], self.first_rank)
 
 
-def _parts(
-    shards: Mapping[int, CkptFile], strategy: Strategy | None, layout_from: Strategy | None
-) -> Sequence[_Part]:
+def _parts(shards: Mapping[int, CkptFile], strategy: Strategy | None, layout_from: Strategy | None) -> Sequence[_Part]:
     """Divide a run into its stages."""
     sources = [each for each in (strategy, layout_from) if each is not None]
     for each in sources:

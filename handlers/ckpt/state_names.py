@@ -1,7 +1,7 @@
 """Names that say by themselves that an entry is optimizer state, and of which parameter.
 
-MindSpore's `Parameter.clone` and MindFormers' `clone_state` put a dot between prefix and name; what MindFormers' Came and
-MindSpore's AdaFactor make of a matrix has `_` there, as in `exp_avg_sq_row_lm_head.weight`.
+MindSpore's `Parameter.clone` and MindFormers' `clone_state` put a dot between prefix and name. What MindFormers' Came
+and MindSpore's AdaFactor keep besides has `_` there, as in `exp_avg_sq_row_lm_head.weight`.
 """
 
 import re

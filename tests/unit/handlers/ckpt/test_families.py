@@ -159,7 +159,13 @@ def test_state_of_a_part_of_the_weights_is_state() -> None:
 
 def test_every_name_with_adam_in_it_is_optimizer_state() -> None:
     """As the filter by hand has it, twin or not."""
-    names = ("adam_m.elsewhere", "network.adam_v.lm_head.weight", "layers.0.adamant", "beta1_power_adam", "ema.adam_m.x")
+    names = (
+        "adam_m.elsewhere",
+        "network.adam_v.lm_head.weight",
+        "layers.0.adamant",
+        "beta1_power_adam",
+        "ema.adam_m.x",
+    )
     assert set(judged(dict.fromkeys(names, (3, 3))).values()) == {"optimizer"}
 
 
