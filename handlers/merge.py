@@ -127,7 +127,7 @@ def _unlisted(dropped: Mapping[str, int]) -> Mapping[str, int]:
 
 def _may_be_part(planned: Plan) -> bool:
     """Tell whether these may be the shards of one pipeline stage, with all others missing: no file would say so."""
-    return planned.stages == 1 and any(member.prefix == _ACCUMULATED for member in planned.members.values())
+    return planned.stages == 1 and any(state.prefix == _ACCUMULATED for state in planned.families.states.values())
 
 
 def _cautions(planned: Plan, *, may_be_part: bool) -> Iterator[Caution]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from handlers.ckpt.entry import CkptFile, element_count, shape
 from handlers.ckpt.errors import InconsistentError
-from handlers.ckpt.families import Member, parameter_of, states_in
+from handlers.ckpt.families import Families, states_in
 from handlers.ckpt.strategy import Strategy
 
 
@@ -79,14 +79,14 @@ def check_alike(name: str, first: CkptFile, other: CkptFile) -> None:
         )
 
 
-def check_state(shapes: Mapping[str, tuple[int, ...]], members: Mapping[str, Member], strategy: Strategy) -> None:
+def check_state(shapes: Mapping[str, tuple[int, ...]], families: Families, strategy: Strategy) -> None:
     """Refuse state that is as large a tensor as its weight seems, but for the size of a dimension.
 
     With `grad_accumulation_shard` off, MindSpore keeps whole gradients, but writes the layout of the weights' shards.
     Factored moments have fewer dimensions, and Muon keeps a single element for what it leaves to Adam.
     """
     for name, dims in shapes.items():
-        weight = parameter_of(name, members)
+        weight = families.parameter(name)
         whole = shapes.get(weight, dims)
         if whole != dims and len(whole) == len(dims) and element_count(dims) > 1:
             raise InconsistentError(

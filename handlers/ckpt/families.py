@@ -1,16 +1,17 @@
 """What each entry of a set is to a training: a weight, a scalar, or state that is kept of another parameter.
 
-PREFIX.NAME, where NAME is another parameter of the set, is state of NAME, whatever the prefix, if all beside it is state
-too: `transformer.lm_head.weight` is a weight, since other names that begin with `transformer.` are nobody's state. The
-set is what all ranks and pipeline stages have saved.
+PREFIX.NAME, where NAME is another parameter of the set, is state of NAME, whatever the prefix, if all that begins with
+the prefix is state: `transformer.lm_head.weight` is a weight, since other names that begin with `transformer.` are
+nobody's state. The set is what all ranks and pipeline stages have saved.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from handlers.ckpt.entry import TEXT, Entry, Family, element_count, shape
+from handlers.ckpt.entry import TEXT, Entry, Family, shape
 from handlers.ckpt.state_names import State, is_listed, named_state
 
 Shapes = Mapping[str, tuple[int, ...] | None]
@@ -23,28 +24,42 @@ _TAKEN = frozenset({Family.WEIGHTS, Family.SCALARS})
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """What an entry is within its set."""
+class Families:
+    """What the entries of a set are."""
 
-    family: str
-    """A Family; or the prefix itself, where no list of optimizers names it. It is what `keep` goes by."""
-    prefix: str = ""
-    """Of state: what its name begins with."""
-    of: str = ""
-    """Of state: the parameter that it is kept of."""
+    of: Mapping[str, str]
+    """Each entry's family, which is what `keep` goes by: a Family, or the prefix of state that no list names."""
+    states: Mapping[str, State]
+    """What of them is state."""
+
+    def parameter(self, name: str) -> str:
+        """Return what `name` is kept of in the end, also through state of state; itself where it is no state."""
+        while name in self.states and self.states[name].of:
+            name = self.states[name].of
+        return name
+
+    def __str__(self) -> str:
+        """Return which there are, as `340 weights, 680 optimizer (adam_m, adam_v), 12 ema`."""
+        counts = Counter(self.of.values())
+        prefixes = sorted({each.prefix for name, each in self.states.items() if self.of[name] == Family.OPTIMIZER})
+        said = {Family.OPTIMIZER.value: f" ({', '.join(prefixes)})"}
+        return ", ".join(f"{counts[family]} {family}{said.get(family, '')}" for family in ordered(counts))
 
 
-def families_of(entries: Mapping[str, Entry]) -> Mapping[str, Member]:
+def families_of(entries: Mapping[str, Entry]) -> Families:
     """Judge the entries of a set."""
     shapes = {name: () if entry.type == TEXT else shape(entry.dims) for name, entry in entries.items()}
     states = states_in(shapes)
-    weights, scalars = Member(Family.WEIGHTS), Member(Family.SCALARS)
-    found = {name: scalars if _is_scalar(dims) else weights for name, dims in shapes.items()}
-    for name, state in states.items():
-        found[name] = Member(
-            Family.OPTIMIZER if is_listed(state.prefix) or named_state(name) else state.prefix, state.prefix, state.of
-        )
-    return found
+    prefixes = {state.prefix for state in states.values()}
+    called = {prefix: Family.OPTIMIZER if is_listed(prefix) else prefix for prefix in prefixes}
+    found: dict[str, str] = {}
+    for name, dims in shapes.items():
+        state = states.get(name)
+        if state is not None:
+            found[name] = called[state.prefix]
+        else:
+            found[name] = Family.SCALARS if _is_scalar(dims) else Family.WEIGHTS
+    return Families(found, states)
 
 
 def states_in(shapes: Shapes) -> dict[str, State]:
@@ -89,30 +104,20 @@ def _twin(name: str, dims: tuple[int, ...] | None, shapes: Shapes) -> State | No
 
 
 def _is_kept_of(dims: tuple[int, ...] | None, whole: tuple[int, ...] | None) -> bool:
-    """Tell whether an optimizer may keep `dims` of a parameter: its own, or what is left of it after reductions."""
+    """Tell whether a training may keep `dims` of a parameter: its own, or what is left of it after reductions.
+
+    A rank may hold a slice of one of them and all of the other.
+    """
     if dims is None or whole is None or dims == whole or _is_scalar(dims):
         return True
+    if len(dims) == len(whole):
+        return all(min(pair) > 0 and max(pair) % min(pair) == 0 for pair in zip(dims, whole, strict=True))
     left = iter(whole)
     return all(size in left for size in dims)
 
 
 def _is_scalar(dims: tuple[int, ...] | None) -> bool:
-    return dims is not None and element_count(dims) == 1
-
-
-def parameter_of(name: str, members: Mapping[str, Member]) -> str:
-    """Return what `name` is kept of in the end, also through state of state; itself where it is no state."""
-    while name in members and members[name].of:
-        name = members[name].of
-    return name
-
-
-def in_words(members: Iterable[Member]) -> str:
-    """Say which families there are, as `340 weights, 680 optimizer (adam_m, adam_v), 12 ema`."""
-    counts = Counter(member.family for member in members)
-    prefixes = sorted({member.prefix for member in members if member.family == Family.OPTIMIZER})
-    said = {Family.OPTIMIZER.value: f" ({', '.join(prefixes)})"}
-    return ", ".join(f"{counts[family]} {family}{said.get(family, '')}" for family in ordered(counts))
+    return dims is not None and math.prod(dims) == 1
 
 
 def ordered(families: Iterable[str]) -> tuple[str, ...]:
@@ -131,7 +136,7 @@ def keep_name(text: str) -> str:
         raise ValueError(f"{text!r} is optimizer state, which is kept as a whole: {choice}")
     meant = get_close_matches(name.lower(), list(Family), n=1, cutoff=0.7)
     if meant:
-        raise ValueError(f"{text!r} is no family; did you mean {meant[0]!r}?")
+        raise ValueError(f"{text!r} is no family; did you mean {str(meant[0])!r}?")
     if not name or not name.isprintable() or any(letter in name for letter in " ,"):
         raise ValueError(f"{text!r} is no family: {choice}")
     return name

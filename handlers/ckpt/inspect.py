@@ -1,6 +1,5 @@
 """Files and sets of files in rows, for people to look at."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +7,7 @@ from handlers.ckpt.checkpoint_set import CheckpointSet
 from handlers.ckpt.coverage import Coverage, Slice, Spread, coverage, spread_of
 from handlers.ckpt.entry import CkptFile, Entry, Format
 from handlers.ckpt.errors import DamagedFileError
-from handlers.ckpt.families import Member, families_of
+from handlers.ckpt.families import Families, families_of
 from handlers.ckpt.manifest import NAME, read_manifest
 from handlers.ckpt.strategy import Strategy, read_strategy
 from handlers.ckpt.walk import SNIFFED, format_of, walk
@@ -131,23 +130,23 @@ def inspect_set(opened: CheckpointSet) -> SetTable:
     return SetTable(
         ranks=tuple(sorted(opened.shards)),
         size=sum(shard.fingerprint.size for shard in opened.shards.values()),
-        rows=tuple(_row(entry, families[name], spreads.get(name)) for name, entry in first.items()),
+        rows=tuple(_row(entry, families.of[name], spreads.get(name)) for name, entry in first.items()),
         missing_ranks=found.missing_ranks,
         missing=dict(found.missing),
         absent=found.absent,
     )
 
 
-def _table(file: CkptFile, families: Mapping[str, Member], strategy: Strategy | None) -> CkptTable:
+def _table(file: CkptFile, families: Families, strategy: Strategy | None) -> CkptTable:
     rows = tuple(
-        _row(entry, families[name], spread_of(strategy, entry) if strategy is not None else None)
+        _row(entry, families.of[name], spread_of(strategy, entry) if strategy is not None else None)
         for name, entry in file.entries.items()
     )
     return CkptTable(file.path, file.format, file.fingerprint.size, rows)
 
 
-def _row(entry: Entry, member: Member, spread: Spread | None) -> EntryRow:
-    return EntryRow(entry.name, entry.dims, entry.type, entry.nbytes, len(entry.extents), member.family, spread)
+def _row(entry: Entry, family: str, spread: Spread | None) -> EntryRow:
+    return EntryRow(entry.name, entry.dims, entry.type, entry.nbytes, len(entry.extents), family, spread)
 
 
 def _strategy(path: Path) -> StrategyTable:

@@ -12,7 +12,6 @@ from enum import StrEnum
 
 from handlers.ckpt.entry import CkptFile
 from handlers.ckpt.errors import InconsistentError
-from handlers.ckpt.families import parameter_of
 from handlers.ckpt.plan import LoraPair, Parameter, Plan
 
 TYPES = ("Float16", "BFloat16", "Float32")
@@ -65,7 +64,7 @@ def with_adapters(plan: Plan, lora: Lora, scale: LoraScale | None = None) -> Pla
     kept = tuple(
         replace(parameter, update=pairs.get(parameter.name))
         for parameter in plan.parameters
-        if parameter_of(parameter.name, plan.members) not in adapters
+        if plan.families.parameter(parameter.name) not in adapters
     )
     return _reduced(plan, kept, merged=adapters)
 
@@ -75,7 +74,7 @@ def _pairs(plan: Plan, scale: LoraScale | None) -> Mapping[str, LoraPair]:
     halves: dict[str, dict[str, Parameter]] = {}
     for parameter in plan.parameters:
         match = _ADAPTER.fullmatch(parameter.name)
-        if match is None or plan.members[parameter.name].prefix:
+        if match is None or parameter.name in plan.families.states:
             continue
         found = halves.setdefault(f"{match['layer']}weight", {})
         if match["half"] in found:

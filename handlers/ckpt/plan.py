@@ -15,7 +15,7 @@ from pathlib import Path
 from handlers.ckpt.agreement import check_alike, check_entries, check_names, check_ranks, check_state
 from handlers.ckpt.entry import ITEM_SIZES, TEXT, CkptFile, Entry, Family, Fingerprint, shape
 from handlers.ckpt.errors import InconsistentError, UnsupportedLayoutError
-from handlers.ckpt.families import Member, families_of, in_words
+from handlers.ckpt.families import Families, families_of
 from handlers.ckpt.layout import Layout, LayoutError, Tiling
 from handlers.ckpt.strategy import Stage, Strategy
 
@@ -60,8 +60,8 @@ class Plan:
     shards: Mapping[int, CkptFile]
     strategy: Strategy | None
     parameters: tuple[Parameter, ...]
-    members: Mapping[str, Member]
-    """What each entry of the shards is, each name once."""
+    families: Families
+    """What the entries of the shards are, each name once."""
     left: tuple[str, ...]
     """The entries that stay behind."""
     transformed: tuple[Parameter, ...] = ()
@@ -72,17 +72,18 @@ class Plan:
     @property
     def entries_in(self) -> int:
         """How many entries the shards have, each name counted once."""
-        return len(self.members)
+        return len(self.families.of)
 
     @property
     def dropped(self) -> Mapping[str, int]:
         """How many entries of each family stay behind."""
-        return dict(Counter(self.members[name].family for name in self.left))
+        return dict(Counter(self.families.of[name] for name in self.left))
 
     @property
     def dropped_by_prefix(self) -> Mapping[str, int]:
         """How many entries of state stay behind, by what their names begin with."""
-        return dict(Counter(prefix for name in self.left if (prefix := self.members[name].prefix)))
+        states = self.families.states
+        return dict(Counter(states[name].prefix for name in self.left if name in states))
 
     @property
     def stages(self) -> int:
@@ -135,34 +136,33 @@ def plan_merge(
     ordered = sorted(owners, key=lambda name: owners[name][0].find(name) is None)
     families = families_of({name: owners[name][0].shards[0].entries[name] for name in ordered})
     _check_keep(keep, families, shards[0].path)
-    wanted = [name for name in ordered if transformed or families[name].family in keep]
+    wanted = [name for name in ordered if transformed or families.of[name] in keep]
     for part in parts:
         part.check(wanted)
     parameters = [_parameter(name, owners[name]) for name in wanted]
     if strategy is not None:
         check_state({parameter.name: parameter.tiling.dims for parameter in parameters}, families, strategy)
-    kept = tuple(parameter for parameter in parameters if families[parameter.name].family in keep)
+    kept = tuple(parameter for parameter in parameters if families.of[parameter.name] in keep)
     if not kept:
         raise InconsistentError(f"{shards[0].path} has no entry to keep ({', '.join(keep)})")
     return Plan(
         shards=dict(shards),
         strategy=strategy,
         parameters=kept,
-        members=families,
-        left=tuple(name for name in ordered if families[name].family not in keep),
+        families=families,
+        left=tuple(name for name in ordered if families.of[name] not in keep),
         transformed=tuple(parameters) if transformed else (),
         layout_from=layout_from,
     )
 
 
-def _check_keep(keep: Collection[str], families: Mapping[str, Member], where: Path) -> None:
+def _check_keep(keep: Collection[str], families: Families, where: Path) -> None:
     """Refuse to keep a family that is not there; the three that every set may have are no mistake."""
-    there = {member.family for member in families.values()}
+    there = set(families.of.values())
     for name in keep:
         if name not in there and name not in set(Family):
             raise InconsistentError(
-                f"{where}: no family of it or of the other shards is called {name!r} (keep). They have "
-                f"{in_words(families.values())}"
+                f"{where}: no family of it or of the other shards is called {name!r} (keep). They have {families}"
             )
 
 

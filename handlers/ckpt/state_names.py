@@ -61,10 +61,10 @@ class State:
 
 def named_state(name: str) -> State | None:
     """Return what `name` says by itself; None where it says nothing. The filter by hand drops all with `adam` in it."""
-    if "adam" in name:
-        parts = name.split(".")
-        last = next(index for index, part in enumerate(parts) if "adam" in part) + 1
-        return State(".".join(parts[:last]), ".".join(parts[last:]))
+    adam = name.find("adam")
+    if adam >= 0:
+        prefix = name[:adam] + name[adam:].partition(".")[0]
+        return State(prefix, name[len(prefix) + 1 :])
     first, dot, rest = name.partition(".")
     if dot and first in _OWN:
         return State(first, rest)

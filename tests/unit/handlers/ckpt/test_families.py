@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from handlers.ckpt import Family
 from handlers.ckpt.entry import Entry, Extent
-from handlers.ckpt.families import Member, families_of, parameter_of
+from handlers.ckpt.families import Families, families_of
 
 WEIGHTS = {
     "transformer.word_embeddings.embedding_table": (16, 8),
@@ -32,14 +32,12 @@ SEVEN = dict.fromkeys(
 
 def judged(shapes: dict[str, tuple[int, ...]]) -> dict[str, str]:
     """Return the family of each name of a set."""
-    return {name: member.family for name, member in members(shapes).items()}
+    return dict(families(shapes).of)
 
 
-def members(shapes: dict[str, tuple[int, ...]]) -> dict[str, Member]:
+def families(shapes: dict[str, tuple[int, ...]]) -> Families:
     """Judge a set of entries with these dims."""
-    return dict(
-        families_of({name: Entry(name, dims, "Float32", (Extent(0, 4),)) for name, dims in shapes.items()}),
-    )
+    return families_of({name: Entry(name, dims, "Float32", (Extent(0, 4),)) for name, dims in shapes.items()})
 
 
 def copies(prefix: str, of: dict[str, tuple[int, ...]] = WEIGHTS) -> dict[str, tuple[int, ...]]:
@@ -138,14 +136,28 @@ def test_scalars_neither_make_a_family_nor_unmake_one() -> None:
     assert found["ema.num_updates"] == found["loss.global_step"] == "scalars"
 
 
+def test_a_whole_copy_of_a_weight_that_is_cut_is_a_copy() -> None:
+    """A rank may hold a slice of the one and all of the other."""
+    found = judged(WEIGHTS | {f"ema.{name}": (4 * dims[0], *dims[1:]) for name, dims in WEIGHTS.items()})
+    assert {found[name] for name in copies("ema.")} == {"ema"}
+
+
+def test_what_an_unknown_optimizer_keeps_of_a_matrix_may_be_reduced() -> None:
+    """To rows, to columns, to one number; a larger tensor is of something else."""
+    rows = {f"rows.{name}": dims[:-1] or (1,) for name, dims in WEIGHTS.items()}
+    columns = {f"columns.{name}": dims[1:] or (1,) for name, dims in WEIGHTS.items()}
+    assert set(judged(WEIGHTS | rows | columns).values()) == {"weights", "rows", "columns"}
+    assert judged(WEIGHTS | {"stack.lm_head.weight": (3, 16, 8)})["stack.lm_head.weight"] == "weights"
+
+
 def test_state_of_state_belongs_to_the_outer_family() -> None:
     """And is, in the end, of the weight."""
     of_state = copies("ema.", copies("exp_avg."))
-    found = members(WEIGHTS | copies("exp_avg.") | copies("ema.") | of_state)
-    assert {found[name].family for name in of_state} == {"ema"}
-    assert found["ema.exp_avg.lm_head.weight"].of == "exp_avg.lm_head.weight"
-    assert parameter_of("ema.exp_avg.lm_head.weight", found) == "lm_head.weight"
-    assert parameter_of("lm_head.weight", found) == "lm_head.weight"
+    found = families(WEIGHTS | copies("exp_avg.") | copies("ema.") | of_state)
+    assert {found.of[name] for name in of_state} == {"ema"}
+    assert found.states["ema.exp_avg.lm_head.weight"].of == "exp_avg.lm_head.weight"
+    assert found.parameter("ema.exp_avg.lm_head.weight") == "lm_head.weight"
+    assert found.parameter("lm_head.weight") == "lm_head.weight"
 
 
 def test_state_of_a_part_of_the_weights_is_state() -> None:
@@ -171,8 +183,8 @@ def test_every_name_with_adam_in_it_is_optimizer_state() -> None:
 
 def test_a_prefix_is_said_of_each_state() -> None:
     """For counts of what was dropped."""
-    found = members(WEIGHTS | came() | copies("adam_m.") | copies("ema."))
-    prefixes = {member.prefix for member in found.values() if member.prefix}
+    found = families(WEIGHTS | came() | copies("adam_m.") | copies("ema.")).states
+    prefixes = {state.prefix for state in found.values()}
     factored = {"exp_avg_sq_row", "exp_avg_sq_col", "exp_avg_insta_row", "exp_avg_insta_col"}
     assert prefixes == {"exp_avg", "exp_avg_sq", "adam_m", "ema"} | factored
     assert found["exp_avg_sq_row_lm_head.weight"].of == "lm_head.weight"
@@ -200,13 +212,12 @@ def test_an_unrelated_weight_never_turns_weights_into_state(shapes: dict[str, tu
 @given(SHAPES)
 def test_state_is_of_a_parameter_of_the_set_or_of_a_listed_prefix(shapes: dict[str, tuple[int, ...]]) -> None:
     """And the parameter that it is of in the end is never state that a twin could be named for."""
-    found = members(shapes)
-    for name, member in found.items():
-        if member.prefix:
-            assert name.startswith(member.prefix)
-            assert name.endswith(member.of)
-            assert member.of in shapes or member.family == "optimizer"
-        assert len(parameter_of(name, found)) <= len(name)
+    found = families(shapes)
+    for name, state in found.states.items():
+        assert name.startswith(state.prefix)
+        assert name.endswith(state.of)
+        assert state.of in shapes or found.of[name] == "optimizer"
+        assert len(found.parameter(name)) < len(name)
 
 
 @given(SHAPES)
@@ -231,7 +242,14 @@ def test_names_of_any_length_and_number_take_no_time() -> None:
     started = time.process_time()
     found = families_of(entries)
     assert time.process_time() - started < 1.0  # 0.05 s on an idle core
-    assert sum(member.family is Family.WEIGHTS for member in found.values()) == 12_501
+    assert sum(family == Family.WEIGHTS for family in found.of.values()) == 12_501
+
+
+def test_families_are_said_in_words() -> None:
+    """For people who named one that is not there."""
+    assert str(families(WEIGHTS | SEVEN | copies("adam_m.") | copies("adam_v.") | copies("ema."))) == (
+        "4 weights, 7 scalars, 8 optimizer (adam_m, adam_v), 4 ema"
+    )
 
 
 def test_families_are_hashable_names() -> None:
