@@ -139,6 +139,7 @@ def plan_merging(checked: CheckedConfig, directory: JobDir, root: Root, source: 
         source=source or directory.output,
         needs_strategy=checked.needs_strategy,
         ranks=checked.ranks,
+        stages=checked.stages,
         prefix=checked.prefix,
         tag=wish.tag,
         keep=wish.keep,

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,17 @@ from handlers.shards.names import find_strategies
 
 Report = Callable[..., object]
 """Gets an event's name and its fields, as the `info` of a structlog logger does."""
+_ACCUMULATED = "accu_grads"
+"""The prefix of what MindSpore keeps where it adds up the gradients of micro batches, as with pipeline stages."""
+
+
+@dataclass(frozen=True)
+class Caution:
+    """Something that may not have been meant, though it is no error: a log event, and a sentence for people."""
+
+    event: str
+    reason: str
+    fields: Mapping[str, str | int]
 
 
 @dataclass(frozen=True)
@@ -26,9 +37,14 @@ class MergeSummary:
     prefix: str
     tag: str
     ranks: int
+    stages: int
+    """The pipeline stages that the strategy files speak of; 1 for a run without any, and without strategy files."""
+    cautions: tuple[Caution, ...]
+    """What somebody should know of the output."""
     entries_in: int
     entries_kept: int
-    dropped: Mapping[Family, int]
+    dropped: Mapping[str, int]
+    """By family."""
     adapters_merged: int
     """How many weights an adapter was added to."""
     unlaid: int
@@ -37,6 +53,11 @@ class MergeSummary:
     """Whether all ranks were found to agree on those."""
     bytes: int
     seconds: float
+
+    @property
+    def unlisted(self) -> Mapping[str, int]:
+        """How many entries were dropped of each family that no list of optimizers names."""
+        return _unlisted(self.dropped)
 
 
 def run(
@@ -54,13 +75,15 @@ def run(
         tag=plan.tag,
         prefix=plan.prefix,
         ranks=plan.ranks,
+        stages=plan.stages,
         strategy=plan.strategy,
         needs_strategy=plan.needs_strategy,
         files=plan.files,
     )
     tag, planned = str(chosen.tag), _planned(plan, chosen)
     size = sum(parameter.nbytes for parameter in (*planned.parameters, *planned.transformed))
-    report("merge_planned", tag=tag, ranks=len(chosen.shards), entries=len(planned.parameters), bytes=size)
+    counts = {"ranks": len(chosen.shards), "stages": planned.stages, "entries": len(planned.parameters)}
+    report("merge_planned", tag=tag, **counts, bytes=size)
     make_directory(plan.destination)
     manifest = merge(
         planned,
@@ -81,6 +104,8 @@ def run(
         prefix=chosen.prefix,
         tag=tag,
         ranks=len(chosen.shards),
+        stages=planned.stages,
+        cautions=tuple(_cautions(planned, may_be_part=plan.stages is None and _may_be_part(planned))),
         entries_in=planned.entries_in,
         entries_kept=len(planned.parameters),
         dropped=planned.dropped,
@@ -94,6 +119,32 @@ def run(
         "merge_published", tag=tag, path=str(plan.destination), bytes=summary.bytes, seconds=round(summary.seconds, 3)
     )
     return summary
+
+
+def _unlisted(dropped: Mapping[str, int]) -> Mapping[str, int]:
+    return {family: count for family, count in dropped.items() if family not in set(Family)}
+
+
+def _may_be_part(planned: Plan) -> bool:
+    """Tell whether these may be the shards of one pipeline stage, with all others missing: no file would say so."""
+    return planned.stages == 1 and any(state.prefix == _ACCUMULATED for state in planned.families.states.values())
+
+
+def _cautions(planned: Plan, *, may_be_part: bool) -> Iterator[Caution]:
+    for family, entries in _unlisted(planned.dropped).items():
+        reason = (
+            f"{entries} entries {family}.NAME are left out: beside each is NAME, so they are a copy of the weights, or "
+            f"state of an optimizer that glmd does not know. To have them, keep {family!r} too"
+        )
+        yield Caution("family_dropped", reason, {"family": family, "entries": entries})
+    if may_be_part:
+        where = planned.strategy.path if planned.strategy is not None else planned.shards[0].path
+        reason = (
+            f"{where}: one pipeline stage was seen, but the shards hold {_ACCUMULATED}.*, which runs with several "
+            "write: if this run had more, the output is a part of its model. Merge what all its ranks wrote, or say "
+            "that there is one (--stages 1)"
+        )
+        yield Caution("stages_may_be_missing", reason, {"stages": planned.stages, "ranks": len(planned.shards)})
 
 
 def _planned(plan: MergePlan, chosen: Chosen) -> Plan:

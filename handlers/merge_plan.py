@@ -27,11 +27,14 @@ class MergePlan:
     """False for data parallel runs, which write no strategy files."""
     ranks: int | None = None
     """How many ranks must be there; None for what the strategy files say."""
+    stages: int | None = None
+    """How many pipeline stages there must be; None for those that the strategy files speak of."""
     prefix: str | None = None
     """The shards' prefix; None where only one prefix occurs."""
     tag: str = "last"
     """`last` or EPOCH_STEP, as `31_4`."""
-    keep: tuple[Family, ...] = (Family.WEIGHTS, Family.SCALARS)
+    keep: tuple[str, ...] = (Family.WEIGHTS, Family.SCALARS)
+    """Families; one that no list names goes by its prefix."""
     lora: Lora = Lora.KEEP
     """What becomes of LoRA adapters."""
     lora_alpha: float | None = None

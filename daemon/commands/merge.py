@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from daemon.commands.merge_flags import parse
-from daemon.commands.progress import progress, report
+from daemon.commands.progress import progress, report, warn
 from daemon.commands.table import printable, size
-from handlers.ckpt.entry import Family, Format
+from handlers.ckpt.entry import Format
+from handlers.ckpt.families import ordered
 from handlers.ckpt.lora import Lora
 from handlers.errors import BadInputError
 from handlers.merge import MergeSummary, run
@@ -21,18 +22,22 @@ def merge(arguments: Sequence[str]) -> None:
     plan = plan_of(arguments)
     with progress("merge_progress", "merging") as shown:
         done = run(plan, shown, report)
+    for caution in done.cautions:
+        warn(caution.event, caution.reason, caution.fields)
     sys.stdout.write("".join(f"{line}\n" for line in summary(done)))
 
 
 def summary(done: MergeSummary) -> list[str]:
     """Say what was merged, in a few lines; names are in the manifest."""
-    counts = "".join(f", {done.dropped[family]} {family} dropped" for family in Family if done.dropped.get(family))
+    counts = "".join(f", {done.dropped[family]} {family} dropped" for family in ordered(done.dropped))
     speed = f", {size(done.bytes / done.seconds)}/s" if done.seconds > 0 else ""
     ranks = f"{done.ranks} rank{'s' * (done.ranks > 1)}"
+    stages = f"{done.stages} pipeline stage{'s' * (done.stages > 1)}"
     entries = f"{done.entries_in} entries in, {done.entries_kept} kept{counts}"
+    written = f"{size(done.bytes)} in {done.seconds:.1f} s{speed}"
     agreed = "all ranks agree on them" if done.agreed else "rank 0's were taken, and not compared"
     lines = (
-        f"merged {done.prefix} {done.tag} of {ranks}: {entries}, {size(done.bytes)} in {done.seconds:.1f} s{speed}",
+        f"merged {done.prefix} {done.tag} of {ranks}: {entries}, {written}; {stages}",
         *([f"{done.adapters_merged} weights got their LoRA adapter added"] if done.adapters_merged else []),
         *([f"{done.unlaid} are in no strategy; {agreed} (manifest.json: unlaid)"] if done.unlaid else []),
         *map(str, done.outputs),
@@ -49,6 +54,8 @@ def plan_of(arguments: Sequence[str]) -> MergePlan:
         raise BadInputError(
             "--data-parallel is for runs without strategy files; leave out one of it and --src-strategy-file"
         )
+    if given.data_parallel and given.stages not in {None, 1}:
+        raise BadInputError("--data-parallel is for runs without pipeline stages; leave out one of it and --stages")
     if given.max_shard_size is not None and given.format != Format.SAFETENSORS:
         raise BadInputError("--max-shard-size is for --format safetensors; a .ckpt is always one file")
     alpha, rank = _scale(given)
@@ -58,6 +65,7 @@ def plan_of(arguments: Sequence[str]) -> MergePlan:
         strategy=given.src_strategy_file and given.src_strategy_file.absolute(),
         needs_strategy=not given.data_parallel,
         ranks=given.ranks,
+        stages=given.stages,
         prefix=given.prefix,
         tag=given.src_postfix,
         keep=given.keep,

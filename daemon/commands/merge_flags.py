@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from handlers.byte_sizes import parse_size
 from handlers.ckpt.entry import Family, Format
+from handlers.ckpt.families import keep_name, ordered
 from handlers.ckpt.lora import Lora
 
 HELP = "Merge a run's shards into one filtered checkpoint."
@@ -53,6 +54,8 @@ def _what(parser: argparse.ArgumentParser) -> None:
     flag("--src-postfix", default="last", metavar="TAG", help="EPOCH_STEP, as 31_4; last, if not given; or network.")
     flag("--prefix", metavar="NAME", help="The shards' prefix, as glm-6b; if not given, the only one there is.")
     flag("--ranks", type=_at_least_1, metavar="N", help="How many there must be; else what the strategy files say.")
+    stages = "How many pipeline stages there must be; else those that the strategy files speak of."
+    flag("--stages", type=_at_least_1, metavar="N", help=stages)
     strategy = "A strategy file of the run, or their directory; if not given, strategy/ in its output."
     flag("--src-strategy-file", type=Path, metavar="PATH", help=strategy)
     flag("--data-parallel", action="store_true", help="There are no strategy files: every rank holds the whole model.")
@@ -64,7 +67,7 @@ def _into(parser: argparse.ArgumentParser) -> None:
     flag = parser.add_argument_group("what it becomes").add_argument
     flag("--dst-checkpoints-dir", type=Path, required=True, metavar="DIR", help="Gets the output and manifest.json.")
     default = (Family.WEIGHTS, Family.SCALARS)
-    families = f"Of {', '.join(Family)}; if not given, {','.join(default)}."
+    families = f"Of {', '.join(Family)}, and prefixes that no list names, as ema; if not given, {','.join(default)}."
     flag("--keep", type=_families, default=default, metavar="FAMILY,…", help=families)
     flag("--format", choices=list(Format), default=Format.CKPT, help="If not given, ckpt.")
     flag("--max-shard-size", type=_size, metavar="SIZE", help="As 5GB: cut safetensors into files, with an index.")
@@ -87,12 +90,11 @@ def _care(parser: argparse.ArgumentParser) -> None:
     flag("--no-hash", action="store_true", help="Write no hashes; glmd verify can compare only headers then.")
 
 
-def _families(text: str) -> tuple[Family, ...]:
-    names = [name.strip() for name in text.split(",")]
-    unknown = [name for name in names if name not in set(Family)]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(Family)}")
-    return tuple(family for family in Family if family in names)
+def _families(text: str) -> tuple[str, ...]:
+    try:
+        return ordered(keep_name(name.strip()) for name in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _size(text: str) -> int:

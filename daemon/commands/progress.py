@@ -8,7 +8,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from daemon.commands.live_line import LiveLine
@@ -27,12 +27,27 @@ Progress = Callable[[int, int], None]
 
 def report(event: str, **fields: object) -> None:
     """Write a log event where no terminal is: one JSON object a line, with the keys that all events of glmd have."""
+    if not sys.stderr.isatty():
+        _write_event(event, "info", fields)
+
+
+def warn(event: str, reason: str, fields: Mapping[str, object]) -> None:
+    """Say `reason` on a terminal; elsewhere write a log event, as `report` does."""
     if sys.stderr.isatty():
-        return
+        _write_line(f"warning: {printable(reason)}")
+    else:
+        _write_event(event, "warning", {**fields, "reason": reason})
+
+
+def _write_event(event: str, level: str, fields: Mapping[str, object]) -> None:
     plain = {key: printable(value) if isinstance(value, str) else value for key, value in fields.items()}
-    line = plain | {"event": event, "level": "info", "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
+    line = plain | {"event": event, "level": level, "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
+    _write_line(json.dumps(line, ensure_ascii=False))
+
+
+def _write_line(line: str) -> None:
     with contextlib.suppress(OSError):  # a closed pipe or a full disk must not end the work
-        sys.stderr.write(f"{json.dumps(line, ensure_ascii=False)}\n")
+        sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 
 

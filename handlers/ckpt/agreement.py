@@ -6,12 +6,10 @@ entries; what two of them have, tied embeddings or scalars, is one parameter, an
 
 from collections.abc import Mapping, Sequence
 
-from handlers.ckpt.entry import CkptFile, Entry, Family
+from handlers.ckpt.entry import CkptFile, element_count, shape
 from handlers.ckpt.errors import InconsistentError
+from handlers.ckpt.families import Families, states_in
 from handlers.ckpt.strategy import Strategy
-
-OF_A_WEIGHT = ("adam_m.", "adam_v.", "accu_grads.")
-"""What the names of entries begin with that have a weight's shape."""
 
 
 def check_ranks(shards: Mapping[int, CkptFile], strategy: Strategy | None) -> None:
@@ -31,25 +29,22 @@ def check_ranks(shards: Mapping[int, CkptFile], strategy: Strategy | None) -> No
 def check_names(strategy: Strategy, shard: CkptFile, rank: int) -> None:
     """Refuse the shard of `rank` if it lacks what the strategy lays out for its stage.
 
-    A file without any optimizer state is all right (weights only), one with a part of it is cut off.
+    A file without any state of a prefix is all right (weights only), one with a part of it is cut off.
     """
     stage = strategy.stage_of(rank)
     lacking = [name for name in stage.layouts if name not in shard.entries]
     if not lacking:
         return
-    present = {_group(name) for name in shard.entries}
+    laid = dict.fromkeys(strategy.layouts)
+    states = states_in(laid | {name: shape(entry.dims) for name, entry in shard.entries.items()})
+    prefixes = {name: state.prefix for name, state in states.items()}
+    present = {prefixes.get(name, "") for name in shard.entries}
     for name in lacking:
-        if _group(name) in present:
+        if prefixes.get(name, "") in present:
             raise InconsistentError(
                 f"{shard.path}: {name}: it is in the strategy {stage.path}, but not in the shard: is the file cut off "
                 "between two records, or is the strategy another run's?"
             )
-
-
-def _group(name: str) -> str:
-    """`adam_m` of `adam_m.lm_head.weight`; weights are one group, which every shard has."""
-    family = Entry(name, (), "", ()).family
-    return name.partition(".")[0] if family is Family.OPTIMIZER else ""
 
 
 def check_entries(shards: Sequence[CkptFile]) -> None:
@@ -84,15 +79,17 @@ def check_alike(name: str, first: CkptFile, other: CkptFile) -> None:
         )
 
 
-def check_state(shapes: Mapping[str, tuple[int, ...]], strategy: Strategy) -> None:
-    """Refuse optimizer state whose whole shape is not that of its weight.
+def check_state(shapes: Mapping[str, tuple[int, ...]], families: Families, strategy: Strategy) -> None:
+    """Refuse state that is as large a tensor as its weight seems, but for the size of a dimension.
 
     With `grad_accumulation_shard` off, MindSpore keeps whole gradients, but writes the layout of the weights' shards.
+    Factored moments have fewer dimensions, and Muon keeps a single element for what it leaves to Adam.
     """
-    for name, shape in shapes.items():
-        weight = name.partition(".")[2] if name.startswith(OF_A_WEIGHT) else name
-        if shapes.get(weight, shape) != shape:
+    for name, dims in shapes.items():
+        weight = families.parameter(name)
+        whole = shapes.get(weight, dims)
+        if whole != dims and len(whole) == len(dims) and element_count(dims) > 1:
             raise InconsistentError(
-                f"{strategy.path}: {name}: by its layout it is {list(shape)} as a whole, but {weight} is "
+                f"{strategy.path}: {name}: by its layout it is {list(dims)} as a whole, but {weight} is "
                 f"{list(shapes[weight])}: merge without it (keep weights and scalars)"
             )

@@ -25,7 +25,7 @@ class CheckpointSet:
     def plan(
         self,
         *,
-        keep: Collection[Family] = (Family.WEIGHTS, Family.SCALARS),
+        keep: Collection[str] = (Family.WEIGHTS, Family.SCALARS),
         transformed: bool = False,
         layout_from: Strategy | None = None,
     ) -> Plan:

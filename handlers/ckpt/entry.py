@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from handlers.ckpt.state_names import named_state
+
 TEXT = "str"
 """Text entries are UTF-32 of any length, with dims [0]."""
 
@@ -45,12 +47,12 @@ class Format(StrEnum):
 
 
 class Family(StrEnum):
-    """What an entry is to a training."""
+    """What an entry is to a training. State that no list of optimizers names is a family of its prefix's name."""
 
     WEIGHTS = "weights"
     SCALARS = "scalars"
     OPTIMIZER = "optimizer"
-    """Adam's moments and accumulated gradients: useless outside the training, and most of the file."""
+    """Moments and accumulated gradients: useless outside the training, and most of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,8 @@ class Entry:
 
     @property
     def family(self) -> Family:
-        """What the entry is, judged as by hand: every name with `adam` in it is optimizer state."""
-        if "adam" in self.name or self.name.startswith("accu_grads."):
+        """What the entry is by itself; what it is in its set, `handlers.ckpt.families` says."""
+        if named_state(self.name) is not None:
             return Family.OPTIMIZER
         if element_count(self.dims) == 1 or self.type == TEXT:
             return Family.SCALARS

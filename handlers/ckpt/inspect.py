@@ -5,8 +5,9 @@ from pathlib import Path
 
 from handlers.ckpt.checkpoint_set import CheckpointSet
 from handlers.ckpt.coverage import Coverage, Slice, Spread, coverage, spread_of
-from handlers.ckpt.entry import CkptFile, Entry, Family, Format
+from handlers.ckpt.entry import CkptFile, Entry, Format
 from handlers.ckpt.errors import DamagedFileError
+from handlers.ckpt.families import Families, families_of
 from handlers.ckpt.manifest import NAME, read_manifest
 from handlers.ckpt.strategy import Strategy, read_strategy
 from handlers.ckpt.walk import SNIFFED, format_of, walk
@@ -21,7 +22,8 @@ class EntryRow:
     type: str
     bytes: int
     chunks: int
-    family: Family
+    family: str
+    """Within the file or, of several, within all of them."""
     spread: Spread | None = None
     """Which ranks hold which slice of the whole; None without a strategy, or where it does not name the parameter."""
 
@@ -98,15 +100,18 @@ def inspect(path: Path, strategy: Strategy | None = None) -> Inspection:
     """
     if path.is_dir():
         manifest = read_manifest(path / NAME)
-        files = tuple(_checkpoint(path / file.name, None) for file in manifest.files)
-        return OutputTable(path, manifest.prefix, manifest.tag, files)
+        files = [walk(path / file.name) for file in manifest.files]
+        families = families_of({name: entry for file in files for name, entry in file.entries.items()})
+        tables = tuple(_table(file, families, None) for file in files)
+        return OutputTable(path, manifest.prefix, manifest.tag, tables)
     with path.open("rb") as stream:
         first = stream.read(SNIFFED)
     # A strategy file begins with its required `current_stage`; so may a safetensors, by the length of its header.
     if format_of(first) is None and (first[:1] in {b"\x08", b"{"} or path.suffix == ".json"):
         return _strategy(path)
     try:
-        return _checkpoint(path, strategy)
+        file = walk(path)
+        return _table(file, families_of(file.entries), strategy)
     except DamagedFileError as error:
         raise DamagedFileError(
             f"{error} (taken for a checkpoint file, as it does not begin like a strategy file)"
@@ -121,29 +126,27 @@ def inspect_set(opened: CheckpointSet) -> SetTable:
             first.setdefault(name, entry)
     found = Coverage((), {}, (), (), ()) if opened.strategy is None else coverage(opened.strategy, opened.shards)
     spreads = {spread.name: spread for spread in found.spreads}
+    families = families_of(first)
     return SetTable(
         ranks=tuple(sorted(opened.shards)),
         size=sum(shard.fingerprint.size for shard in opened.shards.values()),
-        rows=tuple(_row(entry, spreads.get(name)) for name, entry in first.items()),
+        rows=tuple(_row(entry, families.of[name], spreads.get(name)) for name, entry in first.items()),
         missing_ranks=found.missing_ranks,
         missing=dict(found.missing),
         absent=found.absent,
     )
 
 
-def _checkpoint(path: Path, strategy: Strategy | None) -> CkptTable:
-    file = walk(path)
-    return CkptTable(path, file.format, file.fingerprint.size, tuple(_rows(file, strategy)))
+def _table(file: CkptFile, families: Families, strategy: Strategy | None) -> CkptTable:
+    rows = tuple(
+        _row(entry, families.of[name], spread_of(strategy, entry) if strategy is not None else None)
+        for name, entry in file.entries.items()
+    )
+    return CkptTable(file.path, file.format, file.fingerprint.size, rows)
 
 
-def _rows(file: CkptFile, strategy: Strategy | None) -> list[EntryRow]:
-    return [
-        _row(entry, spread_of(strategy, entry) if strategy is not None else None) for entry in file.entries.values()
-    ]
-
-
-def _row(entry: Entry, spread: Spread | None) -> EntryRow:
-    return EntryRow(entry.name, entry.dims, entry.type, entry.nbytes, len(entry.extents), entry.family, spread)
+def _row(entry: Entry, family: str, spread: Spread | None) -> EntryRow:
+    return EntryRow(entry.name, entry.dims, entry.type, entry.nbytes, len(entry.extents), family, spread)
 
 
 def _strategy(path: Path) -> StrategyTable:

@@ -6,12 +6,11 @@ with weight + alpha / rank · B·A.
 """
 
 import re
-from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from handlers.ckpt.entry import CkptFile, Family
+from handlers.ckpt.entry import CkptFile
 from handlers.ckpt.errors import InconsistentError
 from handlers.ckpt.plan import LoraPair, Parameter, Plan
 
@@ -48,7 +47,7 @@ class LoraScale:
 def with_adapters(plan: Plan, lora: Lora, scale: LoraScale | None = None) -> Plan:
     """Return `plan` with its adapters treated as `lora` says. MERGE needs `scale`; ONLY holds the rank against it.
 
-    Optimizer state of adapters that are merged leaves with them. Raises InconsistentError where there are no adapters,
+    State of adapters that are merged leaves with them. Raises InconsistentError where there are no adapters,
     where one lacks its other half or its weight, and where shapes, types and rank do not fit each other.
     """
     if lora is Lora.KEEP:
@@ -65,7 +64,7 @@ def with_adapters(plan: Plan, lora: Lora, scale: LoraScale | None = None) -> Pla
     kept = tuple(
         replace(parameter, update=pairs.get(parameter.name))
         for parameter in plan.parameters
-        if parameter.name not in adapters and parameter.name.partition(".")[2] not in adapters
+        if plan.families.parameter(parameter.name) not in adapters
     )
     return _reduced(plan, kept, merged=adapters)
 
@@ -75,7 +74,7 @@ def _pairs(plan: Plan, scale: LoraScale | None) -> Mapping[str, LoraPair]:
     halves: dict[str, dict[str, Parameter]] = {}
     for parameter in plan.parameters:
         match = _ADAPTER.fullmatch(parameter.name)
-        if match is None or _shard(plan, parameter).entries[parameter.name].family is Family.OPTIMIZER:
+        if match is None or parameter.name in plan.families.states:
             continue
         found = halves.setdefault(f"{match['layer']}weight", {})
         if match["half"] in found:
@@ -140,12 +139,10 @@ def _check_weight(plan: Plan, name: str, pair: LoraPair) -> None:
 
 
 def _reduced(plan: Plan, kept: tuple[Parameter, ...], *, merged: Collection[str]) -> Plan:
-    """Return `plan` with `kept` alone; what leaves is counted as dropped, but for what is `merged`."""
+    """Return `plan` with `kept` alone; what leaves is left behind, but for what is `merged`."""
     names = {parameter.name for parameter in kept} | set(merged)
-    left = (parameter for parameter in plan.parameters if parameter.name not in names)
-    dropped = Counter(plan.dropped)
-    dropped.update(_shard(plan, parameter).entries[parameter.name].family for parameter in left)
-    return replace(plan, parameters=kept, dropped=dict(dropped))
+    left = tuple(parameter.name for parameter in plan.parameters if parameter.name not in names)
+    return replace(plan, parameters=kept, left=plan.left + left)
 
 
 def _shard(plan: Plan, parameter: Parameter) -> CkptFile:

@@ -5,7 +5,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import xxhash
 
 from handlers.ckpt.copy import Effort
-from handlers.ckpt.entry import Family, Fingerprint
+from handlers.ckpt.entry import Fingerprint
 from handlers.ckpt.errors import DamagedFileError
 from handlers.ckpt.output import INDEX, TRANSFORMED, Output, OutputFile
 from handlers.ckpt.plan import Parameter, Plan
@@ -120,7 +120,8 @@ class Manifest:
     """The strategy files that were needed: one a pipeline stage."""
     entries_in: int
     """How many entries the shards have."""
-    dropped: Mapping[Family, int]
+    dropped: Mapping[str, int]
+    """How many of them stayed behind, by family."""
     unlaid: tuple[str, ...]
     """Parameters that no strategy names: the first rank's were taken, once all were found to agree (if compared)."""
     updates: Mapping[str, float]
@@ -129,6 +130,8 @@ class Manifest:
     """The hash function; None where hashing was left out."""
     replicas_compared: bool
     """False where it was left out: replicas were trusted to be equal."""
+    dropped_by_prefix: Mapping[str, int] = field(default_factory=dict)
+    """Of what is no weight and no scalar: by what the names begin with, as `adam_m`. Manifests of before have none."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -207,6 +210,7 @@ def manifest_of(
         updates=plan.updates,
         hash=HASH if effort.hashed else None,
         replicas_compared=effort.compared,
+        dropped_by_prefix=plan.dropped_by_prefix,
     )
 
 

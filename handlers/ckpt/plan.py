@@ -15,6 +15,7 @@ from pathlib import Path
 from handlers.ckpt.agreement import check_alike, check_entries, check_names, check_ranks, check_state
 from handlers.ckpt.entry import ITEM_SIZES, TEXT, CkptFile, Entry, Family, Fingerprint, shape
 from handlers.ckpt.errors import InconsistentError, UnsupportedLayoutError
+from handlers.ckpt.families import Families, families_of
 from handlers.ckpt.layout import Layout, LayoutError, Tiling
 from handlers.ckpt.strategy import Stage, Strategy
 
@@ -59,14 +60,35 @@ class Plan:
     shards: Mapping[int, CkptFile]
     strategy: Strategy | None
     parameters: tuple[Parameter, ...]
-    dropped: Mapping[Family, int]
-    """How many entries of each family stay behind."""
-    entries_in: int
-    """How many entries the shards have, each name counted once."""
+    families: Families
+    """What the entries of the shards are, each name once."""
+    left: tuple[str, ...]
+    """The entries that stay behind."""
     transformed: tuple[Parameter, ...] = ()
     """The parameters of every family, where asked for: what `transform_checkpoint_by_rank` writes."""
     layout_from: Strategy | None = None
     """What lays out what `strategy` does not name."""
+
+    @property
+    def entries_in(self) -> int:
+        """How many entries the shards have, each name counted once."""
+        return len(self.families.of)
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """How many entries of each family stay behind."""
+        return dict(Counter(self.families.of[name] for name in self.left))
+
+    @property
+    def dropped_by_prefix(self) -> Mapping[str, int]:
+        """How many entries of state stay behind, by what their names begin with."""
+        states = self.families.states
+        return dict(Counter(states[name].prefix for name in self.left if name in states))
+
+    @property
+    def stages(self) -> int:
+        """How many pipeline stages the strategy speaks of: 1 for a run without any, or for a part of one with more."""
+        return len(self.strategy.stages) if self.strategy is not None else 1
 
     @property
     def strategy_files(self) -> Mapping[Path, Fingerprint]:
@@ -97,44 +119,55 @@ def plan_merge(
     shards: Mapping[int, CkptFile],
     strategy: Strategy | None,
     *,
-    keep: Collection[Family] = (Family.WEIGHTS, Family.SCALARS),
+    keep: Collection[str] = (Family.WEIGHTS, Family.SCALARS),
     transformed: bool = False,
     layout_from: Strategy | None = None,
 ) -> Plan:
     """Plan the merge of one tag's shards, by rank. `strategy` is None for data parallel runs.
 
-    `layout_from` lays out what `strategy` does not name: the frozen weights of a LoRA run. Raises InconsistentError
-    where the shards do not fit each other or the strategy, UnsupportedLayoutError for layouts that cannot be merged.
+    `keep` are families: a Family, or the prefix of one that no list names. `layout_from` lays out what `strategy` does
+    not name: the frozen weights of a LoRA run. Raises InconsistentError where the shards do not fit each other or the
+    strategy, or have no such family, and UnsupportedLayoutError for layouts that cannot be merged.
     """
     check_ranks(shards, strategy)
-    members = _members(shards, strategy, layout_from)
-    names = [name for member in reversed(members) for name in member.shards[0].entries]
-    owners = {name: [member for member in members if name in member.shards[0].entries] for name in names}
+    parts = _parts(shards, strategy, layout_from)
+    names = [name for part in reversed(parts) for name in part.shards[0].entries]
+    owners = {name: [part for part in parts if name in part.shards[0].entries] for name in names}
     ordered = sorted(owners, key=lambda name: owners[name][0].find(name) is None)
-    families = {name: owners[name][0].shards[0].entries[name].family for name in ordered}
-    wanted = [name for name in ordered if transformed or families[name] in keep]
-    for member in members:
-        member.check(wanted)
+    families = families_of({name: owners[name][0].shards[0].entries[name] for name in ordered})
+    _check_keep(keep, families, shards[0].path)
+    wanted = [name for name in ordered if transformed or families.of[name] in keep]
+    for part in parts:
+        part.check(wanted)
     parameters = [_parameter(name, owners[name]) for name in wanted]
     if strategy is not None:
-        check_state({parameter.name: parameter.tiling.dims for parameter in parameters}, strategy)
-    kept = tuple(parameter for parameter in parameters if families[parameter.name] in keep)
+        check_state({parameter.name: parameter.tiling.dims for parameter in parameters}, families, strategy)
+    kept = tuple(parameter for parameter in parameters if families.of[parameter.name] in keep)
     if not kept:
         raise InconsistentError(f"{shards[0].path} has no entry to keep ({', '.join(keep)})")
-    dropped = Counter(family for family in families.values() if family not in keep)
     return Plan(
         shards=dict(shards),
         strategy=strategy,
         parameters=kept,
-        dropped=dict(dropped),
-        entries_in=len(owners),
+        families=families,
+        left=tuple(name for name in ordered if families.of[name] not in keep),
         transformed=tuple(parameters) if transformed else (),
         layout_from=layout_from,
     )
 
 
+def _check_keep(keep: Collection[str], families: Families, where: Path) -> None:
+    """Refuse to keep a family that is not there; the three that every set may have are no mistake."""
+    there = set(families.of.values())
+    for name in keep:
+        if name not in there and name not in set(Family):
+            raise InconsistentError(
+                f"{where}: no family of it or of the other shards is called {name!r} (keep). They have {families}"
+            )
+
+
 @dataclass(frozen=True)
-class _Member:
+class _Part:
     """A pipeline stage of a run, and what lays out its parameters; a run without stages is one."""
 
     first_rank: int
@@ -161,9 +194,7 @@ class _Member:
             check_names(self.strategy, self.shards[0], self.first_rank)
 
 
-def _members(
-    shards: Mapping[int, CkptFile], strategy: Strategy | None, layout_from: Strategy | None
-) -> Sequence[_Member]:
+def _parts(shards: Mapping[int, CkptFile], strategy: Strategy | None, layout_from: Strategy | None) -> Sequence[_Part]:
     """Divide a run into its stages."""
     sources = [each for each in (strategy, layout_from) if each is not None]
     for each in sources:
@@ -174,7 +205,7 @@ def _members(
             )
     size = sources[0].stage_ranks if sources else len(shards)
     return [
-        _Member(
+        _Part(
             first,
             [shards[rank] for rank in range(first, first + size)],
             strategy,
@@ -184,7 +215,7 @@ def _members(
     ]
 
 
-def _parameter(name: str, owners: Sequence[_Member]) -> Parameter:
+def _parameter(name: str, owners: Sequence[_Part]) -> Parameter:
     """Plan one parameter, which the stages `owners` have."""
     first, *others = owners
     shard, found = first.shards[0], first.find(name)
@@ -204,7 +235,7 @@ def _parameter(name: str, owners: Sequence[_Member]) -> Parameter:
     return Parameter(name, _saved_dims(entry, tiling), entry.type, item_size, tiling, found is not None)
 
 
-def _check_shared(name: str, first: _Member, other: _Member) -> None:
+def _check_shared(name: str, first: _Part, other: _Part) -> None:
     """Refuse a parameter that two stages have unless they have it in the same way, so that they are replicas."""
     one, two = first.find(name), other.find(name)
     if one is None or two is None:

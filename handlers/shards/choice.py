@@ -15,6 +15,7 @@ from handlers.shards.names import (
     parse_tag,
     rank_of_strategy,
     shards_of,
+    strategy_directory,
 )
 
 
@@ -45,6 +46,7 @@ def choose(
     tag: str = LAST,
     prefix: str | None = None,
     ranks: int | None = None,
+    stages: int | None = None,
     strategy: Path | None = None,
     needs_strategy: bool = True,
     files: Sequence[Path] = (),
@@ -60,8 +62,10 @@ def choose(
     if not shards:
         raise InconsistentError(nothing_found(wanted))
     said = read_strategies(find_strategies(source, strategy)) if needs_strategy or strategy is not None else None
+    if said is not None and stages is not None:
+        _check_stages(said, stages)
     if said is not None and strategy is not None and strategy.is_file():
-        _refuse_one_of_several_stages(strategy, said)
+        _refuse_one_of_several_stages(strategy, said, source)
     chosen = choose_among(shards, wanted, said)
     beside = sorted(set(files) - {shard.path for shard in chosen.shards})
     if beside:
@@ -72,18 +76,36 @@ def choose(
     return chosen
 
 
-def _refuse_one_of_several_stages(given: Path, strategy: Strategy) -> None:
-    """Refuse a strategy file beside which a rank has written one that it does not speak of.
+def _check_stages(strategy: Strategy, stages: int) -> None:
+    """Refuse strategy files of other pipeline stages than the run has."""
+    missing = [stage for stage in range(stages) if stage not in strategy.stages]
+    if missing:
+        raise InconsistentError(
+            f"{strategy.path}: the run has {stages} pipeline stages, but no strategy file speaks of stage "
+            f"{', '.join(map(str, missing[:5]))}{', …' * (len(missing) > 5)}: is it another run's, or is the output of "
+            "some ranks still to come?"
+        )
+    if len(strategy.stages) > stages:
+        raise InconsistentError(
+            f"{strategy.path} and those beside it speak of {len(strategy.stages)} pipeline stages, but the run has "
+            f"{stages}: are they another run's?"
+        )
+
+
+def _refuse_one_of_several_stages(given: Path, strategy: Strategy, source: Path) -> None:
+    """Refuse a strategy file if a rank that it does not speak of has written one, beside it or in `source`.
 
     A stage's file says nothing of other stages, and their shards may be missing too.
     """
-    for path in sorted(given.parent.iterdir()):
-        rank = rank_of_strategy(path)
-        if rank is not None and rank >= strategy.ranks:
-            raise InconsistentError(
-                f"{given} speaks of {strategy.ranks} ranks, but beside it lies {path.name}: is it one pipeline stage's "
-                "of several? Then give the directory. Or is that of an earlier, larger run? Then move it away"
-            )
+    for directory in dict.fromkeys((given.parent, strategy_directory(source))):
+        for path in sorted(directory.iterdir()) if directory.is_dir() else ():
+            rank = rank_of_strategy(path)
+            if rank is not None and rank >= strategy.ranks:
+                where = f"beside it lies {path.name}" if directory == given.parent else f"there is {path} too"
+                raise InconsistentError(
+                    f"{given} speaks of {strategy.ranks} ranks, but {where}: is it one pipeline stage's of several? "
+                    "Then give the directory. Or is that of an earlier, larger run? Then move it away"
+                )
 
 
 def nothing_found(wanted: Wanted) -> str:

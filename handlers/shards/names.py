@@ -30,6 +30,8 @@ _SHARD = re.compile(
     re.ASCII,
 )
 _STRATEGY = re.compile(r"ckpt_strategy_rank_(?P<rank>.+)\.(ckpt|json)", re.ASCII)
+_LAST_NUMBER = re.compile(r"(?:^|_rank_)(\d{1,6})$", re.ASCII)
+"""MindFormers may add the rank to a name that has it: ckpt_strategy_rank_0_rank_0.ckpt."""
 _TAG = re.compile(r"(\d{1,9})_(\d{1,9})", re.ASCII)
 
 
@@ -147,7 +149,8 @@ def is_strategy(path: Path) -> bool:
 def rank_of_strategy(path: Path) -> int | None:
     """Return the rank that wrote a strategy file, by its name; None for any other name."""
     match = _STRATEGY.fullmatch(path.name)
-    return int(match["rank"]) if match is not None and match["rank"].isdecimal() else None
+    number = None if match is None else _LAST_NUMBER.search(match["rank"])
+    return None if number is None else int(number[1])
 
 
 def find_strategies(source: Path, strategy: Path | None = None) -> tuple[Path, ...]:

@@ -181,12 +181,17 @@ def _merge(plan: MergePlan, wakeups: Wakeups, log: FilteringBoundLogger) -> Step
         "shards_merged",
         tag=summary.tag,
         ranks=summary.ranks,
+        stages=summary.stages,
         entries=summary.entries_in,
         kept=summary.entries_kept,
         bytes=summary.bytes,
         seconds=round(summary.seconds, 3),
     )
-    return StepEnd(Outcome.COMPLETED, f"tag {summary.tag}: {summary.entries_kept} of {summary.entries_in} entries kept")
+    for caution in summary.cautions:
+        log.warning(caution.event, reason=caution.reason, **caution.fields)
+    without = f", without {', '.join(summary.unlisted)}" if summary.unlisted else ""
+    kept = f"{summary.entries_kept} of {summary.entries_in} entries kept"
+    return StepEnd(Outcome.COMPLETED, f"tag {summary.tag}: {kept}{without}")
 
 
 def _progress_events(log: FilteringBoundLogger) -> Callable[[int, int], None]:

@@ -71,6 +71,8 @@ class CheckedConfig:
     warnings: tuple[Problem, ...]
     sink_size: int | None = None
     """Steps of one of MindFormers' epochs with data sinking, -1 for a pass over the data; None without sinking."""
+    stages: int | None = None
+    """How many pipeline stages there will be; None where that is not known."""
     lora_scale: LoraScale | None = None
     """How strongly the adapters count, where they are to be merged into their weights."""
 
@@ -119,6 +121,7 @@ def check(content: bytes, name: str, rules: Rules) -> CheckedConfig:
         config=config,
         warnings=in_order(findings.warnings),
         sink_size=_sink_size(root),
+        stages=parallel.stages if parallel.by_strategy else 1,
         lora_scale=lora_scale,
     )
 

@@ -53,6 +53,7 @@ def check_disk(
     shards = ranks * (saving.kept + 1) * sizes.shard
     network = ranks * sizes.shard_weights if saving.network else 0
     merged = sizes.weights + sizes.state * (Family.OPTIMIZER in wish.keep)
+    merged += sizes.weights * len(set(wish.keep) - set(Family))  # copies of the weights, which no list names
     merged += (sizes.weights + sizes.state) * wish.transformed
     needed = shards + network + merged
     free = _free(disk)

@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 
 from handlers.byte_sizes import parse_size
 from handlers.ckpt.entry import Family, Format
+from handlers.ckpt.families import keep_name
 from handlers.ckpt.lora import Lora
 from handlers.devices import parse_devices
 from handlers.durations import Limit
@@ -103,7 +104,11 @@ class MergeWish(_Part):
     format: Format = Format.CKPT
     max_shard_size: Annotated[int, BeforeValidator(parse_size), AfterValidator(_shard_size)] | None = None
     """Bytes of one file; written as `5GB`. None for one file."""
-    keep: Annotated[tuple[Family, ...], Field(min_length=1)] = (Family.WEIGHTS, Family.SCALARS)
+    keep: Annotated[tuple[Annotated[str, AfterValidator(keep_name)], ...], Field(min_length=1)] = (
+        Family.WEIGHTS,
+        Family.SCALARS,
+    )
+    """Families; one that no list names goes by its prefix."""
     transformed: Annotated[bool, Strict()] = False
     """Write transformed.ckpt too, with everything the shards hold."""
     lora: Lora = Lora.KEEP

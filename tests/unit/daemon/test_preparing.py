@@ -72,6 +72,12 @@ def test_all_wishes_reach_the_merge(tmp_path: Path) -> None:
     assert (merge.lora_alpha, merge.lora_rank, merge.layout_from) == (32, 8, Path("/full.ckpt"))
 
 
+def test_the_merge_knows_the_job_s_stages(tmp_path: Path) -> None:
+    """So that the strategy files of fewer are no whole run's."""
+    directory = JobDir(tmp_path / "jobs" / "0001-a")
+    assert plan_merging(replace(CHECKED, stages=2), directory, Root(tmp_path)).stages == 2
+
+
 def test_latest_is_for_what_a_training_can_start_from(tmp_path: Path) -> None:
     """A nightly cycle must not come upon the adapters alone, which MindFormers would fill up with random weights."""
     assert planned(tmp_path, MergeWish(lora=Lora.ONLY)).latest is None

@@ -186,3 +186,89 @@ def test_trust_in_replicas_does_not_cover_what_no_strategy_names(run: Run) -> No
     with pytest.raises(InconsistentError, match=rf"{columns}: it differs.*no strategy names it"):
         merge_run(plan_of(run, compared=False))
     assert not list((run.source.parent / "merged").glob("*"))
+
+
+def staged(source: Path) -> Run:
+    """Write a run of two stages of two ranks, with moments and accumulated gradients."""
+    run = small_run(source, (2,))
+    run.ranks, run.stages = 4, 2
+    for index, name in enumerate(list(run.layouts)):
+        run.stages_of[name] = (index % 2,)
+        if "adam" not in name:
+            accumulated = f"accu_grads.{name}"
+            run.tensors[accumulated], run.layouts[accumulated] = run.tensors[name], run.layouts[name]
+            run.stages_of[accumulated] = (index % 2,)
+    return run.write()
+
+
+def of_the_first_node(run: Run) -> None:
+    """Leave what a run's first stage wrote, as if the second were on another host."""
+    for rank in (2, 3):
+        shutil.rmtree(run.shard(rank).parent)
+    run.strategies[1].unlink()
+
+
+def test_a_whole_pipeline_is_no_cause_for_caution(tmp_path: Path) -> None:
+    """The stages are counted; the event says so too."""
+    events: dict[str, dict[str, object]] = {}
+    run = staged(tmp_path / "output")
+    summary = merge_run(plan_of(run), None, lambda event, **fields: events.update({event: fields}))
+    assert (summary.stages, summary.ranks, summary.cautions) == (2, 4, ())
+    assert events["merge_planned"]["stages"] == 2
+    assert summary.outputs[0].read_bytes() == run.merged()
+
+
+@pytest.mark.parametrize("named", (False, True))
+def test_half_a_pipeline_is_pointed_out(tmp_path: Path, named: bool) -> None:  # noqa: FBT001 - a parameter of a test
+    """No file of the first stage speaks of others; that gradients were accumulated says that there may be some."""
+    run = staged(tmp_path / "output")
+    of_the_first_node(run)
+    (caution,) = merge_run(plan_of(run, strategy=run.strategy if named else None)).cautions
+    assert (caution.event, caution.fields) == ("stages_may_be_missing", {"stages": 1, "ranks": 2})
+    assert "if this run had more, the output is a part of its model" in caution.reason
+    assert merge_run(plan_of(run, stages=1)).cautions == ()
+
+
+def test_half_a_pipeline_without_strategy_files_is_pointed_out(tmp_path: Path) -> None:
+    """Taken for data parallel."""
+    run = staged(tmp_path / "output")
+    run.layouts = {}
+    run.write()
+    of_the_first_node(run)
+    summary = merge_run(plan_of(run, needs_strategy=False))
+    assert [caution.event for caution in summary.cautions] == ["stages_may_be_missing"]
+
+
+@pytest.mark.parametrize("known", ({"ranks": 4, "stages": 2}, {"ranks": 4}, {"stages": 2}))
+def test_half_a_pipeline_that_glmd_trained_is_refused(tmp_path: Path, known: dict[str, int]) -> None:
+    """A job knows its ranks and its stages; either is enough."""
+    run = staged(tmp_path / "output")
+    of_the_first_node(run)
+    with pytest.raises(
+        InconsistentError, match=r"speaks of 2 ranks, but the run has 4|no strategy file speaks of stage 1"
+    ):
+        merge_run(plan_of(run, **known))
+    assert not (tmp_path / "merged").exists()
+
+
+def test_a_run_without_moments_is_no_cause_for_caution(run: Run) -> None:
+    """One stage is what most runs have."""
+    summary = merge_run(plan_of(run))
+    assert (summary.stages, summary.cautions, summary.unlisted) == (1, (), {})
+
+
+def test_a_family_that_no_list_names_is_left_out_with_a_caution(run: Run) -> None:
+    """It is named, counted and kept on demand."""
+    for name in [name for name in run.layouts if "adam" not in name]:
+        run.tensors[f"ema.{name}"], run.layouts[f"ema.{name}"] = run.tensors[name], run.layouts[name]
+        run.tensors[f"exp_avg.{name}"], run.layouts[f"exp_avg.{name}"] = run.tensors[name], run.layouts[name]
+    run.write()
+    summary = merge_run(plan_of(run))
+    assert (summary.dropped, summary.unlisted) == ({Family.OPTIMIZER: 7, "ema": 5}, {"ema": 5})
+    (caution,) = summary.cautions
+    assert (caution.event, caution.fields) == ("family_dropped", {"family": "ema", "entries": 5})
+    assert "keep 'ema' too" in caution.reason
+    manifest = read_manifest(run.source.parent / "merged" / "manifest.json")
+    assert manifest.dropped_by_prefix == {"adam_m": 1, "adam_v": 1, "exp_avg": 5, "ema": 5}
+    kept = merge_run(plan_of(run, keep=("weights", "scalars", "ema"), force=True))
+    assert (kept.dropped, kept.cautions, kept.entries_kept) == ({Family.OPTIMIZER: 7}, (), 13)

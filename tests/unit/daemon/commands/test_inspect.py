@@ -30,6 +30,20 @@ def test_a_checkpoint_is_a_table_of_its_entries(site: Site, run: Run) -> None:
     assert "10 entries" in done.stdout.splitlines()[-1]
 
 
+def test_state_that_no_list_names_is_shown_by_its_prefix(site: Site, run: Run) -> None:
+    """Beside what is known to be an optimizer's; as a table, and for programs."""
+    for prefix in ("exp_avg", "ema"):
+        run.tensors[f"{prefix}.{ROWS}"], run.layouts[f"{prefix}.{ROWS}"] = run.tensors[ROWS], run.layouts[ROWS]
+    run.write()
+    for looked_at in (run.shard(0), run.source):
+        printed = site.glmd("inspect", looked_at).stdout
+        assert line_of(printed, f"exp_avg.{ROWS}").split()[5] == "optimizer"
+        assert line_of(printed, f"ema.{ROWS}").split()[5] == "ema"
+        assert "12 entries (5 weights, 3 optimizer, 3 scalars, 1 ema)" in printed
+        rows = json.loads(site.glmd("inspect", looked_at, "--json").stdout)["rows"]
+        assert {row["name"]: row["family"] for row in rows}[f"ema.{ROWS}"] == "ema"
+
+
 def test_with_its_strategy_a_shard_says_which_ranks_hold_what(site: Site, run: Run) -> None:
     """One file of it, or their directory."""
     for strategy in (run.strategy, run.strategy.parent):

@@ -118,6 +118,8 @@ def test_replicas_that_were_trusted_are_not_said_to_agree(site: Site, tmp_path: 
     (
         ((), {}),
         (("--keep", "scalars,optimizer"), {"keep": (Family.SCALARS, Family.OPTIMIZER)}),
+        (("--keep", "ema., scalars,weights,a.b"), {"keep": (Family.WEIGHTS, Family.SCALARS, "a.b", "ema")}),
+        (("--stages", "2"), {"stages": 2}),
         (
             ("--format", "safetensors", "--max_shard_size=5GB"),
             {"format": Format.SAFETENSORS, "max_shard_size": 5 * 10**9},
@@ -156,6 +158,7 @@ def test_alpha_and_rank_may_come_from_the_yaml(tmp_path: Path) -> None:
         (("--lora", "merge"), "scales the adapters by lora_alpha / lora_rank"),
         (("--lora", "merge", "--lora-alpha", "32"), "give --lora-alpha and --lora-rank"),
         (("--max-shard-size", "5GB"), "a .ckpt is always one file"),
+        (("--data-parallel", "--stages", "2"), "runs without pipeline stages"),
     ),
 )
 def test_what_cannot_be_meant_is_refused(tmp_path: Path, flags: tuple[str, ...], reason: str) -> None:
@@ -167,7 +170,16 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, flags: tuple[str, ...],
 
 @pytest.mark.parametrize(
     "flags",
-    (("--keep", "moments"), ("--ranks", "0"), ("--max-shard-size", "5 cows"), ("--lora-alpha", "-1"), ("--src",)),
+    (
+        ("--keep", "moments"),
+        ("--keep", "weigths"),
+        ("--keep", "a,,b"),
+        ("--stages", "0"),
+        ("--ranks", "0"),
+        ("--max-shard-size", "5 cows"),
+        ("--lora-alpha", "-1"),
+        ("--src",),
+    ),
 )
 def test_words_that_are_none_are_bad_usage(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...]
@@ -229,3 +241,40 @@ def test_nothing_is_imported_while_bytes_are_copied(run: Run, tmp_path: Path) ->
         [sys.executable, "-c", LATE_IMPORTS, *words], capture_output=True, text=True, timeout=60, check=True
     )
     assert {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()} <= {"email"}
+
+
+def test_what_may_not_have_been_meant_is_said(site: Site, run: Run, tmp_path: Path) -> None:
+    """A family that no list names, and a stage that may be one of several: on standard error, with what to do."""
+    weight = "layers.0.query_key_value.weight"
+    for prefix in ("ema", "accu_grads"):
+        name = f"{prefix}.{weight}"
+        run.tensors[name], run.layouts[name] = run.tensors[weight], run.layouts[weight]
+    run.write()
+    words = ("merge", "--src-checkpoints-dir", run.source, "--dst-checkpoints-dir", tmp_path / "merged")
+    done = site.glmd(*words)
+    assert done.returncode == 0
+    assert "12 entries in, 8 kept, 3 optimizer dropped, 1 ema dropped, " in done.stdout
+    assert done.stdout.splitlines()[0].endswith("; 1 pipeline stage")
+    events = {event["event"]: event for event in map(json.loads, done.stderr.splitlines())}
+    assert (events["family_dropped"]["level"], events["family_dropped"]["family"]) == ("warning", "ema")
+    assert "--stages 1" in events["stages_may_be_missing"]["reason"]
+    again = site.glmd(*words, "--force", "--stages", "1", "--keep", "weights,scalars,ema")
+    assert "warning" not in again.stderr
+    assert (tmp_path / "merged" / "filtered_transformed.ckpt").read_bytes() == run.merged()
+    missing = site.glmd(*words, "--force", "--keep", "weights,emma")
+    assert missing.returncode == 3
+    assert "'emma'" in missing.stderr
+    assert "1 ema" in missing.stderr
+
+
+def test_how_many_stages_were_seen_is_said(site: Site, tmp_path: Path) -> None:
+    """Two, where there are the strategy files of two; and more than are there are refused."""
+    run = small_run(tmp_path / "output", (2,))
+    run.ranks, run.stages = 4, 2
+    run.stages_of = {name: (index % 2,) for index, name in enumerate(run.layouts)}
+    run.write()
+    words = ("merge", "--src-checkpoints-dir", run.source, "--dst-checkpoints-dir", tmp_path / "merged")
+    assert site.glmd(*words).stdout.splitlines()[0].endswith("; 2 pipeline stages")
+    refused = site.glmd(*words, "--stages", "3")
+    assert refused.returncode == 3
+    assert "no strategy file speaks of stage 2" in refused.stderr

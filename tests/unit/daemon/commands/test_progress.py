@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from daemon.commands import progress as module
-from daemon.commands.progress import bar, progress, report
+from daemon.commands.progress import bar, progress, report, warn
 from handlers.events import configure
 
 
@@ -85,3 +85,16 @@ def test_a_bar_says_how_far_how_fast_and_how_long_still(done: int, total: int, t
     drawn = bar(done, total, 2.0)
     assert drawn.partition(" ")[2].strip() == text
     assert len(drawn.partition(" ")[0]) == module.BAR
+
+
+def test_a_warning_is_an_event_or_a_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log event with its level where no terminal is; on one, in words and in one line."""
+    warn("family_dropped", "ema is left out", {"family": "ema"})
+    event = json.loads(capsys.readouterr().err)
+    assert (event["event"], event["level"], event["family"]) == ("family_dropped", "warning", "ema")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    warn("family_dropped", "e\x1bma is left out", {"family": "ema"})
+    assert terminal.getvalue() == "warning: e\\x1bma is left out\n"

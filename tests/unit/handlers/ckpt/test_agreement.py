@@ -8,6 +8,7 @@ import pytest
 
 from handlers.ckpt import (
     CkptFile,
+    Family,
     InconsistentError,
     Plan,
     check_names,
@@ -67,6 +68,28 @@ def test_a_part_of_a_family_of_moments_is_refused(run: Run) -> None:
     run.layouts["adam_v.layers.0.query_key_value.bias"] = Lay((4,), (0,))
     with pytest.raises(InconsistentError, match=r"adam_v\.layers\.0\.query_key_value\.bias: it is in the strategy"):
         plan_of(run.write())
+
+
+@pytest.mark.parametrize("prefix", ("exp_avg.", "exp_avg_sq_row_", "ema."))
+def test_so_is_a_part_of_a_family_that_is_known_by_its_twins(run: Run, prefix: str) -> None:
+    """All of it may be missing, as in files of weights alone; a part of it may not."""
+    names = [f"{prefix}layers.0.query_key_value.{kind}" for kind in ("weight", "bias")]
+    for name in names:
+        run.layouts[name] = Lay((4,), (0, -1) if name.endswith("weight") else (0,))
+    plan_of(run.write())
+    run.tensors[names[0]] = np.zeros((24, 8), "float32")
+    with pytest.raises(InconsistentError, match=f"{prefix}layers.0.query_key_value.bias: it is in the strategy"):
+        plan_of(run.write())
+
+
+def test_state_need_not_have_its_weight_s_shape(run: Run) -> None:
+    """Factored moments have fewer dimensions, and Muon keeps one element of what it leaves to Adam."""
+    run.tensors["exp_avg_sq_row_layers.0.query_key_value.weight"] = np.zeros(24, "float32")
+    run.tensors["muon_m.layers.0.query_key_value.weight"] = np.zeros(1, "float32")
+    run.tensors["adam_m.layers.0.query_key_value.bias"] = np.zeros(1, "float32")
+    shards = {rank: walk(run.write().shard(rank)) for rank in range(run.ranks)}
+    plan = plan_merge(shards, read_strategies(run.strategies), keep=tuple(Family))
+    assert len(plan.parameters) == len(run.tensors)
 
 
 @pytest.mark.parametrize("other", (np.zeros((6, 4), "float16"), np.zeros((6, 8), "float32")))

@@ -6,7 +6,7 @@ import pytest
 
 from handlers.ckpt import DamagedFileError, Family, Format, inspect, merge, open_set, read_strategy
 from handlers.ckpt.inspect import CkptTable, EntryRow, LayoutRow, OutputTable, StrategyTable, inspect_set
-from tests.unit.handlers.ckpt.ckpt_writer import Run, Write
+from tests.unit.handlers.ckpt.ckpt_writer import Run, Write, ckpt
 
 TABLE = "word_embeddings.embedding_table"
 REAL = Path(__file__).parents[3] / "fixtures" / "strategies"
@@ -63,6 +63,20 @@ def test_a_set_of_shards_is_described(run: Run) -> None:
     assert [part.ranks for part in table.missing[TABLE]] == [(2,)]
     assert table.rows[0].name == TABLE
     assert inspect_set(open_set([run.shard(0)])).missing == {}
+
+
+def test_a_family_is_judged_within_what_is_looked_at(run: Run) -> None:
+    """Of a file within that file, of a set within all of its shards: a twin may be in another stage."""
+    weight = "layers.0.query_key_value.weight"
+    run.tensors |= {f"{prefix}.{weight}": run.tensors[weight] for prefix in ("ema", "exp_avg")}
+    run.stages, run.layouts, run.stages_of = 2, {}, {weight: (0,), f"ema.{weight}": (1,)}
+    for rank in range(4):
+        run.write_shard(rank, ckpt(run.slices(rank)))
+    alone, among = inspect(run.shard(3)), inspect_set(open_set([run.shard(rank) for rank in range(4)]))
+    assert isinstance(alone, CkptTable)
+    families = [{row.name: row.family for row in table.rows} for table in (alone, among)]
+    assert [each[f"ema.{weight}"] for each in families] == ["weights", "ema"]
+    assert [each[f"exp_avg.{weight}"] for each in families] == ["optimizer", "optimizer"]
 
 
 def test_anything_else_is_refused(written: Write) -> None:

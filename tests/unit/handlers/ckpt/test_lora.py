@@ -52,7 +52,7 @@ def full(run: Run) -> Path:
     return path
 
 
-def plan_of(run: Run, full: Path | None = None, *, keep: tuple[Family, ...] = (Family.WEIGHTS, Family.SCALARS)) -> Plan:
+def plan_of(run: Run, full: Path | None = None, *, keep: tuple[str, ...] = (Family.WEIGHTS, Family.SCALARS)) -> Plan:
     """Plan the merge of a written run."""
     shards = {rank: walk(run.shard(rank)) for rank in range(run.ranks)}
     own = read_strategies([run.strategy]) if run.strategy.exists() else None
@@ -206,6 +206,20 @@ def test_moments_of_merged_adapters_leave_with_them(tmp_path: Path) -> None:
     assert plan.dropped == {Family.OPTIMIZER: 3}
     names = [parameter.name for parameter in plan.parameters if parameter.name in state]
     assert names == [name for name in state if name.endswith("weight")]
+
+
+@pytest.mark.parametrize("prefix", ("exp_avg.", "exp_avg_sq_", "ema."))
+def test_so_does_other_state_of_theirs(tmp_path: Path, prefix: str) -> None:
+    """Whatever the optimizer calls it; and none of it is taken for an adapter."""
+    halves = {f"layer.mindpet_delta_lora_{half}": tensor for half, tensor in (("a", (2, 6)), ("b", (4, 2)))}
+    state: dict[str, Array] = {f"{prefix}{name}": np.ones(dims, "float32") for name, dims in halves.items()}
+    family = "ema" if prefix == "ema." else "optimizer"
+    plan = plan_of(data_parallel(tmp_path, small(**state)), keep=("weights", "scalars", family))
+    merged_plan = with_adapters(plan, Lora.MERGE, LoraScale(4, 2))
+    assert merged_plan.dropped == {family: 2}
+    assert [each.name for each in merged_plan.parameters] == ["layer.weight", "layer.bias", "scale_sense"]
+    only = with_adapters(plan, Lora.ONLY)
+    assert {each.name for each in only.parameters} == set(halves)
 
 
 def test_ranks_whose_adapters_differ_are_refused(tmp_path: Path) -> None:

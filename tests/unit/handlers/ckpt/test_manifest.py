@@ -26,3 +26,19 @@ def test_a_manifest_speaks_only_of_files_beside_it(written: Write, tmp_path: Pat
     (tmp_path / "manifest.json").write_text(json.dumps(content))
     with pytest.raises(DamagedFileError, match="is not the name of a file beside it"):
         read_manifest(tmp_path / "manifest.json")
+
+
+def test_it_counts_what_was_dropped_by_family_and_by_prefix(written: Write, tmp_path: Path) -> None:
+    """A manifest of before, which has the first count only, can be read as well."""
+    names = ("w", "adam_m.w", "exp_avg.w", "exp_avg_sq_row_w", "exp_avg_sq.w", "ema.w")
+    shard = written(b"".join(record(name, (2,), "Int32", bytes(8)) for name in names))
+    merge(plan_merge({0: walk(shard)}, None), tmp_path)
+    path = tmp_path / "manifest.json"
+    manifest = read_manifest(path)
+    assert manifest.dropped == {"optimizer": 4, "ema": 1}
+    assert manifest.dropped_by_prefix == dict.fromkeys(("adam_m", "exp_avg", "exp_avg_sq_row", "exp_avg_sq", "ema"), 1)
+    content = json.loads(path.read_bytes())
+    del content["dropped_by_prefix"]
+    path.write_text(json.dumps(content))
+    assert read_manifest(path).dropped == manifest.dropped
+    assert read_manifest(path).dropped_by_prefix == {}

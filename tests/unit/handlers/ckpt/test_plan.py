@@ -306,3 +306,39 @@ def whole_dims(lay: Lay, slice_dims: tuple[int, ...]) -> tuple[int, ...]:
     if lay.shard_size and cuts:
         cuts[0] *= lay.shard_size if lay.shard_size > 0 else int(np.prod(lay.dev_matrix)) // int(np.prod(cuts))
     return tuple(size * cut for size, cut in zip(slice_dims, cuts, strict=True))
+
+
+def test_a_family_is_kept_by_its_name(run: Run) -> None:
+    """What no list names, as an average of the weights; by default it stays behind."""
+    run.tensors[f"ema.{ROWS}"] = run.tensors[ROWS]
+    run.layouts[f"ema.{ROWS}"] = run.layouts[ROWS]
+    run.write()
+    assert plan_of(run).dropped == {Family.OPTIMIZER: 2, "ema": 1}
+    plan = plan_merge(shards_of(run), strategy_of(run), keep=("weights", "ema"))
+    assert plan.dropped == {Family.OPTIMIZER: 2, Family.SCALARS: 3}
+    assert plan.dropped_by_prefix == {"adam_m": 1, "adam_v": 1}
+    assert f"ema.{ROWS}" in {parameter.name for parameter in plan.parameters}
+
+
+def test_a_family_that_is_not_there_cannot_be_kept(run: Run) -> None:
+    """What is there is listed; of what every set may have, none is no mistake."""
+    run.tensors[f"ema.{ROWS}"] = run.tensors[ROWS]
+    run.layouts[f"ema.{ROWS}"] = run.layouts[ROWS]
+    run.write()
+    there = r"5 weights, 3 scalars, 2 optimizer \(adam_m, adam_v\), 1 ema"
+    with pytest.raises(InconsistentError, match=f"no family of it or of the other shards is called 'emma'.*{there}"):
+        plan_merge(shards_of(run), strategy_of(run), keep=("weights", "emma"))
+    del run.tensors[f"ema.{ROWS}"], run.layouts[f"ema.{ROWS}"]
+    plan_merge(shards_of(run.write()), strategy_of(run), keep=tuple(Family))
+
+
+def test_a_twin_may_be_in_another_stage(tmp_path: Path) -> None:
+    """The set is what all ranks have saved."""
+    run = small_run(tmp_path / "output", (2,))
+    run.ranks, run.stages = 4, 2
+    run.tensors[f"exp_avg_sq.{ROWS}"] = run.tensors[f"slow.{ROWS}"] = run.tensors[ROWS]
+    run.layouts[f"exp_avg_sq.{ROWS}"] = run.layouts[f"slow.{ROWS}"] = run.layouts[ROWS]
+    run.stages_of = {ROWS: (0,), f"exp_avg_sq.{ROWS}": (1,), f"slow.{ROWS}": (1,)}
+    plan = plan_of(run.write())
+    assert plan.dropped == {Family.OPTIMIZER: 3, "slow": 1}
+    assert plan.stages == 2

@@ -141,6 +141,41 @@ def test_one_stages_strategy_is_refused_though_the_other_stage_left_no_shards(ru
         choose(run.source, strategy=run.strategy)
 
 
+def test_nor_does_it_matter_where_and_under_which_name_the_other_stage_s_strategy_lies(run: Run) -> None:
+    """In the run's own strategy/, of which one was copied away; and with the rank in its name twice."""
+    copied = run.source.parent / "mine.ckpt"
+    copied.write_bytes(run.strategy.read_bytes())
+    assert len(choose(run.source, strategy=copied).shards) == 4
+    other = run.strategy.with_name("ckpt_strategy_rank_4_rank_4.ckpt")
+    other.write_bytes(run.strategy.read_bytes())
+    for given in (run.strategy, copied):
+        with pytest.raises(InconsistentError, match=r"speaks of 4 ranks, but .*ckpt_strategy_rank_4_rank_4\.ckpt"):
+            choose(run.source, strategy=given)
+
+
+@pytest.mark.parametrize("ranks", (None, 4, 8))
+def test_fewer_stages_than_the_run_has_are_refused_by_name(run: Run, ranks: int | None) -> None:
+    """A job of glmd's knows how many there are; also where another run's strategy has as many ranks in one stage."""
+    assert choose(run.source, stages=1).tag == Tag(31, 4)
+    with pytest.raises(
+        InconsistentError, match="the run has 2 pipeline stages, but no strategy file speaks of stage 1"
+    ):
+        choose(run.source, ranks=ranks, stages=2)
+    with pytest.raises(InconsistentError, match=r"the run has 9 pipeline stages, .* of stage 1, 2, 3, 4, 5, …"):
+        choose(run.source, ranks=ranks, stages=9)
+
+
+def test_more_stages_than_the_run_has_are_refused(run: Run) -> None:
+    """They are another run's."""
+    names = {name: Lay((2,), lay.tensor_map) for name, lay in run.layouts.items()}
+    for stage in (0, 1):
+        path = run.strategy.with_name(f"ckpt_strategy_rank_{2 * stage}.ckpt")
+        path.write_bytes(strategy(names, stages=(stage,)))
+    assert choose(run.source, stages=2).strategy is not None
+    with pytest.raises(InconsistentError, match="speak of 2 pipeline stages, but the run has 1"):
+        choose(run.source, stages=1)
+
+
 def test_explicit_files_are_what_is_merged(run: Run) -> None:
     """Whatever lies beside them."""
     run.write("32_4")

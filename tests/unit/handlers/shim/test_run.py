@@ -12,6 +12,7 @@ import pytest
 from handlers.job_dir import Step
 from handlers.outcome import Outcome, StepExit
 from handlers.process import ShimRecord
+from tests.unit.handlers.ckpt.ckpt_writer import small_run
 
 if TYPE_CHECKING:
     from tests.unit.handlers.conftest import Workshop
@@ -195,6 +196,21 @@ def test_merge_that_cannot_be_done(workshop: "Workshop") -> None:
     assert finish(start(workshop, Step.MERGE))[0] == 1
     assert ended(workshop, Step.MERGE).outcome is Outcome.FAILED
     assert str(workshop.job_dir.output) in ended(workshop, Step.MERGE).reason
+
+
+def test_what_a_merge_left_out_unasked_is_an_event(workshop: "Workshop") -> None:
+    """With its fields, for programs, and in the step's reason, for people."""
+    workshop.publish(None)
+    run = small_run(workshop.job_dir.output)
+    weight = "layers.0.query_key_value.weight"
+    run.tensors[f"ema.{weight}"], run.layouts[f"ema.{weight}"] = run.tensors[weight], run.layouts[weight]
+    run.write()
+    assert finish(start(workshop, Step.MERGE))[0] == 0
+    assert ended(workshop, Step.MERGE).reason == "tag 31_4: 8 of 11 entries kept, without ema"
+    events = {event["event"]: event for event in events_of(workshop)}
+    dropped = events["family_dropped"]
+    assert (dropped["level"], dropped["family"], dropped["entries"]) == ("warning", "ema", 1)
+    assert events["shards_merged"]["stages"] == 1
 
 
 STAND_IN = """

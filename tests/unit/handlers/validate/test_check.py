@@ -124,13 +124,20 @@ def checked(data: Path, *changes: tuple[str, str], held_against: Rules | None = 
     return check(text.encode(), "run_glm_6b.yaml", held_against or rules(data))
 
 
+def test_pipeline_stages_are_known(data: Path) -> None:
+    """The merge refuses the strategy files of fewer."""
+    cut = (("model_parallel: 8", "model_parallel: 4"), ("pipeline_stage: 1", "pipeline_stage: 2"))
+    cut = (*cut, ("micro_batch_num: 1", "micro_batch_num: 2"))
+    assert checked(data, *cut).stages == 2
+
+
 def test_a_good_file(data: Path) -> None:
     """Everything that the rest of glmd asks is answered."""
     config = checked(data)
     assert config.devices == tuple(range(8))
     assert config.ranks == 8
     assert (config.run_mode, config.device_target, config.prefix) == ("finetune", "Ascend", "glm-6b")
-    assert (config.parallel_mode, config.needs_strategy) == (1, True)
+    assert (config.parallel_mode, config.needs_strategy, config.stages) == (1, True, 1)
     assert config.section.merge.tag == "last"
     assert not config.cuts_weights
     assert [warning.where for warning in config.warnings] == ["load_checkpoint"]  # one file for eight slices

@@ -81,6 +81,7 @@ def test_too_little_disk_is_the_sum_in_words(tmp_path: Path) -> None:
     ("wish", "merged"),
     (
         (MergeWish(keep=tuple(Family)), "68.1 GB merged"),
+        (MergeWish(keep=("weights", "ema")), "29.0 GB merged"),
         (MergeWish(transformed=True), "82.6 GB merged"),
         (MergeWish(keep=tuple(Family), transformed=True), "136.3 GB merged"),
     ),

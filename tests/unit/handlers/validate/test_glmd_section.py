@@ -87,6 +87,10 @@ def test_a_tag_without_quotes() -> None:
         ("merge: {max_shard_size: 5GB}", 27, "merge.max_shard_size", "write `format: safetensors` beside it"),
         ("merge: {max_shard_size: big}", 27, "merge.max_shard_size", "'big' is no size; write 5GB"),
         ("merge: {keep: [weights, adam]}", 27, "merge.keep[1]", "write 'weights', 'scalars' or 'optimizer'"),
+        ("merge: {keep: [weights, exp_avg]}", 27, "merge.keep[1]", "'exp_avg' is optimizer state"),
+        ("merge: {keep: [scalars, wieghts]}", 27, "merge.keep[1]", "did you mean 'weights'?"),
+        ("merge: {keep: [weights, '']}", 27, "merge.keep[1]", "is no family"),
+        ("merge: {keep: [weights, 3]}", 27, "merge.keep[1]", "3 does not fit"),
         ("merge: {keep: []}", 17, "merge.keep", "at least 1 item"),
         ("merge: {keep: weights}", 17, "merge.keep", "'weights' does not fit"),
         ("merge: {lora: alone}", 17, "merge.lora", "'alone' is not known here; write 'keep', 'merge' or 'only'"),
@@ -134,6 +138,7 @@ def test_problems_have_their_place(line: str, column: int, where: str, what: str
         ("tag: last", True),
         ("lora: merge", True),
         ("keep: [weights, optimizer]", True),
+        ("keep: [weights, ema]", True),
         ("keep: [scalars]", False),
         ("lora: only", False),
         ("format: safetensors", False),
@@ -156,3 +161,11 @@ def test_all_at_once_and_the_rest_holds() -> None:
     assert {problem.where for problem in problems} == {"glmd.launcher", "glmd.run_mode"}
     assert wrong == {"launcher", "run_mode"}
     assert section == GlmdSection(priority=5)
+
+
+def test_a_family_that_no_list_names_may_be_kept_by_its_prefix() -> None:
+    """The trained names show only later whether it is there; a dot at its end is no part of it."""
+    assert read("glmd: {merge: {keep: [weights, scalars, ema, slow.average.]}}")[0].merge.keep == (
+        *("weights", "scalars"),
+        *("ema", "slow.average"),
+    )
