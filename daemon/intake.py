@@ -97,7 +97,7 @@ class Intake:
 
     def _examine(self, claimed: Claim) -> None:
         self._workers.submit(
-            ("claim", claimed.token), partial(_examine, claimed, self._rules()), partial(self._decide, claimed)
+            ("claim", claimed.token), partial(_examine, claimed, self._rules), partial(self._decide, claimed)
         )
 
     def _decide(self, claimed: Claim, examined: Future[Accepted]) -> None:
@@ -157,7 +157,13 @@ class Intake:
         events = job_log(directory.events, job=job.id)
         for warning in accepted.checked.warnings:
             events.warning("config_warning", reason=str(warning))
-        events.info("job_queued", path=printable(claimed.name), devices=job.devices, priority=job.priority)
+        events.info(
+            "job_queued",
+            path=printable(claimed.name),
+            devices=job.devices,
+            priority=job.priority,
+            checked_against=accepted.checked.against,
+        )
 
     def _leave(self, path: Path, reason: str) -> None:
         """Report what cannot be moved away, once."""
@@ -179,6 +185,7 @@ class Intake:
         log.warning("drop_rejected", job=job.id, path=str(path), reason=reason)
 
 
-def _examine(claimed: Claim, rules: Rules) -> Accepted:
+def _examine(claimed: Claim, rules_of_now: Callable[[], Rules]) -> Accepted:
+    rules = rules_of_now()  # here, in a worker: it looks at the files of MindFormers
     content = read_claimed(claimed, rules.max_bytes)
     return Accepted(content, check(content, claimed.name, rules))
