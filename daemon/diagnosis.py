@@ -11,10 +11,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from daemon.control import NotRunningError, ask
+from daemon.preparing import mindformers_of
 from daemon.root import Root
 from daemon.settings import Settings
 from daemon.store import Store, StoreError
 from handlers.devices import format_devices
+from handlers.mindformers.dialect import dialect_of
 from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.topology import topology_note, topology_problem
 
@@ -61,8 +63,8 @@ class Finding:
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield the findings, one after the other: some take seconds."""
     checks: tuple[Callable[[Settings], Finding], ...] = (
-        _interpreter, _training, _checkout, _npus, _devices, _addresses, _inotify, _directories, _disk, _systemd,
-        _daemon,
+        _interpreter, _training, _checkout, _mindformers, _npus, _devices, _addresses, _inotify, _directories, _disk,
+        _systemd, _daemon,
     )  # fmt: skip
     for check in checks:
         yield check(settings)
@@ -102,6 +104,15 @@ def _checkout(settings: Settings) -> Finding:
         return Finding("training.checkout", Verdict.OK, f"{script} is there")
     advice = "set training.checkout to a MindFormers checkout, the directory that holds run_mindformer.py"
     return Finding("training.checkout", Verdict.MISSING, f"{script} is not there, or not readable", advice)
+
+
+def _mindformers(settings: Settings) -> Finding:
+    found = mindformers_of(settings)
+    if found.version is None:
+        advice = 'name it: training.mindformers: "0.8"; until then what its versions do not agree upon is a warning'
+        return Finding("mindformers", Verdict.NOTE, str(found), advice)
+    dialect = dialect_of(found.version)
+    return Finding("mindformers", Verdict.OK, f"{found}; YAMLs are checked by the rules of {dialect.name}")
 
 
 def _npus(settings: Settings) -> Finding:

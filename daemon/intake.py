@@ -98,7 +98,7 @@ class Intake:
 
     def _examine(self, claimed: Claim) -> None:
         self._workers.submit(
-            ("claim", claimed.token), partial(_examine, claimed, self._rules()), partial(self._decide, claimed)
+            ("claim", claimed.token), partial(_examine, claimed, self._rules), partial(self._decide, claimed)
         )
 
     def _decide(self, claimed: Claim, examined: Future[Accepted]) -> None:
@@ -161,7 +161,13 @@ class Intake:
             events.warning("config_warning", reason=str(warning))
         if rejected_before:
             events.warning("perhaps_half_a_file", reason=rejected_before)
-        events.info("job_queued", path=printable(claimed.name), devices=job.devices, priority=job.priority)
+        events.info(
+            "job_queued",
+            path=printable(claimed.name),
+            devices=job.devices,
+            priority=job.priority,
+            checked_against=accepted.checked.against,
+        )
 
     def _leave(self, path: Path, reason: str) -> None:
         """Report what cannot be moved away, once."""
@@ -194,6 +200,7 @@ class Intake:
         return same_name(claimed, self._root, jobs)
 
 
-def _examine(claimed: Claim, rules: Rules) -> Accepted:
+def _examine(claimed: Claim, rules_of_now: Callable[[], Rules]) -> Accepted:
+    rules = rules_of_now()  # here, in a worker: it looks at the files of MindFormers
     content = read_claimed(claimed, rules.max_bytes)
     return Accepted(content, check(content, claimed.name, rules))

@@ -14,6 +14,7 @@ from handlers.job_dir import JobDir
 from handlers.job_plan import JobPlan, TimeLimits
 from handlers.learned_limits import configuration, earlier_silences, learned
 from handlers.merge_plan import MergePlan
+from handlers.mindformers.installed import Installed, find_installed, named
 from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.table import make, write
 from handlers.resume_config import resuming
@@ -23,8 +24,10 @@ from handlers.validate.document import parse
 from handlers.validate.initial_weights import as_rank_directory, weights_to_load
 
 
-def rules(settings: Settings, root: Root) -> Rules:
-    """Return what a dropped file is held against."""
+def rules(settings: Settings, root: Root, mindformers: Installed | None = None) -> Rules:
+    """Return what a dropped file is held against; `mindformers` instead of what the settings lead to."""
+    mindformers = mindformers or mindformers_of(settings)
+    unknown = "what its versions do not agree upon is a warning; name it: training.mindformers in the settings"
     return Rules(
         devices=settings.devices,
         topology=settings.rank_table.topology,
@@ -32,7 +35,17 @@ def rules(settings: Settings, root: Root) -> Rules:
         disk=root.jobs,
         latest=root.latest,
         allowed=(*settings.allowed_paths, root.path),
+        version=mindformers.version,
+        against=f"{mindformers}; {unknown}" if mindformers.version is None else str(mindformers),
     )
+
+
+def mindformers_of(settings: Settings) -> Installed:
+    """Return the MindFormers that trains. Its files are looked at, which may take long on a network file system."""
+    training = settings.training
+    if training.mindformers is not None:
+        return named(training.mindformers, "training.mindformers")
+    return find_installed(training.checkout, training.python)
 
 
 def prepare(job: Job, settings: Settings, root: Root, *, resumes: int = 0) -> JobPlan:

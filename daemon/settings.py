@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from handlers.devices import parse_devices
 from handlers.durations import Duration
 from handlers.errors import BadInputError
+from handlers.mindformers.version import Version
 from handlers.rank_table.topology import Topology
 
 DEFAULT_FILE = Path("/etc/glmd/glmd.yaml")
@@ -83,11 +84,21 @@ class InboxSettings(_Section):
     observer: Observer = Observer.AUTO
 
 
+def _version(value: object) -> object:
+    if isinstance(value, float):  # 1.10 would be 1.1
+        raise ValueError(f'{value} is a number; put the version in quotes, as "0.8"')  # noqa: TRY004 (pydantic wants it)
+    if isinstance(value, str):
+        Version.parse(value)
+    return value
+
+
 class TrainingSettings(_Section):
     """What trains, and in which environment."""
 
     python: Path = Path("/opt/mindformers/venv/bin/python")
     checkout: Path = Path("/opt/mindformers")
+    mindformers: Annotated[str, BeforeValidator(_version)] | None = None
+    """Its version; None for what the checkout says, or else the interpreter."""
     environment: dict[str, str] = {}
     grace: Duration = 20.0
 

@@ -11,30 +11,48 @@ from daemon.root import Root
 from daemon.settings import Settings
 from handlers.devices import format_devices
 from handlers.errors import BadInputError
+from handlers.mindformers.installed import Installed, named
 from handlers.validate.check import CheckedConfig
 from handlers.validate.check import check as check_content
+
+
+def _version(text: str) -> Installed:
+    try:
+        return named(text, "--mindformers")
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A MindFormers YAML.", show_default=False)],
     *,
+    mindformers: Annotated[
+        Installed | None,
+        typer.Option(
+            metavar="VERSION",
+            parser=_version,
+            help="Check against this MindFormers, as 0.8 or 1.9.0, and not the one of the settings.",
+            show_default=False,
+        ),
+    ] = None,
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Check a YAML as the daemon would; nothing is dropped."""
-    _, checked = checked_file(file, settings_of(root, config))
+    _, checked = checked_file(file, settings_of(root, config), mindformers)
     typer.echo(
         f"{file}: good: {checked.run_mode} on {checked.device_target} devices {format_devices(checked.devices)}, "
         f"prefix {checked.prefix}, tag {checked.section.merge.tag}"
     )
+    typer.echo(f"checked against {checked.against}", err=True)
 
 
-def checked_file(file: Path, settings: Settings) -> tuple[bytes, CheckedConfig]:
+def checked_file(file: Path, settings: Settings, mindformers: Installed | None = None) -> tuple[bytes, CheckedConfig]:
     """Return the bytes of `file` and what they mean, as the daemon would read them; warnings go to standard error.
 
     Raises BadInputError, with all problems at once.
     """
-    held_against = rules(settings, Root(settings.root))
+    held_against = rules(settings, Root(settings.root), mindformers)
     try:
         if not file.is_file():
             raise BadInputError(f"{file}: {'not a regular file' if file.exists() else 'no such file'}")

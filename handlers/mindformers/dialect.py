@@ -1,7 +1,12 @@
-"""The dialects of MindFormers: what one range of versions does in another way than the next."""
+"""The dialects of MindFormers: what one range of versions does in another way than the next.
 
-from dataclasses import dataclass
+Each fact was read in the release branch (for 1.9: the wheel) that it begins with and in the one before. The comments
+name the file, below `mindformers/` where nothing else is said.
+"""
 
+from dataclasses import dataclass, replace
+
+from handlers.mindformers.loaders import LOADERS, Loader
 from handlers.mindformers.version import Version
 
 
@@ -16,14 +21,142 @@ class Dialect:
     resumes_inside_epoch: bool
     """Whether a training without data sinking goes on from a save inside an epoch, at the step behind it."""
 
+    # What must be said, and what holds where it is not.
+    parts: tuple[str, ...]
+    """Sections of the YAML that have no defaults."""
+    parallel_mode: int | None
+    """Where `parallel` has none; None: it must be said."""
+    sink_mode: bool
+    """Where `runner_config` has none."""
+    sink_size: int | None
+    """Where `runner_config` has none; None: there is no default."""
+    finetune_needs_weights: bool
+    """Whether a finetune without load_checkpoint is refused; else it begins from random weights."""
 
-DIALECTS = (
-    Dialect(
-        name="0.8 and older",
-        since=Version(0, 0),
-        resumes_inside_epoch=False,
-    ),
+    # Ranks.
+    factors: tuple[str, ...]
+    """Keys of `parallel_config` whose product is the number of ranks, where the network is cut."""
+
+    # What is saved.
+    checkpoint_callback: str
+    """The class that saves."""
+    saves_network: bool
+    """The callback's default for save_network_params: a second file, of the weights alone."""
+    mcore_saves_safetensors: bool
+    """Whether `use_legacy: False` turns the callback's checkpoint_format into safetensors, whatever it says."""
+    has_new_checkpoints: bool
+    """Whether the section `checkpoint`, or `use_legacy_format: False`, saves whole iterations in another form."""
+
+    # What is loaded.
+    takes_whole_weights: bool
+    """Whether load_checkpoint may be a directory of `.ckpt` files, and with auto_trans_ckpt one such file too.
+
+    Else auto_trans_ckpt takes a directory with rank_N directories only.
+    """
+    loads_safetensors: bool
+    """Whether there is `load_ckpt_format: safetensors`."""
+    builds_for_any_weights: bool
+    """Whether a cut network is built, which takes data sinking, before weights of any form are loaded.
+
+    Else only for slices, and for weights that are to be cut.
+    """
+    builds_with_sink_size_one: bool
+    """Whether it can be built with `sink_size: 1`."""
+
+    def loader(self, name: str) -> Loader | None:
+        """Return what is known of the data loader `name`; None where these versions have none of that name."""
+        found = LOADERS.get(name)
+        return found if found is not None and found.since <= self.since else None
+
+
+_0_8 = Dialect(
+    name="0.8 and older",
+    since=Version(0, 0),
+    # trainer/utils.py: load_resume_context_from_checkpoint takes the epoch alone.
+    resumes_inside_epoch=False,
+    # run_mindformer.py and build_context use each of them unasked.
+    parts=("trainer", "model", "runner_config", "parallel", "parallel_config"),
+    # core/context/build_context.py: _set_check_parallel_config raises IndexError for None; the same up to 1.3.
+    parallel_mode=None,
+    # trainer/base_trainer.py, `if not config.runner_config.sink_mode`.
+    sink_mode=False,
+    sink_size=None,
+    # run_mindformer.py: "if run status is finetune, load_checkpoint must be input".
+    finetune_needs_weights=True,
+    # modules/transformer/transformer.py: TransformerOpParallelConfig has no other, and takes no unknown key.
+    factors=("data_parallel", "model_parallel", "pipeline_stage"),
+    # core/callback/callback.py, whose spelling it is.
+    checkpoint_callback="CheckpointMointor",
+    saves_network=True,
+    mcore_saves_safetensors=False,
+    has_new_checkpoints=False,
+    # trainer/utils.py: transform_ckpt, "The load_checkpoint must be a dir …".
+    takes_whole_weights=False,
+    loads_safetensors=False,
+    # trainer/utils.py: transform_and_load_checkpoint calls build_model first, which raises for `epochs > 1 and
+    # sink_size == 1`; check_runner_config has by then multiplied the epochs by the batches of the data.
+    builds_for_any_weights=True,
+    builds_with_sink_size_one=False,
 )
+_1_0 = replace(
+    _0_8,
+    name="1.0",
+    since=Version(1, 0),
+    # trainer/utils.py: step_num too; trainer/base_trainer.py: dataset.set_init_step(initial_step).
+    resumes_inside_epoch=True,
+    # trainer/utils.py: check_ckpt_for_transform (from 1.2 on in tools/ckpt_transform), load_ckpt.
+    takes_whole_weights=True,
+    # The same: check_path_include_total_ckpt leads past build_model, and build_model asks for sink_mode alone.
+    builds_for_any_weights=False,
+    builds_with_sink_size_one=True,
+)
+_1_1 = replace(
+    _1_0,
+    name="1.1",
+    since=Version(1, 1),
+    # run_mindformer.py leaves it to the Trainer, which does not ask.
+    finetune_needs_weights=False,
+)
+_1_2 = replace(
+    _1_1,
+    name="1.2",
+    since=Version(1, 2),
+    # tools/check_rules.py: _check_parallel; modules/transformer/op_parallel_config.py.
+    factors=("data_parallel", "model_parallel", "context_parallel", "pipeline_stage"),
+    # core/callback/callback.py; 1.1.0's wheel and branch still have the other spelling.
+    checkpoint_callback="CheckpointMonitor",
+)
+_1_3 = replace(_1_2, name="1.3 and 1.4", since=Version(1, 3))  # data loaders alone
+_1_5 = replace(
+    _1_3,
+    name="1.5",
+    since=Version(1, 5),
+    # tools/register/template.py: ConfigTemplate fills in RunnerConfig, MsParallelConfig, ParallelConfig.
+    parts=("trainer", "model"),
+    parallel_mode=1,
+    sink_mode=True,
+    sink_size=1,
+    # utils/load_checkpoint_utils.py: load_checkpoint_with_safetensors.
+    loads_safetensors=True,
+)
+_1_6 = replace(
+    _1_5,
+    name="1.6",
+    since=Version(1, 6),
+    # core/callback/callback.py.
+    saves_network=False,
+    # trainer/base_trainer.py: "When use_legacy=False, it's not supported to save 'ckpt' files".
+    mcore_saves_safetensors=True,
+)
+_1_7 = replace(
+    _1_6,
+    name="1.7 and newer",
+    since=Version(1, 7),
+    # checkpoint/, core/callback/callback.py: use_legacy_format.
+    has_new_checkpoints=True,
+)
+
+DIALECTS = (_0_8, _1_0, _1_1, _1_2, _1_3, _1_5, _1_6, _1_7)
 """By version, the oldest first."""
 
 

@@ -1,19 +1,19 @@
 """Checks a dropped YAML before it becomes a job: all problems at once, each with its line and column."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from handlers.ckpt.lora import LoraScale
 from handlers.devices import bracket_hint, format_devices, parse_devices
-from handlers.mindformers.dialect import Dialect, dialect_of
+from handlers.mindformers.dialect import DIALECTS, Dialect, dialect_of
 from handlers.mindformers.version import OF_GLM_6B, Version
 from handlers.rank_table.topology import Topology, topology_note, topology_problem
 from handlers.validate.allowed_paths import check_allowed
+from handlers.validate.data_sets import check_data
 from handlers.validate.disk_estimate import check_disk
-from handlers.validate.document import MAX_BYTES, Document, Place, parse
+from handlers.validate.document import MAX_BYTES, Document, parse
 from handlers.validate.glmd_section import KEY, GlmdSection, read_section
 from handlers.validate.initial_weights import check_weights, weights_to_load
-from handlers.validate.input_paths import check_data
 from handlers.validate.lora_rules import check_adapters, check_lora
 from handlers.validate.mindformers_rules import (
     Target,
@@ -23,8 +23,10 @@ from handlers.validate.mindformers_rules import (
     check_parts,
     check_run_mode,
     is_true,
+    sink_size,
+    sinks,
 )
-from handlers.validate.problem import ConfigError, Findings, Problem, in_order
+from handlers.validate.problem import ConfigError, Findings, Problem, agreement, in_order
 from handlers.validate.saving_rules import check_saving
 
 
@@ -42,8 +44,11 @@ class Rules:
     """ROOT/latest, for `continue_from: latest`."""
     allowed: tuple[Path, ...] = (Path("/"),)
     """What a file may name paths in."""
-    version: Version = OF_GLM_6B
-    """Of the MindFormers that is to run the file."""
+    version: Version | None = OF_GLM_6B
+    """Of the MindFormers that is to run the file; None where it is not known: what its versions do not agree upon is a
+    warning then."""
+    against: str = ""
+    """What people are told of that version: `MindFormers 0.8.0 (/opt/mindformers)`."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class CheckedConfig:
     prefix: str
     """Of the shards' names."""
     dialect: Dialect
-    """Of the MindFormers that is to run it."""
+    """Of the MindFormers that is to run it; where that is not known, the oldest that takes the file."""
     device_target: Target
     parallel_mode: int
     """0 data parallel, 1 semi-auto parallel, 2 auto parallel."""
@@ -73,6 +78,8 @@ class CheckedConfig:
     """Steps of one of MindFormers' epochs with data sinking, -1 for a pass over the data; None without sinking."""
     stages: int | None = None
     """How many pipeline stages there will be; None where that is not known."""
+    against: str = ""
+    """What people are told of the MindFormers that it was checked against."""
     lora_scale: LoraScale | None = None
     """How strongly the adapters count, where they are to be merged into their weights."""
 
@@ -85,52 +92,66 @@ class CheckedConfig:
 def check(content: bytes, name: str, rules: Rules) -> CheckedConfig:
     """Return what the file `name` with these bytes asks for; raises ConfigError with everything that is wrong."""
     document = parse(content, name, rules.max_bytes)
+    if rules.version is None:
+        return _check_for_any(document, rules)
+    checked, findings = _check_for(document, rules, dialect_of(rules.version))
+    if findings.problems:
+        raise ConfigError(name, findings.problems, rules.against)
+    return checked
+
+
+def _check_for_any(document: Document, rules: Rules) -> CheckedConfig:
+    """Check the file for every dialect: problems are what all of them refuse, warnings what some do."""
+    results = {dialect: _check_for(document, rules, dialect) for dialect in DIALECTS}
+    agreed = agreement({dialect.name: findings for dialect, (_, findings) in results.items()})
+    if agreed.problems:
+        raise ConfigError(document.name, agreed.problems, rules.against)
+    # The oldest that takes the file, since glmd began with it; what no release takes may be for a changed checkout.
+    best, _ = min(results.values(), key=lambda result: len(result[1].problems))
+    return replace(best, warnings=in_order(agreed.warnings))
+
+
+def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[CheckedConfig, Findings]:
+    """Return what the file asks for by the rules of one dialect, and what was found; problems make it void."""
     root = document.root
     section, wrong, problems = read_section(root)
     findings = Findings([*document.problems, *problems])
-    check_parts(root, findings)
+    check_parts(root, dialect, findings)
     run_mode = check_run_mode(root, section, findings)
     target = check_device_target(root, findings)
     devices = () if "devices" in wrong else _devices(document, section, rules, target, findings)
-    parallel = check_parallel(root, devices, target, findings)
+    parallel = check_parallel(root, devices, target, dialect, findings)
     check_model(root, parallel, findings)
     check_adapters(root, findings)
     lora_scale = None if "merge" in wrong else check_lora(root, section, parallel, findings)
     check_allowed(root, rules.allowed, findings)
-    check_data(root, findings)
-    saving = check_saving(root, section, findings)
+    check_data(root, dialect, findings)
+    saving = check_saving(root, section, dialect, findings)
     prefix = saving.prefix if saving else ""
     if "continue_from" not in wrong:
         published = weights_to_load(section, prefix, rules.latest) if section.continue_from == "latest" else None
-        check_weights(root, section, run_mode, parallel, published, findings)
+        check_weights(root, section, run_mode, parallel, published, dialect, findings)
     if saving and rules.disk:
         check_disk(root, parallel, saving, section.merge, rules.disk, findings)
     config = _without_section(document, findings)
-    if findings.problems:
-        raise ConfigError(name, findings.problems)
-    return CheckedConfig(
+    checked = CheckedConfig(
         section=section,
         devices=devices,
         run_mode=run_mode,
         prefix=prefix,
-        dialect=dialect_of(rules.version),
+        dialect=dialect,
         device_target=target,
         parallel_mode=parallel.mode,
         needs_strategy=parallel.by_strategy,
         cuts_weights=is_true(root, "auto_trans_ckpt"),
         config=config,
         warnings=in_order(findings.warnings),
-        sink_size=_sink_size(root),
+        sink_size=sink_size(root, dialect) if sinks(root, dialect) else None,
         stages=parallel.stages if parallel.by_strategy else 1,
+        against=rules.against,
         lora_scale=lora_scale,
     )
-
-
-def _sink_size(root: Place) -> int | None:
-    if not is_true(root, "runner_config", "sink_mode"):
-        return None
-    size = root.get("runner_config", "sink_size")
-    return size.data if size is not None and isinstance(size.data, int) else -1
+    return checked, findings
 
 
 def _without_section(document: Document, findings: Findings) -> bytes:

@@ -3,16 +3,14 @@
 from pathlib import Path
 
 from handlers.ckpt.durable import make_directory, publish_symlink
+from handlers.mindformers.dialect import Dialect
 from handlers.validate.document import Place
 from handlers.validate.glmd_section import KEY, GlmdSection
-from handlers.validate.input_paths import check_readable
-from handlers.validate.mindformers_rules import Parallel, is_true
+from handlers.validate.mindformers_rules import Parallel, sinks
 from handlers.validate.problem import Findings, quoted
+from handlers.validate.weight_forms import SAFETENSORS, Form, Loading, check_form, how_loaded, warn_of_whole
 
 MERGED = "filtered_transformed.ckpt"
-
-_DOWNLOADED = ("glm_6b", "glm_6b_chat", "glm_6b_lora", "glm_6b_lora_chat", "glm2_6b", "glm2_6b_lora")
-"""Names that MindFormers 0.8 takes for load_checkpoint and downloads."""
 
 
 def weights_to_load(section: GlmdSection, prefix: str, latest: Path | None) -> Path | None:
@@ -55,6 +53,7 @@ def check_weights(
     run_mode: str,
     parallel: Parallel,
     published: Path | None,
+    dialect: Dialect,
     findings: Findings,
 ) -> None:
     """Find out whether a finetune has weights to start from, and whether they are there and of the right form.
@@ -73,72 +72,55 @@ def check_weights(
         )
         if place is None or place.data is False or place.data == "":
             if run_mode == "finetune":
-                _add_missing(root, findings, first_night=first_night)
+                _add_missing(root, dialect, findings, first_night=first_night)
             return
         if first_night:
             message = "nothing of this prefix is published yet"
             findings.warnings.append(root[KEY]["continue_from"].problem(message, "load_checkpoint serves this time"))
-        _check_form(root, place, parallel, findings)
+        loading = how_loaded(root, dialect, findings)
+        form = check_form(place, loading, parallel, findings)
     else:
-        _warn_of_one_file(root, root[KEY]["continue_from"], parallel, findings)
+        loading, form = how_loaded(root, dialect, findings), Form.WHOLE
+        _check_published(root[KEY]["continue_from"], published, loading, parallel, findings)
     if parallel.by_strategy and parallel.target == "Ascend":
-        _check_sink(root, findings)
+        builds_first = dialect.builds_for_any_weights or loading.suffix == SAFETENSORS
+        if builds_first or loading.cuts or form is not Form.WHOLE:
+            _check_sink(root, dialect, findings)
 
 
-def _add_missing(root: Place, findings: Findings, *, first_night: bool) -> None:
-    hint = "a finetune starts from weights: name a file or directory"
+def _check_published(place: Place, published: Path, loading: Loading, parallel: Parallel, findings: Findings) -> None:
+    if published.suffix == loading.suffix:
+        warn_of_whole(place, loading, parallel, findings)
+    else:
+        hint = f"load_ckpt_format lets MindFormers look for {loading.suffix}: leave it out"
+        findings.problems.append(place.problem(f"stands for a {published.suffix} file", hint))
+
+
+def _add_missing(root: Place, dialect: Dialect, findings: Findings, *, first_night: bool) -> None:
+    needed = dialect.finetune_needs_weights
+    hint = "a finetune starts from weights: name a file or directory" if needed else "it begins from random weights"
     if first_night:
         hint += "; nothing is published yet that continue_from: latest could take"
     elif root.get("model", "model_config", "checkpoint_name_or_path"):
         hint += "; in training MindFormers does not look at checkpoint_name_or_path"
     key = root.get("load_checkpoint")
-    findings.problems.append(key.key_problem("is empty", hint) if key else root.missing("load_checkpoint", hint))
+    problem = key.key_problem("is empty", hint) if key else root.missing("load_checkpoint", hint)
+    (findings.problems if needed else findings.warnings).append(problem)
 
 
-def _check_form(root: Place, place: Place, parallel: Parallel, findings: Findings) -> None:
-    if place.data in _DOWNLOADED:
-        message = f"every rank will download {quoted(place.data)}"
-        findings.warnings.append(place.problem(message, "download it once and name the file"))
-        return
-    path = check_readable(place, findings)
-    if path is None:
-        return
-    transformed = is_true(root, "auto_trans_ckpt")
-    if path.is_dir():
-        _check_directory(place, path, parallel.ranks, findings, transformed=transformed)
-    elif transformed and place.name == "load_checkpoint":
-        hint = f"auto_trans_ckpt needs a directory that holds rank_0/{path.name}"
-        findings.problems.append(place.problem("is one file", hint))
-    else:
-        _warn_of_one_file(root, place, parallel, findings)
-
-
-def _warn_of_one_file(root: Place, place: Place, parallel: Parallel, findings: Findings) -> None:
-    if not parallel.by_strategy or parallel.model == 1 or parallel.target == "CPU" or is_true(root, "auto_trans_ckpt"):
-        return
-    hint = "MindFormers cuts whole weights with auto_trans_ckpt: True"
-    if place.name == "load_checkpoint":
-        hint += ", out of a directory that holds rank_0/…ckpt"
-    findings.warnings.append(place.problem(f"one file for model_parallel {parallel.model}", hint))
-
-
-def _check_directory(place: Place, path: Path, ranks: int, findings: Findings, *, transformed: bool) -> None:
-    if transformed:
-        if not any(path.glob("rank*")):
-            findings.problems.append(place.problem("holds no rank_N directories", "auto_trans_ckpt needs at least one"))
-        return
-    lacking = [rank for rank in range(ranks) if not any((path / f"rank_{rank}").glob("*.ckpt"))]
-    if lacking:
-        hint = "each rank loads its own shard; for another number of ranks set auto_trans_ckpt: True"
-        findings.problems.append(place.problem(f"holds no .ckpt in rank_{lacking[0]}/", hint))
-
-
-def _check_sink(root: Place, findings: Findings) -> None:
+def _check_sink(root: Place, dialect: Dialect, findings: Findings) -> None:
+    """Find what ends MindFormers when it builds a cut network, so that it knows how to cut the weights."""
     runner = root.get("runner_config")
-    if runner is None or is_true(root, "runner_config", "sink_mode"):
-        return
-    hint = "MindFormers loads weights into a cut network in sink mode only: set it to True"
-    sink = runner.get("sink_mode")
-    findings.problems.append(
-        runner.missing("sink_mode", hint) if sink is None else sink.problem(f"is {quoted(sink.data)}", hint)
-    )
+    sink = root.get("runner_config", "sink_mode")
+    if runner is not None and not sinks(root, dialect):
+        hint = "MindFormers loads weights into a cut network in sink mode only: set it to True"
+        findings.problems.append(
+            runner.missing("sink_mode", hint) if sink is None else sink.problem(f"is {quoted(sink.data)}", hint)
+        )
+    size = root.get("runner_config", "sink_size")
+    if size is not None and size.data == 1 and sinks(root, dialect) and not dialect.builds_with_sink_size_one:
+        hint = (
+            f"MindFormers {dialect.name} loads weights into a cut network with a sink_size above 1, or -1: with 1 it "
+            "raises ValueError when all ranks have built the network"
+        )
+        findings.problems.append(size.problem("is 1", hint))

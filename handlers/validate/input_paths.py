@@ -1,15 +1,13 @@
-"""Paths that a configuration names: data sets and vocabularies must be there before anything starts."""
+"""Paths that a configuration names: whether they are there, and of the right kind, before anything starts."""
 
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from handlers.validate.document import Place
-from handlers.validate.mindformers_rules import is_true
 from handlers.validate.problem import Findings, quoted
 
-_FILE_LOADERS = ("ADGenDataLoader",)
-"""Loaders whose `dataset_dir` is, whatever its name, one file."""
 _SHOWN = 300
 """So much of a path is shown: its end is what tells."""
 
@@ -56,42 +54,14 @@ def _unreachable(path: str, error: OSError | ValueError) -> tuple[str, str]:
     return f"cannot be looked at: {reason}", ""
 
 
-def check_data(root: Place, findings: Findings) -> None:
-    """Find out whether the data sets and their vocabularies are there; that of evaluation only where it is done.
-
-    MindFormers puts `train_dataset` over `train_dataset_task.dataset_config`, so that counts first.
-    """
-    _check_data_set(root, "train_dataset", findings)
-    if is_true(root, "do_eval"):
-        _check_data_set(root, "eval_dataset", findings)
-    quiet = Findings()
-    if vocabulary := root.get("processor", "tokenizer", "vocab_file"):
-        check_readable(vocabulary, quiet, file_only=True)
-    findings.warnings.extend(quiet.problems)  # training takes the data set's tokenizer, not this one
-
-
-def _check_data_set(root: Place, key: str, findings: Findings) -> None:
-    data_set = root.get(key) or root.get(f"{key}_task", "dataset_config")
-    if data_set is None:
-        findings.problems.append(root.missing(key))
+def check_prefix(place: Place, suffixes: Sequence[str], findings: Findings) -> None:
+    """Add a problem where what `place` names is no absolute path that with each suffix is a readable file's."""
+    prefix = place.data
+    if not isinstance(prefix, str) or not prefix.startswith("/"):
+        check_readable(place, findings)
         return
-    if root.get(f"{key}_task") is None:
-        findings.problems.append(root.missing(f"{key}_task", "it says how the data set is read"))
-    _check_loader(data_set, findings)
-    if vocabulary := data_set.get("tokenizer", "vocab_file"):
-        check_readable(vocabulary, findings, file_only=True)
-
-
-def _check_loader(data_set: Place, findings: Findings) -> None:
-    loader = data_set.get("data_loader")
-    if loader is None:
-        findings.problems.append(data_set.missing("data_loader"))
-        return
-    kind = loader.get("type")
-    if place := loader.get("dataset_dir"):
-        check_readable(place, findings, file_only=kind is not None and kind.data in _FILE_LOADERS)
-    elif files := loader.get("dataset_files"):
-        for file in files if isinstance(files.data, list) else (files,):
-            check_readable(file, findings, file_only=True)
-    else:
-        findings.problems.append(loader.missing("dataset_dir"))
+    for suffix in suffixes:
+        if reason := _unreadable(f"{prefix.strip()}{suffix}", file_only=True):
+            hint = f"leave {prefix[-4:]} out" if prefix.endswith(tuple(suffixes)) else reason[1]
+            findings.problems.append(place.problem(f"{quoted(prefix + suffix, _SHOWN)} {reason[0]}", hint))
+            return

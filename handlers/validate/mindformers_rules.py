@@ -1,13 +1,17 @@
 """What MindFormers needs of a configuration, and what glmd can merge afterwards.
 
-Read in the sources of MindFormers 0.8 and MindSpore 2.0; `run_mindformer.py` is started with `--use_parallel=True`.
+Rules that differ between versions ask the dialect of the MindFormers that is to run the file; the others hold from 0.6
+on. `run_mindformer.py` is started with `--use_parallel=True`.
 """
 
+import math
 import posixpath
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from handlers.devices import format_devices
+from handlers.mindformers.dialect import Dialect
 from handlers.validate.document import Place
 from handlers.validate.glmd_section import GlmdSection
 from handlers.validate.problem import Findings, quoted
@@ -21,6 +25,9 @@ _LARGEST = 10**9
 _SPLIT = ("num_heads", "hidden_size", "inner_hidden_size", "vocab_size")
 """What model parallelism cuts, as GLMConfig calls it."""
 _STRATEGY_FILE = "ckpt_strategy.ckpt"
+_STRATEGY_KEYS = (("parallel", "strategy_ckpt_save_file"), ("parallel", "strategy_ckpt_config", "save_file"))
+_CONTEXT = "context_parallel"
+_PARTS = ("trainer", "model", "runner_config", "parallel", "parallel_config")
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,13 @@ class Parallel:
     ranks: int
     """0 where they are not known."""
     target: Target
+    context: int = 1
+    """Over how many ranks a sequence is cut; they hold the same weights."""
+
+    @property
+    def product(self) -> int:
+        """How many ranks a cut network takes."""
+        return self.data * self.model * self.context * self.stages
 
     @property
     def by_strategy(self) -> bool:
@@ -60,14 +74,29 @@ def is_true(root: Place, *keys: str) -> bool:
     return place is not None and place.data is True
 
 
-def check_parts(root: Place, findings: Findings) -> None:
+def sinks(root: Place, dialect: Dialect) -> bool:
+    """Return whether the data are sunk."""
+    if root.get("runner_config", "sink_mode") is None:
+        return dialect.sink_mode
+    return is_true(root, "runner_config", "sink_mode")
+
+
+def sink_size(root: Place, dialect: Dialect) -> int:
+    """Return how many steps one sink has, where data are sunk; -1 stands for a pass over the data."""
+    size = root.get("runner_config", "sink_size")
+    if size is None:
+        return dialect.sink_size or -1
+    return size.data if isinstance(size.data, int) else -1
+
+
+def check_parts(root: Place, dialect: Dialect, findings: Findings) -> None:
     """Find what no training goes without, and what a job cannot have."""
-    for key in ("trainer", "model", "runner_config", "parallel", "parallel_config"):
+    for key in _PARTS:
         part = root.get(key)
         if part is None:
-            findings.problems.append(
-                root.missing(key, "is this a MindFormers configuration?" if key == "model" else "")
-            )
+            if key in dialect.parts:
+                hint = "is this a MindFormers configuration?" if key == "model" else ""
+                findings.problems.append(root.missing(key, hint))
         elif not isinstance(part.data, dict):
             findings.problems.append(part.problem(f"{quoted(part.data)} is not a mapping"))
     whole(root.get("runner_config"), "epochs", 1, findings)
@@ -89,10 +118,11 @@ def _check_output(root: Place, findings: Findings) -> None:
             findings.problems.append(output.problem(f"{quoted(path)} lies outside the job", hint))
         elif posixpath.normpath(str(path)) not in {"output", "."}:
             findings.warnings.append(output.problem("is not looked at", "the job writes to its own output/"))
-    strategy = root.get("parallel", "strategy_ckpt_save_file")
-    if strategy and (not isinstance(strategy.data, str) or posixpath.normpath(strategy.data) != _STRATEGY_FILE):
-        hint = f"leave it at ./{_STRATEGY_FILE}: the merge looks for these files in output/strategy"
-        findings.problems.append(strategy.problem(f"{quoted(strategy.data)} would not be found", hint))
+    for keys in _STRATEGY_KEYS:
+        strategy = root.get(*keys)
+        if strategy and (not isinstance(strategy.data, str) or posixpath.normpath(strategy.data) != _STRATEGY_FILE):
+            hint = f"leave it at ./{_STRATEGY_FILE}: the merge looks for these files in output/strategy"
+            findings.problems.append(strategy.problem(f"{quoted(strategy.data)} would not be found", hint))
 
 
 def check_run_mode(root: Place, section: GlmdSection, findings: Findings) -> str:
@@ -120,36 +150,51 @@ def check_device_target(root: Place, findings: Findings) -> Target:
     return "Ascend"
 
 
-def check_parallel(root: Place, devices: tuple[int, ...], target: Target, findings: Findings) -> Parallel:
+def check_parallel(
+    root: Place, devices: tuple[int, ...], target: Target, dialect: Dialect, findings: Findings
+) -> Parallel:
     """Return how the ranks share the work; `devices` are empty where they are not known."""
     config = root.get("parallel_config")
+    factors = {key: whole(config, key, 1, findings) for key in dialect.factors}
     parallel = Parallel(
-        mode=_mode(root, findings),
-        data=whole(config, "data_parallel", 1, findings),
-        model=whole(config, "model_parallel", 1, findings),
-        stages=whole(config, "pipeline_stage", 1, findings),
+        mode=_mode(root, dialect, findings),
+        data=factors["data_parallel"],
+        model=factors["model_parallel"],
+        stages=factors["pipeline_stage"],
         ranks=len(devices),
         target=target,
+        context=factors.get(_CONTEXT, 1),
     )
-    if config is None:
-        return parallel
     if parallel.by_strategy:
-        if devices and parallel.data * parallel.model * parallel.stages != len(devices):
-            _add_product_problem(config, parallel, devices, findings)
+        if devices and parallel.product != len(devices):
+            _add_product_problem(root, factors, devices, findings)
         if target == "CPU":
             hint = "MindSpore cuts networks on Ascend only; glmd's own rehearsal stands in for it on a CPU"
-            findings.warnings.append(root["parallel"].key_problem("is not data parallel", hint))
-    elif parallel.model > 1:
-        hint = "with parallel_mode 0 each rank holds the whole model; set parallel_mode: 1 to cut it"
-        findings.warnings.append(config["model_parallel"].problem(f"{parallel.model} has no effect", hint))
+            place = root.get("parallel")
+            problem = place.key_problem("is not data parallel", hint) if place else root.missing("parallel", hint)
+            findings.warnings.append(problem)
+    if config is None:
+        return parallel
+    if _CONTEXT not in factors and (unknown := config.get(_CONTEXT)):
+        hint = f"MindFormers {dialect.name} takes no such key: remove it"
+        findings.problems.append(unknown.key_problem("is not known", hint))
+    if not parallel.by_strategy:
+        for key in {"model_parallel", _CONTEXT} & factors.keys():
+            if factors[key] > 1:
+                hint = "with parallel_mode 0 each rank holds the whole model; set parallel_mode: 1 to cut it"
+                findings.warnings.append(config[key].problem(f"{factors[key]} has no effect", hint))
     _check_stages(config, parallel, findings)
     return parallel
 
 
-def _mode(root: Place, findings: Findings) -> int:
+def _mode(root: Place, dialect: Dialect, findings: Findings) -> int:
     place = root.get("parallel", "parallel_mode")
     if place is None:
-        return 0
+        part = root.get("parallel")
+        if dialect.parallel_mode is None and part is not None and isinstance(part.data, dict):
+            hint = f"MindFormers {dialect.name} does not start without it: 0 data parallel, 1 semi-auto parallel"
+            findings.problems.append(part.missing("parallel_mode", hint))
+        return dialect.parallel_mode or 0
     value = place.data
     mode = MODES.get(value.upper()) if isinstance(value, str) else value
     if not isinstance(mode, int) or isinstance(mode, bool) or mode not in MODES.values():
@@ -165,17 +210,18 @@ def _mode(root: Place, findings: Findings) -> int:
     return mode
 
 
-def _add_product_problem(config: Place, parallel: Parallel, devices: tuple[int, ...], findings: Findings) -> None:
-    factors = {"model_parallel": parallel.model, "data_parallel": parallel.data, "pipeline_stage": parallel.stages}
-    product = parallel.data * parallel.model * parallel.stages
-    hint = (
-        f"data_parallel {parallel.data} × model_parallel {parallel.model} × pipeline_stage {parallel.stages}"
-        f" = {product}, but devices {format_devices(devices)} are {len(devices)}"
-    )
+def _add_product_problem(root: Place, factors: Mapping[str, int], devices: tuple[int, ...], findings: Findings) -> None:
+    """Say that the ranks are not the devices, at the factor that is most likely wrong: the first above 1."""
+    terms = " × ".join(f"{key} {factor}" for key, factor in factors.items())
+    hint = f"{terms} = {math.prod(factors.values())}, but devices {format_devices(devices)} are {len(devices)}"
     many = f"{len(devices)} device" + "s" * (len(devices) > 1)
-    for key, factor in factors.items():
-        if factor > 1:
-            findings.problems.append(config[key].problem(f"{factor} does not fit {many}", hint))
+    config = root.get("parallel_config")
+    if config is None:
+        findings.problems.append(root.missing("parallel_config", hint))
+        return
+    for key in sorted(factors, key=lambda key: key != "model_parallel"):  # cut weights first
+        if factors[key] > 1:
+            findings.problems.append(config[key].problem(f"{factors[key]} does not fit {many}", hint))
             return
     findings.problems.append(config.problem(f"uses one of {many}", hint))
 

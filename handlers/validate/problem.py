@@ -1,8 +1,8 @@
 """What is wrong with a file, and where: problems with line and column, and how they are shown."""
 
 import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from handlers.errors import BadInputError
 
@@ -79,12 +79,43 @@ class Findings:
 
 
 class ConfigError(BadInputError):
-    """A configuration cannot run. `problems` are all that was found, in the order of the file."""
+    """A configuration cannot run. `problems` are all that was found, in the order of the file.
 
-    def __init__(self, name: str, problems: Iterable[Problem]) -> None:
+    `against` says which MindFormers it was checked against, where that is to be told.
+    """
+
+    def __init__(self, name: str, problems: Iterable[Problem], against: str = "") -> None:
         self.name = name
         self.problems = in_order(problems)
-        super().__init__(render(self.problems, name))
+        checked = [f"checked against {against}"] if against else []
+        super().__init__("\n".join([render(self.problems, name), *checked]))
+
+
+def agreement(found: Mapping[str, Findings]) -> Findings:
+    """Return what several checks of one file agree upon; `found` is what each has found, by the versions it is for.
+
+    A problem for all versions is one; a problem for some is a warning that names them.
+    """
+    first: dict[Problem, Problem] = {}
+    versions: dict[Problem, list[str]] = {}
+    warnings: dict[Problem, Problem] = {}
+    for name, findings in found.items():
+        for problem in findings.problems:
+            first.setdefault(_essence(problem), problem)
+        for essence in dict.fromkeys(map(_essence, findings.problems)):
+            versions.setdefault(essence, []).append(name)
+        for warning in findings.warnings:
+            warnings.setdefault(_essence(warning), warning)
+    agreed = [first.pop(essence) for essence, names in versions.items() if len(names) == len(found)]
+    for essence, problem in first.items():
+        hint = f"with MindFormers {', '.join(versions[essence])}"
+        warnings[essence] = replace(problem, hint=f"{problem.hint}; so {hint}" if problem.hint else hint)
+    return Findings(agreed, list(warnings.values()))
+
+
+def _essence(problem: Problem) -> Problem:
+    """Return what makes two versions' problems the same one: all but what they advise."""
+    return replace(problem, hint="")
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:

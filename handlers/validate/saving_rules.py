@@ -3,14 +3,13 @@
 import re
 from dataclasses import dataclass
 
+from handlers.mindformers.dialect import DIALECTS, Dialect
 from handlers.validate.document import Place
 from handlers.validate.glmd_section import KEY, GlmdSection
-from handlers.validate.mindformers_rules import is_true, whole
+from handlers.validate.mindformers_rules import sink_size, sinks, whole
 from handlers.validate.problem import Findings, quoted
 
-CALLBACKS = ("CheckpointMointor", "CheckpointMonitor")
-"""The first (sic) up to MindFormers 1.0, the second from 1.1 on."""
-
+_SPELLINGS = tuple(dict.fromkeys(dialect.checkpoint_callback for dialect in DIALECTS))
 _PREFIX = re.compile(r"\w[\w.+-]{0,99}")
 _KEPT = 5
 """MindSpore's keep_checkpoint_max."""
@@ -29,37 +28,42 @@ class Saving:
     """Where to point at when it is too much."""
 
 
-def check_saving(root: Place, section: GlmdSection, findings: Findings) -> Saving | None:
+def check_saving(root: Place, section: GlmdSection, dialect: Dialect, findings: Findings) -> Saving | None:
     """Return what will be saved; None (a problem then) where there is no one checkpoint callback."""
-    callback = _callback(root, findings)
+    callback = _callback(root, dialect, findings)
     if callback is None:
         return None
     _check_frequency(callback, findings)
     _check_files(callback, findings)
-    _check_tag(root, section, findings)
+    _check_form(root, callback, dialect, findings)
+    _check_tag(root, section, dialect, findings)
     kept = whole(callback, "keep_checkpoint_max", _KEPT, findings, least=0)
     network = callback.get("save_network_params")
     return Saving(
         prefix=_prefix(callback, findings),
         kept=kept or 1,  # MindSpore's own reading of 0
-        network=network is None or network.data is not False,
+        network=dialect.saves_network if network is None else network.data is not False,
         place=callback.get("keep_checkpoint_max") or callback,
     )
 
 
-def _callback(root: Place, findings: Findings) -> Place | None:
-    callbacks = root.get("callbacks")
+def _callback(root: Place, dialect: Dialect, findings: Findings) -> Place | None:
+    callbacks, right = root.get("callbacks"), dialect.checkpoint_callback
     if callbacks is None:
-        findings.problems.append(root.missing("callbacks", f"a {CALLBACKS[0]} is needed: without it nothing is saved"))
+        findings.problems.append(root.missing("callbacks", f"a {right} is needed: without it nothing is saved"))
         return None
-    savers = [place for place in callbacks if (kind := place.get("type")) and kind.data in CALLBACKS]
+    savers = [(place, kind) for place in callbacks if (kind := place.get("type")) and kind.data in _SPELLINGS]
     if not savers:
-        hint = f"add `- type: {CALLBACKS[0]}` with prefix and save_checkpoint_steps ({CALLBACKS[1]} from 1.1 on)"
+        hint = f"add `- type: {right}` with prefix and save_checkpoint_steps"
         findings.problems.append(callbacks.key_problem("none of them saves checkpoints", hint))
         return None
-    for second in savers[1:]:
+    for second, _ in savers[1:]:
         findings.problems.append(second.key_problem("a second checkpoint callback", "one prefix, one set of shards"))
-    return savers[0]
+    callback, kind = savers[0]
+    if kind.data != right:
+        hint = f"in MindFormers {dialect.name} it is called {right}"
+        findings.problems.append(kind.problem(f"{quoted(kind.data)} is not known", hint))
+    return callback
 
 
 def _check_frequency(callback: Place, findings: Findings) -> None:
@@ -98,17 +102,32 @@ def _prefix(callback: Place, findings: Findings) -> str:
     return ""
 
 
-def _check_tag(root: Place, section: GlmdSection, findings: Findings) -> None:
+def _check_form(root: Place, callback: Place, dialect: Dialect, findings: Findings) -> None:
+    """Find what makes MindFormers save in a form that glmd does not merge, other than the callback's own keys."""
+    legacy = root.get("use_legacy")
+    if dialect.mcore_saves_safetensors and legacy is not None and legacy.data is False:
+        hint = "it saves .safetensors, whatever the callback says"
+        findings.problems.append(legacy.problem("False is not in this version of glmd", hint))
+    if not dialect.has_new_checkpoints:
+        return
+    hint = "it saves whole iterations in another form: leave it out"
+    if section := root.get("checkpoint"):
+        findings.problems.append(section.key_problem("is not in this version of glmd", hint))
+    for place in (root.get("use_legacy_format"), callback.get("use_legacy_format")):
+        if place is not None and place.data is False:
+            findings.problems.append(place.problem("False is not in this version of glmd", hint))
+
+
+def _check_tag(root: Place, section: GlmdSection, dialect: Dialect, findings: Findings) -> None:
     """Warn of a tag that the run will not write: it would wait for shards that never come."""
     asked = root.get(KEY, "merge", "tag")
     if asked is None or section.merge.tag == "last":
         return
     epoch, step = map(int, section.merge.tag.split("_"))
-    runner = root.get("runner_config")
-    quiet = Findings()
-    size, epochs = whole(runner, "sink_size", 0, quiet), whole(runner, "epochs", 0, quiet)
-    if is_true(root, "runner_config", "sink_mode"):
-        if size and step != size:
+    epochs = whole(root.get("runner_config"), "epochs", 0, Findings())
+    if sinks(root, dialect):
+        size = sink_size(root, dialect)
+        if size > 0 and step != size:
             hint = f"with sink_size {size} every tag ends in _{size}"
             findings.warnings.append(asked.problem(f"{section.merge.tag} will not be written", hint))
     elif epochs and epoch > epochs:

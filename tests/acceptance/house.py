@@ -93,6 +93,7 @@ class House:
         self.training: dict[str, object] = {
             "python": sys.executable,
             "checkout": str(STANDIN),
+            "mindformers": "0.8",  # what the stand-in speaks
             "grace": 2,
             "environment": {},
         }

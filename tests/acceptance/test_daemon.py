@@ -40,6 +40,8 @@ def test_a_dropped_yaml_becomes_a_merged_checkpoint(house: House) -> None:
     assert list((house.root / "inbox").iterdir()) == list((house.root / "claims").iterdir()) == []
     events = [json.loads(line)["event"] for line in job.events.read_text().splitlines()]
     assert events[0] == "job_queued"
+    queued = json.loads(job.events.read_text().splitlines()[0])
+    assert queued["checked_against"] == "MindFormers 0.8 (training.mindformers)"
     assert all(json.loads(line)["job"] == 1 for line in job.events.read_text().splitlines())
 
 

@@ -124,3 +124,20 @@ def test_the_longest_name_of_a_cycle_is_that_of_its_jobs_too() -> None:
     cycle = NightlySettings(name="x" * 46 + "_", cron="0 2 * * *", template=Path("t.yaml"))
     run = run_name(cycle.name, datetime(2026, 11, 24, tzinfo=UTC))
     assert job_name(f"{run}.yaml") == run
+
+
+@pytest.mark.parametrize("text", ('"0.8"', "1.9.0", "'r1.3'"))
+def test_a_version_of_mindformers(tmp_path: Path, text: str) -> None:
+    """It is named as its packages and branches are."""
+    file = write(tmp_path / "glmd.yaml", f"training: {{mindformers: {text}}}\n")
+    assert load_settings(file, None).training.mindformers == text.strip("'\"")
+
+
+@pytest.mark.parametrize(
+    ("text", "what"), (("1.10", "put the version in quotes"), ("newest", "is no version"), ("[1]", "string"))
+)
+def test_what_is_no_version_of_mindformers(tmp_path: Path, text: str, what: str) -> None:
+    """A number is refused, for YAML reads 1.10 as 1.1."""
+    file = write(tmp_path / "glmd.yaml", f"training: {{mindformers: {text}}}\n")
+    with pytest.raises(SettingsError, match=what):
+        load_settings(file, None)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.unit.daemon.commands.conftest import Site
 
 
@@ -46,3 +48,51 @@ def test_what_is_no_file_or_too_large_is_bad_input(site: Site, tmp_path: Path) -
         assert done.returncode == 2
         assert str(path) in done.stderr
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    (
+        ("0.8", "checked against MindFormers 0.8 (--mindformers)"),
+        ("r1.0", "checked against MindFormers r1.0 (--mindformers)"),
+        ("1.0.2", "checked against MindFormers 1.0.2 (--mindformers)"),
+    ),
+)
+def test_a_version_can_be_named(site: Site, good_yaml: Path, version: str, said: str) -> None:
+    """On a laptop there is no checkout: --mindformers says whose rules count, and the check says it back."""
+    done = site.glmd("check", good_yaml, "--mindformers", version)
+    assert done.returncode == 0
+    assert said in done.stderr.splitlines()
+
+
+def test_a_version_that_refuses(site: Site, good_yaml: Path) -> None:
+    """The error says too which version it was checked against."""
+    done = site.glmd("check", good_yaml, "--mindformers", "1.9.0")
+    assert done.returncode == 2
+    assert "callbacks[1].type: 'CheckpointMointor' is not known" in done.stderr
+    assert "checked against MindFormers 1.9.0 (--mindformers)" in done.stderr
+
+
+def test_a_version_that_is_none(site: Site, good_yaml: Path) -> None:
+    """Bad usage, with a word on how to write one."""
+    done = site.glmd("check", good_yaml, "--mindformers", "newest")
+    assert done.returncode == 2
+    assert "is no version" in done.stderr
+
+
+def test_the_checkout_says_its_version(site: Site, good_yaml: Path, tmp_path: Path) -> None:
+    """What runs is the checkout's MindFormers, so its rules count."""
+    (tmp_path / "checkout" / "mindformers").mkdir(parents=True)
+    (tmp_path / "checkout" / "setup.py").write_text("    setup(\n        version='1.0.2',\n    )\n")
+    done = site.glmd("check", good_yaml, GLMD_TRAINING__CHECKOUT=str(tmp_path / "checkout"))
+    assert done.returncode == 0
+    assert f"checked against MindFormers 1.0.2 ({tmp_path}/checkout)" in done.stderr
+
+
+def test_an_unknown_version(site: Site, good_yaml: Path) -> None:
+    """It is said, with how to name it; the file is refused for what no version takes only."""
+    done = site.glmd("check", good_yaml, GLMD_TRAINING__CHECKOUT="/nowhere")
+    assert done.returncode == 0
+    assert "checked against MindFormers of an unknown version (/nowhere has no directory mindformers/" in done.stderr
+    assert "training.mindformers in the settings" in done.stderr
+    assert "with MindFormers 1.2, 1.3 and 1.4" in done.stderr

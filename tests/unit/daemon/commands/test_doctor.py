@@ -119,3 +119,22 @@ def test_a_root_that_was_never_used_is_told(site: Site, tmp_path: Path) -> None:
     done = site.glmd("doctor", "--state", "--root", tmp_path / "nowhere")
     assert done.returncode == 1
     assert "no store there" in done.stderr
+
+
+def test_which_mindformers_a_checkout_is_taken_for(site: Site, training: dict[str, str]) -> None:
+    """Its version, where that was read, and by whose rules YAMLs are checked; an unknown one is no reason to fail."""
+    code, checks = verdicts(site, **training)
+    assert code == 0
+    assert checks["mindformers"]["verdict"] == "note"
+    assert "unknown version" in checks["mindformers"]["text"]
+    assert "training.mindformers" in checks["mindformers"]["advice"]
+    checkout = Path(training["GLMD_TRAINING__CHECKOUT"])
+    (checkout / "mindformers").mkdir()
+    (checkout / "mindformers" / "__init__.py").write_text('__version__ = "1.3.2"\n')
+    _, checks = verdicts(site, **training)
+    assert (
+        checks["mindformers"]["text"]
+        == f"MindFormers 1.3.2 ({checkout}); YAMLs are checked by the rules of 1.3 and 1.4"
+    )
+    _, checks = verdicts(site, **training, GLMD_TRAINING__MINDFORMERS="0.8")
+    assert "MindFormers 0.8 (training.mindformers); YAMLs are checked by the rules of 0.8 and older" in str(checks)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handlers.ckpt.lora import LoraScale
+from handlers.mindformers.version import Version
 from handlers.rank_table.topology import Topology
 from handlers.validate.check import CheckedConfig, Rules, check
 from handlers.validate.document import parse
@@ -343,10 +345,13 @@ SNIPPETS = st.sampled_from(
 )  # fmt: skip
 
 
-def outcome(text: str, data: Path) -> CheckedConfig | None:
+VERSIONS = st.sampled_from((Version(0, 8), Version(1, 0), Version(1, 3), Version(1, 9), None))
+
+
+def outcome(text: str, data: Path, version: Version | None) -> CheckedConfig | None:
     """Return what the check makes of `text`, None where it is refused with reasons that can be written to a file."""
     try:
-        return check(text.encode(), "a.yaml", rules(data))
+        return check(text.encode(), "a.yaml", replace(rules(data), version=version))
     except ConfigError as error:
         if not error.problems or not str(error).encode():
             raise AssertionError from error
@@ -356,13 +361,16 @@ def outcome(text: str, data: Path) -> CheckedConfig | None:
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     cuts=st.lists(st.tuples(st.integers(0, len(FINETUNE)), st.integers(0, 30), SNIPPETS), min_size=1, max_size=4),
+    version=VERSIONS,
 )
-def test_a_damaged_file_is_accepted_or_refused(data: Path, cuts: list[tuple[int, int, str]]) -> None:
+def test_a_damaged_file_is_accepted_or_refused(
+    data: Path, cuts: list[tuple[int, int, str]], version: Version | None
+) -> None:
     """Whatever is cut out of a good file or put into it, the check ends in a result or in ConfigError."""
     text = FINETUNE
     for start, length, snippet in cuts:
         text = text[:start] + snippet + text[start + length :]
-    config = outcome(text.replace("DATA", str(data)), data)
+    config = outcome(text.replace("DATA", str(data)), data, version)
     if isinstance(config, CheckedConfig):
         assert b"\nglmd:" not in config.config
         assert config.ranks >= 1
@@ -379,12 +387,16 @@ VALUES = st.recursive(
 
 
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(line=st.sampled_from([i for i, row in enumerate(FINETUNE.splitlines()) if ":" in row]), value=VALUES)
-def test_any_value_of_any_type(data: Path, line: int, value: str) -> None:
+@given(
+    line=st.sampled_from([i for i, row in enumerate(FINETUNE.splitlines()) if ":" in row]),
+    value=VALUES,
+    version=VERSIONS,
+)
+def test_any_value_of_any_type(data: Path, line: int, value: str, version: Version | None) -> None:
     """A key with a value of a type that nobody expects is accepted or refused, never a crash."""
     rows = FINETUNE.replace("DATA", str(data)).splitlines()
     rows[line] = f"{rows[line].split(':')[0]}: {value}"
-    outcome("\n".join(rows), data)
+    outcome("\n".join(rows), data, version)
 
 
 def test_the_daemon_stays_light() -> None:

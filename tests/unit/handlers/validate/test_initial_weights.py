@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from handlers.mindformers.dialect import dialect_of
+from handlers.mindformers.version import OF_GLM_6B
 from handlers.validate.document import parse
 from handlers.validate.glmd_section import GlmdSection, read_section
 from handlers.validate.initial_weights import MERGED, as_rank_directory, check_weights, weights_to_load
@@ -44,7 +46,7 @@ def findings_of(
     """Check the weights that `text` names."""
     findings = Findings()
     root = parse(text.encode(), "a.yaml").root
-    check_weights(root, read_section(root)[0], run_mode, parallel, published, findings)
+    check_weights(root, read_section(root)[0], run_mode, parallel, published, dialect_of(OF_GLM_6B), findings)
     return findings
 
 

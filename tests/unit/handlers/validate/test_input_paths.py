@@ -1,4 +1,4 @@
-"""Promises of handlers.validate.input_paths."""
+"""Promises of handlers.validate.input_paths and data_sets."""
 
 import os
 from collections.abc import Iterator
@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from handlers.mindformers.dialect import dialect_of
+from handlers.mindformers.version import OF_GLM_6B
+from handlers.validate.data_sets import check_data
 from handlers.validate.document import parse
-from handlers.validate.input_paths import check_data
 from handlers.validate.problem import Findings
 
 NOBODY = 65534
@@ -29,7 +31,7 @@ def data(tmp_path: Path) -> Path:
 def findings_of(text: str) -> Findings:
     """Check the data sets in `text`."""
     findings = Findings()
-    check_data(parse(text.encode(), "a.yaml").root, findings)
+    check_data(parse(text.encode(), "a.yaml").root, dialect_of(OF_GLM_6B), findings)
     return findings
 
 
@@ -118,7 +120,7 @@ def test_what_this_user_may_not_read(tmp_path: Path, request: pytest.FixtureRequ
     (
         ("seed: 0\n", "train_dataset: is missing"),
         ("train_dataset: {}\ntrain_dataset_task: {a: 1}\n", "train_dataset.data_loader: is missing"),
-        ("train_dataset: {data_loader: {type: X}}\n", "train_dataset.data_loader.dataset_dir: is missing"),
+        ("train_dataset: {data_loader: {type: MindDataset}}\n", "train_dataset.data_loader.dataset_dir: is missing"),
         ("train_dataset: {data_loader: {dataset_files: [/nowhere]}}\n", "dataset_files[0]: '/nowhere' is not there"),
         ("train_dataset: {data_loader: {dataset_files: /nowhere}}\n", "dataset_files: '/nowhere' is not there"),
         ("train_dataset: {data_loader: {dataset_files: /nowhere}}\n", "train_dataset_task: is missing"),

@@ -2,6 +2,8 @@
 
 import pytest
 
+from handlers.mindformers.dialect import dialect_of
+from handlers.mindformers.version import OF_GLM_6B
 from handlers.validate.document import parse
 from handlers.validate.glmd_section import GlmdSection
 from handlers.validate.mindformers_rules import (
@@ -15,13 +17,14 @@ from handlers.validate.mindformers_rules import (
 )
 from handlers.validate.problem import Findings
 
+GLM_6B = dialect_of(OF_GLM_6B)
 CUT = Parallel(mode=1, data=1, model=8, stages=1, ranks=8, target="Ascend")
 
 
 def parallel_of(text: str, ranks: int = 8, target: Target = "Ascend") -> tuple[Parallel, Findings]:
     """Check the parallel settings in `text` for so many devices."""
     findings = Findings()
-    return check_parallel(parse(text.encode(), "a.yaml").root, tuple(range(ranks)), target, findings), findings
+    return check_parallel(parse(text.encode(), "a.yaml").root, tuple(range(ranks)), target, GLM_6B, findings), findings
 
 
 def config(mode: object = 1, data: object = 1, model: object = 8, stages: object = 1, more: str = "") -> str:
@@ -165,7 +168,7 @@ def test_uncut_models_need_no_division(parallel: Parallel) -> None:
 def test_parts(text: str, what: str) -> None:
     """What no training goes without, and what would put files where the merge does not look, are problems."""
     findings = Findings()
-    check_parts(parse(text.encode(), "a.yaml").root, findings)
+    check_parts(parse(text.encode(), "a.yaml").root, GLM_6B, findings)
     assert any(what in str(problem) for problem in findings.problems), findings.problems
 
 
@@ -173,7 +176,7 @@ def test_parts(text: str, what: str) -> None:
 def test_output_inside_the_job(path: str) -> None:
     """An output directory inside the job is no problem; one that is not `output` is not looked at, and a warning."""
     findings = Findings()
-    check_parts(parse(f"output_dir: {path}\n".encode(), "a.yaml").root, findings)
+    check_parts(parse(f"output_dir: {path}\n".encode(), "a.yaml").root, GLM_6B, findings)
     assert not any(problem.where == "output_dir" for problem in findings.problems)
     assert bool(findings.warnings) == ("output" not in path)
 

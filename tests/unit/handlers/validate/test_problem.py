@@ -1,10 +1,12 @@
 """Promises of handlers.validate.problem."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.errors import BadInputError
-from handlers.validate.problem import ConfigError, Problem, quoted, visible
+from handlers.validate.problem import ConfigError, Findings, Problem, agreement, quoted, visible
 
 
 def test_rendering_is_the_house_style() -> None:
@@ -88,3 +90,14 @@ def test_quoted_is_short() -> None:
     assert quoted("x" * 10_000) == f"'{'x' * 59}…'"
     assert [quoted(value) for value in (None, [1], {"a": 1}, True, 8)] == ["empty", "a list", "a mapping", "True", "8"]
     assert visible("a\tb") == "a\\tb"
+
+
+def test_what_several_checks_agree_upon() -> None:
+    """For all a problem, for some a warning that names them; other advice does not make another problem."""
+    both, one = Problem(1, 1, "a", "wrong", "as 0.8 says it"), Problem(2, 1, "b", "missing", "needed")
+    word = Problem(3, 1, "c", "odd")
+    found = {"0.8": Findings([both, one], [word]), "1.9": Findings([replace(both, hint="as 1.9 says it")], [word])}
+    agreed = agreement(found)
+    assert agreed.problems == [both]
+    assert agreed.warnings == [word, replace(one, hint="needed; so with MindFormers 0.8")]
+    assert agreement({"0.8": Findings([both]), "1.9": Findings()}).problems == []

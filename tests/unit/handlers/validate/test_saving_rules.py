@@ -2,17 +2,19 @@
 
 import pytest
 
+from handlers.mindformers.dialect import dialect_of
+from handlers.mindformers.version import Version
 from handlers.validate.document import parse
 from handlers.validate.glmd_section import read_section
 from handlers.validate.problem import Findings
 from handlers.validate.saving_rules import Saving, check_saving
 
 
-def saving_of(text: str) -> tuple[Saving | None, Findings]:
+def saving_of(text: str, version: str = "0.8") -> tuple[Saving | None, Findings]:
     """Check the callbacks in `text`."""
     findings = Findings()
     root = parse(text.encode(), "a.yaml").root
-    return check_saving(root, read_section(root)[0], findings), findings
+    return check_saving(root, read_section(root)[0], dialect_of(Version.parse(version)), findings), findings
 
 
 def callback(*lines: str, kind: str = "CheckpointMointor") -> str:
@@ -20,13 +22,55 @@ def callback(*lines: str, kind: str = "CheckpointMointor") -> str:
     return f"callbacks:\n  - type: MFLossMonitor\n  - type: {kind}\n" + "".join(f"    {line}\n" for line in lines)
 
 
-@pytest.mark.parametrize("kind", ("CheckpointMointor", "CheckpointMonitor"))
-def test_both_spellings(kind: str) -> None:
-    """The class is misspelt up to MindFormers 1.0 and right from 1.1 on; either is the one."""
-    saving, findings = saving_of(callback("prefix: glm-6b", "save_checkpoint_steps: 500", kind=kind))
+@pytest.mark.parametrize(
+    ("version", "kind", "other"),
+    (
+        ("0.6", "CheckpointMointor", "CheckpointMonitor"),
+        ("0.8", "CheckpointMointor", "CheckpointMonitor"),
+        ("1.1", "CheckpointMointor", "CheckpointMonitor"),
+        ("1.2", "CheckpointMonitor", "CheckpointMointor"),
+        ("1.9", "CheckpointMonitor", "CheckpointMointor"),
+    ),
+)
+def test_the_spelling_of_the_version(version: str, kind: str, other: str) -> None:
+    """The class is misspelt up to MindFormers 1.1 and right from 1.2 on; the other one is not registered there."""
+    saving, findings = saving_of(callback("prefix: glm-6b", "save_checkpoint_steps: 500", kind=kind), version)
     assert findings == Findings()
     assert saving is not None
-    assert (saving.prefix, saving.kept, saving.network) == ("glm-6b", 5, True)
+    assert (saving.prefix, saving.kept) == ("glm-6b", 5)
+    saving, findings = saving_of(callback("prefix: glm-6b", "save_checkpoint_steps: 500", kind=other), version)
+    assert saving is not None
+    assert [problem.where for problem in findings.problems] == ["callbacks[1].type"]
+    assert f"it is called {kind}" in str(findings.problems[0])
+
+
+def test_the_second_file_of_weights() -> None:
+    """It is written unasked up to MindFormers 1.5; which version counts, unless the file says it."""
+    text = callback("prefix: p", "save_checkpoint_steps: 1", kind="CheckpointMonitor")
+    for version, network in (("1.5", True), ("1.6", False)):
+        saving, _ = saving_of(text, version)
+        assert saving is not None
+        assert saving.network is network
+
+
+@pytest.mark.parametrize(
+    ("version", "line", "what"),
+    (
+        ("1.6", "use_legacy: False", "use_legacy: False is not in this version of glmd"),
+        ("1.5", "use_legacy: False", ""),
+        ("1.7", "use_legacy_format: False", "use_legacy_format: False is not in this version of glmd"),
+        ("1.9", "checkpoint: {load_path: /a}", "checkpoint: is not in this version of glmd"),
+        ("1.6", "checkpoint: {load_path: /a}", ""),
+        ("1.9", "use_legacy_format: True", ""),
+    ),
+)
+def test_other_forms_of_saves(version: str, line: str, what: str) -> None:
+    """What glmd does not merge yet is refused by name, where MindFormers knows the key at all."""
+    text = callback(
+        "prefix: p", "save_checkpoint_steps: 1", kind=dialect_of(Version.parse(version)).checkpoint_callback
+    )
+    _, findings = saving_of(f"{text}{line}\n", version)
+    assert [what in str(problem) for problem in findings.problems] == ([True] if what else [])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,90 @@
+"""The data loaders of MindFormers: which of their keys name what they read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from handlers.mindformers.version import Version
+
+_FIRST = Version(0, 0)
+
+
+class Reads(Enum):
+    """What a key names."""
+
+    FILE = auto()
+    """A file, or a list of them."""
+    DIRECTORY = auto()
+    EITHER = auto()
+    """A file or a directory."""
+    PREFIX = auto()
+    """What PREFIX.bin and PREFIX.idx have in common."""
+    BLEND = auto()
+    """A list of prefixes, or of weights and prefixes in turn."""
+    HUB = auto()
+    """What `load_dataset` of Hugging Face's datasets takes: a directory, a format, or a data set's name on a hub."""
+    PARTS = auto()
+    """A list of data loaders."""
+
+
+@dataclass(frozen=True)
+class Loader:
+    """A data loader, and where its data comes from."""
+
+    sources: Mapping[str, Reads]
+    """By key, dotted where it lies deeper. Of these one must be there; the first that is there counts."""
+    since: Version = _FIRST
+    """The first version that has it."""
+    makes_up: bool = False
+    """Whether it trains on made-up data where it has none of them."""
+
+
+_MINDSPORE = Loader({"dataset_dir": Reads.EITHER, "dataset_files": Reads.FILE})
+_DIRECTORY = Loader({"dataset_dir": Reads.DIRECTORY})
+_LINE_FILE = {"dataset_dir": Reads.FILE}
+_TEXTS = {"dataset_dir": Reads.EITHER}
+_DATASETS = {"path": Reads.HUB, "dataset_path": Reads.DIRECTORY}
+
+LOADERS: Mapping[str, Loader] = {
+    # MindSpore's own, for which dataset/*_dataset.py looks for files below dataset_dir.
+    "MindDataset": _MINDSPORE,
+    "TFRecordDataset": _MINDSPORE,
+    "ImageFolderDataset": _DIRECTORY,
+    # dataset/dataloader/*.py of 0.8; ADGen's dataset_dir is, whatever its name, one file.
+    "ADGenDataLoader": Loader(_LINE_FILE),
+    "CLUENERDataLoader": _DIRECTORY,
+    "Cifar100DataLoader": _DIRECTORY,
+    "Flickr8kDataLoader": _DIRECTORY,
+    "MultiImgCapDataLoader": _DIRECTORY,
+    "SQuADDataLoader": _DIRECTORY,
+    "WMT16DataLoader": _DIRECTORY,
+    # … of 1.0
+    "MultiSourceDataLoader": Loader({"sub_data_loader": Reads.PARTS}, Version(1, 0)),
+    "SFTDataLoader": Loader(_TEXTS, Version(1, 0)),
+    "TrainingDataLoader": Loader(_TEXTS, Version(1, 0)),
+    # … of 1.1
+    "ToolAlpacaDataLoader": Loader(_LINE_FILE, Version(1, 1)),
+    # … of 1.3
+    "BaseMultiModalDataLoader": Loader({"annotation_file": Reads.FILE}, Version(1, 3)),
+    "CommonDataLoader": Loader(_DATASETS, Version(1, 3)),
+    "IndexedDataLoader": Loader({"path_prefix": Reads.PREFIX}, Version(1, 3)),
+    # … of 1.5; without a path dataset/blended_datasets/blended_megatron_dataset_config.py sets `mock`.
+    "BlendedMegatronDatasetDataLoader": Loader(
+        {
+            "config.data_path": Reads.BLEND,
+            "config.train_data_path": Reads.BLEND,
+        },
+        Version(1, 5),
+        makes_up=True,
+    ),
+    # … of 1.7
+    "HFDataLoader": Loader(_DATASETS, Version(1, 7)),
+}
+
+DIRECTORY_OR_FILES = _MINDSPORE
+"""How most loaders name their data: what is looked at where the loader is not known."""
+
+FORMATS = frozenset(
+    {"arrow", "audiofolder", "csv", "imagefolder", "json", "pandas", "parquet", "sql", "text", "webdataset", "xml"}
+)
+"""Names that `load_dataset` takes for the format of data_files, and not for a data set."""
