@@ -18,12 +18,12 @@ from handlers.validate.lora_rules import check_adapters, check_lora
 from handlers.validate.mindformers_rules import (
     Target,
     check_device_target,
-    check_model,
     check_parallel,
     check_parts,
     check_run_mode,
     is_true,
 )
+from handlers.validate.model_rules import check_model
 from handlers.validate.problem import ConfigError, Findings, Problem, in_order
 from handlers.validate.saving_rules import check_saving
 
@@ -89,14 +89,14 @@ def check(content: bytes, name: str, rules: Rules) -> CheckedConfig:
     root = document.root
     section, wrong, problems = read_section(root)
     findings = Findings([*document.problems, *problems])
-    check_parts(root, findings)
+    check_parts(root, findings, rules.version)
     run_mode = check_run_mode(root, section, findings)
     target = check_device_target(root, findings)
     devices = () if "devices" in wrong else _devices(document, section, rules, target, findings)
     parallel = check_parallel(root, devices, target, findings)
-    check_model(root, parallel, findings)
-    check_adapters(root, findings)
-    lora_scale = None if "merge" in wrong else check_lora(root, section, parallel, findings)
+    check_model(root, parallel, findings, rules.version)
+    check_adapters(root, findings, rules.version)
+    lora_scale = None if "merge" in wrong else check_lora(root, section, parallel, findings, rules.version)
     check_allowed(root, rules.allowed, findings)
     check_data(root, findings)
     saving = check_saving(root, section, findings)
