@@ -1,8 +1,8 @@
 """MindFormers' model classes: what they call their sizes, and which sizes model parallelism cuts.
 
-Read in each class's `shard` calls and checks, in the branches r0.6 to r1.8.0: models/glm/{glm,attention,layers}.py (gone
-after 1.3), models/glm2/{glm2,glm2_transformer,glm2_modules}.py, models/llama/{llama,llama_layer,llama_transformer}.py.
-Nothing is said here of a class whose source was not read.
+Read in each class's `shard` calls and checks, in the branches r0.6 to r1.8.0: models/glm/{glm,attention,layers}.py
+(gone after 1.3), models/glm2/{glm2,glm2_transformer,glm2_modules}.py (from 0.7 on), and
+models/llama/{llama,llama_layer,llama_transformer}.py. Nothing is said here of a class whose source was not read.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,8 @@ class Cut:
 
     key: str
     """In model_config."""
-    since: Version = Version(0, 0)
+    since: Version | None = None
+    """The first version that cuts it, or has it."""
     before: Version | None = None
     """The first version that no longer cuts it, or leaves it whole where it does not divide."""
     whole_with_vocab_emb_dp: bool = False
@@ -25,7 +26,7 @@ class Cut:
 
     def counts(self, version: Version, *, vocab_emb_dp: bool) -> bool:
         """Return whether this version needs it to divide."""
-        if version < self.since or (self.before is not None and version >= self.before):
+        if (self.since is not None and version < self.since) or (self.before is not None and version >= self.before):
             return False
         return not (self.whole_with_vocab_emb_dp and vocab_emb_dp)
 

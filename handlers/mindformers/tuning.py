@@ -40,7 +40,7 @@ FORMS = (
     Form(("model", "model_config", "pet"), ("pet_config",), before=Version(0, 7)),
     Form(("model", "arch", "pet"), ("pet_config",), before=Version(0, 7)),
 )
-"""0.6 hands `arch` to the model class, and GLM's and Llama's take `pet`; GPT-2's, and all from 0.7 on, the first form."""
+"""Every model reads the first from 0.7 on. In 0.6 GPT-2 does, while GLM and Llama take `pet`."""
 
 READ_NOWHERE = (
     ("pet_config",),

@@ -78,7 +78,9 @@ def _check_frozen(root: Place, asked: Adapters, parallel: Parallel, findings: Fi
     """
     if not asked.section.data or names_frozen_weights(root):
         return
-    of_all = "set `parallel: strategy_ckpt_config: {only_trainable_params: False}`, and the strategy files name them; or "
+    of_all = (
+        "set `parallel: strategy_ckpt_config: {only_trainable_params: False}`, and the strategy files name them; or "
+    )
     message = f"with model_parallel {parallel.model} nothing says how the frozen weights are cut"
     hint = (
         f"{of_all if version >= STRATEGY_OF_ALL_SINCE else ''}give `glmd: merge: layout_from`, a strategy file of a "

@@ -21,8 +21,14 @@ def check_model(root: Place, parallel: Parallel, findings: Findings, version: Ve
         if parallel.by_strategy:
             _warn_of_unknown(model, parallel, findings)
         return
-    cut_keys = [cut.key for cut in family.cuts]
-    sizes = {key: whole(model, key, 0, findings) for key in (*cut_keys, LAYERS)}
+    _check_family(root, model, family, parallel, findings, version)
+
+
+def _check_family(
+    root: Place, model: Place, family: Family, parallel: Parallel, findings: Findings, version: Version
+) -> None:
+    """Hold a model against what is known of its class."""
+    sizes = {key: whole(model, key, 0, findings) for key in (*(cut.key for cut in family.cuts), LAYERS)}
     _check_heads(model, family, sizes, findings)
     if parallel.by_strategy:
         whole_vocabulary = _is(root.get("parallel_config"), "vocab_emb_dp", default=True)
@@ -38,7 +44,7 @@ def check_model(root: Place, parallel: Parallel, findings: Findings, version: Ve
 
 
 def _name(place: Place | None) -> str | None:
-    """Return a class's name; None where there is none, or something else stands there."""
+    """Return a class's name; None where there is none. What is no text is the name of no class that is known."""
     return None if place is None else str(place.data)
 
 
