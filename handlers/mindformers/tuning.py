@@ -40,7 +40,8 @@ FORMS = (
     Form(("model", "model_config", "pet"), ("pet_config",), before=Version(0, 7)),
     Form(("model", "arch", "pet"), ("pet_config",), before=Version(0, 7)),
 )
-"""Every model reads the first from 0.7 on. In 0.6 GPT-2 does, while GLM and Llama take `pet`."""
+"""Every model reads the first from 0.7 on, and GPT-2 in 0.6, when GLM and Llama take the last. The second is what
+people have written for 0.6; no branch that was read looks there."""
 
 READ_NOWHERE = (
     ("pet_config",),
