@@ -58,7 +58,6 @@ class Qkv:
 class Family:
     """Classes that share their sizes."""
 
-    name: str
     config: str
     """`model.model_config.type`."""
     architectures: frozenset[str]
@@ -73,7 +72,6 @@ class Family:
 
 
 GLM = Family(
-    name="GLM",
     config="GLMConfig",
     architectures=frozenset(
         {"GLMForPreTraining", "GLMChatModel", "GLMForPreTrainingWithLora", "GLMChatModelWithLora"},
@@ -83,7 +81,6 @@ GLM = Family(
     heads=Heads("num_heads", own_size="hidden_size_per_attention_head"),
 )
 CHATGLM2 = Family(
-    name="ChatGLM2",
     config="ChatGLM2Config",
     architectures=frozenset({"ChatGLM2ForConditionalGeneration", "ChatGLM2WithLora", "ChatGLM2WithPtuning2"}),
     cuts=(
@@ -104,7 +101,6 @@ CHATGLM2 = Family(
     offsets_since=Version(1, 0),
 )
 LLAMA = Family(
-    name="Llama",
     config="LlamaConfig",
     architectures=frozenset({"LlamaForCausalLM", "LlamaForCausalLMWithLora"}),
     cuts=(
