@@ -1,44 +1,73 @@
-"""What a run's MindFormers YAML says of its LoRA adapters, in `model.model_config.pet_config`."""
+"""What a run's MindFormers YAML says of its adapters, in whichever form its version of MindFormers reads them."""
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.ckpt.lora import LoraScale
+from handlers.mindformers.tuning import FORMS, LORA, LORA_ALPHA, LORA_RANK, Form
 from handlers.validate.document import Place, parse
 from handlers.validate.mindformers_rules import whole
 from handlers.validate.problem import ConfigError, Findings, quoted
 
-_HINT = "merging scales the adapters by lora_alpha / lora_rank, and a default may differ from the training's"
+_HINT = (
+    "merging scales the adapters by lora_alpha / lora_rank, and a default may differ from the training's; MindFormers "
+    "0.8 to 1.8 take {} where nothing is said: write it down if that was meant"
+)
 
 
-def pet_config(root: Place) -> Place | None:
-    """Return the section about parameter-efficient tuning; None where the whole network is trained."""
-    return root.get("model", "model_config", "pet_config")
+@dataclass(frozen=True)
+class Adapters:
+    """What a file asks for: parameters that are trained beside a frozen network."""
+
+    form: Form
+    section: Place
+    """The mapping that asks for it, as `model.model_config.pet_config`."""
+
+    @property
+    def settings(self) -> Place | None:
+        """The mapping with rank and alpha; None where the form has one of its own and the file does not."""
+        return self.section.get(*self.form.settings)
+
+    @property
+    def kind(self) -> Place | None:
+        """The pet_type."""
+        settings = self.settings
+        return self.section.get("pet_type") or (settings and settings.get("pet_type"))
+
+
+def adapters(root: Place) -> Adapters | None:
+    """Return what the file asks for; None where the whole network is trained."""
+    found = ((form, root.get(*form.section)) for form in FORMS)
+    return next((Adapters(form, section) for form, section in found if section is not None), None)
 
 
 def read_scale(root: Place, findings: Findings) -> LoraScale | None:
     """Return how strongly the adapters count; None (a problem then) where it is not said."""
-    pet = pet_config(root)
-    if pet is None:
+    asked = adapters(root)
+    if asked is None:
         hint = "it would say pet_type: lora, lora_alpha and lora_rank: was the whole network trained?"
         findings.problems.append((root.get("model", "model_config") or root).missing("pet_config", hint))
         return None
-    kind = pet.get("pet_type")
-    if kind is None or kind.data != "lora":
-        findings.problems.append(
-            kind.problem(f"{quoted(kind.data)} is not lora", "only LoRA adapters can be merged into their weights")
-            if kind
-            else pet.missing("pet_type", "lora")
-        )
+    kind, settings = asked.kind, asked.settings
+    if kind is None:
+        findings.problems.append(asked.section.missing("pet_type", LORA))
         return None
-    alpha, rank = _alpha(pet, findings), _rank(pet, findings)
+    if kind.data != LORA:
+        hint = "only LoRA adapters can be merged into their weights"
+        findings.problems.append(kind.problem(f"{quoted(kind.data)} is not lora", hint))
+        return None
+    if settings is None:
+        findings.problems.append(asked.section.missing("pet_config", "lora_rank and lora_alpha stand in it"))
+        return None
+    alpha, rank = _alpha(settings, findings), _rank(settings, findings)
     return LoraScale(alpha, rank) if alpha and rank else None
 
 
-def _alpha(pet: Place, findings: Findings) -> float:
-    place = pet.get("lora_alpha")
+def _alpha(settings: Place, findings: Findings) -> float:
+    place = settings.get("lora_alpha")
     if place is None:
-        findings.problems.append(pet.missing("lora_alpha", _HINT))
+        findings.problems.append(settings.missing("lora_alpha", _HINT.format(LORA_ALPHA)))
         return 0
     alpha = place.data
     if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < math.inf:
@@ -47,11 +76,11 @@ def _alpha(pet: Place, findings: Findings) -> float:
     return float(alpha)
 
 
-def _rank(pet: Place, findings: Findings) -> int:
-    if pet.get("lora_rank") is None:
-        findings.problems.append(pet.missing("lora_rank", _HINT))
+def _rank(settings: Place, findings: Findings) -> int:
+    if settings.get("lora_rank") is None:
+        findings.problems.append(settings.missing("lora_rank", _HINT.format(LORA_RANK)))
         return 0
-    return whole(pet, "lora_rank", 0, findings)
+    return whole(settings, "lora_rank", 0, findings)
 
 
 def read_lora_config(path: Path) -> LoraScale:

@@ -1,8 +1,10 @@
 """LoRA adapters in a plan: which weight each belongs to, and what becomes of them in the output.
 
 Beside a layer's `weight` of shape (out, in), MindPet's LoRADense has `mindpet_delta_lora_a` of shape (rank, in) and
-`mindpet_delta_lora_b` of shape (out, rank), called `tk_delta_lora_…` before MindPet had its name. The layer computes
-with weight + alpha / rank · B·A.
+`mindpet_delta_lora_b` of shape (out, rank), called `tk_delta_lora_…` before MindPet had its name. The parallel layers
+of MindFormers 1.3 to 1.5 (experimental, PyNative) call them `lora_a` and `lora_b`, those from 1.6 on (ColumnParallel-
+and RowParallelLinearWithLoRA) `lora_A.weight` and `lora_B.weight`, of the same shapes. All compute with
+weight + alpha / rank · B·A.
 """
 
 import re
@@ -17,7 +19,9 @@ from handlers.ckpt.plan import LoraPair, Parameter, Plan
 TYPES = ("Float16", "BFloat16", "Float32")
 """What weights and adapters may be of."""
 
-_ADAPTER = re.compile(r"(?P<layer>.+\.)(?:mindpet|tk)_delta_lora_(?P<half>[ab])")
+_ADAPTER = re.compile(r"(?P<layer>.+\.)(?:(?:mindpet|tk)_delta_)?lora_(?P<half>[abAB])(?:\.weight)?")
+
+_SWAPPED = str.maketrans("abAB", "baBA")
 
 
 class Lora(StrEnum):
@@ -77,12 +81,13 @@ def _pairs(plan: Plan, scale: LoraScale | None) -> Mapping[str, LoraPair]:
         if match is None or parameter.name in plan.families.states:
             continue
         found = halves.setdefault(f"{match['layer']}weight", {})
-        if match["half"] in found:
+        half = match["half"].lower()
+        if half in found:
             raise InconsistentError(
-                f"{_where(plan, parameter)}: {found[match['half']].name} is an adapter of the same weight: only one "
+                f"{_where(plan, parameter)}: {found[half].name} is an adapter of the same weight: only one "
                 "can be merged into it, and which of them the training used is not said"
             )
-        found[match["half"]] = parameter
+        found[half] = parameter
     if not halves:
         shard = next(iter(plan.shards.values()))
         raise InconsistentError(
@@ -96,10 +101,9 @@ def _pair(plan: Plan, found: Mapping[str, Parameter], scale: LoraScale | None) -
     """Check the halves of an adapter against each other and the rank."""
     for half, other in (("a", "b"), ("b", "a")):
         if other not in found:
-            lacking = found[half].name[:-1] + other
             raise InconsistentError(
-                f"{_where(plan, found[half])}: its other half, {lacking}, is missing: is the file cut off between two "
-                "records?"
+                f"{_where(plan, found[half])}: its other half, {_other_half(found[half].name)}, is missing: is the "
+                "file cut off between two records?"
             )
     a, b = found["a"], found["b"]
     for one in (a, b):
@@ -117,6 +121,12 @@ def _pair(plan: Plan, found: Mapping[str, Parameter], scale: LoraScale | None) -
             "configuration of another run? lora_alpha would be wrong too"
         )
     return LoraPair(a, b, scale.scaling if scale is not None else 1.0)
+
+
+def _other_half(name: str) -> str:
+    """Return what the other matrix of an adapter is called."""
+    layer, _, half = name.rpartition("lora_")
+    return f"{layer}lora_{half[0].translate(_SWAPPED)}{half[1:]}"
 
 
 def _check_weight(plan: Plan, name: str, pair: LoraPair) -> None:

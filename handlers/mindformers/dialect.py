@@ -47,6 +47,9 @@ class Dialect:
     has_new_checkpoints: bool
     """Whether the section `checkpoint`, or `use_legacy_format: False`, saves whole iterations in another form."""
 
+    sets_strategy_path: bool
+    """Whether the path of the strategy files is set once more, after all settings."""
+
     # What is loaded.
     takes_whole_weights: bool
     """Whether load_checkpoint may be a directory of `.ckpt` files, and with auto_trans_ckpt one such file too.
@@ -90,6 +93,8 @@ _0_8 = Dialect(
     saves_network=True,
     mcore_saves_safetensors=False,
     has_new_checkpoints=False,
+    # core/context/build_context.py: of two settings for the strategy files it sets the path in one.
+    sets_strategy_path=False,
     # trainer/utils.py: transform_ckpt, "The load_checkpoint must be a dir …".
     takes_whole_weights=False,
     loads_safetensors=False,
@@ -109,6 +114,8 @@ _1_0 = replace(
     # The same: check_path_include_total_ckpt leads past build_model, and build_model asks for sink_mode alone.
     builds_for_any_weights=False,
     builds_with_sink_size_one=True,
+    # core/context/build_context.py.
+    sets_strategy_path=True,
 )
 _1_1 = replace(
     _1_0,

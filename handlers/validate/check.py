@@ -18,7 +18,6 @@ from handlers.validate.lora_rules import check_adapters, check_lora
 from handlers.validate.mindformers_rules import (
     Target,
     check_device_target,
-    check_model,
     check_parallel,
     check_parts,
     check_run_mode,
@@ -26,6 +25,7 @@ from handlers.validate.mindformers_rules import (
     sink_size,
     sinks,
 )
+from handlers.validate.model_rules import check_model
 from handlers.validate.problem import ConfigError, Findings, Problem, agreement, in_order
 from handlers.validate.saving_rules import check_saving
 
@@ -121,9 +121,10 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
     target = check_device_target(root, findings)
     devices = () if "devices" in wrong else _devices(document, section, rules, target, findings)
     parallel = check_parallel(root, devices, target, dialect, findings)
-    check_model(root, parallel, findings)
-    check_adapters(root, findings)
-    lora_scale = None if "merge" in wrong else check_lora(root, section, parallel, findings)
+    version = rules.version or max(dialect.since, OF_GLM_6B)
+    check_model(root, parallel, findings, version)
+    check_adapters(root, findings, version)
+    lora_scale = None if "merge" in wrong else check_lora(root, section, parallel, findings, version)
     check_allowed(root, rules.allowed, findings)
     check_data(root, dialect, findings)
     saving = check_saving(root, section, dialect, findings)

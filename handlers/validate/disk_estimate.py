@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.ckpt.entry import Family
+from handlers.lora_config import adapters
+from handlers.mindformers.models import GLM
+from handlers.mindformers.tuning import LORA, LORA_RANK
 from handlers.validate.document import Place
 from handlers.validate.glmd_section import MergeWish
 from handlers.validate.mindformers_rules import Parallel, whole
@@ -46,7 +49,7 @@ def check_disk(
     sizes = glm_sizes(model, parallel)
     if sizes is None:
         kind = model.get("type")
-        message = f"how large {quoted(kind.data if kind else None)} will be is not known"
+        message = f"how large the shards of {quoted(kind.data if kind else None)} will be is not known"
         findings.warnings.append((kind or model).problem(message, "free disk was not checked"))
         return
     ranks = parallel.ranks
@@ -67,14 +70,14 @@ def check_disk(
 
 
 def glm_sizes(model: Place, parallel: Parallel) -> Sizes | None:
-    """Return the sizes of a GLMConfig, or None for another architecture.
+    """Return the sizes of a GLMConfig, or None for another architecture or other adapters than LoRA's.
 
     As MindFormers 0.8 has it: 12 parameters a layer; embedding and layernorms are float32 whatever the rest is; Adam
     keeps two float32 moments of every trainable parameter; model parallelism cuts all but layernorms and some biases.
     Pipeline stages have a part of the layers each, on average, and accumulate a gradient of every trainable parameter.
     """
-    kind = model.get("type")
-    if kind is None or kind.data != "GLMConfig":
+    kind, asked = model.get("type"), adapters(model.document.root)
+    if kind is None or kind.data != GLM.config or (asked and asked.kind and asked.kind.data != LORA):
         return None
     quiet = Findings()
     vocab, hidden, layers, inner = (whole(model, key, default, quiet) for key, default in _DEFAULTS.items())
@@ -86,7 +89,7 @@ def glm_sizes(model: Place, parallel: Parallel) -> Sizes | None:
     split_biases = layers * (3 * hidden + inner)
     whole_biases = layers * 2 * hidden
     norms = (2 * layers + 1) * 2 * hidden
-    rank = whole(model.get("pet_config"), "lora_rank", 8, quiet) if model.get("pet_config") else 0
+    rank = whole(asked.settings, "lora_rank", LORA_RANK, quiet) if asked and asked.section.data else 0
     lora = layers * 4 * hidden * rank  # on query_key_value: a is rank × hidden, b is 3 hidden × rank
 
     cut = parallel.model if parallel.by_strategy else 1

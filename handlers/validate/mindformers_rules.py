@@ -15,6 +15,7 @@ from handlers.mindformers.dialect import Dialect
 from handlers.validate.document import Place
 from handlers.validate.glmd_section import GlmdSection
 from handlers.validate.problem import Findings, quoted
+from handlers.validate.strategy_rules import check_strategy_files
 
 TRAINING = ("train", "finetune")
 Target = Literal["Ascend", "CPU"]
@@ -22,10 +23,6 @@ MODES = {"DATA_PARALLEL": 0, "SEMI_AUTO_PARALLEL": 1, "AUTO_PARALLEL": 2, "HYBRI
 """The names that MindFormers takes for the numbers; it knows them in capitals only."""
 
 _LARGEST = 10**9
-_SPLIT = ("num_heads", "hidden_size", "inner_hidden_size", "vocab_size")
-"""What model parallelism cuts, as GLMConfig calls it."""
-_STRATEGY_FILE = "ckpt_strategy.ckpt"
-_STRATEGY_KEYS = (("parallel", "strategy_ckpt_save_file"), ("parallel", "strategy_ckpt_config", "save_file"))
 _CONTEXT = "context_parallel"
 _PARTS = ("trainer", "model", "runner_config", "parallel", "parallel_config")
 
@@ -107,6 +104,7 @@ def check_parts(root: Place, dialect: Dialect, findings: Findings) -> None:
         hint = "MindFormers ends before it trains, and no checkpoint comes of it"
         findings.problems.append(root["only_save_strategy"].problem("True leaves nothing to merge", hint))
     _check_output(root, findings)
+    check_strategy_files(root, dialect, findings)
 
 
 def _check_output(root: Place, findings: Findings) -> None:
@@ -118,11 +116,6 @@ def _check_output(root: Place, findings: Findings) -> None:
             findings.problems.append(output.problem(f"{quoted(path)} lies outside the job", hint))
         elif posixpath.normpath(str(path)) not in {"output", "."}:
             findings.warnings.append(output.problem("is not looked at", "the job writes to its own output/"))
-    for keys in _STRATEGY_KEYS:
-        strategy = root.get(*keys)
-        if strategy and (not isinstance(strategy.data, str) or posixpath.normpath(strategy.data) != _STRATEGY_FILE):
-            hint = f"leave it at ./{_STRATEGY_FILE}: the merge looks for these files in output/strategy"
-            findings.problems.append(strategy.problem(f"{quoted(strategy.data)} would not be found", hint))
 
 
 def check_run_mode(root: Place, section: GlmdSection, findings: Findings) -> str:
@@ -236,26 +229,3 @@ def _check_stages(config: Place, parallel: Parallel, findings: Findings) -> None
         place = config.get("micro_batch_num") or stages
         message = f"micro_batch_num {micro} is less than pipeline_stage {parallel.stages}"
         findings.problems.append(place.problem(message))
-
-
-def check_model(root: Place, parallel: Parallel, findings: Findings) -> None:
-    """Find what does not divide: layers over stages, heads and widths over model parallel ranks."""
-    model = root.get("model", "model_config")
-    if model is None or not isinstance(model.data, dict):
-        if (parent := root.get("model")) is not None and isinstance(parent.data, dict):
-            findings.problems.append(parent.missing("model_config"))
-        return
-    sizes = {key: whole(model, key, 0, findings) for key in (*_SPLIT, "num_layers")}
-    heads, hidden = sizes["num_heads"], sizes["hidden_size"]
-    if heads and hidden % heads and model.get("hidden_size_per_attention_head") is None:
-        findings.problems.append(model["num_heads"].problem(f"{heads} heads do not divide hidden_size {hidden}"))
-    if not parallel.by_strategy:
-        return
-    for key in _SPLIT:
-        if sizes[key] % parallel.model:
-            hint = f"{sizes[key]} / {parallel.model} leaves {sizes[key] % parallel.model}"
-            message = f"{sizes[key]} cannot be cut for model_parallel {parallel.model}"
-            findings.problems.append(model[key].problem(message, hint))
-    if 0 < sizes["num_layers"] < parallel.stages:
-        message = f"{sizes['num_layers']} layers are fewer than pipeline_stage {parallel.stages}"
-        findings.problems.append(model["num_layers"].problem(message))

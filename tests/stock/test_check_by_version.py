@@ -380,14 +380,24 @@ def test_what_glmd_cannot_do_yet(data: Path, version: str, changes: dict[str, Va
 @pytest.mark.parametrize(
     ("devices", "topology", "expected"),
     (
-        ((0, 1, 2), Topology.A910, problem("3 devices")),
+        ((0, 1, 2), Topology.A910, problem("1, 2, 4 or 8 devices, not 3")),
         ((0, 1, 2, 3), Topology.A910, GOOD),
-        ((2, 3, 4, 5), Topology.A910, problem("cannot talk to each other")),
+        ((2, 3, 4, 5), Topology.A910, problem("cross the two rings")),
+        ((0, 1, 2), Topology.B910, GOOD),
+        (EIGHT[:5], Topology.B910, GOOD),
+        (EIGHT[:6], Topology.B910, GOOD),
+        (EIGHT[1:], Topology.B910, GOOD),
+        (EIGHT[1:], Topology.ANY, warning("not every product takes these devices together")),
+        ((0, 1, 2, 3, 4, 8, 9, 10, 11, 12), Topology.CARDS16, GOOD),
+        ((*EIGHT, 8, 9), Topology.CARDS16, problem("not at the same positions")),
+        (tuple(range(6)), Topology.A3, GOOD),
+        ((1, 2), Topology.A3, problem("modules, 0-1, 2-3, …, are used whole")),
+        (EIGHT[:3], Topology.A3, problem("1 or an even number of devices")),
         (EIGHT, Topology.ANY, GOOD),
     ),
 )
 def test_counts_of_devices(data: Path, devices: tuple[int, ...], topology: Topology, expected: Verdict) -> None:
-    """Report 13: what a 910A takes in any case."""
+    """Report 13: counts and sets are judged by product."""
     rules = Rules(devices=devices, topology=topology, version=Version(0, 8))
     assert_verdict(verdict_of("0.8", {}, data, rules), expected)
 

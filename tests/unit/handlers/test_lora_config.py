@@ -57,6 +57,55 @@ def test_what_is_not_said_is_not_guessed(tmp_path: Path, pet: str, what: str) ->
     assert what in str(caught.value)
 
 
+OLD = "pet: {pet_type: lora, pet_config: {lora_rank: 8, lora_alpha: 32}}"
+
+
+@pytest.mark.parametrize(
+    "model",
+    (
+        f"{{model_config: {{type: GLMConfig, {OLD}}}}}",
+        f"{{model_config: {{type: GLMConfig}}, arch: {{type: GLMForPreTrainingWithLora, {OLD}}}}}",
+        "{model_config: {pet: {pet_config: {pet_type: lora, lora_rank: 8, lora_alpha: 32}}}}",
+        f"{{model_config: {{pet_config: {{pet_type: lora, lora_rank: 8, lora_alpha: 32}}}}, arch: {{{OLD}}}}}",
+    ),
+)
+def test_the_forms_of_old_versions(tmp_path: Path, model: str) -> None:
+    """MindFormers 0.6 has a section in the section, under model_config or arch."""
+    path = tmp_path / "a.yaml"
+    path.write_text(f"model: {model}\n")
+    assert read_lora_config(path) == LoraScale(32, 8)
+
+
+@pytest.mark.parametrize(
+    ("model", "what"),
+    (
+        (
+            "{arch: {pet: {pet_type: lora, pet_config: {lora_rank: 8}}}}",
+            "a.yaml:1:38: model.arch.pet.pet_config.lora_alpha: is missing",
+        ),
+        (
+            "{model_config: {pet: {pet_type: lora, pet_config: {lora_rank: 0, lora_alpha: 8}}}}",
+            "a.yaml:1:70: model.model_config.pet.pet_config.lora_rank: 0 is not a whole number",
+        ),
+        ("{model_config: {pet: {pet_type: lora}}}", "a.yaml:1:24: model.model_config.pet.pet_config: is missing"),
+        ("{model_config: {pet: {pet_type: ada}}}", "model.model_config.pet.pet_type: 'ada' is not lora"),
+    ),
+)
+def test_problems_stand_where_the_form_has_them(tmp_path: Path, model: str, what: str) -> None:
+    """A problem of an old form is not said of the new one."""
+    path = tmp_path / "a.yaml"
+    path.write_text(f"model: {model}\n")
+    with pytest.raises(ConfigError) as caught:
+        read_lora_config(path)
+    assert what in str(caught.value)
+
+
+def test_the_default_is_said_not_taken(tmp_path: Path) -> None:
+    """Who meant MindFormers' own value is told which it is."""
+    with pytest.raises(ConfigError, match=r"MindFormers 0\.8 to 1\.8 take 16 where nothing is said"):
+        read_lora_config(write(tmp_path / "a.yaml", "{pet_type: lora, lora_rank: 8}"))
+
+
 def test_no_yaml(tmp_path: Path) -> None:
     """What cannot be read is said with the file's name."""
     path = tmp_path / "a.yaml"

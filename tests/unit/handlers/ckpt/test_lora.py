@@ -173,7 +173,7 @@ def test_a_merge_with_another_scaling_is_another_merge(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("maker", ("mindpet", "tk"))
 def test_data_parallel_runs_have_no_strategy(tmp_path: Path, maker: str) -> None:
-    """Both names that adapters have had are understood; the order of the rest stays."""
+    """Both names that MindPet has given adapters are understood; the order of the rest stays."""
     tensors = {name.replace("mindpet", maker): tensor for name, tensor in small().items()}
     plan = with_adapters(plan_of(data_parallel(tmp_path, tensors)), Lora.MERGE, LoraScale(4, 2))
     found = written(plan, tmp_path / "merged")
@@ -181,6 +181,61 @@ def test_data_parallel_runs_have_no_strategy(tmp_path: Path, maker: str) -> None
     assert list(found) == ["layer.weight", "layer.bias", "scale_sense"]
     assert found["layer.weight"] == merged(tensors["layer.weight"], a, b, 2.0)
     assert found["layer.bias"] == tensors["layer.bias"].tobytes()
+
+
+@pytest.mark.parametrize("names", (("lora_a", "lora_b"), ("lora_A.weight", "lora_B.weight")))
+@pytest.mark.parametrize("lora", (Lora.MERGE, Lora.ONLY))
+def test_adapters_of_parallel_layers(tmp_path: Path, names: tuple[str, str], lora: Lora) -> None:
+    """MindFormers' own layers call adapters otherwise than MindPet does; their moments are no adapters."""
+    tensors = small()
+    for old, name in zip((A_HALF, B_HALF), names, strict=True):
+        tensors[f"layer.{name}"] = tensors.pop(old)
+        tensors[f"adam_m.layer.{name}"] = tensors[f"layer.{name}"]
+    plan = with_adapters(plan_of(data_parallel(tmp_path, tensors)), lora, LoraScale(4, 2))
+    found = written(plan, tmp_path / "merged")
+    a, b = (tensors[f"layer.{name}"] for name in names)
+    if lora is Lora.ONLY:
+        assert found == {f"layer.{names[0]}": a.tobytes(), f"layer.{names[1]}": b.tobytes()}
+    else:
+        assert sorted(found) == ["layer.bias", "layer.weight", "scale_sense"]
+        assert found["layer.weight"] == merged(tensors["layer.weight"], a, b, 2.0)
+
+
+def test_the_other_half_of_a_parallel_layer_is_named(tmp_path: Path) -> None:
+    """What is missing is called as its layer would call it."""
+    tensors = small(**{A_HALF: None, B_HALF: None, "layer.lora_A.weight": np.ones((2, 6), "float32")})
+    with pytest.raises(InconsistentError, match=r"layer\.lora_A\.weight: its other half, layer\.lora_B\.weight, is"):
+        with_adapters(plan_of(data_parallel(tmp_path, tensors)), Lora.ONLY)
+
+
+def test_adapters_of_experts_are_refused(tmp_path: Path) -> None:
+    """Three dimensions, an expert's number first, are no matrix: glmd does not know how they are used."""
+    tensors = small(**{A_HALF: np.ones((2, 2, 6), "float32")})
+    with pytest.raises(InconsistentError, match=r"Float32\[2, 2, 6\] is no half of an adapter, which is a matrix"):
+        with_adapters(plan_of(data_parallel(tmp_path, tensors)), Lora.MERGE, LoraScale(4, 2))
+
+
+@pytest.mark.parametrize("lora", tuple(Lora))
+def test_a_strategy_of_all_weights_needs_no_other(tmp_path: Path, lora: Lora) -> None:
+    """With only_trainable_params: False the run's own file lays out the frozen weights: nothing else is asked for."""
+    run = Run(tmp_path / "output", 2, small())
+    rows, whole = Lay((2,), (0, -1)), Lay((2,), (-1, -1))
+    run.layouts = {"layer.weight": rows, "layer.bias": Lay((2,), (0,)), A_HALF: whole, B_HALF: rows}
+    run.tensors |= {f"adam_m.{name}": run.tensors[name] for name in (A_HALF, B_HALF)}
+    run.layouts |= {f"adam_m.{name}": run.layouts[name] for name in (A_HALF, B_HALF)}
+    run.write()
+    found = written(with_adapters(plan_of(run), lora, LoraScale(4, 2)), tmp_path / "merged")
+    weight, a, b = (run.tensors[name] for name in ("layer.weight", A_HALF, B_HALF))
+    adapters = {A_HALF: a.tobytes(), B_HALF: b.tobytes()}
+    rest = {name: run.tensors[name].tobytes() for name in ("layer.bias", "scale_sense")}
+    assert (
+        found
+        == {
+            Lora.KEEP: adapters | rest | {"layer.weight": weight.tobytes()},
+            Lora.MERGE: rest | {"layer.weight": merged(weight, a, b, 2.0)},
+            Lora.ONLY: adapters,
+        }[lora]
+    )
 
 
 def test_adapters_of_other_types(tmp_path: Path) -> None:

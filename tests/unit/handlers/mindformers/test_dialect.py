@@ -29,6 +29,7 @@ ANSWERS: dict[str, tuple[object, ...]] = {
     "loads_safetensors": (*[False] * 6, *[True] * 4),
     "builds_for_any_weights": (True, True, *[False] * 8),
     "builds_with_sink_size_one": (False, False, *[True] * 8),
+    "sets_strategy_path": (False, False, *[True] * 8),
 }
 LOADERS: dict[str, int] = {
     # How many of VERSIONS do not have it yet.

@@ -57,6 +57,16 @@ def test_data_parallel_and_lora() -> None:
     assert whole.weights < lora.weights < lora.shard < 1.01 * whole.weights
 
 
+def test_every_form_of_lora_is_small() -> None:
+    """Sizes do not depend on what the section is called; other adapters than LoRA's have sizes of their own."""
+    old = GLM_6B + "    pet: {pet_type: lora, pet_config: {lora_rank: 8}}\n"
+    arch = GLM_6B + "  arch: {pet: {pet_type: lora, pet_config: {lora_rank: 8}}}\n"
+    expected = glm_sizes(model_of(GLM_6B + LORA), ALONE)
+    assert glm_sizes(model_of(old), ALONE) == glm_sizes(model_of(arch), ALONE) == expected
+    assert glm_sizes(model_of(GLM_6B + "    pet_config: {}\n"), ALONE) == glm_sizes(model_of(GLM_6B), ALONE)
+    assert glm_sizes(model_of(GLM_6B + "    pet_config: {pet_type: prefixtuning}\n"), ALONE) is None
+
+
 def test_pipeline_stages_have_a_part_each() -> None:
     """Two stages of four ranks: all shards hold the model once, and accumulated gradients besides the moments."""
     staged, cut = glm_sizes(model_of(GLM_6B), Parallel(1, 1, 4, 2, 8, "Ascend")), glm_sizes(model_of(GLM_6B), CUT)

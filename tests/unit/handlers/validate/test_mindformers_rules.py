@@ -10,7 +10,6 @@ from handlers.validate.mindformers_rules import (
     Parallel,
     Target,
     check_device_target,
-    check_model,
     check_parallel,
     check_parts,
     check_run_mode,
@@ -18,7 +17,6 @@ from handlers.validate.mindformers_rules import (
 from handlers.validate.problem import Findings
 
 GLM_6B = dialect_of(OF_GLM_6B)
-CUT = Parallel(mode=1, data=1, model=8, stages=1, ranks=8, target="Ascend")
 
 
 def parallel_of(text: str, ranks: int = 8, target: Target = "Ascend") -> tuple[Parallel, Findings]:
@@ -114,37 +112,6 @@ def test_parallel_warnings(text: str, target: Target, what: str) -> None:
 def test_no_product_without_devices() -> None:
     """Devices that are not known give no second problem."""
     assert parallel_of(config(), ranks=0)[1].problems == []
-
-
-@pytest.mark.parametrize(
-    ("model", "parallel", "what"),
-    (
-        ("num_heads: 30", CUT, "30 cannot be cut for model_parallel 8 (30 / 8 leaves 6)"),
-        ("hidden_size: 4100", CUT, "model.model_config.hidden_size: 4100 cannot be cut"),
-        ("vocab_size: 130529", CUT, "130529 cannot be cut"),
-        ("inner_hidden_size: 100", CUT, "100 cannot be cut"),
-        ("num_layers: 1", Parallel(1, 1, 1, 2, 2, "Ascend"), "1 layers are fewer than pipeline_stage 2"),
-        ("{num_heads: 3, hidden_size: 16}", Parallel(0, 1, 1, 1, 8, "Ascend"), "3 heads do not divide hidden_size 16"),
-        ("num_layers: many", CUT, "'many' is not a whole number"),
-    ),
-)
-def test_model_problems(model: str, parallel: Parallel, what: str) -> None:
-    """What does not divide over the ranks is reported at the size."""
-    findings = Findings()
-    text = f"model:\n  model_config: {model}\n" if model.startswith("{") else f"model:\n  model_config:\n    {model}\n"
-    check_model(parse(text.encode(), "a.yaml").root, parallel, findings)
-    assert [what in str(problem) for problem in findings.problems] == [True]
-
-
-@pytest.mark.parametrize(
-    "parallel", (Parallel(0, 1, 8, 1, 8, "Ascend"), Parallel(1, 8, 1, 1, 8, "Ascend")), ids=("data parallel", "mp 1")
-)
-def test_uncut_models_need_no_division(parallel: Parallel) -> None:
-    """The stock LoRA YAML is data parallel: nothing is cut, so nothing has to divide."""
-    findings = Findings()
-    text = b"model: {model_config: {num_heads: 3, hidden_size: 9, vocab_size: 7, pet_config: {pet_type: lora}}}"
-    check_model(parse(text, "a.yaml").root, parallel, findings)
-    assert findings == Findings()
 
 
 @pytest.mark.parametrize(
