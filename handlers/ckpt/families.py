@@ -9,7 +9,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from handlers.ckpt.entry import TEXT, Entry, Family, shape
 from handlers.ckpt.state_names import State, is_listed, named_state
@@ -134,6 +133,8 @@ def keep_name(text: str) -> str:
     choice = "write 'weights', 'scalars' or 'optimizer', or the prefix of a family that is none of these, as 'ema'"
     if is_listed(name):
         raise ValueError(f"{text!r} is optimizer state, which is kept as a whole: {choice}")
+    from difflib import get_close_matches  # noqa: PLC0415 - a merge that keeps what all keep does without
+
     meant = get_close_matches(name.lower(), list(Family), n=1, cutoff=0.7)
     if meant:
         raise ValueError(f"{text!r} is no family; did you mean {str(meant[0])!r}?")
