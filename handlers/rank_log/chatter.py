@@ -20,8 +20,10 @@ _BAR = re.compile(
 _WARNING = re.compile(r"(?:\S{1,500}|<[^>]{1,100}>):\d{1,9}: \w{0,80}Warning: ")
 """Of Python's warnings module: `FILE:LINE: UserWarning: …`; the code that gave it may follow, indented."""
 _DECORATION = re.compile(r"[\W_]*")
-_NEWS = re.compile(r"\[(?:DEBUG|INFO|EVENT|WARNING)\] ")
-"""How MindSpore and CANN begin what is no error."""
+_LEVEL = re.compile(r"\[(DEBUG|INFO|EVENT|WARNING|ERROR|CRITICAL)\] ")
+"""How MindSpore and CANN begin a line that they log."""
+_CONTINUED = re.compile(r"[\s{}\])'\"]|_\w+:|\w+:\S*$")
+"""How the further lines of a record begin, on which a configuration, say, is printed: ` 'use_parallel': True}`."""
 
 
 def without_chatter(lines: Sequence[str]) -> list[str]:
@@ -43,7 +45,15 @@ def _telling(lines: Sequence[str]) -> Iterator[str]:
             yield rest
 
 
-def is_mere_news(line: str) -> bool:
-    """Say whether a logger wrote `line` as something less than an error."""
+def level(line: str) -> str:
+    """Return how grave MindFormers, MindSpore or CANN takes what `line` says, as INFO; empty if none wrote it."""
     prefix = PREFIX.match(line)
-    return prefix["level"] not in {"ERROR", "CRITICAL"} if prefix is not None else _NEWS.match(line) is not None
+    if prefix is not None:
+        return prefix["level"]
+    found = _LEVEL.match(line)
+    return found[1] if found is not None else ""
+
+
+def continues_a_record(line: str) -> bool:
+    """Say whether `line` looks like one of the further lines of something that was logged."""
+    return _CONTINUED.match(line) is not None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from handlers.mindformers.log_lines import PREFIX, STARTING
 from handlers.rank_log.cann_codes import CODE, INNER_CODE
-from handlers.rank_log.chatter import is_mere_news, without_chatter
+from handlers.rank_log.chatter import continues_a_record, level, without_chatter
 from handlers.rank_log.how_far import how_far
 from handlers.rank_log.progress import is_step
 from handlers.rank_log.tail import tail
@@ -61,12 +61,14 @@ def _bare(line: str) -> str:
 
 
 def _last(said: list[str], lines: Sequence[str]) -> str:
-    """Return the last line of `said`, mere news only before the training proper: afterwards how far it is says more."""
-    telling = next((line for line in reversed(said) if not is_mere_news(line)), "")
+    """Return the last of `said` that tells; a logger's news only before the training proper, and else how far it is."""
+    said = [line for line in said if not continues_a_record(line)]
+    telling = next((line for line in reversed(said) if level(line) in {"", "ERROR", "CRITICAL"}), "")
     if telling or not any(map(str.strip, lines)):
         return telling
     began = any(is_step(line) or STARTING.search(line) for line in lines)
-    return how_far(lines) if began or not said else said[-1]
+    news = () if began else (line for line in reversed(said) if level(line) == "INFO")
+    return next(iter(news), "") or how_far(lines)
 
 
 def _exception(lines: list[str]) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from handlers.mindformers.log_lines import PREFIX, SAVING, STARTING, STEP, all_is_well
+from handlers.mindformers.log_lines import PREFIX, SAVED, SAVING, STARTING, STEP, all_is_well
 
 LOGGER = "2026-11-28 14:38:36,471 - mindformers/data/t1/output/log[mindformers/core/callback/callback.py:747] - INFO - "
 
@@ -54,6 +54,9 @@ def test_what_a_training_is_at() -> None:
     assert STARTING.search(LOGGER + ".........Starting Training Model..........")
     assert SAVING.search(LOGGER + "......Saving ckpt......")
     assert SAVING.search(LOGGER + "....... Start to save checkpoint as new format .......")
+    assert SAVED.search(LOGGER + "Finish saving ckpt of epoch 2 step 4 using 0.007 seconds")
+    assert SAVED.search(LOGGER + "successfully sync saved checkpoint from step '8' to '/x/output/checkpoint'.")
+    assert SAVED.search(LOGGER + ".........Training Over!.............")
     assert not SAVING.search(LOGGER + "Finish saving ckpt of epoch 2 step 4 using 0.007 seconds")
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from handlers.rank_log.chatter import is_mere_news, without_chatter
+from handlers.rank_log.chatter import continues_a_record, level, without_chatter
 
 
 @pytest.mark.parametrize(
@@ -85,18 +85,42 @@ def test_what_says_something_stays(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "is_news"),
+    ("line", "is_part"),
     (
-        ("2026-11-24 09:14:01,100 - mindformers[callback.py:307] - INFO - global_step: 4", True),
-        ("2026-11-24 09:14:01,100 - mindformers[callback.py:307] - WARNING - pipeline stages: 2 > 1", True),
-        ("2026-11-24 09:14:01,100 - mindformers[callback.py:307] - ERROR - Traceback", False),
-        ("[WARNING] RUNTIME_FRAMEWORK(5639,7efea4658b80,python):2026-11-28-14:57:39.000.046 [a.cc:1] B] Skip", True),
-        ("[INFO] DISTRIBUTED(5639,7efe4bfff6c0,python):2026-11-28-14:57:40.968.378 [a.cc:1] Start] success!", True),
-        ("[ERROR] DISTRIBUTED(5639,7efe4bfff6c0,python):2026-11-28-14:57:40.968.378 [a.cc:1] Start] failed", False),
-        ("[INFO] starts", True),
+        ("{'data_loader': {'type': 'ADGenDataLoader',", True),
+        ("  'train_precision_sync': None,", True),
+        (" 'use_parallel': True}", True),
+        ('    "a": [1, 2],', True),
+        ("_vocab_emb_dp:False", True),
+        ("}", True),
+        ("KeyError: 'prefix'", False),
+        ("terminate called after throwing an instance of 'std::bad_alloc'", False),
+        ("[rank0]: terminated", False),
         ("loading", False),
+        ("Killed", False),
     ),
 )
-def test_news_are_told_from_errors(line: str, *, is_news: bool) -> None:
+def test_what_continues_a_record_is_known(line: str, *, is_part: bool) -> None:
+    """MindFormers logs its whole configuration, one value a line."""
+    assert continues_a_record(line) is is_part
+
+
+@pytest.mark.parametrize(
+    ("line", "grave"),
+    (
+        ("2026-11-24 09:14:01,100 - mindformers[callback.py:307] - INFO - global_step: 4", "INFO"),
+        ("2026-11-24 09:14:01,100 - mindformers[callback.py:307] - WARNING - pipeline stages: 2 > 1", "WARNING"),
+        ("2026-11-24 09:14:01,100 - mindformers[callback.py:307] - ERROR - Traceback", "ERROR"),
+        (
+            "[WARNING] RUNTIME_FRAMEWORK(5639,7efea4658b80,python):2026-11-28-14:57:39.000.046 [a.cc:1] B] Skip",
+            "WARNING",
+        ),
+        ("[INFO] DISTRIBUTED(5639,7efe4bfff6c0,python):2026-11-28-14:57:40.968.378 [a.cc:1] Start] success!", "INFO"),
+        ("[ERROR] DISTRIBUTED(5639,7efe4bfff6c0,python):2026-11-28-14:57:40.968.378 [a.cc:1] Start] failed", "ERROR"),
+        ("[INFO] starts", "INFO"),
+        ("loading", ""),
+    ),
+)
+def test_news_are_told_from_errors(line: str, grave: str) -> None:
     """By the level that MindFormers, MindSpore and CANN write."""
-    assert is_mere_news(line) is is_news
+    assert level(line) == grave

@@ -157,11 +157,16 @@ STEP = "2026-11-24 09:14:01,100 - mindformers[callback.py:312] - INFO - { Epoch:
 loss:[11.770/11.776], per_step_time: 1237ms, overflow cond: False, loss_scale: 65536.0"
 BAR = "2026-11-24 09:14:01,101 - mindformers[callback.py:317] - INFO -   37.5% |█████     | 6.46 samples/s/p  0:00:06 }"
 SAVES = "2026-11-24 09:14:01,102 - mindformers[callback.py:553] - INFO - ......Saving ckpt......"
+SAVED = (
+    "2026-11-24 09:14:02,100 - mindformers[callback.py:1639] - INFO - Finish saving ckpt of epoch 1 step 3 using 0 s"
+)
 NEWEST_STEP = "{ step:[    1/   10], loss: 11.800000, per_step_time: 37ms }"
 STARTS = (
     "2026-11-24 09:14:01,100 - mindformers[base_trainer.py:656] - INFO - .........Starting Training Model.........."
 )
 NEWS = "2026-11-24 09:14:01,103 - mindformers[callback.py:1786] - INFO - global_step: 4"
+
+BUILDS = NEWS.replace("global_step: 4", "..Build Net..")
 
 
 @pytest.mark.parametrize("ask", (last_words, last_line))
@@ -171,6 +176,8 @@ NEWS = "2026-11-24 09:14:01,103 - mindformers[callback.py:1786] - INFO - global_
         ((STEP,), "after step 3/4 of epoch 1/2"),
         ((STEP, BAR), "after step 3/4 of epoch 1/2"),
         ((STEP, BAR, SAVES), "while saving, after step 3/4 of epoch 1/2"),
+        ((STEP, BAR, SAVES, SAVED), "after step 3/4 of epoch 1/2"),
+        ((STEP, BAR, SAVES, NEWS, "....Training Over!....."), "after step 3/4 of epoch 1/2"),
         (
             (STEP, BAR, SAVES, NEWS, "[INFO] DISTRIBUTED(5,7f,python):2026 [a.cc:1] Start] success!"),
             "while saving, after",
@@ -181,7 +188,13 @@ NEWS = "2026-11-24 09:14:01,103 - mindformers[callback.py:1786] - INFO - global_
         ((STARTS, " 37%|███▋      | 3/8 [00:01<00:02,  2.50it/s]"), "while compiling or in the first step"),
         (("builds", STARTS), "while compiling or in the first step"),
         (("Downloading 45 % of glm_6b.ckpt", " "), "while loading"),
-        ((NEWS.replace("global_step: 4", "..Build Net.."), "Downloading: 45%"), "..Build Net.."),
+        ((BUILDS, "Downloading: 45%"), "..Build Net.."),
+        (
+            (BUILDS, "{'seed': 42,", "  'use_parallel': True}", "swap:[ParallelConfig]", '    "params": ['),
+            "..Build Net..",
+        ),
+        ((BUILDS, BUILDS.replace("INFO - ..Build Net..", "WARNING - deprecated")), "..Build Net.."),
+        (("{'seed': 42,", " 'use_parallel': True}"), "while loading"),
         ((STEP, BAR, "writes the profile"), "writes the profile"),
         ((STEP, BAR, "writes the profile", SAVES), "writes the profile"),
         ((STEP, BAR, "x.py:3: UserWarning: old", "  warnings.warn('old')"), "after step 3/4 of epoch 1/2"),
