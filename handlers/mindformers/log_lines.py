@@ -7,7 +7,7 @@ checkpoint/checkpoint.py, pynative/callback/loss_callback.py, tools/logger.py). 
 import re
 
 PREFIX = re.compile(
-    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:,\d{3})? - .{0,500}?\[[^\]]{0,300}:\d{1,9}\] - "
+    r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:,\d{3})? - .{0,500}?\[[^\]]{0,300}:\d{1,9}\] - "
     r"(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL) - "
 )
 """`2026-11-28 14:38:36,471 - mindformers[mindformers/core/callback/callback.py:747] - INFO - `, in all versions."""
