@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daemon.commands.arguments import ConfigOption, JsonOption, RootOption, job_in, root_of
+from daemon.commands.paragraphs import paragraphs, terminal_width
 from daemon.commands.table import colour, printable, table
 from daemon.root import Root
 from daemon.states import State
@@ -120,10 +121,8 @@ def _detail(found: Detail, now: datetime) -> list[str]:
     lines = [f"{printable(job.label)}: {state} for {format_duration(seconds_since(job.changed, now))}"]
     lines += _pairs(facts)
     lines += ["", "history"]
-    lines += [
-        f"  {step.at.astimezone():%Y-%m-%d %H:%M:%S}  {step.state:<9}  {printable(step.reason)}".rstrip()
-        for step in found.history
-    ]
+    for step in found.history:
+        lines += _told(f"  {step.at.astimezone():%Y-%m-%d %H:%M:%S}  {step.state:<9}  ", step.reason)
     if found.steps:
         lines += ["", "steps that ended"]
         for attempted in found.steps:
@@ -135,15 +134,22 @@ def _step(attempt: int, ended: "StepExit") -> list[str]:
     took = format_duration((ended.ended - ended.started).total_seconds())
     lines = [f"  attempt {attempt}, {ended.step}: {ended.outcome} after {took}"]
     if ended.reason:
-        lines.append(f"    {printable(ended.reason)}")
+        lines += _told("    ", ended.reason)
     if (first := ended.first) is not None:
         who = f"rank {first.rank} on device {first.device}" if first.rank is not None else str(first.role)
         how = f"exit code {first.exit_code}" if first.signal is None else first.signal
-        lines.append(f"    first to fail: {who}, {how}, {first.ended.astimezone():%H:%M:%S}: {printable(first.line)}")
+        told = f"first to fail: {who}, {how}, {first.ended.astimezone():%H:%M:%S}: {first.line}"
+        lines += _told("    ", told)
     return lines
 
 
 def _pairs(facts: dict[str, str]) -> list[str]:
     shown = {name: text for name, text in facts.items() if text}
     width = max(map(len, shown), default=0)
-    return [f"  {name:<{width}}  {printable(text)}" for name, text in shown.items()]
+    return [line for name, text in shown.items() for line in _told(f"  {name:<{width}}  ", text)]
+
+
+def _told(name: str, text: str) -> list[str]:
+    """Return `text` whole, behind `name`."""
+    first, *others = paragraphs(text, len(name), terminal_width()) or [""]
+    return [f"{name}{first}".rstrip(), *others]

@@ -9,8 +9,8 @@ from daemon import submission
 from daemon.commands.arguments import ConfigOption, RootOption, settings_of
 from daemon.commands.check import checked_file
 from daemon.commands.live_line import LiveLine
+from daemon.commands.paragraphs import paragraphs
 from daemon.commands.status import progress_text
-from daemon.commands.table import printable
 from daemon.root import Root
 from daemon.states import State
 from daemon.status import JobStatus, is_running
@@ -71,5 +71,5 @@ def _tell_end(end: JobStatus) -> None:
         typer.echo(f"job {job.id} is done: {end.directory / 'merged'}")
     else:
         reason = job.reason or f"glmd status {job.id} says more"
-        typer.echo(f"job {job.id} {job.state}: " + "\n".join(map(printable, reason.splitlines())), err=True)
+        typer.echo(f"job {job.id} {job.state}: " + "\n".join(paragraphs(reason, indent=0)), err=True)
     raise typer.Exit(submission.exit_code_of(job.state))

@@ -1,6 +1,7 @@
 """Text for terminals and pipes: aligned columns, sizes, and nothing that could drive a terminal."""
 
 import os
+import re
 import shutil
 import sys
 import unicodedata
@@ -10,7 +11,9 @@ Paint = Callable[[int, str], str]
 """Returns a padded cell, given its column, in colour."""
 
 NARROWEST = 20
-"""Cells that the last column gets on however narrow a terminal."""
+"""Cells that the last column keeps as long as others can give way."""
+WIDEST = 1000
+"""Cells that the last column has at most where no terminal sets a bound."""
 
 
 def printable(text: str) -> str:
@@ -18,6 +21,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def one_line(text: str) -> str:
+    """Return `text` as one `printable` line; of several lines, whose layout is lost, the blanks go, too."""
+    return printable(" ".join(re.findall(r"[^ \n]+", text)) if "\n" in text else text)
 
 
 def colour(text: str, name: str) -> str:
@@ -36,20 +44,30 @@ def table(
     right: frozenset[int] = frozenset(),
     paint: Paint = lambda _, cell: cell,
 ) -> Iterator[str]:
-    """Yield the lines of a table; columns in `right` are flush right, the last one is cut to fit a terminal.
+    """Yield the lines of a table, one a row; columns in `right` are flush right.
 
-    On a pipe nothing is cut, so that grep finds everything.
+    On a terminal they are cut to fit. Elsewhere only the last column is, and far behind what anybody reads there, so
+    that grep finds everything.
     """
-    lines = [[printable(cell) for cell in row] for row in (header, *rows)]
+    lines = [[one_line(cell) for cell in row] for row in (header, *rows)]
     widths = [max(cells(line[column]) for line in lines) for column in range(len(header))]
     last = len(header) - 1
     if sys.stdout.isatty():
-        room = shutil.get_terminal_size().columns - sum(widths[:last]) - 2 * last
-        widths[last] = min(widths[last], max(NARROWEST, room))
+        widths = _fitted(widths, shutil.get_terminal_size().columns - 2 * last)
+    else:
+        widths[last] = min(widths[last], WIDEST)
     for line in lines:
-        line[last] = cut(line[last], widths[last])
-        padded = (_pad(cell, widths[i], right=i in right, at_end=i == last) for i, cell in enumerate(line))
+        fitting = (cut(cell, width) for cell, width in zip(line, widths, strict=True))
+        padded = (_pad(cell, widths[i], right=i in right, at_end=i == last) for i, cell in enumerate(fitting))
         yield "  ".join(paint(i, cell) for i, cell in enumerate(padded)).rstrip()
+
+
+def _fitted(widths: Sequence[int], room: int) -> list[int]:
+    """Return `widths` with a sum of at most `room`: the last column gives way first, then whichever is widest."""
+    fitted = [*widths[:-1], min(widths[-1], max(NARROWEST, room - sum(widths[:-1])))]
+    while sum(fitted) > room and max(fitted) > 1:
+        fitted[fitted.index(max(fitted))] -= 1
+    return fitted
 
 
 def cells(text: str) -> int:
@@ -61,6 +79,7 @@ def cut(text: str, room: int) -> str:
     """Return `text` in at most `room` cells, with … for what was cut off."""
     if cells(text) <= room:
         return text
+    text = text[:room]
     while cells(text) > room - 1:
         text = text[:-1]
     return f"{text}…"

@@ -1,18 +1,23 @@
 """The one line of a log that says best why its process ended."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+from handlers.mindformers.log_lines import PREFIX, STARTING
+from handlers.rank_log.cann_codes import CODE, INNER_CODE
+from handlers.rank_log.chatter import continues_a_record, level, without_chatter
+from handlers.rank_log.how_far import how_far
+from handlers.rank_log.progress import is_step
 from handlers.rank_log.tail import tail
 
 LONGEST = 300
 """Characters; what is longer is cut."""
 
 _TRACEBACK = "Traceback (most recent call last):"
-_CAUSE = re.compile(
-    r"\bE[A-Z]\d{4}: |Address already in use|No space left on device|[Oo]ut of [Mm]emory|Cannot allocate memory"
-)
-"""What says more than the exception around it: HCCL's and CANN's errors (`EI0006: Getting socket …`), and errnos."""
+_ERRNO = re.compile(r"Address already in use|No space left on device|[Oo]ut of [Mm]emory|Cannot allocate memory")
+_CAUSES = ((CODE, _ERRNO), (INNER_CODE,))
+"""What says more than the exception around it, the more telling first: codes of HCCL and CANN, and errnos."""
 _MINDSPORE_PREFIX = re.compile(r"^\[[A-Z]+\] [A-Z_]+\([^)]*\):\S+ \[[^]]*\] (?:[\w()]+\] )?")
 """`[ERROR] DISTRIBUTED(9294,7fad5e472b80,python):2026-11-24-04:39:26.767.160 [mindspore/…/tcp.cc:349] Listen] `"""
 _TROUBLE = re.compile(
@@ -24,15 +29,25 @@ def last_words(path: Path) -> str:
     """Return the last meaningful line of the log at `path`; empty when there is none.
 
     That is the exception of the last Python traceback, followed by its cause where that is printed apart; else the last
-    line that looks like an error; else the last line that is not blank.
+    line that looks like an error; else as `last_line`. What was said before the last step was survived: it is left out.
     """
-    lines = [line for line in tail(path) if line.strip()]
-    return _cut(_with_cause(_exception(lines), lines) or _last_trouble(lines) or _last(lines))
+    lines = tail(path)
+    said = without_chatter(_since_last_progress(lines))
+    return _cut(_with_cause(_exception(said), said) or _last_trouble(said) or _last(said, lines))
 
 
 def last_line(path: Path) -> str:
-    """Return the last line of the log at `path` that is not blank: what a process that hangs did last."""
-    return _cut(_last([line for line in tail(path) if line.strip()]))
+    """Return what the process that writes the log at `path` did last, whatever went before; empty when it wrote none.
+
+    That is the last line that says more than that all is well; else how far the training is.
+    """
+    lines = tail(path)
+    return _cut(_last(without_chatter(_since_last_progress(lines)), lines))
+
+
+def _since_last_progress(lines: Sequence[str]) -> Sequence[str]:
+    marks = (number for number, line in enumerate(lines) if is_step(line) or STARTING.search(line))
+    return lines[max(marks, default=-1) + 1 :]
 
 
 def _cut(words: str) -> str:
@@ -41,12 +56,19 @@ def _cut(words: str) -> str:
 
 
 def _bare(line: str) -> str:
-    """Return what a log line says, without when and where MindSpore says it."""
-    return _MINDSPORE_PREFIX.sub("", line.strip())
+    """Return what a log line says, without when and where MindSpore or MindFormers says it."""
+    return PREFIX.sub("", _MINDSPORE_PREFIX.sub("", line.strip()), count=1)
 
 
-def _last(lines: list[str]) -> str:
-    return lines[-1] if lines else ""
+def _last(said: list[str], lines: Sequence[str]) -> str:
+    """Return the last of `said` that tells; a logger's news only before the training proper, and else how far it is."""
+    said = [line for line in said if not continues_a_record(line)]
+    telling = next((line for line in reversed(said) if level(line) in {"", "ERROR", "CRITICAL"}), "")
+    if telling or not any(map(str.strip, lines)):
+        return telling
+    began = any(is_step(line) or STARTING.search(line) for line in lines)
+    news = () if began else (line for line in reversed(said) if level(line) == "INFO")
+    return next(iter(news), "") or how_far(lines)
 
 
 def _exception(lines: list[str]) -> str:
@@ -58,7 +80,7 @@ def _exception(lines: list[str]) -> str:
 
 
 def _with_cause(exception: str, lines: list[str]) -> str:
-    cause = next((_bare(line) for line in reversed(lines) if _CAUSE.search(line)), "")
+    cause = next((_bare(line) for kind in _CAUSES for line in reversed(lines) if any(p.search(line) for p in kind)), "")
     if not exception or not cause or cause in exception:
         return exception or cause
     return f"{exception} ({cause})"

@@ -1,16 +1,14 @@
 """What a training is at, read from a rank's log: each phase has its own kind of silence.
 
-The lines are those of MindFormers 0.8 (trainer/base_trainer.py, core/callback/callback.py). Where a version words
-them in another way only the step is seen: what comes before it counts as loading, saving as a step.
-
-    .........Starting Training Model..........      weights are loaded, compiling begins
-    { Epoch:[  1/  2], step:[    3/    4], loss:…   a step is done
-    ......Saving ckpt......                         shards are written
+Where a version of MindFormers does not say what it is at only the step is seen: what comes before it counts as loading,
+saving as a step.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
+from handlers.mindformers.log_lines import SAVING, STARTING
 from handlers.rank_log.progress import is_step
 from handlers.rank_log.tail import tail
 
@@ -25,14 +23,32 @@ class Phase(StrEnum):
     STEP = "step"
     SAVING = "saving"
 
+    @property
+    def when(self) -> str:
+        """Say it in a sentence."""
+        return _WHEN[self]
+
+
+_WHEN = {
+    Phase.LOAD: "while loading",
+    Phase.FIRST_STEP: "while compiling or in the first step",
+    Phase.STEP: "between two steps",
+    Phase.SAVING: "while saving",
+}
+
 
 def phase_in(log: Path) -> Phase:
     """Return what a rank's log said last that it is at."""
-    for line in reversed(tail(log)):
+    return last_phase(tail(log))
+
+
+def last_phase(lines: Sequence[str]) -> Phase:
+    """Return the phase that `lines` of a log name last."""
+    for line in reversed(lines):
         if is_step(line):
             return Phase.STEP
-        if ".Saving ckpt." in line:
+        if SAVING.search(line):
             return Phase.SAVING
-        if ".Starting Training Model." in line:
+        if STARTING.search(line):
             return Phase.FIRST_STEP
     return Phase.LOAD

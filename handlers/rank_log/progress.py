@@ -1,26 +1,13 @@
-"""How far a training is, read from its ranks' logs.
+"""How far a training is, read from its ranks' logs; handlers.mindformers.log_lines has the forms of the lines."""
 
-The lines are those of MindFormers' MFLossMonitor (mindformers/core/callback/callback.py): from 0.8 on, the same in sink
-mode, and up to 0.6, where the time is that of a whole sink, so that no speed is taken from it:
-
-    { Epoch:[  1/  2], step:[    3/    4], loss:[11.770/11.776], per_step_time: 1237ms, overflow cond: False, …
-    { Epoch:[  1/  2], step:[    3/    4], loss: 11.770, per_step_time: 1237ms, …
-    Epoch:[  1/  2], step:[    3/    4], loss:[11.770/11.776], time:1237.120 ms, …
-"""
-
-import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from handlers.mindformers.log_lines import STEP
 from handlers.rank_log.tail import tail
 
-_STEP = re.compile(
-    r"Epoch:\[ *(?P<epoch>\d+)/ *(?P<epochs>\d+)\], step:\[ *(?P<step>\d+)/ *(?P<steps>\d+)\], "
-    r"loss: ?\[? *(?P<loss>[-+]?(?:\d[\d.]*(?:[eE][-+]?\d+)?|nan|inf))"
-    r"(?:.*?per_step_time: *(?P<milliseconds>\d+) *ms)?"
-)
 _RECENT = 20
 """Steps whose median time gives the speed: one step may have compiled or saved."""
 
@@ -31,6 +18,7 @@ class Progress:
 
     epoch: int
     epochs: int
+    """1 where MindFormers counts the steps of the whole training."""
     step: int
     steps: int
     loss: float
@@ -58,14 +46,19 @@ def read_progress(output: Path, ranks: Sequence[int]) -> Progress | None:
 
 def progress_in(log: Path) -> Progress | None:
     """Return the last step in the tail of one rank's log, or None."""
-    found = [match for line in tail(log) if (match := _STEP.search(line))]
+    return last_step(tail(log))
+
+
+def last_step(lines: Sequence[str]) -> Progress | None:
+    """Return the last step that `lines` report, or None."""
+    found = [match for line in lines if (match := STEP.search(line))]
     if not found:
         return None
     last = found[-1]
     times = [int(match["milliseconds"]) for match in found[-_RECENT:] if match["milliseconds"]]
     return Progress(
-        epoch=int(last["epoch"]),
-        epochs=int(last["epochs"]),
+        epoch=int(last["epoch"] or 1),
+        epochs=int(last["epochs"] or 1),
         step=int(last["step"]),
         steps=int(last["steps"]),
         loss=float(last["loss"]),
@@ -75,7 +68,7 @@ def progress_in(log: Path) -> Progress | None:
 
 def is_step(line: str) -> bool:
     """Say whether `line` reports a step."""
-    return _STEP.search(line) is not None
+    return STEP.search(line) is not None
 
 
 def after_last_step(lines: Sequence[str]) -> Sequence[str]:

@@ -146,5 +146,6 @@ def _without_address(devices: Sequence[int], missing: dict[int, str], source: Hc
         return f"no address, which is enough for a single device:\n{reasons}"
     raise RefusedError(
         f"no address for {len(missing)} of {len(devices)} devices{bracket_hint(devices, missing)}\n{reasons}\n"
-        f"Set it with `hccn_tool -i N -ip -s address IP netmask MASK` (root), or write address_N=IP into {source.conf}"
+        f"Set it with `hccn_tool -i N -ip -s address IP netmask MASK` for each device N (root), or write address_N=IP "
+        f"into {source.conf}"
     )

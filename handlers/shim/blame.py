@@ -5,10 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from handlers.advice import filled_in
 from handlers.job_plan import ProcessPlan, Role
 from handlers.outcome import Diagnosis, ProcessExit
-from handlers.rank_log.known_errors import SIGNALS, Finding, KnownError, known_error_in
+from handlers.rank_log.error_kinds import KnownError
+from handlers.rank_log.known_errors import SIGNALS, Finding, known_error_in
 from handlers.rank_log.last_words import last_words
+
+_READ_RANK = "`glmd logs N --rank R`"
 
 
 @dataclass(frozen=True)
@@ -123,9 +127,16 @@ def _diagnosis(guilty: _Witness, kills: int | None) -> Diagnosis | None:
         error=error.name,
         rank=rank,
         cause=_who_killed(kills) if error.name == "SIGKILL" and kills is not None else error.cause,
-        remedy=error.remedy.replace("--rank R", f"--rank {rank}"),
+        remedy=_remedy(error, guilty.process),
         may_pass=error.may_pass,
     )
+
+
+def _remedy(error: KnownError, process: ProcessPlan) -> str:
+    """Return what to do, with rank and device filled in; the job is not known here."""
+    # `glmd logs` shows no scheduler's log.
+    remedy = error.remedy if process.rank is not None else error.remedy.replace(_READ_RANK, f"`less {process.log}`")
+    return filled_in(remedy, rank=process.rank, device=process.device)
 
 
 def _error(guilty: _Witness) -> KnownError | None:

@@ -20,6 +20,7 @@ import structlog
 from pydantic import ValidationError
 from structlog.typing import FilteringBoundLogger
 
+from handlers.advice import filled_in
 from handlers.ckpt.durable import fsync_directory, fsync_tree, make_directory
 from handlers.ckpt.errors import CkptError
 from handlers.errors import BadInputError, HandlerError
@@ -27,7 +28,7 @@ from handlers.events import configure, job_log, printable
 from handlers.job_dir import JobDir, Step, StepDir
 from handlers.job_plan import JobPlan
 from handlers.merge_plan import MergePlan
-from handlers.outcome import Outcome, StepExit
+from handlers.outcome import Diagnosis, Outcome, StepExit
 from handlers.process import ShimRecord
 from handlers.shim.instance import StepRun, find_step_run
 from handlers.shim.patience import patiently
@@ -101,7 +102,8 @@ def _take(lock: BinaryIO) -> bool:
 
 def _run_step(run: StepRun, wakeups: Wakeups) -> int:
     started = datetime.now(UTC)
-    log = job_log(run.job_dir.events, job=_job(run.job_dir), attempt=run.attempt, step=run.step)
+    job = _job(run.job_dir)
+    log = job_log(run.job_dir.events, job=job, attempt=run.attempt, step=run.step)
     try:
         me = ShimRecord.of_this_process(started)
         patiently("shim.json", partial(me.publish, run.directory.shim), wakeups, log)
@@ -116,9 +118,9 @@ def _run_step(run: StepRun, wakeups: Wakeups) -> int:
     step_exit = StepExit(
         step=run.step,
         outcome=end.outcome,
-        reason=" ".join(printable(end.reason).split()),
+        reason=" ".join(printable(filled_in(end.reason, job=job)).split()),
         first=end.first,
-        diagnosis=end.diagnosis,
+        diagnosis=_of_job(end.diagnosis, job),
         limit=end.limit,
         processes=end.processes,
         survivors=end.survivors,
@@ -133,6 +135,12 @@ def _run_step(run: StepRun, wakeups: Wakeups) -> int:
         log.error("exit_not_recorded", path=run.directory.exit, reason=str(error))  # noqa: TRY400 - an OSError says it all
         return EXIT_NOT_COMPLETED
     return EXIT_COMPLETED if step_exit.outcome is Outcome.COMPLETED else EXIT_NOT_COMPLETED
+
+
+def _of_job(diagnosis: Diagnosis | None, job: int | str) -> Diagnosis | None:
+    if diagnosis is None:
+        return None
+    return diagnosis.model_copy(update={"remedy": filled_in(diagnosis.remedy, job=job)})
 
 
 def _end_of(run: StepRun, wakeups: Wakeups, log: FilteringBoundLogger) -> StepEnd:

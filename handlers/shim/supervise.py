@@ -26,12 +26,6 @@ _LOOK_EVERY = 1.0
 """Seconds between two looks at what no signal tells: the growth of logs, and the clock."""
 _KILL_PATIENCE = 10.0
 """Seconds that a killed process gets to vanish; one that is still there sits in the kernel (state D)."""
-_AT = {
-    Phase.LOAD: "while loading",
-    Phase.FIRST_STEP: "while compiling or in the first step",
-    Phase.STEP: "between two steps",
-    Phase.SAVING: "while saving",
-}
 
 
 @dataclass(frozen=True)
@@ -207,7 +201,7 @@ class _Training:
 
     def _hung(self, passed: PassedLimit) -> str:
         """Say which limit was passed at what, and of the rank quiet for longest what it said last and where it is."""
-        what = "not finished" if passed.setting == "total" else f"no log line and no shard {_AT[passed.phase]}"
+        what = "not finished" if passed.setting == "total" else f"no log line and no shard {passed.phase.when}"
         limits = self._plan.limits
         learned = f", learned from {limits.learned_from} earlier trainings" if limits.learned_from else ""
         ranks = {pid: process for pid, process in self._running.items() if process.role is Role.RANK}

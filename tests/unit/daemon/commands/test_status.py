@@ -169,6 +169,23 @@ def test_the_detail_tells_the_job_s_story(site: Site) -> None:
     assert (steps[0]["attempt"], steps[0]["first"]["rank"]) == (1, 1)
 
 
+def test_a_reason_is_one_line_in_the_table_and_whole_in_the_detail(site: Site) -> None:
+    """With its own line ends there, so that what points at a place in a file still does."""
+    why = "a.yaml:172:19: model_parallel: 8 does not fit\n  172 |   model_parallel: 8\n      |               ^ 4 cards"
+    site.add("a", State.FAILED, reason=why)
+    table = site.glmd("status").stdout.splitlines()
+    assert len(table) == 4
+    assert table[-1].endswith("does not fit 172 | model_parallel: 8 | ^ 4 cards")
+    detail = site.glmd("status", "1").stdout.splitlines()
+    for number, line in enumerate(detail):
+        if "does not fit" in line:
+            column = line.index("a.yaml")
+            assert [shown[column:] for shown in detail[number : number + 3]] == why.split("\n")
+            assert not "".join(shown[:column] for shown in detail[number + 1 : number + 3]).strip()
+    assert sum("does not fit" in line for line in detail) == 2  # why, and in the history
+    assert json.loads(site.glmd("status", "--json").stdout)["jobs"][0]["reason"] == why
+
+
 def test_a_damaged_record_is_said_not_hidden(site: Site) -> None:
     """An exit.json that is none: exit code 1, and which file."""
     job = site.add("a", *FAILED)

@@ -1,6 +1,7 @@
 """What is quoted of a log when its process ended."""
 
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,99 @@ def test_last_line_ignores_old_errors(log: Path) -> None:
     """For a process that hangs the last line counts, whatever went before."""
     log.write_text("ValueError: caught long ago\nsaving\n")
     assert last_line(log) == "saving"
+
+
+STEP = "2026-11-24 09:14:01,100 - mindformers[callback.py:312] - INFO - { Epoch:[  1/  2], step:[    3/    4], \
+loss:[11.770/11.776], per_step_time: 1237ms, overflow cond: False, loss_scale: 65536.0"
+BAR = "2026-11-24 09:14:01,101 - mindformers[callback.py:317] - INFO -   37.5% |█████     | 6.46 samples/s/p  0:00:06 }"
+SAVES = "2026-11-24 09:14:01,102 - mindformers[callback.py:553] - INFO - ......Saving ckpt......"
+SAVED = (
+    "2026-11-24 09:14:02,100 - mindformers[callback.py:1639] - INFO - Finish saving ckpt of epoch 1 step 3 using 0 s"
+)
+NEWEST_STEP = "{ step:[    1/   10], loss: 11.800000, per_step_time: 37ms }"
+STARTS = (
+    "2026-11-24 09:14:01,100 - mindformers[base_trainer.py:656] - INFO - .........Starting Training Model.........."
+)
+NEWS = "2026-11-24 09:14:01,103 - mindformers[callback.py:1786] - INFO - global_step: 4"
+
+BUILDS = NEWS.replace("global_step: 4", "..Build Net..")
+
+
+@pytest.mark.parametrize("ask", (last_words, last_line))
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    (
+        ((STEP,), "after step 3/4 of epoch 1/2"),
+        ((STEP, BAR), "after step 3/4 of epoch 1/2"),
+        ((STEP, BAR, SAVES), "while saving, after step 3/4 of epoch 1/2"),
+        ((STEP, BAR, SAVES, SAVED), "after step 3/4 of epoch 1/2"),
+        ((STEP, BAR, SAVES, NEWS, "....Training Over!....."), "after step 3/4 of epoch 1/2"),
+        (
+            (STEP, BAR, SAVES, NEWS, "[INFO] DISTRIBUTED(5,7f,python):2026 [a.cc:1] Start] success!"),
+            "while saving, after",
+        ),
+        ((STEP, BAR, SAVES, STEP.replace("    3/", "    4/"), BAR), "after step 4/4 of epoch 1/2"),
+        ((STEP, "{ Epoch:[  1/  2], step:[    4/    4], lo"), "after step 3/4 of epoch 1/2"),
+        ((NEWEST_STEP,), "after step 1/10"),
+        ((STARTS, " 37%|███▋      | 3/8 [00:01<00:02,  2.50it/s]"), "while compiling or in the first step"),
+        (("builds", STARTS), "while compiling or in the first step"),
+        (("Downloading 45 % of glm_6b.ckpt", " "), "while loading"),
+        ((BUILDS, "Downloading: 45%"), "..Build Net.."),
+        (
+            (BUILDS, "{'seed': 42,", "  'use_parallel': True}", "swap:[ParallelConfig]", '    "params": ['),
+            "..Build Net..",
+        ),
+        ((BUILDS, BUILDS.replace("INFO - ..Build Net..", "WARNING - deprecated")), "..Build Net.."),
+        (("{'seed': 42,", " 'use_parallel': True}"), "while loading"),
+        ((STEP, BAR, "writes the profile"), "writes the profile"),
+        ((STEP, BAR, "writes the profile", SAVES), "writes the profile"),
+        ((STEP, BAR, "x.py:3: UserWarning: old", "  warnings.warn('old')"), "after step 3/4 of epoch 1/2"),
+    ),
+)
+def test_progress_is_nobodys_last_word(
+    log: Path, ask: Callable[[Path], str], lines: tuple[str, ...], words: str
+) -> None:
+    """Where nothing else was said since the last step, how far the training was is told."""
+    log.write_text("\n".join(lines))
+    assert ask(log).startswith(words)
+
+
+def test_what_was_survived_is_not_told(log: Path) -> None:
+    """An exception before the last step did not end the process."""
+    survived = ("Traceback (most recent call last):", '  File "a.py", line 1, in <module>', "KeyError: 'prefix'")
+    log.write_text("\n".join((*survived, "[ERROR] DEVICE(1,2,python):2026 [a.cc:1] A] Failed", STEP, BAR)))
+    assert last_words(log) == "after step 3/4 of epoch 1/2"
+    log.write_text("\n".join((STEP, BAR, *survived, BAR)))
+    assert last_words(log) == "KeyError: 'prefix'"
+
+
+def test_traceback_behind_a_bar(log: Path) -> None:
+    """A bar ends no line: the traceback stands behind it."""
+    text = """\
+         37%|███▋      | 3/8 [00:01<00:02,  2.50it/s]Traceback (most recent call last):
+          File "a.py", line 1, in <module>
+        ValueError: no data
+        """
+    assert say(log, text) == "ValueError: no data"
+
+
+@pytest.mark.parametrize(
+    "code",
+    (
+        "EI0006: [PID: 176930] 2025-07-01-00:40:04.135.732 Getting socket times out.",
+        "[PID: 1] 2025-12-04-21:59:08.232.310 Execution_Error_ROCE_CQE(EI0013): An error CQE occurred.",
+        "E40021: Failed to compile Op [MatMul].",
+        "EQ1234: something new",
+    ),
+)
+def test_code_of_cann_is_told_rather_than_its_inner_error(log: Path, code: str) -> None:
+    """`Inner Error!` follows each failure of a device, and says nothing."""
+    text = f"""\
+        Traceback (most recent call last):
+          File "run_mindformer.py", line 10, in <module>
+        RuntimeError: Call hccl fail
+        {code}
+        EE9999: Inner Error!
+        """
+    assert say(log, text) == f"RuntimeError: Call hccl fail ({code})"
+    assert say(log, "EZ9999: Inner Error!\ngoodbye\n") == "EZ9999: Inner Error!"

@@ -12,6 +12,8 @@ TRAINS = (
 STEP = "{ Epoch:[  1/  2], step:[    3/    4], loss:[11.770/11.776], per_step_time: 1237ms, overflow cond: False"
 SAVES = "2026-11-24 09:14:01,100 - mindformers[callback.py:553] - INFO - ......Saving ckpt......"
 
+SAVES_IN_NEW_FORMAT = SAVES.replace("......Saving ckpt......", "....... Start to save checkpoint as new format .......")
+
 
 @pytest.mark.parametrize(
     ("lines", "phase"),
@@ -23,6 +25,8 @@ SAVES = "2026-11-24 09:14:01,100 - mindformers[callback.py:553] - INFO - ......S
         ((TRAINS, STEP, "  37.5% |█████     |"), Phase.STEP),
         ((TRAINS, STEP, SAVES, "writes"), Phase.SAVING),
         ((TRAINS, STEP, SAVES, STEP), Phase.STEP),
+        (("{ step:[    1/   10], loss: 11.800000, per_step_time: 37ms }",), Phase.STEP),
+        ((TRAINS, STEP, SAVES_IN_NEW_FORMAT, "....... Start to save model weight ......."), Phase.SAVING),
     ),
 )
 def test_last_line_that_tells_counts(tmp_path: Path, lines: tuple[str, ...], phase: Phase) -> None:

@@ -47,6 +47,14 @@ def test_lines_of_mindformers(tmp_path: Path, version: str, seconds: float | Non
     assert progress == Progress(epoch=2, epochs=31, step=3, steps=4, loss=11.77, seconds_per_step=seconds)
 
 
+def test_trainer_that_counts_no_epochs(tmp_path: Path) -> None:
+    """MindFormers' newer one has the steps of the whole training: they are those of one epoch."""
+    lines = [f"{{ step:[{number:5d}/   10], loss: 11.800000, per_step_time: 500ms }}" for number in (1, 2)]
+    progress = progress_in(write(tmp_path, 0, *lines))
+    assert progress == Progress(epoch=1, epochs=1, step=2, steps=10, loss=11.8, seconds_per_step=0.5)
+    assert progress.eta_seconds == 8 * 0.5
+
+
 def step(epoch: int, number: int, milliseconds: int = 1000, loss: str = "1.000") -> str:
     """Return the line of a step, as MindFormers 0.8 writes it."""
     return f"{{ Epoch:[{epoch:3d}/ 31], step:[{number:5d}/    4], loss:[{loss}/1.000], per_step_time: {milliseconds}ms,"

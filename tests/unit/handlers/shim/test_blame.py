@@ -25,7 +25,7 @@ class Ranks:
         self.plans: list[ProcessPlan] = []
         for rank, text in enumerate(logs):
             plan = workshop.process("pass", rank)
-            plan.log.parent.mkdir(parents=True)
+            plan.log.parent.mkdir(parents=True, exist_ok=True)
             plan.log.write_text(text)
             self.plans.append(plan)
 
@@ -144,6 +144,40 @@ def test_log_says_more_than_the_signal_of_an_abort(workshop: "Workshop") -> None
         diagnosis = ranks.blame(ranks.exit(rank, "SIGABRT")).diagnosis
         assert diagnosis is not None
         assert diagnosis.error == error
+
+
+@pytest.mark.parametrize("killed_by", ("SIGKILL", "SIGSEGV", "SIGTERM"))
+def test_a_killed_rank_is_told_with_how_far_it_was(workshop: "Workshop", killed_by: str) -> None:
+    """Its progress bar says nothing of why."""
+    step = "{ Epoch:[  1/  2], step:[    3/    4], loss:[11.770/11.776], per_step_time: 1237ms, overflow cond: False"
+    ranks = Ranks(workshop, f"KeyError: 1\n{step}\n  37.5% |█████     | 6.46 samples/s/p  0:00:06 }}\n")
+    reason = ranks.blame(ranks.exit(0, killed_by)).reason
+    assert reason.startswith(f"rank 0 on device 4 was killed by {killed_by} first (")
+    assert reason.partition("): ")[2].partition("; ")[0] == "after step 3/4 of epoch 1/2"
+
+
+def test_advice_names_rank_and_device(workshop: "Workshop") -> None:
+    """Whoever reads it has not to look them up; the job is filled in where it is known."""
+    for log, remedy in (
+        ("KeyError: 1", "read its traceback: `glmd logs N --rank 1`"),
+        ("EI0009: Transport init error.", "then at the links: `hccn_tool -i 5 -link -g`"),
+    ):
+        ranks = Ranks(workshop, "", log)
+        assert ranks.blame(ranks.exit(1)).reason.endswith(remedy)
+
+
+def test_a_scheduler_is_no_rank_that_glmd_shows(workshop: "Workshop") -> None:
+    """Its log is named by its path."""
+    plan = workshop.process("pass", None)
+    plan.log.parent.mkdir(parents=True)
+    plan.log.write_text("KeyError: 1\n")
+    died = ProcessExit(
+        role=Role.SCHEDULER, rank=None, device=None, pid=7, exit_code=1, signal=None, ended=datetime.now(UTC), line="x"
+    )
+    found = blame([died], [plan], oom_kills=None)
+    assert found.reason.endswith(f"read its traceback: `less {plan.log}`")
+    assert found.diagnosis is not None
+    assert found.diagnosis.remedy == f"read its traceback: `less {plan.log}`"
 
 
 def test_kernel_counts_its_kills() -> None:

@@ -89,6 +89,17 @@ def test_failed_step(workshop: "Workshop") -> None:
     assert (last["event"], last["reason"]) == ("step_ended", end.reason)
 
 
+def test_advice_names_the_job(workshop: "Workshop") -> None:
+    """No letter stands for a number in what is recorded: reason, diagnosis and event."""
+    workshop.publish(workshop.train("pass", "raise KeyError('prefix')"))
+    assert finish(start(workshop))[0] == 1
+    end = ended(workshop)
+    assert end.reason.endswith("read its traceback: `glmd logs 42 --rank 1`")
+    assert end.diagnosis is not None
+    assert end.diagnosis.remedy == "read its traceback: `glmd logs 42 --rank 1`"
+    assert events_of(workshop)[-1]["reason"] == end.reason
+
+
 @pytest.mark.parametrize("signum", (signal.SIGTERM, signal.SIGINT))
 def test_stopped_step_is_cancelled(workshop: "Workshop", signum: signal.Signals) -> None:
     """TERM and INT end the ranks and are recorded as what they are."""
