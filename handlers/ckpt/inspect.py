@@ -1,5 +1,6 @@
 """Files and sets of files in rows, for people to look at."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,9 +8,15 @@ from handlers.ckpt.checkpoint_set import CheckpointSet
 from handlers.ckpt.coverage import Coverage, Slice, Spread, coverage, spread_of
 from handlers.ckpt.entry import CkptFile, Entry, Family, Format
 from handlers.ckpt.errors import DamagedFileError
+from handlers.ckpt.finite import NotFinite, Tally, numpy_beside
 from handlers.ckpt.manifest import NAME, read_manifest
+from handlers.ckpt.opening import reopened
 from handlers.ckpt.strategy import Strategy, read_strategy
+from handlers.ckpt.transfer import blocks
 from handlers.ckpt.walk import SNIFFED, format_of, walk
+
+BLOCK = 1 << 20
+"""Bytes read at once; a multiple of every item size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,8 @@ class CkptTable:
     format: Format
     size: int
     rows: tuple[EntryRow, ...]
+    not_finite: Mapping[str, NotFinite] | None
+    """The parameters that hold NaN or infinity; None where they were not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +99,16 @@ class SetTable:
 Inspection = CkptTable | StrategyTable | OutputTable
 
 
-def inspect(path: Path, strategy: Strategy | None = None) -> Inspection:
+def inspect(path: Path, strategy: Strategy | None = None, *, count: bool = False) -> Inspection:
     """Describe `path`, finding out what it is; checkpoints and strategies both end in `.ckpt`, directories are outputs.
 
-    `strategy` is the one of the run that a checkpoint file is a shard of. Raises DamagedFileError when it is nothing
+    `strategy` is the one of the run that a checkpoint file is a shard of. With `count` the file is read whole, and NaN
+    and infinity are counted; of an output its manifest says them. Raises DamagedFileError when it is nothing
     of that, UnsupportedLayoutError, InconsistentError where the strategy does not fit, and OSError.
     """
     if path.is_dir():
         manifest = read_manifest(path / NAME)
-        files = tuple(_checkpoint(path / file.name, None) for file in manifest.files)
+        files = tuple(_table(walk(path / file.name), None, file.not_finite) for file in manifest.files)
         return OutputTable(path, manifest.prefix, manifest.tag, files)
     with path.open("rb") as stream:
         first = stream.read(SNIFFED)
@@ -106,7 +116,8 @@ def inspect(path: Path, strategy: Strategy | None = None) -> Inspection:
     if format_of(first) is None and (first[:1] in {b"\x08", b"{"} or path.suffix == ".json"):
         return _strategy(path)
     try:
-        return _checkpoint(path, strategy)
+        file = walk(path)
+        return _table(file, strategy, _counted(file) if count else None)
     except DamagedFileError as error:
         raise DamagedFileError(
             f"{error} (taken for a checkpoint file, as it does not begin like a strategy file)"
@@ -131,15 +142,28 @@ def inspect_set(opened: CheckpointSet) -> SetTable:
     )
 
 
-def _checkpoint(path: Path, strategy: Strategy | None) -> CkptTable:
-    file = walk(path)
-    return CkptTable(path, file.format, file.fingerprint.size, tuple(_rows(file, strategy)))
+def _table(file: CkptFile, strategy: Strategy | None, not_finite: Mapping[str, NotFinite] | None) -> CkptTable:
+    return CkptTable(file.path, file.format, file.fingerprint.size, tuple(_rows(file, strategy)), not_finite)
 
 
 def _rows(file: CkptFile, strategy: Strategy | None) -> list[EntryRow]:
     return [
         _row(entry, spread_of(strategy, entry) if strategy is not None else None) for entry in file.entries.values()
     ]
+
+
+def _counted(file: CkptFile) -> dict[str, NotFinite]:
+    """Read the file and count NaN and infinity."""
+    buffer = memoryview(bytearray(BLOCK))
+    found = {}
+    with numpy_beside(file.fingerprint.size), reopened(file, "while it was read") as descriptor:
+        for entry in file.entries.values():
+            tally = Tally(entry.type)
+            for block in blocks(descriptor, entry.extents, file.path, buffer):
+                tally.look(block)
+            if tally.found:
+                found[entry.name] = tally.found
+    return found
 
 
 def _row(entry: Entry, spread: Spread | None) -> EntryRow:
