@@ -48,7 +48,7 @@ def _ranks(parameter: Parameter, sources: Sources) -> list[int]:
     pair = parameter.update
     ranks = set[int]()
     for each in (parameter, *((pair.a, pair.b) if pair is not None else ())):
-        for holders in each.tiling.replicas:
+        for holders in each.tiling.holders.values():
             if _count(each, holders[0], sources):
                 ranks.update(holders)
     return sorted(ranks)

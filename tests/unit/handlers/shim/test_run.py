@@ -7,11 +7,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from handlers.job_dir import Step
+from handlers.job_plan import JobPlan
+from handlers.merge_plan import MergePlan
 from handlers.outcome import Outcome, StepExit
 from handlers.process import ShimRecord
+from tests.unit.handlers.ckpt.ckpt_writer import small_run
 
 if TYPE_CHECKING:
     from tests.unit.handlers.conftest import Workshop
@@ -195,6 +199,23 @@ def test_merge_that_cannot_be_done(workshop: "Workshop") -> None:
     assert finish(start(workshop, Step.MERGE))[0] == 1
     assert ended(workshop, Step.MERGE).outcome is Outcome.FAILED
     assert str(workshop.job_dir.output) in ended(workshop, Step.MERGE).reason
+
+
+def test_a_merge_of_diverged_weights_says_so(workshop: "Workshop") -> None:
+    """They are kept, and the reason names them, for the link that did not move is what somebody will wonder at."""
+    run = small_run(workshop.job_dir.output)
+    run.tensors["layers.0.query_key_value.bias"][3] = np.nan
+    run.write()
+    latest = workshop.job_dir.path / "latest"
+    merge = MergePlan(source=run.source, destination=workshop.job_dir.merged, latest=latest, allow_not_finite=("*",))
+    JobPlan(job=42, name="demo", merge=merge).publish(workshop.job_dir.plan)
+    assert finish(start(workshop, Step.MERGE))[0] == 0
+    assert ended(workshop, Step.MERGE).reason == (
+        "tag 31_4: 8 of 10 entries kept; 1 parameter holds NaN or infinity: layers.0.query_key_value.bias (1 NaN); "
+        "kept, not published as latest"
+    )
+    assert (workshop.job_dir.merged / "manifest.json").exists()
+    assert not latest.is_symlink()
 
 
 STAND_IN = """
