@@ -1,11 +1,12 @@
 """glmd's merge beside MindSpore's own way and beside plain copies, in one run: wall time and peak memory, with targets.
 
-    python benchmarks/merge.py [--parts seed copy cold memory profile] [--rounds 5] [--training-python PYTHON]
+    python benchmarks/merge.py [--parts seed copy finite cold memory profile] [--rounds 5] [--training-python PYTHON]
         [--directory DIRECTORY] [--json FILE]
 
 seed: 2.7 GB of shards against MindSpore's flow (transform by rank, reload, filter, save), on the disk and, since there
     `cp` of the output alone takes much of the time, in memory (tmpfs) too; outputs must be equal.
 copy: 2.6 GB of output, warm, with and without hashing, against `cp` and `sync` of the output.
+finite: the merge beside one that does not look for NaN and infinity, of 2.6 GB and of sizes that need no numpy for it.
 cold: the same with an empty page cache (as root) against reading just the needed bytes plus `cat >out; sync`.
 memory: peak memory over that of the bare interpreter, from 0.6 GB to a full GLM-6B (4 GB where the disk is too small).
 profile: where the time of `glmd merge` goes: what waits for the disk, what needs the processor, what start-up takes.
@@ -20,6 +21,7 @@ import filecmp
 import json
 import os
 import shutil
+import statistics
 import sys
 import tempfile
 from collections.abc import Callable
@@ -30,6 +32,8 @@ from measuring import Command, Contender, Measured, Report, in_turn, measure, me
 
 from handlers.ckpt import Family, walk
 
+TINY = {"hidden": 512, "layers": 6, "vocabulary": 3200, "mp": 4}
+"""44 MB of output."""
 SMALL = {"hidden": 1280, "layers": 12, "vocabulary": 12800, "mp": 8}
 LARGE = {"hidden": 2048, "layers": 24, "vocabulary": 12800, "mp": 8}
 MIDDLE = {"hidden": 2560, "layers": 24, "vocabulary": 12800, "mp": 8}
@@ -165,6 +169,34 @@ def against_copy(report: Report, scratch: Path, options: argparse.Namespace) -> 
         report.figure(f"wall time over cp and sync, {name}", found, f"{limit} or less", met=found <= limit)
 
 
+def against_not_looking(report: Report, scratch: Path, options: argparse.Namespace) -> None:
+    """Merge what is in the page cache, looking for NaN and infinity and not."""
+    for name, sizes, most in (("tiny", TINY, None), ("small", SMALL, None), ("large", LARGE, 1.05)):
+        with tempfile.TemporaryDirectory(dir=scratch) as directory:
+            given = Input(Path(directory), sizes, sparse=True)
+
+            def ready(given: Input = given) -> None:
+                given.clear()
+                given.warm()
+
+            program = Path(__file__).with_name("uncounted.py")
+            contenders = {
+                "glmd merge without looking": Contender(ready, [sys.executable, program, *given.merge()]),
+                "glmd merge": Contender(ready, given.glmd()),
+            }
+            blind, looking = in_turn(contenders, options.rounds).values()
+            report.part(f"finite, {name}: {describe(given)}, page cache warm, {options.rounds} rounds")
+            for title, rounds in zip(contenders, (blind, looking), strict=True):
+                report.cost(title, median(rounds))
+            wall = ratio(looking, blind)
+            target = f"{most} or less" if most is not None else ""
+            report.figure("wall time over not looking", wall, target, met=None if most is None else wall <= most)
+            more = statistics.median(one.processor - two.processor for one, two in zip(looking, blind, strict=True))
+            report.figure("seconds of processor more", more)
+            peak = (median(looking).peak - median(blind).peak) / 2**20
+            report.figure("MiB of peak memory more", peak)
+
+
 def from_cold(report: Report, scratch: Path, options: argparse.Namespace) -> None:
     """Merge with an empty page cache, and read the needed bytes and write the output."""
     if os.geteuid() != 0:
@@ -263,6 +295,7 @@ def describe(given: Input) -> str:
 PARTS: dict[str, Callable[[Report, Path, argparse.Namespace], None]] = {
     "seed": against_mindspore,
     "copy": against_copy,
+    "finite": against_not_looking,
     "cold": from_cold,
     "memory": memory,
     "profile": profile,

@@ -163,6 +163,7 @@ def plan_merging(checked: CheckedConfig, directory: JobDir, root: Root, source: 
         format=wish.format,
         max_shard_size=wish.max_shard_size,
         transformed=wish.transformed,
+        allow_not_finite=("*",),
         destination=directory.merged,
         latest=root.latest / checked.prefix if wish.can_be_continued else None,
     )

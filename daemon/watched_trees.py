@@ -178,6 +178,7 @@ class WatchedTrees:
                 ranks=settings.ranks,
                 prefix=ready.prefix,
                 tag=str(ready.tag),
+                allow_not_finite=("*",),
                 destination=directory.merged,
                 latest=self._root.latest / ready.prefix,
             ),

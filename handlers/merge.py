@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from handlers.ckpt import Effort, Family, OutputOptions, Plan, merge, plan_merge, read_strategies, walk_all
+from handlers.ckpt import Effort, Family, NotFinite, OutputOptions, Plan, merge, plan_merge, read_strategies, walk_all
 from handlers.ckpt.durable import make_directory, publish_symlink
 from handlers.ckpt.lora import LoraScale, with_adapters
 from handlers.merge_plan import MergePlan
@@ -51,6 +51,8 @@ class MergeSummary:
     """How many that were kept no strategy names."""
     agreed: bool
     """Whether all ranks were found to agree on those."""
+    not_finite: Mapping[str, NotFinite]
+    """What was kept with NaN or infinity in it, as the plan allows: how much, by name."""
     bytes: int
     seconds: float
 
@@ -65,11 +67,12 @@ def run(
 ) -> MergeSummary:
     """Merge what `plan` names; `progress` gets the bytes written so far and in all, `report` the events.
 
-    The output appears first, then its manifest, then the link `latest`. Done again over the same shards it only
-    finishes what is missing. Raises handlers.ckpt.CkptError (exit code 3, but for NoSpaceError), BadInputError for a
-    malformed tag, and OSError.
+    The output appears first, then its manifest, then the link `latest`, but for weights with NaN or infinity. Done
+    again over the same shards it only finishes what is missing. Raises handlers.ckpt.CkptError (exit code 3, but for
+    NoSpaceError), BadInputError for a malformed tag, and OSError.
     """
     started = time.monotonic()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start a thread a core, for matrices; we have none
     chosen = choose(
         plan.source,
         tag=plan.tag,
@@ -88,14 +91,14 @@ def run(
     manifest = merge(
         planned,
         plan.destination,
-        OutputOptions(plan.format, plan.max_shard_size),
+        OutputOptions(plan.format, plan.max_shard_size, plan.allow_not_finite),
         prefix=chosen.prefix,
         tag=tag,
         force=plan.force,
         progress=progress,
         effort=Effort(hashed=plan.hashed, compared=plan.compared),
     )
-    if plan.latest is not None:
+    if plan.latest is not None and not manifest.not_finite:
         make_directory(plan.latest.parent)
         target = os.path.relpath(plan.destination.resolve(), plan.latest.parent.resolve())
         publish_symlink(plan.latest, Path(target))
@@ -112,6 +115,7 @@ def run(
         adapters_merged=len(planned.updates),
         unlaid=len(planned.unlaid),
         agreed=plan.compared or chosen.strategy is not None,
+        not_finite=manifest.not_finite,
         bytes=manifest.size,
         seconds=time.monotonic() - started,
     )

@@ -52,6 +52,8 @@ class MergePlan:
     """The directory that gets the output and manifest.json."""
     latest: Path | None = None
     """A symbolic link to set to `destination` at the end; None where no training could go on from the output."""
+    allow_not_finite: tuple[str, ...] = ()
+    """Patterns of the names that may hold NaN or infinity. What a job has trained is kept, whatever it holds."""
     force: bool = False
     """Replace an output that is there already."""
     hashed: bool = True

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +14,7 @@ from daemon.commands.difference import difference
 from daemon.commands.table import printable, size, table
 from handlers.ckpt import open_set, read_strategies
 from handlers.ckpt.coverage import said
+from handlers.ckpt.finite import NotFinite, named
 from handlers.ckpt.inspect import CkptTable, EntryRow, OutputTable, SetTable, StrategyTable, inspect_set
 from handlers.ckpt.inspect import inspect as inspect_path
 from handlers.ckpt.manifest import NAME
@@ -50,6 +51,9 @@ def inspect(
     diff: Annotated[
         bool, typer.Option("--diff", help="Compare two checkpoints, A and B; exit code 1 where they differ.")
     ] = False,
+    finite: Annotated[
+        bool, typer.Option("--finite", help="Read a checkpoint file whole, and count NaN and infinity.")
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
     """Show what checkpoint and strategy files hold, or where two differ."""
@@ -62,7 +66,9 @@ def inspect(
         raise typer.Exit(difference(paths[0], paths[1], as_json=json_))
     if len(paths) != 1:
         raise BadInputError("name one file or directory; --diff compares two")
-    found = _found(paths[0], strategy, tag, prefix)
+    if finite and paths[0].is_dir():
+        raise BadInputError(f"--finite reads one checkpoint file, and {paths[0]} is a directory: name a file in it")
+    found = _found(paths[0], strategy, tag, prefix, count=finite)
     if json_:
         typer.echo(json.dumps({"kind": KINDS[type(found)], **asdict(found)}, indent=2, ensure_ascii=False, default=str))
         return
@@ -70,11 +76,11 @@ def inspect(
         typer.echo(line)
 
 
-def _found(path: Path, strategy: Path | None, tag: str, prefix: str | None) -> Found:
+def _found(path: Path, strategy: Path | None, tag: str, prefix: str | None, *, count: bool) -> Found:
     if path.is_dir() and not (path / NAME).exists():
         shards, strategies = newest_save(path, tag=tag, prefix=prefix, strategy=strategy)
         return inspect_set(open_set(shards, strategies))
-    return inspect_path(path, read_strategies(find_strategies(path, strategy)) if strategy else None)
+    return inspect_path(path, read_strategies(find_strategies(path, strategy)) if strategy else None, count=count)
 
 
 def _lines(found: Found) -> Iterator[str]:
@@ -92,11 +98,13 @@ def _lines(found: Found) -> Iterator[str]:
 
 
 def _checkpoint(found: CkptTable) -> Iterator[str]:
-    yield from _entries(found.rows)
+    yield from _entries(found.rows, found.not_finite or {})
+    if found.not_finite is not None:
+        yield printable(named(found.not_finite) if found.not_finite else "no parameter holds NaN or infinity")
     yield f"{printable(str(found.path))}: {found.format}, {_counts(found.rows)}, {size(found.size)}"
 
 
-def _entries(found: Sequence[EntryRow]) -> Iterator[str]:
+def _entries(found: Sequence[EntryRow], not_finite: Mapping[str, NotFinite]) -> Iterator[str]:
     columns: dict[str, list[str]] = {
         "PARAMETER": [row.name for row in found],
         "SHAPE": [_numbers(row.dims) for row in found],
@@ -107,6 +115,8 @@ def _entries(found: Sequence[EntryRow]) -> Iterator[str]:
     }
     if any(row.spread for row in found):
         columns["RANKS"] = [str(row.spread or "") for row in found]
+    if not_finite:
+        columns["NOT FINITE"] = [str(not_finite.get(row.name, "")) for row in found]
     yield from table([*columns], [*zip(*columns.values(), strict=True)], right=frozenset({3, 4}))
 
 
@@ -116,7 +126,7 @@ def _counts(rows: Sequence[EntryRow]) -> str:
 
 
 def _set(found: SetTable) -> Iterator[str]:
-    yield from _entries(found.rows)
+    yield from _entries(found.rows, {})
     for row in found.rows:
         lacking = found.missing.get(row.name, ())
         if row.spread and lacking:

@@ -11,6 +11,7 @@ from daemon.commands.progress import progress, report, warn
 from daemon.commands.table import printable, size
 from handlers.ckpt.entry import Format
 from handlers.ckpt.families import ordered
+from handlers.ckpt.finite import named
 from handlers.ckpt.lora import Lora
 from handlers.errors import BadInputError
 from handlers.merge import MergeSummary, run
@@ -40,6 +41,7 @@ def summary(done: MergeSummary) -> list[str]:
         f"merged {done.prefix} {done.tag} of {ranks}: {entries}, {written}; {stages}",
         *([f"{done.adapters_merged} weights got their LoRA adapter added"] if done.adapters_merged else []),
         *([f"{done.unlaid} are in no strategy; {agreed} (manifest.json: unlaid)"] if done.unlaid else []),
+        *([f"{named(done.not_finite)}; kept as allowed (manifest.json)"] if done.not_finite else []),
         *map(str, done.outputs),
     )
     return [printable(line) for line in lines]
@@ -77,6 +79,7 @@ def plan_of(arguments: Sequence[str]) -> MergePlan:
         max_shard_size=given.max_shard_size,
         transformed=given.transformed,
         destination=given.dst_checkpoints_dir.absolute(),
+        allow_not_finite=tuple(given.allow_not_finite),
         force=given.force,
         hashed=not given.no_hash,
         compared=not given.trust_replicas,

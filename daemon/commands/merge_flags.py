@@ -72,6 +72,10 @@ def _into(parser: argparse.ArgumentParser) -> None:
     flag("--format", choices=list(Format), default=Format.CKPT, help="If not given, ckpt.")
     flag("--max-shard-size", type=_size, metavar="SIZE", help="As 5GB: cut safetensors into files, with an index.")
     flag("--transformed", action="store_true", help="Write transformed.ckpt too, with all that the shards hold.")
+    diverged = (
+        "Write weights that hold NaN or infinity too: all, or those that match a pattern, as '*.bias'; repeatable."
+    )
+    flag("--allow-not-finite", nargs="?", const="*", default=[], action="append", metavar="PATTERN", help=diverged)
     flag("--force", action="store_true", help="Replace an output that is there already.")
 
 

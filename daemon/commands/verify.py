@@ -15,6 +15,7 @@ from daemon.commands.table import printable, size
 from handlers import deep_verify
 from handlers.ckpt import Problem, Verification
 from handlers.ckpt import verify as verify_output
+from handlers.ckpt.finite import named
 from handlers.ckpt.manifest import NAME
 from handlers.deep_verify import DeepVerification
 from handlers.errors import BadInputError
@@ -64,12 +65,13 @@ def _training_python(root: Path | None, config: Path | None) -> Path:
 def _verdict(
     directory: Path, found: Verification, loaded: DeepVerification | None, problems: Sequence[Problem]
 ) -> list[str]:
+    said = [named(found.not_finite)] if found.not_finite else []
     if problems:
-        return [f"{directory} is not what was written there: {len(problems)} problem{'s' * (len(problems) > 1)}"]
+        return [*said, f"{directory} is not what was written there: {len(problems)} problem{'s' * (len(problems) > 1)}"]
     files, parameters = found.manifest.files, sum(len(file.parameters) for file in found.manifest.files)
     what = f"{len(files)} file{'s' * (len(files) > 1)}, {parameters} parameters, {size(found.manifest.size)}"
     how = "every byte is" if found.hashed else "names, shapes and types are (it was merged without hashes)"
-    lines = [f"{directory}: {what}: {how} as {NAME} says"]
+    lines = [*said, f"{directory}: {what}: {how} as {NAME} says"]
     if loaded is not None:
         lines.append(f"MindSpore {loaded.mindspore} loads the same {loaded.compared} parameters")
     return lines
@@ -86,5 +88,6 @@ def _as_json(
         "bytes": found.manifest.size,
         "hashed": found.hashed,
         "mindspore": loaded.mindspore if loaded else None,
+        "not_finite": {name: asdict(count) for name, count in found.not_finite.items()},
         "problems": [asdict(problem) for problem in problems],
     }

@@ -22,9 +22,11 @@ from handlers.ckpt.errors import (
     DamagedFileError,
     InconsistentError,
     NoSpaceError,
+    NotFiniteError,
     OutputExistsError,
     UnsupportedLayoutError,
 )
+from handlers.ckpt.finite import NotFinite
 from handlers.ckpt.inspect import Inspection, inspect
 from handlers.ckpt.layout import Layout
 from handlers.ckpt.lora import Lora, LoraScale, with_adapters
@@ -54,6 +56,8 @@ __all__ = [
     "LoraScale",
     "Manifest",
     "NoSpaceError",
+    "NotFinite",
+    "NotFiniteError",
     "OutputExistsError",
     "OutputOptions",
     "Plan",

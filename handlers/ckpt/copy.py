@@ -1,4 +1,4 @@
-"""The bytes of a file's parameters from the shards to the output: read, compared with their replicas, hashed, written.
+"""The bytes of a file's parameters from the shards to the output: read, compared, looked at, hashed, written.
 
 Several threads each take the next few parameters in file order and write them where they belong: every offset is known
 beforehand.
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import xxhash
 
 from handlers.ckpt.crew import Crew
+from handlers.ckpt.finite import NotFinite, Tally
 from handlers.ckpt.output import OutputFile, Placed
 from handlers.ckpt.plan import Parameter, Plan
 from handlers.ckpt.replicas import ComparedContent
@@ -41,6 +42,14 @@ class Effort:
     1.5, `cp` and sync 1.9; eight are no faster than four."""
 
 
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What was found of a parameter while its bytes went by."""
+
+    hash: str | None
+    not_finite: NotFinite
+
+
 class Copy:
     """A plan being carried out: `sources` are the shards' descriptors by rank, `size` is that of all output files."""
 
@@ -56,14 +65,14 @@ class Copy:
         self._compared: set[str] = set()
         """Parameters that an earlier file has too, and whose replicas were compared then."""
 
-    def file(self, file: OutputFile, descriptor: int) -> list[str | None]:
-        """Write `file` to `descriptor`; return its parameters' hashes, in the file's order.
+    def file(self, file: OutputFile, descriptor: int) -> list[Copied]:
+        """Write `file` to `descriptor`; return what was found of its parameters, in the file's order.
 
         Raises InconsistentError where replicas differ or a shard became shorter, and OSError. No thread is left then.
         """
         shares = list(_shares(file.placed))
         todo = iter(shares)  # of a list, so that each thread that asks gets another one
-        hashes = dict[str, str | None]()
+        found = dict[str, Copied]()
         with Target(descriptor) as target, Flusher(descriptor) as flusher:
 
             def wrote(count: int) -> None:
@@ -79,26 +88,27 @@ class Copy:
             crew = Crew()
             crew.run(
                 min(self._effort.workers, len(shares)),
-                lambda: self._work(todo, Window(target, BUFFER, crew.report), hashes),
+                lambda: self._work(todo, Window(target, BUFFER, crew.report), found),
                 wrote,
             )
-        self._compared.update(hashes)
-        return [hashes[each.parameter.name] for each in file.placed]
+        self._compared.update(found)
+        return [found[each.parameter.name] for each in file.placed]
 
-    def _work(self, shares: Iterator[Sequence[Placed]], window: Window, hashes: dict[str, str | None]) -> None:
+    def _work(self, shares: Iterator[Sequence[Placed]], window: Window, found: dict[str, Copied]) -> None:
         """Copy one share after the other, in one of the threads."""
         for share in shares:
             for placed in share:
-                hashes[placed.parameter.name] = self._copy(placed, window)
+                found[placed.parameter.name] = self._copy(placed, window)
             window.flush()
 
-    def _copy(self, placed: Placed, window: Window) -> str | None:
-        """Copy one parameter; return its hash."""
+    def _copy(self, placed: Placed, window: Window) -> Copied:
+        """Copy one parameter."""
         parameter = placed.parameter
         content: Fills = self._content(parameter)
         if parameter.update is not None:
             content = UpdatedContent(parameter, parameter.update, self._content)
         digest = xxhash.xxh3_128() if self._effort.hashed else None
+        tally = Tally(parameter.type)
         for head, extent in zip(placed.heads or (b"",), placed.extents, strict=True):
             window.move(extent.offset - len(head))
             window.put(memoryview(head))
@@ -106,11 +116,12 @@ class Copy:
             while left:
                 view = window.room()[:left]
                 content.fill(view)
+                tally.look(view)
                 if digest is not None:
                     digest.update(view)
                 window.advance(len(view))
                 left -= len(view)
-        return digest.hexdigest() if digest is not None else None
+        return Copied(digest.hexdigest() if digest is not None else None, tally.found)
 
     def _content(self, parameter: Parameter) -> Content | ComparedContent:
         """Return what reads `parameter`."""

@@ -1,5 +1,12 @@
 """What can be wrong with checkpoint and strategy files."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from handlers.ckpt.finite import NotFinite
+
 
 class CkptError(Exception):
     """Base of all errors of this package: says which file, which parameter, why, and what to do."""
@@ -15,6 +22,14 @@ class InconsistentError(CkptError):
 
 class UnsupportedLayoutError(CkptError):
     """A layout that this version does not merge. Refused rather than guessed."""
+
+
+class NotFiniteError(CkptError):
+    """What would be kept holds NaN or infinity, and the caller did not allow it. `found` says how much, by name."""
+
+    def __init__(self, message: str, found: "Mapping[str, NotFinite]") -> None:
+        super().__init__(message)
+        self.found = found
 
 
 class OutputExistsError(CkptError):

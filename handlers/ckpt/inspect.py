@@ -1,5 +1,6 @@
 """Files and sets of files in rows, for people to look at."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +9,15 @@ from handlers.ckpt.coverage import Coverage, Slice, Spread, coverage, spread_of
 from handlers.ckpt.entry import CkptFile, Entry, Format
 from handlers.ckpt.errors import DamagedFileError
 from handlers.ckpt.families import Families, families_of
+from handlers.ckpt.finite import NotFinite, Tally, numpy_beside
 from handlers.ckpt.manifest import NAME, read_manifest
+from handlers.ckpt.opening import reopened
 from handlers.ckpt.strategy import Strategy, read_strategy
+from handlers.ckpt.transfer import blocks
 from handlers.ckpt.walk import SNIFFED, format_of, walk
+
+BLOCK = 1 << 20
+"""Bytes read at once; a multiple of every item size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,8 @@ class CkptTable:
     format: Format
     size: int
     rows: tuple[EntryRow, ...]
+    not_finite: Mapping[str, NotFinite] | None
+    """The parameters that hold NaN or infinity; None where they were not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +101,21 @@ class SetTable:
 Inspection = CkptTable | StrategyTable | OutputTable
 
 
-def inspect(path: Path, strategy: Strategy | None = None) -> Inspection:
+def inspect(path: Path, strategy: Strategy | None = None, *, count: bool = False) -> Inspection:
     """Describe `path`, finding out what it is; checkpoints and strategies both end in `.ckpt`, directories are outputs.
 
-    `strategy` is the one of the run that a checkpoint file is a shard of. Raises DamagedFileError when it is nothing
+    `strategy` is the one of the run that a checkpoint file is a shard of. With `count` the file is read whole, and NaN
+    and infinity are counted; of an output its manifest says them. Raises DamagedFileError when it is nothing
     of that, UnsupportedLayoutError, InconsistentError where the strategy does not fit, and OSError.
     """
     if path.is_dir():
         manifest = read_manifest(path / NAME)
         files = [walk(path / file.name) for file in manifest.files]
         families = families_of({name: entry for file in files for name, entry in file.entries.items()})
-        tables = tuple(_table(file, families, None) for file in files)
+        tables = tuple(
+            _table(file, families, None, published.not_finite)
+            for file, published in zip(files, manifest.files, strict=True)
+        )
         return OutputTable(path, manifest.prefix, manifest.tag, tables)
     with path.open("rb") as stream:
         first = stream.read(SNIFFED)
@@ -111,7 +124,7 @@ def inspect(path: Path, strategy: Strategy | None = None) -> Inspection:
         return _strategy(path)
     try:
         file = walk(path)
-        return _table(file, families_of(file.entries), strategy)
+        return _table(file, families_of(file.entries), strategy, _counted(file) if count else None)
     except DamagedFileError as error:
         raise DamagedFileError(
             f"{error} (taken for a checkpoint file, as it does not begin like a strategy file)"
@@ -137,12 +150,28 @@ def inspect_set(opened: CheckpointSet) -> SetTable:
     )
 
 
-def _table(file: CkptFile, families: Families, strategy: Strategy | None) -> CkptTable:
+def _table(
+    file: CkptFile, families: Families, strategy: Strategy | None, not_finite: Mapping[str, NotFinite] | None
+) -> CkptTable:
     rows = tuple(
         _row(entry, families.of[name], spread_of(strategy, entry) if strategy is not None else None)
         for name, entry in file.entries.items()
     )
-    return CkptTable(file.path, file.format, file.fingerprint.size, rows)
+    return CkptTable(file.path, file.format, file.fingerprint.size, rows, not_finite)
+
+
+def _counted(file: CkptFile) -> dict[str, NotFinite]:
+    """Read the file and count NaN and infinity."""
+    buffer = memoryview(bytearray(BLOCK))
+    found = {}
+    with numpy_beside(file.fingerprint.size), reopened(file, "while it was read") as descriptor:
+        for entry in file.entries.values():
+            tally = Tally(entry.type)
+            for block in blocks(descriptor, entry.extents, file.path, buffer):
+                tally.look(block)
+            if tally.found:
+                found[entry.name] = tally.found
+    return found
 
 
 def _row(entry: Entry, family: str, spread: Spread | None) -> EntryRow:

@@ -44,10 +44,7 @@ class _Rectangle:
 
 
 class Update:
-    """What is added to one weight, `name` of `type_`, of shape (out, in): `a` is (rank, in), `b` is (out, rank).
-
-    Raises InconsistentError where an adapter holds NaN or infinity.
-    """
+    """What is added to one weight, `name` of `type_`, of shape (out, in): `a` is (rank, in), `b` is (out, rank)."""
 
     def __init__(self, name: str, type_: str, a: Floats, b: Floats, scaling: float) -> None:
         self._name = name
@@ -55,10 +52,6 @@ class Update:
         self._scaling = np.float32(scaling)
         self._a = a.astype(np.float64)
         self._b = b.astype(np.float64)
-        if not (np.isfinite(self._a).all() and np.isfinite(self._b).all()):
-            raise InconsistentError(
-                f"{name}: its adapter holds NaN or infinity: did the training diverge? Merge an earlier tag"
-            )
 
     @classmethod
     def of(cls, weight: Parameter, pair: LoraPair, content: Callable[[Parameter], bytes]) -> Self:

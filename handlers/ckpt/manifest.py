@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import xxhash
 
-from handlers.ckpt.copy import Effort
+from handlers.ckpt.copy import Copied, Effort
 from handlers.ckpt.entry import Fingerprint
 from handlers.ckpt.errors import DamagedFileError
+from handlers.ckpt.finite import NotFinite
 from handlers.ckpt.output import INDEX, TRANSFORMED, Output, OutputFile
 from handlers.ckpt.plan import Parameter, Plan
 
@@ -63,15 +64,31 @@ class MergedParameter:
     bytes: int
     hash: str | None
     """Of the content, in hexadecimal digits; None where hashing was left out."""
+    nan: int | None = None
+    """Elements that are NaN; None where they were not counted, by a glmd of before."""
+    infinite: int | None = None
+    """Likewise."""
 
     @classmethod
-    def of(cls, parameter: Parameter, digest: str | None) -> Self:
+    def of(cls, parameter: Parameter, copied: Copied) -> Self:
         """Describe `parameter`."""
-        return cls(parameter.name, parameter.dims, parameter.type, parameter.nbytes, digest)
+        found = copied.not_finite
+        dims, nbytes = parameter.dims, parameter.nbytes
+        return cls(parameter.name, dims, parameter.type, nbytes, copied.hash, found.nan, found.infinite)
+
+    @property
+    def not_finite(self) -> NotFinite | None:
+        """What was counted, if it was."""
+        return NotFinite(self.nan, self.infinite) if self.nan is not None and self.infinite is not None else None
 
     def is_of(self, parameter: Parameter) -> bool:
         """Tell whether `parameter` would be the same again, over the same sources."""
-        return self == MergedParameter.of(parameter, self.hash)
+        return (self.name, self.dims, self.type, self.bytes) == (
+            parameter.name,
+            parameter.dims,
+            parameter.type,
+            parameter.nbytes,
+        )
 
 
 @dataclass(frozen=True)
@@ -93,6 +110,14 @@ class MergedFile:
     def fingerprint(self) -> Fingerprint:
         """What to compare with the file of today."""
         return Fingerprint(self.size, self.mtime_ns, self.inode)
+
+    @property
+    def not_finite(self) -> Mapping[str, NotFinite] | None:
+        """The parameters that hold NaN or infinity; None where not all were counted."""
+        counts = {each.name: each.not_finite for each in self.parameters}
+        if None in counts.values():
+            return None
+        return {name: count for name, count in counts.items() if count}
 
     def is_of(self, file: OutputFile) -> bool:
         """Tell whether `file` would be the same again, over the same sources."""
@@ -148,6 +173,16 @@ class Manifest:
         """What was kept: the parameters of all files but of `transformed.ckpt`."""
         return tuple(each for file in self.files if file.name != TRANSFORMED for each in file.parameters)
 
+    @property
+    def counted(self) -> bool:
+        """Tell whether NaN and infinity were counted in all files."""
+        return all(file.not_finite is not None for file in self.files)
+
+    @property
+    def not_finite(self) -> Mapping[str, NotFinite]:
+        """The parameters of those that were kept which hold NaN or infinity, as far as they were counted."""
+        return {each.name: each.not_finite for each in self.parameters if each.not_finite}
+
     def encode(self) -> bytes:
         """Return it as JSON."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False).encode() + b"\n"
@@ -157,6 +192,7 @@ class Manifest:
         return (
             (self.hash is not None or not effort.hashed)
             and (self.replicas_compared or not effort.compared)
+            and self.counted
             and {rank: source.fingerprint for rank, source in self.sources.items()}
             == {rank: shard.fingerprint for rank, shard in plan.shards.items()}
             and self.updates == plan.updates

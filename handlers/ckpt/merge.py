@@ -5,7 +5,7 @@ import errno
 import os
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,13 @@ from handlers.ckpt.crc import check_crc
 from handlers.ckpt.durable import fsync_directory
 from handlers.ckpt.entry import Fingerprint
 from handlers.ckpt.errors import DamagedFileError, NoSpaceError, OutputExistsError
+from handlers.ckpt.finite import numpy_beside
 from handlers.ckpt.manifest import NAME, Manifest, MergedFile, MergedParameter, manifest_of, read_manifest, utf8
+from handlers.ckpt.not_finite import refuse_not_finite
 from handlers.ckpt.opening import reopened
 from handlers.ckpt.output import INDEX, Output, OutputFile, OutputOptions, lay_out
 from handlers.ckpt.plan import Plan
+from handlers.ckpt.sources import Sources
 from handlers.ckpt.staging import Staging, staging
 from handlers.ckpt.transfer import write_all
 
@@ -42,10 +45,11 @@ def merge(
 
     All files appear whole or not at all, the manifest last. Done again over unchanged sources it does nothing and
     returns the manifest that is there. `prefix` and `tag` are for the manifest; `progress` gets the bytes written so
-    far and in all. Raises OutputExistsError for any other existing output unless `force`, InconsistentError where
-    replicas differ or a source changes meanwhile, NoSpaceError, and OSError.
+    far and in all. Raises NotFiniteError for NaN and infinity that `options` do not allow, OutputExistsError for any
+    other existing output unless `force`, InconsistentError where replicas differ or a source changes meanwhile,
+    NoSpaceError, and OSError.
     """
-    wanted = _Wanted(plan, lay_out(plan, options), utf8(prefix), tag, effort)
+    wanted = _Wanted(plan, lay_out(plan, options), utf8(prefix), tag, effort, options.allow_not_finite)
     try:
         with staging(destination) as stage:
             manifest = _done_before(wanted, stage, force=force)
@@ -74,6 +78,7 @@ class _Wanted:
     prefix: str
     tag: str
     effort: Effort
+    allow_not_finite: Sequence[str]
 
     def is_what(self, manifest: Manifest) -> bool:
         """Tell whether `manifest` is of this very output."""
@@ -89,14 +94,14 @@ def _done_before(wanted: _Wanted, stage: Staging, *, force: bool) -> Manifest | 
             manifest = read_manifest(directory / NAME)
         except (FileNotFoundError, IsADirectoryError, DamagedFileError):
             continue
-        if not wanted.is_what(manifest):
+        if not (wanted.is_what(manifest) and _are_there(manifest, stage.destination, directory)):
             continue
-        if directory == stage.path and _are_there(manifest, stage.destination, stage.path):
+        refuse_not_finite(manifest, wanted.allow_not_finite, stage.destination, wanted.plan)
+        if directory == stage.path:
             replace = force or stage.replaced.exists()  # a killed run was told to, and had begun
             stage.publish(NAME, replace=replace, obsolete=_obsolete(stage, manifest))
-        if _are_there(manifest, stage.destination):
-            fsync_directory(stage.destination)  # the run before may have failed, or ended, at just this
-            return manifest
+        fsync_directory(stage.destination)  # the run before may have failed, or ended, at just this
+        return manifest
     return None
 
 
@@ -159,11 +164,14 @@ def _stage(wanted: _Wanted, stage: Staging, progress: Progress | None) -> Manife
     """Write all files, then the manifest, into the staging directory."""
     for shard in wanted.plan.shards.values():
         check_crc(shard)
-    with _opened(wanted.plan) as sources:
-        size = sum(file.size for file in wanted.output.files)
-        copy = Copy(wanted.plan, sources, size, progress, wanted.effort)
+    plan = wanted.plan
+    size = sum(file.size for file in wanted.output.files)
+    with numpy_beside(size), _opened(plan) as descriptors:
+        copy = Copy(plan, descriptors, size, progress, wanted.effort)
         files = [_write(file, stage, copy) for file in wanted.output.files]
-    manifest = manifest_of(wanted.plan, files, wanted.output, wanted.effort, prefix=wanted.prefix, tag=wanted.tag)
+        manifest = manifest_of(plan, files, wanted.output, wanted.effort, prefix=wanted.prefix, tag=wanted.tag)
+        sources = Sources(plan.shards, descriptors)
+        refuse_not_finite(manifest, wanted.allow_not_finite, stage.destination, plan, sources)
     if wanted.output.index is not None:
         _write_bytes(INDEX, wanted.output.index, stage)
     _write_bytes(NAME, manifest.encode(), stage)
@@ -178,9 +186,9 @@ def _write_bytes(name: str, content: bytes, stage: Staging) -> None:
 def _write(file: OutputFile, stage: Staging, copy: Copy) -> MergedFile:
     """Write one file, front to back."""
     with stage.create(file.name) as descriptor:
-        hashes = copy.file(file, descriptor)
+        found = copy.file(file, descriptor)
         fingerprint = Fingerprint.of(os.fstat(descriptor))
-    parameters = [MergedParameter.of(each.parameter, digest) for each, digest in zip(file.placed, hashes, strict=True)]
+    parameters = [MergedParameter.of(each.parameter, copied) for each, copied in zip(file.placed, found, strict=True)]
     return MergedFile.of(file.name, fingerprint, parameters)
 
 

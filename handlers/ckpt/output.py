@@ -49,11 +49,13 @@ class OutputFile:
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """What the user wants of the output's form."""
+    """What the user wants of the output."""
 
     format: Format = Format.CKPT
     max_shard_size: int | None = None
     """Bytes of content that a safetensors file may have; None is no limit. A larger tensor has a file of its own."""
+    allow_not_finite: tuple[str, ...] = ()
+    """Patterns, as `*`, of the names that may hold NaN or infinity."""
 
 
 @dataclass(frozen=True)

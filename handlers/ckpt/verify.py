@@ -8,9 +8,10 @@ from pathlib import Path
 
 import xxhash
 
-from handlers.ckpt.copy import Progress
+from handlers.ckpt.copy import Copied, Progress
 from handlers.ckpt.entry import Entry, shape
 from handlers.ckpt.errors import CkptError
+from handlers.ckpt.finite import NotFinite, Tally, numpy_beside
 from handlers.ckpt.manifest import NAME, Manifest, MergedFile, MergedParameter, read_manifest
 from handlers.ckpt.output import INDEX
 from handlers.ckpt.transfer import blocks
@@ -42,6 +43,8 @@ class Verification:
 
     manifest: Manifest
     problems: tuple[Problem, ...]
+    not_finite: Mapping[str, NotFinite]
+    """The parameters that hold NaN or infinity: counted again, or as the manifest says where contents were not read."""
 
     @property
     def ok(self) -> bool:
@@ -61,10 +64,12 @@ def verify(destination: Path, progress: Progress | None = None) -> Verification:
     DamagedFileError where it is none: without it nothing can be said.
     """
     manifest = read_manifest(destination / NAME)
-    reading = _Reading(sum(parameter.bytes for file in manifest.files for parameter in file.parameters), progress)
-    problems = [problem for file in manifest.files for problem in _of_file(destination, file, reading)]
+    size = sum(parameter.bytes for file in manifest.files for parameter in file.parameters)
+    reading = _Reading(size, progress)
+    with numpy_beside(size):
+        problems = [problem for file in manifest.files for problem in _of_file(destination, file, reading)]
     problems += _of_index(destination, manifest)
-    return Verification(manifest, tuple(problems))
+    return Verification(manifest, tuple(problems), reading.not_finite if manifest.hash else manifest.not_finite)
 
 
 def _of_file(destination: Path, file: MergedFile, reading: "_Reading") -> Iterator[Problem]:
@@ -90,7 +95,7 @@ def _of_file(destination: Path, file: MergedFile, reading: "_Reading") -> Iterat
         for parameter in file.parameters:
             entry = found.entries.get(parameter.name)
             if entry is not None and parameter.hash is not None:
-                yield from _of_content(file.name, parameter, reading.hash(descriptor, entry, path))
+                yield from _of_content(file.name, parameter, reading.read(descriptor, entry, path))
     finally:
         os.close(descriptor)
 
@@ -115,14 +120,18 @@ def _of_header(file: MergedFile, found: Mapping[str, Entry]) -> Iterator[Problem
         yield Problem(file.name, moved, "it is not where it was written: the order has changed")
 
 
-def _of_content(file: str, parameter: MergedParameter, found: "str | CkptError | OSError") -> Iterator[Problem]:
+def _of_content(file: str, parameter: MergedParameter, found: "Copied | CkptError | OSError") -> Iterator[Problem]:
     if isinstance(found, OSError):
         yield Problem(file, parameter.name, f"it cannot be read: {found.strerror}")
     elif isinstance(found, CkptError):
         yield Problem(file, parameter.name, str(found))
-    elif found != parameter.hash:
+    elif found.hash != parameter.hash:
         yield Problem(
-            file, parameter.name, f"its bytes are not those that were written ({found}, not {parameter.hash})"
+            file, parameter.name, f"its bytes are not those that were written ({found.hash}, not {parameter.hash})"
+        )
+    elif parameter.not_finite not in {None, found.not_finite}:
+        yield Problem(
+            file, parameter.name, f"it holds {found.not_finite}, but the manifest says {parameter.not_finite}"
         )
 
 
@@ -134,19 +143,25 @@ class _Reading:
         self._size = size
         self._progress = progress
         self._done = 0
+        self.not_finite: dict[str, NotFinite] = {}
+        """What was found so far, by parameter."""
 
-    def hash(self, descriptor: int, entry: Entry, path: Path) -> str | CkptError | OSError:
-        """Return the hash of an entry's content, or what kept it from being read: the disk, or a file that shrank."""
+    def read(self, descriptor: int, entry: Entry, path: Path) -> Copied | CkptError | OSError:
+        """Return what an entry's content is, or what kept it from being read: the disk, or a file that shrank."""
         digest = xxhash.xxh3_128()
+        tally = Tally(entry.type)
         try:
             for view in blocks(descriptor, entry.extents, path, self._view):
                 digest.update(view)
+                tally.look(view)
                 self._done += len(view)
                 if self._progress is not None:
                     self._progress(self._done, self._size)
         except (CkptError, OSError) as error:
             return error
-        return digest.hexdigest()
+        if tally.found:
+            self.not_finite[entry.name] = tally.found
+        return Copied(digest.hexdigest(), tally.found)
 
 
 def _of_index(destination: Path, manifest: Manifest) -> Iterator[Problem]:

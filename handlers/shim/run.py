@@ -177,7 +177,8 @@ def _read_plan(path: Path) -> JobPlan:
 
 
 def _merge(plan: MergePlan, wakeups: Wakeups, log: FilteringBoundLogger) -> StepEnd:
-    from handlers import merge  # noqa: PLC0415 - numpy, which a training's shim has no use for
+    from handlers import merge  # noqa: PLC0415 - what a training's shim has no use for
+    from handlers.ckpt.finite import named  # noqa: PLC0415 - likewise
 
     try:
         with wakeups.interrupting():
@@ -197,9 +198,13 @@ def _merge(plan: MergePlan, wakeups: Wakeups, log: FilteringBoundLogger) -> Step
     )
     for caution in summary.cautions:
         log.warning(caution.event, reason=caution.reason, **caution.fields)
-    without = f", without {', '.join(summary.unlisted)}" if summary.unlisted else ""
-    kept = f"{summary.entries_kept} of {summary.entries_in} entries kept"
-    return StepEnd(Outcome.COMPLETED, f"tag {summary.tag}: {kept}{without}")
+    reason = f"tag {summary.tag}: {summary.entries_kept} of {summary.entries_in} entries kept"
+    if summary.unlisted:
+        reason += f", without {', '.join(summary.unlisted)}"
+    if summary.not_finite:
+        kept = "kept, not published as latest" if plan.latest is not None else "kept"
+        reason += f"; {named(summary.not_finite)}; {kept}"
+    return StepEnd(Outcome.COMPLETED, reason)
 
 
 def _progress_events(log: FilteringBoundLogger) -> Callable[[int, int], None]:

@@ -50,6 +50,7 @@ def test_a_plain_file(tmp_path: Path) -> None:
         source=tmp_path / "jobs" / "0001-a" / "output",
         ranks=2,
         prefix="glm-6b",
+        allow_not_finite=("*",),
         destination=tmp_path / "jobs" / "0001-a" / "merged",
         latest=tmp_path / "latest" / "glm-6b",
     )

@@ -9,11 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from handlers.ckpt import Family, Format, InconsistentError, OutputExistsError, read_manifest, read_strategy, walk
+from handlers.ckpt import (
+    Family,
+    Format,
+    InconsistentError,
+    NotFinite,
+    NotFiniteError,
+    OutputExistsError,
+    read_manifest,
+    read_strategy,
+    walk,
+)
 from handlers.merge import run as merge_run
 from handlers.merge_plan import MergePlan
 from tests.unit.handlers.ckpt.ckpt_writer import Lay, Run, ckpt, small_run, strategy
 
+BIAS = "layers.0.query_key_value.bias"
 STRATEGIES = Path(__file__).parents[2] / "fixtures" / "strategies"
 
 
@@ -44,6 +55,24 @@ def test_a_tree_becomes_one_file(run: Run) -> None:
     assert plan.latest.resolve() == plan.destination
     assert not plan.latest.readlink().is_absolute()
     assert read_manifest(plan.destination / "manifest.json").tag == "31_4"
+
+
+def test_diverged_weights_are_kept_but_never_the_latest(run: Run) -> None:
+    """A job's plan allows them: the output is there, the summary names them, and the link stays where it was."""
+    plan = plan_of(run, allow_not_finite=("*",))
+    assert plan.latest is not None
+    merge_run(plan)
+    before = plan.latest.readlink()
+    run.tensors[BIAS][2] = np.nan
+    run.write("32_4")
+    diverged = replace(plan, destination=plan.destination.with_name("diverged"))
+    for _ in range(2):
+        summary = merge_run(diverged)
+        assert summary.not_finite == {BIAS: NotFinite(1, 0)}
+        assert summary.outputs[0].exists()
+        assert plan.latest.readlink() == before
+    with pytest.raises(NotFiniteError, match=BIAS):
+        merge_run(replace(diverged, allow_not_finite=(), destination=plan.destination.with_name("other")))
 
 
 def test_done_again_it_only_mends_what_is_missing(run: Run) -> None:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.unit.daemon.commands.conftest import Site
@@ -91,6 +92,25 @@ def test_json_says_what_it_is(site: Site, run: Run) -> None:
     assert list(strategy["rows"][0]) == ["name", "stages", "dev_matrix", "tensor_map", "optimizer_shards"]
     whole = json.loads(site.glmd("inspect", run.source, "--json").stdout)
     assert (whole["kind"], whole["ranks"], whole["missing"]) == ("set", [0, 1, 2, 3], {})
+
+
+def test_nan_and_infinity_are_shown(site: Site, run: Run, tmp_path: Path) -> None:
+    """Of an output at once, of a shard when asked, in the table and for programs."""
+    run.tensors[ROWS][0, 0] = np.inf
+    words = ("--src-checkpoints-dir", run.write().source, "--dst-checkpoints-dir", tmp_path / "merged")
+    assert site.glmd("merge", *words, "--allow-not-finite").returncode == 0
+    said = f"1 parameter holds NaN or infinity: {ROWS} (1 infinite)"
+    for what in ((tmp_path / "merged",), (run.shard(0), "--finite")):
+        printed = site.glmd("inspect", *what).stdout
+        assert line_of(printed, ROWS).endswith("1 infinite")
+        assert said in printed.splitlines()
+    assert "NaN" not in site.glmd("inspect", run.shard(0)).stdout
+    assert "no parameter holds NaN or infinity" in site.glmd("inspect", run.shard(1), "--finite").stdout
+    output = json.loads(site.glmd("inspect", tmp_path / "merged", "--json").stdout)
+    assert output["files"][0]["not_finite"] == {ROWS: {"nan": 0, "infinite": 1}}
+    assert json.loads(site.glmd("inspect", run.shard(1), "--json").stdout)["not_finite"] is None
+    assert json.loads(site.glmd("inspect", run.shard(1), "--json", "--finite").stdout)["not_finite"] == {}
+    assert site.glmd("inspect", run.source, "--finite").returncode == 2
 
 
 def test_what_is_neither_is_refused(site: Site, tmp_path: Path) -> None:

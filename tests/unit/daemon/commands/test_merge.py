@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from daemon.commands.merge import plan_of
@@ -50,6 +51,24 @@ def test_tag_and_strategy_are_found_where_they_are_not_named(site: Site, run: Ru
     done = site.glmd("merge", "--src_checkpoints_dir", run.source, "--dst_checkpoints_dir", tmp_path / "merged")
     assert done.returncode == 0
     assert " 31_4 " in done.stdout
+
+
+@pytest.mark.parametrize("dashes", ("--allow-not-finite", "--allow_not_finite"))
+def test_a_diverged_training_is_merged_only_when_asked(site: Site, run: Run, tmp_path: Path, dashes: str) -> None:
+    """Exit code 3, the parameter, and nothing written; then allowed by name, by pattern, or altogether."""
+    name = "layers.0.query_key_value.bias"
+    run.tensors[name][3] = np.nan
+    words = ("merge", "--src_checkpoints_dir", run.write().source, "--dst_checkpoints_dir", tmp_path / "merged")
+    for allowed in ((), (f"{dashes}=*.weight",)):
+        done = site.glmd(*words, *allowed)
+        assert done.returncode == 3
+        assert f"1 parameter holds NaN or infinity: {name} (1 NaN, rank 0); nothing was written" in done.stderr
+        assert list((tmp_path / "merged").iterdir()) == []
+    for allowed in ((dashes,), (f"{dashes}=*.weight", f"{dashes}=*.bias"), (dashes, "--force")):
+        done = site.glmd(*words, *allowed)
+        assert done.returncode == 0
+        assert f"1 parameter holds NaN or infinity: {name} (1 NaN); kept as allowed (manifest.json)" in done.stdout
+    assert site.glmd(*words).returncode == 3
 
 
 def test_an_output_that_is_there_is_replaced_only_by_force(site: Site, run: Run, tmp_path: Path) -> None:
@@ -131,6 +150,7 @@ def test_replicas_that_were_trusted_are_not_said_to_agree(site: Site, tmp_path: 
             {"lora": Lora.MERGE, "lora_alpha": 32.0, "lora_rank": 8},
         ),
         (("--layout_from", "/"), {"layout_from": Path("/")}),
+        (("--allow_not_finite", "--allow-not-finite=a_b"), {"allow_not_finite": ("*", "a_b")}),
         (("--trust-replicas", "--no_hash"), {"compared": False, "hashed": False}),
         (("--prefix", "a_b", "--ranks=4", "--force"), {"prefix": "a_b", "ranks": 4, "force": True}),
         (("--data_parallel", "--src-postfix", "network"), {"needs_strategy": False, "tag": "network"}),

@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.unit.daemon.commands.conftest import Site
@@ -50,9 +51,23 @@ def test_json_for_programs(site: Site, merged: Path) -> None:
     """The documented keys."""
     damage(merged)
     found = json.loads(site.glmd("verify", merged, "--json").stdout)
-    assert list(found) == ["ok", "path", "files", "parameters", "bytes", "hashed", "mindspore", "problems"]
+    keys = ["ok", "path", "files", "parameters", "bytes", "hashed", "mindspore", "not_finite", "problems"]
+    assert list(found) == keys
     assert (found["ok"], found["files"], found["parameters"]) == (False, [FILE], 8)
     assert [(each["file"], each["parameter"]) for each in found["problems"]] == [(FILE, "epoch_num")]
+
+
+def test_what_is_not_finite_is_said(site: Site, tmp_path: Path) -> None:
+    """It was allowed to be written, so that the exit code is 0."""
+    run = small_run(tmp_path / "diverging")
+    run.tensors["layers.0.query_key_value.bias"][3] = np.nan
+    words = ("--src-checkpoints-dir", run.write().source, "--dst-checkpoints-dir", tmp_path / "diverged")
+    assert site.glmd("merge", *words, "--allow-not-finite").returncode == 0
+    done = site.glmd("verify", tmp_path / "diverged")
+    assert done.returncode == 0
+    assert done.stdout.startswith("1 parameter holds NaN or infinity: layers.0.query_key_value.bias (1 NaN)\n")
+    found = json.loads(site.glmd("verify", tmp_path / "diverged", "--json").stdout)
+    assert found["not_finite"] == {"layers.0.query_key_value.bias": {"nan": 1, "infinite": 0}}
 
 
 def test_nothing_to_verify(site: Site, merged: Path) -> None:

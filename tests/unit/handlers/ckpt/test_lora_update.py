@@ -174,10 +174,3 @@ def test_what_is_infinite_or_nan_already_stays_so(type_: str) -> None:
     assert result.tolist()[:2] == [np.inf, -np.inf]
     assert np.isnan(result[2])
     assert result[3] == 2.0
-
-
-@pytest.mark.parametrize("value", (np.nan, np.inf))
-def test_a_diverged_adapter_is_refused(value: float) -> None:
-    """It would spoil the weights that were good."""
-    with pytest.raises(InconsistentError, match="w: its adapter holds NaN or infinity: did the training diverge"):
-        Update("w", "Float16", np.array([[value]], np.float32), np.ones((1, 1), np.float32), 1.0)

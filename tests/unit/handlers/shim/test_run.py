@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from handlers.job_dir import Step
+from handlers.job_plan import JobPlan
+from handlers.merge_plan import MergePlan
 from handlers.outcome import Outcome, StepExit
 from handlers.process import ShimRecord
 from tests.unit.handlers.ckpt.ckpt_writer import small_run
@@ -222,6 +225,23 @@ def test_what_a_merge_left_out_unasked_is_an_event(workshop: "Workshop") -> None
     dropped = events["family_dropped"]
     assert (dropped["level"], dropped["family"], dropped["entries"]) == ("warning", "ema", 1)
     assert events["shards_merged"]["stages"] == 1
+
+
+def test_a_merge_of_diverged_weights_says_so(workshop: "Workshop") -> None:
+    """They are kept, and the reason names them, for the link that did not move is what somebody will wonder at."""
+    run = small_run(workshop.job_dir.output)
+    run.tensors["layers.0.query_key_value.bias"][3] = np.nan
+    run.write()
+    latest = workshop.job_dir.path / "latest"
+    merge = MergePlan(source=run.source, destination=workshop.job_dir.merged, latest=latest, allow_not_finite=("*",))
+    JobPlan(job=42, name="demo", merge=merge).publish(workshop.job_dir.plan)
+    assert finish(start(workshop, Step.MERGE))[0] == 0
+    assert ended(workshop, Step.MERGE).reason == (
+        "tag 31_4: 8 of 10 entries kept; 1 parameter holds NaN or infinity: layers.0.query_key_value.bias (1 NaN); "
+        "kept, not published as latest"
+    )
+    assert (workshop.job_dir.merged / "manifest.json").exists()
+    assert not latest.is_symlink()
 
 
 STAND_IN = """
