@@ -25,6 +25,7 @@ from handlers.validate.mindformers_rules import (
     is_true,
 )
 from handlers.validate.problem import ConfigError, Findings, Problem, in_order
+from handlers.validate.resuming_rules import check_resuming
 from handlers.validate.saving_rules import check_saving
 
 _COUNTS = (1, 2, 4, 8, 16)
@@ -101,6 +102,9 @@ def check(content: bytes, name: str, rules: Rules) -> CheckedConfig:
     check_data(root, findings)
     saving = check_saving(root, section, findings)
     prefix = saving.prefix if saving else ""
+    dialect = dialect_of(rules.version)
+    if saving and saving.steps:
+        check_resuming(root, saving.steps, parallel, dialect, findings)
     if "continue_from" not in wrong:
         published = weights_to_load(section, prefix, rules.latest) if section.continue_from == "latest" else None
         check_weights(root, section, run_mode, parallel, published, findings)
@@ -114,7 +118,7 @@ def check(content: bytes, name: str, rules: Rules) -> CheckedConfig:
         devices=devices,
         run_mode=run_mode,
         prefix=prefix,
-        dialect=dialect_of(rules.version),
+        dialect=dialect,
         device_target=target,
         parallel_mode=parallel.mode,
         needs_strategy=parallel.by_strategy,
