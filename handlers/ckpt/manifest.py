@@ -16,6 +16,7 @@ import xxhash
 from handlers.ckpt.copy import Effort
 from handlers.ckpt.entry import Family, Fingerprint
 from handlers.ckpt.errors import DamagedFileError
+from handlers.ckpt.origin import Origin
 from handlers.ckpt.output import INDEX, TRANSFORMED, Output, OutputFile
 from handlers.ckpt.plan import Parameter, Plan
 
@@ -129,6 +130,8 @@ class Manifest:
     """The hash function; None where hashing was left out."""
     replicas_compared: bool
     """False where it was left out: replicas were trusted to be equal."""
+    origin: Origin | None = None
+    """What made the shards; None in a merge by hand, and in manifests of versions that did not keep it."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -207,6 +210,7 @@ def manifest_of(
         updates=plan.updates,
         hash=HASH if effort.hashed else None,
         replicas_compared=effort.compared,
+        origin=plan.origin,
     )
 
 

@@ -16,6 +16,7 @@ from handlers.ckpt.agreement import check_alike, check_entries, check_names, che
 from handlers.ckpt.entry import ITEM_SIZES, TEXT, CkptFile, Entry, Family, Fingerprint, shape
 from handlers.ckpt.errors import InconsistentError, UnsupportedLayoutError
 from handlers.ckpt.layout import Layout, LayoutError, Tiling
+from handlers.ckpt.origin import Origin
 from handlers.ckpt.strategy import Stage, Strategy
 
 
@@ -67,6 +68,8 @@ class Plan:
     """The parameters of every family, where asked for: what `transform_checkpoint_by_rank` writes."""
     layout_from: Strategy | None = None
     """What lays out what `strategy` does not name."""
+    origin: Origin | None = None
+    """What made the shards, for the manifest; None where nobody says."""
 
     @property
     def strategy_files(self) -> Mapping[Path, Fingerprint]:

@@ -139,7 +139,7 @@ def test_what_fails_after_its_last_save_is_merged(house: House, *, sinks: bool, 
 
 
 def test_without_data_sinking_the_newest_save_at_an_epochs_end_is_resumed_from(house: House) -> None:
-    """MindFormers would go on from 2_4 with the third epoch; nothing is left out, and the job says what was passed over."""
+    """MindFormers would go on from 2_4 with the third epoch; nothing is left out, and the job says why."""
     house.environment(STANDIN_DATA="3,8", STANDIN_SAVE="1,2,3", STANDIN_FAIL="1", STANDIN_FAIL_AT="3")
     config = CONFIG.format(data=house.data, devices="[0,2)").replace("sink_mode: True", "sink_mode: False")
     house.start().drop(text=config)

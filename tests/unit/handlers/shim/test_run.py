@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from handlers.ckpt.manifest import Manifest, read_manifest
+from handlers.ckpt.origin import Origin
 from handlers.job_dir import Step
+from handlers.job_plan import JobPlan
+from handlers.merge import run as merge_run
+from handlers.merge_plan import MergePlan
 from handlers.outcome import Outcome, StepExit
 from handlers.process import ShimRecord
+from tests.unit.handlers.ckpt.ckpt_writer import small_run
 
 if TYPE_CHECKING:
     from tests.unit.handlers.conftest import Workshop
@@ -195,6 +201,47 @@ def test_merge_that_cannot_be_done(workshop: "Workshop") -> None:
     assert finish(start(workshop, Step.MERGE))[0] == 1
     assert ended(workshop, Step.MERGE).outcome is Outcome.FAILED
     assert str(workshop.job_dir.output) in ended(workshop, Step.MERGE).reason
+
+
+def manifest_of_merge(workshop: "Workshop", attempt: int) -> Manifest:
+    """Let the merge step of an attempt run, and return the manifest that it has published."""
+    assert finish(start(workshop, Step.MERGE, attempt=attempt))[0] == 0
+    return read_manifest(workshop.job_dir.merged / "manifest.json")
+
+
+def test_a_merge_keeps_when_its_training_began(workshop: "Workshop") -> None:
+    """Its first attempt, whichever saved the shards: a retry does not make a job a newer one."""
+    workshop.publish(workshop.train("pass"))
+    for attempt in (1, 2):
+        assert finish(start(workshop, attempt=attempt))[0] == 0
+    small_run(workshop.job_dir.output).write()
+    began = ShimRecord.read(workshop.job_dir.step(1, Step.TRAIN).shim).started
+    assert manifest_of_merge(workshop, 2).origin == Origin(job=42, began=began.isoformat())
+
+
+def test_a_merge_of_a_foreign_tree_keeps_which(workshop: "Workshop") -> None:
+    """Of one tree the higher tag is the newer."""
+    workshop.publish(None)
+    small_run(workshop.job_dir.output).write()
+    assert manifest_of_merge(workshop, 1).origin == Origin(job=42, tree=str(workshop.job_dir.output))
+
+
+def test_a_merge_says_that_latest_stays_where_it_is(workshop: "Workshop", tmp_path: Path) -> None:
+    """In its reason, which is the job's, and as an event."""
+    latest, newer = tmp_path / "latest" / "glm-6b", tmp_path / "newer"
+    tree = str(workshop.job_dir.output)
+    run = small_run(workshop.job_dir.output).write("40_4")
+    merge_run(MergePlan(source=run.source, destination=newer, latest=latest, origin=Origin(job=41, tree=tree)))
+    for rank in range(run.ranks):
+        run.shard(rank, "40_4").unlink()
+    run.write("31_4")
+    plan = MergePlan(source=run.source, destination=workshop.job_dir.merged, latest=latest)
+    JobPlan(job=42, name="demo", merge=plan).publish(workshop.job_dir.plan)
+    manifest_of_merge(workshop, 1)
+    stays = "latest/glm-6b stays at job 41, with 40_4 of the same tree"
+    assert ended(workshop, Step.MERGE).reason.endswith(f"entries kept; {stays}")
+    assert next(event["reason"] for event in events_of(workshop) if event["event"] == "latest_kept") == stays
+    assert latest.resolve() == newer
 
 
 STAND_IN = """
