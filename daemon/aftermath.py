@@ -9,6 +9,7 @@ from daemon.resuming import came_to
 from daemon.root import Root
 from daemon.settings import Settings
 from daemon.states import Job
+from handlers.advice import filled_in
 from handlers.errors import HandlerError
 from handlers.job_dir import Step
 from handlers.resume import Decision, Ending, Failure, GiveUp, Resume, decide
@@ -34,7 +35,7 @@ def follow_up(job: Job, step: Step, failure: Failure, settings: Settings, root: 
             prepare(replace(job, attempt=job.attempt + 1), settings, root, resumes=ended.resumes + 1)
     except HandlerError as error:
         return GiveUp(f"{failure.reason}; not tried again: {error}")
-    return decision
+    return replace(decision, reason=filled_in(decision.reason, job=job.id))
 
 
 def _host_goes_down() -> bool:

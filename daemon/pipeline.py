@@ -23,6 +23,7 @@ from daemon.moving import Moves
 from daemon.preflights import Go, Preflights, Refuse, Verdict, Wait
 from daemon.preparing import prepare
 from daemon.queueing import startable
+from daemon.resuming import how_it_begins
 from daemon.root import Root
 from daemon.runner import Life, Runner, RunnerError, forestall, life
 from daemon.settings import Preflight, Settings
@@ -162,7 +163,7 @@ class Pipeline:
             )
         else:
             self._faults.passed(f"preparing job {job.id}")
-            self._moves.move(job, State.TRAINING)
+            self._moves.move(job, State.TRAINING, how_it_begins(job, job.directory(self._root.path)))
 
     def _follow(self, job: Job, step: Step) -> None:
         """Start the shim of `step`, or wait for its end, or act on how it ended."""

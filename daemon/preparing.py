@@ -4,7 +4,7 @@ from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
-from daemon.resuming import begin, tree_with_tag
+from daemon.resuming import begin, how_it_begins, tree_with_tag
 from daemon.root import Root
 from daemon.settings import Settings
 from daemon.states import Job
@@ -65,6 +65,8 @@ def prepare(job: Job, settings: Settings, root: Root, *, resumes: int = 0) -> Jo
         _put_aside_earlier_output(job, directory)
         source = tree_with_tag(job, directory, checked)
         save = begin(job, directory, checked, resumes=resumes)
+        if how := how_it_begins(job, directory):
+            log.warning("save_passed_over", reason=how)
         if save is not None:
             weights, config = None, directory.resumed_config(job.attempt)
             publish_bytes(config, resuming(directory.config.read_bytes(), save))

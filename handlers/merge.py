@@ -3,13 +3,16 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from handlers.ckpt import Effort, Family, NotFinite, OutputOptions, Plan, merge, plan_merge, read_strategies, walk_all
-from handlers.ckpt.durable import make_directory, publish_symlink
+from handlers.ckpt.durable import make_directory
 from handlers.ckpt.lora import LoraScale, with_adapters
+from handlers.ckpt.manifest import Manifest
+from handlers.latest import promote
 from handlers.merge_plan import MergePlan
+from handlers.promotion import Merged
 from handlers.shards.choice import Chosen, choose
 from handlers.shards.names import find_strategies
 
@@ -55,6 +58,8 @@ class MergeSummary:
     """What was kept with NaN or infinity in it, as the plan allows: how much, by name."""
     bytes: int
     seconds: float
+    kept_latest: str = ""
+    """Why `latest` was not moved, for people; empty where it was, or nobody asked for it."""
 
     @property
     def unlisted(self) -> Mapping[str, int]:
@@ -67,9 +72,9 @@ def run(
 ) -> MergeSummary:
     """Merge what `plan` names; `progress` gets the bytes written so far and in all, `report` the events.
 
-    The output appears first, then its manifest, then the link `latest`, but for weights with NaN or infinity. Done
-    again over the same shards it only finishes what is missing. Raises handlers.ckpt.CkptError (exit code 3, but for
-    NoSpaceError), BadInputError for a malformed tag, and OSError.
+    The output appears first, then its manifest, then the link `latest`, if it is finite and nothing newer is published.
+    Done again over the same shards it only finishes what is missing. Raises handlers.ckpt.CkptError (exit code 3, but
+    for NoSpaceError), BadInputError for a malformed tag, and OSError.
     """
     started = time.monotonic()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start a thread a core, for matrices; we have none
@@ -83,7 +88,7 @@ def run(
         needs_strategy=plan.needs_strategy,
         files=plan.files,
     )
-    tag, planned = str(chosen.tag), _planned(plan, chosen)
+    tag, planned = str(chosen.tag), replace(_planned(plan, chosen), origin=plan.origin)
     size = sum(parameter.nbytes for parameter in (*planned.parameters, *planned.transformed))
     counts = {"ranks": len(chosen.shards), "stages": planned.stages, "entries": len(planned.parameters)}
     report("merge_planned", tag=tag, **counts, bytes=size)
@@ -98,10 +103,7 @@ def run(
         progress=progress,
         effort=Effort(hashed=plan.hashed, compared=plan.compared),
     )
-    if plan.latest is not None and not manifest.not_finite:
-        make_directory(plan.latest.parent)
-        target = os.path.relpath(plan.destination.resolve(), plan.latest.parent.resolve())
-        publish_symlink(plan.latest, Path(target))
+    kept_latest = "" if plan.latest is None else _promote(plan.latest, plan, manifest)
     summary = MergeSummary(
         outputs=tuple(plan.destination / file.name for file in manifest.files),
         prefix=chosen.prefix,
@@ -118,11 +120,21 @@ def run(
         not_finite=manifest.not_finite,
         bytes=manifest.size,
         seconds=time.monotonic() - started,
+        kept_latest=kept_latest,
     )
     report(
         "merge_published", tag=tag, path=str(plan.destination), bytes=summary.bytes, seconds=round(summary.seconds, 3)
     )
     return summary
+
+
+def _promote(latest: Path, plan: MergePlan, manifest: Manifest) -> str:
+    """Set `latest` if this output is the newest; else say why not."""
+    merged = Merged.of(plan.destination, manifest)
+    if plan.origin is not None:  # the manifest may be of a version that did not keep it
+        merged = replace(merged, origin=plan.origin)
+    verdict = promote(latest, merged)
+    return "" if verdict.promoted else f"{latest.parent.name}/{latest.name} {verdict.reason}"
 
 
 def _unlisted(dropped: Mapping[str, int]) -> Mapping[str, int]:

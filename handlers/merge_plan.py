@@ -9,6 +9,7 @@ from pathlib import Path
 
 from handlers.ckpt.entry import Family, Format
 from handlers.ckpt.lora import Lora
+from handlers.ckpt.origin import Origin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,10 @@ class MergePlan:
     destination: Path
     """The directory that gets the output and manifest.json."""
     latest: Path | None = None
-    """A symbolic link to set to `destination` at the end; None where no training could go on from the output."""
+    """A symbolic link to set to `destination` at the end, if that is the newest output; None where no training could go
+    on from the output."""
+    origin: Origin | None = None
+    """What made the shards: by this the newest output is told. The merge step knows it, not who plans it."""
     allow_not_finite: tuple[str, ...] = ()
     """Patterns of the names that may hold NaN or infinity. What a job has trained is kept, whatever it holds."""
     force: bool = False

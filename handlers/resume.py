@@ -3,12 +3,13 @@
 The rules, in this order; the first that applies holds:
 
 1. A training that left processes which cannot be ended stays ended: they hold its devices.
-2. Where the last epoch was saved there is nothing left to train.
+2. Where the end of the last epoch was saved there is nothing left to train.
 3. What somebody ended, or what ran past `timeout.total`, stays ended.
 4. At most `resume.attempts` times, and never after an error that would come again: a wrong value, a missing file.
 5. When the host went down that says nothing about the job: it goes on from its newest save, or begins anew.
-6. What has saved something new goes on from there.
-7. An attempt that has saved nothing new is not repeated, unless it is the first, and it hung or its error may pass.
+6. What has saved something new that MindFormers can go on from goes on from there.
+7. What has saved, but nothing that MindFormers can go on from, is left to people: to begin anew may cost them days.
+8. An attempt that has saved nothing new is not repeated, unless it is the first, and it hung or its error may pass.
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Self
 
 from handlers.job_plan import Record
 from handlers.outcome import Outcome, StepExit
+from handlers.resumable import Obstacle
 from handlers.resume_point import ResumePoint
 
 
@@ -44,6 +46,8 @@ class TakenUp(Record):
     """How many attempts in a row, this one included, glmd has begun by itself; 0 after `glmd retry`."""
     tag: str | None
     """Of the save that it goes on from; None when it began from the start."""
+    passed_over: str = ""
+    """Why that is not the newest save, for people; empty where it is."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -87,9 +91,12 @@ class Ended:
     began: ResumePoint | None
     """What it began with; None for the start."""
     saved: ResumePoint | None
-    """The newest save that it made itself and that is complete on all ranks."""
+    """The newest save of its own that is complete on all ranks and that MindFormers can go on from, if anything is left
+    to train."""
     finished: bool
-    """Whether `saved` is of the last epoch."""
+    """Whether nothing is left to train after `saved`."""
+    obstacle: Obstacle | None = None
+    """Why `saved` is not the newest complete save of its own; None where it is, or there is none."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +143,12 @@ def decide(ended: Ended, limit: int) -> Decision:
 def _unless_in_vain(ended: Ended) -> Resume | GiveUp:
     failure, why = ended.failure, ended.failure.reason
     if ended.saved is not None or failure.ending is Ending.LOST:
-        return _go_on(ended.saved or ended.began, why)
+        return _go_on(ended.saved or ended.began, why, ended.obstacle)
+    if ended.obstacle is not None:
+        retry = f"go on from {ended.began.tag}" if ended.began else "begin anew"
+        return GiveUp(
+            f"{why}; not resumed: {ended.obstacle.what}; {ended.obstacle.remedy}. `glmd retry N` would {retry}"
+        )
     if ended.resumes > 0:
         newer = f" newer than {ended.began.tag}" if ended.began else ""
         return GiveUp(f"{why}; not tried again: it came to no save{newer} that is complete on all ranks")
@@ -145,6 +157,6 @@ def _unless_in_vain(ended: Ended) -> Resume | GiveUp:
     return GiveUp(why)
 
 
-def _go_on(point: ResumePoint | None, why: str) -> Resume:
+def _go_on(point: ResumePoint | None, why: str, obstacle: Obstacle | None = None) -> Resume:
     how = f"resumed from {point.tag}" if point else "begun anew"
-    return Resume(point, f"{how} after: {why}")
+    return Resume(point, f"{how} after: {why}" + (f"; {obstacle.what}" if obstacle else ""))

@@ -8,7 +8,7 @@ MindFormers is told a directory, and picks a file of each rank_N/ in it by itsel
 
 So the choice is glmd's, and the directory leaves none: one .ckpt a rank, all of one tag, and no meta.json.
 From the file MindFormers takes weights, optimizer state, `global_step`, `loss_scale`, and with `epoch_num` (in later
-versions `step_num` as well) where to go on. 0.8 does so at an epoch's beginning, and with the data shuffled anew.
+versions `step_num` as well) where to go on; see handlers.resumable. 0.8 shuffles the data anew.
 """
 
 import os
@@ -18,7 +18,9 @@ from pathlib import Path
 
 from handlers.ckpt import CkptError, walk
 from handlers.ckpt.durable import fsync_directory, fsync_file, make_directory, move
+from handlers.mindformers.tags import Place
 from handlers.rank_log.progress import Progress
+from handlers.resumable import Course, Obstacle, schedule_of
 from handlers.shards.names import Shard, Tag, find_shards, find_strategies
 from handlers.shards.readiness import Ready
 from handlers.shards.tree_tracker import TreeTracker
@@ -47,14 +49,43 @@ class ResumePoint:
     """By rank."""
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a tree has for the next attempt."""
+
+    point: ResumePoint | None
+    """The newest complete save that MindFormers can go on from, or after which nothing is left to train."""
+    obstacle: Obstacle | None
+    """Why it is not the newest complete one; None where it is, or nothing is complete."""
+
+
+def newest_useful(tree: Path, expected: Expected, course: Course) -> Found:
+    """Return the newest save in `tree` that is complete and of use to the next attempt. Raises OSError."""
+    obstacle = None
+    for tag in _newest_first(tree, expected):
+        hindrance = course.obstacle(tag)
+        if hindrance is not None and obstacle is not None:
+            continue  # to say it once is enough, and a look at the shards takes long
+        point = complete(tree, str(tag), expected)
+        if point is not None and hindrance is None:
+            return Found(point, obstacle)
+        if point is not None:
+            obstacle = hindrance
+    return Found(None, obstacle)
+
+
 def newest_complete(tree: Path, expected: Expected) -> ResumePoint | None:
     """Return the newest save in `tree` that is complete; None where there is none. Raises OSError."""
+    points = (complete(tree, str(tag), expected) for tag in _newest_first(tree, expected))
+    return next((point for point in points if point is not None), None)
+
+
+def _newest_first(tree: Path, expected: Expected) -> list[Tag]:
     try:
         tags = {shard.tag for shard in find_shards(tree) if shard.prefix == expected.prefix}
     except (FileNotFoundError, CkptError):  # nothing was saved; or a shard lies where no run puts it
-        return None
-    points = (complete(tree, str(tag), expected) for tag in sorted(tags, reverse=True))
-    return next((point for point in points if point is not None), None)
+        return []
+    return sorted(tags, reverse=True)
 
 
 def complete(tree: Path, tag: str, expected: Expected) -> ResumePoint | None:
@@ -103,12 +134,8 @@ def _link(path: Path, directory: Path) -> None:
 
 
 def is_last(tag: Tag, progress: Progress | None, sink_size: int | None) -> bool:
-    """Say whether `tag` is of the last epoch, which MindFormers refuses to resume from; False where that is not known.
+    """Say whether nothing is left to train after the save `tag`; False where that is not known.
 
-    With data sinking an epoch is `sink_size` steps, and MindFormers makes of the YAML's epochs as many of these as are
-    whole (check_runner_config in trainer/utils.py); -1 is a pass over the data. `sink_size` None: no sinking.
+    MindFormers refuses to go on from such a save. `sink_size` is None without data sinking.
     """
-    if progress is None:
-        return False
-    size = progress.steps if sink_size in {None, -1} else sink_size
-    return tag.epoch >= int(progress.steps / size * progress.epochs) if size else False
+    return schedule_of(progress, sink_size).place(tag.epoch, tag.step) is Place.RUN_END

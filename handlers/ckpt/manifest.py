@@ -17,6 +17,7 @@ from handlers.ckpt.copy import Copied, Effort
 from handlers.ckpt.entry import Fingerprint
 from handlers.ckpt.errors import DamagedFileError
 from handlers.ckpt.finite import NotFinite
+from handlers.ckpt.origin import Origin
 from handlers.ckpt.output import INDEX, TRANSFORMED, Output, OutputFile
 from handlers.ckpt.plan import Parameter, Plan
 
@@ -157,6 +158,8 @@ class Manifest:
     """False where it was left out: replicas were trusted to be equal."""
     dropped_by_prefix: Mapping[str, int] = field(default_factory=dict)
     """Of what is no weight and no scalar: by what the names begin with, as `adam_m`. Manifests of before have none."""
+    origin: Origin | None = None
+    """What made the shards; None in a merge by hand, and in manifests of versions that did not keep it."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -247,6 +250,7 @@ def manifest_of(
         hash=HASH if effort.hashed else None,
         replicas_compared=effort.compared,
         dropped_by_prefix=plan.dropped_by_prefix,
+        origin=plan.origin,
     )
 
 

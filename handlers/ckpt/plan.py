@@ -17,6 +17,7 @@ from handlers.ckpt.entry import ITEM_SIZES, TEXT, CkptFile, Entry, Family, Finge
 from handlers.ckpt.errors import InconsistentError, UnsupportedLayoutError
 from handlers.ckpt.families import Families, families_of
 from handlers.ckpt.layout import Layout, LayoutError, Tiling
+from handlers.ckpt.origin import Origin
 from handlers.ckpt.strategy import Stage, Strategy
 
 
@@ -68,6 +69,8 @@ class Plan:
     """The parameters of every family, where asked for: what `transform_checkpoint_by_rank` writes."""
     layout_from: Strategy | None = None
     """What lays out what `strategy` does not name."""
+    origin: Origin | None = None
+    """What made the shards, for the manifest; None where nobody says."""
 
     @property
     def entries_in(self) -> int:

@@ -11,6 +11,7 @@ import argparse
 import fcntl
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,13 +22,15 @@ from pydantic import ValidationError
 from structlog.typing import FilteringBoundLogger
 
 from handlers.advice import filled_in
+from handlers.beginning import training_began
 from handlers.ckpt.durable import fsync_directory, fsync_tree, make_directory
 from handlers.ckpt.errors import CkptError
+from handlers.ckpt.manifest import utf8
+from handlers.ckpt.origin import Origin
 from handlers.errors import BadInputError, HandlerError
 from handlers.events import configure, job_log, printable
 from handlers.job_dir import JobDir, Step, StepDir
 from handlers.job_plan import JobPlan
-from handlers.merge_plan import MergePlan
 from handlers.outcome import Diagnosis, Outcome, StepExit
 from handlers.process import ShimRecord
 from handlers.shim.instance import StepRun, find_step_run
@@ -146,7 +149,7 @@ def _of_job(diagnosis: Diagnosis | None, job: int | str) -> Diagnosis | None:
 def _end_of(run: StepRun, wakeups: Wakeups, log: FilteringBoundLogger) -> StepEnd:
     plan = patiently("plan.json", partial(_read_plan, run.job_dir.plan), wakeups, log)
     if run.step is Step.MERGE:
-        return _merge(plan.merge, wakeups, log)
+        return _merge(plan, run, wakeups, log)
     if plan.train is None:
         raise BadInputError(f"{run.job_dir.plan}: plans no training, only a merge")
     end = supervise(plan.train, run.job_dir.output, run.directory.stacks, wakeups, log)
@@ -176,13 +179,22 @@ def _read_plan(path: Path) -> JobPlan:
         raise BadInputError(f"{path}: not a plan that this version can run: {where}: {first['msg']}") from error
 
 
-def _merge(plan: MergePlan, wakeups: Wakeups, log: FilteringBoundLogger) -> StepEnd:
+def _origin(plan: JobPlan, run: StepRun) -> Origin:
+    """Return what made the shards: this job's training, or whoever fills the tree that it merges."""
+    if plan.train is None:
+        return Origin(job=plan.job, tree=utf8(str(plan.merge.source)))
+    began = training_began(run.job_dir, run.attempt)
+    return Origin(job=plan.job, began=None if began is None else began.isoformat())
+
+
+def _merge(plan: JobPlan, run: StepRun, wakeups: Wakeups, log: FilteringBoundLogger) -> StepEnd:
     from handlers import merge  # noqa: PLC0415 - what a training's shim has no use for
     from handlers.ckpt.finite import named  # noqa: PLC0415 - likewise
 
+    wanted = replace(plan.merge, origin=_origin(plan, run))
     try:
         with wakeups.interrupting():
-            summary = merge.run(plan, _progress_events(log), structlog.get_logger().info)
+            summary = merge.run(wanted, _progress_events(log), structlog.get_logger().info)
     except KeyboardInterrupt:
         name = wakeups.stop.name if wakeups.stop is not None else "SIGINT"
         return StepEnd(Outcome.CANCELLED, f"told to end by {name}")
@@ -202,8 +214,10 @@ def _merge(plan: MergePlan, wakeups: Wakeups, log: FilteringBoundLogger) -> Step
     if summary.unlisted:
         reason += f", without {', '.join(summary.unlisted)}"
     if summary.not_finite:
-        kept = "kept, not published as latest" if plan.latest is not None else "kept"
-        reason += f"; {named(summary.not_finite)}; {kept}"
+        reason += f"; {named(summary.not_finite)}"
+    if summary.kept_latest:
+        log.info("latest_kept", reason=summary.kept_latest)
+        reason += f"; {summary.kept_latest}"
     return StepEnd(Outcome.COMPLETED, reason)
 
 

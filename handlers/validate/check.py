@@ -27,6 +27,7 @@ from handlers.validate.mindformers_rules import (
 )
 from handlers.validate.model_rules import check_model
 from handlers.validate.problem import ConfigError, Findings, Problem, agreement, in_order
+from handlers.validate.resuming_rules import check_resuming
 from handlers.validate.saving_rules import check_saving
 
 
@@ -129,6 +130,8 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
     check_data(root, dialect, findings)
     saving = check_saving(root, section, dialect, findings)
     prefix = saving.prefix if saving else ""
+    if saving and saving.steps:
+        check_resuming(root, saving.steps, parallel, dialect, findings)
     if "continue_from" not in wrong:
         published = weights_to_load(section, prefix, rules.latest) if section.continue_from == "latest" else None
         check_weights(root, section, run_mode, parallel, published, dialect, findings)

@@ -26,6 +26,8 @@ class Saving:
     """Whether a second file without optimizer state is written beside each."""
     place: Place
     """Where to point at when it is too much."""
+    steps: Place | None = None
+    """How often is saved; None (a problem) where that is not said."""
 
 
 def check_saving(root: Place, section: GlmdSection, dialect: Dialect, findings: Findings) -> Saving | None:
@@ -44,6 +46,7 @@ def check_saving(root: Place, section: GlmdSection, dialect: Dialect, findings: 
         kept=kept or 1,  # MindSpore's own reading of 0
         network=dialect.saves_network if network is None else network.data is not False,
         place=callback.get("keep_checkpoint_max") or callback,
+        steps=callback.get("save_checkpoint_steps"),
     )
 
 

@@ -82,6 +82,77 @@ def test_a_resumed_training_without_progress_is_the_last(house: House) -> None:
     assert locks(house) == {}
 
 
+def as_one_epoch(house: House, *, sinks: bool, killed_at: int) -> str:
+    """Return a config, and let the trainings be one epoch with three saves, one of which is followed by a failure."""
+    house.environment(
+        STANDIN_DATA="1,12", STANDIN_SAVE="1,2", STANDIN_FAIL="1", STANDIN_FAIL_AT=str(killed_at)
+    )  # fmt: skip
+    config = CONFIG.format(data=house.data, devices="[0,2)")
+    return config if sinks else config.replace("sink_mode: True", "sink_mode: False")
+
+
+@pytest.mark.parametrize(("killed_at", "tag"), ((1, "1_4"), (2, "2_4")))
+def test_with_data_sinking_an_epoch_is_resumed_from_its_saves(house: House, killed_at: int, tag: str) -> None:
+    """Each sink is an epoch of MindFormers'."""
+    text = as_one_epoch(house, sinks=True, killed_at=killed_at)
+    house.start().drop(text=text)
+    job = house.until(State.DONE)
+    assert job.attempt == 2
+    assert history(house)[3].reason.startswith(f"resumed from {tag} after: rank 1 on device 1 exited 1")
+    assert json.loads((job.directory(house.root).merged / "manifest.json").read_text())["tag"] == "3_4"
+
+
+@pytest.mark.parametrize(("killed_at", "tag"), ((1, "1_4"), (2, "1_8")))
+def test_without_data_sinking_a_save_inside_the_only_epoch_is_no_end(house: House, killed_at: int, tag: str) -> None:
+    """Nothing half-trained is merged, and `latest` stays where it was; a retry begins anew, and says why."""
+    text = as_one_epoch(house, sinks=False, killed_at=killed_at)
+    house.start().drop(text=text)
+    job = house.until(State.FAILED)
+    directory = job.directory(house.root)
+    assert job.attempt == 1
+    assert job.reason.startswith("rank 1 on device 1 exited 1")
+    assert f"not resumed: {tag} falls inside an epoch of 12 steps" in job.reason
+    assert "set runner_config.sink_mode to True, or save_checkpoint_steps to 12" in job.reason
+    assert not directory.merged.exists()
+    assert not list((house.root / "latest").iterdir())
+    assert locks(house) == {}
+    house.stop()
+    house.environment(STANDIN_DATA="1,12")
+    house.start()
+    assert house.run("retry", "1").returncode == 0
+    assert house.until(State.DONE).attempt == 2
+    assert "step:[    4/   12]" in directory.rank_log(0).read_text()
+    training = next(step for step in history(house) if (step.state, step.attempt) == (State.TRAINING, 2))
+    assert training.reason.startswith(f"begins anew: {tag} falls inside an epoch of 12 steps")
+    assert json.loads((directory.merged / "manifest.json").read_text())["tag"] == "1_12"
+
+
+@pytest.mark.parametrize(("sinks", "tag"), ((True, "3_4"), (False, "1_12")))
+def test_what_fails_after_its_last_save_is_merged(house: House, *, sinks: bool, tag: str) -> None:
+    """All is trained."""
+    text = as_one_epoch(house, sinks=sinks, killed_at=3)
+    house.start().drop(text=text)
+    job = house.until(State.DONE)
+    assert job.attempt == 1
+    assert history(house)[3].reason.startswith(f"all is trained and saved as {tag}, although rank 1")
+    assert json.loads((job.directory(house.root).merged / "manifest.json").read_text())["tag"] == tag
+
+
+def test_without_data_sinking_the_newest_save_at_an_epochs_end_is_resumed_from(house: House) -> None:
+    """MindFormers would go on from 2_4 with the third epoch; nothing is left out, and the job says why."""
+    house.environment(STANDIN_DATA="3,8", STANDIN_SAVE="1,2,3", STANDIN_FAIL="1", STANDIN_FAIL_AT="3")
+    config = CONFIG.format(data=house.data, devices="[0,2)").replace("sink_mode: True", "sink_mode: False")
+    house.start().drop(text=config)
+    job = house.until(State.FAILED)
+    assert job.attempt == 2
+    assert history(house)[3].reason.startswith("resumed from 1_8 after: rank 1")
+    assert "2_4 falls inside an epoch of 8 steps" in history(house)[3].reason
+    assert "`glmd retry 1` would go on from 1_8" in job.reason  # it failed at the same place again
+    log = job.directory(house.root).rank_log(0).read_text()
+    assert "Epoch:[  1/  3]" not in log
+    assert "Epoch:[  2/  3], step:[    4/    8]" in log
+
+
 def test_with_no_attempts_allowed_a_retry_resumes(house: House) -> None:
     """`resume: {attempts: 0}` leaves the decision to people, who lose no more than the epochs since the save."""
     house.environment(STANDIN_SAVE="17", STANDIN_FAIL="1", STANDIN_FAIL_AT="17")

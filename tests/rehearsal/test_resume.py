@@ -101,3 +101,26 @@ def test_a_killed_rank_costs_the_epochs_since_the_last_save(stage: Stage) -> Non
     assert (manifest.tag, manifest.entries_in, len(manifest.parameters)) == ("31_4", 91, 35)
     assert losses["equal"]
     assert losses["loss"] == pytest.approx(UNINTERRUPTED, rel=0.02)
+
+
+def test_a_save_inside_an_epoch_is_not_gone_on_from(stage: Stage) -> None:
+    """Without data sinking MindFormers 0.8 would leave out the rest of the epoch: the job fails, and says what to do.
+
+    Told to resume from 2_2 of 3 epochs of 4 steps it begins with `{ Epoch:[  3/  3], step:[    1/    4]`; of 2 epochs
+    it says `the parameter 'epoch' must bigger than parameter 'initial_epoch'`.
+    """
+    saved = {"glm-6b_rank_0-2_2.ckpt": 0o400, "glm-6b_rank_1-2_2.ckpt": 0o400}
+    yaml = stage.yaml().replace(b"save_checkpoint_steps: 500", b"save_checkpoint_steps: 6")
+    yaml = yaml.replace(b"sink_mode: True", b"sink_mode: False").replace(b"epochs: 31", b"epochs: 3")
+    with stage:
+        stage.start_daemon()
+        found = submission.wait_for_job(submission.drop(yaml, "rehearsal.yaml", stage.root), stage.root, 30.0)
+        assert found is not None
+        job = found.job.directory(stage.root.path)
+        wait(lambda: shards(job) == saved or job_of(stage)[0].state.is_over, "2_2")
+        assert rank(job, 1).signal(signal.SIGKILL)
+        wait(lambda: job_of(stage)[0].state.is_over, "the end")
+        end, _ = job_of(stage)
+    assert (end.state, end.attempt) == (State.FAILED, 1)
+    assert "not resumed: 2_2 falls inside an epoch of 4 steps" in end.reason
+    assert not job.merged.exists()

@@ -1,14 +1,16 @@
 """A light stand-in for MindFormers: takes its arguments and environment, prints its log lines, saves its files.
 
-It trains nothing, and resumes from DIRECTORY/rank_N/….ckpt where the YAML says so. The real thing runs in
-tests/rehearsal; this one lets the daemon's tests take seconds. What it does beyond that is told by the environment,
-through `training.environment`:
+It trains nothing, and resumes as MindFormers 0.8 does where the YAML says so: at the epoch after `epoch_num` of the
+save, with data sinking from a directory, without from a file. The real thing runs in tests/rehearsal; this one lets the
+daemon's tests take seconds. It goes on by rounds of four steps, with data sinking a sink each. What it does beyond that
+is told by the environment, through `training.environment`:
 
-    STANDIN_GATE=PATH    wait until PATH exists before the last step
-    STANDIN_PAUSE=S      seconds that an epoch takes
-    STANDIN_SAVE=EPOCH   save after that epoch, too
-    STANDIN_FAIL=RANK    that rank dies with a traceback at the second epoch, or with
-    STANDIN_FAIL_AT=EPOCH  after that one, and after what all ranks save then
+    STANDIN_DATA=PASSES,STEPS  31,4 if not given: passes over the data, and steps of each, a multiple of four
+    STANDIN_GATE=PATH    wait until PATH exists before the last round
+    STANDIN_PAUSE=S      seconds that a round takes
+    STANDIN_SAVE=ROUNDS  save after those, as 17 or 1,2; after the last one in any case
+    STANDIN_FAIL=RANK    that rank dies with a traceback at the second round, or with
+    STANDIN_FAIL_AT=ROUND  after that one, and after what all ranks save then
     STANDIN_HANG=1       say nothing and do nothing, as ranks that hang at connect
     STANDIN_DIFFER=RANK  that rank's weights differ from the others', which no data parallel run's do
 """
@@ -24,7 +26,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-EPOCHS = 31
+PASSES, STEPS = map(int, os.environ.get("STANDIN_DATA", "31,4").split(","))
+ROUNDS = PASSES * STEPS // 4
 
 
 def main() -> None:
@@ -39,30 +42,45 @@ def main() -> None:
     gate = os.environ.get("STANDIN_GATE")
     if "STANDIN_HANG" in os.environ:
         signal.pause()
-    for epoch in range(first_epoch(Path(arguments.config).read_text(), rank), EPOCHS + 1):
+    config = Path(arguments.config).read_text()
+    sinks = "sink_mode: True" in config
+    saves = {ROUNDS, *map(int, os.environ.get("STANDIN_SAVE", "0").split(","))}
+    for number in range(first_round(config, rank, sinks=sinks), ROUNDS + 1):
+        epoch, step = divmod(4 * number - 1, STEPS)
         print(
-            f"2026-11-24 09:14:07,000 - mindformers - INFO - {{ Epoch:[{epoch:3d}/{EPOCHS:3d}], step:[    4/    4], "
-            f"loss:[{9 - epoch / 10:.3f}/{9 - epoch / 10:.3f}], per_step_time: 500ms, overflow cond: False }}",
+            f"2026-11-24 09:14:07,000 - mindformers - INFO - {{ Epoch:[{epoch + 1:3d}/{PASSES:3d}], "
+            f"step:[{step + 1:5d}/{STEPS:5d}], loss:[{9 - number / 10:.3f}/{9 - number / 10:.3f}], "
+            "per_step_time: 500ms, overflow cond: False }",
             flush=True,
         )
         time.sleep(float(os.environ.get("STANDIN_PAUSE", "0")))
-        if epoch in {EPOCHS, int(os.environ.get("STANDIN_SAVE", "0"))}:
-            save(output, rank, epoch)
-        if epoch == fail_at and os.environ.get("STANDIN_FAIL") == str(rank):
-            if os.environ.get("STANDIN_SAVE") == str(epoch):
-                wait_for(partial(all_have_saved, output, epoch))
+        tag = (number, 4) if sinks else (epoch + 1, step + 1)
+        if number in saves:
+            save(output, rank, *tag)
+        if number == fail_at and os.environ.get("STANDIN_FAIL") == str(rank):
+            if number in saves:
+                wait_for(partial(all_have_saved, output, *tag))
             raise ValueError("loss is not a number")
-        if epoch == EPOCHS - 1 and gate:
+        if number == ROUNDS - 1 and gate:
             wait_for(Path(gate).exists)
 
 
-def first_epoch(config: str, rank: int) -> int:
-    """Return where to begin."""
+def first_round(config: str, rank: int, *, sinks: bool) -> int:
+    """Return where to begin; raises ValueError where MindFormers 0.8 refuses to resume."""
     if "resume_training: True" not in config:
         return 1
-    directory = re.search(r'^load_checkpoint: "(.*)"$', config, re.MULTILINE)[1]
-    (path,) = Path(directory, f"rank_{rank}").iterdir()
-    return int(re.search(r"-(\d+)_4\.ckpt$", path.name)[1]) + 1
+    path = Path(re.search(r'^load_checkpoint: "(.*)"$', config, re.MULTILINE)[1])
+    if path.is_dir():
+        (path,) = (path / f"rank_{rank}").iterdir()
+        if not sinks:
+            raise ValueError("When distributed loads are sliced weights, sink_mode must be set True.")
+    epoch, epochs = int(re.search(r"-(\d+)_\d+\.ckpt$", path.name)[1]), ROUNDS if sinks else PASSES
+    if epoch >= epochs:
+        raise ValueError(
+            "For 'Model.train', the parameter 'epoch' must bigger than parameter 'initial_epoch', but got the "
+            f"parameter 'epoch' is {epochs}, 'initial_epoch' is {epoch}."
+        )
+    return (epoch if sinks else epoch * STEPS // 4) + 1
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -74,20 +92,20 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def shard(output: Path, rank: int, epoch: int) -> Path:
+def shard(output: Path, rank: int, epoch: int, step: int) -> Path:
     """Return where a rank saves."""
-    return output / "checkpoint" / f"rank_{rank}" / f"glm-6b_rank_{rank}-{epoch}_4.ckpt"
+    return output / "checkpoint" / f"rank_{rank}" / f"glm-6b_rank_{rank}-{epoch}_{step}.ckpt"
 
 
-def all_have_saved(output: Path, epoch: int) -> bool:
+def all_have_saved(output: Path, epoch: int, step: int) -> bool:
     """Tell whether the shards of all ranks are there and closed."""
-    shards = [shard(output, rank, epoch) for rank in range(int(os.environ["RANK_SIZE"]))]
+    shards = [shard(output, rank, epoch, step) for rank in range(int(os.environ["RANK_SIZE"]))]
     return all(path.exists() and path.stat().st_mode & 0o777 == 0o400 for path in shards)
 
 
-def save(output: Path, rank: int, epoch: int) -> None:
+def save(output: Path, rank: int, epoch: int, step: int) -> None:
     """Write a rank's shard, as MindSpore does."""
-    path = shard(output, rank, epoch)
+    path = shard(output, rank, epoch, step)
     path.parent.mkdir(parents=True, exist_ok=True)
     differing = os.environ.get("STANDIN_DIFFER") == str(rank)
     path.write_bytes(b"".join(record(*entry) for entry in entries(epoch, differing=differing)))

@@ -1,18 +1,19 @@
 """Promises of daemon.resuming: what the attempts of a job leave for the next one."""
 
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from daemon.resuming import begin, came_to, tree_with_tag
+from daemon.resuming import begin, came_to, how_it_begins, tree_with_tag
 from daemon.states import Job, State
 from handlers.errors import BadInputError
 from handlers.job_dir import JobDir
 from handlers.mindformers.dialect import dialect_of
 from handlers.mindformers.version import OF_GLM_6B
-from handlers.resume import Ending, Failure, TakenUp
+from handlers.resume import Ending, Failure, GiveUp, TakenUp, decide
 from handlers.validate.check import CheckedConfig
 from handlers.validate.glmd_section import GlmdSection, MergeWish
 from tests.unit.handlers.ckpt.ckpt_writer import small_run
@@ -44,11 +45,13 @@ def directory(tmp_path: Path) -> JobDir:
     return JobDir(tmp_path)
 
 
-def let_log(tree: Path, epoch: int) -> None:
-    """Let rank 0 say how far it is, of 31 epochs of 4 steps."""
+def let_log(tree: Path, epoch: int, *, epochs: int = 31, steps: int = 4) -> None:
+    """Let rank 0 say how far it is, of 31 epochs of 4 steps if not told otherwise."""
     log = tree / "log" / "rank_0" / "mindformer.log"
     log.parent.mkdir(parents=True)
-    log.write_text(f"{{ Epoch:[{epoch:3d}/ 31], step:[    4/    4], loss:[1.0/1.0], per_step_time: 500ms, }}\n")
+    log.write_text(
+        f"{{ Epoch:[{epoch:3d}/{epochs:3d}], step:[{steps:5d}/{steps:5d}], loss:[1.0/1.0], per_step_time: 500ms, }}\n"
+    )
 
 
 def test_without_a_save_an_attempt_begins_from_the_start(directory: JobDir) -> None:
@@ -82,6 +85,7 @@ def test_data_parallel_ranks_without_sinking_load_one_file(directory: JobDir) ->
     run = small_run(directory.earlier_output(1), (1,))
     run.layouts, run.ranks = {}, 4
     run.write("17_4")
+    let_log(directory.earlier_output(1), 17)
     checked = replace(CHECKED, needs_strategy=False, sink_size=None)
     load = begin(JOB, directory, checked, resumes=1)
     assert load == directory.resume_from(2) / "checkpoint" / "rank_0" / "glm-6b_rank_0-17_4.ckpt"
@@ -115,6 +119,101 @@ def test_an_attempt_that_saved_its_last_epoch_is_finished(directory: JobDir) -> 
     small_run(directory.output).write("31_4")
     let_log(directory.output, 31)
     assert came_to(replace(JOB, attempt=1), directory, CHECKED, Failure(Ending.FAILED, "why")).finished
+
+
+WHOLE = replace(CHECKED, needs_strategy=False, sink_size=None)
+"""Data parallel without data sinking: tags are epoch and step."""
+
+
+def let_save(tree: Path, *tags: str, epochs: int, steps: int) -> None:
+    """Let four ranks that hold the whole network have saved `tags`, and rank 0 have logged."""
+    run = small_run(tree, (1,))
+    run.layouts, run.ranks = {}, 4
+    for tag in tags:
+        run.write(tag)
+    let_log(tree, 1, epochs=epochs, steps=steps)
+
+
+def test_a_save_inside_an_epoch_is_not_the_end(directory: JobDir) -> None:
+    """One percent of the only epoch is saved: nothing is finished, and there is nothing to go on from."""
+    let_save(directory.output, "1_100", epochs=1, steps=10_000)
+    found = came_to(replace(JOB, attempt=1), directory, WHOLE, Failure(Ending.FAILED, "why"))
+    assert (found.saved, found.finished) == (None, False)
+    assert found.obstacle is not None
+    assert "1_100 falls inside an epoch of 10000 steps" in found.obstacle.what
+    assert decide(found, 3) == GiveUp(
+        f"why; not resumed: {found.obstacle.what}; set runner_config.sink_mode to True, or save_checkpoint_steps to "
+        "10000 (a whole epoch). `glmd retry N` would begin anew"
+    )
+
+
+def test_the_end_of_the_only_epoch_is_the_end(directory: JobDir) -> None:
+    """All its steps are trained."""
+    let_save(directory.output, "1_100", "1_10000", epochs=1, steps=10_000)
+    found = came_to(replace(JOB, attempt=1), directory, WHOLE, Failure(Ending.FAILED, "why"))
+    assert found.saved is not None
+    assert (str(found.saved.tag), found.finished, found.obstacle) == ("1_10000", True, None)
+
+
+@pytest.mark.parametrize("is_last_run", (False, True))
+def test_the_newest_save_at_an_epochs_end_counts(directory: JobDir, *, is_last_run: bool) -> None:
+    """From 2_5 MindFormers would leave out the rest of the second epoch, without a word."""
+    let_save(directory.earlier_output(1), "1_5", "1_10", "2_5", epochs=2 if is_last_run else 3, steps=10)
+    load = begin(JOB, directory, WHOLE, resumes=0)
+    assert load == directory.resume_from(2) / "checkpoint" / "rank_0" / "glm-6b_rank_0-1_10.ckpt"
+    assert how_it_begins(JOB, directory).startswith("goes on from 1_10: 2_5 falls inside an epoch of 10 steps")
+
+
+def test_a_retry_begins_anew_where_all_saves_fall_inside_an_epoch(directory: JobDir) -> None:
+    """It is not refused for want of something to train, and leaves out no data; the job says why."""
+    let_save(directory.earlier_output(1), "1_100", "1_200", epochs=1, steps=10_000)
+    assert begin(JOB, directory, WHOLE, resumes=0) is None
+    assert how_it_begins(JOB, directory).startswith("begins anew: 1_200 falls inside an epoch of 10000 steps")
+    assert not directory.resume_from(2).exists()
+
+
+def test_a_version_that_goes_on_inside_an_epoch_does(directory: JobDir) -> None:
+    """The dialect says which."""
+    let_save(directory.earlier_output(1), "1_100", epochs=1, steps=10_000)
+    dialect = replace(CHECKED.dialect, resumes_inside_epoch=True)
+    load = begin(JOB, directory, replace(WHOLE, dialect=dialect), resumes=0)
+    assert load is not None
+    assert TakenUp.read(directory.resume_record(2)) == TakenUp(resumes=0, tag="1_100")
+
+
+def test_without_a_log_nothing_is_finished_and_no_data_left_out(directory: JobDir) -> None:
+    """Nobody knows how many steps an epoch has: with data sinking a save is at an epoch's end all the same."""
+    run = small_run(directory.output).write("31_4")
+    found = came_to(replace(JOB, attempt=1), directory, CHECKED, Failure(Ending.FAILED, "why"))
+    assert found.saved is not None
+    assert not found.finished
+    run.layouts = {}
+    found = came_to(replace(JOB, attempt=1), directory, WHOLE, Failure(Ending.FAILED, "why"))
+    assert (found.saved, found.finished) == (None, False)
+    assert found.obstacle is not None
+    assert "no log tells how many steps" in found.obstacle.what
+
+
+def test_the_log_of_any_attempt_tells_the_schedule(directory: JobDir) -> None:
+    """A third attempt that died before its first step, and a save whose own tree was removed."""
+    let_save(directory.earlier_output(1), "1_10", epochs=2, steps=10)
+    begin(JOB, directory, WHOLE, resumes=1)
+    shutil.rmtree(directory.earlier_output(1) / "checkpoint")
+    third = replace(JOB, attempt=3)
+    assert begin(third, directory, WHOLE, resumes=2) is not None
+    assert TakenUp.read(directory.resume_record(3)).tag == "1_10"
+
+
+def test_a_cut_network_is_not_resumed_without_sinking(directory: JobDir) -> None:
+    """MindFormers refuses to load into it, wherever the save falls; the merge of a last save needs no loading."""
+    checked = replace(CHECKED, sink_size=None)
+    run = small_run(directory.earlier_output(1)).write("17_4")
+    let_log(directory.earlier_output(1), 17)
+    assert begin(JOB, directory, checked, resumes=0) is None
+    assert "cut network" in how_it_begins(JOB, directory)
+    run.write("31_4")
+    with pytest.raises(BadInputError, match="nothing is left to train"):
+        begin(JOB, directory, checked, resumes=0)
 
 
 def test_where_the_tag_to_merge_is(directory: JobDir) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from handlers.job_dir import Step
 from handlers.outcome import Diagnosis, Outcome, StepExit, Survivor
+from handlers.resumable import Obstacle
 from handlers.resume import (
     Ended,
     Ending,
@@ -109,6 +110,35 @@ def test_a_first_attempt_that_hung_or_met_what_may_pass_is_begun_anew() -> None:
 def test_a_first_attempt_that_failed_before_its_first_save_is_left_to_people() -> None:
     """Mostly the YAML is wrong; the reason stays what it was."""
     assert decide(ended(), 3) == GiveUp(WHY)
+
+
+OBSTACLE = Obstacle("2_5 falls inside an epoch", "set sink_mode")
+
+
+@pytest.mark.parametrize("ending", (Ending.FAILED, Ending.HUNG))
+@pytest.mark.parametrize("may_pass", (None, True))
+@pytest.mark.parametrize(("began", "retry"), (("", "begin anew"), ("1_10", "go on from 1_10")))
+def test_what_saved_only_inside_an_epoch_is_left_to_people(
+    ending: Ending, may_pass: bool | None, began: str, retry: str  # noqa: FBT001 - a case
+) -> None:  # fmt: skip
+    """To begin anew may cost days; the reason says why it is not resumed, what to change, and what a retry does."""
+    found = decide(replace(ended(ending, may_pass=may_pass, began=began), obstacle=OBSTACLE), 3)
+    assert found == GiveUp(
+        f"{WHY}; not resumed: 2_5 falls inside an epoch; set sink_mode. `glmd retry N` would {retry}"
+    )
+
+
+@pytest.mark.parametrize(("began", "how"), (("", "begun anew"), ("1_10", "resumed from 1_10")))
+def test_after_a_reboot_a_save_inside_an_epoch_is_passed_over(began: str, how: str) -> None:
+    """The host says nothing about the job; its reason says what is lost."""
+    found = decide(replace(ended(Ending.LOST, began=began), obstacle=OBSTACLE), 3)
+    assert found == Resume(point(began) if began else None, f"{how} after: {WHY}; 2_5 falls inside an epoch")
+
+
+def test_an_older_save_at_an_epochs_end_is_gone_on_from() -> None:
+    """The reason says why it is not the newest one."""
+    found = decide(replace(ended(saved="1_10"), obstacle=OBSTACLE), 3)
+    assert found == Resume(point("1_10"), f"resumed from 1_10 after: {WHY}; 2_5 falls inside an epoch")
 
 
 @pytest.mark.parametrize("ending", set(Ending) - {Ending.STUCK})

@@ -158,6 +158,19 @@ def test_a_lay_out_that_was_cut_off_is_made_anew(run: Run, tmp_path: Path) -> No
         ("1_10", 2, 10, None, False),
         ("2_10", 2, 10, None, True),
         ("2_10", 2, 10, 0, False),  # not a size: nothing is known
+        ("1_100", 1, 10_000, None, False),  # one percent of the only epoch
+        ("1_9999", 1, 10_000, None, False),
+        ("1_10000", 1, 10_000, None, True),
+        ("2_5", 2, 10, None, False),
+        ("2_9", 2, 10, -1, False),
+        ("31_2", 1, 125, 4, False),  # inside a sink
+        ("1_4", 2, 3, 4, True),  # a sink larger than the data: 6 steps are one whole sink
+        ("1_4", 3, 3, 4, False),
+        ("2_4", 3, 3, 4, True),
+        ("1_49", 50, 1, 49, True),
+        ("48_1", 49, 1, 1, False),
+        ("3_10", 2, 10, None, True),  # past the end
+        ("1_20", 1, 10, None, False),  # more steps than an epoch has: of another data set
     ),
 )
 def test_which_save_is_the_last(tag: str, epochs: int, steps: int, sink_size: int | None, last: bool) -> None:  # noqa: FBT001 - an expectation

@@ -1,0 +1,63 @@
+"""Which saves of a run MindFormers can go on from, and why not from the others.
+
+What MindFormers 0.8 does, read in load_resume_context_from_checkpoint and build_model in trainer/utils.py: it goes on
+at the epoch after `epoch_num`, which each save holds. From a save inside an epoch it would leave out the rest of that
+epoch without a word, and in the last epoch it refuses to train. Weights go into a cut network with data sinking only.
+"""
+
+from dataclasses import dataclass
+
+from handlers.mindformers.dialect import Dialect
+from handlers.mindformers.tags import Place, Schedule
+from handlers.rank_log.progress import Progress
+from handlers.shards.names import Tag
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why MindFormers cannot go on from a save, for people."""
+
+    what: str
+    remedy: str
+    """What to change for the next job."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """A run, as far as it matters to what its saves are good for."""
+
+    schedule: Schedule
+    is_cut: bool
+    """Whether the network is cut for the ranks."""
+    dialect: Dialect
+
+    def obstacle(self, tag: Tag) -> Obstacle | None:
+        """Return why MindFormers cannot go on from the save `tag`; None where it can, or nothing is left to train."""
+        schedule = self.schedule
+        place = schedule.place(tag.epoch, tag.step)
+        if place is Place.RUN_END:
+            return None
+        if self.is_cut and not schedule.sinks:
+            what = f"MindFormers loads no save, such as {tag}, into a cut network without data sinking"
+            return Obstacle(what, "set runner_config.sink_mode to True")
+        if place is Place.EPOCH_END or (self.dialect.resumes_inside_epoch and not schedule.sinks):
+            return None
+        goes_on = f"MindFormers ({self.dialect.name}) goes on at the beginning of an epoch only"
+        if schedule.sinks:
+            what = f"{tag} falls inside a sink of {schedule.steps} steps, and {goes_on}"
+            return Obstacle(what, "set context.mode to 0, so that a sink runs as one")
+        if place is Place.INSIDE_EPOCH:
+            what = f"{tag} falls inside an epoch of {schedule.steps} steps, and {goes_on}"
+            steps = f"{schedule.steps} (a whole epoch)"
+        else:
+            told = (
+                "no log tells how many steps one has" if schedule.steps is None else f"one has {schedule.steps} steps"
+            )
+            what = f"{tag} may fall inside an epoch ({told}), and {goes_on}"
+            steps = "the steps of a whole epoch"
+        return Obstacle(what, f"set runner_config.sink_mode to True, or save_checkpoint_steps to {steps}")
+
+
+def schedule_of(progress: Progress | None, sink_size: int | None) -> Schedule:
+    """Return the schedule of a run by its log, None where that has no step; `sink_size` is None without sinking."""
+    return Schedule.of(sink_size, None if progress is None else (progress.epochs, progress.steps))
