@@ -8,8 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-VERSION = 1
-_SCHEMA = """
+_FIRST_SCHEMA = """
 CREATE TABLE jobs (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
     claim     TEXT NOT NULL UNIQUE,     -- what it was made from; a second insert finds the first
@@ -34,6 +33,13 @@ CREATE INDEX transitions_by_job ON transitions (job);
 CREATE TABLE device_locks (device INTEGER PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs (id)) STRICT;
 CREATE TABLE nightly (name TEXT PRIMARY KEY, due TEXT NOT NULL) STRICT;
 """
+MIGRATIONS = (
+    _FIRST_SCHEMA,
+    # By which expression `due` was counted; empty: nobody remembers. `due` is told with its zone's offset since.
+    "ALTER TABLE nightly ADD COLUMN cron TEXT NOT NULL DEFAULT ''",
+)
+"""What leads from each version to the next, from an empty file on."""
+VERSION = len(MIGRATIONS)
 
 
 class StoreError(Exception):
@@ -108,10 +114,11 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise StoreError(f"{path}: made by a newer glmd (schema {version}, this one knows {VERSION})")
-    if version == 0:
+    if version < VERSION:
         with transaction(connection):
-            for statement in _SCHEMA.split(";\n"):
-                connection.execute(statement)
+            for migration in MIGRATIONS[version:]:
+                for statement in migration.split(";\n"):
+                    connection.execute(statement)
             connection.execute(f"PRAGMA user_version={VERSION}")
 
 

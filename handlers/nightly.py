@@ -24,6 +24,11 @@ def run_name(name: str, scheduled: datetime) -> str:
     return f"{name}-{scheduled.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 
+def is_run_of(name: str, run: str) -> bool:
+    """Say whether `run` is what `run_name` calls one of cycle `name`'s runs."""
+    return re.fullmatch(rf"{re.escape(name)}-[0-9]{{8}}T[0-9]{{6}}Z", run) is not None
+
+
 def drop(
     template: Path,
     inbox: Path,
