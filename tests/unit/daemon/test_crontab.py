@@ -46,6 +46,7 @@ def days(expression: str, count: int = 7) -> list[str]:
         ("fri-mon/2", {5, 0}),
         ("*/2", {0, 2, 4, 6}),
         ("mon/2", {1, 3, 5, 0}),
+        ("1-1/1", {1}),
         ("mon,wed,5", {1, 3, 5}),
         ("*", {0, 1, 2, 3, 4, 5, 6}),
     ),
@@ -146,13 +147,13 @@ def test_a_day_that_never_comes_is_no_fault_beside_a_weekday() -> None:
 
 def _items(low: int, high: int, names: tuple[str, ...] = ()) -> st.SearchStrategy[str]:
     """Return items of a field's list: what crontab(5) allows, and sometimes a little more or less."""
-    value = st.integers(max(low - 1, 0), high + 1).map(str)
-    if names:
-        value |= st.sampled_from(names)
+    number = st.integers(max(low - 1, 0), high + 1)
+    value = number.map(str) | st.sampled_from(names) if names else number.map(str)
     ranges = st.builds("{}-{}".format, value, value)
-    step = st.integers(0, 12)
-    plain = st.just("*") | value | ranges
-    return plain | st.builds("{}/{}".format, plain, step)
+    # Of a range of one, as 3-3/2, cronsim takes the step from there to the field's end.
+    wide = st.tuples(number, number).filter(lambda ends: ends[0] != ends[1]).map(lambda ends: f"{ends[0]}-{ends[1]}")
+    stepped = st.builds("{}/{}".format, st.just("*") | value | wide, st.integers(0, 12))
+    return st.just("*") | value | ranges | stepped
 
 
 def _field(low: int, high: int, names: tuple[str, ...] = ()) -> st.SearchStrategy[str]:
