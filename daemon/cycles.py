@@ -1,22 +1,26 @@
 """Nightly cycles: when the clock says so, a cycle's YAML is dropped into the inbox, as a user would do it.
 
-APScheduler's cron trigger computes the times; the daemon's loop asks on every turn which are due, comparing with the
-last one kept in the store. So there is no grace time in which a run can be lost: a run missed while the host was down
-is caught up, once, whatever the number of runs missed.
+A schedule computes the times; the daemon's loop asks on every turn which are due, comparing with the last one kept in
+the store. So there is no grace time in which a run can be lost: a run missed while the host was down is caught up,
+once, whatever the number of runs missed. What it was counted by is kept too: what was missed before a change of the
+expression or the zone goes by the old ones, and the new ones begin with the change.
 """
 
+import time
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
-from zoneinfo import ZoneInfoNotFoundError
 
 import structlog
-from apscheduler.triggers.cron import CronTrigger
 
+from daemon.crontab import CrontabError, parse
+from daemon.schedule import Schedule, zone_named
 from daemon.settings import NightlySettings, SettingsError
+from daemon.states import OVER, State
 from daemon.store import Store
 from handlers.errors import HandlerError
-from handlers.nightly import drop, run_name
+from handlers.nightly import drop, is_run_of, run_name
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -24,47 +28,26 @@ AGAIN = timedelta(minutes=5)
 """When to try a drop again that failed (template missing, disk full)."""
 
 
+def schedule_of(settings: NightlySettings) -> Schedule:
+    """Return when a cycle runs. Raises SettingsError when its cron expression or zone makes no sense."""
+    try:
+        crontab = parse(settings.cron)
+    except CrontabError as error:
+        raise SettingsError(f"nightly {settings.name}: cron {settings.cron!r}: {error}") from error
+    try:
+        zone = None if settings.timezone is None else zone_named(settings.timezone)
+    except ValueError as error:
+        raise SettingsError(f"nightly {settings.name}: timezone: {error}") from error
+    return Schedule(crontab, zone)
+
+
 class Cycle:
-    """One entry of `nightly:` in the settings. Raises SettingsError when its cron time or zone makes no sense."""
+    """One entry of `nightly:` in the settings. Raises SettingsError as `schedule_of` does."""
 
     def __init__(self, settings: NightlySettings) -> None:
         self.settings = settings
+        self.schedule = schedule_of(settings)
         self.not_before: datetime | None = None
-        try:
-            self._trigger = CronTrigger.from_crontab(settings.cron, timezone=settings.timezone)
-        except (ValueError, ZoneInfoNotFoundError) as error:
-            raise SettingsError(f"nightly {settings.name}: cron {settings.cron!r}: {error}") from error
-        self._hourly = settings.cron.split()[1].startswith("*")
-
-    def after(self, last: datetime) -> datetime | None:
-        """Return the first time to run after `last`.
-
-        When the clock is set back a wall-clock time comes twice; the second one is no run of its own, unless the cron
-        time is for every hour. A time that is skipped when the clock is set forward is run at the same instant.
-        """
-        due = self._next(last)
-        if due and not self._hourly and self._wall_clock(due) == self._wall_clock(last):
-            due = self._next(due)
-        return due
-
-    def _next(self, last: datetime) -> datetime | None:
-        # In UTC, since arithmetic on a zone's own times forgets which of two repeated hours it is in.
-        due: datetime | None = self._trigger.get_next_fire_time(None, last.astimezone(UTC) + timedelta(seconds=1))
-        return due and due.astimezone(UTC)
-
-    def _wall_clock(self, time: datetime) -> datetime:
-        return time.astimezone(self._trigger.timezone).replace(tzinfo=None)
-
-    def newest_due(self, last: datetime, now: datetime) -> datetime | None:
-        """Return the newest time to run after `last` that has come, or None."""
-        # In growing windows back from now: a cycle of every minute must not cost half a million steps after a year.
-        for window in (timedelta(hours=1), timedelta(days=1), timedelta(days=32), timedelta(days=366), now - last):
-            newest, due = None, self.after(max(last, now - window))
-            while due and due <= now:
-                newest, due = due, self.after(due)
-            if newest or now - window <= last:
-                return newest
-        return None
 
 
 class Cycles:
@@ -75,9 +58,14 @@ class Cycles:
         self._store = store
         self._inbox = inbox
         self._claims = claims
+        self._are_others_forgotten = False
 
     def turn(self, now: datetime) -> None:
         """Drop what is due."""
+        time.tzset()  # the host's zone may have been set since
+        if not self._are_others_forgotten:  # a cycle that was taken out and comes back is a new one
+            self._store.forget_cycles(keep=[cycle.settings.name for cycle in self._cycles])
+            self._are_others_forgotten = True
         for cycle in self._cycles:
             # A pause that ends later than it can was counted from a clock that has been set back since.
             if cycle.not_before is None or not now < cycle.not_before <= now + AGAIN:
@@ -86,46 +74,66 @@ class Cycles:
 
     def next_due(self, now: datetime) -> datetime | None:
         """Return when `turn` has something to do next."""
-        times = (cycle.not_before or cycle.after(max(self._last(cycle, now), now)) for cycle in self._cycles)
-        return min((time for time in times if time), default=None)
-
-    def _last(self, cycle: Cycle, now: datetime) -> datetime:
-        last = self._store.last_due(cycle.settings.name)
-        if last is None or last > now + timedelta(days=1):  # new; or the clock was once far ahead
-            self._store.set_last_due(cycle.settings.name, now)
-            return now
-        return last
+        return min((cycle.not_before or cycle.schedule.after(now) for cycle in self._cycles), default=None)
 
     def _turn(self, cycle: Cycle, now: datetime) -> None:
-        name, last = cycle.settings.name, self._last(cycle, now)
-        due = cycle.newest_due(last, now)
-        if due is None:
+        last = self._store.last_due(cycle.settings.name)
+        if last is None or last > now:  # new; or the clock has been set back, and what ran is known by its name
+            self._remember(cycle, now)
             return
-        if self._is_unfinished(run_name(name, last)):
+        before = self._schedule_before(cycle, last)
+        due = (before or cycle.schedule).newest(last, now)
+        if due is not None and not self._settle(cycle, due):
+            cycle.not_before = now + AGAIN
+        elif before is not None:
+            self._remember(cycle, now)
+        elif due is not None:
+            self._remember(cycle, due)
+
+    def _settle(self, cycle: Cycle, due: datetime) -> bool:
+        """Drop the run of the time `due`, or leave it out; return False when it has to be tried again."""
+        name = cycle.settings.name
+        if self._was_dropped(run_name(name, due)):  # a crash kept it from being remembered
+            return True
+        if self._is_unfinished(name):
             log.warning("nightly_skipped", cycle=name, due=due.isoformat(), reason="the run before is not over")
-        elif not self._was_dropped(run_name(name, due)):  # else a crash kept it from being remembered
-            try:
-                path = drop(
-                    cycle.settings.template,
-                    self._inbox,
-                    name,
-                    scheduled=due,
-                    devices=cycle.settings.devices,
-                    continue_from=cycle.settings.continue_from,
-                )
-            except (HandlerError, OSError) as error:
-                cycle.not_before = now + AGAIN
-                log.error("nightly_failed", cycle=name, due=due.isoformat(), reason=str(error))  # noqa: TRY400 - the text is the whole story
-                return
-            log.info("nightly_dropped", cycle=name, due=due.isoformat(), path=str(path))
-        self._store.set_last_due(name, due)
+            return True
+        try:
+            path = drop(
+                cycle.settings.template,
+                self._inbox,
+                name,
+                scheduled=due,
+                devices=cycle.settings.devices,
+                continue_from=cycle.settings.continue_from,
+            )
+        except (HandlerError, OSError) as error:
+            log.error("nightly_failed", cycle=name, due=due.isoformat(), reason=str(error))  # noqa: TRY400 - the text is the whole story
+            return False
+        log.info("nightly_dropped", cycle=name, due=due.isoformat(), path=str(path))
+        return True
+
+    def _remember(self, cycle: Cycle, due: datetime) -> None:
+        self._store.set_last_due(cycle.settings.name, cycle.schedule.local(due), cycle.settings.cron)
+
+    def _schedule_before(self, cycle: Cycle, last: datetime) -> Schedule | None:
+        """Return the schedule by which `last` was counted, if the cycle's has changed since.
+
+        Of the zone the store knows the offset from UTC: enough to tell that it was changed, in settings or on the host.
+        """
+        cron = self._store.cron_of(cycle.settings.name)
+        if not cron or (cron == cycle.settings.cron and last.utcoffset() == cycle.schedule.local(last).utcoffset()):
+            return None
+        return Schedule(parse(cron), last.tzinfo)
 
     def _was_dropped(self, name: str) -> bool:
         return self._is_on_its_way(name) or self._store.newest_named(name) is not None
 
-    def _is_unfinished(self, name: str) -> bool:
-        job = self._store.newest_named(name)
-        return self._is_on_its_way(name) or (job is not None and not job.state.is_over)
+    def _is_unfinished(self, cycle: str) -> bool:
+        """Say whether a run of the cycle is not over, be it of the night before or of one long ago."""
+        waiting = chain(self._inbox.glob(f"{cycle}-*.yaml"), self._claims.glob(f"*/{cycle}-*.yaml"))
+        jobs = self._store.jobs(set(State) - OVER)
+        return any(is_run_of(cycle, name) for name in (*(path.stem for path in waiting), *(job.name for job in jobs)))
 
     def _is_on_its_way(self, name: str) -> bool:
         """Say whether a run was dropped and is not yet a job: it waits in the inbox, or is being checked."""

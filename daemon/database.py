@@ -8,8 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-VERSION = 1
-_SCHEMA = """
+_FIRST_SCHEMA = """
 CREATE TABLE jobs (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
     claim     TEXT NOT NULL UNIQUE,     -- what it was made from; a second insert finds the first
@@ -32,6 +31,13 @@ CREATE TABLE transitions (
 CREATE TABLE device_locks (device INTEGER PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs (id)) STRICT;
 CREATE TABLE nightly (name TEXT PRIMARY KEY, due TEXT NOT NULL) STRICT;
 """
+MIGRATIONS = (
+    _FIRST_SCHEMA,
+    # By which expression `due` was counted; empty: nobody remembers. `due` is told with its zone's offset since.
+    "ALTER TABLE nightly ADD COLUMN cron TEXT NOT NULL DEFAULT ''",
+)
+"""What leads from each version to the next, from an empty file on."""
+VERSION = len(MIGRATIONS)
 
 _INDEXES = """
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state);
@@ -114,9 +120,10 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise StoreError(f"{path}: made by a newer glmd (schema {version}, this one knows {VERSION})")
-    if version == 0:
+    if version < VERSION:
         with transaction(connection):
-            _execute(connection, _SCHEMA)
+            for migration in MIGRATIONS[version:]:
+                _execute(connection, migration)
             connection.execute(f"PRAGMA user_version={VERSION}")
     with transaction(connection):
         _execute(connection, _INDEXES)

@@ -11,14 +11,18 @@ from enum import StrEnum
 from pathlib import Path
 
 from daemon.control import NotRunningError, ask
-from daemon.preparing import mindformers_of
+from daemon.preparing import mindformers_of, rules
 from daemon.root import Root
-from daemon.settings import Settings
+from daemon.settings import NightlySettings, Settings
 from daemon.store import Store, StoreError
 from handlers.devices import format_devices
+from handlers.errors import BadInputError
 from handlers.mindformers.dialect import dialect_of
+from handlers.nightly import content_of
 from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.topology import topology_note, topology_problem
+from handlers.validate.check import check
+from handlers.validate.problem import ConfigError
 
 UNITS = tuple(
     Path(place) / "glmd.service" for place in ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
@@ -66,8 +70,10 @@ def examine(settings: Settings) -> Iterator[Finding]:
         _interpreter, _training, _checkout, _mindformers, _npus, _devices, _addresses, _inotify, _directories, _disk,
         _systemd, _daemon,
     )  # fmt: skip
-    for check in checks:
-        yield check(settings)
+    for examined in checks:
+        yield examined(settings)
+    for cycle in settings.nightly:
+        yield _template(cycle, settings)
 
 
 def _interpreter(settings: Settings) -> Finding:
@@ -216,6 +222,19 @@ def _daemon(settings: Settings) -> Finding:
         return Finding("daemon", Verdict.OK, f"runs: {ask(settings.root, 'ping', timeout=5.0)}")
     except NotRunningError as error:
         return Finding("daemon", Verdict.NOTE, str(error), "systemctl start glmd, or glmd serve")
+
+
+def _template(cycle: NightlySettings, settings: Settings) -> Finding:
+    name, template = f"nightly {cycle.name}", cycle.template
+    try:
+        content = content_of(template, cycle.name, devices=cycle.devices, continue_from=cycle.continue_from)
+        check(content, str(template), rules(settings, Root(settings.root)))
+    except (BadInputError, OSError) as error:
+        what = f"{template}:{error.problems[0]}" if isinstance(error, ConfigError) else str(error)
+        return Finding(
+            name, Verdict.NOTE, what, f"its nights fail until that is mended; glmd check {template} says more"
+        )
+    return Finding(name, Verdict.OK, f"{template} is good")
 
 
 def _existing(path: Path) -> Path:

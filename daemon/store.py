@@ -6,7 +6,7 @@ records its reason and time, and takes or frees the job's devices.
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -240,12 +240,21 @@ class Store:
         row = self._connection.execute("SELECT due FROM nightly WHERE name = ?", (cycle,)).fetchone()
         return datetime.fromisoformat(row[0]) if row else None
 
-    def set_last_due(self, cycle: str, due: datetime) -> None:
-        """Remember that nightly `cycle` was dropped for the time `due`."""
+    def cron_of(self, cycle: str) -> str:
+        """Return the cron expression by which nightly `cycle` was last counted; empty where it was not remembered."""
+        row = self._connection.execute("SELECT cron FROM nightly WHERE name = ?", (cycle,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def set_last_due(self, cycle: str, due: datetime, cron: str = "") -> None:
+        """Remember that nightly `cycle` was dropped for the time `due`, counted by the expression `cron`."""
         self._connection.execute(
-            "INSERT INTO nightly (name, due) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET due = excluded.due",
-            (cycle, due.isoformat()),
+            "INSERT OR REPLACE INTO nightly (name, due, cron) VALUES (?, ?, ?)", (cycle, due.isoformat(), cron)
         )
+
+    def forget_cycles(self, keep: Collection[str]) -> None:
+        """Forget all nightly cycles but those in `keep`."""
+        kept = ",".join("?" * len(keep))
+        self._connection.execute(f"DELETE FROM nightly WHERE name NOT IN ({kept})", tuple(keep))  # noqa: S608 - all ours
 
     def _record(self, job: int, at: str, state: State, attempt: int, reason: str) -> None:
         self._connection.execute(

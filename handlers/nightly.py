@@ -24,6 +24,11 @@ def run_name(name: str, scheduled: datetime) -> str:
     return f"{name}-{scheduled.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 
+def is_run_of(name: str, run: str) -> bool:
+    """Say whether `run` is what `run_name` calls one of cycle `name`'s runs."""
+    return re.fullmatch(rf"{re.escape(name)}-[0-9]{{8}}T[0-9]{{6}}Z", run) is not None
+
+
 def drop(
     template: Path,
     inbox: Path,
@@ -40,15 +45,19 @@ def drop(
     Raises BadInputError for a template that cannot be used, and ValueError as `run_name` does.
     """
     path = inbox / f"{run_name(name, scheduled)}.yaml"
+    publish_bytes(path, content_of(template, name, devices=devices, continue_from=continue_from))
+    return path
+
+
+def content_of(template: Path, name: str, *, devices: str | None = None, continue_from: str | None = None) -> bytes:
+    """Return what `drop` publishes of `template` for cycle `name`. Raises BadInputError."""
     try:
         text = template.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(f"nightly cycle {name}: template {template} cannot be read: {error}") from error
     given = {"devices": devices, "continue_from": continue_from}
     values = {key: value for key, value in given.items() if value is not None}
-    content = _with_section(text, values, template) if values else text
-    publish_bytes(path, content.encode())
-    return path
+    return (_with_section(text, values, template) if values else text).encode()
 
 
 def _with_section(text: str, values: dict[str, str], template: Path) -> str:

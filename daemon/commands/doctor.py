@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -9,9 +10,13 @@ import typer
 
 from daemon.commands.arguments import ConfigOption, JsonOption, RootOption, root_of, settings_of
 from daemon.commands.table import colour, printable
+from daemon.cycles import schedule_of
 from daemon.diagnosis import Finding, Verdict, examine
 from daemon.root import Root
+from daemon.settings import NightlySettings
 
+NIGHTS = 5
+"""How many of each cycle's are told."""
 COLOURS = {Verdict.OK: "green", Verdict.MISSING: "red", Verdict.NOTE: "yellow"}
 
 
@@ -27,18 +32,22 @@ def doctor(
     """Say what this host has and lacks, or with --state whether root and store agree."""
     if state:
         _examine_state(root_of(root, config), json_=json_)
+    settings = settings_of(root, config)
+    nights = [(cycle, _next_nights(cycle)) for cycle in settings.nightly]  # first: a cycle without nights is an error
     findings = []
-    for finding in examine(settings_of(root, config)):
+    for finding in examine(settings):
         findings.append(finding)
         if not json_:
             _show(finding)
     lacking = [finding.name for finding in findings if finding.verdict is Verdict.MISSING]
     if json_:
-        typer.echo(json.dumps({"ok": not lacking, "checks": [asdict(each) for each in findings]}, indent=2))
-    elif lacking:
-        typer.echo(f"glmd cannot train here yet: {', '.join(lacking)}")
-    else:
-        typer.echo("nothing essential lacks")
+        checks = [asdict(each) for each in findings]
+        told = [{"name": cycle.name, "next": [time.isoformat() for time in times]} for cycle, times in nights]
+        typer.echo(json.dumps({"ok": not lacking, "checks": checks, "nights": told}, indent=2))
+        raise typer.Exit(1 if lacking else 0)
+    for cycle, times in nights:
+        _show_nights(cycle, times)
+    typer.echo(f"glmd cannot train here yet: {', '.join(lacking)}" if lacking else "nothing essential lacks")
     raise typer.Exit(1 if lacking else 0)
 
 
@@ -56,6 +65,19 @@ def _examine_state(root: Path, *, json_: bool) -> NoReturn:
     if not json_:
         typer.echo(f"{len(found)} disagreement{'s' * (len(found) > 1)}" if found else "root and store agree")
     raise typer.Exit(1 if found else 0)
+
+
+def _next_nights(cycle: NightlySettings) -> list[datetime]:
+    """Return the next times of a cycle, as its zone's clocks show them. Raises SettingsError."""
+    schedule, time = schedule_of(cycle), datetime.now(UTC)
+    return [schedule.local(time := schedule.after(time)) for _ in range(NIGHTS)]
+
+
+def _show_nights(cycle: NightlySettings, times: list[datetime]) -> None:
+    where = cycle.timezone or "the host's time zone"
+    typer.echo(f"nights   {cycle.name:<17} {printable(cycle.cron)} in {where}")
+    for time in times:
+        typer.echo(f"{'':<26} {time:%a} {time.isoformat(' ', 'minutes')}")
 
 
 def _show(finding: Finding) -> None:

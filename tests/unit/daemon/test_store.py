@@ -1,11 +1,12 @@
 """The store keeps what it answered, and lets a job go only where the table says."""
 
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
+from daemon.database import MIGRATIONS
 from daemon.queueing import startable
 from daemon.states import State
 from daemon.store import DeviceTakenError, NewJob, Store, StoreError, TransitionError
@@ -182,6 +183,39 @@ def test_a_damaged_file_is_said_to_be_one(path: Path) -> None:
     path.write_bytes(b"not a database at all" * 100)
     with pytest.raises(StoreError, match=r"glmd\.db"):
         Store.open(path)
+
+
+def test_a_nightly_time_is_kept_with_what_it_was_counted_by(path: Path) -> None:
+    """The zone's offset and the expression; a cycle that is gone from the settings is forgotten."""
+    due = datetime(2026, 11, 24, 2, tzinfo=timezone(timedelta(hours=8)))
+    with Store.open(path) as store:
+        assert store.cron_of("glm") == ""
+        store.set_last_due("glm", due, "0 2 * * *")
+        store.set_last_due("other", due, "@daily")
+        store.forget_cycles(keep=["glm", "new"])
+        assert store.last_due("other") is None
+        store.forget_cycles(keep=["glm"])
+    with Store.open(path) as store:
+        last = store.last_due("glm")
+        assert last == due
+        assert last.utcoffset() == timedelta(hours=8)
+        assert store.cron_of("glm") == "0 2 * * *"
+        store.forget_cycles(keep=[])
+        assert store.last_due("glm") is None
+
+
+def test_a_store_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
+    """With all that is in it; of a nightly time nobody knows by which expression it was counted."""
+    connection = sqlite3.connect(path)
+    connection.executescript(MIGRATIONS[0])
+    connection.execute("INSERT INTO nightly (name, due) VALUES ('glm', '2026-11-24T02:00:00+00:00')")
+    connection.execute("PRAGMA user_version=1")
+    connection.commit()
+    connection.close()
+    for _ in range(2):
+        with Store.open(path) as store:
+            assert store.last_due("glm") == datetime(2026, 11, 24, 2, tzinfo=UTC)
+            assert store.cron_of("glm") == ""
 
 
 def test_a_newer_schema_is_refused(path: Path) -> None:

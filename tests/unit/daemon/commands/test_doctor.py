@@ -2,6 +2,7 @@
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,77 @@ def test_people_get_a_checklist(site: Site, training: dict[str, str]) -> None:
     printed = site.glmd("doctor", **training).stdout
     assert "ok       python" in printed
     assert printed.splitlines()[-1] == "nothing essential lacks"
+
+
+def cycle(site: Site, template: Path, **changed: str | None) -> None:
+    """Give the site a nightly cycle."""
+    entry = {"name": "glm-6b", "cron": "30 2 * * mon-fri", "timezone": "Asia/Shanghai", "devices": "[0,2)", **changed}
+    nightly = {"nightly": [{**entry, "template": str(template)}]}
+    (site.root.path / "glmd.yaml").write_text(json.dumps(nightly))
+
+
+def test_the_next_nights_are_told(site: Site, training: dict[str, str], good_yaml: Path) -> None:
+    """The next five of each cycle, with weekday and offset for people, in ISO 8601 for programs."""
+    cycle(site, good_yaml)
+    told = json.loads(site.glmd("doctor", "--json", **training).stdout)["nights"]
+    assert [night["name"] for night in told] == ["glm-6b"]
+    times = [datetime.fromisoformat(time) for time in told[0]["next"]]
+    assert len(times) == 5
+    assert times == sorted(set(times))
+    assert all(time > datetime.now(UTC) for time in times)
+    assert {(time.weekday() < 5, f"{time:%H:%M %z}") for time in times} == {(True, "02:30 +0800")}
+    assert [time.isoformat() for time in times] == told[0]["next"]
+    printed = site.glmd("doctor", **training).stdout.splitlines()
+    (head,) = [place for place, line in enumerate(printed) if "30 2 * * mon-fri in Asia/Shanghai" in line]
+    assert printed[head].split()[:2] == ["nights", "glm-6b"]
+    shown = [line.strip() for line in printed[head + 1 : head + 6]]
+    assert shown == [f"{time:%a %Y-%m-%d %H:%M}+08:00" for time in times]
+    assert printed[-1] == "nothing essential lacks"
+
+
+def test_without_a_zone_nights_are_the_hosts(site: Site, training: dict[str, str], good_yaml: Path) -> None:
+    """With the offset that the host's clocks will have then."""
+    cycle(site, good_yaml, cron="0 2 1 jan,jul *", timezone=None)
+    (told,) = json.loads(site.glmd("doctor", "--json", **training, TZ="Europe/Berlin").stdout)["nights"]
+    assert {time[4:] for time in told["next"]} == {"-01-01T02:00:00+01:00", "-07-01T02:00:00+02:00"}
+
+
+def test_without_cycles_there_are_no_nights(site: Site, training: dict[str, str]) -> None:
+    """An empty list."""
+    assert json.loads(site.glmd("doctor", "--json", **training).stdout)["nights"] == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    (
+        ({"cron": "0 25 * * *"}, "nightly glm-6b: cron '0 25 * * *': hour: '25' has 25; right are 0 to 23"),
+        ({"cron": "0 0 31 jun *"}, "nightly glm-6b: cron '0 0 31 jun *': day of month: '31' never comes"),
+        ({"timezone": "asia/shanghai"}, "is no zone of the tz database; right is a name as Asia/Shanghai"),
+    ),
+)
+def test_a_cycle_without_nights_is_an_error(site: Site, good_yaml: Path, changed: dict[str, str], what: str) -> None:
+    """Settings that cannot be used are no finding."""
+    cycle(site, good_yaml, **changed)
+    done = site.glmd("doctor", "--json")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert what in done.stderr
+
+
+def test_a_template_is_held_against_the_check(site: Site, training: dict[str, str], good_yaml: Path) -> None:
+    """What would be rejected tonight is told today, with the place; as a note, for all else can be done."""
+    cycle(site, good_yaml)
+    code, checks = verdicts(site, **training)
+    assert (code, checks["nightly glm-6b"]["verdict"]) == (0, "ok")
+    cycle(site, good_yaml, devices="99")
+    code, checks = verdicts(site, **training)
+    assert (code, checks["nightly glm-6b"]["verdict"]) == (0, "note")
+    assert "99" in checks["nightly glm-6b"]["text"]
+    assert f"glmd check {good_yaml}" in checks["nightly glm-6b"]["advice"]
+    good_yaml.unlink()
+    code, checks = verdicts(site, **training)
+    assert (code, checks["nightly glm-6b"]["verdict"]) == (0, "note")
+    assert f"template {good_yaml} cannot be read" in checks["nightly glm-6b"]["text"]
 
 
 def test_root_and_store_are_compared(site: Site) -> None:
