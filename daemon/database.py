@@ -4,6 +4,8 @@ WAL with synchronous=FULL: what was committed is on disk.
 """
 
 import contextlib
+import os
+import pwd
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +63,7 @@ def open_database(path: Path, *, busy_seconds: float) -> sqlite3.Connection:
 
     `busy_seconds` is how long a call waits for another process's lock.
     """
+    _replace_what_a_reader_made(path)
     try:
         connection = sqlite3.connect(path, isolation_level=None, timeout=busy_seconds)
     except sqlite3.Error as error:
@@ -82,18 +85,80 @@ def open_database(path: Path, *, busy_seconds: float) -> sqlite3.Connection:
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Open `path` without being able to change it. Raises StoreError when it is not there."""
+    """Open `path` as `connect_for_reading` does. Raises StoreError for whatever stands against it."""
+    try:
+        return connect_for_reading(path)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: {error}{_advice(path)}") from error
+
+
+def connect_for_reading(path: Path) -> sqlite3.Connection:
+    """Open `path` to read what was committed so far, without changing or creating any file.
+
+    SQLite itself would make a `-wal` and a `-shm` that belong to whoever reads, and the daemon could not write them.
+    Without a `-wal` the file is whole by itself, and nobody writes it. What a daemon that starts later writes is not
+    seen: whoever waits for something opens anew each time. Raises StoreError when it is not there, and sqlite3.Error.
+    """
     if not path.exists():
         raise StoreError(f"{path}: no store there; was glmd ever started with this root?")
-    connection = None
-    try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10.0)
-        connection.execute("SELECT 1 FROM jobs LIMIT 1")
-    except sqlite3.Error as error:
-        if connection is not None:
-            connection.close()
-        raise StoreError(f"{path}: {error}") from error
+    wal = _beside(path, "wal")
+    was_in_use = wal.exists()
+    connection = _connect_for_reading(path, in_use=was_in_use)
+    if not was_in_use and wal.exists():  # a daemon has started just now
+        connection.close()
+        connection = _connect_for_reading(path, in_use=True)
     return connection
+
+
+def _connect_for_reading(path: Path, *, in_use: bool) -> sqlite3.Connection:
+    """Open with what https://sqlite.org/uri.html and SQLite's os_unix.c offer to readers that create nothing."""
+    how = "mode=ro&readonly_shm=1" if in_use else "mode=ro&immutable=1"
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=10.0)
+    try:
+        connection.execute("SELECT 1 FROM jobs LIMIT 1")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _advice(path: Path) -> str:
+    if _beside(path, "wal").exists() and not _beside(path, "shm").exists():
+        return f"; {path.name}-wal is there without {path.name}-shm: start glmd, which takes over what is in it"
+    return ""
+
+
+def _beside(path: Path, ending: str) -> Path:
+    """Return where SQLite keeps what was committed and is not yet in the file itself, or who is at work on that."""
+    return path.with_name(f"{path.name}-{ending}")
+
+
+def _replace_what_a_reader_made(path: Path) -> None:
+    """Remove an empty `-wal` of another user, whose reader made it, with its `-shm`; raises StoreError for a full one.
+
+    What is in a full one was committed by a daemon that ran as that user.
+    """
+    for place in (path, _beside(path, "wal"), _beside(path, "shm")):
+        try:
+            status = place.lstat()
+        except FileNotFoundError:
+            continue
+        if status.st_uid == os.geteuid():
+            continue
+        if place == path or (place == _beside(path, "wal") and status.st_size):
+            owner, me = _user(status.st_uid), _user(os.geteuid())
+            raise StoreError(
+                f"{place}: it belongs to {owner}, and glmd runs as {me}: did it run as {owner} before? "
+                f"chown {me} {path} {path}-wal {path}-shm"
+            )
+        place.unlink()
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
 
 
 @contextlib.contextmanager

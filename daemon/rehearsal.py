@@ -17,7 +17,7 @@ from typing import Self
 
 from daemon.control import NotRunningError, RequestRefusedError, ask
 from daemon.root import Root
-from daemon.states import OVER, State
+from daemon.states import OVER, Job, State
 from daemon.store import Store
 from handlers.errors import BadInputError, HandlerError
 from handlers.process import ProcessIdentity, ShimRecord
@@ -152,12 +152,15 @@ class Stage:
             _end_shims(list(self._living_shims()), signum, seconds)
 
     def _cancel_jobs(self, deadline: float) -> None:
+        for job in self._unfinished():
+            with contextlib.suppress(NotRunningError, RequestRefusedError):
+                ask(self.root.path, "cancel", job.id)
+        while time.monotonic() < deadline and self.daemon_runs and self._unfinished():
+            time.sleep(0.1)
+
+    def _unfinished(self) -> tuple[Job, ...]:
         with Store.open_for_reading(self.root.store) as store:
-            for job in store.jobs(set(State) - OVER):
-                with contextlib.suppress(NotRunningError, RequestRefusedError):
-                    ask(self.root.path, "cancel", job.id)
-            while time.monotonic() < deadline and self.daemon_runs and store.jobs(set(State) - OVER):
-                time.sleep(0.1)
+            return store.jobs(set(State) - OVER)
 
     def _living_shims(self) -> Iterator[ProcessIdentity]:
         """Yield the shims of this root that live; the kernel ends their ranks with them."""

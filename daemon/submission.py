@@ -76,13 +76,13 @@ def wait_for_job(dropped: Drop, root: Root, seconds: float) -> JobStatus | None:
 
 def follow(job: int, root: Root, show: Callable[[JobStatus], None]) -> JobStatus:
     """Call `show` about twice a second until `job` is over, and return how it ended."""
-    with Store.open_for_reading(root.store) as store:
-        while True:
+    while True:
+        with Store.open_for_reading(root.store) as store:
             status = job_status(store.job(job), root.path)
-            show(status)
-            if status.job.state.is_over:
-                return status
-            time.sleep(POLL)
+        show(status)
+        if status.job.state.is_over:
+            return status
+        time.sleep(POLL)
 
 
 def exit_code_of(state: State) -> int:

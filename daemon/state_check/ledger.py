@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from daemon.database import connect_for_reading
 from daemon.state_check.disagreement import Disagreement, Kind
 from daemon.states import Job, State
-from daemon.store import StoreError
 
 _ASK = "ask for help with the text above; glmd itself never writes such a row"
 _FROM_BACKUP = "stop glmd, and move the file away or take it from a backup; job directories stay as they are"
@@ -55,9 +55,7 @@ class Ledger:
 
 def read_ledger(path: Path) -> Ledger:
     """Read the store at `path`. Raises StoreError when it is not there, and sqlite3.Error when it is damaged."""
-    if not path.exists():
-        raise StoreError(f"{path}: no store there; was glmd ever started with this root?")
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10.0)) as connection:
+    with closing(connect_for_reading(path)) as connection:
         connection.row_factory = sqlite3.Row
         connection.execute("BEGIN")  # all that follows is of one moment
         damage = [line for (line,) in connection.execute("PRAGMA quick_check(3)") if line != "ok"]

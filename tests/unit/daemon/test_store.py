@@ -1,5 +1,7 @@
 """The store keeps what it answered, and lets a job go only where the table says."""
 
+import os
+import shutil
 import sqlite3
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -255,6 +257,67 @@ def test_readers_see_what_the_daemon_wrote_and_cannot_write(path: Path) -> None:
         assert reader.job(job.id) == job
         with pytest.raises(sqlite3.OperationalError):
             reader.add(NewJob("d", "run"))
+
+
+@pytest.mark.parametrize("state", ("in use", "killed", "stopped"))
+def test_a_reader_creates_nothing(path: Path, tmp_path: Path, state: str) -> None:
+    """A daemon's store is read by whoever may, in every state of it, and no file comes of that."""
+    store = Store.open(path)
+    store.add(NewJob("c", "run"))
+    if state == "killed":
+        left = tmp_path / "left"
+        shutil.copytree(path.parent, left)
+        path = left / path.name
+    elif state == "stopped":
+        store.close()
+    before = {each.name: each.stat().st_mtime_ns for each in path.parent.iterdir()}
+    with Store.open_for_reading(path) as reader:
+        assert [job.name for job in reader.jobs()] == ["run"]
+        with pytest.raises(sqlite3.OperationalError):
+            reader.add(NewJob("d", "run"))
+    assert {each.name: each.stat().st_mtime_ns for each in path.parent.iterdir()} == before
+    store.close()
+
+
+def test_a_reader_sees_what_only_the_log_of_a_killed_daemon_has(path: Path, tmp_path: Path) -> None:
+    """What was committed counts, wherever SQLite keeps it; without its index nothing is made up."""
+    with Store.open(path) as store:
+        for number in range(3):
+            store.add(NewJob(f"c{number}", "run"))
+        shutil.copytree(path.parent, tmp_path / "left")
+    left = tmp_path / "left" / path.name
+    with Store.open_for_reading(left) as reader:
+        assert len(reader.jobs()) == 3
+    left.with_name("glmd.db-shm").unlink()
+    with pytest.raises(StoreError, match=r"glmd\.db-wal is there without glmd\.db-shm: start glmd"):
+        Store.open_for_reading(left)
+    assert not left.with_name("glmd.db-shm").exists()
+
+
+@pytest.mark.root
+def test_what_another_users_reader_left_does_not_keep_the_daemon_from_starting(path: Path) -> None:
+    """Older versions of `glmd status` made an empty log and its index, which the daemon may not write."""
+    with Store.open(path) as store:
+        store.add(NewJob("c", "run"))
+    for ending in ("wal", "shm"):
+        left = path.with_name(f"glmd.db-{ending}")
+        left.touch()
+        os.chown(left, 65534, 65534)
+    with Store.open(path) as store:
+        assert [job.name for job in store.jobs()] == ["run"]
+        assert path.with_name("glmd.db-wal").stat().st_uid == os.geteuid()
+
+
+@pytest.mark.root
+def test_what_a_daemon_of_another_user_committed_is_not_thrown_away(path: Path, tmp_path: Path) -> None:
+    """It is named with its owner and the mend."""
+    with Store.open(path) as store:
+        store.add(NewJob("c", "run"))
+        shutil.copytree(path.parent, tmp_path / "left")
+    left = tmp_path / "left" / path.name
+    os.chown(left.with_name("glmd.db-wal"), 65534, 65534)
+    with pytest.raises(StoreError, match=r"glmd\.db-wal: it belongs to nobody, and glmd runs as root: .* chown root"):
+        Store.open(left)
 
 
 def test_every_transition_is_one_synced_transaction(path: Path) -> None:
