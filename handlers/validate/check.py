@@ -93,30 +93,28 @@ class CheckedConfig:
 def check(content: bytes, name: str, rules: Rules) -> CheckedConfig:
     """Return what the file `name` with these bytes asks for; raises ConfigError with everything that is wrong."""
     document = parse(content, name, rules.max_bytes)
-    if rules.version is None:
-        return _check_for_any(document, rules)
-    checked, findings = _check_for(document, rules, dialect_of(rules.version))
+    findings = Findings([*document.problems])
+    config = _without_section(document, findings)
+    dialects = DIALECTS if rules.version is None else (dialect_of(rules.version),)
+    results = {dialect.name: _check_for(document, rules, dialect) for dialect in dialects}
+    # Where the version is not known, problems are what all dialects refuse, and warnings what some do.
+    agreed = agreement({name: found for name, (_, found) in results.items()})
+    findings.problems.extend(agreed.problems)
     if findings.problems:
         raise ConfigError(name, findings.problems, rules.against)
-    return checked
-
-
-def _check_for_any(document: Document, rules: Rules) -> CheckedConfig:
-    """Check the file for every dialect: problems are what all of them refuse, warnings what some do."""
-    results = {dialect: _check_for(document, rules, dialect) for dialect in DIALECTS}
-    agreed = agreement({dialect.name: findings for dialect, (_, findings) in results.items()})
-    if agreed.problems:
-        raise ConfigError(document.name, agreed.problems, rules.against)
     # The oldest that takes the file, since glmd began with it; what no release takes may be for a changed checkout.
     best, _ = min(results.values(), key=lambda result: len(result[1].problems))
-    return replace(best, warnings=in_order(agreed.warnings))
+    return replace(best, config=config, warnings=in_order(agreed.warnings))
 
 
 def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[CheckedConfig, Findings]:
-    """Return what the file asks for by the rules of one dialect, and what was found; problems make it void."""
+    """Return what the file asks for by the rules of one dialect, and what was found; problems make it void.
+
+    `config` and `warnings` are left to the caller.
+    """
     root = document.root
     section, wrong, problems = read_section(root)
-    findings = Findings([*document.problems, *problems])
+    findings = Findings([*problems])
     check_parts(root, dialect, findings)
     run_mode = check_run_mode(root, section, findings)
     target = check_device_target(root, findings)
@@ -137,7 +135,6 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
         check_weights(root, section, run_mode, parallel, published, dialect, findings)
     if saving and rules.disk:
         check_disk(root, parallel, saving, section.merge, rules.disk, findings)
-    config = _without_section(document, findings)
     checked = CheckedConfig(
         section=section,
         devices=devices,
@@ -148,8 +145,8 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
         parallel_mode=parallel.mode,
         needs_strategy=parallel.by_strategy,
         cuts_weights=is_true(root, "auto_trans_ckpt"),
-        config=config,
-        warnings=in_order(findings.warnings),
+        config=b"",
+        warnings=(),
         sink_size=sink_size(root, dialect) if sinks(root, dialect) else None,
         stages=parallel.stages if parallel.by_strategy else 1,
         against=rules.against,
