@@ -10,6 +10,5 @@ def look_away(_tally: finite.Tally, _portion: memoryview) -> None:
     """Count nothing."""
 
 
-finite.WORTH_NUMPY = sys.maxsize
 setattr(finite.Tally, "look", look_away)  # noqa: B010 - a method, which may not be assigned to
 sys.exit(main())

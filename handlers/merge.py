@@ -1,6 +1,5 @@
 """The merge step: a run's shards become one checkpoint, published with its manifest."""
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -77,7 +76,6 @@ def run(
     for NoSpaceError), BadInputError for a malformed tag, and OSError.
     """
     started = time.monotonic()
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start a thread a core, for matrices; we have none
     chosen = choose(
         plan.source,
         tag=plan.tag,

@@ -9,7 +9,7 @@ from handlers.ckpt.coverage import Coverage, Slice, Spread, coverage, spread_of
 from handlers.ckpt.entry import CkptFile, Entry, Format
 from handlers.ckpt.errors import DamagedFileError
 from handlers.ckpt.families import Families, families_of
-from handlers.ckpt.finite import NotFinite, Tally, numpy_beside
+from handlers.ckpt.finite import NotFinite, Tally
 from handlers.ckpt.manifest import NAME, read_manifest
 from handlers.ckpt.opening import reopened
 from handlers.ckpt.strategy import Strategy, read_strategy
@@ -164,7 +164,7 @@ def _counted(file: CkptFile) -> dict[str, NotFinite]:
     """Read the file and count NaN and infinity."""
     buffer = memoryview(bytearray(BLOCK))
     found = {}
-    with numpy_beside(file.fingerprint.size), reopened(file, "while it was read") as descriptor:
+    with reopened(file, "while it was read") as descriptor:
         for entry in file.entries.values():
             tally = Tally(entry.type)
             for block in blocks(descriptor, entry.extents, file.path, buffer):

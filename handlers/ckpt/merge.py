@@ -14,7 +14,6 @@ from handlers.ckpt.crc import check_crc
 from handlers.ckpt.durable import fsync_directory
 from handlers.ckpt.entry import Fingerprint
 from handlers.ckpt.errors import DamagedFileError, NoSpaceError, OutputExistsError
-from handlers.ckpt.finite import numpy_beside
 from handlers.ckpt.manifest import NAME, Manifest, MergedFile, MergedParameter, manifest_of, read_manifest, utf8
 from handlers.ckpt.not_finite import refuse_not_finite
 from handlers.ckpt.opening import reopened
@@ -166,7 +165,7 @@ def _stage(wanted: _Wanted, stage: Staging, progress: Progress | None) -> Manife
         check_crc(shard)
     plan = wanted.plan
     size = sum(file.size for file in wanted.output.files)
-    with numpy_beside(size), _opened(plan) as descriptors:
+    with _opened(plan) as descriptors:
         copy = Copy(plan, descriptors, size, progress, wanted.effort)
         files = [_write(file, stage, copy) for file in wanted.output.files]
         manifest = manifest_of(plan, files, wanted.output, wanted.effort, prefix=wanted.prefix, tag=wanted.tag)

@@ -11,7 +11,7 @@ import xxhash
 from handlers.ckpt.copy import Copied, Progress
 from handlers.ckpt.entry import Entry, shape
 from handlers.ckpt.errors import CkptError
-from handlers.ckpt.finite import NotFinite, Tally, numpy_beside
+from handlers.ckpt.finite import NotFinite, Tally
 from handlers.ckpt.manifest import NAME, Manifest, MergedFile, MergedParameter, read_manifest
 from handlers.ckpt.output import INDEX
 from handlers.ckpt.transfer import blocks
@@ -66,8 +66,7 @@ def verify(destination: Path, progress: Progress | None = None) -> Verification:
     manifest = read_manifest(destination / NAME)
     size = sum(parameter.bytes for file in manifest.files for parameter in file.parameters)
     reading = _Reading(size, progress)
-    with numpy_beside(size):
-        problems = [problem for file in manifest.files for problem in _of_file(destination, file, reading)]
+    problems = [problem for file in manifest.files for problem in _of_file(destination, file, reading)]
     problems += _of_index(destination, manifest)
     return Verification(manifest, tuple(problems), reading.not_finite if manifest.hash else manifest.not_finite)
 

@@ -1,7 +1,6 @@
-"""Promises of handlers.ckpt.finite: every NaN and infinity, of any type, in any portions, with numpy or not."""
+"""Promises of handlers.ckpt.finite: every NaN and infinity, of any type, in any portions."""
 
 import struct
-import threading
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 
 from handlers.ckpt import NotFinite, finite
 from handlers.ckpt.entry import ITEM_SIZES
-from handlers.ckpt.finite import Tally, named, numpy_beside
+from handlers.ckpt.finite import Tally, named
 
 SPECIAL = {
     "Float16": ("007c", "00fc", "007e", "017c", "fffd", "ff7b", "fffb", "0000", "0080"),
@@ -73,10 +72,16 @@ def contents(draw: st.DrawFn) -> tuple[str, bytes]:
     return type_, b"".join(numbers[: len(numbers) // 2 * 2])
 
 
-@pytest.mark.parametrize("numpy", (False, True))
-def test_any_content_is_counted(numpy: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 - a parameter
+@pytest.fixture(params=(True, False), ids=("vectors", "numpy alone"))
+def looked_at(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Return once with a kernel that does as it should, and once as on a processor where it does not."""
+    if not request.param:
+        monkeypatch.setattr(finite, "_is_told", lambda _: False)
+
+
+@pytest.mark.usefixtures("looked_at")
+def test_any_content_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each type, in portions that cut elements, at any place in memory: as one element after the other says."""
-    monkeypatch.setattr(finite, "_numpy_is_there", event(is_set=numpy))
     monkeypatch.setattr(finite, "PORTION", 32)
 
     @settings(max_examples=400, deadline=None)
@@ -87,22 +92,46 @@ def test_any_content_is_counted(numpy: bool, monkeypatch: pytest.MonkeyPatch) ->
     holds()
 
 
-def event(*, is_set: bool) -> threading.Event:
-    """Return an event."""
-    made = threading.Event()
-    if is_set:
-        made.set()
-    return made
+@pytest.mark.parametrize("type_", ("Float16", "BFloat16", "Float32", "Float64"))
+def test_one_among_many_is_found_wherever_it_is(type_: str) -> None:
+    """In blocks of all lengths that a vector can be filled by in part; the greatest finite numbers are no NaN."""
+    numbers = [*map(bytes.fromhex, SPECIAL[type_])]
+    wrong = [number for number in numbers if expected(type_, number)]
+    finite_ones = [number for number in numbers if number not in wrong]
+    for length in (*range(1, 70), 1000):
+        good = (finite_ones * length)[:length]
+        assert counted(type_, b"".join(good), 1 << 20) == NotFinite()
+        for number in wrong:
+            place = length * 7 % len(good)
+            block = b"".join([*good[:place], number, *good[place + 1 :]])
+            assert counted(type_, block, 1 << 20) == expected(type_, block) != NotFinite()
 
 
+@pytest.mark.usefixtures("looked_at")
 @pytest.mark.parametrize("type_", ("Float16", "BFloat16"))
-@pytest.mark.parametrize("numpy", (False, True))
-def test_every_number_of_two_bytes(type_: str, numpy: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
+def test_every_number_of_two_bytes(type_: str) -> None:
     """Each by itself."""
-    monkeypatch.setattr(finite, "_numpy_is_there", event(is_set=numpy))
     for number in range(1 << 16):
         content = number.to_bytes(2, "little")
         assert counted(type_, content, 2) == expected(type_, content)
+
+
+@pytest.mark.parametrize("missed", range(4))
+def test_a_kernel_that_misses_something_is_not_trusted(missed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumKong has kernels for processors that nobody tried it on for glmd: each is tried before its first use."""
+    wide = finite._WIDE["Float16"]
+    wrong = (0x7C00, 0xFC00, 0x7C01, 0xFFFF)[missed]
+
+    def inner(numbers: memoryview, zeros: memoryview, kernel: str) -> float:
+        del zeros, kernel
+        return float(any(number & 0x7C00 == 0x7C00 and number != wrong for number in numbers.tolist()))
+
+    monkeypatch.setattr(finite, "inner", inner)
+    finite._is_told.cache_clear()
+    try:
+        assert not finite._is_told(wide)
+    finally:
+        finite._is_told.cache_clear()
 
 
 @pytest.mark.parametrize("type_", ("Float8E4M3FN", "Float8E5M2", "HiFloat8", "Int8", "UInt8", "Bool", "Int4"))
@@ -116,19 +145,6 @@ def test_types_without_nan_are_not_looked_at() -> None:
     """Neither whole numbers nor text, whatever their bits."""
     for type_ in ("Int16", "UInt32", "Int64", "UInt64", "Bool", "str"):
         assert not counted(type_, b"\xff" * 64, 7)
-
-
-def test_numpy_is_imported_only_for_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small merge does not wait for it; a large one has it in the end, and no thread is left."""
-    monkeypatch.setattr(finite, "_numpy_is_there", threading.Event())
-    with numpy_beside(finite.WORTH_NUMPY - 1):
-        pass
-    assert not finite._numpy_is_there.is_set()
-    before = threading.enumerate()
-    with numpy_beside(finite.WORTH_NUMPY):
-        pass
-    assert finite._numpy_is_there.is_set()
-    assert threading.enumerate() == before
 
 
 def test_what_is_said() -> None:
