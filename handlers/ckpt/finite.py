@@ -5,16 +5,16 @@ A training that diverged leaves them, and what goes on from its weights gets the
 one, has -100.
 
 Nearly every block has none, and to see that must cost next to nothing beside the copy. A vector of numbers times one of
-zeros is zero, unless a number is NaN or infinite: then it is NaN. NumKong's dot products see so at the speed of memory,
+zeros is zero, unless a number is NaN or infinite: then it is NaN. SimSIMD's dot products see so at the speed of memory,
 and load in a millisecond; numpy, which takes 0.2 s, is there only to count in the blocks that have some.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Literal, cast
 
-from numkong import inner
+from simsimd import inner
 
 PORTION = 1 << 16
 """Bytes that are looked at at once, so that they and the zeros stay in the processor's cache."""
@@ -48,7 +48,7 @@ def named(found: Mapping[str, NotFinite], where: Mapping[str, str] | None = None
 
 
 _ZEROS = memoryview(bytes(PORTION))
-_WORDS: Mapping[int, Literal["H", "I", "Q"]] = {2: "H", 4: "I", 8: "Q"}
+_WORDS: Mapping[int, Literal["H", "f", "d"]] = {2: "H", 4: "f", 8: "d"}
 """What a buffer of so many bytes an item is to Python, which has no name for a bfloat16."""
 
 
@@ -63,7 +63,7 @@ class _Wide:
     exponent: int
     """The bits of its exponent."""
     kernel: Literal["float16", "bfloat16", "float32", "float64"]
-    """What NumKong calls the numbers' type."""
+    """What SimSIMD calls the numbers' type."""
 
     def occur(self, block: memoryview) -> bool:
         """Tell whether a number in `block`, which has whole ones, is NaN or infinite."""
@@ -74,13 +74,14 @@ class _Wide:
 
     def are_finite(self, portion: memoryview) -> bool:
         """Tell whether the numbers times zeros are zero."""
-        letter = _WORDS[self.part]
-        return inner(portion.cast(letter), _ZEROS[: len(portion)].cast(letter), self.kernel) == 0
+        numbers, zeros = (view.cast(_WORDS[self.part]) for view in (portion, _ZEROS[: len(portion)]))
+        # Its type stubs know no views of floats, which it takes as well.
+        return inner(cast("memoryview[int]", numbers), cast("memoryview[int]", zeros), self.kernel) == 0
 
 
 @cache
 def _is_told(wide: _Wide) -> bool:
-    """Tell whether NumKong's kernel for this processor does as it should: there are many that nobody tried for glmd."""
+    """Tell whether SimSIMD's kernel for this processor does as it should: there are many that nobody tried for glmd."""
     sign = 1 << 8 * wide.part - 1
     finite = [wide.exponent - 1, sign | wide.exponent - 1, 1, 0] * 25  # as many as no vector has
     for number in (wide.exponent, sign | wide.exponent, wide.exponent | 1, sign | wide.exponent | wide.exponent - 1):

@@ -118,7 +118,7 @@ def test_every_number_of_two_bytes(type_: str) -> None:
 
 @pytest.mark.parametrize("missed", range(4))
 def test_a_kernel_that_misses_something_is_not_trusted(missed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """NumKong has kernels for processors that nobody tried it on for glmd: each is tried before its first use."""
+    """SimSIMD has kernels for processors that nobody tried it on for glmd: each is tried before its first use."""
     wide = finite._WIDE["Float16"]
     wrong = (0x7C00, 0xFC00, 0x7C01, 0xFFFF)[missed]
 
