@@ -35,6 +35,8 @@ class Requests:
             raise RequestRefusedError(f"job {job.id} is {job.state}; only failed and cancelled jobs can be retried")
         refuse_while_stuck(job, self._store, self._root)
         directory = job.directory(self._root.path)
+        if not directory.submitted.exists() and not directory.plan.exists():
+            raise RequestRefusedError(f"{directory.path} has nothing to run any more; drop the file again")
         if not directory.submitted.exists() or self._trained(job):
             self._moves.move(job, State.MERGING, "retried: merging again", attempt=job.attempt + 1)
             return f"job {job.id} merges again, as attempt {job.attempt + 1}"
