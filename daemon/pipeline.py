@@ -30,6 +30,7 @@ from daemon.settings import Preflight, Settings
 from daemon.shim_watch import ShimWatch
 from daemon.states import ACTIVE, Job, State
 from daemon.store import DeviceTakenError, Store
+from daemon.unfilled import why_never
 from daemon.waiting import Waiting
 from daemon.workers import Workers
 from handlers.errors import HandlerError
@@ -133,6 +134,8 @@ class Pipeline:
             self._preflights.look(job, self.settings, self._still(job, f"job {job.id}", partial(self._looked, job)))
         elif directory.plan.exists():
             self._moves.move(job, State.MERGING)
+        elif reason := why_never(job, self._store, self._root, self.settings):
+            self._moves.move(job, State.FAILED, reason)
         # else the directory is still being filled by whoever added the job
 
     def _looked(self, job: Job, verdict: Verdict) -> None:

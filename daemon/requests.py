@@ -7,6 +7,7 @@ from daemon.root import Root
 from daemon.states import ACTIVE, Job, State
 from daemon.store import Store
 from daemon.waiting import Waiting
+from handlers.shards.names import holds_shards
 
 
 class Requests:
@@ -34,6 +35,8 @@ class Requests:
             raise RequestRefusedError(f"job {job.id} is {job.state}; only failed and cancelled jobs can be retried")
         refuse_while_stuck(job, self._store, self._root)
         directory = job.directory(self._root.path)
+        if not directory.submitted.exists() and not directory.plan.exists():
+            raise RequestRefusedError(f"{directory.path} has nothing to run any more; drop the file again")
         if not directory.submitted.exists() or self._trained(job):
             self._moves.move(job, State.MERGING, "retried: merging again", attempt=job.attempt + 1)
             return f"job {job.id} merges again, as attempt {job.attempt + 1}"
@@ -41,6 +44,12 @@ class Requests:
         return f"job {job.id} is queued again, as attempt {job.attempt + 1}"
 
     def _trained(self, job: Job) -> bool:
-        """Say whether the training of `job` is over: what was done last was to merge."""
+        """Say whether the training of `job` is over: what was done last was to merge what it saved. Raises OSError."""
         done = [step.state for step in self._store.history(job.id) if step.state in ACTIVE]
-        return done[-1:] == [State.MERGING]
+        return done[-1:] == [State.MERGING] and self._has_saves(job)
+
+    def _has_saves(self, job: Job) -> bool:
+        """Say whether anything is there to merge: to merge nothing again and again would fail for ever."""
+        directory = job.directory(self._root.path)
+        earlier = (directory.earlier_output(attempt) for attempt in range(job.attempt, 0, -1))
+        return any(map(holds_shards, (directory.output, *earlier)))

@@ -113,6 +113,11 @@ class Store:
         """Return one job; raises KeyError."""
         return self._one("id = ?", job)
 
+    def claim_of(self, job: Job) -> str:
+        """Return what `job` was made from."""
+        (claim,) = self._connection.execute("SELECT claim FROM jobs WHERE id = ?", (job.id,)).fetchone()
+        return str(claim)
+
     def claimed(self, claim: str) -> Job | None:
         """Return the job that was made from `claim`, if one was."""
         return next(iter(self._select("claim = ?", claim)), None)

@@ -149,7 +149,7 @@ class WatchedTrees:
 
     def _end_overtaken(self, path: Path, job: Job) -> None:
         """End what a crash has left without a plan, if by now its shards are no longer there to plan with."""
-        for other in self._store.queued_from(_source(path)):
+        for other in self._store.queued_from(source_of(path)):
             if other.id != job.id and not other.directory(self._root.path).plan.exists():
                 reason = f"glmd was killed before it had planned this merge, and {path} holds other shards now"
                 self._store.move(other, State.FAILED, f"{reason}: see job {job.id}")
@@ -187,7 +187,8 @@ class WatchedTrees:
         log.info("tree_ready", job=job.id, path=str(settings.path), tag=str(ready.tag), ranks=len(ready.shards))
 
 
-def _source(tree: Path) -> str:
+def source_of(tree: Path) -> str:
+    """Return how the claims of all merges of `tree` begin."""
     return f"tree:{tree}:"
 
 
@@ -212,4 +213,4 @@ def _claim(tree: Path, ready: Ready) -> str:
     digest = hashlib.sha256()
     for shard, read in zip(ready.shards, ready.fingerprints, strict=True):
         digest.update(f"{shard.path}:{read.size}:{read.mtime_ns}:{read.inode}\n".encode())
-    return f"{_source(tree)}{ready.prefix}:{ready.tag}:{digest.hexdigest()[:16]}"
+    return f"{source_of(tree)}{ready.prefix}:{ready.tag}:{digest.hexdigest()[:16]}"

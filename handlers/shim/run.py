@@ -30,9 +30,10 @@ from handlers.ckpt.origin import Origin
 from handlers.errors import BadInputError, HandlerError
 from handlers.events import configure, job_log, printable
 from handlers.job_dir import JobDir, Step, StepDir
-from handlers.job_plan import JobPlan
+from handlers.job_plan import JobPlan, Role, TrainPlan
 from handlers.outcome import Diagnosis, Outcome, StepExit
 from handlers.process import ShimRecord
+from handlers.shards.names import holds_shards
 from handlers.shim.instance import StepRun, find_step_run
 from handlers.shim.patience import patiently
 from handlers.shim.supervise import StepEnd, supervise
@@ -153,9 +154,22 @@ def _end_of(run: StepRun, wakeups: Wakeups, log: FilteringBoundLogger) -> StepEn
     if plan.train is None:
         raise BadInputError(f"{run.job_dir.plan}: plans no training, only a merge")
     end = supervise(plan.train, run.job_dir.output, run.directory.stacks, wakeups, log)
-    if end.outcome is Outcome.COMPLETED:
-        _save(run.job_dir.output, log)
-    return end
+    if end.outcome is not Outcome.COMPLETED:
+        return end
+    _save(run.job_dir.output, log)
+    # The tree is this attempt's own: what those before it wrote was put aside.
+    return end if holds_shards(run.job_dir.output) else _saved_nothing(end, plan.train, run.job_dir.output)
+
+
+def _saved_nothing(end: StepEnd, plan: TrainPlan, output: Path) -> StepEnd:
+    """Return `end` as the failure that it is: every rank exited 0, and there is nothing to merge."""
+    rank = next(process for process in plan.processes if process.role is Role.RANK)
+    reason = (
+        f"all ranks exited 0, but none saved anything in {output / 'checkpoint'}: what ran was "
+        f"`{' '.join(rank.argv[:2])}`; is that the Python with MindFormers (training.python) and its checkout "
+        "(training.checkout)? `glmd logs N --rank 0` shows what it printed"
+    )
+    return replace(end, outcome=Outcome.FAILED, reason=reason, silences=None)
 
 
 def _save(output: Path, log: FilteringBoundLogger) -> None:

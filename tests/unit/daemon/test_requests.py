@@ -31,3 +31,22 @@ def test_a_merge_can_be_cancelled_though_processes_are_left_of_its_training(tmp_
         Requests(Root(tmp_path), store, waiting).cancel(job)
         assert store.job(job.id).cancel
         assert store.locks() == {0: 1}
+
+
+def test_a_retry_merges_only_where_something_was_saved(tmp_path: Path) -> None:
+    """By whichever attempt; where the saves are gone, or never were, it trains."""
+    with Store.open(tmp_path / "glmd.db") as store, Waiting() as waiting:
+        requests = Requests(Root(tmp_path), store, waiting)
+        for number, save in enumerate((None, "output", "attempts/1/output"), 1):
+            job = store.add(NewJob(f"c{number}", "run"))
+            directory = job.directory(tmp_path)
+            directory.path.mkdir(parents=True)
+            directory.submitted.touch()
+            if save:
+                ranks = directory.path / save / "checkpoint" / "rank_0"
+                ranks.mkdir(parents=True)
+                (ranks / "glm-6b_rank_0-1_4.ckpt").touch()
+            for state in (State.PREPARING, State.TRAINING, State.MERGING, State.FAILED):
+                job = store.move(job, state)
+            requests.retry(job)
+            assert store.job(job.id).state is (State.MERGING if save else State.QUEUED)

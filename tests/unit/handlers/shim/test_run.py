@@ -1,6 +1,7 @@
 """One step as its own process."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,6 +70,36 @@ def test_completed_step(workshop: "Workshop") -> None:
         "step_ended",
     ]
     assert all((event["job"], event["attempt"], event["step"]) == (42, 1, "train") for event in events)
+
+
+@pytest.mark.parametrize("name", (None, "graph.meta", "demo_rank_0-1_1.ckpt.tmp"))
+def test_ranks_that_saved_nothing_trained_nothing(workshop: "Workshop", name: str | None) -> None:
+    """Whatever they exited with: an interpreter that is none, a script that does nothing. The reason names both."""
+    train = workshop.train("pass", "pass")
+    workshop.publish(train)
+    shutil.rmtree(workshop.job_dir.output)
+    if name:
+        workshop.save(name)
+    assert finish(start(workshop))[0] == 1
+    end = ended(workshop)
+    assert (end.outcome, end.silences, len(end.processes)) == (Outcome.FAILED, None, 2)
+    assert f"saved anything in {workshop.job_dir.output / 'checkpoint'}" in end.reason
+    for told in (train.processes[0].argv[0], "training.python", "training.checkout", "`glmd logs 42 --rank 0`"):
+        assert told in end.reason
+
+
+@pytest.mark.parametrize(
+    "place", ("checkpoint/rank_3/a_rank_3_1-1_4.safetensors", "checkpoint_network/rank_0/a_rank_0-network.ckpt")
+)
+def test_any_save_counts(workshop: "Workshop", place: str) -> None:
+    """Whatever its rank, tag, prefix or format: what it is worth, the merge says."""
+    workshop.publish(workshop.train("pass"))
+    shutil.rmtree(workshop.job_dir.output)
+    path = workshop.job_dir.output / place
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert finish(start(workshop))[0] == 0
+    assert ended(workshop).outcome is Outcome.COMPLETED
 
 
 def test_living_shim_is_known_by_its_record(workshop: "Workshop") -> None:
@@ -258,6 +289,7 @@ def test_a_merge_keeps_when_its_training_began(workshop: "Workshop") -> None:
     workshop.publish(workshop.train("pass"))
     for attempt in (1, 2):
         assert finish(start(workshop, attempt=attempt))[0] == 0
+    shutil.rmtree(workshop.job_dir.output / "checkpoint")
     small_run(workshop.job_dir.output).write()
     began = ShimRecord.read(workshop.job_dir.step(1, Step.TRAIN).shim).started
     assert manifest_of_merge(workshop, 2).origin == Origin(job=42, began=began.isoformat())
