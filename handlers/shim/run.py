@@ -30,7 +30,7 @@ from handlers.ckpt.origin import Origin
 from handlers.errors import BadInputError, HandlerError
 from handlers.events import configure, job_log, printable
 from handlers.job_dir import JobDir, Step, StepDir
-from handlers.job_plan import JobPlan
+from handlers.job_plan import JobPlan, TrainPlan
 from handlers.outcome import Diagnosis, Outcome, StepExit
 from handlers.process import ShimRecord
 from handlers.shim.instance import StepRun, find_step_run
@@ -152,7 +152,9 @@ def _end_of(run: StepRun, wakeups: Wakeups, log: FilteringBoundLogger) -> StepEn
         return _merge(plan, run, wakeups, log)
     if plan.train is None:
         raise BadInputError(f"{run.job_dir.plan}: plans no training, only a merge")
-    end = supervise(plan.train, run.job_dir.output, run.directory.stacks, wakeups, log)
+    read = partial(_with_environments, plan.train, run.directory.environment)
+    train = patiently("environment.json", read, wakeups, log)
+    end = supervise(train, run.job_dir.output, run.directory.stacks, wakeups, log)
     if end.outcome is Outcome.COMPLETED:
         _save(run.job_dir.output, log)
     return end
@@ -177,6 +179,15 @@ def _read_plan(path: Path) -> JobPlan:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise BadInputError(f"{path}: not a plan that this version can run: {where}: {first['msg']}") from error
+
+
+def _with_environments(train: TrainPlan, path: Path) -> TrainPlan:
+    try:
+        return train.with_environments(path)
+    except ValueError as error:  # of pydantic's, too, whose text would quote what may be a secret
+        raise BadInputError(
+            f"{path}: not the environments of this plan's processes; glmd retry writes them anew"
+        ) from error
 
 
 def _origin(plan: JobPlan, run: StepRun) -> Origin:
