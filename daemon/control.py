@@ -1,7 +1,7 @@
 """What clients can ask a running daemon: cancel, retry, reload, ping.
 
 A Unix socket in the root directory, one JSON object a packet each way. Who may connect is who may write to the socket:
-the user and group glm.
+the user and group glm. The kernel says who it is.
 """
 
 import contextlib
@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
+
+from daemon.users import User
 
 MAX_PACKET = 64 * 1024
 
@@ -81,9 +83,12 @@ def ask(root: Path, action: str, job: int | None = None, *, timeout: float = 30.
 
 
 class Control:
-    """The daemon's end of the socket. `answer` returns the text of a yes and raises RequestRefusedError for a no."""
+    """The daemon's end of the socket.
 
-    def __init__(self, root: Path, answer: Callable[[Request], str]) -> None:
+    `answer` gets what is asked and who asks; it returns the text of a yes, and raises RequestRefusedError for a no.
+    """
+
+    def __init__(self, root: Path, answer: Callable[[Request, User], str]) -> None:
         self._answer = answer
         self._path = root / "glmd.sock"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -126,7 +131,8 @@ class Control:
             return
         with client, contextlib.suppress(OSError):
             client.settimeout(1.0)
-            client.send(json.dumps(asdict(self._reply(client.recv(MAX_PACKET)))).encode())
+            asks = User.at_the_other_end(client)
+            client.send(json.dumps(asdict(self._reply(client.recv(MAX_PACKET), asks))).encode())
 
     def _turn_away(self) -> None:
         """Hang up on a client for which there is no descriptor: the loop would else wake for it for ever."""
@@ -137,13 +143,13 @@ class Control:
         finally:
             self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
-    def _reply(self, packet: bytes) -> Reply:
+    def _reply(self, packet: bytes, asks: User) -> Reply:
         try:
             request = Request.read(packet)
         except (ValueError, RecursionError):
             return Reply(ok=False, answer="not a request that this glmd understands")
         try:
-            return Reply(ok=True, answer=self._answer(request))
+            return Reply(ok=True, answer=self._answer(request, asks))
         except RequestRefusedError as error:
             return Reply(ok=False, answer=str(error))
 

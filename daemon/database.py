@@ -4,11 +4,11 @@ WAL with synchronous=FULL: what was committed is on disk.
 """
 
 import contextlib
-import os
-import pwd
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+
+from daemon.users import User
 
 _FIRST_SCHEMA = """
 CREATE TABLE jobs (
@@ -33,10 +33,19 @@ CREATE TABLE transitions (
 CREATE TABLE device_locks (device INTEGER PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs (id)) STRICT;
 CREATE TABLE nightly (name TEXT PRIMARY KEY, due TEXT NOT NULL) STRICT;
 """
+_USERS = """
+CREATE TABLE users (
+    job       INTEGER PRIMARY KEY REFERENCES jobs (id),
+    dropped   INTEGER,                  -- the user who owned the dropped file; NULL: nobody knows
+    cancelled TEXT                      -- who asked last to end it
+) STRICT;
+"""
 MIGRATIONS = (
     _FIRST_SCHEMA,
     # By which expression `due` was counted; empty: nobody remembers. `due` is told with its zone's offset since.
     "ALTER TABLE nightly ADD COLUMN cron TEXT NOT NULL DEFAULT ''",
+    # Beside the jobs, not in their rows: a newer glmd's readers can so read the store of an older daemon.
+    _USERS,
 )
 """What leads from each version to the next, from an empty file on."""
 VERSION = len(MIGRATIONS)
@@ -143,22 +152,15 @@ def _replace_what_a_reader_made(path: Path) -> None:
             status = place.lstat()
         except FileNotFoundError:
             continue
-        if status.st_uid == os.geteuid():
+        if status.st_uid == User.of_this_process().number:
             continue
         if place == path or (place == _beside(path, "wal") and status.st_size):
-            owner, me = _user(status.st_uid), _user(os.geteuid())
+            owner, me = User(status.st_uid).name, User.of_this_process().name
             raise StoreError(
                 f"{place}: it belongs to {owner}, and glmd runs as {me}: did it run as {owner} before? "
                 f"chown {me} {path} {path}-wal {path}-shm"
             )
         place.unlink()
-
-
-def _user(number: int) -> str:
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return str(number)
 
 
 @contextlib.contextmanager

@@ -31,6 +31,7 @@ from daemon.names import printable
 from daemon.root import Root
 from daemon.states import Job, State
 from daemon.store import NewJob, Store
+from daemon.users import User
 from daemon.workers import Workers
 from handlers.ckpt.durable import make_directory, publish_bytes
 from handlers.errors import BadInputError
@@ -48,6 +49,8 @@ class Accepted:
 
     content: bytes
     checked: CheckedConfig
+    owner: User
+    """Whose the dropped file is."""
 
     @property
     def digest(self) -> str:
@@ -146,6 +149,7 @@ class Intake:
                 priority=checked.section.priority,
                 devices=checked.devices,
                 prefix=checked.prefix,
+                owner=accepted.owner,
             )
         )
         self._fill(job, claimed, accepted)
@@ -203,4 +207,4 @@ class Intake:
 def _examine(claimed: Claim, rules_of_now: Callable[[], Rules]) -> Accepted:
     rules = rules_of_now()  # here, in a worker: it looks at the files of MindFormers
     content = read_claimed(claimed, rules.max_bytes)
-    return Accepted(content, check(content, claimed.name, rules))
+    return Accepted(content, check(content, claimed.name, rules), User(claimed.path.lstat().st_uid))

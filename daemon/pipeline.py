@@ -150,7 +150,7 @@ class Pipeline:
 
     def _prepared(self, job: Job, plan: Future[JobPlan]) -> None:
         if self._store.job(job.id).cancel:  # asked meanwhile
-            self._moves.move(job, State.CANCELLED, "cancelled before its ranks were started")
+            self._cancelled(job, " before its ranks were started")
             return
         try:
             plan.result()
@@ -191,7 +191,7 @@ class Pipeline:
         if job.cancel:
             # Not simply moved: what was started, perhaps by the daemon before, may come up yet.
             self._started[run] = self._started.get(run) or time.monotonic()
-            self._give_up(job, run, f"cancelled before {step} was started", Outcome.CANCELLED)
+            self._give_up(job, run, f"told to end before {step} was started", Outcome.CANCELLED)
         elif run not in self._started:
             if not self._faults.is_paused(f"starting job {job.id}"):
                 self._started[run] = None
@@ -230,7 +230,7 @@ class Pipeline:
             case Completed(reason):
                 self._moves.move(job, State.MERGING if step is Step.TRAIN else State.DONE, reason)
             case Cancelled(reason):
-                self._moves.move(job, State.CANCELLED, reason)
+                self._cancelled(job, f": {reason}")
             case Failure():
                 self._failed(job, step, end)
             case None:  # not yet known, and looked at again soon
@@ -239,8 +239,10 @@ class Pipeline:
     def _failed(self, job: Job, step: Step, failure: Failure) -> None:
         """Act on a step that did not come to its end."""
         lost = failure.ending is Ending.LOST
-        if job.cancel:
-            self._moves.move(job, State.CANCELLED if lost else State.FAILED, failure.reason)
+        if job.cancel and lost:
+            self._cancelled(job, f": {failure.reason}")
+        elif job.cancel:
+            self._moves.move(job, State.FAILED, failure.reason)
         elif step is Step.MERGE and lost:
             self._moves.move(job, State.MERGING, f"merges again after: {failure.reason}", attempt=job.attempt + 1)
         elif not self._faults.is_paused(f"following up job {job.id}"):
@@ -252,7 +254,7 @@ class Pipeline:
 
     def _followed_up(self, job: Job, failure: Failure, decided: Future[Decision | None]) -> None:
         if self._store.job(job.id).cancel:  # asked meanwhile
-            self._moves.move(job, State.CANCELLED, f"cancelled after: {failure.reason}")
+            self._cancelled(job, f" after: {failure.reason}")
             return
         try:
             decision = decided.result()
@@ -280,6 +282,10 @@ class Pipeline:
         return died(step, cause, lost=lost)
 
     # Small parts
+
+    def _cancelled(self, job: Job, when: str) -> None:
+        by = self._store.cancelled_by(job)
+        self._moves.move(job, State.CANCELLED, f"cancelled{f' by {by}' if by else ''}{when}")
 
     def _still(self, job: Job, what: str, then: Callable[[Result], None]) -> Callable[[Result], None]:
         """Return `then` for a result that counts only while `job` is where it was when the work for it was begun.

@@ -31,6 +31,7 @@ from daemon.singleton import only_daemon
 from daemon.states import ACTIVE, State
 from daemon.store import Store
 from daemon.temporaries import sweep
+from daemon.users import User
 from daemon.waiting import Waiting
 from daemon.watched_trees import WatchedTrees
 from daemon.watching import DirectoryWatch
@@ -110,6 +111,7 @@ class Service:
         if self._settings.inbox != settings.inbox:  # else what it knows of half-written files is kept
             self._intake.inbox = Inbox(self._root.inbox, settle=settings.inbox.settle)
         self._settings = self._pipeline.settings = settings
+        self._requests.allowed = settings.cancel
         self._rescan_due = 0.0
 
     def run(self) -> None:
@@ -149,8 +151,8 @@ class Service:
             self._rescan_due = min(self._rescan_due, now + again)  # what a fault has left lying is found by looking
         self._show()
 
-    def answer(self, request: Request) -> str:
-        """Do what a client asks; raises RequestRefusedError."""
+    def answer(self, request: Request, by: User) -> str:
+        """Do what the client `by` asks; raises RequestRefusedError."""
         match request.action, request.job:
             case "ping", _:
                 return self._headline
@@ -159,7 +161,8 @@ class Service:
             case "cancel" | "retry", int(number):
                 try:
                     job = self._store.job(number)
-                    return self._requests.cancel(job) if request.action == "cancel" else self._requests.retry(job)
+                    do = self._requests.cancel if request.action == "cancel" else self._requests.retry
+                    return do(job, by)
                 except (KeyError, OverflowError):  # the latter for a number that no row can have
                     raise RequestRefusedError(f"there is no job {number}") from None
                 except (OSError, sqlite3.Error) as error:

@@ -63,6 +63,15 @@ class Preflight(StrEnum):
     """Nothing is looked at."""
 
 
+class Cancel(StrEnum):
+    """Who may cancel and retry a job, besides root and the user that glmd runs as."""
+
+    GROUP = "group"
+    """Whoever may connect to the socket: the members of its group."""
+    OWNER = "owner"
+    """Who owned the dropped file."""
+
+
 class LogFormat(StrEnum):
     """How log events are written to standard error."""
 
@@ -151,6 +160,7 @@ class Settings(BaseSettings):
     devices: Devices = tuple(range(8))
     runner: Runner = Runner.AUTO
     preflight: Preflight = Preflight.WAIT
+    cancel: Cancel = Cancel.GROUP
     allowed_paths: tuple[Annotated[Path, AfterValidator(_absolute)], ...] = (Path("/"),)
     """Where a dropped file may name paths, besides the root itself."""
     inbox: InboxSettings = InboxSettings()

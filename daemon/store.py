@@ -14,6 +14,7 @@ from typing import Self
 
 from daemon.database import DamagedStoreError, StoreError, open_database, open_for_reading, transaction
 from daemon.states import HOLDING_DEVICES, OVER, TRANSITIONS, Job, State
+from daemon.users import User
 
 __all__ = ["DamagedStoreError", "DeviceTakenError", "NewJob", "Store", "StoreError", "Transition", "TransitionError"]
 
@@ -41,6 +42,8 @@ class NewJob:
     priority: int = 0
     devices: tuple[int, ...] = ()
     prefix: str = ""
+    owner: User | None = None
+    """Whose the dropped file was; None where no file was dropped."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,8 @@ class Store:
                 (new.claim, new.digest, new.name, state, reason, new.priority, json.dumps(new.devices), new.prefix,
                  at, at),
             ).fetchone()  # fmt: skip
+            if new.owner is not None:
+                self._connection.execute("INSERT INTO users (job, dropped) VALUES (?, ?)", (number, new.owner.number))
             self._record(number, at, state, 1, reason)
         return self._one("claim = ?", new.claim)
 
@@ -222,9 +227,25 @@ class Store:
         if job.state not in HOLDING_DEVICES:
             self._connection.execute("DELETE FROM device_locks WHERE job = ?", (job.id,))
 
-    def ask_to_cancel(self, job: Job) -> None:
-        """Remember that `job` is to be ended, until it is over."""
-        self._connection.execute("UPDATE jobs SET cancel = 1 WHERE id = ?", (job.id,))
+    def ask_to_cancel(self, job: Job, by: str = "") -> None:
+        """Remember that `job` is to be ended, until it is over, and who asked for it."""
+        with transaction(self._connection):
+            self._connection.execute("UPDATE jobs SET cancel = 1 WHERE id = ?", (job.id,))
+            self._connection.execute(
+                "INSERT INTO users (job, cancelled) VALUES (?, ?)"
+                " ON CONFLICT (job) DO UPDATE SET cancelled = excluded.cancelled",
+                (job.id, by),
+            )
+
+    def cancelled_by(self, job: Job) -> str:
+        """Return who asked last to end `job`; empty where nobody knows."""
+        row = self._connection.execute("SELECT cancelled FROM users WHERE job = ?", (job.id,)).fetchone()
+        return row[0] or "" if row else ""
+
+    def owner_of(self, job: Job) -> User | None:
+        """Return who dropped `job`; None where nobody did, or an older glmd took it."""
+        row = self._connection.execute("SELECT dropped FROM users WHERE job = ?", (job.id,)).fetchone()
+        return User(row[0]) if row and row[0] is not None else None
 
     def _lock(self, job: Job) -> None:
         try:

@@ -30,7 +30,7 @@ class JobDir:
 
     @property
     def plan(self) -> Path:
-        """Devices, command lines, environments and the merge to do; written before anything starts."""
+        """Devices, command lines and the merge to do; written before anything starts."""
         return self.path / "plan.json"
 
     @property
@@ -96,6 +96,11 @@ class StepDir:
     def lock(self) -> Path:
         """Locked by the living shim, so that a second one for the same step ends at once."""
         return self.path / "lock"
+
+    @property
+    def environment(self) -> Path:
+        """What the processes of a training have in their environments, for glmd's user alone."""
+        return self.path / "environment.json"
 
     @property
     def stacks(self) -> Path:

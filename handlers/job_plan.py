@@ -1,9 +1,13 @@
-"""plan.json: all that a job's steps need to know, decided and written before anything starts."""
+"""plan.json: all that a job's steps need to know, decided and written before anything starts.
+
+But for environments, which may hold secrets: plan.json can be read by the whole group, environment.json by glmd alone.
+"""
 
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from handlers.ckpt.durable import publish_bytes
 from handlers.merge_plan import MergePlan
@@ -34,10 +38,20 @@ class ProcessPlan(Record):
     rank: int | None
     device: int | None
     argv: tuple[str, ...]
-    environment: dict[str, str]
-    """The whole environment, not additions to the shim's."""
+    environment: dict[str, str] = Field(default={}, exclude=True)
+    """The whole environment, not additions to the shim's. Never in plan.json, where an older glmd wrote it."""
     directory: Path
     log: Path
+
+
+class Environments(Record):
+    """environment.json: the environments of a training's processes, in the order of its plan."""
+
+    processes: tuple[dict[str, str], ...]
+
+    def publish(self, path: Path) -> None:
+        """Write this record to `path` durably, for this user alone."""
+        publish_bytes(path, (self.model_dump_json(indent=2) + "\n").encode(), mode=0o600)
 
 
 class TimeLimits(Record):
@@ -65,6 +79,24 @@ class TrainPlan(Record):
     """Seconds between TERM and KILL."""
     configuration: str = ""
     """What it has in common with trainings whose time limits are learned together; see handlers.learned_limits."""
+
+    @property
+    def environments(self) -> Environments:
+        """What is kept apart from the plan."""
+        return Environments(processes=tuple(process.environment for process in self.processes))
+
+    def with_environments(self, path: Path) -> Self:
+        """Return this plan, as it was read, with the environments in the file `path`.
+
+        A plan that an older glmd wrote has its own. Raises OSError, pydantic.ValidationError, or ValueError where the
+        file is another plan's.
+        """
+        if all("environment" in process.model_fields_set for process in self.processes):
+            return self
+        environments = Environments.model_validate_json(path.read_bytes()).processes
+        pairs = zip(self.processes, environments, strict=True)
+        filled = tuple(process.model_copy(update={"environment": given}) for process, given in pairs)
+        return self.model_copy(update={"processes": filled})
 
 
 class JobPlan(Record):

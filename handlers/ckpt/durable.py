@@ -60,7 +60,7 @@ def publishing(path: Path, *, mode: int = 0o660, replace: bool = True) -> Iterat
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("xb") as stream:
+        with open(temporary, "xb", opener=_private) as stream:
             yield stream
             stream.flush()
             os.fchmod(stream.fileno(), mode)
@@ -74,6 +74,11 @@ def publishing(path: Path, *, mode: int = 0o660, replace: bool = True) -> Iterat
         temporary.unlink(missing_ok=True)
         raise
     fsync_directory(path.parent)
+
+
+def _private(path: str, flags: int) -> int:
+    """Open for this user alone: what is written may be a secret, and has its own mode only when it is whole."""
+    return os.open(path, flags, 0o600)
 
 
 def publish_bytes(path: Path, content: bytes, *, mode: int = 0o660, replace: bool = True) -> None:

@@ -153,7 +153,9 @@ def _end_of(run: StepRun, wakeups: Wakeups, log: FilteringBoundLogger) -> StepEn
         return _merge(plan, run, wakeups, log)
     if plan.train is None:
         raise BadInputError(f"{run.job_dir.plan}: plans no training, only a merge")
-    end = supervise(plan.train, run.job_dir.output, run.directory.stacks, wakeups, log)
+    read = partial(_with_environments, plan.train, run.directory.environment)
+    train = patiently("environment.json", read, wakeups, log)
+    end = supervise(train, run.job_dir.output, run.directory.stacks, wakeups, log)
     if end.outcome is not Outcome.COMPLETED:
         return end
     _save(run.job_dir.output, log)
@@ -191,6 +193,15 @@ def _read_plan(path: Path) -> JobPlan:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise BadInputError(f"{path}: not a plan that this version can run: {where}: {first['msg']}") from error
+
+
+def _with_environments(train: TrainPlan, path: Path) -> TrainPlan:
+    try:
+        return train.with_environments(path)
+    except ValueError as error:  # of pydantic's, too, whose text would quote what may be a secret
+        raise BadInputError(
+            f"{path}: not the environments of this plan's processes; glmd retry writes them anew"
+        ) from error
 
 
 def _origin(plan: JobPlan, run: StepRun) -> Origin:

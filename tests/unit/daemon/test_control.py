@@ -1,7 +1,10 @@
 """Clients and the daemon understand each other over the socket."""
 
 import contextlib
+import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,11 +14,14 @@ from pathlib import Path
 import pytest
 
 from daemon.control import Control, NotRunningError, Request, RequestRefusedError, ask
+from daemon.users import User
 from daemon.waiting import Waiting
 
 
-def answer(request: Request) -> str:
+def answer(request: Request, by: User) -> str:
     """Answer as a daemon would that knows job 1 only."""
+    if request.action == "who":
+        return f"{by.number} {by.name}"
     if request.job not in {None, 1}:
         raise RequestRefusedError(f"there is no job {request.job}")
     return f"{request.action} {request.job}"
@@ -96,3 +102,19 @@ def test_only_user_and_group_may_ask(tmp_path: Path) -> None:
     """Others cannot connect."""
     with daemon_at(tmp_path):
         assert (tmp_path / "glmd.sock").stat().st_mode & 0o777 == 0o660
+
+
+@pytest.mark.root
+def test_the_kernel_says_who_asks(tmp_path: Path) -> None:
+    """Whatever a client writes: who connected counts."""
+    asks = (
+        "import os, socket; os.setuid(12345); s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); "
+        's.connect("glmd.sock"); s.send(b\'{"action": "who", "job": 1, "uid": 0}\'); print(s.recv(100).decode())'
+    )
+    tmp_path.chmod(0o711)
+    with daemon_at(tmp_path):
+        (tmp_path / "glmd.sock").chmod(0o666)
+        done = subprocess.run(
+            [sys.executable, "-c", asks], cwd=tmp_path, stdout=subprocess.PIPE, text=True, timeout=30, check=True
+        )
+    assert json.loads(done.stdout) == {"ok": True, "answer": "12345 12345"}

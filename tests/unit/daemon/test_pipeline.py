@@ -21,6 +21,7 @@ from daemon.runner import SystemdRunner
 from daemon.settings import Settings, WatchSettings
 from daemon.states import Job, State
 from daemon.store import NewJob, Store
+from daemon.users import User
 from daemon.waiting import Waiting
 from daemon.workers import Workers
 from handlers.job_dir import Step, StepDir
@@ -106,8 +107,8 @@ def test_a_look_for_an_attempt_that_was_cancelled_and_retried_meanwhile_counts_f
     monkeypatch.setattr("daemon.preflights.examine", lambda *_: looked.wait(10) and Go())
     house.job_in()
     house.pipeline.turn()
-    house.requests.cancel(house.job())
-    house.requests.retry(house.job())
+    house.requests.cancel(house.job(), User(0))
+    house.requests.retry(house.job(), User(0))
     looked.set()
     house.deliver()
     assert (house.job().state, house.job().attempt) == (State.QUEUED, 2)
@@ -242,7 +243,7 @@ def test_what_follows_a_training_that_was_cancelled_meanwhile_counts_for_nothing
     house.job_in(State.PREPARING, State.TRAINING)
     write_dead_shim(house.train())
     house.pipeline.turn()
-    house.requests.cancel(house.job())
+    house.requests.cancel(house.job(), User(0))
     house.pipeline.turn()
     assert house.job().state is State.FAILED
     decided.set()
@@ -264,7 +265,7 @@ def test_a_queued_job_whose_directory_is_gone_fails_and_holds_up_no_other(house:
     assert job.state is State.FAILED
     assert str(gone.directory(house.root.path).submitted) in job.reason
     with pytest.raises(RequestRefusedError, match="drop the file again"):
-        house.requests.retry(job)
+        house.requests.retry(job, User(0))
 
 
 @pytest.mark.parametrize("claim", ("c1", "tree:/data/run:glm:1_4:0123"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from handlers.job_dir import JobDir
+from handlers.job_dir import JobDir, Step
 from handlers.job_plan import JobPlan, ProcessPlan, Role, TimeLimits, TrainPlan
 from handlers.merge_plan import MergePlan
 
@@ -52,8 +52,12 @@ class Workshop:
             grace=grace,
         )
 
-    def publish(self, train: TrainPlan | None) -> None:
-        """Write plan.json, and a shard in the output, without which no training is completed."""
+    def publish(self, train: TrainPlan | None, *, attempts: tuple[int, ...] = (1,)) -> None:
+        """Write plan.json, the environments of `attempts`, and a shard, without which no training is completed."""
+        for attempt in attempts if train else ():
+            environment = self.job_dir.step(attempt, Step.TRAIN).environment
+            environment.parent.mkdir(parents=True, exist_ok=True)
+            train.environments.publish(environment)
         if train is not None:
             self.save("demo_rank_0-1_1.ckpt")
         merge = MergePlan(source=self.job_dir.output, destination=self.job_dir.merged)

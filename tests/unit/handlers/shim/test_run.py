@@ -199,7 +199,7 @@ def test_step_that_has_ended_is_not_run_again(workshop: "Workshop") -> None:
 
 def test_next_attempt_is_another_step(workshop: "Workshop") -> None:
     """What an earlier attempt left does not stand in the way."""
-    workshop.publish(workshop.train("pass"))
+    workshop.publish(workshop.train("pass"), attempts=(1, 2))
     assert finish(start(workshop))[0] == 0
     assert finish(start(workshop, attempt=2))[0] == 0
     assert workshop.job_dir.step(2, Step.TRAIN).exit.exists()
@@ -286,7 +286,7 @@ def manifest_of_merge(workshop: "Workshop", attempt: int) -> Manifest:
 
 def test_a_merge_keeps_when_its_training_began(workshop: "Workshop") -> None:
     """Its first attempt, whichever saved the shards: a retry does not make a job a newer one."""
-    workshop.publish(workshop.train("pass"))
+    workshop.publish(workshop.train("pass"), attempts=(1, 2))
     for attempt in (1, 2):
         assert finish(start(workshop, attempt=attempt))[0] == 0
     shutil.rmtree(workshop.job_dir.output / "checkpoint")
@@ -421,3 +421,24 @@ def test_full_disk_under_the_log_does_not_end_the_training(workshop: "Workshop")
     with Path("/dev/full").open("wb") as full:
         assert subprocess.run(command, env=workshop.environment, stderr=full, check=False, timeout=60).returncode == 0
     assert workshop.job_dir.events.stat().st_size > 0
+
+
+def test_a_plan_of_before_an_upgrade_runs(workshop: "Workshop") -> None:
+    """Its environments are in plan.json itself, and no other file is there."""
+    workshop.publish(workshop.train("print(os.environ['OF_BEFORE'])"))
+    plan = json.loads(workshop.job_dir.plan.read_text())
+    plan["train"]["processes"][0]["environment"] = {**workshop.environment, "OF_BEFORE": "as it was"}
+    workshop.job_dir.plan.write_text(json.dumps(plan))
+    workshop.job_dir.step(1, Step.TRAIN).environment.unlink()
+    assert finish(start(workshop))[0] == 0
+    assert workshop.log(0) == "as it was\n"
+
+
+def test_without_its_environments_nothing_is_started(workshop: "Workshop") -> None:
+    """The step fails and names the file; damaged ones are not quoted, for they may hold secrets."""
+    workshop.publish(workshop.train("pass"))
+    path = workshop.job_dir.step(1, Step.TRAIN).environment
+    path.write_text('{"processes": [{"HF_TOKEN": ["hf_secret"]}]}')
+    assert finish(start(workshop))[0] == 1
+    assert ended(workshop).reason.startswith(f"{path}: not the environments of this plan's processes")
+    assert "hf_secret" not in workshop.job_dir.events.read_text()
