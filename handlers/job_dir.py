@@ -48,6 +48,11 @@ class JobDir:
         return self.path / "events.jsonl"
 
     @property
+    def defect(self) -> Path:
+        """The traceback of what glmd itself failed over, where it set the job aside."""
+        return self.path / "defect.txt"
+
+    @property
     def output(self) -> Path:
         """MindFormers' own tree: checkpoint/, log/, strategy/."""
         return self.path / "output"
