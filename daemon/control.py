@@ -37,7 +37,7 @@ class Request:
     def read(cls, packet: bytes) -> Self:
         """Read what a client sent; raises ValueError."""
         match json.loads(packet):
-            case {"action": str(action), "job": None | int() as job}:
+            case {"action": str(action), "job": None | int() as job} if not isinstance(job, bool):
                 return cls(action, job)
             case _:
                 raise ValueError("not a request")
@@ -49,6 +49,15 @@ class Reply:
 
     ok: bool
     answer: str
+
+    @classmethod
+    def read(cls, packet: bytes) -> Self:
+        """Read what a daemon answered; raises ValueError."""
+        match json.loads(packet):
+            case {"ok": bool(ok), "answer": str(answer)}:
+                return cls(ok, answer)
+            case _:
+                raise ValueError("not an answer")
 
 
 def ask(root: Path, action: str, job: int | None = None, *, timeout: float = 30.0) -> str:
@@ -76,7 +85,10 @@ def ask(root: Path, action: str, job: int | None = None, *, timeout: float = 30.
         ) from error
     if not packet:
         raise NotRunningError(f"glmd at {root} ended while it was asked")
-    reply = Reply(**json.loads(packet))
+    try:
+        reply = Reply.read(packet)
+    except ValueError as error:
+        raise NotRunningError(f"glmd at {root} gave no answer that this version understands") from error
     if not reply.ok:
         raise RequestRefusedError(reply.answer)
     return reply.answer

@@ -5,6 +5,7 @@ published whole, and the claimed file goes away last. So a crash anywhere leaves
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -24,7 +25,7 @@ from daemon.claims import (
     reject,
     snapshot,
 )
-from daemon.faults import Faults
+from daemon.faults import Defect, Faults
 from daemon.halves import SameName, earliest, same_name, tell_the_other
 from daemon.inbox import Inbox
 from daemon.names import printable
@@ -106,7 +107,23 @@ class Intake:
 
     def _decide(self, claimed: Claim, examined: Future[Accepted]) -> None:
         # After a fault the claim stays, and a later rescan takes it up again.
-        self._faults.attempt(f"claim of {printable(claimed.name)}", partial(self._finish, claimed, examined))
+        self._faults.attempt(
+            f"claim of {printable(claimed.name)}",
+            partial(self._finish, claimed, examined),
+            partial(self._set_aside, claimed),
+        )
+
+    def _set_aside(self, claimed: Claim, defect: Defect) -> None:
+        """Reject what glmd itself failed over, by as little as can fail in its turn: it must not come back."""
+        log.warning("drop_set_aside", claim=claimed.token, path=printable(claimed.name), reason=defect.reason)
+        self._faults.contain(f"row of {printable(claimed.name)}", partial(self._note_defect, claimed, defect))
+        if os.path.lexists(claimed.path):
+            reject(claimed, self._root.rejected, f"{printable(claimed.name)}: {defect.reason}\n\n{defect.traceback}")
+
+    def _note_defect(self, claimed: Claim, defect: Defect) -> None:
+        job = self._store.add(NewJob(claim=claimed.token, name=job_name(claimed.name)), State.REJECTED, defect.reason)
+        if job.state is State.QUEUED:
+            self._store.move(job, State.FAILED, defect.reason)
 
     def _finish(self, claimed: Claim, examined: Future[Accepted]) -> None:
         job = self._store.claimed(claimed.token)
@@ -120,13 +137,6 @@ class Intake:
             accepted = examined.result()
         except BadInputError as error:
             self._reject(claimed, str(error))
-        except OSError:
-            raise
-        except Exception as error:
-            log.exception("claim_broke_the_check", claim=claimed.token, path=printable(claimed.name))
-            self._reject(
-                claimed, f"glmd's own check failed, which is a defect in glmd: {type(error).__name__}: {error}"
-            )
         else:
             self._accept(claimed, accepted)
 

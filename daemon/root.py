@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.ckpt.durable import make_directory
+from handlers.job_dir import is_number
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Root:
     def highest_number(self) -> int:
         """The highest number that a directory in jobs/ has; 0 when none has one. Raises OSError."""
         numbers = (path.name.partition("-")[0] for path in self.jobs.iterdir())
-        return max((int(number) for number in numbers if number.isdecimal() and number.isascii()), default=0)
+        return max((int(number) for number in numbers if is_number(number)), default=0)
 
     def create(self) -> None:
         """Make the directories that are missing. Raises OSError."""

@@ -102,7 +102,7 @@ class SystemdRunner:
     def cause_of_death(self, directory: StepDir) -> str | None:
         """Return systemd's words for it, which the unit writes down a moment after the end."""
         try:
-            result = ServiceResult.read(directory)
+            result = ServiceResult.read_of(directory)
         except (FileNotFoundError, ValidationError):  # not there yet; or damaged, and then it tells nothing
             return None
         return f"systemd says {result.service_result}, {result.exit_code} {result.exit_status}"

@@ -29,6 +29,12 @@ def _absolute(path: Path) -> Path:
     return path
 
 
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError(f"{str(value).lower()} is no number")  # noqa: TRY004 (pydantic wants it)
+    return value
+
+
 class SettingsError(BadInputError):
     """The settings file or an override cannot be used."""
 
@@ -87,9 +93,9 @@ class _Section(BaseModel):
 class InboxSettings(_Section):
     """How dropped files are taken in."""
 
-    settle: Duration = 1.0
-    rescan: Duration = 60.0
-    max_bytes: int = Field(default=1 << 20, gt=0)
+    settle: Annotated[Duration, Field(le=3600)] = 1.0
+    rescan: Annotated[Duration, Field(ge=1, le=86400)] = 60.0
+    max_bytes: Annotated[int, BeforeValidator(_number), Field(gt=0, le=64 << 20)] = 1 << 20
     observer: Observer = Observer.AUTO
 
 
@@ -109,7 +115,7 @@ class TrainingSettings(_Section):
     mindformers: Annotated[str, BeforeValidator(_version)] | None = None
     """Its version; None for what the checkout says, or else the interpreter."""
     environment: dict[str, str] = {}
-    grace: Duration = 20.0
+    grace: Annotated[Duration, Field(le=3600)] = 20.0
 
 
 class RankTableSettings(_Section):
@@ -121,13 +127,17 @@ class RankTableSettings(_Section):
     topology: Topology = Topology.ANY
 
 
+MOST_RANKS = 1 << 16
+"""Of a run: more than any has, and few enough to look for each one's files."""
+
+
 class WatchSettings(_Section):
     """A tree that others write shards into, to be merged when complete."""
 
     path: Path
     tag: str = Field(default="last", pattern=r"^(last|network|[0-9]{1,9}_[0-9]{1,9})$")
     prefix: str | None = None
-    ranks: int | None = Field(default=None, gt=0)
+    ranks: Annotated[int, BeforeValidator(_number), Field(gt=0, le=MOST_RANKS)] | None = None
     needs_strategy: bool = True
     quiet: Duration = 60.0
 

@@ -15,9 +15,12 @@ from typing import Self
 from daemon.database import DamagedStoreError, StoreError, open_database, open_for_reading, transaction
 from daemon.states import HOLDING_DEVICES, OVER, TRANSITIONS, Job, State
 from daemon.users import User
+from handlers.devices import LIMIT
 
 __all__ = ["DamagedStoreError", "DeviceTakenError", "NewJob", "Store", "StoreError", "Transition", "TransitionError"]
 
+_Row = tuple[int, str, str, str, int, int, str, str, int, str, str]
+_MOST_ATTEMPTS = 100_000
 _COLUMNS = "id, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed"
 
 BUSY_SECONDS = 2.0
@@ -61,6 +64,8 @@ class Store:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self.unreadable: dict[int, str] = {}
+        """The rows that say nothing a job could have, by number, with why; they are left alone, with their devices."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -148,7 +153,7 @@ class Store:
             " ORDER BY priority DESC, id",
             (State.QUEUED,),
         )
-        return tuple(_job(row) for row in rows)
+        return self._readable(rows)
 
     def queue_length(self) -> int:
         """Return how many jobs wait."""
@@ -296,15 +301,35 @@ class Store:
 
     def _select(self, where: str, *values: object) -> tuple[Job, ...]:
         rows = self._connection.execute(f"SELECT {_COLUMNS} FROM jobs WHERE {where} ORDER BY id", values)  # noqa: S608 - `where` is ours
-        return tuple(_job(row) for row in rows)
+        return self._readable(rows)
+
+    def _readable(self, rows: Iterable[_Row]) -> tuple[Job, ...]:
+        found = []
+        for row in rows:
+            try:
+                found.append(_job(row))
+            except (ValueError, TypeError, RecursionError) as error:
+                self.unreadable[row[0]] = f"{type(error).__name__}: {error}"
+        return tuple(found)
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-def _job(row: tuple[int, str, str, str, int, int, str, str, int, str, str]) -> Job:
+def _job(row: _Row) -> Job:
+    """Return the job that `row` is; raises ValueError, TypeError or RecursionError for what none can have."""
     number, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed = row
+    held = tuple(json.loads(devices))
+    if not 1 <= attempt <= _MOST_ATTEMPTS:
+        raise ValueError(f"attempt {attempt} is none")
+    if "/" in name or "\0" in name:
+        raise ValueError(f"{name!r} is no name of a job")
+    if not all(type(device) is int and 0 <= device < LIMIT for device in held):
+        raise ValueError(f"{devices:.100} are no devices")
+    times = datetime.fromisoformat(submitted), datetime.fromisoformat(changed)
+    if not all(time.tzinfo for time in times):
+        raise ValueError(f"{submitted} and {changed} have no zone")
     return Job(
         id=number,
         name=name,
@@ -312,9 +337,9 @@ def _job(row: tuple[int, str, str, str, int, int, str, str, int, str, str]) -> J
         reason=reason,
         attempt=attempt,
         priority=priority,
-        devices=tuple(json.loads(devices)),
+        devices=held,
         prefix=prefix,
         cancel=bool(cancel),
-        submitted=datetime.fromisoformat(submitted),
-        changed=datetime.fromisoformat(changed),
+        submitted=times[0],
+        changed=times[1],
     )

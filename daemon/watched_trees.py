@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from daemon.faults import Faults
 from daemon.intake import job_name
 from daemon.root import Root
 from daemon.settings import WatchSettings
@@ -61,11 +62,14 @@ class WatchedTrees:
     A hint costs the work of the one path that it is about; whole trees are looked at when hints may have been lost.
     """
 
-    def __init__(self, settings: Iterable[WatchSettings], root: Root, store: Store, workers: Workers) -> None:
+    def __init__(
+        self, settings: Iterable[WatchSettings], root: Root, store: Store, workers: Workers, faults: Faults
+    ) -> None:
         self._trees = {one.path: _Tree(one, _tracker(one)) for one in settings}
         self._root = root
         self._store = store
         self._workers = workers
+        self._faults = faults
 
     @property
     def directories(self) -> tuple[Path, ...]:
@@ -145,7 +149,8 @@ class WatchedTrees:
         if tree.settings.tag in _OVERTAKEN and rest > 0:  # newer shards may be on their way
             tree.look_by(time.monotonic() + rest)
         else:
-            self._merge(tree, ready)
+            # Where that fails, the rescan that a fault brings about looks again.
+            self._faults.attempt(f"tree {tree.settings.path}", partial(self._merge, tree, ready))
 
     def _end_overtaken(self, path: Path, job: Job) -> None:
         """End what a crash has left without a plan, if by now its shards are no longer there to plan with."""

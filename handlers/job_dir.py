@@ -12,6 +12,15 @@ class Step(StrEnum):
     MERGE = "merge"
 
 
+_MOST_DIGITS = 15
+"""Of a job's or an attempt's number: far more than there will be, and SQLite takes it."""
+
+
+def is_number(name: str) -> bool:
+    """Say whether `name`, of a directory, is a job's or an attempt's number; somebody may have made others."""
+    return name.isascii() and name.isdecimal() and len(name) <= _MOST_DIGITS
+
+
 @dataclass(frozen=True)
 class JobDir:
     """`ROOT/jobs/0042-run_glm_6b_finetune`: the truth about a job's work."""
@@ -37,6 +46,11 @@ class JobDir:
     def events(self) -> Path:
         """This job's log events, one JSON object a line."""
         return self.path / "events.jsonl"
+
+    @property
+    def defect(self) -> Path:
+        """The traceback of what glmd itself failed over, where it set the job aside."""
+        return self.path / "defect.txt"
 
     @property
     def output(self) -> Path:

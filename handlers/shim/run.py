@@ -29,7 +29,7 @@ from handlers.ckpt.manifest import utf8
 from handlers.ckpt.origin import Origin
 from handlers.errors import BadInputError, HandlerError
 from handlers.events import configure, job_log, printable
-from handlers.job_dir import JobDir, Step, StepDir
+from handlers.job_dir import JobDir, Step, StepDir, is_number
 from handlers.job_plan import JobPlan, Role, TrainPlan
 from handlers.outcome import Diagnosis, Outcome, StepExit
 from handlers.process import ShimRecord
@@ -87,7 +87,7 @@ def _asked_for(given: argparse.Namespace) -> StepRun:
 def _job(job_dir: JobDir) -> int | str:
     """Return the job's number, from its directory's name."""
     number = job_dir.path.name.partition("-")[0]
-    return int(number) if number.isdecimal() else number
+    return int(number) if is_number(number) else number
 
 
 def _open_lock(directory: StepDir) -> BinaryIO:

@@ -29,7 +29,10 @@ from handlers.validate.yaml_nodes import Data
 
 KEY = "glmd"
 
-_TAG = re.compile(r"[1-9][0-9]*_[1-9][0-9]*", re.ASCII)
+MOST_PRIORITY = 1_000_000
+"""Either way from 0."""
+
+_TAG = re.compile(r"[1-9][0-9]{0,8}_[1-9][0-9]{0,8}", re.ASCII)
 _MOST_VALUES, _LONGEST = 300, 4096
 """Several times what all keys together need, and the longest path there can be."""
 _TEXTS = {"devices", "continue_from", "layout_from", "tag"}
@@ -147,7 +150,7 @@ class GlmdSection(_Part):
     """As `[0,8)`; None for all that settings list."""
     run_mode: Annotated[Literal["train", "finetune"], _later("eval", "predict", "export")] | None = None
     """None for what the YAML says."""
-    priority: Annotated[int, Strict()] = 0
+    priority: Annotated[int, Strict(), Field(ge=-MOST_PRIORITY, le=MOST_PRIORITY)] = 0
     """Higher goes first."""
     merge: MergeWish = MergeWish()
     continue_from: Annotated[str, BeforeValidator(_continue_from)] = "none"

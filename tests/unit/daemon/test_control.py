@@ -60,6 +60,40 @@ def test_a_no_says_why(tmp_path: Path) -> None:
         ask(tmp_path, "cancel", 7)
 
 
+@pytest.mark.parametrize(
+    "packet",
+    (b"", b"{", b"null", b"1", b"[" * 60_000, b'{"action": "cancel", "job": true}', b'{"action": "cancel", "job": 1.0}',
+     b'{"action": 1, "job": 1}', b'{"action": "cancel", "job": ' + b"9" * 5000 + b"}"),
+)  # fmt: skip
+def test_what_is_no_request_gets_a_no(tmp_path: Path, packet: bytes) -> None:
+    """Whatever a client sends: `true` is not job 1."""
+    with daemon_at(tmp_path), socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+        client.settimeout(10)
+        client.connect(str(tmp_path / "glmd.sock"))
+        client.send(packet)
+        assert json.loads(client.recv(1 << 16)) == {"ok": False, "answer": "not a request that this glmd understands"}
+
+
+@pytest.mark.parametrize("packet", (b"{", b"null", b'{"ok": true}', b'{"ok": 1, "answer": "x", "more": 2}'))
+def test_what_is_no_answer_is_told(tmp_path: Path, packet: bytes) -> None:
+    """Whatever serves the socket: the client says so, without a traceback."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
+        server.bind(str(tmp_path / "glmd.sock"))
+        server.listen()
+
+        def serve() -> None:
+            client, _ = server.accept()
+            with client:
+                client.recv(1 << 16)
+                client.send(packet)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(NotRunningError, match="no answer that this version understands"):
+            ask(tmp_path, "ping")
+        thread.join()
+
+
 def test_a_very_long_root_works(tmp_path: Path) -> None:
     """A Unix socket's address holds 107 bytes; roots may be longer."""
     root = tmp_path / ("x" * 120)

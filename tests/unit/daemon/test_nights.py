@@ -121,6 +121,7 @@ def comes_once(template: Path, zone: str, moment: datetime) -> bool:
             store,
             inbox,
             Path(name) / "claims",
+            Faults(),
         )
         cycles.turn(start)
         now, runs = start, []
