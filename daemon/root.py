@@ -1,9 +1,20 @@
-"""Where things lie under glmd's root directory."""
+"""Where things lie under glmd's root directory, and who may change them."""
 
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from handlers.ckpt.durable import make_directory
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+GROUP_READS = 0o2750
+"""Of all directories but the inbox. Setgid: what is made in them is of their group."""
+GROUP_DROPS = 0o3770
+"""Of the inbox. Sticky: a file there is moved by its owner, and by the inbox's, which is glmd."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,39 @@ class Root:
         return max((int(number) for number in numbers if number.isdecimal() and number.isascii()), default=0)
 
     def create(self) -> None:
-        """Make the directories that are missing. Raises OSError."""
-        for directory in (self.inbox, self.claims, self.rejected, self.jobs, self.latest):
-            make_directory(directory)
+        """Make the directories that are missing, with modes that no umask changes. Raises OSError.
+
+        Those of an older glmd, whose group could write everywhere, get the modes of now. To be called by one thread.
+        """
+        umask = os.umask(0)
+        try:
+            for directory in (self.claims, self.rejected, self.jobs, self.latest):
+                make_directory(directory)
+            make_directory(self.inbox, mode=GROUP_DROPS & ~stat.S_ISGID)
+        finally:
+            os.umask(umask)
+        for directory in (self.claims, self.rejected, self.jobs, self.latest):
+            _set_mode(directory, GROUP_READS)
+        _set_mode(self.inbox, GROUP_DROPS)
+        # A root that its owner keeps from the group stays so.
+        _set_mode(self.path, stat.S_IMODE(self.path.stat().st_mode) & GROUP_READS)
+
+
+def _set_mode(directory: Path, mode: int) -> None:
+    """Let a directory of ours have `mode`; setgid only where RestrictSUIDSGID= of our units lets us ask for it."""
+    status = directory.stat()
+    now = stat.S_IMODE(status.st_mode)
+    if now == mode or status.st_uid != os.geteuid():
+        return
+    try:
+        directory.chmod(mode)
+    except PermissionError:
+        without = mode & ~stat.S_ISGID
+        if now == without:
+            return
+        if mode == GROUP_DROPS:  # without setgid glmd could not read what is dropped
+            log.warning(
+                "inbox_mode_not_set", path=directory, advice=f"systemd-tmpfiles --create, or chmod {mode:o} {directory}"
+            )
+        else:
+            directory.chmod(without)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from handlers.ckpt.durable import make_directory
+from handlers.ckpt.durable import UMASK, make_directory
 from handlers.errors import BadInputError
 from handlers.job_dir import StepDir
 from handlers.job_plan import Record
@@ -58,4 +58,5 @@ def _file(directory: StepDir) -> Path:
 
 
 if __name__ == "__main__":
+    os.umask(UMASK)
     raise SystemExit(main())
