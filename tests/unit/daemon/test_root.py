@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.root import GROUP_DROPS, GROUP_READS, Root
+from daemon.root import GROUP_DROPS, GROUP_READS, ForeignDirectoryError, Root
 from daemon.singleton import only_daemon
 from daemon.store import Store
 
@@ -86,3 +86,27 @@ def test_where_setgid_may_not_be_asked_for_the_group_is_kept_from_writing(
     monkeypatch.setattr(os, "chmod", restricted)
     root.create()
     assert (mode(root.path), mode(root.jobs), mode(root.inbox)) == (0o750, 0o750, 0o2770)
+
+
+@pytest.mark.parametrize("name", ("inbox", "claims", "rejected"))
+@pytest.mark.parametrize("target", ("elsewhere", "nowhere"))
+def test_a_link_in_place_of_a_directory_is_refused(tmp_path: Path, name: str, target: str) -> None:
+    """Glmd would move files there that are somebody else's; none is touched, not even its mode."""
+    root = Root(tmp_path / "root")
+    root.path.mkdir()
+    (tmp_path / "elsewhere").mkdir(mode=0o755)
+    (root.path / name).symlink_to(tmp_path / target)
+    with pytest.raises(ForeignDirectoryError, match=f"/{name} is a symbolic link to .*/{target}, .*remove it"):
+        root.create()
+    assert mode(tmp_path / "elsewhere") == 0o755
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("name", ("inbox", "claims", "rejected"))
+def test_a_directory_of_somebody_else_is_refused(tmp_path: Path, name: str) -> None:
+    """Who owns a directory may rename what others drop there."""
+    root = Root(tmp_path)
+    root.create()
+    os.chown(tmp_path / name, 12345, -1)
+    with pytest.raises(ForeignDirectoryError, match=f"/{name} belongs to 12345, and glmd runs as root: .*chown root"):
+        root.create()
