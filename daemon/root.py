@@ -82,18 +82,18 @@ class Root:
 
         Those of an older glmd, whose group could write everywhere, get the modes of now. To be called by one thread.
         """
+        read = dict.fromkeys((self.claims, self.rejected, self.jobs, self.latest), GROUP_READS)
+        modes = {**read, self.inbox: GROUP_DROPS}
         umask = os.umask(0)
         try:
-            for directory in (self.claims, self.rejected, self.jobs, self.latest):
-                make_directory(directory)
-            make_directory(self.inbox, mode=GROUP_DROPS & ~stat.S_ISGID)
+            for directory, mode in modes.items():
+                make_directory(directory, mode=mode & ~stat.S_ISGID)
         finally:
             os.umask(umask)
         for directory in (self.inbox, self.claims, self.rejected):
             self.refuse_foreign(directory)
-        for directory in (self.claims, self.rejected, self.jobs, self.latest):
-            _set_mode(directory, GROUP_READS)
-        _set_mode(self.inbox, GROUP_DROPS)
+        for directory, mode in modes.items():
+            _set_mode(directory, mode)
         # A root that its owner keeps from the group stays so.
         _set_mode(self.path, stat.S_IMODE(self.path.stat().st_mode) & GROUP_READS)
 
