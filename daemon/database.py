@@ -5,6 +5,7 @@ WAL with synchronous=FULL: what was committed is on disk.
 
 import contextlib
 import sqlite3
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,9 @@ CREATE INDEX IF NOT EXISTS transitions_by_job ON transitions (job);
 """They change no meaning, so a store of any version gets those that it lacks."""
 
 
+MODE = 0o640
+
+
 class StoreError(Exception):
     """The store cannot be opened or used."""
 
@@ -83,12 +87,15 @@ def open_database(path: Path, *, busy_seconds: float) -> sqlite3.Connection:
         connection.execute("PRAGMA foreign_keys=ON")
         _check(connection, path)
         _migrate(connection, path)
+        _let_the_group_read(path)
     except BaseException as error:
         connection.close()
         if isinstance(error, sqlite3.OperationalError):  # locked, full, read-only: it may pass
             raise StoreError(f"{path}: {error}; glmd cannot start until that is mended") from error
         if isinstance(error, sqlite3.DatabaseError):
             raise _damaged(path, str(error)) from error
+        if isinstance(error, OSError):
+            raise StoreError(f"{path}: {error.strerror}; glmd cannot start until that is mended") from error
         raise
     return connection
 
@@ -161,6 +168,14 @@ def _replace_what_a_reader_made(path: Path) -> None:
                 f"chown {me} {path} {path}-wal {path}-shm"
             )
         place.unlink()
+
+
+def _let_the_group_read(path: Path) -> None:
+    """Take away what an older glmd, or the umask, gave others: who may write the store decides what glmd does."""
+    for place in (path, _beside(path, "wal"), _beside(path, "shm")):
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_IMODE(place.stat().st_mode) != MODE:
+                place.chmod(MODE)
 
 
 @contextlib.contextmanager

@@ -85,7 +85,10 @@ class Intake:
 
     def turn(self, now: float) -> None:
         """Claim what has settled. Raises OSError for what may succeed later; a rescan finds the files again."""
-        for path in self.inbox.settled(now):
+        settled = self.inbox.settled(now)
+        if settled:
+            self._root.refuse_foreign(self._root.inbox)
+        for path in settled:
             try:
                 claimed = claim(path, self._root.claims)
             except NotClaimableError as error:

@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field
 
+from handlers.ckpt.durable import publish_bytes
 from handlers.merge_plan import MergePlan
 from handlers.record import Count, Device, Rank, Record, Seconds
 

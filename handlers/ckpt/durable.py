@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+UMASK = 0o027
+"""What the daemon and its shims set, whatever they are started with: the group reads, and nobody else writes."""
+
 
 def fsync_directory(directory: Path) -> None:
     """Make renames, links and unlinks in `directory` survive a power cut."""
@@ -38,7 +41,7 @@ def fsync_tree(directory: Path) -> None:
         fsync_directory(Path(parent))
 
 
-def make_directory(directory: Path, *, mode: int = 0o770) -> None:
+def make_directory(directory: Path, *, mode: int = 0o750) -> None:
     """Create `directory` and its missing parents, each made durable in its parent.
 
     Group and setgid come from a setgid parent; to ask for setgid is what RestrictSUIDSGID= of our units refuses.
@@ -52,7 +55,7 @@ def make_directory(directory: Path, *, mode: int = 0o770) -> None:
 
 
 @contextlib.contextmanager
-def publishing(path: Path, *, mode: int = 0o660, replace: bool = True) -> Iterator[BinaryIO]:
+def publishing(path: Path, *, mode: int = 0o640, replace: bool = True) -> Iterator[BinaryIO]:
     """Yield a writable, seekable file that becomes `path` when the block ends well.
 
     Until then it has a dot name in the same directory; when the block raises it is removed, and `path` stays as it was.
@@ -81,10 +84,18 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def publish_bytes(path: Path, content: bytes, *, mode: int = 0o660, replace: bool = True) -> None:
+def publish_bytes(path: Path, content: bytes, *, mode: int = 0o640, replace: bool = True) -> None:
     """Write `content` to `path`, whole or not at all; without `replace` an existing `path` is a FileExistsError."""
     with publishing(path, mode=mode, replace=replace) as stream:
         stream.write(content)
+
+
+def open_lock(path: Path) -> BinaryIO:
+    """Open a file to be locked, and make it if it is missing.
+
+    For this user alone: whoever may read it may lock it, and so keep others from their work.
+    """
+    return open(path, "ab", opener=_private)
 
 
 def publish_symlink(path: Path, target: Path) -> None:

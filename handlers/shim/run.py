@@ -23,7 +23,7 @@ from structlog.typing import FilteringBoundLogger
 
 from handlers.advice import filled_in
 from handlers.beginning import training_began
-from handlers.ckpt.durable import fsync_directory, fsync_tree, make_directory
+from handlers.ckpt.durable import fsync_directory, fsync_tree, make_directory, open_lock
 from handlers.ckpt.errors import CkptError
 from handlers.ckpt.manifest import utf8
 from handlers.ckpt.origin import Origin
@@ -92,7 +92,7 @@ def _job(job_dir: JobDir) -> int | str:
 
 def _open_lock(directory: StepDir) -> BinaryIO:
     make_directory(directory.path)
-    return directory.lock.open("ab")
+    return open_lock(directory.lock)
 
 
 def _take(lock: BinaryIO) -> bool:

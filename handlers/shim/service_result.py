@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from handlers.ckpt.durable import make_directory
+from handlers.ckpt.durable import UMASK, make_directory
 from handlers.errors import BadInputError
 from handlers.job_dir import StepDir
 from handlers.record import Record
@@ -59,4 +59,5 @@ def _file(directory: StepDir) -> Path:
 
 
 if __name__ == "__main__":
+    os.umask(UMASK)
     raise SystemExit(main())

@@ -26,7 +26,7 @@ def test_without_a_daemon_the_file_waits(site: Site, good_yaml: Path) -> None:
     assert "does not run" in done.stderr
     assert dropped.name == good_yaml.name
     assert dropped.read_bytes() == good_yaml.read_bytes()
-    assert dropped.stat().st_mode & 0o777 == 0o660
+    assert dropped.stat().st_mode & 0o777 == 0o640
 
 
 def test_waiting_without_a_daemon_fails_at_once(site: Site, good_yaml: Path) -> None:
