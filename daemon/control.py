@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,10 +17,20 @@ from typing import Self
 from daemon.users import User
 
 MAX_PACKET = 64 * 1024
+_AGAIN = 0.02
+"""Seconds until a client whom too many others are in front of tries again."""
 
 
 class NotRunningError(Exception):
     """No daemon answers at this root."""
+
+
+class NotAllowedError(NotRunningError):
+    """One may answer, but not this user."""
+
+
+class BusyError(NotRunningError):
+    """One is there, and did not answer in time, or hung up."""
 
 
 class RequestRefusedError(Exception):
@@ -63,28 +74,29 @@ class Reply:
 def ask(root: Path, action: str, job: int | None = None, *, timeout: float = 30.0) -> str:
     """Ask the daemon at `root` and return its answer.
 
-    Raises NotRunningError when none is there, and RequestRefusedError when it says no.
+    Raises NotRunningError when none is there, NotAllowedError, BusyError, and RequestRefusedError when it says no.
     """
+    deadline = time.monotonic() + timeout
     try:
         with _address(root) as address, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
-            client.settimeout(timeout)
-            client.connect(address)
+            _connect(client, address, deadline)
+            client.settimeout(max(deadline - time.monotonic(), _AGAIN))
             client.send(json.dumps(asdict(Request(action, job))).encode())
             packet = client.recv(MAX_PACKET)
     except PermissionError as error:
-        raise NotRunningError(f"{root}/glmd.sock: not allowed; are you in the group glm?") from error
+        raise NotAllowedError(f"{root}/glmd.sock: not allowed; are you in the group glm?") from error
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise NotRunningError(f"glmd does not run at {root}; start it: systemctl start glmd, or glmd serve") from error
     except (ConnectionResetError, BrokenPipeError) as error:
-        raise NotRunningError(
+        raise BusyError(
             f"glmd at {root} hung up: it ended, or has too many files open; see systemctl status glmd"
         ) from error
     except TimeoutError as error:
-        raise NotRunningError(
-            f"glmd at {root} did not answer within {timeout:g} s; see systemctl status glmd"
+        raise BusyError(
+            f"glmd at {root} is busy: it did not answer within {timeout:g} s; ask again, or see systemctl status glmd"
         ) from error
     if not packet:
-        raise NotRunningError(f"glmd at {root} ended while it was asked")
+        raise BusyError(f"glmd at {root} hung up while it was asked: it ended, or gave up waiting; ask again")
     try:
         reply = Reply.read(packet)
     except ValueError as error:
@@ -92,6 +104,20 @@ def ask(root: Path, action: str, job: int | None = None, *, timeout: float = 30.
     if not reply.ok:
         raise RequestRefusedError(reply.answer)
     return reply.answer
+
+
+def _connect(client: socket.socket, address: str, deadline: float) -> None:
+    """Connect as soon as there is room in the queue of those who wait; raises TimeoutError when there is none."""
+    client.settimeout(0.0)
+    while True:
+        try:
+            client.connect(address)
+        except BlockingIOError:  # the queue is full, and the kernel wakes nobody who does not block
+            if time.monotonic() >= deadline:
+                raise TimeoutError from None
+            time.sleep(_AGAIN)
+        else:
+            return
 
 
 class Control:

@@ -105,7 +105,14 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     try:
         return connect_for_reading(path)
     except sqlite3.Error as error:
-        raise StoreError(f"{path}: {error}{_advice(path)}") from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: sqlite3.Error) -> StoreError:
+    """Return what a reader is told of `error`."""
+    if type(error) is sqlite3.DatabaseError:  # of those that are not told apart, the one that means damage
+        return _damaged(path, str(error))
+    return StoreError(f"{path}: {error}{_advice(path)}")
 
 
 def connect_for_reading(path: Path) -> sqlite3.Connection:
@@ -141,7 +148,7 @@ def _connect_for_reading(path: Path, *, in_use: bool) -> sqlite3.Connection:
 def _advice(path: Path) -> str:
     if _beside(path, "wal").exists() and not _beside(path, "shm").exists():
         return f"; {path.name}-wal is there without {path.name}-shm: start glmd, which takes over what is in it"
-    return ""
+    return "; ask again, and if it stays so: glmd doctor --state"
 
 
 def _beside(path: Path, ending: str) -> Path:

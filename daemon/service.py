@@ -25,7 +25,7 @@ from daemon.preparing import rules
 from daemon.requests import Requests
 from daemon.root import Root
 from daemon.runner import choose_runner
-from daemon.settings import Settings, SettingsError, load_settings
+from daemon.settings import Settings, load_settings
 from daemon.settling import Kind
 from daemon.singleton import only_daemon
 from daemon.states import ACTIVE, State
@@ -36,6 +36,7 @@ from daemon.waiting import Waiting
 from daemon.watched_trees import WatchedTrees
 from daemon.watching import DirectoryWatch
 from daemon.workers import Workers
+from daemon.wrong_settings import SettingsError
 from handlers import events
 from handlers.rank_log.progress import Progress, read_progress
 from handlers.shards.names import SUFFIXES

@@ -7,9 +7,9 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from daemon.wrong_settings import SettingsError, refused, unreadable
 from handlers.devices import parse_devices
 from handlers.durations import Duration
-from handlers.errors import BadInputError
 from handlers.mindformers.version import Version
 from handlers.rank_table.topology import Topology
 
@@ -33,10 +33,6 @@ def _number(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError(f"{str(value).lower()} is no number")  # noqa: TRY004 (pydantic wants it)
     return value
-
-
-class SettingsError(BadInputError):
-    """The settings file or an override cannot be used."""
 
 
 class Observer(StrEnum):
@@ -213,8 +209,7 @@ def load_settings(file: Path | None, root: Path | None) -> Settings:
     try:
         settings = Settings.model_validate(_read(found) if found else {})
     except ValidationError as error:
-        problems = "\n".join(f"  {'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
-        raise SettingsError(f"{found or 'environment'}: settings cannot be used\n{problems}") from error
+        raise refused(found, Settings, error) from error
     return settings.model_copy(update={"root": root.absolute()}) if root else settings
 
 
@@ -225,9 +220,9 @@ def _read(path: Path) -> dict[str, object]:
     try:
         data = YAML(typ="safe").load(path.read_text())
     except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise SettingsError(f"{path}: {error}") from error
+        raise unreadable(path, error) from error
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise SettingsError(f"{path}: settings must be a mapping of names to values")
+        raise SettingsError(f"{path}: settings must be a mapping of names to values, as `root: /var/glm`")
     return data

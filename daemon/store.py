@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from daemon.database import DamagedStoreError, StoreError, open_database, open_for_reading, transaction
+from daemon.database import DamagedStoreError, StoreError, open_database, open_for_reading, transaction, unreadable
 from daemon.states import HOLDING_DEVICES, OVER, TRANSITIONS, Job, State
 from daemon.users import User
 from handlers.devices import LIMIT
@@ -62,10 +62,12 @@ class Transition:
 class Store:
     """The store, opened for reading and writing by the daemon, or only for reading by anybody else."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, read_from: Path | None = None) -> None:
         self._connection = connection
         self.unreadable: dict[int, str] = {}
         """The rows that say nothing a job could have, by number, with why; they are left alone, with their devices."""
+        self._read_from = read_from
+        """Where a reader's is; the daemon has its own ways with what SQLite says."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -74,8 +76,11 @@ class Store:
 
     @classmethod
     def open_for_reading(cls, path: Path) -> Self:
-        """Open `path` without being able to change it. Raises StoreError when it is not there."""
-        return cls(open_for_reading(path))
+        """Open `path` without being able to change it. Raises StoreError when it is not there.
+
+        What SQLite says against a read in the store's `with` block comes out of that as a StoreError, too.
+        """
+        return cls(open_for_reading(path), path)
 
     def close(self) -> None:
         """Close the file; the store cannot be used afterwards."""
@@ -84,8 +89,10 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.close()
+        if self._read_from is not None and isinstance(error, sqlite3.Error):
+            raise unreadable(self._read_from, error) from error
 
     def number_above(self, used: int) -> bool:
         """Let new jobs have numbers above `used`; return whether they would not have had them by themselves.

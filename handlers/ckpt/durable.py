@@ -12,13 +12,23 @@ UMASK = 0o027
 """What the daemon and its shims set, whatever they are started with: the group reads, and nobody else writes."""
 
 
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let an OSError of the block say that it is about `path`: those of open files do not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
 def fsync_directory(directory: Path) -> None:
     """Make renames, links and unlinks in `directory` survive a power cut."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(directory)) from error
+        with _naming(directory):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -27,7 +37,8 @@ def fsync_file(path: Path) -> None:
     """Make the content of `path`, whoever wrote it, survive a power cut. Follows no link."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        with _naming(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -65,9 +76,10 @@ def publishing(path: Path, *, mode: int = 0o640, replace: bool = True) -> Iterat
     try:
         with open(temporary, "xb", opener=_private) as stream:
             yield stream
-            stream.flush()
-            os.fchmod(stream.fileno(), mode)
-            os.fsync(stream.fileno())
+            with _naming(path):
+                stream.flush()
+                os.fchmod(stream.fileno(), mode)
+                os.fsync(stream.fileno())
         if replace:
             temporary.rename(path)
         else:
@@ -86,7 +98,7 @@ def _private(path: str, flags: int) -> int:
 
 def publish_bytes(path: Path, content: bytes, *, mode: int = 0o640, replace: bool = True) -> None:
     """Write `content` to `path`, whole or not at all; without `replace` an existing `path` is a FileExistsError."""
-    with publishing(path, mode=mode, replace=replace) as stream:
+    with publishing(path, mode=mode, replace=replace) as stream, _naming(path):
         stream.write(content)
 
 

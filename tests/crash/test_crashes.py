@@ -18,7 +18,6 @@ NOT_REACHED = {
     "daemon/preparing.py _put_aside_earlier_output: make_directory": _THERE,
     "daemon/rehearsal.py new_root: mkdir": "the demo's own place",
     "daemon/rehearsal.py remove: rmtree": "the demo's own place",
-    "daemon/database.py _replace_what_a_reader_made: unlink": "of what another user's older glmd has left",
     "daemon/rehearsal.py Stage.furnish: write_text": "the demo's own place",
     "daemon/root.py _set_mode: chmod": "where our units let nobody ask for setgid",
     "daemon/store.py Store._lock: execute": _TRANSACTION,

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.control import Control, NotRunningError, Request, RequestRefusedError, ask
+from daemon.control import BusyError, Control, NotRunningError, Request, RequestRefusedError, ask
+from daemon.status import Presence, presence
 from daemon.users import User
 from daemon.waiting import Waiting
 
@@ -30,8 +31,15 @@ def answer(request: Request, by: User) -> str:
 @contextmanager
 def daemon_at(root: Path) -> Iterator[None]:
     """Serve requests at `root` in this thread's loop while the block's client runs in another."""
+    with Control(root, answer) as control, daemon_that_serves(control):
+        yield
+
+
+@contextmanager
+def daemon_that_serves(control: Control) -> Iterator[None]:
+    """Serve requests in another thread while the block runs."""
     stop = threading.Event()
-    with Waiting() as waiting, Control(root, answer) as control:
+    with Waiting() as waiting:
         waiting.watch(control.fileno(), control.serve)
 
         def loop() -> None:
@@ -152,3 +160,39 @@ def test_the_kernel_says_who_asks(tmp_path: Path) -> None:
             [sys.executable, "-c", asks], cwd=tmp_path, stdout=subprocess.PIPE, text=True, timeout=30, check=True
         )
     assert json.loads(done.stdout) == {"ok": True, "answer": "12345 12345"}
+
+
+def test_a_client_waits_for_its_turn_in_a_flood(tmp_path: Path) -> None:
+    """As long as it has time; then it is told that the daemon is busy, and not what the kernel calls that."""
+    with Control(tmp_path, answer) as control, contextlib.ExitStack() as clients:
+        with pytest.raises(BlockingIOError):  # noqa: PT012 - until there is no room any more
+            while True:
+                client = clients.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+                client.setblocking(False)
+                client.connect(str(tmp_path / "glmd.sock"))
+        with pytest.raises(BusyError, match=r"is busy: it did not answer within 0\.1 s"):
+            ask(tmp_path, "cancel", 1, timeout=0.1)
+        clients.close()
+        with daemon_that_serves(control):
+            assert ask(tmp_path, "cancel", 1) == "cancel 1"
+
+
+def test_who_may_not_ask_and_who_is_not_answered_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a daemon that is not there, whose jobs do not go on."""
+    assert presence(tmp_path) is Presence.ABSENT
+    with Control(tmp_path, answer) as control:
+        assert presence(tmp_path) is Presence.BUSY
+        with daemon_that_serves(control):
+            assert presence(tmp_path) is Presence.ANSWERS
+            monkeypatch.setattr(socket, "socket", NotAllowed)
+            assert presence(tmp_path) is Presence.UNKNOWN
+
+
+class NotAllowed(socket.socket):
+    """A client's socket on a system where root too may be refused."""
+
+    def connect(self, address: object) -> None:
+        """Refuse."""
+        raise PermissionError(13, "Permission denied", address)
