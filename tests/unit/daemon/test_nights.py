@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 
-from daemon.faults import Faults
 from daemon.cycles import Cycles
 from daemon.faults import Faults
 from daemon.settings import NightlySettings
