@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -37,12 +38,16 @@ def logs(
     place = Root(root_of(root, config))
     with Store.open_for_reading(place.store) as store:
         found = job_in(store, job)
-        path = _path(found, rank, place)
-        if not follow and not path.exists():
-            raise BadInputError(f"{path}: not there{_why(found)}")
-        is_over = (lambda: store.job(found.id).state.is_over) if follow else (lambda: True)
-        for line in lines(path, is_over):
-            _show(line, as_event=rank is None and not json_)
+    path = _path(found, rank, place)
+    if not follow and not path.exists():
+        raise BadInputError(f"{path}: not there{_why(found)}")
+    for line in lines(path, partial(_is_over, found.id, place) if follow else lambda: True):
+        _show(line, as_event=rank is None and not json_)
+
+
+def _is_over(job: int, place: Root) -> bool:
+    with Store.open_for_reading(place.store) as store:  # anew: what a daemon that starts later writes counts
+        return store.job(job).state.is_over
 
 
 def _path(job: Job, rank: int | None, place: Root) -> Path:
