@@ -6,7 +6,7 @@
 seed: 2.7 GB of shards against MindSpore's flow (transform by rank, reload, filter, save), on the disk and, since there
     `cp` of the output alone takes much of the time, in memory (tmpfs) too; outputs must be equal.
 copy: 2.6 GB of output, warm, with and without hashing, against `cp` and `sync` of the output.
-finite: the merge beside one that does not look for NaN and infinity, of 2.6 GB and of sizes that need no numpy for it.
+finite: the merge beside one that does not look for NaN and infinity, of 2.6 GB and of less.
 cold: the same with an empty page cache (as root) against reading just the needed bytes plus `cat >out; sync`.
 memory: peak memory over that of the bare interpreter, from 0.6 GB to a full GLM-6B (4 GB where the disk is too small).
 profile: where the time of `glmd merge` goes: what waits for the disk, what needs the processor, what start-up takes.

@@ -65,9 +65,9 @@ class _Wide:
     kernel: Literal["float16", "bfloat16", "float32", "float64"]
     """What SimSIMD calls the numbers' type."""
 
-    def occur(self, block: memoryview) -> bool:
+    def holds_any(self, block: memoryview) -> bool:
         """Tell whether a number in `block`, which has whole ones, is NaN or infinite."""
-        if not _is_told(self):
+        if not _kernel_works(self):
             return True
         portions = (block[start : start + PORTION] for start in range(0, len(block), PORTION))
         return not all(map(self.are_finite, portions))
@@ -80,7 +80,7 @@ class _Wide:
 
 
 @cache
-def _is_told(wide: _Wide) -> bool:
+def _kernel_works(wide: _Wide) -> bool:
     """Tell whether SimSIMD's kernel for this processor does as it should: there are many that nobody tried for glmd."""
     sign = 1 << 8 * wide.part - 1
     finite = [wide.exponent - 1, sign | wide.exponent - 1, 1, 0] * 25  # as many as no vector has
@@ -151,7 +151,7 @@ class Tally:
 
     def _count(self, wide: _Wide, block: memoryview) -> None:
         """Count in whole elements."""
-        if block and wide.occur(block):
+        if block and wide.holds_any(block):
             from handlers.ckpt.exponents import count  # noqa: PLC0415 - as said above
 
             nan, infinite = count(block, wide.size, wide.part, wide.exponent)

@@ -76,7 +76,7 @@ def contents(draw: st.DrawFn) -> tuple[str, bytes]:
 def looked_at(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Return once with a kernel that does as it should, and once as on a processor where it does not."""
     if not request.param:
-        monkeypatch.setattr(finite, "_is_told", lambda _: False)
+        monkeypatch.setattr(finite, "_kernel_works", lambda _: False)
 
 
 @pytest.mark.usefixtures("looked_at")
@@ -127,11 +127,11 @@ def test_a_kernel_that_misses_something_is_not_trusted(missed: int, monkeypatch:
         return float(any(number & 0x7C00 == 0x7C00 and number != wrong for number in numbers.tolist()))
 
     monkeypatch.setattr(finite, "inner", inner)
-    finite._is_told.cache_clear()
+    finite._kernel_works.cache_clear()
     try:
-        assert not finite._is_told(wide)
+        assert not finite._kernel_works(wide)
     finally:
-        finite._is_told.cache_clear()
+        finite._kernel_works.cache_clear()
 
 
 @pytest.mark.parametrize("type_", ("Float8E4M3FN", "Float8E5M2", "HiFloat8", "Int8", "UInt8", "Bool", "Int4"))
