@@ -1,23 +1,36 @@
 """What clients can ask a running daemon: cancel, retry, reload, ping.
 
 A Unix socket in the root directory, one JSON object a packet each way. Who may connect is who may write to the socket:
-the user and group glm.
+the user and group glm. The kernel says who it is.
 """
 
 import contextlib
 import json
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from daemon.users import User
+
 MAX_PACKET = 64 * 1024
+_AGAIN = 0.02
+"""Seconds until a client whom too many others are in front of tries again."""
 
 
 class NotRunningError(Exception):
     """No daemon answers at this root."""
+
+
+class NotAllowedError(NotRunningError):
+    """One may answer, but not this user."""
+
+
+class BusyError(NotRunningError):
+    """One is there, and did not answer in time, or hung up."""
 
 
 class RequestRefusedError(Exception):
@@ -35,7 +48,7 @@ class Request:
     def read(cls, packet: bytes) -> Self:
         """Read what a client sent; raises ValueError."""
         match json.loads(packet):
-            case {"action": str(action), "job": None | int() as job}:
+            case {"action": str(action), "job": None | int() as job} if not isinstance(job, bool):
                 return cls(action, job)
             case _:
                 raise ValueError("not a request")
@@ -48,42 +61,72 @@ class Reply:
     ok: bool
     answer: str
 
+    @classmethod
+    def read(cls, packet: bytes) -> Self:
+        """Read what a daemon answered; raises ValueError."""
+        match json.loads(packet):
+            case {"ok": bool(ok), "answer": str(answer)}:
+                return cls(ok, answer)
+            case _:
+                raise ValueError("not an answer")
+
 
 def ask(root: Path, action: str, job: int | None = None, *, timeout: float = 30.0) -> str:
     """Ask the daemon at `root` and return its answer.
 
-    Raises NotRunningError when none is there, and RequestRefusedError when it says no.
+    Raises NotRunningError when none is there, NotAllowedError, BusyError, and RequestRefusedError when it says no.
     """
+    deadline = time.monotonic() + timeout
     try:
         with _address(root) as address, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
-            client.settimeout(timeout)
-            client.connect(address)
+            _connect(client, address, deadline)
+            client.settimeout(max(deadline - time.monotonic(), _AGAIN))
             client.send(json.dumps(asdict(Request(action, job))).encode())
             packet = client.recv(MAX_PACKET)
     except PermissionError as error:
-        raise NotRunningError(f"{root}/glmd.sock: not allowed; are you in the group glm?") from error
+        raise NotAllowedError(f"{root}/glmd.sock: not allowed; are you in the group glm?") from error
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise NotRunningError(f"glmd does not run at {root}; start it: systemctl start glmd, or glmd serve") from error
     except (ConnectionResetError, BrokenPipeError) as error:
-        raise NotRunningError(
+        raise BusyError(
             f"glmd at {root} hung up: it ended, or has too many files open; see systemctl status glmd"
         ) from error
     except TimeoutError as error:
-        raise NotRunningError(
-            f"glmd at {root} did not answer within {timeout:g} s; see systemctl status glmd"
+        raise BusyError(
+            f"glmd at {root} is busy: it did not answer within {timeout:g} s; ask again, or see systemctl status glmd"
         ) from error
     if not packet:
-        raise NotRunningError(f"glmd at {root} ended while it was asked")
-    reply = Reply(**json.loads(packet))
+        raise BusyError(f"glmd at {root} hung up while it was asked: it ended, or gave up waiting; ask again")
+    try:
+        reply = Reply.read(packet)
+    except ValueError as error:
+        raise NotRunningError(f"glmd at {root} gave no answer that this version understands") from error
     if not reply.ok:
         raise RequestRefusedError(reply.answer)
     return reply.answer
 
 
-class Control:
-    """The daemon's end of the socket. `answer` returns the text of a yes and raises RequestRefusedError for a no."""
+def _connect(client: socket.socket, address: str, deadline: float) -> None:
+    """Connect as soon as there is room in the queue of those who wait; raises TimeoutError when there is none."""
+    client.settimeout(0.0)
+    while True:
+        try:
+            client.connect(address)
+        except BlockingIOError:  # the queue is full, and the kernel wakes nobody who does not block
+            if time.monotonic() >= deadline:
+                raise TimeoutError from None
+            time.sleep(_AGAIN)
+        else:
+            return
 
-    def __init__(self, root: Path, answer: Callable[[Request], str]) -> None:
+
+class Control:
+    """The daemon's end of the socket.
+
+    `answer` gets what is asked and who asks; it returns the text of a yes, and raises RequestRefusedError for a no.
+    """
+
+    def __init__(self, root: Path, answer: Callable[[Request, User], str]) -> None:
         self._answer = answer
         self._path = root / "glmd.sock"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -126,7 +169,8 @@ class Control:
             return
         with client, contextlib.suppress(OSError):
             client.settimeout(1.0)
-            client.send(json.dumps(asdict(self._reply(client.recv(MAX_PACKET)))).encode())
+            asks = User.at_the_other_end(client)
+            client.send(json.dumps(asdict(self._reply(client.recv(MAX_PACKET), asks))).encode())
 
     def _turn_away(self) -> None:
         """Hang up on a client for which there is no descriptor: the loop would else wake for it for ever."""
@@ -137,13 +181,13 @@ class Control:
         finally:
             self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
-    def _reply(self, packet: bytes) -> Reply:
+    def _reply(self, packet: bytes, asks: User) -> Reply:
         try:
             request = Request.read(packet)
         except (ValueError, RecursionError):
             return Reply(ok=False, answer="not a request that this glmd understands")
         try:
-            return Reply(ok=True, answer=self._answer(request))
+            return Reply(ok=True, answer=self._answer(request, asks))
         except RequestRefusedError as error:
             return Reply(ok=False, answer=str(error))
 

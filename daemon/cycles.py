@@ -9,16 +9,19 @@ expression or the zone goes by the old ones, and the new ones begin with the cha
 import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 import structlog
 
 from daemon.crontab import CrontabError, parse
+from daemon.faults import Faults
 from daemon.schedule import Schedule, zone_named
-from daemon.settings import NightlySettings, SettingsError
+from daemon.settings import NightlySettings
 from daemon.states import OVER, State
 from daemon.store import Store
+from daemon.wrong_settings import SettingsError
 from handlers.errors import HandlerError
 from handlers.nightly import drop, is_run_of, run_name
 
@@ -53,11 +56,14 @@ class Cycle:
 class Cycles:
     """All nightly cycles of a daemon."""
 
-    def __init__(self, settings: Iterable[NightlySettings], store: Store, inbox: Path, claims: Path) -> None:
+    def __init__(
+        self, settings: Iterable[NightlySettings], store: Store, inbox: Path, claims: Path, faults: Faults
+    ) -> None:
         self._cycles = tuple(Cycle(one) for one in settings)
         self._store = store
         self._inbox = inbox
         self._claims = claims
+        self._faults = faults
         self._are_others_forgotten = False
 
     def turn(self, now: datetime) -> None:
@@ -70,7 +76,7 @@ class Cycles:
             # A pause that ends later than it can was counted from a clock that has been set back since.
             if cycle.not_before is None or not now < cycle.not_before <= now + AGAIN:
                 cycle.not_before = None
-                self._turn(cycle, now)
+                self._faults.attempt(f"nightly {cycle.settings.name}", partial(self._turn, cycle, now))
 
     def next_due(self, now: datetime) -> datetime | None:
         """Return when `turn` has something to do next."""

@@ -4,11 +4,12 @@ WAL with synchronous=FULL: what was committed is on disk.
 """
 
 import contextlib
-import os
-import pwd
 import sqlite3
+import stat
 from collections.abc import Iterator
 from pathlib import Path
+
+from daemon.users import User
 
 _FIRST_SCHEMA = """
 CREATE TABLE jobs (
@@ -33,10 +34,19 @@ CREATE TABLE transitions (
 CREATE TABLE device_locks (device INTEGER PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs (id)) STRICT;
 CREATE TABLE nightly (name TEXT PRIMARY KEY, due TEXT NOT NULL) STRICT;
 """
+_USERS = """
+CREATE TABLE users (
+    job       INTEGER PRIMARY KEY REFERENCES jobs (id),
+    dropped   INTEGER,                  -- the user who owned the dropped file; NULL: nobody knows
+    cancelled TEXT                      -- who asked last to end it
+) STRICT;
+"""
 MIGRATIONS = (
     _FIRST_SCHEMA,
     # By which expression `due` was counted; empty: nobody remembers. `due` is told with its zone's offset since.
     "ALTER TABLE nightly ADD COLUMN cron TEXT NOT NULL DEFAULT ''",
+    # Beside the jobs, not in their rows: a newer glmd's readers can so read the store of an older daemon.
+    _USERS,
 )
 """What leads from each version to the next, from an empty file on."""
 VERSION = len(MIGRATIONS)
@@ -48,6 +58,9 @@ CREATE INDEX IF NOT EXISTS jobs_by_name ON jobs (name, submitted);
 CREATE INDEX IF NOT EXISTS transitions_by_job ON transitions (job);
 """
 """They change no meaning, so a store of any version gets those that it lacks."""
+
+
+MODE = 0o640
 
 
 class StoreError(Exception):
@@ -74,12 +87,15 @@ def open_database(path: Path, *, busy_seconds: float) -> sqlite3.Connection:
         connection.execute("PRAGMA foreign_keys=ON")
         _check(connection, path)
         _migrate(connection, path)
+        _let_the_group_read(path)
     except BaseException as error:
         connection.close()
         if isinstance(error, sqlite3.OperationalError):  # locked, full, read-only: it may pass
             raise StoreError(f"{path}: {error}; glmd cannot start until that is mended") from error
         if isinstance(error, sqlite3.DatabaseError):
             raise _damaged(path, str(error)) from error
+        if isinstance(error, OSError):
+            raise StoreError(f"{path}: {error.strerror}; glmd cannot start until that is mended") from error
         raise
     return connection
 
@@ -89,7 +105,14 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     try:
         return connect_for_reading(path)
     except sqlite3.Error as error:
-        raise StoreError(f"{path}: {error}{_advice(path)}") from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: sqlite3.Error) -> StoreError:
+    """Return what a reader is told of `error`."""
+    if type(error) is sqlite3.DatabaseError:  # of those that are not told apart, the one that means damage
+        return _damaged(path, str(error))
+    return StoreError(f"{path}: {error}{_advice(path)}")
 
 
 def connect_for_reading(path: Path) -> sqlite3.Connection:
@@ -125,7 +148,7 @@ def _connect_for_reading(path: Path, *, in_use: bool) -> sqlite3.Connection:
 def _advice(path: Path) -> str:
     if _beside(path, "wal").exists() and not _beside(path, "shm").exists():
         return f"; {path.name}-wal is there without {path.name}-shm: start glmd, which takes over what is in it"
-    return ""
+    return "; ask again, and if it stays so: glmd doctor --state"
 
 
 def _beside(path: Path, ending: str) -> Path:
@@ -143,10 +166,10 @@ def _replace_what_a_reader_made(path: Path) -> None:
             status = place.lstat()
         except FileNotFoundError:
             continue
-        if status.st_uid == os.geteuid():
+        if status.st_uid == User.of_this_process().number:
             continue
         if place == path or (place == _beside(path, "wal") and status.st_size):
-            owner, me = _user(status.st_uid), _user(os.geteuid())
+            owner, me = User(status.st_uid).name, User.of_this_process().name
             raise StoreError(
                 f"{place}: it belongs to {owner}, and glmd runs as {me}: did it run as {owner} before? "
                 f"chown {me} {path} {path}-wal {path}-shm"
@@ -154,11 +177,12 @@ def _replace_what_a_reader_made(path: Path) -> None:
         place.unlink()
 
 
-def _user(number: int) -> str:
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return str(number)
+def _let_the_group_read(path: Path) -> None:
+    """Take away what an older glmd, or the umask, gave others: who may write the store decides what glmd does."""
+    for place in (path, _beside(path, "wal"), _beside(path, "shm")):
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_IMODE(place.stat().st_mode) != MODE:
+                place.chmod(MODE)
 
 
 @contextlib.contextmanager

@@ -179,18 +179,21 @@ def _directories(settings: Settings) -> Finding:
         parent = _existing(root.path)
         if os.access(parent, os.W_OK | os.X_OK):
             return Finding("root", Verdict.OK, f"{root.path} is not there yet; glmd makes it when it starts")
-        advice = f"make it and give it to the user of glmd: install -d -m 2770 -o glm -g glm {root.path}"
+        advice = f"make it and give it to the user of glmd: install -d -m 2750 -o glm -g glm {root.path}"
         return Finding("root", Verdict.MISSING, f"{root.path} is not there, and you may not make it", advice)
+    is_mine = root.path.stat().st_uid == os.geteuid()
     for directory in (root.path, root.inbox, root.jobs):
-        if directory.exists() and not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        writes = is_mine or directory == root.inbox  # a member of the group drops files, and reads the rest
+        if directory.exists() and not os.access(directory, os.R_OK | os.X_OK | (os.W_OK if writes else 0)):
             advice = "ask for membership in the group glm, then log in again"
-            return Finding("root", Verdict.MISSING, f"you may not write to {directory}", advice)
+            what = f"you may not {'write to' if writes else 'read'} {directory}"
+            return Finding("root", Verdict.MISSING, what, advice)
     if root.store.exists():
         try:
             Store.open_for_reading(root.store).close()
         except StoreError as error:
             return Finding("root", Verdict.MISSING, str(error), "see docs/troubleshooting.md")
-    return Finding("root", Verdict.OK, f"{root.path} can be written to")
+    return Finding("root", Verdict.OK, f"{root.path} can be {'written to' if is_mine else 'dropped into and read'}")
 
 
 def _disk(settings: Settings) -> Finding:

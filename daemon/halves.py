@@ -17,6 +17,11 @@ from daemon.claims import Claim, add_to_reason, newest_rejected, next_place, rea
 from daemon.names import printable
 from daemon.root import Root
 from daemon.states import Job, State
+from handlers.ckpt.bounded import read_bounded
+from handlers.ckpt.errors import DamagedFileError
+
+_MOST_EVENTS = 1 << 20
+"""Bytes; a job's log has a few hundred after a minute."""
 
 NEAR = timedelta(minutes=1)
 """Between two files that may be halves of one."""
@@ -85,9 +90,9 @@ def tell_the_other(claimed: Claim, found: SameName, root: Root) -> None:
 def _was_dropped_as(name: str, job: Job, root: Root) -> bool:
     """Whether that was the name of the job's file: files of many names make a job of the same, as `unnamed`."""
     try:
-        lines = job.directory(root.path).events.read_bytes().splitlines()
+        lines = read_bounded(job.directory(root.path).events, _MOST_EVENTS).splitlines()
         return any(said.get("path") == printable(name) for said in map(json.loads, lines))
-    except (OSError, ValueError, AttributeError):  # no log, or one that was cut off
+    except (OSError, DamagedFileError, ValueError, AttributeError, RecursionError):  # no log, or one that was cut off
         return False
 
 

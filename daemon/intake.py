@@ -5,6 +5,7 @@ published whole, and the claimed file goes away last. So a crash anywhere leaves
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -24,13 +25,14 @@ from daemon.claims import (
     reject,
     snapshot,
 )
-from daemon.faults import Faults
+from daemon.faults import Defect, Faults
 from daemon.halves import SameName, earliest, same_name, tell_the_other
 from daemon.inbox import Inbox
 from daemon.names import printable
 from daemon.root import Root
 from daemon.states import Job, State
 from daemon.store import NewJob, Store
+from daemon.users import User
 from daemon.workers import Workers
 from handlers.ckpt.durable import make_directory, publish_bytes
 from handlers.errors import BadInputError
@@ -48,6 +50,8 @@ class Accepted:
 
     content: bytes
     checked: CheckedConfig
+    owner: User
+    """Whose the dropped file is."""
 
     @property
     def digest(self) -> str:
@@ -81,7 +85,10 @@ class Intake:
 
     def turn(self, now: float) -> None:
         """Claim what has settled. Raises OSError for what may succeed later; a rescan finds the files again."""
-        for path in self.inbox.settled(now):
+        settled = self.inbox.settled(now)
+        if settled:
+            self._root.refuse_foreign(self._root.inbox)
+        for path in settled:
             try:
                 claimed = claim(path, self._root.claims)
             except NotClaimableError as error:
@@ -103,7 +110,23 @@ class Intake:
 
     def _decide(self, claimed: Claim, examined: Future[Accepted]) -> None:
         # After a fault the claim stays, and a later rescan takes it up again.
-        self._faults.attempt(f"claim of {printable(claimed.name)}", partial(self._finish, claimed, examined))
+        self._faults.attempt(
+            f"claim of {printable(claimed.name)}",
+            partial(self._finish, claimed, examined),
+            partial(self._set_aside, claimed),
+        )
+
+    def _set_aside(self, claimed: Claim, defect: Defect) -> None:
+        """Reject what glmd itself failed over, by as little as can fail in its turn: it must not come back."""
+        log.warning("drop_set_aside", claim=claimed.token, path=printable(claimed.name), reason=defect.reason)
+        self._faults.contain(f"row of {printable(claimed.name)}", partial(self._note_defect, claimed, defect))
+        if os.path.lexists(claimed.path):
+            reject(claimed, self._root.rejected, f"{printable(claimed.name)}: {defect.reason}\n\n{defect.traceback}")
+
+    def _note_defect(self, claimed: Claim, defect: Defect) -> None:
+        job = self._store.add(NewJob(claim=claimed.token, name=job_name(claimed.name)), State.REJECTED, defect.reason)
+        if job.state is State.QUEUED:
+            self._store.move(job, State.FAILED, defect.reason)
 
     def _finish(self, claimed: Claim, examined: Future[Accepted]) -> None:
         job = self._store.claimed(claimed.token)
@@ -117,13 +140,6 @@ class Intake:
             accepted = examined.result()
         except BadInputError as error:
             self._reject(claimed, str(error))
-        except OSError:
-            raise
-        except Exception as error:
-            log.exception("claim_broke_the_check", claim=claimed.token, path=printable(claimed.name))
-            self._reject(
-                claimed, f"glmd's own check failed, which is a defect in glmd: {type(error).__name__}: {error}"
-            )
         else:
             self._accept(claimed, accepted)
 
@@ -146,6 +162,7 @@ class Intake:
                 priority=checked.section.priority,
                 devices=checked.devices,
                 prefix=checked.prefix,
+                owner=accepted.owner,
             )
         )
         self._fill(job, claimed, accepted)
@@ -203,4 +220,4 @@ class Intake:
 def _examine(claimed: Claim, rules_of_now: Callable[[], Rules]) -> Accepted:
     rules = rules_of_now()  # here, in a worker: it looks at the files of MindFormers
     content = read_claimed(claimed, rules.max_bytes)
-    return Accepted(content, check(content, claimed.name, rules))
+    return Accepted(content, check(content, claimed.name, rules), User(claimed.path.lstat().st_uid))

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from daemon.control import RequestRefusedError
 from daemon.root import Root
+from daemon.runner import life
 from daemon.states import HOLDING_DEVICES, Job
 from daemon.store import Store
 from handlers.job_dir import Step
@@ -19,8 +20,11 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 def left_behind(job: Job, root: Root) -> tuple[int, ...]:
-    """Return the pids of those of the job's last training that are there still."""
+    """Return the pids of those of the job's last training that are there still, and of its shim. Raises OSError."""
     directory = job.directory(root.path)
+    _, shim = life(directory.step(job.attempt, Step.TRAIN))
+    if shim is not None and job.state not in HOLDING_DEVICES:  # glmd has set the job aside, and its ranks train on
+        return (shim.pid,)
     for attempt in range(job.attempt, 0, -1):
         with contextlib.suppress(FileNotFoundError, ValidationError):
             return still_there(StepExit.read(directory.step(attempt, Step.TRAIN).exit))

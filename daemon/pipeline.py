@@ -17,7 +17,7 @@ import structlog
 
 from daemon.aftermath import follow_up
 from daemon.endings import Cancelled, Completed, died, ended, host_went_down
-from daemon.faults import Faults, may_pass
+from daemon.faults import Defect, Faults, may_pass
 from daemon.left_behind import free_devices
 from daemon.moving import Moves
 from daemon.preflights import Go, Preflights, Refuse, Verdict, Wait
@@ -30,8 +30,10 @@ from daemon.settings import Preflight, Settings
 from daemon.shim_watch import ShimWatch
 from daemon.states import ACTIVE, Job, State
 from daemon.store import DeviceTakenError, Store
+from daemon.unfilled import why_never
 from daemon.waiting import Waiting
 from daemon.workers import Workers
+from handlers.ckpt.durable import make_directory, publish_bytes
 from handlers.errors import HandlerError
 from handlers.job_dir import Step, StepDir
 from handlers.job_plan import JobPlan
@@ -85,8 +87,7 @@ class Pipeline:
     def turn(self) -> None:
         """Take every step that can be taken now."""
         for number in set(self._store.locks().values()):
-            free = partial(free_devices, self._store.job(number), self._store, self._root)
-            self._faults.attempt(f"devices of job {number}", free)
+            self._faults.attempt(f"devices of job {number}", partial(self._free_devices, number))
         self._start_waiting_jobs()
         active = self._store.jobs(ACTIVE)
         runs = {(job.id, job.attempt, STEP_OF[job.state]) for job in active if job.state in STEP_OF}
@@ -94,7 +95,9 @@ class Pipeline:
         self._deaths = {run: at for run, at in self._deaths.items() if run in runs}
         for job in active:
             if job.state in STEP_OF:
-                self._faults.attempt(f"job {job.id}", partial(self._follow, job, STEP_OF[job.state]))
+                self._faults.attempt(
+                    f"job {job.id}", partial(self._follow, job, STEP_OF[job.state]), partial(self._set_aside, job)
+                )
             elif not self._faults.is_paused(f"preparing job {job.id}"):
                 self._workers.submit(
                     ("prepare", job.id, job.attempt),
@@ -123,7 +126,7 @@ class Pipeline:
         jobs = tuple(startable(self._store.next_in_queue(), self._store.locks()))
         self._preflights.keep({job.id for job in jobs})
         for job in jobs:
-            self._faults.attempt(f"job {job.id}", partial(self._start_waiting, job))
+            self._faults.attempt(f"job {job.id}", partial(self._start_waiting, job), partial(self._set_aside, job))
 
     def _start_waiting(self, job: Job) -> None:
         directory = job.directory(self._root.path)
@@ -133,6 +136,8 @@ class Pipeline:
             self._preflights.look(job, self.settings, self._still(job, f"job {job.id}", partial(self._looked, job)))
         elif directory.plan.exists():
             self._moves.move(job, State.MERGING)
+        elif reason := why_never(job, self._store, self._root, self.settings):
+            self._moves.move(job, State.FAILED, reason)
         # else the directory is still being filled by whoever added the job
 
     def _looked(self, job: Job, verdict: Verdict) -> None:
@@ -147,7 +152,7 @@ class Pipeline:
 
     def _prepared(self, job: Job, plan: Future[JobPlan]) -> None:
         if self._store.job(job.id).cancel:  # asked meanwhile
-            self._moves.move(job, State.CANCELLED, "cancelled before its ranks were started")
+            self._cancelled(job, " before its ranks were started")
             return
         try:
             plan.result()
@@ -156,11 +161,6 @@ class Pipeline:
                 self._faults.failed(f"preparing job {job.id}", error)
                 return
             self._moves.move(job, State.FAILED, str(error))
-        except Exception as error:
-            log.exception("prepare_broke", job=job.id)
-            self._moves.move(
-                job, State.FAILED, f"a defect in glmd: {type(error).__name__}: {error}; see the daemon's log"
-            )
         else:
             self._faults.passed(f"preparing job {job.id}")
             self._moves.move(job, State.TRAINING, how_it_begins(job, job.directory(self._root.path)))
@@ -188,7 +188,7 @@ class Pipeline:
         if job.cancel:
             # Not simply moved: what was started, perhaps by the daemon before, may come up yet.
             self._started[run] = self._started.get(run) or time.monotonic()
-            self._give_up(job, run, f"cancelled before {step} was started", Outcome.CANCELLED)
+            self._give_up(job, run, f"told to end before {step} was started", Outcome.CANCELLED)
         elif run not in self._started:
             if not self._faults.is_paused(f"starting job {job.id}"):
                 self._started[run] = None
@@ -210,7 +210,10 @@ class Pipeline:
                 self._faults.failed(f"starting job {job.id}", error.__cause__)
                 self._started.pop(run, None)
                 return
-            self._faults.attempt(f"giving up job {job.id}", partial(self._give_up, job, run, str(error)))
+            give_up = partial(self._give_up, job, run, str(error))
+            self._faults.attempt(f"giving up job {job.id}", give_up, partial(self._set_aside, job))
+        except Exception as error:  # noqa: BLE001 - logged, and the job is set aside
+            self._faults.defect(f"starting job {job.id}", error, partial(self._set_aside, job))
 
     def _give_up(self, job: Job, run: _Run, reason: str, outcome: Outcome = Outcome.FAILED) -> None:
         """Let no shim of this run come up any more; the next turn reads the exit that says so."""
@@ -227,7 +230,7 @@ class Pipeline:
             case Completed(reason):
                 self._moves.move(job, State.MERGING if step is Step.TRAIN else State.DONE, reason)
             case Cancelled(reason):
-                self._moves.move(job, State.CANCELLED, reason)
+                self._cancelled(job, f": {reason}")
             case Failure():
                 self._failed(job, step, end)
             case None:  # not yet known, and looked at again soon
@@ -236,8 +239,10 @@ class Pipeline:
     def _failed(self, job: Job, step: Step, failure: Failure) -> None:
         """Act on a step that did not come to its end."""
         lost = failure.ending is Ending.LOST
-        if job.cancel:
-            self._moves.move(job, State.CANCELLED if lost else State.FAILED, failure.reason)
+        if job.cancel and lost:
+            self._cancelled(job, f": {failure.reason}")
+        elif job.cancel:
+            self._moves.move(job, State.FAILED, failure.reason)
         elif step is Step.MERGE and lost:
             self._moves.move(job, State.MERGING, f"merges again after: {failure.reason}", attempt=job.attempt + 1)
         elif not self._faults.is_paused(f"following up job {job.id}"):
@@ -249,7 +254,7 @@ class Pipeline:
 
     def _followed_up(self, job: Job, failure: Failure, decided: Future[Decision | None]) -> None:
         if self._store.job(job.id).cancel:  # asked meanwhile
-            self._moves.move(job, State.CANCELLED, f"cancelled after: {failure.reason}")
+            self._cancelled(job, f" after: {failure.reason}")
             return
         try:
             decision = decided.result()
@@ -278,6 +283,32 @@ class Pipeline:
 
     # Small parts
 
+    def _cancelled(self, job: Job, when: str) -> None:
+        by = self._store.cancelled_by(job)
+        self._moves.move(job, State.CANCELLED, f"cancelled{f' by {by}' if by else ''}{when}")
+
+    def _free_devices(self, number: int) -> None:
+        with contextlib.suppress(KeyError):  # its row cannot be read: nobody knows what is on them
+            free_devices(self._store.job(number), self._store, self._root)
+
+    def _set_aside(self, job: Job, defect: Defect) -> None:
+        """Fail a job over which glmd itself failed, by as little as may fail in its turn.
+
+        A shim that lives goes on, and its devices stay locked until it has ended; one that is late comes up no more.
+        """
+        job = self._store.job(job.id)
+        if job.state.is_over:
+            return
+        directory = job.directory(self._root.path)
+        make_directory(directory.path)
+        publish_bytes(directory.defect, defect.traceback.encode("utf-8", "backslashreplace"))
+        if job.state in STEP_OF:
+            step = STEP_OF[job.state]
+            forestall(directory.step(job.attempt, step), step, defect.reason)
+        # Freed by the next turn, when nothing is found to be on them.
+        self._store.move(job, State.FAILED, f"{defect.reason}; see {directory.defect}", keep_devices=True)
+        self._waiting.wake()
+
     def _still(self, job: Job, what: str, then: Callable[[Result], None]) -> Callable[[Result], None]:
         """Return `then` for a result that counts only while `job` is where it was when the work for it was begun.
 
@@ -288,9 +319,6 @@ class Pipeline:
             now = self._store.job(job.id)
             if (now.state, now.attempt) != (job.state, job.attempt):
                 return
-            try:
-                then(result)
-            except OSError as error:
-                self._faults.failed(what, error)
+            self._faults.contain(what, partial(then, result), partial(self._set_aside, job))
 
         return contained

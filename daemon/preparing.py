@@ -10,7 +10,7 @@ from daemon.settings import Settings
 from daemon.states import Job
 from handlers.ckpt.durable import make_directory, move, publish_bytes
 from handlers.events import job_log
-from handlers.job_dir import JobDir
+from handlers.job_dir import JobDir, Step
 from handlers.job_plan import JobPlan, TimeLimits
 from handlers.learned_limits import configuration, earlier_silences, learned
 from handlers.merge_plan import MergePlan
@@ -49,7 +49,7 @@ def mindformers_of(settings: Settings) -> Installed:
 
 
 def prepare(job: Job, settings: Settings, root: Root, *, resumes: int = 0) -> JobPlan:
-    """Write the rank table and plan.json of `job` and return the plan.
+    """Write the rank table, the environments and plan.json of `job`, and return the plan.
 
     An attempt after the first goes on from the newest save of those before it, where there is one; `resumes` counts
     those that glmd began by itself. Doing it again is harmless until the ranks are started. Raises HandlerError or
@@ -71,30 +71,34 @@ def prepare(job: Job, settings: Settings, root: Root, *, resumes: int = 0) -> Jo
             weights, config = None, directory.resumed_config(job.attempt)
             publish_bytes(config, resuming(directory.config.read_bytes(), save))
             log.info("training_resumes", path=save, resumes=resumes)
+    train = plan_training(
+        TrainRequest(
+            job_dir=directory,
+            devices=job.devices,
+            run_mode=checked.run_mode,
+            device_target=checked.device_target,
+            python=settings.training.python,
+            checkout=settings.training.checkout,
+            rank_table=rank_table,
+            config=config,
+            load_checkpoint=weights,
+            extra_environment=settings.training.environment,
+            configuration=_configuration(checked),
+            limits=_limits(checked, root, job.attempt),
+            grace=settings.training.grace,
+        )
+    )
     plan = JobPlan(
         job=job.id,
         name=job.name,
         devices=job.devices,
         rank_table=rank_table,
-        train=plan_training(
-            TrainRequest(
-                job_dir=directory,
-                devices=job.devices,
-                run_mode=checked.run_mode,
-                device_target=checked.device_target,
-                python=settings.training.python,
-                checkout=settings.training.checkout,
-                rank_table=rank_table,
-                config=config,
-                load_checkpoint=weights,
-                extra_environment=settings.training.environment,
-                configuration=_configuration(checked),
-                limits=_limits(checked, root, job.attempt),
-                grace=settings.training.grace,
-            )
-        ),
+        train=train,
         merge=plan_merging(checked, directory, root, source),
     )
+    records = directory.step(job.attempt, Step.TRAIN)
+    make_directory(records.path)
+    train.environments.publish(records.environment)
     plan.publish(directory.plan)
     return plan
 

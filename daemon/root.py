@@ -1,9 +1,27 @@
-"""Where things lie under glmd's root directory."""
+"""Where things lie under glmd's root directory, and who may change them."""
 
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
+from daemon.users import User
 from handlers.ckpt.durable import make_directory
+from handlers.errors import RefusedError
+from handlers.job_dir import is_number
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+GROUP_READS = 0o2750
+"""Of all directories but the inbox. Setgid: what is made in them is of their group."""
+GROUP_DROPS = 0o3770
+"""Of the inbox. Sticky: a file there is moved by its owner, and by the inbox's, which is glmd."""
+
+
+class ForeignDirectoryError(RefusedError, OSError):
+    """A directory that files are moved out of, or into, is not glmd's own."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +74,71 @@ class Root:
     def highest_number(self) -> int:
         """The highest number that a directory in jobs/ has; 0 when none has one. Raises OSError."""
         numbers = (path.name.partition("-")[0] for path in self.jobs.iterdir())
-        return max((int(number) for number in numbers if number.isdecimal() and number.isascii()), default=0)
+        return max((int(number) for number in numbers if is_number(number)), default=0)
 
     def create(self) -> None:
-        """Make the directories that are missing. Raises OSError."""
-        for directory in (self.inbox, self.claims, self.rejected, self.jobs, self.latest):
-            make_directory(directory)
+        """Make the directories that are missing, with modes that no umask changes.
+
+        Raises OSError, and ForeignDirectoryError where a directory that drops are moved through is not glmd's.
+
+        Those of an older glmd, whose group could write everywhere, get the modes of now. To be called by one thread.
+        """
+        read = dict.fromkeys((self.claims, self.rejected, self.jobs, self.latest), GROUP_READS)
+        modes = {**read, self.inbox: GROUP_DROPS}
+        umask = os.umask(0)
+        try:
+            for directory, mode in modes.items():
+                make_directory(directory, mode=mode & ~stat.S_ISGID)
+        finally:
+            os.umask(umask)
+        for directory in (self.inbox, self.claims, self.rejected):
+            self.refuse_foreign(directory)
+        for directory, mode in modes.items():
+            _set_mode(directory, mode)
+        # A root that its owner keeps from the group stays so.
+        _set_mode(self.path, stat.S_IMODE(self.path.stat().st_mode) & GROUP_READS)
+
+    def refuse_foreign(self, directory: Path) -> None:
+        """Raise ForeignDirectoryError unless `directory` is one, no link, and belongs to glmd or the root's owner.
+
+        By a link glmd would move a stranger's files; and who owns a directory may rename what others drop there.
+        Raises OSError where it cannot be opened.
+        """
+        try:
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except NotADirectoryError as error:  # what the kernel says of a link, too
+            what = f"a symbolic link to {directory.readlink()}" if directory.is_symlink() else "no directory"
+            raise ForeignDirectoryError(
+                f"{directory} is {what}, and glmd would move files that are not its own; remove it, and let glmd make "
+                "a directory when it starts"
+            ) from error
+        try:
+            owner = os.fstat(descriptor).st_uid
+        finally:
+            os.close(descriptor)
+        if owner not in {os.geteuid(), self.path.stat().st_uid}:
+            me = User.of_this_process().name
+            raise ForeignDirectoryError(
+                f"{directory} belongs to {User(owner).name}, and glmd runs as {me}: whoever owns it may swap what "
+                f"others drop; chown {me} {directory}"
+            )
+
+
+def _set_mode(directory: Path, mode: int) -> None:
+    """Let a directory of ours have `mode`; setgid only where RestrictSUIDSGID= of our units lets us ask for it."""
+    status = directory.stat()
+    now = stat.S_IMODE(status.st_mode)
+    if now == mode or status.st_uid != os.geteuid():
+        return
+    try:
+        directory.chmod(mode)
+    except PermissionError:
+        without = mode & ~stat.S_ISGID
+        if now == without:
+            return
+        if mode == GROUP_DROPS:  # without setgid glmd could not read what is dropped
+            log.warning(
+                "inbox_mode_not_set", path=directory, advice=f"systemd-tmpfiles --create, or chmod {mode:o} {directory}"
+            )
+        else:
+            directory.chmod(without)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from daemon.settings import Runner as Choice
 from daemon.states import Job
-from handlers.ckpt.durable import make_directory
+from handlers.ckpt.durable import make_directory, open_lock
 from handlers.job_dir import Step, StepDir
 from handlers.outcome import Outcome, StepExit
 from handlers.process import ProcessIdentity, ShimRecord
@@ -102,7 +102,7 @@ class SystemdRunner:
     def cause_of_death(self, directory: StepDir) -> str | None:
         """Return systemd's words for it, which the unit writes down a moment after the end."""
         try:
-            result = ServiceResult.read(directory)
+            result = ServiceResult.read_of(directory)
         except (FileNotFoundError, ValidationError):  # not there yet; or damaged, and then it tells nothing
             return None
         return f"systemd says {result.service_result}, {result.exit_code} {result.exit_status}"
@@ -151,7 +151,7 @@ def life(directory: StepDir) -> tuple[Life, ProcessIdentity | None]:
 
 
 def _is_held(lock: Path) -> bool:
-    with lock.open("ab") as stream:
+    with open_lock(lock) as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -165,7 +165,7 @@ def forestall(directory: StepDir, step: Step, reason: str, outcome: Outcome = Ou
     A shim that is late (a service manager under load) would else train on devices that are another job's by then.
     """
     make_directory(directory.path)
-    with directory.lock.open("ab") as stream:
+    with open_lock(directory.lock) as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -16,7 +16,7 @@ import structlog
 from daemon import notify
 from daemon.control import Control, Request, RequestRefusedError
 from daemon.cycles import Cycles
-from daemon.faults import Faults, may_pass
+from daemon.faults import Faults, concerns_the_store, may_pass
 from daemon.headline import headline
 from daemon.inbox import Inbox
 from daemon.intake import Intake
@@ -25,16 +25,18 @@ from daemon.preparing import rules
 from daemon.requests import Requests
 from daemon.root import Root
 from daemon.runner import choose_runner
-from daemon.settings import Settings, SettingsError, load_settings
+from daemon.settings import Settings, load_settings
 from daemon.settling import Kind
 from daemon.singleton import only_daemon
 from daemon.states import ACTIVE, State
 from daemon.store import Store
 from daemon.temporaries import sweep
+from daemon.users import User
 from daemon.waiting import Waiting
 from daemon.watched_trees import WatchedTrees
 from daemon.watching import DirectoryWatch
 from daemon.workers import Workers
+from daemon.wrong_settings import SettingsError
 from handlers import events
 from handlers.rank_log.progress import Progress, read_progress
 from handlers.shards.names import SUFFIXES
@@ -45,6 +47,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 PROGRESS_EVERY = 5.0
 """Seconds between two looks at the ranks' logs."""
 LONGEST_WAIT = 60.0
+LEAST_WAIT_IN_A_FAULT = 0.1
 MOST_NOTICES = 1000
 """How many hints of the watch one turn takes, so that a flood of them does not hold the rest up."""
 
@@ -57,7 +60,6 @@ def serve(settings: Settings, *, settings_file: Path | None) -> int:
     with only_daemon(root.lock), Store.open(root.store) as store, Waiting() as waiting:
         if store.number_above(highest := root.highest_number) and highest:
             log.warning("store_lacks_jobs", path=root.store, jobs=root.jobs, highest=highest)
-        sweep(root)
         service = Service(settings, settings_file, root, store, waiting)
         with Control(root.path, service.answer) as control:
             waiting.watch(control.fileno(), control.serve)
@@ -100,8 +102,8 @@ class Service:
 
     def _open_rooms(self, settings: Settings) -> None:
         """Make what depends on the settings; raises SettingsError and leaves the rooms that are open as they are."""
-        cycles = Cycles(settings.nightly, self._store, self._root.inbox, self._root.claims)
-        trees = WatchedTrees(settings.watch, self._root, self._store, self._workers)
+        cycles = Cycles(settings.nightly, self._store, self._root.inbox, self._root.claims, self._faults)
+        trees = WatchedTrees(settings.watch, self._root, self._store, self._workers, self._faults)
         watch = DirectoryWatch(self._notice, observer=settings.inbox.observer)
         watch.add(self._root.inbox)
         for tree in trees.directories:
@@ -110,6 +112,7 @@ class Service:
         if self._settings.inbox != settings.inbox:  # else what it knows of half-written files is kept
             self._intake.inbox = Inbox(self._root.inbox, settle=settings.inbox.settle)
         self._settings = self._pipeline.settings = settings
+        self._requests.allowed = settings.cancel
         self._rescan_due = 0.0
 
     def run(self) -> None:
@@ -117,10 +120,11 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._signalled)
         try:
+            self._faults.attempt("temporaries", partial(sweep, self._root))
             self.turn()
             log.info("daemon_ready", root=str(self._root.path), devices=self._settings.devices)
             while not self._stop:
-                self._waiting.wait(self._due - time.monotonic())
+                self._faults.contain("waiting", partial(self._waiting.wait, self._due - time.monotonic()))
                 self.turn()
                 self._faults.attempt("systemd", notify.watchdog)
         finally:
@@ -136,21 +140,33 @@ class Service:
         self._due = now + LONGEST_WAIT
         if not self._faults.is_paused("store"):  # every room needs it: while it fails, nothing is to be tried
             try:
-                self._turn(now)
+                self._faults.contain("turn", partial(self._turn, now))
             except sqlite3.Error as error:
                 if not may_pass(error):
                     raise
                 self._faults.failed("store", error)
             else:
                 self._faults.passed("store")
-                self._due = now + self._seconds_to_wait(now)
+                self._faults.contain("what is due next", partial(self._set_due, now))
         if (again := self._faults.next_due(now)) is not None:
-            self._due = min(self._due, now + again)
+            # Not at once, although what is paused may be due: it would turn without a rest.
+            self._due = min(max(self._due, now + LEAST_WAIT_IN_A_FAULT), now + again)
             self._rescan_due = min(self._rescan_due, now + again)  # what a fault has left lying is found by looking
         self._show()
 
-    def answer(self, request: Request) -> str:
-        """Do what a client asks; raises RequestRefusedError."""
+    def answer(self, request: Request, by: User) -> str:
+        """Do what the client `by` asks; raises RequestRefusedError."""
+        try:
+            return self._answer(request, by)
+        except RequestRefusedError:
+            raise
+        except Exception as error:
+            if concerns_the_store(error):
+                raise
+            defect = self._faults.defect(f"request {request.action:.20}", error, lambda _: None)
+            raise RequestRefusedError(f"{defect.reason}; its traceback is in the daemon's log") from error
+
+    def _answer(self, request: Request, by: User) -> str:
         match request.action, request.job:
             case "ping", _:
                 return self._headline
@@ -159,7 +175,8 @@ class Service:
             case "cancel" | "retry", int(number):
                 try:
                     job = self._store.job(number)
-                    return self._requests.cancel(job) if request.action == "cancel" else self._requests.retry(job)
+                    do = self._requests.cancel if request.action == "cancel" else self._requests.retry
+                    return do(job, by)
                 except (KeyError, OverflowError):  # the latter for a number that no row can have
                     raise RequestRefusedError(f"there is no job {number}") from None
                 except (OSError, sqlite3.Error) as error:
@@ -175,20 +192,23 @@ class Service:
             with contextlib.suppress(RequestRefusedError):  # logged where it is raised; the old settings stay
                 self._read_settings_again()
         self._faults.attempt("results", self._workers.deliver)
-        self._take_notices()
+        self._faults.attempt("notices", self._take_notices)
         if now >= self._rescan_due:
             self._rescan_due = now + self._settings.inbox.rescan
             self._faults.attempt("watching", self._watch.refresh)
             self._intake.inbox.start_scan()
             self._faults.attempt("claims", self._intake.finish_leftovers)
             self._trees.look_at_all(now)
-        self._is_scanning = self._intake.inbox.scan(now)
+        self._faults.attempt("scanning", partial(self._scan, now))
         self._faults.attempt("inbox", partial(self._intake.turn, now))
-        self._trees.turn(now)
+        self._faults.attempt("trees", partial(self._trees.turn, now))
         self._faults.attempt("nightly", partial(self._cycles.turn, datetime.now(UTC)))
         self._faults.attempt("jobs", self._pipeline.turn)
-        self._runner.reap()
-        self._tell(now)
+        self._faults.attempt("children", self._runner.reap)
+        self._faults.attempt("progress", partial(self._tell, now))
+
+    def _set_due(self, now: float) -> None:
+        self._due = now + self._seconds_to_wait(now)
 
     def _seconds_to_wait(self, now: float) -> float:
         waits = [LONGEST_WAIT, self._rescan_due - now]
@@ -211,6 +231,9 @@ class Service:
             if seconds is not None
         ]
         return 0.0 if self._is_scanning or not self._notices.empty() else max(0.0, min(waits))
+
+    def _scan(self, now: float) -> None:
+        self._is_scanning = self._intake.inbox.scan(now)
 
     def _take_notices(self) -> None:
         for _ in range(min(self._notices.qsize(), MOST_NOTICES)):
@@ -239,11 +262,16 @@ class Service:
 
     def _show(self) -> None:
         """Let `systemctl status` say what runs, after what fails at present."""
-        text = "; ".join(part for part in (self._faults.summary, self._work) if part)
+        text = "; ".join(part for part in (self._faults.summary, self._unreadable(), self._work) if part)
         tell = notify.status if self._is_announced else notify.ready
         is_known = text == self._headline and self._is_announced
         if not is_known and self._faults.attempt("systemd", partial(tell, text)):
             self._headline, self._is_announced = text, True
+
+    def _unreadable(self) -> str:
+        rows = self._store.unreadable
+        told = (f"job {number}: its row in the store cannot be read: {why}" for number, why in rows.items())
+        return events.printable("; ".join(told))
 
     def _rules(self) -> Rules:
         return rules(self._settings, self._root)
@@ -278,6 +306,7 @@ class Service:
             settings = load_settings(self._settings_file, self._root.path)
             previous = self._watch
             self._open_rooms(settings)
+            self._faults.retry_all()
             previous.stop()
         except (SettingsError, OSError) as error:
             log.error("settings_refused", reason=str(error))  # noqa: TRY400 - the text is the whole story

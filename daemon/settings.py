@@ -7,9 +7,9 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from daemon.wrong_settings import SettingsError, refused, unreadable
 from handlers.devices import parse_devices
 from handlers.durations import Duration
-from handlers.errors import BadInputError
 from handlers.mindformers.version import Version
 from handlers.rank_table.topology import Topology
 
@@ -29,8 +29,10 @@ def _absolute(path: Path) -> Path:
     return path
 
 
-class SettingsError(BadInputError):
-    """The settings file or an override cannot be used."""
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError(f"{str(value).lower()} is no number")  # noqa: TRY004 (pydantic wants it)
+    return value
 
 
 class Observer(StrEnum):
@@ -63,6 +65,15 @@ class Preflight(StrEnum):
     """Nothing is looked at."""
 
 
+class Cancel(StrEnum):
+    """Who may cancel and retry a job, besides root and the user that glmd runs as."""
+
+    GROUP = "group"
+    """Whoever may connect to the socket: the members of its group."""
+    OWNER = "owner"
+    """Who owned the dropped file."""
+
+
 class LogFormat(StrEnum):
     """How log events are written to standard error."""
 
@@ -78,9 +89,9 @@ class _Section(BaseModel):
 class InboxSettings(_Section):
     """How dropped files are taken in."""
 
-    settle: Duration = 1.0
-    rescan: Duration = 60.0
-    max_bytes: int = Field(default=1 << 20, gt=0)
+    settle: Annotated[Duration, Field(le=3600)] = 1.0
+    rescan: Annotated[Duration, Field(ge=1, le=86400)] = 60.0
+    max_bytes: Annotated[int, BeforeValidator(_number), Field(gt=0, le=64 << 20)] = 1 << 20
     observer: Observer = Observer.AUTO
 
 
@@ -100,7 +111,7 @@ class TrainingSettings(_Section):
     mindformers: Annotated[str, BeforeValidator(_version)] | None = None
     """Its version; None for what the checkout says, or else the interpreter."""
     environment: dict[str, str] = {}
-    grace: Duration = 20.0
+    grace: Annotated[Duration, Field(le=3600)] = 20.0
 
 
 class RankTableSettings(_Section):
@@ -112,13 +123,17 @@ class RankTableSettings(_Section):
     topology: Topology = Topology.ANY
 
 
+MOST_RANKS = 1 << 16
+"""Of a run: more than any has, and few enough to look for each one's files."""
+
+
 class WatchSettings(_Section):
     """A tree that others write shards into, to be merged when complete."""
 
     path: Path
     tag: str = Field(default="last", pattern=r"^(last|network|[0-9]{1,9}_[0-9]{1,9})$")
     prefix: str | None = None
-    ranks: int | None = Field(default=None, gt=0)
+    ranks: Annotated[int, BeforeValidator(_number), Field(gt=0, le=MOST_RANKS)] | None = None
     needs_strategy: bool = True
     quiet: Duration = 60.0
 
@@ -151,6 +166,7 @@ class Settings(BaseSettings):
     devices: Devices = tuple(range(8))
     runner: Runner = Runner.AUTO
     preflight: Preflight = Preflight.WAIT
+    cancel: Cancel = Cancel.GROUP
     allowed_paths: tuple[Annotated[Path, AfterValidator(_absolute)], ...] = (Path("/"),)
     """Where a dropped file may name paths, besides the root itself."""
     inbox: InboxSettings = InboxSettings()
@@ -193,8 +209,7 @@ def load_settings(file: Path | None, root: Path | None) -> Settings:
     try:
         settings = Settings.model_validate(_read(found) if found else {})
     except ValidationError as error:
-        problems = "\n".join(f"  {'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
-        raise SettingsError(f"{found or 'environment'}: settings cannot be used\n{problems}") from error
+        raise refused(found, Settings, error) from error
     return settings.model_copy(update={"root": root.absolute()}) if root else settings
 
 
@@ -205,9 +220,9 @@ def _read(path: Path) -> dict[str, object]:
     try:
         data = YAML(typ="safe").load(path.read_text())
     except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise SettingsError(f"{path}: {error}") from error
+        raise unreadable(path, error) from error
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise SettingsError(f"{path}: settings must be a mapping of names to values")
+        raise SettingsError(f"{path}: settings must be a mapping of names to values, as `root: /var/glm`")
     return data

@@ -19,8 +19,9 @@ def only_daemon(lock: Path) -> Iterator[None]:
 
     Raises AlreadyRunningError, which names the process that holds it, and OSError when it cannot be made.
     """
+    # For this user alone: whoever may read it may lock it, and the daemon would not start.
     # Python opens files close-on-exec, so a shim that outlives the daemon does not keep the lock.
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o640)
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

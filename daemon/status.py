@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,17 @@ if TYPE_CHECKING:
 
 RECENT = 10
 """Jobs that are over and shown all the same; `--all` shows every one."""
+
+
+class Presence(Enum):
+    """Whether a daemon is there."""
+
+    ANSWERS = auto()
+    BUSY = auto()
+    """It is, and has no time to answer."""
+    UNKNOWN = auto()
+    """This user may not ask it."""
+    ABSENT = auto()
 
 
 @dataclass(frozen=True)
@@ -50,8 +62,7 @@ class Overview:
     """All jobs of a root."""
 
     root: Path
-    running: bool
-    """Whether a daemon answers."""
+    daemon: Presence
     held: dict[int, int]
     """Device → the job that holds it."""
     queue: tuple[int, ...]
@@ -64,7 +75,7 @@ class Overview:
         """Return the documented keys."""
         return {
             "root": str(self.root),
-            "running": self.running,
+            "running": None if self.daemon is Presence.UNKNOWN else self.daemon is not Presence.ABSENT,
             "devices": {str(device): job for device, job in self.held.items()},
             "queue": list(self.queue),
             "jobs": [status.as_json() for status in self.jobs],
@@ -103,14 +114,14 @@ class Detail:
         }
 
 
-def overview(store: Store, root: Path, *, running: bool, everything: bool = False) -> Overview:
+def overview(store: Store, root: Path, *, daemon: Presence, everything: bool = False) -> Overview:
     """Return the jobs that are not over and the newest ones that are, or `everything`; oldest first."""
     jobs = store.jobs()
     over = [job for job in jobs if job.state.is_over]
     left_out = set() if everything else {job.id for job in over[:-RECENT]}
     return Overview(
         root=root,
-        running=running,
+        daemon=daemon,
         held=store.locks(),
         queue=tuple(job.id for job in store.queue()),
         jobs=tuple(job_status(job, root) for job in jobs if job.id not in left_out),
@@ -163,15 +174,19 @@ def _steps(job: Job, root: Path) -> tuple[Attempted, ...]:
     return tuple(found)
 
 
-def is_running(root: Path) -> bool:
-    """Say whether a daemon answers at `root`."""
-    from daemon.control import NotRunningError, ask  # noqa: PLC0415
+def presence(root: Path) -> Presence:
+    """Say whether a daemon is there at `root`; waits a second for its answer at most."""
+    from daemon.control import BusyError, NotAllowedError, NotRunningError, ask  # noqa: PLC0415
 
     try:
         ask(root, "ping", timeout=1.0)
+    except BusyError:
+        return Presence.BUSY
+    except NotAllowedError:
+        return Presence.UNKNOWN
     except NotRunningError:
-        return False
-    return True
+        return Presence.ABSENT
+    return Presence.ANSWERS
 
 
 def _progress(progress: Progress | None) -> dict[str, object] | None:

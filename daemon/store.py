@@ -12,11 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from daemon.database import DamagedStoreError, StoreError, open_database, open_for_reading, transaction
+from daemon.database import DamagedStoreError, StoreError, open_database, open_for_reading, transaction, unreadable
 from daemon.states import HOLDING_DEVICES, OVER, TRANSITIONS, Job, State
+from daemon.users import User
+from handlers.devices import LIMIT
 
 __all__ = ["DamagedStoreError", "DeviceTakenError", "NewJob", "Store", "StoreError", "Transition", "TransitionError"]
 
+_Row = tuple[int, str, str, str, int, int, str, str, int, str, str]
+_MOST_ATTEMPTS = 100_000
 _COLUMNS = "id, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed"
 
 BUSY_SECONDS = 2.0
@@ -41,6 +45,8 @@ class NewJob:
     priority: int = 0
     devices: tuple[int, ...] = ()
     prefix: str = ""
+    owner: User | None = None
+    """Whose the dropped file was; None where no file was dropped."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,12 @@ class Transition:
 class Store:
     """The store, opened for reading and writing by the daemon, or only for reading by anybody else."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, read_from: Path | None = None) -> None:
         self._connection = connection
+        self.unreadable: dict[int, str] = {}
+        """The rows that say nothing a job could have, by number, with why; they are left alone, with their devices."""
+        self._read_from = read_from
+        """Where a reader's is; the daemon has its own ways with what SQLite says."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -66,8 +76,11 @@ class Store:
 
     @classmethod
     def open_for_reading(cls, path: Path) -> Self:
-        """Open `path` without being able to change it. Raises StoreError when it is not there."""
-        return cls(open_for_reading(path))
+        """Open `path` without being able to change it. Raises StoreError when it is not there.
+
+        What SQLite says against a read in the store's `with` block comes out of that as a StoreError, too.
+        """
+        return cls(open_for_reading(path), path)
 
     def close(self) -> None:
         """Close the file; the store cannot be used afterwards."""
@@ -76,8 +89,10 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.close()
+        if self._read_from is not None and isinstance(error, sqlite3.Error):
+            raise unreadable(self._read_from, error) from error
 
     def number_above(self, used: int) -> bool:
         """Let new jobs have numbers above `used`; return whether they would not have had them by themselves.
@@ -106,12 +121,19 @@ class Store:
                 (new.claim, new.digest, new.name, state, reason, new.priority, json.dumps(new.devices), new.prefix,
                  at, at),
             ).fetchone()  # fmt: skip
+            if new.owner is not None:
+                self._connection.execute("INSERT INTO users (job, dropped) VALUES (?, ?)", (number, new.owner.number))
             self._record(number, at, state, 1, reason)
         return self._one("claim = ?", new.claim)
 
     def job(self, job: int) -> Job:
         """Return one job; raises KeyError."""
         return self._one("id = ?", job)
+
+    def claim_of(self, job: Job) -> str:
+        """Return what `job` was made from."""
+        (claim,) = self._connection.execute("SELECT claim FROM jobs WHERE id = ?", (job.id,)).fetchone()
+        return str(claim)
 
     def claimed(self, claim: str) -> Job | None:
         """Return the job that was made from `claim`, if one was."""
@@ -138,7 +160,7 @@ class Store:
             " ORDER BY priority DESC, id",
             (State.QUEUED,),
         )
-        return tuple(_job(row) for row in rows)
+        return self._readable(rows)
 
     def queue_length(self) -> int:
         """Return how many jobs wait."""
@@ -217,9 +239,25 @@ class Store:
         if job.state not in HOLDING_DEVICES:
             self._connection.execute("DELETE FROM device_locks WHERE job = ?", (job.id,))
 
-    def ask_to_cancel(self, job: Job) -> None:
-        """Remember that `job` is to be ended, until it is over."""
-        self._connection.execute("UPDATE jobs SET cancel = 1 WHERE id = ?", (job.id,))
+    def ask_to_cancel(self, job: Job, by: str = "") -> None:
+        """Remember that `job` is to be ended, until it is over, and who asked for it."""
+        with transaction(self._connection):
+            self._connection.execute("UPDATE jobs SET cancel = 1 WHERE id = ?", (job.id,))
+            self._connection.execute(
+                "INSERT INTO users (job, cancelled) VALUES (?, ?)"
+                " ON CONFLICT (job) DO UPDATE SET cancelled = excluded.cancelled",
+                (job.id, by),
+            )
+
+    def cancelled_by(self, job: Job) -> str:
+        """Return who asked last to end `job`; empty where nobody knows."""
+        row = self._connection.execute("SELECT cancelled FROM users WHERE job = ?", (job.id,)).fetchone()
+        return row[0] or "" if row else ""
+
+    def owner_of(self, job: Job) -> User | None:
+        """Return who dropped `job`; None where nobody did, or an older glmd took it."""
+        row = self._connection.execute("SELECT dropped FROM users WHERE job = ?", (job.id,)).fetchone()
+        return User(row[0]) if row and row[0] is not None else None
 
     def _lock(self, job: Job) -> None:
         try:
@@ -270,15 +308,35 @@ class Store:
 
     def _select(self, where: str, *values: object) -> tuple[Job, ...]:
         rows = self._connection.execute(f"SELECT {_COLUMNS} FROM jobs WHERE {where} ORDER BY id", values)  # noqa: S608 - `where` is ours
-        return tuple(_job(row) for row in rows)
+        return self._readable(rows)
+
+    def _readable(self, rows: Iterable[_Row]) -> tuple[Job, ...]:
+        found = []
+        for row in rows:
+            try:
+                found.append(_job(row))
+            except (ValueError, TypeError, RecursionError) as error:
+                self.unreadable[row[0]] = f"{type(error).__name__}: {error}"
+        return tuple(found)
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-def _job(row: tuple[int, str, str, str, int, int, str, str, int, str, str]) -> Job:
+def _job(row: _Row) -> Job:
+    """Return the job that `row` is; raises ValueError, TypeError or RecursionError for what none can have."""
     number, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed = row
+    held = tuple(json.loads(devices))
+    if not 1 <= attempt <= _MOST_ATTEMPTS:
+        raise ValueError(f"attempt {attempt} is none")
+    if "/" in name or "\0" in name:
+        raise ValueError(f"{name!r} is no name of a job")
+    if not all(type(device) is int and 0 <= device < LIMIT for device in held):
+        raise ValueError(f"{devices:.100} are no devices")
+    times = datetime.fromisoformat(submitted), datetime.fromisoformat(changed)
+    if not all(time.tzinfo for time in times):
+        raise ValueError(f"{submitted} and {changed} have no zone")
     return Job(
         id=number,
         name=name,
@@ -286,9 +344,9 @@ def _job(row: tuple[int, str, str, str, int, int, str, str, int, str, str]) -> J
         reason=reason,
         attempt=attempt,
         priority=priority,
-        devices=tuple(json.loads(devices)),
+        devices=held,
         prefix=prefix,
         cancel=bool(cancel),
-        submitted=datetime.fromisoformat(submitted),
-        changed=datetime.fromisoformat(changed),
+        submitted=times[0],
+        changed=times[1],
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from daemon.faults import Faults
 from daemon.intake import job_name
 from daemon.root import Root
 from daemon.settings import WatchSettings
@@ -61,11 +62,14 @@ class WatchedTrees:
     A hint costs the work of the one path that it is about; whole trees are looked at when hints may have been lost.
     """
 
-    def __init__(self, settings: Iterable[WatchSettings], root: Root, store: Store, workers: Workers) -> None:
+    def __init__(
+        self, settings: Iterable[WatchSettings], root: Root, store: Store, workers: Workers, faults: Faults
+    ) -> None:
         self._trees = {one.path: _Tree(one, _tracker(one)) for one in settings}
         self._root = root
         self._store = store
         self._workers = workers
+        self._faults = faults
 
     @property
     def directories(self) -> tuple[Path, ...]:
@@ -145,11 +149,12 @@ class WatchedTrees:
         if tree.settings.tag in _OVERTAKEN and rest > 0:  # newer shards may be on their way
             tree.look_by(time.monotonic() + rest)
         else:
-            self._merge(tree, ready)
+            # Where that fails, the rescan that a fault brings about looks again.
+            self._faults.attempt(f"tree {tree.settings.path}", partial(self._merge, tree, ready))
 
     def _end_overtaken(self, path: Path, job: Job) -> None:
         """End what a crash has left without a plan, if by now its shards are no longer there to plan with."""
-        for other in self._store.queued_from(_source(path)):
+        for other in self._store.queued_from(source_of(path)):
             if other.id != job.id and not other.directory(self._root.path).plan.exists():
                 reason = f"glmd was killed before it had planned this merge, and {path} holds other shards now"
                 self._store.move(other, State.FAILED, f"{reason}: see job {job.id}")
@@ -187,7 +192,8 @@ class WatchedTrees:
         log.info("tree_ready", job=job.id, path=str(settings.path), tag=str(ready.tag), ranks=len(ready.shards))
 
 
-def _source(tree: Path) -> str:
+def source_of(tree: Path) -> str:
+    """Return how the claims of all merges of `tree` begin."""
     return f"tree:{tree}:"
 
 
@@ -212,4 +218,4 @@ def _claim(tree: Path, ready: Ready) -> str:
     digest = hashlib.sha256()
     for shard, read in zip(ready.shards, ready.fingerprints, strict=True):
         digest.update(f"{shard.path}:{read.size}:{read.mtime_ns}:{read.inode}\n".encode())
-    return f"{_source(tree)}{ready.prefix}:{ready.tag}:{digest.hexdigest()[:16]}"
+    return f"{source_of(tree)}{ready.prefix}:{ready.tag}:{digest.hexdigest()[:16]}"

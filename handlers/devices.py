@@ -9,6 +9,7 @@ LIMIT = 64
 """Device ids lie below this: several times the largest server there is, and small enough to catch a typing slip."""
 
 _FORMS = "write [0,8) or [0,7] or 0-7 for the eight devices 0 to 7, 0,2,4 for single ones, or 3 for one"
+_LONGEST = 1000
 _INTERVAL = re.compile(r"\[(\d+),(\d+)([\])])", re.ASCII)
 _ITEM = re.compile(r"(\d+)(?:-(\d+))?", re.ASCII)
 
@@ -24,6 +25,8 @@ def parse_devices(text: str) -> tuple[int, ...]:
     Raises DevicesError for another form, an empty or reversed range, a device twice, or an id of 64 and more.
     """
     packed = "".join(text.split())
+    if len(packed) > _LONGEST:
+        raise DevicesError(f"devices: {len(packed)} characters name more devices than any server has; {_FORMS}")
     if interval := _INTERVAL.fullmatch(packed):
         first, last = int(interval[1]), int(interval[2]) - (interval[3] == ")")
         devices = _range(first, last, text)

@@ -101,7 +101,7 @@ class _AppendTo:
         for processor in _json():
             line = processor(logger, name, line)  # type: ignore[arg-type]  # structlog's own chaining
         try:
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o660)
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
             try:
                 os.write(descriptor, f"{line}\n".encode())
             finally:

@@ -12,6 +12,15 @@ class Step(StrEnum):
     MERGE = "merge"
 
 
+_MOST_DIGITS = 15
+"""Of a job's or an attempt's number: far more than there will be, and SQLite takes it."""
+
+
+def is_number(name: str) -> bool:
+    """Say whether `name`, of a directory, is a job's or an attempt's number; somebody may have made others."""
+    return name.isascii() and name.isdecimal() and len(name) <= _MOST_DIGITS
+
+
 @dataclass(frozen=True)
 class JobDir:
     """`ROOT/jobs/0042-run_glm_6b_finetune`: the truth about a job's work."""
@@ -30,13 +39,18 @@ class JobDir:
 
     @property
     def plan(self) -> Path:
-        """Devices, command lines, environments and the merge to do; written before anything starts."""
+        """Devices, command lines and the merge to do; written before anything starts."""
         return self.path / "plan.json"
 
     @property
     def events(self) -> Path:
         """This job's log events, one JSON object a line."""
         return self.path / "events.jsonl"
+
+    @property
+    def defect(self) -> Path:
+        """The traceback of what glmd itself failed over, where it set the job aside."""
+        return self.path / "defect.txt"
 
     @property
     def output(self) -> Path:
@@ -96,6 +110,11 @@ class StepDir:
     def lock(self) -> Path:
         """Locked by the living shim, so that a second one for the same step ends at once."""
         return self.path / "lock"
+
+    @property
+    def environment(self) -> Path:
+        """What the processes of a training have in their environments, for glmd's user alone."""
+        return self.path / "environment.json"
 
     @property
     def stacks(self) -> Path:

@@ -1,12 +1,17 @@
-"""plan.json: all that a job's steps need to know, decided and written before anything starts."""
+"""plan.json: all that a job's steps need to know, decided and written before anything starts.
+
+But for environments, which may hold secrets: plan.json can be read by the whole group, environment.json by glmd alone.
+"""
 
 from enum import StrEnum
 from pathlib import Path
+from typing import ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from handlers.ckpt.durable import publish_bytes
 from handlers.merge_plan import MergePlan
+from handlers.record import Count, Device, Rank, Record, Seconds
 
 
 class Role(StrEnum):
@@ -17,42 +22,42 @@ class Role(StrEnum):
     """MindSpore's cluster scheduler, needed where there is no rank table to meet by (CPU)."""
 
 
-class Record(BaseModel):
-    """Base of what is kept as JSON beside a job: frozen, and strict about unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    def publish(self, path: Path) -> None:
-        """Write this record to `path` durably."""
-        publish_bytes(path, (self.model_dump_json(indent=2) + "\n").encode())
-
-
 class ProcessPlan(Record):
     """One process that the shim starts. `rank` and `device` are None for a scheduler."""
 
     role: Role
-    rank: int | None
-    device: int | None
+    rank: Rank | None
+    device: Device | None
     argv: tuple[str, ...]
-    environment: dict[str, str]
-    """The whole environment, not additions to the shim's."""
+    environment: dict[str, str] = Field(default={}, exclude=True)
+    """The whole environment, not additions to the shim's. Never in plan.json, where an older glmd wrote it."""
     directory: Path
     log: Path
+
+
+class Environments(Record):
+    """environment.json: the environments of a training's processes, in the order of its plan."""
+
+    processes: tuple[dict[str, str], ...]
+
+    def publish(self, path: Path) -> None:
+        """Write this record to `path` durably, for this user alone."""
+        publish_bytes(path, (self.model_dump_json(indent=2) + "\n").encode(), mode=0o600)
 
 
 class TimeLimits(Record):
     """When a training is taken for hung, in seconds; None is no limit."""
 
-    silence: float | None = 1800.0
+    silence: Seconds | None = 1800.0
     """Between two steps."""
-    first_step: float | None = 3600.0
+    first_step: Seconds | None = 3600.0
     """Before the first one: compiling, and loading where `load` does not say otherwise."""
-    total: float | None = None
-    load: float | None = None
+    total: Seconds | None = None
+    load: Seconds | None = None
     """Until the training proper begins; None: as `first_step`. Learned, see handlers.learned_limits."""
-    saving: float | None = None
+    saving: Seconds | None = None
     """While shards are written; None: as `silence`. Learned, too."""
-    learned_from: int = 0
+    learned_from: Count = 0
     """How many earlier trainings the limits were learned from."""
 
 
@@ -61,23 +66,39 @@ class TrainPlan(Record):
 
     processes: tuple[ProcessPlan, ...]
     limits: TimeLimits
-    grace: float = 20.0
+    grace: Seconds = 20.0
     """Seconds between TERM and KILL."""
     configuration: str = ""
     """What it has in common with trainings whose time limits are learned together; see handlers.learned_limits."""
+
+    @property
+    def environments(self) -> Environments:
+        """What is kept apart from the plan."""
+        return Environments(processes=tuple(process.environment for process in self.processes))
+
+    def with_environments(self, path: Path) -> Self:
+        """Return this plan, as it was read, with the environments in the file `path`.
+
+        A plan that an older glmd wrote has its own. Raises OSError, pydantic.ValidationError, or ValueError where the
+        file is another plan's.
+        """
+        if all("environment" in process.model_fields_set for process in self.processes):
+            return self
+        environments = Environments.model_validate_json(path.read_bytes()).processes
+        pairs = zip(self.processes, environments, strict=True)
+        filled = tuple(process.model_copy(update={"environment": given}) for process, given in pairs)
+        return self.model_copy(update={"processes": filled})
 
 
 class JobPlan(Record):
     """A whole job. `train` is None where shards of a foreign run are merged."""
 
-    job: int
+    MOST_BYTES: ClassVar[int] = 64 << 20
+    """It holds the whole environment of each of up to 64 ranks."""
+
+    job: Count
     name: str
-    devices: tuple[int, ...] = ()
+    devices: tuple[Device, ...] = ()
     rank_table: Path | None = None
     train: TrainPlan | None = None
     merge: MergePlan
-
-    @classmethod
-    def read(cls, path: Path) -> "JobPlan":
-        """Read plan.json; raises OSError or pydantic.ValidationError."""
-        return cls.model_validate_json(path.read_bytes())

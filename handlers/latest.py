@@ -44,7 +44,7 @@ def _published(link: Path) -> Merged | None:
 def _locked(directory: Path) -> Iterator[None]:
     """Keep other processes from deciding meanwhile. The kernel frees the lock when we die."""
     path = directory.with_name(f".{directory.name}.lock")  # beside it: in the directory there are links alone
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from handlers.job_dir import JobDir, Step
+from handlers.job_dir import JobDir, Step, is_number
 from handlers.job_plan import TimeLimits
 from handlers.outcome import Outcome, Silences, StepExit
 from handlers.rank_log.phase import Phase
@@ -73,7 +73,7 @@ def learned(limits: TimeLimits, seen: Sequence[Silences], *, fixed: Collection[s
 
 def earlier_silences(jobs: Path, wanted: str) -> tuple[Silences, ...]:
     """Return what completed trainings of the configuration `wanted` below `jobs` had seen, the newest jobs' first."""
-    numbered = [path for path in jobs.glob("[0-9]*-*") if path.name.partition("-")[0].isdecimal()]
+    numbered = [path for path in jobs.glob("[0-9]*-*") if is_number(path.name.partition("-")[0])]
     newest = sorted(numbered, key=lambda path: int(path.name.partition("-")[0]), reverse=True)[:MOST_JOBS]
     found: list[Silences] = []
     for job in newest:
@@ -88,7 +88,7 @@ def earlier_silences(jobs: Path, wanted: str) -> tuple[Silences, ...]:
 
 def _completed(job: JobDir, attempt: str) -> StepExit | None:
     """Return how a training ended that was completed. A record that cannot be read teaches nothing."""
-    if not attempt.isdecimal():
+    if not is_number(attempt):
         return None
     try:
         exit_ = StepExit.read(job.step(int(attempt), Step.TRAIN).exit)

@@ -1,12 +1,11 @@
-"""shim.json and exit.json: who runs a step, and how it ended."""
+"""exit.json: how a step ended."""
 
-from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 
 from handlers.job_dir import Step
-from handlers.job_plan import Record, Role
+from handlers.job_plan import Role
 from handlers.process import ProcessIdentity
+from handlers.record import Device, ExitCode, Moment, Pid, Rank, Record, Seconds, StartTime
 
 
 class Outcome(StrEnum):
@@ -24,14 +23,14 @@ class ProcessExit(Record):
     """How one process of a training ended."""
 
     role: Role
-    rank: int | None
-    device: int | None
-    pid: int
-    exit_code: int | None
+    rank: Rank | None
+    device: Device | None
+    pid: Pid
+    exit_code: ExitCode | None
     """None when a signal ended it."""
     signal: str | None
     """As `SIGKILL`; None when it exited by itself."""
-    ended: datetime
+    ended: Moment
     line: str
     """Its last meaningful log line; empty when it wrote none."""
 
@@ -41,7 +40,7 @@ class Diagnosis(Record):
 
     error: str
     """Its name in the table, as `EI0014` or `device memory`."""
-    rank: int | None
+    rank: Rank | None
     """Whose error it is; None for a scheduler's."""
     cause: str
     remedy: str
@@ -54,25 +53,25 @@ class Silences(Record):
 
     configuration: str
     """What such trainings have in common; see handlers.learned_limits."""
-    load: float | None = None
-    first_step: float | None = None
-    step: float | None = None
-    saving: float | None = None
+    load: Seconds | None = None
+    first_step: Seconds | None = None
+    step: Seconds | None = None
+    saving: Seconds | None = None
 
 
 class Survivor(Record):
     """A process that KILL did not end. It sits in the kernel, and holds what it held: a device, above all."""
 
-    pid: int
-    start_time: int
+    pid: Pid
+    start_time: StartTime
     boot_id: str
     name: str
     """The program's, as /proc/PID/comm has it."""
     state: str
     """The kernel's letter: D for an uninterruptible sleep."""
-    rank: int | None
+    rank: Rank | None
     """The rank that it is, or that started it; None when that is not known."""
-    device: int | None
+    device: Device | None
 
     @property
     def identity(self) -> ProcessIdentity:
@@ -97,18 +96,13 @@ class StepExit(Record):
     survivors: tuple[Survivor, ...] = ()
     silences: Silences | None = None
     """Of a training that was completed."""
-    started: datetime
-    ended: datetime
+    started: Moment
+    ended: Moment
 
     @property
     def needs_operator(self) -> bool:
         """Whether processes were left that could not be ended; `still_there` says which are by now."""
         return bool(self.survivors)
-
-    @classmethod
-    def read(cls, path: Path) -> "StepExit":
-        """Read exit.json; raises OSError or pydantic.ValidationError."""
-        return cls.model_validate_json(path.read_bytes())
 
 
 def still_there(step_exit: StepExit) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self
 
-from handlers.job_plan import Record
+from handlers.record import Moment, Pid, Record, StartTime
 
 _NO_PROCESS = frozenset({errno.ESRCH, errno.ENOENT, errno.EINVAL})
 """What pidfd_open says where nobody has the number, or where a thread of some process has it (ENOENT since Linux
@@ -104,10 +104,10 @@ def _has_ended(pidfd: int) -> bool:
 class ShimRecord(Record):
     """shim.json: which process runs a step."""
 
-    pid: int
-    start_time: int
+    pid: Pid
+    start_time: StartTime
     boot_id: str
-    started: datetime
+    started: Moment
 
     @property
     def identity(self) -> ProcessIdentity:
@@ -119,8 +119,3 @@ class ShimRecord(Record):
         """Describe the process that calls."""
         me = ProcessIdentity.of(os.getpid())
         return cls(pid=me.pid, start_time=me.start_time, boot_id=me.boot_id, started=started)
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read shim.json; raises OSError or pydantic.ValidationError."""
-        return cls.model_validate_json(path.read_bytes())

@@ -17,8 +17,8 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Self
 
-from handlers.job_plan import Record
 from handlers.outcome import Outcome, StepExit
+from handlers.record import Count, Record
 from handlers.resumable import Obstacle
 from handlers.resume_point import ResumePoint
 
@@ -42,7 +42,7 @@ class Ending(Enum):
 class TakenUp(Record):
     """attempts/N/resume.json: how attempt N began."""
 
-    resumes: int
+    resumes: Count
     """How many attempts in a row, this one included, glmd has begun by itself; 0 after `glmd retry`."""
     tag: str | None
     """Of the save that it goes on from; None when it began from the start."""
@@ -53,7 +53,7 @@ class TakenUp(Record):
     def read(cls, path: Path) -> Self:
         """Read resume.json, which a first attempt has not. Raises OSError or pydantic.ValidationError."""
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return super().read(path)
         except FileNotFoundError:
             return cls(resumes=0, tag=None)
 

@@ -25,7 +25,7 @@ _NOT_INHERITED = re.compile(
     r"|PYTHONHOME|VIRTUAL_ENV|__PYVENV_LAUNCHER__"
     # What makes a process a rank: a left-over of an earlier run by hand would make it another one.
     r"|RANK_ID|RANK_SIZE|RANK_TABLE_FILE|DEVICE_ID|MS_ROLE|MS_WORKER_NUM|MS_SERVER_NUM|MS_SCHED_.*|MS_NODE_ID"
-    # Secrets: plan.json can be read by the whole group. A training that needs one gets it by `training.environment`.
+    # Secrets of whoever started glmd. A training that needs one gets it by `training.environment`.
     r"|(?:.*_)?(?:TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|API_KEY|ACCESS_KEY|PRIVATE_KEY)(?:_.*)?"
 )
 
@@ -139,7 +139,7 @@ def _environment(request: TrainRequest, python: Path) -> dict[str, str]:
 
 
 def _is_unicode(text: str) -> bool:
-    """Say whether plan.json can hold `text`: undecodable bytes in an environment come as lone surrogates."""
+    """Say whether environment.json can hold `text`: undecodable bytes in an environment come as lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:

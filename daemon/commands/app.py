@@ -30,14 +30,42 @@ def load(name: str):  # type: ignore[no-untyped-def] # noqa: ANN201 - the type i
     """Import a command."""
     module, _, attribute = COMMANDS[name][0].partition(":")
     found = getattr(import_module(module), attribute)
+    if name in OWN_PARSER:
+        app = typer.Typer(rich_markup_mode=None, add_completion=False)
+        app.command(name, help=COMMANDS[name][1], context_settings=_UNPARSED)(_unparsed(found))
+        return typer.main.get_command(app)
+    command = _command(found)
+    _add_common_options(command)
+    return command
+
+
+def _command(found: typer.Typer | Callable[..., None]):  # type: ignore[no-untyped-def] # noqa: ANN202 - as above
     if isinstance(found, typer.Typer):
         return typer.main.get_command(found)
     app = typer.Typer(rich_markup_mode=None, add_completion=False)
-    if name in OWN_PARSER:
-        app.command(name, help=COMMANDS[name][1], context_settings=_UNPARSED)(_unparsed(found))
-    else:
-        app.command(name)(found)
+    app.command(found.__name__.rstrip("_"))(found)
     return typer.main.get_command(app)
+
+
+def _common(
+    root: Annotated[str | None, typer.Option("--root", hidden=True)] = None,
+    config: Annotated[str | None, typer.Option("--config", hidden=True)] = None,
+) -> None:
+    del root, config
+
+
+def _add_common_options(command: object) -> None:
+    """Let `command`, or those within it, take `--root` and `--config` also where these mean nothing to it."""
+    within = getattr(command, "commands", {}).values()
+    for one in within:
+        _add_common_options(one)
+    if not within:
+        there = getattr(command, "params", [])
+        taken = {option for parameter in there for option in parameter.opts}
+        for parameter in _command(_common).params:
+            parameter.expose_value = False
+            if taken.isdisjoint(parameter.opts):
+                there.append(parameter)
 
 
 def _unparsed(function: Callable[[Sequence[str]], None]) -> Callable[[typer.Context], None]:

@@ -1,5 +1,7 @@
 """What an error means to the shell: the one place that says so."""
 
+import errno
+
 from daemon.commands.table import printable
 from daemon.control import NotRunningError, RequestRefusedError
 from daemon.store import DamagedStoreError, StoreError
@@ -26,6 +28,23 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
 """The first that fits counts."""
 
 
+_REMEDIES = {
+    errno.ENOSPC: "free space there, and try again",
+    errno.EDQUOT: "free space there, or have the quota raised, and try again",
+    errno.EROFS: "that file system can only be read: have it mounted for writing, or name another place",
+    errno.EACCES: "you may not do that there: see who owns it (ls -ld), and whether you are in the group glm",
+    errno.EPERM: "you may not do that there: see who owns it (ls -ld), and whether you are in the group glm",
+    errno.ENOENT: "see whether the path is right",
+    errno.ENOTDIR: "see whether the path is right",
+    errno.EISDIR: "name a file",
+    errno.EMFILE: "allow more open files: ulimit -n",
+    errno.ENFILE: "the host has too many open files: end something, and try again",
+    errno.EIO: "see to the disk: dmesg says more",
+    errno.ESTALE: "see to the mount: its server lost it",
+}
+"""What to do about an OSError, by its number."""
+
+
 def exit_code(error: Exception) -> int | None:
     """Return the exit code for `error`; None where it is a defect of glmd's own, to be shown with its traceback."""
     return next((code for kind, code in _CODES if isinstance(error, kind)), None)
@@ -34,7 +53,16 @@ def exit_code(error: Exception) -> int | None:
 def message(error: Exception) -> str:
     """Return what the user gets to read; names in it, which others chose, cannot drive the terminal."""
     # Its lines begin with FILE:LINE:COL, which editors and terminals jump to.
-    text = str(error) if isinstance(error, ConfigError) else f"glmd: {error}"
+    text = _words(error) if isinstance(error, ConfigError) else f"glmd: {_words(error)}"
     if isinstance(error, CkptError):
         return printable(text)  # it is a line; any further would be a name's
     return "\n".join(map(printable, text.split("\n")))
+
+
+def _words(error: Exception) -> str:
+    """Return what `error` says; of an OSError where, what and what to do instead of a number."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    places = [str(place) for place in (error.filename, error.filename2) if place is not None]
+    told = [" -> ".join(places), error.strerror, _REMEDIES.get(error.errno or 0, "")]
+    return ": ".join(part for part in told if part)

@@ -26,6 +26,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         epilog="Any - in a flag may be _, as in --src_checkpoints_dir. docs/merge.md has more.",
         allow_abbrev=False,
     )
+    # Common to all commands, and of no meaning here; --config is the training's YAML, as it always was.
+    parser.add_argument("--root", help=argparse.SUPPRESS)
     for add in (_what, _into, _adapters, _care):
         add(parser)
     return parser.parse_args([_dashed(argument) for argument in arguments])

@@ -7,6 +7,7 @@ import typer
 
 from daemon.commands.arguments import ConfigOption, RootOption, settings_of
 from daemon.service import serve as run_service
+from handlers.ckpt.durable import UMASK
 from handlers.errors import BadInputError
 
 AllowRoot = Annotated[bool, typer.Option("--allow-root", help="Serve as root, too: for containers and rehearsals.")]
@@ -20,4 +21,5 @@ def serve(*, allow_root: AllowRoot = False, root: RootOption = None, config: Con
             "user glm (runuser -u glm -- glmd serve, or systemctl start glmd), or say --allow-root where root is all "
             "there is"
         )
+    os.umask(UMASK)
     raise typer.Exit(run_service(settings_of(root, config), settings_file=config))

@@ -12,7 +12,7 @@ from daemon.commands.paragraphs import paragraphs, terminal_width
 from daemon.commands.table import colour, printable, table
 from daemon.root import Root
 from daemon.states import State
-from daemon.status import Detail, JobStatus, Overview, detail, is_running, overview, seconds_since
+from daemon.status import Detail, JobStatus, Overview, Presence, detail, overview, presence, seconds_since
 from daemon.store import Store
 from handlers.devices import format_devices
 from handlers.durations import format_duration
@@ -28,6 +28,14 @@ COLOURS = {
     State.FAILED: "red",
     State.REJECTED: "red",
     State.CANCELLED: "yellow",
+}
+
+_PRESENCE = {
+    Presence.ANSWERS: "glmd runs at {root}",
+    Presence.BUSY: "glmd is busy at {root}: it did not answer within a second; jobs go on",
+    Presence.UNKNOWN: "whether glmd runs at {root} cannot be asked: {root}/glmd.sock is not open to you; "
+    "are you in the group glm?",
+    Presence.ABSENT: "glmd does not run at {root}: nothing moves on until it does",
 }
 
 
@@ -47,7 +55,7 @@ def status(
         if job is not None:
             found: Detail | Overview = detail(store, job_in(store, job), place.path)
         else:
-            found = overview(store, place.path, running=is_running(place.path), everything=everything)
+            found = overview(store, place.path, daemon=presence(place.path), everything=everything)
     if json_:
         typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
         return
@@ -57,11 +65,7 @@ def status(
 
 
 def _overview(found: Overview, now: datetime) -> list[str]:
-    lines = []
-    if found.running:
-        lines.append(f"glmd runs at {printable(str(found.root))}")
-    else:
-        lines.append(f"glmd does not run at {printable(str(found.root))}: nothing moves on until it does")
+    lines = [_PRESENCE[found.daemon].format(root=printable(str(found.root)))]
     lines.append(f"devices held: {_held(found.held) or 'none'}")
     if not found.jobs:
         return [*lines, "no jobs yet: glmd submit FILE, or put a YAML into the inbox"]

@@ -13,10 +13,13 @@ from daemon.commands.paragraphs import paragraphs
 from daemon.commands.status import progress_text
 from daemon.root import Root
 from daemon.states import State
-from daemon.status import JobStatus, is_running
+from daemon.status import JobStatus, Presence, presence
 
 PATIENCE = 10.0
 """Seconds beyond the settle time in which a running daemon takes a file, unless it is very busy."""
+
+AGAIN = 1.0
+"""Seconds after which a daemon that has not taken it yet is asked again whether it is there."""
 
 
 def submit(
@@ -35,12 +38,15 @@ def submit(
     content, _ = checked_file(file, settings)
     dropped = submission.drop(content, f"{name}.yaml" if name else file.name, place)
     typer.echo(f"dropped: {dropped.path}")
-    if not is_running(place.path):
+    if presence(place.path) is Presence.ABSENT:
         typer.echo(f"glmd does not run at {place.path}: the file is taken when it does", err=True)
         raise typer.Exit(1 if wait else 0)
     found = submission.wait_for_job(dropped, place, settings.inbox.settle + PATIENCE)
     if found is None:
         typer.echo("not taken yet; glmd status shows it when it is", err=True)
+    while found is None and wait and presence(place.path) in {Presence.ANSWERS, Presence.BUSY}:  # it has much to do
+        found = submission.wait_for_job(dropped, place, AGAIN)
+    if found is None:
         raise typer.Exit(1 if wait else 0)
     if found.job.state is State.REJECTED:
         _tell_end(found)

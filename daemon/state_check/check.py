@@ -13,7 +13,7 @@ from daemon.state_check.ledger import damaged, read_ledger
 from daemon.state_check.ledger_rules import ledger_disagreements
 from daemon.state_check.output_rules import latest_disagreements, output_disagreements
 from daemon.state_check.place_rules import claimed_tokens, place_disagreements
-from daemon.status import is_running
+from daemon.status import Presence, presence
 from daemon.store import StoreError
 
 PATIENCE = 5.0
@@ -27,7 +27,7 @@ def check_state(root: Root, *, patience: float = PATIENCE) -> tuple[Disagreement
     While a daemon runs, only what stays wrong for `patience` seconds counts: it moves files and rows one by one. Raises
     StoreError where there is no store, or it cannot be read now, and OSError.
     """
-    is_up = is_running(root.path)
+    is_up = presence(root.path) is not Presence.ABSENT
     found = _look(root, is_up=is_up)
     deadline = time.monotonic() + patience
     while found and is_up and time.monotonic() < deadline:

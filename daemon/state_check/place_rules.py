@@ -10,6 +10,7 @@ from daemon.root import Root
 from daemon.state_check.disagreement import Disagreement, Kind
 from daemon.state_check.ledger import Ledger
 from daemon.temporaries import temporaries
+from handlers.job_dir import is_number
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +68,7 @@ def _directories(ledger: Ledger, root: Root) -> Iterator[Disagreement]:
     for path in sorted(root.jobs.glob("[!.]*")):
         if path.name not in known:
             number = path.name.partition("-")[0]
-            job = int(number) if number.isdecimal() else None
+            job = int(number) if is_number(number) else None
             what = "the store knows no job of this name"
             repair = "take glmd.db from the backup that has it, or move the directory out of jobs/"
             yield Disagreement(Kind.DIRECTORY_WITHOUT_JOB, job, path, what, repair)

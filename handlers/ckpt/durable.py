@@ -8,14 +8,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+UMASK = 0o027
+"""What the daemon and its shims set, whatever they are started with: the group reads, and nobody else writes."""
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let an OSError of the block say that it is about `path`: those of open files do not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
 
 def fsync_directory(directory: Path) -> None:
     """Make renames, links and unlinks in `directory` survive a power cut."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(directory)) from error
+        with _naming(directory):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -24,7 +37,8 @@ def fsync_file(path: Path) -> None:
     """Make the content of `path`, whoever wrote it, survive a power cut. Follows no link."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        with _naming(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -38,7 +52,7 @@ def fsync_tree(directory: Path) -> None:
         fsync_directory(Path(parent))
 
 
-def make_directory(directory: Path, *, mode: int = 0o770) -> None:
+def make_directory(directory: Path, *, mode: int = 0o750) -> None:
     """Create `directory` and its missing parents, each made durable in its parent.
 
     Group and setgid come from a setgid parent; to ask for setgid is what RestrictSUIDSGID= of our units refuses.
@@ -52,7 +66,7 @@ def make_directory(directory: Path, *, mode: int = 0o770) -> None:
 
 
 @contextlib.contextmanager
-def publishing(path: Path, *, mode: int = 0o660, replace: bool = True) -> Iterator[BinaryIO]:
+def publishing(path: Path, *, mode: int = 0o640, replace: bool = True) -> Iterator[BinaryIO]:
     """Yield a writable, seekable file that becomes `path` when the block ends well.
 
     Until then it has a dot name in the same directory; when the block raises it is removed, and `path` stays as it was.
@@ -60,11 +74,12 @@ def publishing(path: Path, *, mode: int = 0o660, replace: bool = True) -> Iterat
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("xb") as stream:
+        with open(temporary, "xb", opener=_private) as stream:
             yield stream
-            stream.flush()
-            os.fchmod(stream.fileno(), mode)
-            os.fsync(stream.fileno())
+            with _naming(path):
+                stream.flush()
+                os.fchmod(stream.fileno(), mode)
+                os.fsync(stream.fileno())
         if replace:
             temporary.rename(path)
         else:
@@ -76,10 +91,23 @@ def publishing(path: Path, *, mode: int = 0o660, replace: bool = True) -> Iterat
     fsync_directory(path.parent)
 
 
-def publish_bytes(path: Path, content: bytes, *, mode: int = 0o660, replace: bool = True) -> None:
+def _private(path: str, flags: int) -> int:
+    """Open for this user alone: what is written may be a secret, and has its own mode only when it is whole."""
+    return os.open(path, flags, 0o600)
+
+
+def publish_bytes(path: Path, content: bytes, *, mode: int = 0o640, replace: bool = True) -> None:
     """Write `content` to `path`, whole or not at all; without `replace` an existing `path` is a FileExistsError."""
-    with publishing(path, mode=mode, replace=replace) as stream:
+    with publishing(path, mode=mode, replace=replace) as stream, _naming(path):
         stream.write(content)
+
+
+def open_lock(path: Path) -> BinaryIO:
+    """Open a file to be locked, and make it if it is missing.
+
+    For this user alone: whoever may read it may lock it, and so keep others from their work.
+    """
+    return open(path, "ab", opener=_private)
 
 
 def publish_symlink(path: Path, target: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import xxhash
 
+from handlers.ckpt.bounded import read_bounded
 from handlers.ckpt.copy import Copied, Effort
 from handlers.ckpt.entry import Fingerprint
 from handlers.ckpt.errors import DamagedFileError
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 NAME = "manifest.json"
 HASH = "xxh3_128"
 """Not cryptographic; chosen since it keeps up with memory, so that hashing does not limit the copy."""
+MOST_BYTES = 256 << 20
+"""Of a manifest: half a million parameters, several times what the largest model has with all its moments."""
 FORMAT: Literal[2] = 2
 
 
@@ -214,7 +217,7 @@ def _adapter() -> "TypeAdapter[Manifest]":
 
 def read_manifest(path: Path) -> Manifest:
     """Read manifest.json; raises DamagedFileError where it is not one, and OSError."""
-    content = path.read_bytes()
+    content = read_bounded(path, MOST_BYTES)
     from pydantic import ValidationError  # noqa: PLC0415 - as above, and most merges find no manifest to read
 
     try:

@@ -9,6 +9,7 @@ rank's directory, so ranks of one run can differ in it. `graph.meta`, `meta.json
 ignored. Names: MindSpore's train/callback/_checkpoint.py, MindFormers' core/callback/callback.py.
 """
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -114,6 +115,23 @@ def find_shards(source: Path, tag: Tag | None = None) -> tuple[Shard, ...]:
     """Return all shards beside those of `tag`, by rank and name; raises InconsistentError for a misplaced one."""
     directory = shards_directory(source, tag)
     return tuple(shard for ranks in rank_directories(directory) for shard in _shards_in(sorted(ranks.iterdir())))
+
+
+def holds_shards(source: Path) -> bool:
+    """Say whether an output tree has any shard, whatever its tag or prefix: by names, and no further than the first.
+
+    Raises OSError.
+    """
+    for name in ("checkpoint", "checkpoint_network"):
+        directory = source / name
+        if directory.is_dir() and any(map(_has_a_shard, rank_directories(directory))):
+            return True
+    return False
+
+
+def _has_a_shard(directory: Path) -> bool:
+    with os.scandir(directory) as entries:
+        return any(_SHARD.fullmatch(entry.name) is not None and entry.is_file() for entry in entries)
 
 
 def shards_of(files: Sequence[Path]) -> tuple[Shard, ...]:

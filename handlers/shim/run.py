@@ -23,16 +23,17 @@ from structlog.typing import FilteringBoundLogger
 
 from handlers.advice import filled_in
 from handlers.beginning import training_began
-from handlers.ckpt.durable import fsync_directory, fsync_tree, make_directory
+from handlers.ckpt.durable import fsync_directory, fsync_tree, make_directory, open_lock
 from handlers.ckpt.errors import CkptError
 from handlers.ckpt.manifest import utf8
 from handlers.ckpt.origin import Origin
 from handlers.errors import BadInputError, HandlerError
 from handlers.events import configure, job_log, printable
-from handlers.job_dir import JobDir, Step, StepDir
-from handlers.job_plan import JobPlan
+from handlers.job_dir import JobDir, Step, StepDir, is_number
+from handlers.job_plan import JobPlan, Role, TrainPlan
 from handlers.outcome import Diagnosis, Outcome, StepExit
 from handlers.process import ShimRecord
+from handlers.shards.names import holds_shards
 from handlers.shim.instance import StepRun, find_step_run
 from handlers.shim.patience import patiently
 from handlers.shim.supervise import StepEnd, supervise
@@ -86,12 +87,12 @@ def _asked_for(given: argparse.Namespace) -> StepRun:
 def _job(job_dir: JobDir) -> int | str:
     """Return the job's number, from its directory's name."""
     number = job_dir.path.name.partition("-")[0]
-    return int(number) if number.isdecimal() else number
+    return int(number) if is_number(number) else number
 
 
 def _open_lock(directory: StepDir) -> BinaryIO:
     make_directory(directory.path)
-    return directory.lock.open("ab")
+    return open_lock(directory.lock)
 
 
 def _take(lock: BinaryIO) -> bool:
@@ -152,10 +153,25 @@ def _end_of(run: StepRun, wakeups: Wakeups, log: FilteringBoundLogger) -> StepEn
         return _merge(plan, run, wakeups, log)
     if plan.train is None:
         raise BadInputError(f"{run.job_dir.plan}: plans no training, only a merge")
-    end = supervise(plan.train, run.job_dir.output, run.directory.stacks, wakeups, log)
-    if end.outcome is Outcome.COMPLETED:
-        _save(run.job_dir.output, log)
-    return end
+    read = partial(_with_environments, plan.train, run.directory.environment)
+    train = patiently("environment.json", read, wakeups, log)
+    end = supervise(train, run.job_dir.output, run.directory.stacks, wakeups, log)
+    if end.outcome is not Outcome.COMPLETED:
+        return end
+    _save(run.job_dir.output, log)
+    # The tree is this attempt's own: what those before it wrote was put aside.
+    return end if holds_shards(run.job_dir.output) else _saved_nothing(end, plan.train, run.job_dir.output)
+
+
+def _saved_nothing(end: StepEnd, plan: TrainPlan, output: Path) -> StepEnd:
+    """Return `end` as the failure that it is: every rank exited 0, and there is nothing to merge."""
+    rank = next(process for process in plan.processes if process.role is Role.RANK)
+    reason = (
+        f"all ranks exited 0, but none saved anything in {output / 'checkpoint'}: what ran was "
+        f"`{' '.join(rank.argv[:2])}`; is that the Python with MindFormers (training.python) and its checkout "
+        "(training.checkout)? `glmd logs N --rank 0` shows what it printed"
+    )
+    return replace(end, outcome=Outcome.FAILED, reason=reason, silences=None)
 
 
 def _save(output: Path, log: FilteringBoundLogger) -> None:
@@ -177,6 +193,15 @@ def _read_plan(path: Path) -> JobPlan:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise BadInputError(f"{path}: not a plan that this version can run: {where}: {first['msg']}") from error
+
+
+def _with_environments(train: TrainPlan, path: Path) -> TrainPlan:
+    try:
+        return train.with_environments(path)
+    except ValueError as error:  # of pydantic's, too, whose text would quote what may be a secret
+        raise BadInputError(
+            f"{path}: not the environments of this plan's processes; glmd retry writes them anew"
+        ) from error
 
 
 def _origin(plan: JobPlan, run: StepRun) -> Origin:

@@ -9,11 +9,12 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
-from handlers.ckpt.durable import make_directory
+from handlers.ckpt.durable import UMASK, make_directory
 from handlers.errors import BadInputError
 from handlers.job_dir import StepDir
-from handlers.job_plan import Record
+from handlers.record import Record
 from handlers.shim.instance import find_step_run
 
 
@@ -28,9 +29,9 @@ class ServiceResult(Record):
     """The shim's exit code, or the signal's name without SIG."""
 
     @classmethod
-    def read(cls, directory: StepDir) -> "ServiceResult":
+    def read_of(cls, directory: StepDir) -> Self:
         """Read a step's record; raises OSError or pydantic.ValidationError."""
-        return cls.model_validate_json(_file(directory).read_bytes())
+        return cls.read(_file(directory))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,4 +59,5 @@ def _file(directory: StepDir) -> Path:
 
 
 if __name__ == "__main__":
+    os.umask(UMASK)
     raise SystemExit(main())

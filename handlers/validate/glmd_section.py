@@ -2,7 +2,6 @@
 
 import math
 import re
-from difflib import get_close_matches
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -15,7 +14,6 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
 )
-from pydantic_core import ErrorDetails
 
 from handlers.byte_sizes import parse_size
 from handlers.ckpt.entry import Family, Format
@@ -24,12 +22,16 @@ from handlers.ckpt.lora import Lora
 from handlers.devices import parse_devices
 from handlers.durations import Limit
 from handlers.validate.document import Place
+from handlers.validate.model_problem import problem_of
 from handlers.validate.problem import Problem, quoted
 from handlers.validate.yaml_nodes import Data
 
 KEY = "glmd"
 
-_TAG = re.compile(r"[1-9][0-9]*_[1-9][0-9]*", re.ASCII)
+MOST_PRIORITY = 1_000_000
+"""Either way from 0."""
+
+_TAG = re.compile(r"[1-9][0-9]{0,8}_[1-9][0-9]{0,8}", re.ASCII)
 _MOST_VALUES, _LONGEST = 300, 4096
 """Several times what all keys together need, and the longest path there can be."""
 _TEXTS = {"devices", "continue_from", "layout_from", "tag"}
@@ -147,7 +149,7 @@ class GlmdSection(_Part):
     """As `[0,8)`; None for all that settings list."""
     run_mode: Annotated[Literal["train", "finetune"], _later("eval", "predict", "export")] | None = None
     """None for what the YAML says."""
-    priority: Annotated[int, Strict()] = 0
+    priority: Annotated[int, Strict(), Field(ge=-MOST_PRIORITY, le=MOST_PRIORITY)] = 0
     """Higher goes first."""
     merge: MergeWish = MergeWish()
     continue_from: Annotated[str, BeforeValidator(_continue_from)] = "none"
@@ -171,7 +173,7 @@ def read_section(root: Place) -> tuple[GlmdSection, frozenset[str], tuple[Proble
     try:
         return GlmdSection.model_validate(wishes), frozenset(), ()
     except ValidationError as error:
-        problems = tuple(_problem(place, details) for details in error.errors(include_url=False))
+        problems = tuple(problem_of(place, GlmdSection, details) for details in error.errors(include_url=False))
         wrong = frozenset(str(details["loc"][0]) for details in error.errors(include_url=False))
         section = GlmdSection.model_validate({key: wish for key, wish in wishes.items() if key not in wrong})
         return section, wrong, problems
@@ -198,36 +200,3 @@ def _plain(place: Place) -> Data:
     scalar = place.data is not None and not isinstance(place.data, list)
     # A colon in a number is base 60: not what anybody means by 1:30.
     return place.text if scalar and (place.name in _TEXTS or ":" in place.text) else place.data
-
-
-def _problem(section: Place, details: ErrorDetails) -> Problem:
-    """Return the problem that pydantic's `details` describe, at its place in the file."""
-    place, model = section, GlmdSection.model_fields
-    for step in details["loc"]:
-        within = next((inner for inner in place if inner.name == str(step)), None)
-        if within is None:
-            break
-        place = within
-    if details["type"] == "extra_forbidden":
-        for step in details["loc"][:-1]:
-            inner = model[str(step)].annotation
-            model = inner.model_fields if isinstance(inner, type) and issubclass(inner, BaseModel) else {}
-        return place.key_problem("is not a key that glmd knows", _meant(place.name, list(model)))
-    return place.problem(_message(details))
-
-
-def _message(details: ErrorDetails) -> str:
-    context = details.get("ctx", {})
-    if details["type"] == "value_error":
-        return str(context["error"])
-    if details["type"] in {"literal_error", "enum"}:
-        return f"{quoted(details['input'])} is not known here; write {context['expected']}"
-    if details["type"] == "model_type":
-        return f"{quoted(details['input'])} is not a mapping"
-    message = details["msg"]
-    return f"{quoted(details['input'])} does not fit: {message[0].lower()}{message[1:]}"
-
-
-def _meant(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, n=1)
-    return f"did you mean `{close[0]}`?" if close else "it may be " + ", ".join(known)

@@ -199,6 +199,21 @@ def test_a_shim_that_is_killed_takes_its_ranks_along(house: House) -> None:
     house.wait(lambda: not ranks_of(house), "all ranks to end")
 
 
+def test_an_interpreter_that_trains_nothing_is_a_failed_training(house: House) -> None:
+    """Its exit code 0 is no training; the reason names it, and a retry trains again instead of merging nothing."""
+    python = house.settings["training"]["python"]
+    house.settings["training"]["python"] = "/bin/true"
+    house.start().drop()
+    reason = house.until(State.FAILED).reason
+    assert "/bin/true" in reason
+    assert "training.python" in reason
+    house.stop()
+    house.settings["training"]["python"] = python
+    house.start()
+    assert house.run("retry", "1").returncode == 0
+    assert house.until(State.DONE).attempt == 2
+
+
 def test_a_retry_after_a_failed_merge_does_not_train_again(house: House) -> None:
     """Replicas that differ are refused by name; once mended, the merge alone is done once more."""
     house.environment(STANDIN_DIFFER="1")

@@ -26,7 +26,7 @@ _OUR_OWN = frozenset(
     }
     | {name for name in vars(staging.Staging) if not name.startswith("_")}
     | {"publish"}  # of handlers.job_plan.Record
-) - {"move", "create", "clear"}
+) - {"move", "create", "clear", "open_lock"}
 _OF_MODULES = _CHANGING | _OUR_OWN | {"replace", "move"}
 _WRITING_SQL = ("INSERT", "UPDATE", "DELETE", "REPLACE", "COMMIT")
 

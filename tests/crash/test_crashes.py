@@ -19,6 +19,7 @@ NOT_REACHED = {
     "daemon/rehearsal.py new_root: mkdir": "the demo's own place",
     "daemon/rehearsal.py remove: rmtree": "the demo's own place",
     "daemon/rehearsal.py Stage.furnish: write_text": "the demo's own place",
+    "daemon/root.py _set_mode: chmod": "where our units let nobody ask for setgid",
     "daemon/store.py Store._lock: execute": _TRANSACTION,
     "daemon/store.py Store._record: execute": _TRANSACTION,
     "daemon/store.py Store.explain: execute": _ONE_STATEMENT,

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.cycles import AGAIN, Cycles
+from daemon.faults import Faults
 from daemon.settings import NightlySettings
 from daemon.states import State
 from daemon.store import NewJob, Store
@@ -28,7 +29,7 @@ class Nights:
         self.store = store
         self.template = template
         cycle = NightlySettings(name="glm", cron="0 2 * * *", timezone="UTC", template=template)
-        self.cycles = Cycles([cycle], store, self.inbox, path / "claims")
+        self.cycles = Cycles([cycle], store, self.inbox, path / "claims", Faults())
         self.now = self.latest = START
         self.runs: list[str] = []
         self.turn()

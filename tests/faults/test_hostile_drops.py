@@ -124,7 +124,7 @@ def test_links_bits_and_owners_do_not_come_along(quick: Path, monkeypatch: pytes
         elsewhere.write_text("changed afterwards")
         for name in ("submitted.yaml", "config.yaml"):
             status = (world.root.jobs / "0001-run" / name).stat()
-            assert stat.S_IMODE(status.st_mode) == 0o660
+            assert stat.S_IMODE(status.st_mode) == 0o640
             assert (status.st_uid, status.st_nlink) == (os.geteuid(), 1)
             assert status.st_ino != elsewhere.stat().st_ino
         assert "changed" not in (world.root.jobs / "0001-run" / "submitted.yaml").read_text()

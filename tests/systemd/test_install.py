@@ -42,8 +42,9 @@ def test_glmd_runs_from_its_final_place(box: Box) -> None:
 def test_user_and_directories_are_made(box: Box) -> None:
     """User glm cannot log in; its group drops and reads; nobody else looks in."""
     assert box.say("getent", "passwd", "glm").endswith(":/var/glm:/usr/sbin/nologin")
-    for directory in ("/var/glm", "/var/glm/inbox", "/var/glm/rejected", "/var/glm/jobs", "/var/glm/latest"):
-        assert box.say("stat", "--format=%U:%G %a", directory) == "glm:glm 2770"
+    for directory in ("/var/glm", "/var/glm/claims", "/var/glm/rejected", "/var/glm/jobs", "/var/glm/latest"):
+        assert box.say("stat", "--format=%U:%G %a", directory) == "glm:glm 2750"
+    assert box.say("stat", "--format=%U:%G %a", "/var/glm/inbox") == "glm:glm 3770"
     assert box.run("ls", "/var/glm/inbox", user="bob", check=False).returncode != 0
 
 

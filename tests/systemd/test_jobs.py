@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers.job_plan import JobPlan, ProcessPlan, Role, TimeLimits, TrainPlan
+from handlers.job_plan import Environments, JobPlan, ProcessPlan, Role, TimeLimits, TrainPlan
 from handlers.merge_plan import MergePlan
 from handlers.outcome import Outcome, StepExit
 from handlers.shim.service_result import ServiceResult
@@ -35,12 +35,13 @@ def plan(box: Box, command: str, limits: TimeLimits = LIMITS) -> None:
         rank=0,
         device=0,
         argv=("/bin/sh", "-c", command),
-        environment={},
         directory=JOB,
         log=JOB / "output/log/rank_0/mindformer.log",
     )
     merge = MergePlan(source=JOB / "output", destination=JOB / "merged")
     whole = JobPlan(job=96, name="test", train=TrainPlan(processes=(rank,), limits=limits), merge=merge)
+    box.run("mkdir", "-p", str(RECORDS), user="glm")
+    box.write(str(RECORDS / "environment.json"), Environments(processes=({},)).model_dump_json(), user="glm")
     box.write(str(JOB / "plan.json"), whole.model_dump_json(), user="glm")
 
 

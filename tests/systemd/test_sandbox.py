@@ -66,7 +66,7 @@ def test_the_daemon_writes_below_its_root_only(box: Box) -> None:
         make_directory(directory)
         publish_bytes(directory / "f", b"x")
         made = directory.stat()
-        assert oct(made.st_mode) == "0o42770", oct(made.st_mode)
+        assert oct(made.st_mode) == "0o42750", oct(made.st_mode)
         assert made.st_gid == os.getgid()
         for path in ("/etc/x", "/var/lib/x", "/usr/x", "/dev/x"):
             try:

@@ -1,5 +1,6 @@
 """Promises of the program `glmd` as a whole."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -224,3 +225,38 @@ def test_ctrl_c_is_exit_code_130(tmp_path: Path) -> None:
         _, said = process.communicate(timeout=60)
         assert process.returncode == 130
         assert said == b""
+
+
+@pytest.mark.parametrize("words", ("inspect", "verify", "merge", "demo", "rank-table check", "check"))
+def test_common_options_are_common(tmp_path: Path, words: str) -> None:
+    """Every command takes --root, also where it means nothing to it; what it lacks is told as without."""
+    done = glmd(*words.split(), "--root", tmp_path, "--no-such")
+    assert done.returncode == 2
+    assert "--no-such" in done.stderr or "--dst-checkpoints-dir" in done.stderr
+    assert "--root" not in done.stderr
+
+
+def test_the_common_options_of_a_command_that_needs_none_are_ignored(tmp_path: Path) -> None:
+    """A settings file that is not there harms nobody who reads none."""
+    there = tmp_path / "a.ckpt"
+    told = {glmd("inspect", there, *common).stderr for common in ((), ("--root", tmp_path), ("--config", there))}
+    assert told == {f"glmd: {there}: no such file\n"}
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    (
+        (OSError(errno.EROFS, "Read-only file system", "/a"), "glmd: /a: Read-only file system: that file system can"),
+        (OSError(errno.ENOSPC, "No space left on device", "/a"), "glmd: /a: No space left on device: free space there"),
+        (
+            OSError(errno.EACCES, "Permission denied", "/a", None, "/b"),
+            "glmd: /a -> /b: Permission denied: you may",
+        ),
+        (OSError("/a: not a record"), "glmd: /a: not a record"),
+        (OSError(errno.EXDEV, "Invalid cross-device link", "/a"), "glmd: /a: Invalid cross-device link"),
+    ),
+)
+def test_an_error_of_the_system_says_where_what_and_what_to_do(error: OSError, told: str) -> None:
+    """Its number helps nobody."""
+    assert message(error).startswith(told)
+    assert "Errno" not in message(error)

@@ -1,7 +1,10 @@
 """Clients and the daemon understand each other over the socket."""
 
 import contextlib
+import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -10,12 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from daemon.control import Control, NotRunningError, Request, RequestRefusedError, ask
+from daemon.control import BusyError, Control, NotRunningError, Request, RequestRefusedError, ask
+from daemon.status import Presence, presence
+from daemon.users import User
 from daemon.waiting import Waiting
 
 
-def answer(request: Request) -> str:
+def answer(request: Request, by: User) -> str:
     """Answer as a daemon would that knows job 1 only."""
+    if request.action == "who":
+        return f"{by.number} {by.name}"
     if request.job not in {None, 1}:
         raise RequestRefusedError(f"there is no job {request.job}")
     return f"{request.action} {request.job}"
@@ -24,8 +31,15 @@ def answer(request: Request) -> str:
 @contextmanager
 def daemon_at(root: Path) -> Iterator[None]:
     """Serve requests at `root` in this thread's loop while the block's client runs in another."""
+    with Control(root, answer) as control, daemon_that_serves(control):
+        yield
+
+
+@contextmanager
+def daemon_that_serves(control: Control) -> Iterator[None]:
+    """Serve requests in another thread while the block runs."""
     stop = threading.Event()
-    with Waiting() as waiting, Control(root, answer) as control:
+    with Waiting() as waiting:
         waiting.watch(control.fileno(), control.serve)
 
         def loop() -> None:
@@ -52,6 +66,40 @@ def test_a_no_says_why(tmp_path: Path) -> None:
     """A refusal is an exception with the daemon's reason."""
     with daemon_at(tmp_path), pytest.raises(RequestRefusedError, match="there is no job 7"):
         ask(tmp_path, "cancel", 7)
+
+
+@pytest.mark.parametrize(
+    "packet",
+    (b"", b"{", b"null", b"1", b"[" * 60_000, b'{"action": "cancel", "job": true}', b'{"action": "cancel", "job": 1.0}',
+     b'{"action": 1, "job": 1}', b'{"action": "cancel", "job": ' + b"9" * 5000 + b"}"),
+)  # fmt: skip
+def test_what_is_no_request_gets_a_no(tmp_path: Path, packet: bytes) -> None:
+    """Whatever a client sends: `true` is not job 1."""
+    with daemon_at(tmp_path), socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+        client.settimeout(10)
+        client.connect(str(tmp_path / "glmd.sock"))
+        client.send(packet)
+        assert json.loads(client.recv(1 << 16)) == {"ok": False, "answer": "not a request that this glmd understands"}
+
+
+@pytest.mark.parametrize("packet", (b"{", b"null", b'{"ok": true}', b'{"ok": 1, "answer": "x", "more": 2}'))
+def test_what_is_no_answer_is_told(tmp_path: Path, packet: bytes) -> None:
+    """Whatever serves the socket: the client says so, without a traceback."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
+        server.bind(str(tmp_path / "glmd.sock"))
+        server.listen()
+
+        def serve() -> None:
+            client, _ = server.accept()
+            with client:
+                client.recv(1 << 16)
+                client.send(packet)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(NotRunningError, match="no answer that this version understands"):
+            ask(tmp_path, "ping")
+        thread.join()
 
 
 def test_a_very_long_root_works(tmp_path: Path) -> None:
@@ -96,3 +144,55 @@ def test_only_user_and_group_may_ask(tmp_path: Path) -> None:
     """Others cannot connect."""
     with daemon_at(tmp_path):
         assert (tmp_path / "glmd.sock").stat().st_mode & 0o777 == 0o660
+
+
+@pytest.mark.root
+def test_the_kernel_says_who_asks(tmp_path: Path) -> None:
+    """Whatever a client writes: who connected counts."""
+    asks = (
+        "import os, socket; os.setuid(12345); s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); "
+        's.connect("glmd.sock"); s.send(b\'{"action": "who", "job": 1, "uid": 0}\'); print(s.recv(100).decode())'
+    )
+    tmp_path.chmod(0o711)
+    with daemon_at(tmp_path):
+        (tmp_path / "glmd.sock").chmod(0o666)
+        done = subprocess.run(
+            [sys.executable, "-c", asks], cwd=tmp_path, stdout=subprocess.PIPE, text=True, timeout=30, check=True
+        )
+    assert json.loads(done.stdout) == {"ok": True, "answer": "12345 12345"}
+
+
+def test_a_client_waits_for_its_turn_in_a_flood(tmp_path: Path) -> None:
+    """As long as it has time; then it is told that the daemon is busy, and not what the kernel calls that."""
+    with Control(tmp_path, answer) as control, contextlib.ExitStack() as clients:
+        with pytest.raises(BlockingIOError):  # noqa: PT012 - until there is no room any more
+            while True:
+                client = clients.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+                client.setblocking(False)
+                client.connect(str(tmp_path / "glmd.sock"))
+        with pytest.raises(BusyError, match=r"is busy: it did not answer within 0\.1 s"):
+            ask(tmp_path, "cancel", 1, timeout=0.1)
+        clients.close()
+        with daemon_that_serves(control):
+            assert ask(tmp_path, "cancel", 1) == "cancel 1"
+
+
+def test_who_may_not_ask_and_who_is_not_answered_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a daemon that is not there, whose jobs do not go on."""
+    assert presence(tmp_path) is Presence.ABSENT
+    with Control(tmp_path, answer) as control:
+        assert presence(tmp_path) is Presence.BUSY
+        with daemon_that_serves(control):
+            assert presence(tmp_path) is Presence.ANSWERS
+            monkeypatch.setattr(socket, "socket", NotAllowed)
+            assert presence(tmp_path) is Presence.UNKNOWN
+
+
+class NotAllowed(socket.socket):
+    """A client's socket on a system where root too may be refused."""
+
+    def connect(self, address: object) -> None:
+        """Refuse."""
+        raise PermissionError(13, "Permission denied", address)

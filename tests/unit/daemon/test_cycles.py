@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from daemon.cycles import Cycle, Cycles
+from daemon.faults import Faults
 from daemon.settings import NightlySettings, SettingsError
 from daemon.states import State
 from daemon.store import NewJob, Store
@@ -88,11 +89,11 @@ class House:
 
     def restart(self, cron: str = "0 2 * * *", zone: str | None = "UTC") -> None:
         """Do what a new daemon does, and one that reads changed settings."""
-        self.cycles = Cycles([settings(cron, zone, self.template)], self.store, self.inbox, self.claims)
+        self.cycles = Cycles([settings(cron, zone, self.template)], self.store, self.inbox, self.claims, Faults())
 
     def restart_without(self) -> None:
         """Do what a daemon does whose settings have no cycle any more."""
-        self.cycles = Cycles([], self.store, self.inbox, self.claims)
+        self.cycles = Cycles([], self.store, self.inbox, self.claims, Faults())
 
     def dropped(self) -> list[str]:
         """Return what lies in the inbox."""

@@ -90,10 +90,42 @@ def test_the_summary_is_one_printable_line(clock: Callable[[float], None]) -> No
     assert faults.summary.isprintable()
 
 
-def test_defects_are_not_swallowed() -> None:
-    """Only the operating system's errors are faults."""
-    with pytest.raises(ZeroDivisionError):
-        Faults().attempt("anything", lambda: 1 / 0)
+def test_a_defect_is_set_aside() -> None:
+    """What nobody foresaw goes to whoever can set its thing aside, with its traceback, and stays in the headline."""
+    faults, aside = Faults(), []
+    assert not faults.attempt("claim of x", lambda: 1 / 0, aside.append)
+    assert "glmd.defect: a defect in glmd: ZeroDivisionError" in aside[0].reason
+    assert "lambda: 1 / 0" in aside[0].traceback
+    assert "a defect of glmd met" in faults.summary
+    assert not faults.is_paused("claim of x")
+
+
+def test_what_cannot_be_set_aside_is_left_alone() -> None:
+    """Without a way to set it aside, or where that fails: it is paused, shown, and tried again after a reload."""
+
+    def fail(_: object) -> None:
+        raise KeyError
+
+    faults = Faults()
+    for what, aside in (("night", None), ("job 1", fail)):
+        assert not faults.attempt(what, lambda: 1 / 0, aside)
+    assert faults.is_paused("night")
+    assert faults.is_paused("job 1")
+    faults.retry_all()
+    assert faults.attempt("night", lambda: None)
+
+
+@pytest.mark.parametrize("code", (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_BUSY))
+def test_what_concerns_the_whole_store_is_raised(code: int) -> None:
+    """It is no single thing's: the loop waits it out, or the daemon ends."""
+
+    def fail() -> None:
+        error = sqlite3.DatabaseError("store")
+        error.sqlite_errorcode = code
+        raise error
+
+    with pytest.raises(sqlite3.DatabaseError):
+        Faults().attempt("anything", fail, lambda _: None)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,18 @@
 """Names that strangers give become names that are safe in paths and units."""
 
+from pathlib import Path
+
 import pytest
 
-from daemon.intake import job_name
+from daemon.faults import Faults
+from daemon.inbox import Inbox
+from daemon.intake import Intake, job_name
+from daemon.preparing import rules
+from daemon.root import Root
+from daemon.settings import Settings
+from daemon.store import Store
+from daemon.waiting import Waiting
+from daemon.workers import Workers
 
 
 @pytest.mark.parametrize(
@@ -22,3 +32,24 @@ from daemon.intake import job_name
 def test_a_jobs_name_is_plain(dropped: str, name: str) -> None:
     """Letters, digits, dot, dash and underscore, at most 64 of them, never a leading dot."""
     assert job_name(dropped) == name
+
+
+def test_an_inbox_that_became_a_link_is_a_fault(tmp_path: Path) -> None:
+    """No foreign file is claimed or moved to rejected/; the word says what to do, and the daemon goes on."""
+    root = Root(tmp_path / "root")
+    root.create()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "run.yaml").write_text("somebody's own")
+    root.inbox.rmdir()
+    root.inbox.symlink_to(tmp_path / "elsewhere")
+    with Store.open(root.store) as store, Waiting() as waiting:
+        faults = Faults()
+        inbox = Inbox(root.inbox, settle=0.0, open_settle=0.0)
+        intake = Intake(inbox, root, store, Workers(waiting.wake), lambda: rules(Settings(), root), faults)
+        inbox.start_scan()
+        inbox.scan(0.0)
+        faults.attempt("inbox", lambda: intake.turn(1000.0))
+    assert "is a symbolic link" in faults.summary
+    assert (tmp_path / "elsewhere" / "run.yaml").read_text() == "somebody's own"
+    assert not list(root.claims.iterdir())
+    assert not list(root.rejected.iterdir())

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import pytest
 
 from daemon.cycles import Cycles
+from daemon.faults import Faults
 from daemon.settings import NightlySettings
 from daemon.store import Store
 from handlers.nightly import run_name
@@ -121,6 +122,7 @@ def comes_once(template: Path, zone: str, moment: datetime) -> bool:
             store,
             inbox,
             Path(name) / "claims",
+            Faults(),
         )
         cycles.turn(start)
         now, runs = start, []

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from daemon import pipeline as pipeline_module
+from daemon.control import RequestRefusedError
 from daemon.faults import Faults
 from daemon.moving import Moves
 from daemon.pipeline import Pipeline
@@ -17,9 +18,10 @@ from daemon.preflights import Go, Refuse
 from daemon.requests import Requests
 from daemon.root import Root
 from daemon.runner import SystemdRunner
-from daemon.settings import Settings
+from daemon.settings import Settings, WatchSettings
 from daemon.states import Job, State
 from daemon.store import NewJob, Store
+from daemon.users import User
 from daemon.waiting import Waiting
 from daemon.workers import Workers
 from handlers.job_dir import Step, StepDir
@@ -105,8 +107,8 @@ def test_a_look_for_an_attempt_that_was_cancelled_and_retried_meanwhile_counts_f
     monkeypatch.setattr("daemon.preflights.examine", lambda *_: looked.wait(10) and Go())
     house.job_in()
     house.pipeline.turn()
-    house.requests.cancel(house.job())
-    house.requests.retry(house.job())
+    house.requests.cancel(house.job(), User(0))
+    house.requests.retry(house.job(), User(0))
     looked.set()
     house.deliver()
     assert (house.job().state, house.job().attempt) == (State.QUEUED, 2)
@@ -241,9 +243,49 @@ def test_what_follows_a_training_that_was_cancelled_meanwhile_counts_for_nothing
     house.job_in(State.PREPARING, State.TRAINING)
     write_dead_shim(house.train())
     house.pipeline.turn()
-    house.requests.cancel(house.job())
+    house.requests.cancel(house.job(), User(0))
     house.pipeline.turn()
     assert house.job().state is State.FAILED
     decided.set()
     house.deliver()
     assert "died without a word" in house.job().reason
+
+
+def queue_without_directory(house: House, claim: str) -> Job:
+    """Add a waiting job, in whose directory nothing is."""
+    (house.root.path / "jobs").mkdir(exist_ok=True)
+    return house.store.add(NewJob(claim, "run", devices=(0,)))
+
+
+def test_a_queued_job_whose_directory_is_gone_fails_and_holds_up_no_other(house: House) -> None:
+    """Nobody fills it again; its reason says which file is missing, and its devices are the next one's."""
+    gone = queue_without_directory(house, "c1")
+    house.pipeline.turn()
+    job = house.store.job(gone.id)
+    assert job.state is State.FAILED
+    assert str(gone.directory(house.root.path).submitted) in job.reason
+    with pytest.raises(RequestRefusedError, match="drop the file again"):
+        house.requests.retry(job, User(0))
+
+
+@pytest.mark.parametrize("claim", ("c1", "tree:/data/run:glm:1_4:0123"))
+def test_a_queued_job_that_is_still_to_be_filled_waits(house: House, claim: str) -> None:
+    """After a crash or on a full disk: its claim is there, or its tree is looked at again; else it fails."""
+    (house.root.claims / "c1").mkdir(parents=True)
+    house.pipeline.settings = Settings(watch=(WatchSettings(path=Path("/data/run")),))
+    job = queue_without_directory(house, claim)
+    house.pipeline.turn()
+    assert house.store.job(job.id).state is State.QUEUED
+    (house.root.claims / "c1").rmdir()
+    house.pipeline.settings = Settings()
+    house.pipeline.turn()
+    assert house.store.job(job.id).state is State.FAILED
+
+
+def test_a_root_that_is_away_for_a_moment_fails_no_queued_job(house: House) -> None:
+    """What vanished with all jobs may come back with them: a fault, not an end."""
+    job = queue_without_directory(house, "c1")
+    (house.root.path / "jobs").rmdir()
+    house.pipeline.turn()
+    assert house.store.job(job.id).state is State.QUEUED
+    assert house.faults.is_paused(f"job {job.id}")

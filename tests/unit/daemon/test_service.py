@@ -13,6 +13,7 @@ from daemon.service import Service
 from daemon.settings import Settings
 from daemon.states import State
 from daemon.store import NewJob, Store
+from daemon.users import User
 from daemon.waiting import Waiting
 from handlers.rank_log.progress import Progress
 
@@ -33,7 +34,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 def test_a_job_that_cannot_be_is_not_there(service: Service, action: str, number: int) -> None:
     """Whatever the number: a client's does not end the daemon."""
     with pytest.raises(RequestRefusedError, match=f"there is no job {number}"):
-        service.answer(Request(action, number))
+        service.answer(Request(action, number), User(0))
 
 
 def test_what_an_earlier_attempt_was_at_is_not_shown_of_the_next(service: Service) -> None:

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from daemon.commands.exit_codes import message
 from daemon.intake import job_name
 from daemon.settings import NightlySettings, Settings, SettingsError, WatchSettings, load_settings
 from handlers.nightly import run_name
@@ -86,6 +87,22 @@ def test_a_root_may_bring_its_own_settings(tmp_path: Path) -> None:
         ("divices: '[0,8)'", "divices"),
         ("devices: '[8,0)'", "devices"),
         ("inbox: {settle: soon}", "inbox.settle"),
+        ("inbox: {rescan: 0}", "inbox.rescan"),  # the loop would turn without a pause
+        ("inbox: {rescan: 2d}", "inbox.rescan"),
+        ("inbox: {settle: .inf}", "inbox.settle"),
+        ("inbox: {settle: .nan}", "inbox.settle"),
+        (f"inbox: {{settle: {10**400}}}", "inbox.settle"),
+        ("inbox: {max_bytes: 0}", "inbox.max_bytes"),
+        ("inbox: {max_bytes: 1000000000000}", "inbox.max_bytes"),
+        ("inbox: {max_bytes: true}", "inbox.max_bytes"),
+        ("training: {grace: .inf}", "training.grace"),
+        ("training: {grace: 1m2h}", "training.grace"),
+        ("training: {grace: 30m30m}", "training.grace"),
+        ("watch: [{path: /t, ranks: 4294967296}]", "watch.0.ranks"),
+        ("watch: [{path: /t, ranks: true}]", "watch.0.ranks"),
+        ("watch: [{path: /t, quiet: .inf}]", "watch.0.quiet"),
+        ("watch: [{path: /t, tag: 1_1000000000}]", "watch.0.tag"),
+        ("devices: '99999999999999999999'", "devices"),
         ("rank_table: {topology: Atlas}", "rank_table.topology"),
         ("training: [a", "glmd.yaml"),
         ("- a list", "mapping"),
@@ -141,3 +158,53 @@ def test_what_is_no_version_of_mindformers(tmp_path: Path, text: str, what: str)
     file = write(tmp_path / "glmd.yaml", f"training: {{mindformers: {text}}}\n")
     with pytest.raises(SettingsError, match=what):
         load_settings(file, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "says"),
+    (
+        ("root: /r\ninbox:\n  setle: 1s\n", "3:3: inbox.setle: is not a key that glmd knows", "did you mean `settle`?"),
+        ("inbix: {}\n", "1:1: inbix: is not a key that glmd knows", "did you mean `inbox`?"),
+        ("watch:\n- path: /a\n  quite: 1s\n", "3:3: watch[0].quite: is not a key", "did you mean `quiet`?"),
+        ("watch:\n- tag: last\n", "2:3: watch[0].path: is missing", "tag"),
+        ("inbox:\n  settle: soon\n", "2:11: inbox.settle: ", "soon"),
+        ("runner: sistemd\n", "1:9: runner: 'sistemd' is not known here", "'systemd'"),
+        ("log: [a]\n", "1:1: log: a list is not a mapping", "log"),
+        ("root: /r\ntraining: [a\n", "3:1: ", "line 2"),
+        ("root: /a\nroot: /b\n", "2:1: root: ", "root"),
+        ("root: /a\x00\n", "1:9: ", "U+0000"),
+    ),
+)
+def test_what_is_wrong_has_its_line_and_column(tmp_path: Path, text: str, first: str, says: str) -> None:
+    """As for any YAML, with the key that was meant; no word of the libraries that read it."""
+    file = write(tmp_path / "glmd.yaml", text)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(file, None)
+    told = message(caught.value)
+    assert told.startswith(f"{file}:{first}")
+    assert says in told
+    for word in ("unicode string", "byte string", "Extra inputs", "pydantic"):
+        assert word not in told
+
+
+def test_a_wrong_override_names_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """And not a line of the file, which does not hold it."""
+    monkeypatch.setenv("GLMD_INBOX__SETTLE", "soon")
+    file = write(tmp_path / "glmd.yaml", "inbox: {settle: 1s, setle: 2s}\n")
+    with pytest.raises(SettingsError, match="GLMD_INBOX__SETTLE: ") as caught:
+        load_settings(file, None)
+    assert f"{file}:1:21: inbox.setle" in str(caught.value)
+
+
+def test_what_is_wrong_shows_no_value_of_the_trainings_environment(tmp_path: Path) -> None:
+    """It may be a token, and whoever asks for a reload reads the answer."""
+    file = write(tmp_path / "glmd.yaml", "training:\n  environment: {TOKEN: [s3cret]}\n")
+    with pytest.raises(SettingsError, match=r"training\.environment\.TOKEN") as caught:
+        load_settings(file, None)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_settings_that_cannot_be_read_say_which_file(tmp_path: Path) -> None:
+    """Not the error's number alone."""
+    with pytest.raises(SettingsError, match=f"^{tmp_path}: the settings cannot be read: Is a directory"):
+        load_settings(tmp_path, None)

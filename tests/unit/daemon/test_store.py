@@ -11,7 +11,7 @@ import pytest
 from daemon.database import MIGRATIONS
 from daemon.queueing import startable
 from daemon.states import State
-from daemon.store import DeviceTakenError, NewJob, Store, StoreError, TransitionError
+from daemon.store import DamagedStoreError, DeviceTakenError, NewJob, Store, StoreError, TransitionError
 
 
 @pytest.fixture
@@ -335,3 +335,22 @@ def test_the_jobs_of_a_name_since_then(path: Path) -> None:
         store.add(NewJob("c3", "other"))
         assert store.named_since("run", first.submitted) == (first, second)
         assert store.named_since("run", datetime.now(UTC)) == ()
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    (
+        (sqlite3.OperationalError("disk I/O error"), StoreError),
+        (sqlite3.DatabaseError("database disk image is malformed"), DamagedStoreError),
+    ),
+)
+def test_what_stops_a_reader_midway_is_told_with_the_store_s_path(
+    path: Path, raised: sqlite3.Error, told: type[StoreError]
+) -> None:
+    """As what stops it at the start is: one line and an exit code, no traceback; the daemon itself gets it bare."""
+    Store.open(path).close()
+    with pytest.raises(told, match=f"^{path}: .*{raised}") as caught, Store.open_for_reading(path):
+        raise raised
+    assert type(caught.value) is told
+    with pytest.raises(sqlite3.Error), Store.open(path):
+        raise raised

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from daemon import watched_trees
+from daemon.faults import Faults
 from daemon.root import Root
 from daemon.settings import WatchSettings
 from daemon.states import State
@@ -44,7 +45,7 @@ class House:
         self.woken = threading.Semaphore(0)
         self.workers = Workers(self.woken.release)
         self.settings = WatchSettings(path=self.tree, needs_strategy=False, ranks=2, quiet=quiet)
-        self.trees = WatchedTrees([self.settings], self.root, self.store, self.workers)
+        self.trees = WatchedTrees([self.settings], self.root, self.store, self.workers, Faults())
 
     def look(self) -> None:
         """Look at all trees, to the end."""
@@ -180,7 +181,7 @@ def test_after_a_reload_trees_are_looked_at_though_the_ones_before_still_are(hou
     """A look that hangs belongs to the settings it was begun with."""
     house.trees.look_at_all(time.monotonic())
     house.trees.turn(time.monotonic())
-    after = WatchedTrees([house.settings], house.root, house.store, house.workers)
+    after = WatchedTrees([house.settings], house.root, house.store, house.workers, Faults())
     for rank in (0, 1):
         shard(house.tree, rank, "31_4", age=100)
     after.turn(time.monotonic())
@@ -193,7 +194,7 @@ def test_after_a_reload_trees_are_looked_at_though_the_ones_before_still_are(hou
 def test_the_networks_shards_must_be_quiet_too(house: House) -> None:
     """They have the same names after each save: ranks that have not yet saved again would be mixed in."""
     settings = house.settings.model_copy(update={"tag": "network"})
-    house.trees = WatchedTrees([settings], house.root, house.store, house.workers)
+    house.trees = WatchedTrees([settings], house.root, house.store, house.workers, Faults())
     for age, jobs in ((20, 0), (100, 1)):
         for rank in (0, 1):
             path = shard(house.tree, rank, "31_4", age)

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from handlers.job_dir import JobDir
+from handlers.job_dir import JobDir, Step
 from handlers.job_plan import JobPlan, ProcessPlan, Role, TimeLimits, TrainPlan
 from handlers.merge_plan import MergePlan
 
@@ -52,10 +52,22 @@ class Workshop:
             grace=grace,
         )
 
-    def publish(self, train: TrainPlan | None) -> None:
-        """Write plan.json."""
+    def publish(self, train: TrainPlan | None, *, attempts: tuple[int, ...] = (1,)) -> None:
+        """Write plan.json, the environments of `attempts`, and a shard, without which no training is completed."""
+        for attempt in attempts if train else ():
+            environment = self.job_dir.step(attempt, Step.TRAIN).environment
+            environment.parent.mkdir(parents=True, exist_ok=True)
+            train.environments.publish(environment)
+        if train is not None:
+            self.save("demo_rank_0-1_1.ckpt")
         merge = MergePlan(source=self.job_dir.output, destination=self.job_dir.merged)
         JobPlan(job=42, name="demo", train=train, merge=merge).publish(self.job_dir.plan)
+
+    def save(self, name: str) -> None:
+        """Put a file beside the shards of rank 0."""
+        directory = self.job_dir.output / "checkpoint" / "rank_0"
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / name).touch()
 
     def log(self, rank: int) -> str:
         """Return what a rank has printed so far."""

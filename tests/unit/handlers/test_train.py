@@ -9,7 +9,7 @@ import pytest
 
 from handlers.errors import BadInputError
 from handlers.job_dir import JobDir
-from handlers.job_plan import Role, TimeLimits, TrainPlan
+from handlers.job_plan import Environments, Role, TimeLimits
 from handlers.train import TrainRequest, plan_training
 
 
@@ -129,11 +129,11 @@ def test_environment(request_: TrainRequest, monkeypatch: pytest.MonkeyPatch) ->
 def test_undecodable_environment_does_not_break_the_plan(
     request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A variable that plan.json cannot hold is left out."""
+    """A variable that environment.json cannot hold is left out."""
     monkeypatch.setenv("ODD", os.fsdecode(b"\xff"))
     plan = plan_training(request_)
     assert "ODD" not in plan.processes[0].environment
-    assert TrainPlan.model_validate_json(plan.model_dump_json()) == plan
+    assert Environments.model_validate_json(plan.environments.model_dump_json()) == plan.environments
 
 
 def test_missing_interpreter(request_: TrainRequest, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from daemon.control import Control
 from daemon.states import State
 from handlers.job_dir import Step
 from handlers.job_plan import Role
@@ -234,3 +235,23 @@ def test_a_terminal_gets_colours_and_lines_that_fit(site: Site) -> None:
     assert "\x1b" not in plain
     assert plain.endswith("…")
     assert sum(1 if char.isascii() or char == "…" else 2 for char in plain) <= 80
+
+
+def test_a_busy_daemon_is_not_taken_for_none(site: Site) -> None:
+    """It is there, and its jobs go on."""
+    with Control(site.root.path, lambda _: ""):
+        assert f"glmd is busy at {site.root.path}" in site.glmd("status").stdout
+        assert json.loads(site.glmd("status", "--json").stdout)["running"] is True
+
+
+def test_a_store_that_is_torn_is_one_line(site: Site) -> None:
+    """However much of it can be read before: no traceback."""
+    for _ in range(300):
+        site.add("run", reason="long " * 100)
+    content = bytearray(site.root.store.read_bytes())
+    content[3 * 4096 :] = b"\xff" * (len(content) - 3 * 4096)
+    site.root.store.write_bytes(content)
+    done = site.glmd("status")
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"glmd: {site.root.store}: damaged: ")
+    assert done.stderr.count("\n") == 1

@@ -1,10 +1,14 @@
 """Promises of `glmd submit`."""
 
+import subprocess
 from pathlib import Path
 
+import pytest
+
+from daemon.control import Control
 from daemon.states import State
 from daemon.store import Store
-from tests.unit.daemon.commands.conftest import Site
+from tests.unit.daemon.commands.conftest import Site, environment
 
 
 def test_a_bad_file_is_not_dropped(site: Site, tmp_path: Path) -> None:
@@ -26,7 +30,7 @@ def test_without_a_daemon_the_file_waits(site: Site, good_yaml: Path) -> None:
     assert "does not run" in done.stderr
     assert dropped.name == good_yaml.name
     assert dropped.read_bytes() == good_yaml.read_bytes()
-    assert dropped.stat().st_mode & 0o777 == 0o660
+    assert dropped.stat().st_mode & 0o777 == 0o640
 
 
 def test_waiting_without_a_daemon_fails_at_once(site: Site, good_yaml: Path) -> None:
@@ -76,3 +80,15 @@ def test_a_running_daemon_answers_with_the_job_and_its_end(site: Site, good_yaml
     assert "job 1 failed: /nowhere/python: the training interpreter is not there" in done.stderr
     with Store.open_for_reading(site.root.store) as store:
         assert store.job(1).state is State.FAILED
+
+
+def test_waiting_does_not_give_up_on_a_busy_daemon(site: Site, good_yaml: Path) -> None:
+    """It says that nothing was taken yet, and ends when the daemon does."""
+    words = site.command("submit", good_yaml, "--wait")
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment()) as waits:
+        assert waits.stderr is not None
+        with Control(site.root.path, lambda _: ""):
+            assert any("not taken yet" in line for line in iter(waits.stderr.readline, ""))
+            with pytest.raises(subprocess.TimeoutExpired):
+                waits.wait(timeout=2)
+        assert waits.wait(timeout=60) == 1

@@ -1,6 +1,7 @@
 """One step as its own process."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,6 +70,36 @@ def test_completed_step(workshop: "Workshop") -> None:
         "step_ended",
     ]
     assert all((event["job"], event["attempt"], event["step"]) == (42, 1, "train") for event in events)
+
+
+@pytest.mark.parametrize("name", (None, "graph.meta", "demo_rank_0-1_1.ckpt.tmp"))
+def test_ranks_that_saved_nothing_trained_nothing(workshop: "Workshop", name: str | None) -> None:
+    """Whatever they exited with: an interpreter that is none, a script that does nothing. The reason names both."""
+    train = workshop.train("pass", "pass")
+    workshop.publish(train)
+    shutil.rmtree(workshop.job_dir.output)
+    if name:
+        workshop.save(name)
+    assert finish(start(workshop))[0] == 1
+    end = ended(workshop)
+    assert (end.outcome, end.silences, len(end.processes)) == (Outcome.FAILED, None, 2)
+    assert f"saved anything in {workshop.job_dir.output / 'checkpoint'}" in end.reason
+    for told in (train.processes[0].argv[0], "training.python", "training.checkout", "`glmd logs 42 --rank 0`"):
+        assert told in end.reason
+
+
+@pytest.mark.parametrize(
+    "place", ("checkpoint/rank_3/a_rank_3_1-1_4.safetensors", "checkpoint_network/rank_0/a_rank_0-network.ckpt")
+)
+def test_any_save_counts(workshop: "Workshop", place: str) -> None:
+    """Whatever its rank, tag, prefix or format: what it is worth, the merge says."""
+    workshop.publish(workshop.train("pass"))
+    shutil.rmtree(workshop.job_dir.output)
+    path = workshop.job_dir.output / place
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert finish(start(workshop))[0] == 0
+    assert ended(workshop).outcome is Outcome.COMPLETED
 
 
 def test_living_shim_is_known_by_its_record(workshop: "Workshop") -> None:
@@ -168,7 +199,7 @@ def test_step_that_has_ended_is_not_run_again(workshop: "Workshop") -> None:
 
 def test_next_attempt_is_another_step(workshop: "Workshop") -> None:
     """What an earlier attempt left does not stand in the way."""
-    workshop.publish(workshop.train("pass"))
+    workshop.publish(workshop.train("pass"), attempts=(1, 2))
     assert finish(start(workshop))[0] == 0
     assert finish(start(workshop, attempt=2))[0] == 0
     assert workshop.job_dir.step(2, Step.TRAIN).exit.exists()
@@ -255,9 +286,10 @@ def manifest_of_merge(workshop: "Workshop", attempt: int) -> Manifest:
 
 def test_a_merge_keeps_when_its_training_began(workshop: "Workshop") -> None:
     """Its first attempt, whichever saved the shards: a retry does not make a job a newer one."""
-    workshop.publish(workshop.train("pass"))
+    workshop.publish(workshop.train("pass"), attempts=(1, 2))
     for attempt in (1, 2):
         assert finish(start(workshop, attempt=attempt))[0] == 0
+    shutil.rmtree(workshop.job_dir.output / "checkpoint")
     small_run(workshop.job_dir.output).write()
     began = ShimRecord.read(workshop.job_dir.step(1, Step.TRAIN).shim).started
     assert manifest_of_merge(workshop, 2).origin == Origin(job=42, began=began.isoformat())
@@ -389,3 +421,24 @@ def test_full_disk_under_the_log_does_not_end_the_training(workshop: "Workshop")
     with Path("/dev/full").open("wb") as full:
         assert subprocess.run(command, env=workshop.environment, stderr=full, check=False, timeout=60).returncode == 0
     assert workshop.job_dir.events.stat().st_size > 0
+
+
+def test_a_plan_of_before_an_upgrade_runs(workshop: "Workshop") -> None:
+    """Its environments are in plan.json itself, and no other file is there."""
+    workshop.publish(workshop.train("print(os.environ['OF_BEFORE'])"))
+    plan = json.loads(workshop.job_dir.plan.read_text())
+    plan["train"]["processes"][0]["environment"] = {**workshop.environment, "OF_BEFORE": "as it was"}
+    workshop.job_dir.plan.write_text(json.dumps(plan))
+    workshop.job_dir.step(1, Step.TRAIN).environment.unlink()
+    assert finish(start(workshop))[0] == 0
+    assert workshop.log(0) == "as it was\n"
+
+
+def test_without_its_environments_nothing_is_started(workshop: "Workshop") -> None:
+    """The step fails and names the file; damaged ones are not quoted, for they may hold secrets."""
+    workshop.publish(workshop.train("pass"))
+    path = workshop.job_dir.step(1, Step.TRAIN).environment
+    path.write_text('{"processes": [{"HF_TOKEN": ["hf_secret"]}]}')
+    assert finish(start(workshop))[0] == 1
+    assert ended(workshop).reason.startswith(f"{path}: not the environments of this plan's processes")
+    assert "hf_secret" not in workshop.job_dir.events.read_text()

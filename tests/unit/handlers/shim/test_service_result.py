@@ -22,7 +22,7 @@ def test_the_result_is_kept_beside_the_steps_other_records(tmp_path: Path) -> No
     job_dir.path.mkdir(parents=True)
     done = stop_post(tmp_path, "0042-3-train", SERVICE_RESULT="oom-kill", EXIT_CODE="killed", EXIT_STATUS="KILL")
     assert (done.returncode, done.stderr) == (0, "")
-    result = ServiceResult.read(job_dir.step(3, Step.TRAIN))
+    result = ServiceResult.read_of(job_dir.step(3, Step.TRAIN))
     assert result == ServiceResult(service_result="oom-kill", exit_code="killed", exit_status="KILL")
 
 
@@ -31,7 +31,7 @@ def test_a_shim_that_never_started_has_no_exit_code(tmp_path: Path) -> None:
     job_dir = JobDir(tmp_path / "jobs" / "0042-run_glm_6b")
     job_dir.path.mkdir(parents=True)
     assert stop_post(tmp_path, "0042-1-merge", SERVICE_RESULT="resources").returncode == 0
-    assert ServiceResult.read(job_dir.step(1, Step.MERGE)).exit_code == ""
+    assert ServiceResult.read_of(job_dir.step(1, Step.MERGE)).exit_code == ""
 
 
 @pytest.mark.parametrize("instance", ("0042-1-train", "x", "..-1-train", "0042-1-bake", "", "٤٢-1-train"))

@@ -1,0 +1,37 @@
+"""Users of this host: whose a file is, and who asks."""
+
+import os
+import pwd
+import socket
+import struct
+from dataclasses import dataclass
+from typing import Self
+
+_PEER = struct.Struct("3i")
+"""struct ucred: pid, uid, gid (man 7 unix)."""
+
+
+@dataclass(frozen=True)
+class User:
+    """One user, by the number that the kernel knows it by."""
+
+    number: int
+
+    @classmethod
+    def of_this_process(cls) -> Self:
+        """Return who runs this process."""
+        return cls(os.geteuid())
+
+    @classmethod
+    def at_the_other_end(cls, connected: socket.socket) -> Self:
+        """Return who connected to a Unix socket, by the kernel's word. Raises OSError."""
+        _, number, _ = _PEER.unpack(connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+        return cls(number & 0xFFFFFFFF)
+
+    @property
+    def name(self) -> str:
+        """The user's name; the number where this host has no name for it."""
+        try:
+            return pwd.getpwuid(self.number).pw_name
+        except KeyError:
+            return str(self.number)

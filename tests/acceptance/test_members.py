@@ -1,0 +1,140 @@
+"""Members of the group glm drop files and read results, and change nothing that is not theirs: three real users."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemon.states import State
+from tests.acceptance.house import CONFIG, STANDIN, House
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv of util-linux"),
+]
+
+GLM, ALICE, BOB = 20001, 20002, 20003
+BECOME = """
+import ctypes, json, os, stat, sys
+from pathlib import Path
+import daemon.control, daemon.submission, daemon.root
+root, me = sys.argv[1], int(sys.argv[2])
+os.setgroups([]); os.setgid(20001); os.setuid(me); os.umask(0o022)
+ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE: /proc/self is ours again
+os.chdir(root)
+"""
+ATTACK = """
+done = []
+def attempt(what, path, work):
+    try:
+        work()
+    except OSError:
+        return
+    done.append([what, path])
+names = sorted(str(p) for p in Path().rglob("*")) + ["."]
+for name in names:
+    path = Path(name)
+    kind = stat.S_IFMT(path.lstat().st_mode)
+    bait = Path("inbox", f".bait-{me}")
+    bait.touch()
+    if kind == stat.S_IFDIR:
+        attempt("create", name, lambda: (path / f".new-{me}").touch())
+        attempt("make", name, lambda: (path / f".dir-{me}").mkdir())
+    if kind == stat.S_IFREG:
+        attempt("write", name, lambda: os.close(os.open(path, os.O_WRONLY | os.O_APPEND)))
+        attempt("truncate", name, lambda: os.truncate(path, path.stat().st_size))
+    if kind != stat.S_IFLNK:
+        attempt("chmod", name, lambda: path.chmod(0o600))
+        attempt("utime", name, lambda: os.utime(path, (1, 1)))
+    attempt("rename", name, lambda: os.rename(path, f"inbox/.moved-{me}"))
+    attempt("rename beside", name, lambda: os.rename(path, f"{name}.moved-{me}"))
+    attempt("replace", name, lambda: os.replace(bait, path))
+    attempt("remove", name, lambda: os.rmdir(path) if kind == stat.S_IFDIR else os.unlink(path))
+print(json.dumps(done))
+"""
+READ = """
+print(json.dumps([str(p) for p in Path().rglob("*") if p.is_file() and not os.access(p, os.R_OK)]))
+"""
+DROP = "daemon.submission.drop(sys.stdin.buffer.read(), sys.argv[3], daemon.root.Root(Path(root)))"
+CANCEL = """
+try:
+    print(daemon.control.ask(Path(root), "cancel", 1))
+except daemon.control.RequestRefusedError as error:
+    print(error)
+"""
+
+
+def play(house: House, user: int, script: str, *arguments: str, given: str = "") -> str:
+    """Run `script` as `user` in the root of `house`; return what it prints."""
+    command = [sys.executable, "-c", BECOME + script, str(house.root), str(user), *arguments]
+    return subprocess.run(command, input=given, stdout=subprocess.PIPE, text=True, timeout=120, check=True).stdout
+
+
+@pytest.fixture
+def used(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    """Return a root that glmd has used, as its own user: for a job of alice's, and a file of hers that it rejected."""
+    # Its user may look into the place of the tests' interpreter, and no more than that.
+    as_glm = f"setpriv --reuid={GLM} --regid={GLM} --clear-groups --inh-caps=+dac_read_search"
+    glmd = [*as_glm.split(), "--ambient-caps=+dac_read_search", sys.executable, "-m", "daemon.cli"]
+    monkeypatch.setattr("tests.acceptance.house.GLMD", glmd)
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place)
+        path.chmod(0o755)
+        house = House(path)
+        python = path / "python"
+        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        python.chmod(0o755)
+        shutil.copytree(STANDIN, path / "checkout")
+        house.training |= {"python": str(python), "checkout": str(path / "checkout")}
+        house.settings["cancel"] = "owner"
+        house.environment(HF_TOKEN="hf_secret")  # noqa: S106 - that nobody reads it is what is tested
+        os.chown(house.root, GLM, GLM)
+        house.root.chmod(0o2770)  # as an older glmd had it
+        house.start()
+        play(house, ALICE, DROP, "run.yaml", given=CONFIG.format(data=house.data, devices="[0,2)"))
+        house.until(State.DONE)
+        play(house, ALICE, DROP, "bad.yaml", given="run_mode: [finetune\n")
+        house.until(State.REJECTED, 2)
+        house.wait((house.root / "rejected" / "bad.yaml").exists, "the rejected file")
+        try:
+            yield house
+        finally:
+            house.close()
+
+
+def test_members_change_their_own_files_alone(used: House) -> None:
+    """Everything below the root is written to, replaced, renamed and removed in vain, but for their own drops.
+
+    A rejected file stays its owner's, who may still write into it; nobody else may, and not move it.
+    """
+    for user, name in ((ALICE, ".alice.yaml"), (BOB, ".bob.yaml")):
+        play(used, user, f"Path('inbox/{name}').write_text('mine')")
+    before = {path for path in used.root.rglob("*") if path.parent != used.root / "inbox"}
+    for user, own in ((BOB, {"inbox/.bob.yaml"}), (ALICE, {"inbox/.alice.yaml", "rejected/bad.yaml"})):
+        done = [(what, path) for what, path in json.loads(play(used, user, ATTACK)) if f"-{user}" not in path]
+        assert {path for _, path in done} == {"inbox", *own}
+        assert {what for what, path in done if path == "inbox"} == {"create", "make"}
+        assert {what for what, path in done if path == "rejected/bad.yaml"} <= {"write", "truncate", "chmod", "utime"}
+    assert all(os.path.lexists(path) for path in before)
+    assert used.is_up
+
+
+def test_members_read_what_they_need_and_no_secret(used: House) -> None:
+    """Logs, records, output and reasons; not the environments of trainings, nor files that are locked."""
+    hidden = {Path(path) for path in json.loads(play(used, BOB, READ))}
+    shards = {path for path in hidden if "checkpoint" in path.parts}  # MindSpore's own mode: its owner's alone
+    assert {path.name for path in hidden - shards} <= {"environment.json", "lock", "glmd.lock", ".latest.lock"}
+    secret = [path for path in used.root.rglob("*") if path.is_file() and b"hf_secret" in path.read_bytes()]
+    assert sorted(path.name for path in secret) == ["environment.json", "glmd.yaml"]  # the latter is the test's own
+
+
+def test_only_the_owner_may_cancel_where_the_settings_say_so(used: House) -> None:
+    """Whose the dropped file was, at the time when it was taken."""
+    assert f"job 1 is not {BOB}'s: {ALICE} dropped it" in play(used, BOB, CANCEL)
+    assert "job 1 is done already" in play(used, ALICE, CANCEL)
