@@ -33,7 +33,7 @@ from daemon.root import Root
 from daemon.states import Job, State
 from daemon.store import NewJob, Store
 from daemon.users import User
-from daemon.workers import Workers
+from daemon.workers import Lane, Workers
 from handlers.ckpt.durable import make_directory, publish_bytes
 from handlers.errors import BadInputError
 from handlers.events import job_log
@@ -77,10 +77,11 @@ class Intake:
         self, inbox: Inbox, root: Root, store: Store, workers: Workers, rules: Callable[[], Rules], faults: Faults
     ) -> None:
         self.inbox = inbox
+        self.rules = rules
+        """What a file is held against now; asked apart, for it looks at the files of MindFormers."""
         self._root = root
         self._store = store
         self._workers = workers
-        self._rules = rules
         self._faults = faults
 
     def turn(self, now: float) -> None:
@@ -104,14 +105,18 @@ class Intake:
             self._examine(claimed)
 
     def _examine(self, claimed: Claim) -> None:
-        self._workers.submit(
-            ("claim", claimed.token), partial(_examine, claimed, self._rules), partial(self._decide, claimed)
-        )
+        if not self._faults.is_paused(_what(claimed)):
+            self._workers.submit_apart(
+                Lane.CLAIMS,
+                ("claim", claimed.token),
+                partial(_examine, claimed, self.rules),
+                partial(self._decide, claimed),
+            )
 
     def _decide(self, claimed: Claim, examined: Future[Accepted]) -> None:
         # After a fault the claim stays, and a later rescan takes it up again.
         self._faults.attempt(
-            f"claim of {printable(claimed.name)}",
+            _what(claimed),
             partial(self._finish, claimed, examined),
             partial(self._set_aside, claimed),
         )
@@ -217,7 +222,11 @@ class Intake:
         return same_name(claimed, self._root, jobs)
 
 
+def _what(claimed: Claim) -> str:
+    return f"claim of {printable(claimed.name)}"
+
+
 def _examine(claimed: Claim, rules_of_now: Callable[[], Rules]) -> Accepted:
-    rules = rules_of_now()  # here, in a worker: it looks at the files of MindFormers
+    rules = rules_of_now()
     content = read_claimed(claimed, rules.max_bytes)
     return Accepted(content, check(content, claimed.name, rules), User(claimed.path.lstat().st_uid))

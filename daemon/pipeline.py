@@ -32,7 +32,7 @@ from daemon.states import ACTIVE, Job, State
 from daemon.store import DeviceTakenError, Store
 from daemon.unfilled import why_never
 from daemon.waiting import Waiting
-from daemon.workers import Workers
+from daemon.workers import Lane, Workers
 from handlers.ckpt.durable import make_directory, publish_bytes
 from handlers.errors import HandlerError
 from handlers.job_dir import Step, StepDir
@@ -82,10 +82,13 @@ class Pipeline:
         """When, on the monotonic clock, its shim was started; None while a worker is yet to do so."""
         self._deaths: dict[_Run, float] = {}
         """When it was found that its shim had died."""
+        self._writing: dict[int, Job] = {}
+        """The jobs in whose directories somebody may be writing, as they were when that began."""
         self._watch = ShimWatch(root, waiting)
 
     def turn(self) -> None:
         """Take every step that can be taken now."""
+        self._stop_late_writers()
         for number in set(self._store.locks().values()):
             self._faults.attempt(f"devices of job {number}", partial(self._free_devices, number))
         self._start_waiting_jobs()
@@ -98,9 +101,12 @@ class Pipeline:
                 self._faults.attempt(
                     f"job {job.id}", partial(self._follow, job, STEP_OF[job.state]), partial(self._set_aside, job)
                 )
+            elif job.cancel:
+                self._cancelled(job, " before its ranks were started")
             elif not self._faults.is_paused(f"preparing job {job.id}"):
-                self._workers.submit(
-                    ("prepare", job.id, job.attempt),
+                self._workers.submit_apart(
+                    Lane.JOBS,
+                    job.writer,
                     partial(prepare, job, self.settings, self._root),
                     self._still(job, f"preparing job {job.id}", partial(self._prepared, job)),
                 )
@@ -151,8 +157,7 @@ class Pipeline:
                 self._moves.move(job, State.FAILED, reason)
 
     def _prepared(self, job: Job, plan: Future[JobPlan]) -> None:
-        if self._store.job(job.id).cancel:  # asked meanwhile
-            self._cancelled(job, " before its ranks were started")
+        if self._store.job(job.id).cancel:  # asked just now; the next turn ends it
             return
         try:
             plan.result()
@@ -193,6 +198,7 @@ class Pipeline:
             if not self._faults.is_paused(f"starting job {job.id}"):
                 self._started[run] = None
                 self._workers.submit(
+                    Lane.STARTS,
                     ("start", *run),
                     partial(self._runner.start, job, step, self._root.path),
                     partial(self._was_started, job, run),
@@ -246,8 +252,9 @@ class Pipeline:
         elif step is Step.MERGE and lost:
             self._moves.move(job, State.MERGING, f"merges again after: {failure.reason}", attempt=job.attempt + 1)
         elif not self._faults.is_paused(f"following up job {job.id}"):
-            self._workers.submit(
-                ("follow up", job.id, job.attempt),
+            self._workers.submit_apart(
+                Lane.JOBS,
+                job.writer,
                 partial(follow_up, job, step, failure, self.settings, self._root),
                 self._still(job, f"following up job {job.id}", partial(self._followed_up, job, failure)),
             )
@@ -309,13 +316,23 @@ class Pipeline:
         self._store.move(job, State.FAILED, f"{defect.reason}; see {directory.defect}", keep_devices=True)
         self._waiting.wake()
 
+    def _stop_late_writers(self) -> None:
+        """End work for jobs that have been cancelled or retried meanwhile, before the next one writes there."""
+        for job in tuple(self._writing.values()):
+            now = self._store.job(job.id)
+            if now.cancel or (now.state, now.attempt) != (job.state, job.attempt):
+                del self._writing[job.id]
+                self._workers.stop(job.writer)
+
     def _still(self, job: Job, what: str, then: Callable[[Result], None]) -> Callable[[Result], None]:
         """Return `then` for a result that counts only while `job` is where it was when the work for it was begun.
 
         It may have been cancelled meanwhile, perhaps retried. An OSError holds up no others: the result is got again.
         """
+        self._writing[job.id] = job
 
         def contained(result: Result) -> None:
+            self._writing.pop(job.id, None)
             now = self._store.job(job.id)
             if (now.state, now.attempt) != (job.state, job.attempt):
                 return

@@ -17,6 +17,7 @@ from handlers.merge_plan import MergePlan
 from handlers.mindformers.installed import Installed, find_installed, named
 from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.table import make, write
+from handlers.reach import reach
 from handlers.resume_config import resuming
 from handlers.train import TrainRequest, plan_training
 from handlers.validate.check import CheckedConfig, Rules, check
@@ -45,6 +46,8 @@ def mindformers_of(settings: Settings) -> Installed:
     training = settings.training
     if training.mindformers is not None:
         return named(training.mindformers, "training.mindformers")
+    for path in (training.checkout, training.python):
+        reach(path.absolute())
     return find_installed(training.checkout, training.python)
 
 

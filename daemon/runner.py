@@ -21,7 +21,7 @@ from handlers.process import ProcessIdentity, ShimRecord
 from handlers.shim.service_result import ServiceResult
 
 # What systemd gives to the daemon alone.
-_NOT_FOR_CHILDREN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "INVOCATION_ID", "JOURNAL_STREAM")
+NOT_FOR_CHILDREN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "INVOCATION_ID", "JOURNAL_STREAM")
 
 
 class RunnerError(Exception):
@@ -61,7 +61,7 @@ class SpawnRunner:
                     stderr=stream,
                     start_new_session=True,
                     cwd="/",
-                    env={name: value for name, value in os.environ.items() if name not in _NOT_FOR_CHILDREN},
+                    env={name: value for name, value in os.environ.items() if name not in NOT_FOR_CHILDREN},
                 )
         except OSError as error:
             raise RunnerError(f"the shim of {job.label} could not be started: {error}") from error

@@ -14,6 +14,7 @@ from types import FrameType
 import structlog
 
 from daemon import notify
+from daemon.apart.processes import Apart
 from daemon.control import Control, Request, RequestRefusedError
 from daemon.cycles import Cycles
 from daemon.faults import Faults, concerns_the_store, may_pass
@@ -35,12 +36,10 @@ from daemon.users import User
 from daemon.waiting import Waiting
 from daemon.watched_trees import WatchedTrees
 from daemon.watching import DirectoryWatch
-from daemon.workers import Workers
+from daemon.workers import Elsewhere, Lane, Workers
 from daemon.wrong_settings import SettingsError
 from handlers import events
 from handlers.rank_log.progress import Progress, read_progress
-from handlers.shards.names import SUFFIXES
-from handlers.validate.check import Rules
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -57,10 +56,12 @@ def serve(settings: Settings, *, settings_file: Path | None) -> int:
     events.configure(format=settings.log.format.value, level=settings.log.level)
     root = Root(settings.root)
     root.create()
-    with only_daemon(root.lock), Store.open(root.store) as store, Waiting() as waiting:
+    apart = Apart(log_format=settings.log.format.value, log_level=settings.log.level)
+    with only_daemon(root.lock), Store.open(root.store) as store, Waiting() as waiting, contextlib.closing(apart):
+        apart.start()
         if store.number_above(highest := root.highest_number) and highest:
             log.warning("store_lacks_jobs", path=root.store, jobs=root.jobs, highest=highest)
-        service = Service(settings, settings_file, root, store, waiting)
+        service = Service(settings, settings_file, root, store, waiting, apart)
         with Control(root.path, service.answer) as control:
             waiting.watch(control.fileno(), control.serve)
             service.run()
@@ -71,7 +72,13 @@ class Service:
     """All rooms of the daemon, and the loop that gives each its turn."""
 
     def __init__(
-        self, settings: Settings, settings_file: Path | None, root: Root, store: Store, waiting: Waiting
+        self,
+        settings: Settings,
+        settings_file: Path | None,
+        root: Root,
+        store: Store,
+        waiting: Waiting,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._settings = settings
         self._faults = Faults()
@@ -79,10 +86,10 @@ class Service:
         self._root = root
         self._store = store
         self._waiting = waiting
-        self._workers = Workers(waiting.wake)
+        self._workers = Workers(waiting.wake, elsewhere=elsewhere)
         self._runner = choose_runner(settings.runner)
         inbox = Inbox(root.inbox, settle=settings.inbox.settle)
-        self._intake = Intake(inbox, root, store, self._workers, self._rules, self._faults)
+        self._intake = Intake(inbox, root, store, self._workers, partial(rules, settings, root), self._faults)
         self._pipeline = Pipeline(settings, root, store, self._runner, waiting, self._workers, self._faults)
         self._requests = Requests(root, store, waiting)
         self._progress: dict[tuple[int, int], Progress] = {}
@@ -102,16 +109,24 @@ class Service:
 
     def _open_rooms(self, settings: Settings) -> None:
         """Make what depends on the settings; raises SettingsError and leaves the rooms that are open as they are."""
-        cycles = Cycles(settings.nightly, self._store, self._root.inbox, self._root.claims, self._faults)
-        trees = WatchedTrees(settings.watch, self._root, self._store, self._workers, self._faults)
+        submit = partial(self._workers.submit_apart, Lane.NIGHTS)
+        cycles = Cycles(settings.nightly, self._store, self._root.inbox, self._root.claims, self._faults, submit)
+        trees = WatchedTrees(
+            settings.watch,
+            self._root,
+            self._store,
+            self._workers,
+            self._faults,
+            observer=settings.inbox.observer,
+            rescan=settings.inbox.rescan,
+        )
         watch = DirectoryWatch(self._notice, observer=settings.inbox.observer)
         watch.add(self._root.inbox)
-        for tree in trees.directories:
-            watch.add(tree, recursive=True)
         self._cycles, self._trees, self._watch = cycles, trees, watch
         if self._settings.inbox != settings.inbox:  # else what it knows of half-written files is kept
             self._intake.inbox = Inbox(self._root.inbox, settle=settings.inbox.settle)
         self._settings = self._pipeline.settings = settings
+        self._intake.rules = partial(rules, settings, self._root)
         self._requests.allowed = settings.cancel
         self._rescan_due = 0.0
 
@@ -198,10 +213,9 @@ class Service:
             self._faults.attempt("watching", self._watch.refresh)
             self._intake.inbox.start_scan()
             self._faults.attempt("claims", self._intake.finish_leftovers)
-            self._trees.look_at_all(now)
         self._faults.attempt("scanning", partial(self._scan, now))
         self._faults.attempt("inbox", partial(self._intake.turn, now))
-        self._faults.attempt("trees", partial(self._trees.turn, now))
+        self._faults.attempt("trees", self._trees.turn)
         self._faults.attempt("nightly", partial(self._cycles.turn, datetime.now(UTC)))
         self._faults.attempt("jobs", self._pipeline.turn)
         self._faults.attempt("children", self._runner.reap)
@@ -224,7 +238,7 @@ class Service:
             seconds
             for seconds in (
                 self._intake.inbox.next_due(now),
-                self._trees.next_due(now),
+                self._workers.next_due(now),
                 (nightly - today).total_seconds() if nightly else None,
                 notify.watchdog_interval(),
             )
@@ -243,7 +257,6 @@ class Service:
                 self._rescan_due = now
             else:
                 self._intake.inbox.notice(path, kind, now)
-                self._trees.notice(path, now)
 
     def _tell(self, now: float) -> None:
         active = self._store.jobs(ACTIVE)
@@ -254,7 +267,10 @@ class Service:
             for attempt, job in training.items():
                 output, ranks = job.directory(self._root.path).output, range(len(job.devices))
                 self._workers.submit(
-                    ("progress", *attempt), partial(read_progress, output, ranks), partial(self._progressed, attempt)
+                    Lane.PROGRESS,
+                    ("progress", *attempt),
+                    partial(read_progress, output, ranks),
+                    partial(self._progressed, attempt),
                 )
         self._progress = {attempt: seen for attempt, seen in self._progress.items() if attempt in training}
         seen_of = {job: seen for (job, _), seen in self._progress.items()}
@@ -273,9 +289,6 @@ class Service:
         told = (f"job {number}: its row in the store cannot be read: {why}" for number, why in rows.items())
         return events.printable("; ".join(told))
 
-    def _rules(self) -> Rules:
-        return rules(self._settings, self._root)
-
     # What wakes it
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
@@ -286,10 +299,9 @@ class Service:
             self._stop = True
 
     def _notice(self, path: Path, kind: Kind) -> None:
-        """Take a hint of the watch, in one of its threads; a watched tree's logs would wake the loop for nothing."""
-        if path.parent == self._root.inbox or kind is Kind.SCAN or path.suffix in SUFFIXES:
-            self._notices.put((path, kind))
-            self._waiting.wake()
+        """Take a hint of the watch, in one of its threads."""
+        self._notices.put((path, kind))
+        self._waiting.wake()
 
     def _progressed(self, attempt: tuple[int, int], progress: Future[Progress | None]) -> None:
         try:
@@ -304,10 +316,11 @@ class Service:
         self._faults.attempt("systemd", notify.reloading)
         try:
             settings = load_settings(self._settings_file, self._root.path)
-            previous = self._watch
+            watch, trees = self._watch, self._trees
             self._open_rooms(settings)
             self._faults.retry_all()
-            previous.stop()
+            watch.stop()
+            trees.close()
         except (SettingsError, OSError) as error:
             log.error("settings_refused", reason=str(error))  # noqa: TRY400 - the text is the whole story
             raise RequestRefusedError(f"the settings stay as they were: {error}") from error

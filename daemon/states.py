@@ -77,6 +77,11 @@ class Job:
         """The name of its directory: `0042-run_glm_6b_finetune`."""
         return f"{self.id:04d}-{self.name}"
 
+    @property
+    def writer(self) -> tuple[str, int]:
+        """The key of all work that writes in its directory: there is one at a time."""
+        return "writer of job", self.id
+
     def directory(self, root: Path) -> JobDir:
         """Return its directory under `root`."""
         return JobDir(root / "jobs" / self.label)

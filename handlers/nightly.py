@@ -11,6 +11,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from handlers.ckpt.durable import publish_bytes
 from handlers.errors import BadInputError
+from handlers.reach import reach
 
 
 def run_name(name: str, scheduled: datetime) -> str:
@@ -50,7 +51,8 @@ def drop(
 
 
 def content_of(template: Path, name: str, *, devices: str | None = None, continue_from: str | None = None) -> bytes:
-    """Return what `drop` publishes of `template` for cycle `name`. Raises BadInputError."""
+    """Return what `drop` publishes of `template` for cycle `name`. Raises BadInputError and DoesNotAnswerError."""
+    reach(template.absolute())
     try:
         text = template.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

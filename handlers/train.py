@@ -13,6 +13,7 @@ from handlers.job_plan import TimeLimits, TrainPlan
 from handlers.launchers import Launch, Launcher
 from handlers.launchers.cpu_cluster import cpu_cluster
 from handlers.launchers.rank_table import rank_table
+from handlers.reach import reach
 
 DeviceTarget = Literal["Ascend", "CPU"]
 
@@ -79,6 +80,7 @@ def plan_training(request: TrainRequest) -> TrainPlan:
 
 
 def _interpreter(python: Path) -> Path:
+    reach(python.absolute())
     absolute = python.absolute()  # not resolved: the link in a virtual environment is what makes it one
     if not absolute.is_file() or not os.access(absolute, os.X_OK):
         what = "is not executable by this user" if absolute.is_file() else "is not there"
@@ -91,6 +93,7 @@ def _interpreter(python: Path) -> Path:
 
 def _script(checkout: Path) -> Path:
     script = checkout.absolute() / "run_mindformer.py"
+    reach(script)
     if not os.access(script, os.R_OK):
         what = "cannot be read by this user" if script.exists() else "is not there"
         raise BadInputError(

@@ -23,7 +23,7 @@ from daemon.states import Job, State
 from daemon.store import NewJob, Store
 from daemon.users import User
 from daemon.waiting import Waiting
-from daemon.workers import Workers
+from daemon.workers import Lane, Workers
 from handlers.job_dir import Step, StepDir
 from handlers.outcome import Outcome, StepExit
 from handlers.process import ShimRecord, boot_id
@@ -140,7 +140,7 @@ def test_a_start_that_waits_for_its_turn_is_not_given_up(house: House, monkeypat
     monkeypatch.setattr(pipeline_module, "START_ALLOWANCE", 0.0)
     free = threading.Event()
     for number in range(8):
-        house.workers.submit(number, lambda: free.wait(10), lambda _: None)
+        house.workers.submit(Lane.STARTS, number, lambda: free.wait(10), lambda _: None)
     house.job_in(State.PREPARING, State.TRAINING)
     for _ in range(3):
         house.pipeline.turn()
