@@ -26,7 +26,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 Result = TypeVar("Result")
 
-ANSWERS_WITHIN = 10.0
+ANSWERS_WITHIN = 5.0
 """Seconds that a file system may take for one answer."""
 SIGN_WITHIN = 300.0
 """Seconds that work may take between two signs of life. The longest: eight cards whose hccn_tool hangs, 240 s."""
