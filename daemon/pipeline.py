@@ -288,17 +288,18 @@ class Pipeline:
         self._moves.move(job, State.CANCELLED, f"cancelled{f' by {by}' if by else ''}{when}")
 
     def _free_devices(self, number: int) -> None:
-        with contextlib.suppress(KeyError):  # its row cannot be read: nobody knows what is on them
-            free_devices(self._store.job(number), self._store, self._root)
+        if job := self._store.readable(number):  # else nobody knows what is on them
+            free_devices(job, self._store, self._root)
 
     def _set_aside(self, job: Job, defect: Defect) -> None:
         """Fail a job over which glmd itself failed, by as little as may fail in its turn.
 
         A shim that lives goes on, and its devices stay locked until it has ended; one that is late comes up no more.
         """
-        job = self._store.job(job.id)
-        if job.state.is_over:
+        now = self._store.readable(job.id)
+        if now is None or now.state.is_over:
             return
+        job = now
         directory = job.directory(self._root.path)
         make_directory(directory.path)
         publish_bytes(directory.defect, defect.traceback.encode("utf-8", "backslashreplace"))
@@ -315,10 +316,12 @@ class Pipeline:
         It may have been cancelled meanwhile, perhaps retried. An OSError holds up no others: the result is got again.
         """
 
+        def take(result: Result) -> None:
+            now = self._store.readable(job.id)
+            if now is not None and (now.state, now.attempt) == (job.state, job.attempt):
+                then(result)
+
         def contained(result: Result) -> None:
-            now = self._store.job(job.id)
-            if (now.state, now.attempt) != (job.state, job.attempt):
-                return
-            self._faults.contain(what, partial(then, result), partial(self._set_aside, job))
+            self._faults.contain(what, partial(take, result), partial(self._set_aside, job))
 
         return contained

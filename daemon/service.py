@@ -4,6 +4,7 @@ import contextlib
 import signal
 import sqlite3
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import partial
@@ -16,7 +17,7 @@ import structlog
 from daemon import notify
 from daemon.control import Control, Request, RequestRefusedError
 from daemon.cycles import Cycles
-from daemon.faults import Faults, concerns_the_store, may_pass
+from daemon.faults import SHOWN, Faults, concerns_the_store, may_pass
 from daemon.headline import headline
 from daemon.inbox import Inbox
 from daemon.intake import Intake
@@ -105,9 +106,13 @@ class Service:
         cycles = Cycles(settings.nightly, self._store, self._root.inbox, self._root.claims, self._faults)
         trees = WatchedTrees(settings.watch, self._root, self._store, self._workers, self._faults)
         watch = DirectoryWatch(self._notice, observer=settings.inbox.observer)
-        watch.add(self._root.inbox)
-        for tree in trees.directories:
-            watch.add(tree, recursive=True)
+        try:
+            watch.add(self._root.inbox)
+            for tree in trees.directories:
+                watch.add(tree, recursive=True)
+        except BaseException:
+            watch.stop()
+            raise
         self._cycles, self._trees, self._watch = cycles, trees, watch
         if self._settings.inbox != settings.inbox:  # else what it knows of half-written files is kept
             self._intake.inbox = Inbox(self._root.inbox, settle=settings.inbox.settle)
@@ -182,7 +187,7 @@ class Service:
                 except (OSError, sqlite3.Error) as error:
                     raise RequestRefusedError(f"not now: {error}; ask again when that is mended") from error
             case _:
-                raise RequestRefusedError(f"this glmd does not know how to {request.action}")
+                raise RequestRefusedError(f"this glmd does not know how to {request.action:.100}")
 
     # One turn
 
@@ -191,7 +196,7 @@ class Service:
             self._reload = False
             with contextlib.suppress(RequestRefusedError):  # logged where it is raised; the old settings stay
                 self._read_settings_again()
-        self._faults.attempt("results", self._workers.deliver)
+        self._workers.deliver(self._take_result)
         self._faults.attempt("notices", self._take_notices)
         if now >= self._rescan_due:
             self._rescan_due = now + self._settings.inbox.rescan
@@ -206,6 +211,11 @@ class Service:
         self._faults.attempt("jobs", self._pipeline.turn)
         self._faults.attempt("children", self._runner.reap)
         self._faults.attempt("progress", partial(self._tell, now))
+
+    def _take_result(self, take: Callable[[], None]) -> None:
+        """Take what a worker has come to; one that cannot be taken holds up no other."""
+        if self._faults.contain("results", take):
+            self._faults.passed("results")
 
     def _set_due(self, now: float) -> None:
         self._due = now + self._seconds_to_wait(now)
@@ -269,9 +279,7 @@ class Service:
             self._headline, self._is_announced = text, True
 
     def _unreadable(self) -> str:
-        rows = self._store.unreadable
-        told = (f"job {number}: its row in the store cannot be read: {why}" for number, why in rows.items())
-        return events.printable("; ".join(told))
+        return events.printable("; ".join(self._store.told_of_unreadable(SHOWN)))
 
     def _rules(self) -> Rules:
         return rules(self._settings, self._root)
@@ -304,8 +312,9 @@ class Service:
         self._faults.attempt("systemd", notify.reloading)
         try:
             settings = load_settings(self._settings_file, self._root.path)
-            previous = self._watch
+            runner, previous = self._settings.runner, self._watch
             self._open_rooms(settings)
+            events.configure(format=settings.log.format.value, level=settings.log.level)
             self._faults.retry_all()
             previous.stop()
         except (SettingsError, OSError) as error:
@@ -315,4 +324,5 @@ class Service:
             self._is_announced = False
             self._show()
         log.info("settings_read", devices=settings.devices)
-        return "the settings were read again"
+        later = "" if settings.runner is runner else "; but for `runner`, which counts when glmd starts again"
+        return f"the settings were read again{later}"

@@ -4,17 +4,31 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from daemon.wrong_settings import SettingsError, refused, unreadable
+from handlers.ckpt.bounded import read_bounded
+from handlers.ckpt.errors import DamagedFileError
 from handlers.devices import parse_devices
 from handlers.durations import Duration
 from handlers.mindformers.version import Version
 from handlers.rank_table.topology import Topology
+from handlers.validate.yaml_nodes import YamlProblemError, compose
 
 DEFAULT_FILE = Path("/etc/glmd/glmd.yaml")
 DEFAULT_ROOT = Path("/var/glm")
+MOST_BYTES = 1 << 18
+"""Of a settings file: fifty times what ours has."""
 
 Devices = Annotated[
     tuple[int, ...],
@@ -82,7 +96,34 @@ class LogFormat(StrEnum):
     PRETTY = "pretty"
 
 
-class _Section(BaseModel):
+def _passable(text: str) -> str:
+    """Refuse what no path, name or variable can hold."""
+    if "\0" in text:
+        raise ValueError("it has a NUL in it; no path, name or variable may have that")
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise ValueError("it has half a character in it (a surrogate); no path, name or variable may have that")
+    return text
+
+
+def _variable(name: str) -> str:
+    if not name or "=" in name:
+        raise ValueError(f"{name!r} is no name of a variable")
+    return _passable(name)
+
+
+class _Texts(BaseModel):
+    """Settings whose texts can be passed on to the kernel."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _are_passable(cls, value: object) -> object:
+        for text in value if isinstance(value, list) else (value,):
+            if isinstance(text, str):
+                _passable(text)
+        return value
+
+
+class _Section(_Texts):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -110,7 +151,7 @@ class TrainingSettings(_Section):
     checkout: Path = Path("/opt/mindformers")
     mindformers: Annotated[str, BeforeValidator(_version)] | None = None
     """Its version; None for what the checkout says, or else the interpreter."""
-    environment: dict[str, str] = {}
+    environment: dict[Annotated[str, AfterValidator(_variable)], Annotated[str, AfterValidator(_passable)]] = {}
     grace: Annotated[Duration, Field(le=3600)] = 20.0
 
 
@@ -157,7 +198,7 @@ class LogSettings(_Section):
     level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
 
-class Settings(BaseSettings):
+class Settings(_Texts, BaseSettings):
     """Everything a site can set. An override is the upper-case path, as GLMD_TRAINING__PYTHON."""
 
     model_config = SettingsConfigDict(env_prefix="GLMD_", env_nested_delimiter="__", frozen=True, extra="forbid")
@@ -214,15 +255,23 @@ def load_settings(file: Path | None, root: Path | None) -> Settings:
 
 
 def _read(path: Path) -> dict[str, object]:
-    from ruamel.yaml import YAML  # noqa: PLC0415 - slow to import, and `glmd status` seldom has a file to read
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - slow to import, and `glmd status` seldom has a file to read
 
     try:
-        data = YAML(typ="safe").load(path.read_text())
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        data = _data(read_bounded(path, MOST_BYTES).decode())
+    except (OSError, DamagedFileError, YAMLError, YamlProblemError, ValueError) as error:
         raise unreadable(path, error) from error
     if data is None:
         return {}
     if not isinstance(data, dict):
         raise SettingsError(f"{path}: settings must be a mapping of names to values, as `root: /var/glm`")
     return data
+
+
+def _data(text: str) -> object:
+    from ruamel.yaml import YAML  # noqa: PLC0415 - as above
+
+    _, problems = compose(text)  # which bounds depth, numbers, and what aliases stand for
+    if problems:
+        raise YamlProblemError(problems[0])
+    return YAML(typ="safe").load(text)

@@ -53,14 +53,14 @@ class Workers:
         self._waiting.append(run)
         self._start()
 
-    def deliver(self) -> None:
-        """Call `then` of everything that has ended, in the caller's thread.
+    def deliver(self, contain: Callable[[Delivery], object] = lambda then: then()) -> None:
+        """Call `then` of everything that has ended, each through `contain`, in the caller's thread.
 
-        What one of them raises is raised; the others' turn comes with the next call.
+        What one of them raises in spite of that is raised; the others' turn comes with the next call.
         """
         try:
             while self._ended:
-                self._ended.popleft()()
+                contain(self._ended.popleft())
         finally:
             self._start()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from handlers.ckpt.errors import DamagedFileError
 from handlers.errors import BadInputError
 from handlers.validate.document import Document, parse
 from handlers.validate.model_problem import message_of, problem_of
@@ -27,6 +28,8 @@ def unreadable(path: Path, error: Exception) -> SettingsError:
     """Return what is wrong with a file that cannot be loaded."""
     if isinstance(error, OSError):
         return SettingsError(f"{path}: the settings cannot be read: {error.strerror}; mend that, or name another file")
+    if isinstance(error, DamagedFileError):
+        return SettingsError(f"the settings cannot be read: {error}")
     try:
         problems = parse(path.read_bytes(), str(path)).problems
     except ConfigError as found:
@@ -42,7 +45,7 @@ def refused(path: Path | None, model: type[BaseModel], error: ValidationError) -
         variable = _variable(details)
         if document is None or variable:
             where = variable or ".".join(map(str, details["loc"])) or "settings"
-            lines.append(f"{where}: {details['msg'] if _is_secret(details) else message_of(details)}")
+            lines.append(f"{where}: {_secretive(details) if _is_secret(details) else message_of(details)}")
         else:
             problems.append(_problem(document, model, details))
     if lines or path is None:
@@ -53,12 +56,17 @@ def refused(path: Path | None, model: type[BaseModel], error: ValidationError) -
 
 def _problem(document: Document, model: type[BaseModel], details: ErrorDetails) -> Problem:
     problem = problem_of(document.root, model, details)
-    return replace(problem, message=details["msg"], excerpt="") if _is_secret(details) else problem
+    return replace(problem, message=_secretive(details), excerpt="") if _is_secret(details) else problem
 
 
 def _is_secret(details: ErrorDetails) -> bool:
     """Tell whether it may hold a token: whoever asks for a reload reads what is wrong."""
     return details["loc"][:2] == ("training", "environment")
+
+
+def _secretive(details: ErrorDetails) -> str:
+    """Return what is wrong with a value without quoting it."""
+    return details["msg"].removeprefix("Value error, ")
 
 
 def _variable(details: ErrorDetails) -> str:

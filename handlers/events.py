@@ -103,7 +103,7 @@ class _AppendTo:
         try:
             descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
             try:
-                os.write(descriptor, f"{line}\n".encode())
+                os.write(descriptor, f"{line}\n".encode("utf-8", "backslashreplace"))
             finally:
                 os.close(descriptor)
         except OSError as error:

@@ -1,6 +1,7 @@
 """Work that may block is done elsewhere, and its results come back to the loop."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 
 import pytest
@@ -64,3 +65,20 @@ def test_hanging_work_leaves_room_and_no_more_than_the_limit_runs() -> None:
     gate.set()
     loop.turn()
     assert len(seen) == 4
+
+
+def test_a_result_that_cannot_be_taken_holds_up_no_other() -> None:
+    """Each is taken within what the loop has to contain it."""
+    loop, seen = Loop(), list[str]()
+    for key in "ab":
+        loop.workers.submit(key, lambda: None, lambda _: {}["nobody foresaw it"])
+        assert loop.woken.acquire(timeout=10)
+
+    def contain(take: Callable[[], None]) -> None:
+        try:
+            take()
+        except KeyError as error:
+            seen.append(str(error))
+
+    loop.workers.deliver(contain)
+    assert seen == ["'nobody foresaw it'"] * 2
