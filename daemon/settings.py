@@ -15,6 +15,8 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from daemon.wrong_settings import SettingsError, refused, unreadable
 from handlers.ckpt.bounded import read_bounded
@@ -255,8 +257,6 @@ def load_settings(file: Path | None, root: Path | None) -> Settings:
 
 
 def _read(path: Path) -> dict[str, object]:
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - slow to import, and `glmd status` seldom has a file to read
-
     try:
         data = _data(read_bounded(path, MOST_BYTES).decode())
     except (OSError, DamagedFileError, YAMLError, YamlProblemError, ValueError) as error:
@@ -269,8 +269,6 @@ def _read(path: Path) -> dict[str, object]:
 
 
 def _data(text: str) -> object:
-    from ruamel.yaml import YAML  # noqa: PLC0415 - as above
-
     _, problems = compose(text)  # which bounds depth, numbers, and what aliases stand for
     if problems:
         raise YamlProblemError(problems[0])

@@ -20,6 +20,9 @@ from daemon.users import User
 
 __all__ = ["DamagedStoreError", "DeviceTakenError", "NewJob", "Store", "StoreError", "Transition", "TransitionError"]
 
+_FIRST, _LAST = 1971, 9000
+"""Years; with a zone's offset and some weeks more, time is told of them as well."""
+
 BUSY_SECONDS = 2.0
 """How long the daemon waits for another process's lock at a time: its loop tries again, and has to answer meanwhile."""
 
@@ -285,9 +288,14 @@ class Store:
     # Nightly cycles
 
     def last_due(self, cycle: str) -> datetime | None:
-        """Return the time for which nightly `cycle` was last dropped."""
+        """Return the time for which nightly `cycle` was last dropped. Raises ValueError where the row has none."""
         row = self._connection.execute("SELECT due FROM nightly WHERE name = ?", (cycle,)).fetchone()
-        return datetime.fromisoformat(row[0]) if row else None
+        if row is None:
+            return None
+        due = datetime.fromisoformat(row[0])
+        if due.tzinfo is None or not _FIRST <= due.year <= _LAST:
+            raise ValueError(f"{row[0]:.100} is no time that a cycle was dropped for")
+        return due
 
     def cron_of(self, cycle: str) -> str:
         """Return the cron expression by which nightly `cycle` was last counted; empty where it was not remembered."""

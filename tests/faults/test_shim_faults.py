@@ -23,7 +23,6 @@ CASES = (
     (Call.WRITE, errno.ENOSPC, 5, "attempts"),
     (Call.FSYNC, errno.EIO, 1, "attempts"),
     (Call.RENAME, errno.EDQUOT, 3, "attempts"),
-    (Call.MKDIR, errno.ENOSPC, 3, "attempts"),
     (Call.OPEN, errno.ENOSPC, 3, "output/log"),
     (Call.RENAME, errno.EDQUOT, 1, "output/log"),
     (Call.MKDIR, errno.ENOSPC, 3, "output/work"),
