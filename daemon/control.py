@@ -1,4 +1,4 @@
-"""What clients can ask a running daemon: cancel, retry, reload, ping.
+"""What clients can ask a running daemon: cancel, retry, reload, ping, and what fails at present.
 
 A Unix socket in the root directory, one JSON object a packet each way. Who may connect is who may write to the socket:
 the user and group glm. The kernel says who it is.

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 import structlog
+from pydantic import ValidationError
 
 from daemon.aftermath import follow_up
 from daemon.endings import Cancelled, Completed, died, ended, host_went_down
@@ -258,12 +259,15 @@ class Pipeline:
             return
         try:
             decision = decided.result()
-        except Exception as error:
+        except (OSError, ValidationError) as error:  # of what there is of the attempt, or is no longer
             if may_pass(error):
                 self._faults.failed(f"following up job {job.id}", error)
                 return
-            log.exception("follow_up_broke", job=job.id)
-            self._moves.move(job, State.FAILED, f"{failure.reason}; not tried again: {type(error).__name__}: {error}")
+            self._moves.move(job, State.FAILED, f"{failure.reason}; not tried again: {error}")
+            return
+        except Exception as error:  # noqa: BLE001 - logged, and the job is set aside
+            aside = partial(self._set_aside, job, after=f"{failure.reason}; not tried again: ")
+            self._faults.defect(f"following up job {job.id}", error, aside)
             return
         self._faults.passed(f"following up job {job.id}")
         if isinstance(decision, Resume):
@@ -291,8 +295,8 @@ class Pipeline:
         if job := self._store.readable(number):  # else nobody knows what is on them
             free_devices(job, self._store, self._root)
 
-    def _set_aside(self, job: Job, defect: Defect) -> None:
-        """Fail a job over which glmd itself failed, by as little as may fail in its turn.
+    def _set_aside(self, job: Job, defect: Defect, after: str = "") -> None:
+        """Fail a job over which glmd itself failed, by as little as may fail in its turn; `after` is what came before.
 
         A shim that lives goes on, and its devices stay locked until it has ended; one that is late comes up no more.
         """
@@ -307,7 +311,7 @@ class Pipeline:
             step = STEP_OF[job.state]
             forestall(directory.step(job.attempt, step), step, defect.reason)
         # Freed by the next turn, when nothing is found to be on them.
-        self._store.move(job, State.FAILED, f"{defect.reason}; see {directory.defect}", keep_devices=True)
+        self._store.move(job, State.FAILED, f"{after}{defect.reason}; see {directory.defect}", keep_devices=True)
         self._waiting.wake()
 
     def _still(self, job: Job, what: str, then: Callable[[Result], None]) -> Callable[[Result], None]:

@@ -175,6 +175,8 @@ class Service:
         match request.action, request.job:
             case "ping", _:
                 return self._headline
+            case "trouble", _:
+                return self._faults.summary
             case "reload", _:
                 return self._read_settings_again()
             case "cancel" | "retry", int(number):

@@ -7,9 +7,8 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from handlers.ckpt.errors import DamagedFileError
 from handlers.errors import BadInputError
-from handlers.validate.document import Document, parse
+from handlers.validate.document import Document
 from handlers.validate.model_problem import message_of, problem_of
 from handlers.validate.problem import ConfigError, Problem
 
@@ -25,21 +24,14 @@ class WrongSettingsError(SettingsError, ConfigError):
 
 
 def unreadable(path: Path, error: Exception) -> SettingsError:
-    """Return what is wrong with a file that cannot be loaded."""
+    """Return what is wrong with a file whose bytes cannot be had."""
     if isinstance(error, OSError):
         return SettingsError(f"{path}: the settings cannot be read: {error.strerror}; mend that, or name another file")
-    if isinstance(error, DamagedFileError):
-        return SettingsError(f"the settings cannot be read: {error}")
-    try:
-        problems = parse(path.read_bytes(), str(path)).problems
-    except ConfigError as found:
-        problems = found.problems
-    return WrongSettingsError(str(path), problems) if problems else SettingsError(f"{path}: {error}")
+    return SettingsError(f"the settings cannot be read: {error}")
 
 
-def refused(path: Path | None, model: type[BaseModel], error: ValidationError) -> SettingsError:
+def refused(document: Document | None, model: type[BaseModel], error: ValidationError) -> SettingsError:
     """Return what `model` has against the file, if there is one, and against the environment."""
-    document = None if path is None else parse(path.read_bytes(), str(path))
     problems, lines = [], []
     for details in error.errors(include_url=False):
         variable = _variable(details)
@@ -48,10 +40,10 @@ def refused(path: Path | None, model: type[BaseModel], error: ValidationError) -
             lines.append(f"{where}: {_secretive(details) if _is_secret(details) else message_of(details)}")
         else:
             problems.append(_problem(document, model, details))
-    if lines or path is None:
-        rendered = [problem.render(str(path)) for problem in problems]
+    if lines or document is None:
+        rendered = [problem.render(document.name) for problem in problems] if document else []
         return SettingsError("\n".join(["the settings cannot be used", *lines, *rendered]))
-    return WrongSettingsError(str(path), problems)
+    return WrongSettingsError(document.name, problems)
 
 
 def _problem(document: Document, model: type[BaseModel], details: ErrorDetails) -> Problem:

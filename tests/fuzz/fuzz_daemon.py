@@ -5,9 +5,9 @@ The suite runs it for some seconds (tests/acceptance/test_poison.py). By hand, f
     PYTHONPATH=. nice .venv/bin/python tests/fuzz/fuzz_daemon.py --seconds 600 --seed 7
 
 It drops files with absurd values in every key and under odd names, spoils records of jobs that wait, train and are
-over, writes into a watched tree, asks for absurd things, lets absurd settings be read, and spoils rows of the store. The
-promises: the daemon does not end, it answers within a second, it meets no defect of its own, and each dropped file is a
-job or rejected in the end. What was done is in the printed directory, `acts`, the last act last.
+over, writes into a watched tree, asks for absurd things, lets absurd settings be read, and spoils rows of the store.
+The promises: the daemon does not end, it answers within a second, it meets no defect of its own, and each dropped file
+is a job or rejected in the end. What was done is in the printed directory, `data/acts`, the last act last.
 """
 
 import argparse
@@ -70,7 +70,8 @@ SPOILED: dict[str, Callable[[Path], object]] = {
 SETTINGS = ("root", "devices", "runner", "preflight", "cancel", "allowed_paths", "inbox", "inbox.settle",
             "inbox.rescan", "inbox.max_bytes", "inbox.observer", "training", "training.python", "training.checkout",
             "training.grace", "training.environment", "training.mindformers", "rank_table.server_ip",
-            "rank_table.hccn_tool", "watch", "rank_table.hccn_conf", "rank_table.topology", "nightly", "log", "log.level", "more")  # fmt: skip
+            "rank_table.hccn_tool", "watch", "rank_table.hccn_conf", "rank_table.topology", "nightly",
+            "log", "log.level", "more")  # fmt: skip
 
 
 class Fuzz:

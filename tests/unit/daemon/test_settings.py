@@ -121,6 +121,7 @@ def test_a_root_may_bring_its_own_settings(tmp_path: Path) -> None:
             "glmd.yaml",
         ),
         ("#" * (1 << 20), "larger than"),
+        ("inbox: {settle: a\x85b}", "U\\+0085"),
         ("training: [a", "glmd.yaml"),
         ("- a list", "mapping"),
         ("nightly: [{name: 'a b', cron: x, template: t}]", "nightly"),
