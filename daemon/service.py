@@ -21,6 +21,7 @@ from daemon.faults import SHOWN, Faults, concerns_the_store, may_pass
 from daemon.headline import headline
 from daemon.inbox import Inbox
 from daemon.intake import Intake
+from daemon.old_roots import bring_over
 from daemon.pipeline import Pipeline
 from daemon.preparing import rules
 from daemon.requests import Requests
@@ -59,6 +60,7 @@ def serve(settings: Settings, *, settings_file: Path | None) -> int:
     root = Root(settings.root)
     root.create()
     with only_daemon(root.lock), Store.open(root.store) as store, Waiting() as waiting:
+        bring_over(root)
         if store.number_above(highest := root.highest_number) and highest:
             log.warning("store_lacks_jobs", path=root.store, jobs=root.jobs, highest=highest)
         service = Service(settings, settings_file, root, store, waiting)
