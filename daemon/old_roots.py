@@ -1,7 +1,7 @@
-"""Job directories that an older glmd made, which the whole group could write to and whose plans held environments.
+"""What an older glmd made: the whole group could write to it and lock it, and plans held environments.
 
-Each is closed to everybody but glmd while it is brought over, and opened for reading when that is done: so a start that
-was cut short is seen, and the next one goes on. Nothing of it is looked into but the modes.
+A job's directory is closed to everybody but glmd while it is brought over, and opened for reading when that is done: so
+a start that was cut short is seen, and the next one goes on.
 """
 
 import os
@@ -18,13 +18,19 @@ from handlers.job_plan import JobPlan
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _CLOSED = stat.S_IRWXU | stat.S_ISVTX
 """Of a directory that is being brought over: the sticky bit tells it from one that somebody has closed."""
 
 
 def bring_over(root: Root) -> None:
-    """Let the group only read what is in `jobs/`, where it may do more. Raises OSError."""
+    """Let the group only read what is below the root, where it may do more. Raises OSError."""
+    for directory in (root.path, root.latest, root.rejected):
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if entry.is_file(follow_symlinks=False):
+                    _let_others_read(Path(entry.path))
     with os.scandir(root.jobs) as entries:
         # One look at each, of which there may be ten thousands.
         old = [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False) and _is_old(entry.stat())]
@@ -60,11 +66,13 @@ def _holds_environments(plan: Path) -> bool:
 
 
 def _let_others_read(path: Path) -> None:
+    """Take from a file of glmd's what others may do beyond reading it, which for a lock is to lock it."""
     status = path.lstat()
     mode = stat.S_IMODE(status.st_mode)
-    if stat.S_ISLNK(status.st_mode) or not mode & _OTHERS_WRITE:
-        return
-    if status.st_uid == os.geteuid():
+    if status.st_uid != os.geteuid():
+        if path.suffix == ".json":
+            log.warning("foreign_record", path=path, uid=status.st_uid, reason="its owner may change it; remove it")
+    elif path.name.endswith("lock") and mode & _OTHERS:
+        path.chmod(mode & ~_OTHERS)
+    elif mode & _OTHERS_WRITE and not stat.S_ISLNK(status.st_mode):
         path.chmod(mode & ~_OTHERS_WRITE)
-    else:
-        log.warning("foreign_file", path=path, uid=status.st_uid, reason="its owner may change it; remove it")

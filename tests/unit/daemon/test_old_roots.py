@@ -17,12 +17,13 @@ def root(tmp_path: Path) -> Root:
     root.create()
     train = root.jobs / "0001-old" / "attempts" / "1" / "train"
     train.mkdir(parents=True)
-    plan, record = root.jobs / "0001-old" / "plan.json", train / "exit.json"
+    plan, record, lock = root.jobs / "0001-old" / "plan.json", train / "exit.json", train / "lock"
     plan.write_text('{"environment": {"TOKEN": "secret"}}')
     record.write_text("{}")
+    lock.touch()
     (train / "link").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere").write_text("somebody's own")
-    for path in (plan, record, tmp_path / "elsewhere"):
+    for path in (plan, record, lock, tmp_path / "elsewhere"):
         path.chmod(0o660)
     for path in (train, *train.parents[:3]):
         path.chmod(0o2770)
@@ -45,6 +46,7 @@ BROUGHT_OVER = {
     "0001-old/attempts/1": 0o2750,
     "0001-old/attempts/1/train": 0o2750,
     "0001-old/attempts/1/train/exit.json": 0o640,
+    "0001-old/attempts/1/train/lock": 0o600,
     "0002-new": 0o2750,
     "0003-closed": 0o700,
 }
@@ -57,7 +59,7 @@ def test_the_group_may_only_read_what_is_in_them(root: Root, tmp_path: Path) -> 
     assert stat.S_IMODE((tmp_path / "elsewhere").stat().st_mode) == 0o660
 
 
-@pytest.mark.parametrize("done", range(7))
+@pytest.mark.parametrize("done", range(8))
 def test_a_start_that_was_cut_short_is_gone_on_with(root: Root, monkeypatch: pytest.MonkeyPatch, done: int) -> None:
     """At whichever change of a mode."""
     change, left = os.chmod, iter(range(done))
@@ -78,12 +80,12 @@ def test_a_start_that_was_cut_short_is_gone_on_with(root: Root, monkeypatch: pyt
 @pytest.mark.root
 def test_a_file_of_somebody_else_is_told(root: Root, capsys: pytest.CaptureFixture[str]) -> None:
     """Its mode is not glmd's to change; the rest is brought over."""
-    path = root.jobs / "0001-old" / "planted"
+    path = root.jobs / "0001-old" / "planted.json"
     path.touch()
     path.chmod(0o660)
     os.chown(path, 12345, -1)
     bring_over(root)
-    assert "foreign_file" in capsys.readouterr().out
+    assert "foreign_record" in capsys.readouterr().out
     assert {name: mode for name, mode in modes(root).items() if "planted" not in name} == BROUGHT_OVER
 
 
