@@ -21,6 +21,7 @@ from daemon.faults import SHOWN, Faults, concerns_the_store, may_pass
 from daemon.headline import headline
 from daemon.inbox import Inbox
 from daemon.intake import Intake
+from daemon.lock_holders import holders
 from daemon.old_roots import bring_over
 from daemon.pipeline import Pipeline
 from daemon.preparing import rules
@@ -31,7 +32,7 @@ from daemon.settings import Settings, load_settings
 from daemon.settling import Kind
 from daemon.singleton import only_daemon
 from daemon.states import ACTIVE, State
-from daemon.store import Store
+from daemon.store import Store, StoreError
 from daemon.temporaries import sweep
 from daemon.users import User
 from daemon.waiting import Waiting
@@ -151,7 +152,8 @@ class Service:
             except sqlite3.Error as error:
                 if not may_pass(error):
                     raise
-                self._faults.failed("store", error)
+                others = holders(self._root.store)
+                self._faults.failed("store", StoreError(f"{error}: {others} has it locked") if others else error)
             else:
                 self._faults.passed("store")
                 self._faults.contain("what is due next", partial(self._set_due, now))
