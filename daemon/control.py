@@ -1,4 +1,4 @@
-"""What clients can ask a running daemon: cancel, retry, reload, ping.
+"""What clients can ask a running daemon: cancel, retry, reload, ping, and what fails at present.
 
 A Unix socket in the root directory, one JSON object a packet each way. Who may connect is who may write to the socket:
 the user and group glm. The kernel says who it is.
@@ -7,6 +7,7 @@ the user and group glm. The kernel says who it is.
 import contextlib
 import json
 import os
+import selectors
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,10 @@ from typing import Self
 from daemon.users import User
 
 MAX_PACKET = 64 * 1024
+MOST_CLIENTS = 64
+"""Who are let in and do not ask; for one more, the one that has been there longest is sent away."""
+_LONGEST_ANSWER = 5000
+"""Characters; JSON needs up to twelve bytes for each."""
 _AGAIN = 0.02
 """Seconds until a client whom too many others are in front of tries again."""
 
@@ -130,6 +135,10 @@ class Control:
         self._answer = answer
         self._path = root / "glmd.sock"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._clients: list[socket.socket] = []
+        """Those who were let in and have not asked yet, the longest there first."""
+        self._ready = selectors.EpollSelector()
+        self._ready.register(self._socket, selectors.EVENT_READ)
         self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._path.unlink(missing_ok=True)  # the caller holds the root's lock: whoever left it is gone
         try:
@@ -139,27 +148,39 @@ class Control:
             self._socket.setblocking(False)
             self._socket.listen(16)
         except BaseException:
-            self._socket.close()
-            os.close(self._spare)
+            self._close()
             raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._socket.close()
-        os.close(self._spare)
+        self._close()
         self._path.unlink(missing_ok=True)
 
+    def _close(self) -> None:
+        self._ready.close()
+        for client in (self._socket, *self._clients):
+            client.close()
+        os.close(self._spare)
+
     def fileno(self) -> int:
-        """Return the listening descriptor, readable when a client has come."""
-        return self._socket.fileno()
+        """Return a descriptor that is readable when a client has come, or has asked."""
+        return self._ready.fileno()
 
     def serve(self) -> None:
-        """Answer a client that is there, if one is; it is dropped when it is slow to ask.
+        """Let in a client that has come, and answer one that has asked; the loop waits for none of them.
 
-        The next one makes the descriptor readable again: so many that do not ask cannot keep the loop from turning.
+        The next one makes the descriptor readable again: so many clients cannot keep the loop from turning.
         """
+        self._let_in()
+        ready = [key.fileobj for key, _ in self._ready.select(0)]
+        if (client := next((client for client in self._clients if client in ready), None)) is not None:
+            with self._let_go(client), contextlib.suppress(OSError):
+                asks = User.at_the_other_end(client)
+                client.send(json.dumps(asdict(self._reply(client.recv(MAX_PACKET), asks))).encode())
+
+    def _let_in(self) -> None:
         try:
             client, _ = self._socket.accept()
         except BlockingIOError:  # it has gone again
@@ -167,10 +188,17 @@ class Control:
         except OSError:
             self._turn_away()
             return
-        with client, contextlib.suppress(OSError):
-            client.settimeout(1.0)
-            asks = User.at_the_other_end(client)
-            client.send(json.dumps(asdict(self._reply(client.recv(MAX_PACKET), asks))).encode())
+        client.setblocking(False)
+        self._clients.append(client)
+        self._ready.register(client, selectors.EVENT_READ)
+        if len(self._clients) > MOST_CLIENTS:
+            self._let_go(self._clients[0]).close()
+
+    def _let_go(self, client: socket.socket) -> socket.socket:
+        """Expect nothing more of `client`; the caller closes it."""
+        self._ready.unregister(client)
+        self._clients.remove(client)
+        return client
 
     def _turn_away(self) -> None:
         """Hang up on a client for which there is no descriptor: the loop would else wake for it for ever."""
@@ -187,9 +215,14 @@ class Control:
         except (ValueError, RecursionError):
             return Reply(ok=False, answer="not a request that this glmd understands")
         try:
-            return Reply(ok=True, answer=self._answer(request, asks))
+            return Reply(ok=True, answer=_bounded(self._answer(request, asks)))
         except RequestRefusedError as error:
-            return Reply(ok=False, answer=str(error))
+            return Reply(ok=False, answer=_bounded(str(error)))
+
+
+def _bounded(answer: str) -> str:
+    """Return what fits into a packet."""
+    return answer if len(answer) <= _LONGEST_ANSWER else f"{answer[:_LONGEST_ANSWER]}…"
 
 
 @contextlib.contextmanager

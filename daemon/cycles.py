@@ -95,11 +95,15 @@ class Cycles:
         return min((cycle.not_before or cycle.schedule.after(now) for cycle in self._cycles), default=None)
 
     def _turn(self, cycle: Cycle, now: datetime) -> None:
-        last = self._store.last_due(cycle.settings.name)
+        try:
+            last = self._store.last_due(cycle.settings.name)
+            before = None if last is None else self._schedule_before(cycle, last)
+        except (ValueError, OverflowError) as error:  # no time and no expression that glmd would have remembered
+            log.warning("nightly_counted_anew", cycle=cycle.settings.name, reason=str(error))
+            last = before = None
         if last is None or last > now:  # new; or the clock has been set back, and what ran is known by its name
             self._remember(cycle, now)
             return
-        before = self._schedule_before(cycle, last)
         due = (before or cycle.schedule).newest(last, now)
         # What is counted by the new schedule begins now.
         remember = partial(self._remember, cycle, now if before is not None else due or now)

@@ -7,6 +7,7 @@ import contextlib
 import sqlite3
 import stat
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from daemon.users import User
@@ -62,6 +63,9 @@ CREATE INDEX IF NOT EXISTS transitions_by_job ON transitions (job);
 
 MODE = 0o640
 
+TEXT = partial(str, encoding="utf-8", errors="replace")
+"""Makes text of a column's bytes. By itself sqlite3 gives up all rows where one is not UTF-8."""
+
 
 class StoreError(Exception):
     """The store cannot be opened or used."""
@@ -81,6 +85,7 @@ def open_database(path: Path, *, busy_seconds: float) -> sqlite3.Connection:
         connection = sqlite3.connect(path, isolation_level=None, timeout=busy_seconds)
     except sqlite3.Error as error:
         raise StoreError(f"{path}: {error}") from error
+    connection.text_factory = TEXT
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
@@ -137,6 +142,7 @@ def _connect_for_reading(path: Path, *, in_use: bool) -> sqlite3.Connection:
     """Open with what https://sqlite.org/uri.html and SQLite's os_unix.c offer to readers that create nothing."""
     how = "mode=ro&readonly_shm=1" if in_use else "mode=ro&immutable=1"
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=10.0)
+    connection.text_factory = TEXT
     try:
         connection.execute("SELECT 1 FROM jobs LIMIT 1")
     except BaseException:

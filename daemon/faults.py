@@ -29,6 +29,8 @@ LONGEST_REST = 60.0
 FORGOTTEN = 300.0
 """Seconds after which a fault that nobody tries to mend is about something that is gone."""
 SHOWN = 3
+LONGEST_REASON = 1000
+"""Characters."""
 
 _SQLITE_CODES = frozenset(
     {
@@ -77,12 +79,18 @@ class Defect:
     @property
     def reason(self) -> str:
         """Say in one line what it is, for people."""
-        return printable(f"{self.CODE}: a defect in glmd: {type(self.error).__name__}: {self.error}")
+        return _told(f"{self.CODE}: a defect in glmd: {type(self.error).__name__}: {self.error}")
 
     @property
     def traceback(self) -> str:
         """Return where it came from, for whoever mends it."""
         return "".join(traceback.format_exception(self.error))
+
+
+def _told(text: str) -> str:
+    """Return `text` in one line that rows, packets and people take, whatever somebody has written into it."""
+    told = printable(text)
+    return told if len(told) <= LONGEST_REASON else f"{told[:LONGEST_REASON]}…"
 
 
 Aside = Callable[[Defect], object]
@@ -144,7 +152,7 @@ class Faults:
 
     def failed(self, what: str, error: Exception) -> None:
         """Log that `what` failed; it is paused, for twice as long as after the time before."""
-        self._pause(what, printable(str(error)), self._longest_pause)
+        self._pause(what, _told(str(error)), self._longest_pause)
 
     def retry_all(self) -> None:
         """Let everything be tried at once: somebody may have mended it."""

@@ -25,7 +25,7 @@ from daemon.claims import (
     reject,
     snapshot,
 )
-from daemon.faults import Defect, Faults
+from daemon.faults import Defect, Faults, concerns_the_store, may_pass
 from daemon.halves import SameName, earliest, same_name, tell_the_other
 from daemon.inbox import Inbox
 from daemon.names import printable
@@ -91,13 +91,26 @@ class Intake:
             self._root.refuse_foreign(self._root.inbox)
         for path in settled:
             try:
-                claimed = claim(path, self._root.claims)
-            except NotClaimableError as error:
-                self._leave(path, str(error))
-            else:
-                if claimed is not None:
-                    log.info("drop_claimed", path=printable(path.name), claim=claimed.token)
-                    self._examine(claimed)
+                self._take(path)
+            except Exception as error:
+                if may_pass(error) or concerns_the_store(error):
+                    raise
+                self._faults.defect(f"drop {printable(path.name)}", error, partial(self._leave_alone, path))
+
+    def _leave_alone(self, path: Path, defect: Defect) -> None:
+        """Let a file lie that glmd itself failed to take, until it changes."""
+        log.warning("drop_left_in_inbox", path=printable(path.name), reason=defect.reason)
+        self.inbox.leave_alone(path)
+
+    def _take(self, path: Path) -> None:
+        try:
+            claimed = claim(path, self._root.claims)
+        except NotClaimableError as error:
+            self._leave(path, str(error))
+        else:
+            if claimed is not None:
+                log.info("drop_claimed", path=printable(path.name), claim=claimed.token)
+                self._examine(claimed)
 
     def finish_leftovers(self) -> None:
         """Take up claims that a crash or a passing fault has left."""

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 import structlog
+from pydantic import ValidationError
 
 from daemon.aftermath import follow_up
 from daemon.endings import Cancelled, Completed, died, ended, host_went_down
@@ -265,12 +266,15 @@ class Pipeline:
             return
         try:
             decision = decided.result()
-        except Exception as error:
+        except (OSError, ValidationError) as error:  # of what there is of the attempt, or is no longer
             if may_pass(error):
                 self._faults.failed(f"following up job {job.id}", error)
                 return
-            log.exception("follow_up_broke", job=job.id)
-            self._moves.move(job, State.FAILED, f"{failure.reason}; not tried again: {type(error).__name__}: {error}")
+            self._moves.move(job, State.FAILED, f"{failure.reason}; not tried again: {error}")
+            return
+        except Exception as error:  # noqa: BLE001 - logged, and the job is set aside
+            aside = partial(self._set_aside, job, after=f"{failure.reason}; not tried again: ")
+            self._faults.defect(f"following up job {job.id}", error, aside)
             return
         self._faults.passed(f"following up job {job.id}")
         if isinstance(decision, Resume):
@@ -295,17 +299,18 @@ class Pipeline:
         self._moves.move(job, State.CANCELLED, f"cancelled{f' by {by}' if by else ''}{when}")
 
     def _free_devices(self, number: int) -> None:
-        with contextlib.suppress(KeyError):  # its row cannot be read: nobody knows what is on them
-            free_devices(self._store.job(number), self._store, self._root)
+        if job := self._store.readable(number):  # else nobody knows what is on them
+            free_devices(job, self._store, self._root)
 
-    def _set_aside(self, job: Job, defect: Defect) -> None:
-        """Fail a job over which glmd itself failed, by as little as may fail in its turn.
+    def _set_aside(self, job: Job, defect: Defect, after: str = "") -> None:
+        """Fail a job over which glmd itself failed, by as little as may fail in its turn; `after` is what came before.
 
         A shim that lives goes on, and its devices stay locked until it has ended; one that is late comes up no more.
         """
-        job = self._store.job(job.id)
-        if job.state.is_over:
+        now = self._store.readable(job.id)
+        if now is None or now.state.is_over:
             return
+        job = now
         directory = job.directory(self._root.path)
         make_directory(directory.path)
         publish_bytes(directory.defect, defect.traceback.encode("utf-8", "backslashreplace"))
@@ -313,14 +318,14 @@ class Pipeline:
             step = STEP_OF[job.state]
             forestall(directory.step(job.attempt, step), step, defect.reason)
         # Freed by the next turn, when nothing is found to be on them.
-        self._store.move(job, State.FAILED, f"{defect.reason}; see {directory.defect}", keep_devices=True)
+        self._store.move(job, State.FAILED, f"{after}{defect.reason}; see {directory.defect}", keep_devices=True)
         self._waiting.wake()
 
     def _stop_late_writers(self) -> None:
         """End work for jobs that have been cancelled or retried meanwhile, before the next one writes there."""
         for job in tuple(self._writing.values()):
-            now = self._store.job(job.id)
-            if now.cancel or (now.state, now.attempt) != (job.state, job.attempt):
+            now = self._store.readable(job.id)
+            if now is None or now.cancel or (now.state, now.attempt) != (job.state, job.attempt):
                 del self._writing[job.id]
                 self._workers.stop(job.writer)
 
@@ -331,11 +336,13 @@ class Pipeline:
         """
         self._writing[job.id] = job
 
+        def take(result: Result) -> None:
+            now = self._store.readable(job.id)
+            if now is not None and (now.state, now.attempt) == (job.state, job.attempt):
+                then(result)
+
         def contained(result: Result) -> None:
             self._writing.pop(job.id, None)
-            now = self._store.job(job.id)
-            if (now.state, now.attempt) != (job.state, job.attempt):
-                return
-            self._faults.contain(what, partial(then, result), partial(self._set_aside, job))
+            self._faults.contain(what, partial(take, result), partial(self._set_aside, job))
 
         return contained

@@ -94,9 +94,9 @@ class Root:
         for directory in (self.inbox, self.claims, self.rejected):
             self.refuse_foreign(directory)
         for directory, mode in modes.items():
-            _set_mode(directory, mode)
+            set_mode(directory, mode)
         # A root that its owner keeps from the group stays so.
-        _set_mode(self.path, stat.S_IMODE(self.path.stat().st_mode) & GROUP_READS)
+        set_mode(self.path, stat.S_IMODE(self.path.stat().st_mode) & GROUP_READS)
 
     def refuse_foreign(self, directory: Path) -> None:
         """Raise ForeignDirectoryError unless `directory` is one, no link, and belongs to glmd or the root's owner.
@@ -124,7 +124,7 @@ class Root:
             )
 
 
-def _set_mode(directory: Path, mode: int) -> None:
+def set_mode(directory: Path, mode: int) -> None:
     """Let a directory of ours have `mode`; setgid only where RestrictSUIDSGID= of our units lets us ask for it."""
     status = directory.stat()
     now = stat.S_IMODE(status.st_mode)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from daemon.settings import Runner as Choice
 from daemon.states import Job
+from handlers.ckpt.bounded import without_waiting
 from handlers.ckpt.durable import make_directory, open_lock
 from handlers.job_dir import Step, StepDir
 from handlers.outcome import Outcome, StepExit
@@ -53,7 +54,7 @@ class SpawnRunner:
         log = directory.step(job.attempt, step).log
         try:
             make_directory(log.parent)
-            with log.open("ab") as stream:
+            with open(log, "ab", opener=without_waiting) as stream:
                 child = subprocess.Popen(
                     [sys.executable, "-P", "-m", "handlers.shim", str(directory.path), str(job.attempt), step],
                     stdin=subprocess.DEVNULL,

@@ -4,6 +4,7 @@ import contextlib
 import signal
 import sqlite3
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import partial
@@ -17,10 +18,12 @@ from daemon import notify
 from daemon.apart.processes import Apart
 from daemon.control import Control, Request, RequestRefusedError
 from daemon.cycles import Cycles
-from daemon.faults import Faults, concerns_the_store, may_pass
+from daemon.faults import SHOWN, Faults, concerns_the_store, may_pass
 from daemon.headline import headline
 from daemon.inbox import Inbox
 from daemon.intake import Intake
+from daemon.lock_holders import holders
+from daemon.old_roots import bring_over
 from daemon.pipeline import Pipeline
 from daemon.preparing import rules
 from daemon.requests import Requests
@@ -30,7 +33,7 @@ from daemon.settings import Settings, load_settings
 from daemon.settling import Kind
 from daemon.singleton import only_daemon
 from daemon.states import ACTIVE, State
-from daemon.store import Store
+from daemon.store import Store, StoreError
 from daemon.temporaries import sweep
 from daemon.users import User
 from daemon.waiting import Waiting
@@ -59,6 +62,7 @@ def serve(settings: Settings, *, settings_file: Path | None) -> int:
     apart = Apart(log_format=settings.log.format.value, log_level=settings.log.level)
     with only_daemon(root.lock), Store.open(root.store) as store, Waiting() as waiting, contextlib.closing(apart):
         apart.start()
+        bring_over(root)
         if store.number_above(highest := root.highest_number) and highest:
             log.warning("store_lacks_jobs", path=root.store, jobs=root.jobs, highest=highest)
         service = Service(settings, settings_file, root, store, waiting, apart)
@@ -121,7 +125,11 @@ class Service:
             rescan=settings.inbox.rescan,
         )
         watch = DirectoryWatch(self._notice, observer=settings.inbox.observer)
-        watch.add(self._root.inbox)
+        try:
+            watch.add(self._root.inbox)
+        except BaseException:
+            watch.stop()
+            raise
         self._cycles, self._trees, self._watch = cycles, trees, watch
         if self._settings.inbox != settings.inbox:  # else what it knows of half-written files is kept
             self._intake.inbox = Inbox(self._root.inbox, settle=settings.inbox.settle)
@@ -159,7 +167,8 @@ class Service:
             except sqlite3.Error as error:
                 if not may_pass(error):
                     raise
-                self._faults.failed("store", error)
+                others = holders(self._root.store)
+                self._faults.failed("store", StoreError(f"{error}: {others} has it locked") if others else error)
             else:
                 self._faults.passed("store")
                 self._faults.contain("what is due next", partial(self._set_due, now))
@@ -185,6 +194,8 @@ class Service:
         match request.action, request.job:
             case "ping", _:
                 return self._headline
+            case "trouble", _:
+                return self._faults.summary
             case "reload", _:
                 return self._read_settings_again()
             case "cancel" | "retry", int(number):
@@ -197,7 +208,7 @@ class Service:
                 except (OSError, sqlite3.Error) as error:
                     raise RequestRefusedError(f"not now: {error}; ask again when that is mended") from error
             case _:
-                raise RequestRefusedError(f"this glmd does not know how to {request.action}")
+                raise RequestRefusedError(f"this glmd does not know how to {request.action:.100}")
 
     # One turn
 
@@ -206,7 +217,7 @@ class Service:
             self._reload = False
             with contextlib.suppress(RequestRefusedError):  # logged where it is raised; the old settings stay
                 self._read_settings_again()
-        self._faults.attempt("results", self._workers.deliver)
+        self._workers.deliver(self._take_result)
         self._faults.attempt("notices", self._take_notices)
         if now >= self._rescan_due:
             self._rescan_due = now + self._settings.inbox.rescan
@@ -220,6 +231,11 @@ class Service:
         self._faults.attempt("jobs", self._pipeline.turn)
         self._faults.attempt("children", self._runner.reap)
         self._faults.attempt("progress", partial(self._tell, now))
+
+    def _take_result(self, take: Callable[[], None]) -> None:
+        """Take what a worker has come to; one that cannot be taken holds up no other."""
+        if self._faults.contain("results", take):
+            self._faults.passed("results")
 
     def _set_due(self, now: float) -> None:
         self._due = now + self._seconds_to_wait(now)
@@ -285,9 +301,7 @@ class Service:
             self._headline, self._is_announced = text, True
 
     def _unreadable(self) -> str:
-        rows = self._store.unreadable
-        told = (f"job {number}: its row in the store cannot be read: {why}" for number, why in rows.items())
-        return events.printable("; ".join(told))
+        return events.printable("; ".join(self._store.told_of_unreadable(SHOWN)))
 
     # What wakes it
 
@@ -316,8 +330,9 @@ class Service:
         self._faults.attempt("systemd", notify.reloading)
         try:
             settings = load_settings(self._settings_file, self._root.path)
-            watch, trees = self._watch, self._trees
+            runner, watch, trees = self._settings.runner, self._watch, self._trees
             self._open_rooms(settings)
+            events.configure(format=settings.log.format.value, level=settings.log.level)
             self._faults.retry_all()
             watch.stop()
             trees.close()
@@ -328,4 +343,5 @@ class Service:
             self._is_announced = False
             self._show()
         log.info("settings_read", devices=settings.devices)
-        return "the settings were read again"
+        later = "" if settings.runner is runner else "; but for `runner`, which counts when glmd starts again"
+        return f"the settings were read again{later}"

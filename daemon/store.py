@@ -4,6 +4,7 @@ A transition that was answered is on disk, see daemon.database. Each transition 
 records its reason and time, and takes or frees the job's devices.
 """
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Collection, Iterable
@@ -13,15 +14,14 @@ from pathlib import Path
 from typing import Self
 
 from daemon.database import DamagedStoreError, StoreError, open_database, open_for_reading, transaction, unreadable
+from daemon.job_rows import COLUMNS, NO_JOB, Row, job_of, why_none
 from daemon.states import HOLDING_DEVICES, OVER, TRANSITIONS, Job, State
 from daemon.users import User
-from handlers.devices import LIMIT
 
 __all__ = ["DamagedStoreError", "DeviceTakenError", "NewJob", "Store", "StoreError", "Transition", "TransitionError"]
 
-_Row = tuple[int, str, str, str, int, int, str, str, int, str, str]
-_MOST_ATTEMPTS = 100_000
-_COLUMNS = "id, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed"
+_FIRST, _LAST = 1971, 9000
+"""Years; with a zone's offset and some weeks more, time is told of them as well."""
 
 BUSY_SECONDS = 2.0
 """How long the daemon waits for another process's lock at a time: its loop tries again, and has to answer meanwhile."""
@@ -94,6 +94,12 @@ class Store:
         if self._read_from is not None and isinstance(error, sqlite3.Error):
             raise unreadable(self._read_from, error) from error
 
+    def told_of_unreadable(self, most: int) -> list[str]:
+        """Return what there is to say of the rows that say nothing, of at most so many."""
+        told = [f"job {number}: its row in the store cannot be read: {why}" for number, why in self.unreadable.items()]
+        more = len(told) - most
+        return [*told[:most], f"{more} more such rows"] if more > 0 else told
+
     def number_above(self, used: int) -> bool:
         """Let new jobs have numbers above `used`; return whether they would not have had them by themselves.
 
@@ -130,6 +136,10 @@ class Store:
         """Return one job; raises KeyError."""
         return self._one("id = ?", job)
 
+    def readable(self, job: int) -> Job | None:
+        """Return one job; None where its row is gone or says nothing, and so is left alone."""
+        return next(iter(self._select("id = ?", job)), None)
+
     def claim_of(self, job: Job) -> str:
         """Return what `job` was made from."""
         (claim,) = self._connection.execute("SELECT claim FROM jobs WHERE id = ?", (job.id,)).fetchone()
@@ -139,8 +149,10 @@ class Store:
         """Return the job that was made from `claim`, if one was."""
         return next(iter(self._select("claim = ?", claim)), None)
 
-    def jobs(self, states: Iterable[State] = tuple(State)) -> tuple[Job, ...]:
-        """Return the jobs in `states`, oldest first."""
+    def jobs(self, states: Iterable[State] | None = None) -> tuple[Job, ...]:
+        """Return the jobs in `states`, oldest first; by default all, and so what is `unreadable`, too."""
+        if states is None:
+            return self._select("TRUE")
         wanted = tuple(states)
         return self._select(f"state IN ({','.join('?' * len(wanted))})", *wanted)
 
@@ -156,7 +168,7 @@ class Store:
         """
         ordered = "SELECT *, ROW_NUMBER() OVER (PARTITION BY devices ORDER BY priority DESC, id) AS place FROM jobs"
         rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM ({ordered} WHERE state = ?) WHERE place = 1 OR devices = '[]'"  # noqa: S608 - all ours
+            f"SELECT {COLUMNS} FROM ({ordered} WHERE state = ?) WHERE place = 1 OR devices = '[]'"  # noqa: S608 - all ours
             " ORDER BY priority DESC, id",
             (State.QUEUED,),
         )
@@ -191,11 +203,15 @@ class Store:
         return self._select("name = ? AND submitted >= ?", name, since.isoformat())
 
     def history(self, job: int) -> tuple[Transition, ...]:
-        """Return a job's transitions, oldest first."""
+        """Return a job's transitions, oldest first; without those that say nothing."""
         rows = self._connection.execute(
             "SELECT at, state, attempt, reason FROM transitions WHERE job = ? ORDER BY rowid", (job,)
         )
-        return tuple(Transition(datetime.fromisoformat(at), State(state), n, why) for at, state, n, why in rows)
+        found = []
+        for at, state, attempt, reason in rows:
+            with contextlib.suppress(ValueError):  # `glmd doctor --state` tells
+                found.append(Transition(datetime.fromisoformat(at), State(state), attempt, reason))
+        return tuple(found)
 
     def move(
         self, job: Job, state: State, reason: str = "", *, attempt: int | None = None, keep_devices: bool = False
@@ -274,9 +290,14 @@ class Store:
     # Nightly cycles
 
     def last_due(self, cycle: str) -> datetime | None:
-        """Return the time for which nightly `cycle` was last dropped."""
+        """Return the time for which nightly `cycle` was last dropped. Raises ValueError where the row has none."""
         row = self._connection.execute("SELECT due FROM nightly WHERE name = ?", (cycle,)).fetchone()
-        return datetime.fromisoformat(row[0]) if row else None
+        if row is None:
+            return None
+        due = datetime.fromisoformat(row[0])
+        if due.tzinfo is None or not _FIRST <= due.year <= _LAST:
+            raise ValueError(f"{row[0]:.100} is no time that a cycle was dropped for")
+        return due
 
     def cron_of(self, cycle: str) -> str:
         """Return the cron expression by which nightly `cycle` was last counted; empty where it was not remembered."""
@@ -307,46 +328,20 @@ class Store:
         return found[0]
 
     def _select(self, where: str, *values: object) -> tuple[Job, ...]:
-        rows = self._connection.execute(f"SELECT {_COLUMNS} FROM jobs WHERE {where} ORDER BY id", values)  # noqa: S608 - `where` is ours
+        rows = self._connection.execute(f"SELECT {COLUMNS} FROM jobs WHERE {where} ORDER BY id", values)  # noqa: S608 - `where` is ours
         return self._readable(rows)
 
-    def _readable(self, rows: Iterable[_Row]) -> tuple[Job, ...]:
+    def _readable(self, rows: Iterable[Row]) -> tuple[Job, ...]:
         found = []
         for row in rows:
             try:
-                found.append(_job(row))
-            except (ValueError, TypeError, RecursionError) as error:
-                self.unreadable[row[0]] = f"{type(error).__name__}: {error}"
+                found.append(job_of(row))
+            except NO_JOB as error:
+                self.unreadable[row[0]] = why_none(error)
+            else:
+                self.unreadable.pop(row[0], None)  # somebody has mended it
         return tuple(found)
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat()
-
-
-def _job(row: _Row) -> Job:
-    """Return the job that `row` is; raises ValueError, TypeError or RecursionError for what none can have."""
-    number, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed = row
-    held = tuple(json.loads(devices))
-    if not 1 <= attempt <= _MOST_ATTEMPTS:
-        raise ValueError(f"attempt {attempt} is none")
-    if "/" in name or "\0" in name:
-        raise ValueError(f"{name!r} is no name of a job")
-    if not all(type(device) is int and 0 <= device < LIMIT for device in held):
-        raise ValueError(f"{devices:.100} are no devices")
-    times = datetime.fromisoformat(submitted), datetime.fromisoformat(changed)
-    if not all(time.tzinfo for time in times):
-        raise ValueError(f"{submitted} and {changed} have no zone")
-    return Job(
-        id=number,
-        name=name,
-        state=State(state),
-        reason=reason,
-        attempt=attempt,
-        priority=priority,
-        devices=held,
-        prefix=prefix,
-        cancel=bool(cancel),
-        submitted=times[0],
-        changed=times[1],
-    )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import partial
 from typing import Protocol, TypeVar
 
 import structlog
@@ -14,6 +15,7 @@ import structlog
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 Result = TypeVar("Result")
+Delivery = Callable[[], None]
 
 SLOW = 1.0
 """Seconds after which work no longer counts against its lane's limit: others need not wait for what hangs."""
@@ -92,7 +94,7 @@ class Workers:
         self._elsewhere = elsewhere or Here()
         self._tasks: dict[Hashable, _Task] = {}
         self._lanes: defaultdict[Lane, _Queue] = defaultdict(_Queue)
-        self._ended: deque[Callable[[], None]] = deque()
+        self._ended: deque[Delivery] = deque()
 
     def submit(
         self, lane: Lane, key: Hashable, work: Callable[[], Result], then: Callable[[Future[Result]], None]
@@ -136,8 +138,9 @@ class Workers:
         """
 
         def hand_over(value: object) -> None:
-            self._ended.append(lambda: told(value) if told else None)
-            self._wake()
+            if told is not None:
+                self._ended.append(partial(told, value))
+                self._wake()
 
         self.submit(lane, key, lambda: self._elsewhere.run(key, work, hand_over), then)
 
@@ -153,14 +156,14 @@ class Workers:
                 return
         self._elsewhere.stop(key)
 
-    def deliver(self) -> None:
-        """Call `then` of everything that has ended, in the caller's thread.
+    def deliver(self, contain: Callable[[Delivery], object] = lambda then: then()) -> None:
+        """Call `then` of everything that has ended, each through `contain`, in the caller's thread.
 
-        What one of them raises is raised; the others' turn comes with the next call.
+        What one of them raises in spite of that is raised; the others' turn comes with the next call.
         """
         try:
             while self._ended:
-                self._ended.popleft()()
+                contain(self._ended.popleft())
         finally:
             self._start()
 

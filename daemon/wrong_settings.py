@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from handlers.errors import BadInputError
-from handlers.validate.document import Document, parse
+from handlers.validate.document import Document
 from handlers.validate.model_problem import message_of, problem_of
 from handlers.validate.problem import ConfigError, Problem
 
@@ -24,41 +24,41 @@ class WrongSettingsError(SettingsError, ConfigError):
 
 
 def unreadable(path: Path, error: Exception) -> SettingsError:
-    """Return what is wrong with a file that cannot be loaded."""
+    """Return what is wrong with a file whose bytes cannot be had."""
     if isinstance(error, OSError):
         return SettingsError(f"{path}: the settings cannot be read: {error.strerror}; mend that, or name another file")
-    try:
-        problems = parse(path.read_bytes(), str(path)).problems
-    except ConfigError as found:
-        problems = found.problems
-    return WrongSettingsError(str(path), problems) if problems else SettingsError(f"{path}: {error}")
+    return SettingsError(f"the settings cannot be read: {error}")
 
 
-def refused(path: Path | None, model: type[BaseModel], error: ValidationError) -> SettingsError:
+def refused(document: Document | None, model: type[BaseModel], error: ValidationError) -> SettingsError:
     """Return what `model` has against the file, if there is one, and against the environment."""
-    document = None if path is None else parse(path.read_bytes(), str(path))
     problems, lines = [], []
     for details in error.errors(include_url=False):
         variable = _variable(details)
         if document is None or variable:
             where = variable or ".".join(map(str, details["loc"])) or "settings"
-            lines.append(f"{where}: {details['msg'] if _is_secret(details) else message_of(details)}")
+            lines.append(f"{where}: {_secretive(details) if _is_secret(details) else message_of(details)}")
         else:
             problems.append(_problem(document, model, details))
-    if lines or path is None:
-        rendered = [problem.render(str(path)) for problem in problems]
+    if lines or document is None:
+        rendered = [problem.render(document.name) for problem in problems] if document else []
         return SettingsError("\n".join(["the settings cannot be used", *lines, *rendered]))
-    return WrongSettingsError(str(path), problems)
+    return WrongSettingsError(document.name, problems)
 
 
 def _problem(document: Document, model: type[BaseModel], details: ErrorDetails) -> Problem:
     problem = problem_of(document.root, model, details)
-    return replace(problem, message=details["msg"], excerpt="") if _is_secret(details) else problem
+    return replace(problem, message=_secretive(details), excerpt="") if _is_secret(details) else problem
 
 
 def _is_secret(details: ErrorDetails) -> bool:
     """Tell whether it may hold a token: whoever asks for a reload reads what is wrong."""
     return details["loc"][:2] == ("training", "environment")
+
+
+def _secretive(details: ErrorDetails) -> str:
+    """Return what is wrong with a value without quoting it."""
+    return details["msg"].removeprefix("Value error, ")
 
 
 def _variable(details: ErrorDetails) -> str:

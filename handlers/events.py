@@ -90,6 +90,10 @@ class _StreamLogger:
     debug = info = warning = error = critical = exception = log = msg
 
 
+_APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+"""A FIFO in the file's place is an error, and nothing to wait for."""
+
+
 @dataclass(frozen=True)
 class _AppendTo:
     """A structlog processor that appends each event to a file, in one write: several processes' lines stay whole."""
@@ -101,9 +105,9 @@ class _AppendTo:
         for processor in _json():
             line = processor(logger, name, line)  # type: ignore[arg-type]  # structlog's own chaining
         try:
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            descriptor = os.open(self.path, _APPENDING, 0o640)
             try:
-                os.write(descriptor, f"{line}\n".encode())
+                os.write(descriptor, f"{line}\n".encode("utf-8", "backslashreplace"))
             finally:
                 os.close(descriptor)
         except OSError as error:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from daemon.faults import Faults, may_pass
+from daemon.faults import Defect, Faults, may_pass
 
 
 def failing(number: int) -> Callable[[], None]:
@@ -98,6 +98,14 @@ def test_a_defect_is_set_aside() -> None:
     assert "lambda: 1 / 0" in aside[0].traceback
     assert "a defect of glmd met" in faults.summary
     assert not faults.is_paused("claim of x")
+
+
+def test_a_reason_is_bounded() -> None:
+    """It goes into a row, a headline and a packet; somebody else may have written what it quotes."""
+    faults = Faults()
+    faults.failed("disk", OSError("x" * 100_000))
+    assert len(faults.summary) < 1100
+    assert len(Defect(ValueError("x" * 100_000)).reason) < 1100
 
 
 def test_what_cannot_be_set_aside_is_left_alone() -> None:

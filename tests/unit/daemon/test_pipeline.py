@@ -135,6 +135,19 @@ def test_a_result_that_cannot_be_taken_holds_up_no_other(house: House, monkeypat
     assert house.faults.is_paused("job 1")
 
 
+def test_what_was_got_for_a_row_that_says_nothing_by_now_counts_for_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is left alone, and no other result with it."""
+    monkeypatch.setattr("daemon.preflights.examine", lambda *_: Go())
+    house.job_in()
+    house.pipeline.turn()
+    house.store._connection.execute("UPDATE jobs SET state = 'nowhere'")
+    house.deliver()
+    assert house.store.readable(1) is None
+    assert house.faults.summary == ""
+
+
 def test_a_start_that_waits_for_its_turn_is_not_given_up(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten thousand drops are checked before it; the time that a shim may take begins when it was started."""
     monkeypatch.setattr(pipeline_module, "START_ALLOWANCE", 0.0)

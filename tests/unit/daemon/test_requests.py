@@ -68,6 +68,7 @@ def requests(tmp_path: Path) -> Iterator[tuple[Requests, Store]]:
         store.add(NewJob("tree", "tree"))
         for job in store.jobs():
             job.directory(tmp_path).path.mkdir(parents=True)
+            job.directory(tmp_path).submitted.touch()
         yield Requests(Root(tmp_path), store, waiting), store
 
 
@@ -76,7 +77,6 @@ def test_who_asked_is_in_the_reason_and_in_the_jobs_events(requests: tuple[Reque
     asked, store = requests
     asked.cancel(store.job(1), User(12345))
     assert store.job(1).reason == "cancelled by 12345 while it waited"
-    store.job(1).directory(tmp_path).submitted.touch()
     asked.retry(store.job(1), User(0))
     assert store.job(1).reason == "retried by root"
     lines = store.job(1).directory(tmp_path).events.read_text().splitlines()

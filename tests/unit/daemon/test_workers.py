@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 
 import pytest
@@ -133,3 +134,20 @@ def test_stopped_work_that_had_not_begun_never_does() -> None:
     gate.set()
     loop.turn()
     assert seen == ["first"]
+
+
+def test_a_result_that_cannot_be_taken_holds_up_no_other() -> None:
+    """Each is taken within what the loop has to contain it."""
+    loop, seen = Loop(), list[str]()
+    for key in "ab":
+        loop.workers.submit(Lane.JOBS, key, lambda: None, lambda _: {}["nobody foresaw it"])
+        assert loop.woken.acquire(timeout=10)
+
+    def contain(take: Callable[[], None]) -> None:
+        try:
+            take()
+        except KeyError as error:
+            seen.append(str(error))
+
+    loop.workers.deliver(contain)
+    assert seen == ["'nobody foresaw it'"] * 2

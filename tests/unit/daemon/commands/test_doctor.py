@@ -180,10 +180,11 @@ def test_root_and_store_are_compared(site: Site) -> None:
         f"  glmd cancel {job.id}, and drop its file again",
         "1 disagreement",
     ]
-    with site.daemon():
+    (site.root.rejected / "alone.yaml").touch()
+    with site.daemon():  # which lets the job fail, and leaves alone what lies in rejected/
         said = json.loads(site.glmd("doctor", "--state", "--json").stdout)
     assert not said["ok"]
-    assert [(each["kind"], each["job"]) for each in said["disagreements"]] == [("job-without-directory", job.id)]
+    assert [(each["kind"], each["job"]) for each in said["disagreements"]] == [("rejected-without-reason", None)]
 
 
 def test_a_root_that_was_never_used_is_told(site: Site, tmp_path: Path) -> None:
