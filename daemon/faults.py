@@ -17,7 +17,7 @@ import structlog
 
 from daemon.database import StoreError
 from handlers import passing
-from handlers.events import printable
+from handlers.printable import printable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

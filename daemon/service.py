@@ -38,6 +38,7 @@ from daemon.watching import DirectoryWatch
 from daemon.workers import Workers
 from daemon.wrong_settings import SettingsError
 from handlers import events
+from handlers.printable import printable
 from handlers.rank_log.progress import Progress, read_progress
 from handlers.shards.names import SUFFIXES
 from handlers.validate.check import Rules
@@ -271,7 +272,7 @@ class Service:
     def _unreadable(self) -> str:
         rows = self._store.unreadable
         told = (f"job {number}: its row in the store cannot be read: {why}" for number, why in rows.items())
-        return events.printable("; ".join(told))
+        return printable("; ".join(told))
 
     def _rules(self) -> Rules:
         return rules(self._settings, self._root)

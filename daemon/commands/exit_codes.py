@@ -2,11 +2,11 @@
 
 import errno
 
-from daemon.commands.table import printable
 from daemon.control import NotRunningError, RequestRefusedError
 from daemon.store import DamagedStoreError, StoreError
 from handlers.ckpt.errors import CkptError, NoSpaceError
 from handlers.errors import BadInputError, HandlerError, RefusedError
+from handlers.printable import printable
 from handlers.validate.problem import ConfigError
 
 FAILED = 1
