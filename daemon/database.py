@@ -124,7 +124,7 @@ def connect_for_reading(path: Path) -> sqlite3.Connection:
     """
     if not path.exists():
         raise StoreError(f"{path}: no store there; was glmd ever started with this root?")
-    wal = _beside(path, "wal")
+    wal = beside(path, "wal")
     was_in_use = wal.exists()
     connection = _connect_for_reading(path, in_use=was_in_use)
     if not was_in_use and wal.exists():  # a daemon has started just now
@@ -146,12 +146,12 @@ def _connect_for_reading(path: Path, *, in_use: bool) -> sqlite3.Connection:
 
 
 def _advice(path: Path) -> str:
-    if _beside(path, "wal").exists() and not _beside(path, "shm").exists():
+    if beside(path, "wal").exists() and not beside(path, "shm").exists():
         return f"; {path.name}-wal is there without {path.name}-shm: start glmd, which takes over what is in it"
     return "; ask again, and if it stays so: glmd doctor --state"
 
 
-def _beside(path: Path, ending: str) -> Path:
+def beside(path: Path, ending: str) -> Path:
     """Return where SQLite keeps what was committed and is not yet in the file itself, or who is at work on that."""
     return path.with_name(f"{path.name}-{ending}")
 
@@ -161,14 +161,14 @@ def _replace_what_a_reader_made(path: Path) -> None:
 
     What is in a full one was committed by a daemon that ran as that user.
     """
-    for place in (path, _beside(path, "wal"), _beside(path, "shm")):
+    for place in (path, beside(path, "wal"), beside(path, "shm")):
         try:
             status = place.lstat()
         except FileNotFoundError:
             continue
         if status.st_uid == User.of_this_process().number:
             continue
-        if place == path or (place == _beside(path, "wal") and status.st_size):
+        if place == path or (place == beside(path, "wal") and status.st_size):
             owner, me = User(status.st_uid).name, User.of_this_process().name
             raise StoreError(
                 f"{place}: it belongs to {owner}, and glmd runs as {me}: did it run as {owner} before? "
@@ -179,7 +179,7 @@ def _replace_what_a_reader_made(path: Path) -> None:
 
 def _let_the_group_read(path: Path) -> None:
     """Take away what an older glmd, or the umask, gave others: who may write the store decides what glmd does."""
-    for place in (path, _beside(path, "wal"), _beside(path, "shm")):
+    for place in (path, beside(path, "wal"), beside(path, "shm")):
         with contextlib.suppress(FileNotFoundError):
             if stat.S_IMODE(place.stat().st_mode) != MODE:
                 place.chmod(MODE)

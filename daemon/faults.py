@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from daemon.database import StoreError
+from daemon.singleton import LockLostError
 from handlers import passing
 from handlers.printable import printable
 
@@ -59,8 +60,11 @@ _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 def concerns_the_store(error: Exception) -> bool:
-    """Tell whether it is about the whole store: its file is locked, full, damaged, away. A row's own fault is not."""
-    if isinstance(error, StoreError):
+    """Tell whether it is about the whole store, or who may write it: it is locked, full, damaged, away, another's.
+
+    A row's own fault is not.
+    """
+    if isinstance(error, (StoreError, LockLostError)):
         return True
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return isinstance(error, sqlite3.Error) and code in _SQLITE_CODES | _DAMAGE

@@ -16,8 +16,10 @@ import structlog
 from daemon import notify
 from daemon.control import Control, Request, RequestRefusedError
 from daemon.cycles import Cycles
+from daemon.database import unreadable
 from daemon.faults import Faults, concerns_the_store, may_pass
 from daemon.headline import headline
+from daemon.holding import Holding, refuse_beside_another
 from daemon.inbox import Inbox
 from daemon.intake import Intake
 from daemon.pipeline import Pipeline
@@ -58,13 +60,18 @@ def serve(settings: Settings, *, settings_file: Path | None) -> int:
     events.configure(format=settings.log.format.value, level=settings.log.level)
     root = Root(settings.root)
     root.create()
-    with only_daemon(root.lock), Store.open(root.store) as store, Waiting() as waiting:
+    refuse_beside_another(root)
+    with only_daemon(root.lock) as lock, Store.open(root.store) as store, Waiting() as waiting:
         if store.number_above(highest := root.highest_number) and highest:
             log.warning("store_lacks_jobs", path=root.store, jobs=root.jobs, highest=highest)
         service = Service(settings, settings_file, root, store, waiting)
         with Control(root.path, service.answer) as control:
             waiting.watch(control.fileno(), control.serve)
-            service.run()
+            service.holding.hold(lock, control, waiting)
+            try:
+                service.run()
+            except sqlite3.Error as error:  # of those that do not pass
+                raise unreadable(root.store, error) from error
     return 0
 
 
@@ -82,6 +89,7 @@ class Service:
         self._waiting = waiting
         self._workers = Workers(waiting.wake)
         self._runner = choose_runner(settings.runner)
+        self.holding = Holding(root, store)
         inbox = Inbox(root.inbox, settle=settings.inbox.settle)
         self._intake = Intake(inbox, root, store, self._workers, self._rules, self._faults)
         self._pipeline = Pipeline(settings, root, store, self._runner, waiting, self._workers, self._faults)
@@ -141,7 +149,8 @@ class Service:
         self._due = now + LONGEST_WAIT
         if not self._faults.is_paused("store"):  # every room needs it: while it fails, nothing is to be tried
             try:
-                self._faults.contain("turn", partial(self._turn, now))
+                if self._faults.attempt("root", self.holding.look):
+                    self._faults.contain("turn", partial(self._turn, now))
             except sqlite3.Error as error:
                 if not may_pass(error):
                     raise
@@ -204,6 +213,7 @@ class Service:
         self._faults.attempt("inbox", partial(self._intake.turn, now))
         self._faults.attempt("trees", partial(self._trees.turn, now))
         self._faults.attempt("nightly", partial(self._cycles.turn, datetime.now(UTC)))
+        self._faults.attempt("cancelling", self._requests.write_wishes)
         self._faults.attempt("jobs", self._pipeline.turn)
         self._faults.attempt("children", self._runner.reap)
         self._faults.attempt("progress", partial(self._tell, now))
@@ -263,7 +273,8 @@ class Service:
 
     def _show(self) -> None:
         """Let `systemctl status` say what runs, after what fails at present."""
-        text = "; ".join(part for part in (self._faults.summary, self._unreadable(), self._work) if part)
+        parts = (self._faults.summary, self.holding.told, self._unreadable(), self._work)
+        text = "; ".join(part for part in parts if part)
         tell = notify.status if self._is_announced else notify.ready
         is_known = text == self._headline and self._is_announced
         if not is_known and self._faults.attempt("systemd", partial(tell, text)):
