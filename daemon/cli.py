@@ -5,7 +5,7 @@ import sys
 from importlib import import_module
 
 from daemon.commands import COMMANDS, OWN_PARSER
-from daemon.commands.shortages import shortage
+from handlers.shortages import shortage
 
 FAILED = 1
 INTERRUPTED = 130

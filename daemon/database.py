@@ -63,6 +63,26 @@ CREATE INDEX IF NOT EXISTS transitions_by_job ON transitions (job);
 MODE = 0o640
 
 
+_REMEDIES = {
+    sqlite3.SQLITE_IOERR: "see to the disk (dmesg says more); {name}, -wal and -shm have to be files (ls -l)",
+    sqlite3.SQLITE_FULL: "free space on its disk",
+    sqlite3.SQLITE_READONLY: "see that glmd may write it, -wal and -shm (ls -l), and that their disk can be written",
+    sqlite3.SQLITE_CANTOPEN: "see that glmd may open it, -wal and -shm (ls -l), and more files (ulimit -n)",
+    sqlite3.SQLITE_BUSY: "end what else has it open (fuser {name})",
+    sqlite3.SQLITE_LOCKED: "end what else has it open (fuser {name})",
+    sqlite3.SQLITE_PROTOCOL: "end what else has it open (fuser {name})",
+    sqlite3.SQLITE_NOMEM: "free memory",
+}
+"""What to do about what SQLite says against a store, by its primary code."""
+
+
+def with_remedy(error: sqlite3.Error, path: Path) -> str:
+    """Return what SQLite says, and what to do."""
+    # The low byte is the primary code, see https://sqlite.org/rescode.html
+    remedy = _REMEDIES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")
+    return f"{error}: {remedy.format(name=path)}" if remedy else str(error)
+
+
 class StoreError(Exception):
     """The store cannot be opened or used."""
 
@@ -80,7 +100,7 @@ def open_database(path: Path, *, busy_seconds: float) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(path, isolation_level=None, timeout=busy_seconds)
     except sqlite3.Error as error:
-        raise StoreError(f"{path}: {error}") from error
+        raise StoreError(f"{path}: {with_remedy(error, path)}") from error
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
@@ -91,7 +111,7 @@ def open_database(path: Path, *, busy_seconds: float) -> sqlite3.Connection:
     except BaseException as error:
         connection.close()
         if isinstance(error, sqlite3.OperationalError):  # locked, full, read-only: it may pass
-            raise StoreError(f"{path}: {error}; glmd cannot start until that is mended") from error
+            raise StoreError(f"{path}: {with_remedy(error, path)}; glmd cannot start until that is mended") from error
         if isinstance(error, sqlite3.DatabaseError):
             raise _damaged(path, str(error)) from error
         if isinstance(error, OSError):

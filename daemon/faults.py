@@ -19,6 +19,7 @@ from daemon.database import StoreError
 from daemon.singleton import LockLostError
 from handlers import passing
 from handlers.printable import printable
+from handlers.shortages import shortage
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -118,7 +119,7 @@ class Faults:
         return True
 
     def contain(self, what: str, work: Callable[[], object], aside: Aside | None = None) -> bool:
-        """Do `work`; return whether it was done. An OSError of it is a fault, anything else a defect: see `defect`.
+        """Do `work`; return whether it was done. What the host or its kernel denies is a fault, anything else a defect.
 
         What concerns the whole store is raised.
         """
@@ -129,7 +130,10 @@ class Faults:
         except Exception as error:
             if concerns_the_store(error):
                 raise
-            self.defect(what, error, aside)
+            if shortage(error):  # no threads, no memory: the host's fault
+                self.failed(what, error)
+            else:
+                self.defect(what, error, aside)
         else:
             return True
         return False

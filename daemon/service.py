@@ -16,7 +16,7 @@ import structlog
 from daemon import notify
 from daemon.control import Control, Request, RequestRefusedError
 from daemon.cycles import Cycles
-from daemon.database import unreadable
+from daemon.database import StoreError, unreadable, with_remedy
 from daemon.faults import Faults, concerns_the_store, may_pass
 from daemon.headline import headline
 from daemon.holding import Holding, refuse_beside_another
@@ -114,9 +114,13 @@ class Service:
         cycles = Cycles(settings.nightly, self._store, self._root.inbox, self._root.claims, self._faults)
         trees = WatchedTrees(settings.watch, self._root, self._store, self._workers, self._faults)
         watch = DirectoryWatch(self._notice, observer=settings.inbox.observer)
-        watch.add(self._root.inbox)
-        for tree in trees.directories:
-            watch.add(tree, recursive=True)
+        try:
+            watch.add(self._root.inbox)
+            for tree in trees.directories:
+                watch.add(tree, recursive=True)
+        except BaseException:
+            watch.stop()
+            raise
         self._cycles, self._trees, self._watch = cycles, trees, watch
         if self._settings.inbox != settings.inbox:  # else what it knows of half-written files is kept
             self._intake.inbox = Inbox(self._root.inbox, settle=settings.inbox.settle)
@@ -154,7 +158,7 @@ class Service:
             except sqlite3.Error as error:
                 if not may_pass(error):
                     raise
-                self._faults.failed("store", error)
+                self._faults.failed("store", StoreError(with_remedy(error, self._root.store)))
             else:
                 self._faults.passed("store")
                 self._faults.contain("what is due next", partial(self._set_due, now))
@@ -320,7 +324,7 @@ class Service:
             self._open_rooms(settings)
             self._faults.retry_all()
             previous.stop()
-        except (SettingsError, OSError) as error:
+        except (SettingsError, OSError, RuntimeError) as error:  # the last where no thread can be started
             log.error("settings_refused", reason=str(error))  # noqa: TRY400 - the text is the whole story
             raise RequestRefusedError(f"the settings stay as they were: {error}") from error
         finally:

@@ -39,6 +39,7 @@ _REMEDIES = {
     errno.EISDIR: "name a file",
     errno.EMFILE: "allow more open files: ulimit -n",
     errno.ENFILE: "the host has too many open files: end something, and try again",
+    errno.EFBIG: "allow larger files: ulimit -f unlimited",
     errno.EIO: "see to the disk: dmesg says more",
     errno.ESTALE: "see to the mount: its server lost it",
 }

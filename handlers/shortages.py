@@ -1,4 +1,4 @@
-"""What a limit of the shell or the host denies a command: files, processes, memory. No defects, and nothing to trace.
+"""What a limit of the shell or the host denies: files, processes, memory. No defects, and nothing to trace.
 
 Imports nothing: whoever has no more files can import nothing either.
 """
