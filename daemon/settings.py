@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from daemon.wrong_settings import SettingsError, refused, unreadable
+from daemon.wrong_settings import SettingsError, refuse_keys, refused, unreadable
 from handlers.devices import parse_devices
 from handlers.durations import Duration
 from handlers.mindformers.version import Version
@@ -27,6 +27,16 @@ def _absolute(path: Path) -> Path:
     if not path.is_absolute():
         raise ValueError(f"{path} is a relative path; write it from the root: /…")
     return path
+
+
+def _named(path: object) -> object:
+    if isinstance(path, str) and (not path.strip() or "\0" in path):
+        raise ValueError("names no file; write it from the root: /…")
+    return path
+
+
+SomePath = Annotated[Path, BeforeValidator(_named)]
+AbsolutePath = Annotated[SomePath, AfterValidator(_absolute)]
 
 
 def _number(value: object) -> object:
@@ -82,6 +92,15 @@ class LogFormat(StrEnum):
     PRETTY = "pretty"
 
 
+class LogLevel(StrEnum):
+    """Which events are written: those of this level, and of those that follow."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -106,8 +125,8 @@ def _version(value: object) -> object:
 class TrainingSettings(_Section):
     """What trains, and in which environment."""
 
-    python: Path = Path("/opt/mindformers/venv/bin/python")
-    checkout: Path = Path("/opt/mindformers")
+    python: SomePath = Path("/opt/mindformers/venv/bin/python")
+    checkout: SomePath = Path("/opt/mindformers")
     mindformers: Annotated[str, BeforeValidator(_version)] | None = None
     """Its version; None for what the checkout says, or else the interpreter."""
     environment: dict[str, str] = {}
@@ -119,7 +138,7 @@ class RankTableSettings(_Section):
 
     server_ip: str = "auto"
     hccn_tool: str = "hccn_tool"
-    hccn_conf: Path = Path("/etc/hccn.conf")
+    hccn_conf: SomePath = Path("/etc/hccn.conf")
     topology: Topology = Topology.ANY
 
 
@@ -130,7 +149,7 @@ MOST_RANKS = 1 << 16
 class WatchSettings(_Section):
     """A tree that others write shards into, to be merged when complete."""
 
-    path: Path
+    path: AbsolutePath
     tag: str = Field(default="last", pattern=r"^(last|network|[0-9]{1,9}_[0-9]{1,9})$")
     prefix: str | None = None
     ranks: Annotated[int, BeforeValidator(_number), Field(gt=0, le=MOST_RANKS)] | None = None
@@ -145,7 +164,7 @@ class NightlySettings(_Section):
     """With the time of a run behind it, it has to be a job's whole name: by that a run is found again."""
     cron: str
     timezone: str | None = None
-    template: Path
+    template: SomePath
     devices: str | None = None
     continue_from: str | None = "latest"
 
@@ -154,7 +173,7 @@ class LogSettings(_Section):
     """Log output."""
 
     format: LogFormat = LogFormat.AUTO
-    level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    level: LogLevel = LogLevel.INFO
 
 
 class Settings(BaseSettings):
@@ -162,12 +181,12 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GLMD_", env_nested_delimiter="__", frozen=True, extra="forbid")
 
-    root: Path = DEFAULT_ROOT
+    root: AbsolutePath = DEFAULT_ROOT
     devices: Devices = tuple(range(8))
     runner: Runner = Runner.AUTO
     preflight: Preflight = Preflight.WAIT
     cancel: Cancel = Cancel.GROUP
-    allowed_paths: tuple[Annotated[Path, AfterValidator(_absolute)], ...] = (Path("/"),)
+    allowed_paths: tuple[AbsolutePath, ...] = (Path("/"),)
     """Where a dropped file may name paths, besides the root itself."""
     inbox: InboxSettings = InboxSettings()
     training: TrainingSettings = TrainingSettings()
@@ -219,10 +238,11 @@ def _read(path: Path) -> dict[str, object]:
 
     try:
         data = YAML(typ="safe").load(path.read_text())
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
+    except (OSError, UnicodeDecodeError, YAMLError, RecursionError) as error:
         raise unreadable(path, error) from error
     if data is None:
         return {}
     if not isinstance(data, dict):
         raise SettingsError(f"{path}: settings must be a mapping of names to values, as `root: /var/glm`")
+    refuse_keys(path, data, Settings.model_fields)
     return data

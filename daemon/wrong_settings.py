@@ -1,6 +1,7 @@
 """What is wrong with a settings file, with line and column as for any YAML, or with an environment variable."""
 
 import os
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from handlers.errors import BadInputError
 from handlers.validate.document import Document, parse
-from handlers.validate.model_problem import message_of, problem_of
+from handlers.validate.model_problem import meant, message_of, problem_of
 from handlers.validate.problem import ConfigError, Problem
 
 _PREFIX = "GLMD_"
@@ -36,13 +37,13 @@ def unreadable(path: Path, error: Exception) -> SettingsError:
 
 def refused(path: Path | None, model: type[BaseModel], error: ValidationError) -> SettingsError:
     """Return what `model` has against the file, if there is one, and against the environment."""
-    document = None if path is None else parse(path.read_bytes(), str(path))
+    document = None if path is None else _document(path)
     problems, lines = [], []
     for details in error.errors(include_url=False):
         variable = _variable(details)
         if document is None or variable:
             where = variable or ".".join(map(str, details["loc"])) or "settings"
-            lines.append(f"{where}: {details['msg'] if _is_secret(details) else message_of(details)}")
+            lines.append(f"{where}: {_without_value(details) if _is_secret(details) else message_of(details)}")
         else:
             problems.append(_problem(document, model, details))
     if lines or path is None:
@@ -51,9 +52,39 @@ def refused(path: Path | None, model: type[BaseModel], error: ValidationError) -
     return WrongSettingsError(str(path), problems)
 
 
+def refuse_keys(path: Path, data: Mapping[object, object], known: Collection[str]) -> None:
+    """Raise WrongSettingsError for keys of the file that are no texts, or that pydantic would take in any case.
+
+    It takes them so for the sake of environment variables; of `Inbox` and `inbox` in one file it would drop one.
+    """
+    wrong = [key for key in data if not isinstance(key, str) or (key not in known and key.lower() in known)]
+    if wrong:
+        names = {str(key) for key in wrong}
+        there = [place for place in _document(path).root if place.name in names]
+        problems = [place.key_problem("is not a key that glmd knows", meant(place.name, known)) for place in there]
+        raise (
+            WrongSettingsError(str(path), problems)
+            if problems
+            else SettingsError(
+                f"{path}: {', '.join(map(repr, wrong))}: not a key that glmd knows; keys are words, as `root:`"
+            )
+        )
+
+
+def _document(path: Path) -> Document:
+    try:
+        return parse(path.read_bytes(), str(path))
+    except ConfigError as error:  # what the other reader let pass
+        raise WrongSettingsError(str(path), error.problems) from error
+
+
 def _problem(document: Document, model: type[BaseModel], details: ErrorDetails) -> Problem:
     problem = problem_of(document.root, model, details)
-    return replace(problem, message=details["msg"], excerpt="") if _is_secret(details) else problem
+    return replace(problem, message=_without_value(details), excerpt="") if _is_secret(details) else problem
+
+
+def _without_value(details: ErrorDetails) -> str:
+    return 'has to be text: put it in quotes, as "1"' if details["type"] == "string_type" else details["msg"]
 
 
 def _is_secret(details: ErrorDetails) -> bool:
