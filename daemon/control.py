@@ -90,7 +90,7 @@ def ask(root: Path, action: str, job: int | None = None, *, timeout: float = 30.
             packet = client.recv(MAX_PACKET)
     except PermissionError as error:
         raise NotAllowedError(f"{root / SOCKET}: not allowed; are you in the group glm?") from error
-    except (FileNotFoundError, ConnectionRefusedError) as error:
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
         raise NotRunningError(f"glmd does not run at {root}; start it: systemctl start glmd, or glmd serve") from error
     except (ConnectionResetError, BrokenPipeError) as error:
         raise BusyError(

@@ -36,6 +36,7 @@ _REMEDIES = {
     errno.EPERM: "you may not do that there: see who owns it (ls -ld), and whether you are in the group glm",
     errno.ENOENT: "see whether the path is right",
     errno.ENOTDIR: "see whether the path is right",
+    errno.ELOOP: "see where its symbolic links lead (ls -l)",
     errno.EISDIR: "name a file",
     errno.EMFILE: "allow more open files: ulimit -n",
     errno.ENFILE: "the host has too many open files: end something, and try again",
