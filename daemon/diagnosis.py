@@ -25,6 +25,7 @@ from handlers.nightly import content_of
 from handlers.rank_log.tail import TAIL_BYTES
 from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.topology import topology_note, topology_problem
+from handlers.service_manager import runs_this_host
 from handlers.validate.check import check
 from handlers.validate.problem import ConfigError
 
@@ -245,7 +246,7 @@ def _disk(settings: Settings) -> Finding:
 
 def _systemd(settings: Settings) -> Finding:
     del settings
-    if not Path("/run/systemd/system").is_dir():
+    if not runs_this_host():
         advice = "glmd serve works without; trainings then end when the host's service manager sweeps up its session"
         return Finding("systemd", Verdict.NOTE, "does not run this host", advice)
     if unit := next((unit for unit in UNITS if unit.exists()), None):

@@ -51,6 +51,8 @@ PROGRESS_EVERY = 5.0
 """Seconds between two looks at the ranks' logs."""
 LONGEST_WAIT = 60.0
 LEAST_WAIT_IN_A_FAULT = 0.1
+NOT_RELOADABLE = ("runner", "log")
+"""Settings that count from the next start, as does `root`, which is the one that the daemon serves."""
 MOST_NOTICES = 1000
 """How many hints of the watch one turn takes, so that a flood of them does not hold the rest up."""
 
@@ -81,7 +83,7 @@ class Service:
     def __init__(
         self, settings: Settings, settings_file: Path | None, root: Root, store: Store, waiting: Waiting
     ) -> None:
-        self._settings = settings
+        self._settings = self._started_with = settings
         self._faults = Faults()
         self._settings_file = settings_file
         self._root = root
@@ -320,6 +322,7 @@ class Service:
         self._faults.attempt("systemd", notify.reloading)
         try:
             settings = load_settings(self._settings_file, self._root.path)
+            later = [name for name in NOT_RELOADABLE if getattr(settings, name) != getattr(self._started_with, name)]
             previous = self._watch
             self._open_rooms(settings)
             self._faults.retry_all()
@@ -330,5 +333,5 @@ class Service:
         finally:
             self._is_announced = False
             self._show()
-        log.info("settings_read", devices=settings.devices)
-        return "the settings were read again"
+        log.info("settings_read", devices=settings.devices, after_restart=later)
+        return "the settings were read again" + (f"; {', '.join(later)}: after a restart" if later else "")

@@ -22,7 +22,7 @@ __all__ = ["DamagedStoreError", "DeviceTakenError", "NewJob", "Store", "StoreErr
 
 _Row = tuple[int, str, str, str, int, int, str, str, int, str, str]
 _MOST_ATTEMPTS = 100_000
-_COLUMNS = "id, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed"
+COLUMNS = "id, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed"
 
 BUSY_SECONDS = 2.0
 """How long the daemon waits for another process's lock at a time: its loop tries again, and has to answer meanwhile."""
@@ -187,7 +187,7 @@ class Store:
         """
         ordered = "SELECT *, ROW_NUMBER() OVER (PARTITION BY devices ORDER BY priority DESC, id) AS place FROM jobs"
         rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM ({ordered} WHERE state = ?) WHERE place = 1 OR devices = '[]'"  # noqa: S608 - all ours
+            f"SELECT {COLUMNS} FROM ({ordered} WHERE state = ?) WHERE place = 1 OR devices = '[]'"  # noqa: S608 - all ours
             " ORDER BY priority DESC, id",
             (State.QUEUED,),
         )
@@ -351,14 +351,14 @@ class Store:
         return found[0]
 
     def _select(self, where: str, *values: object) -> tuple[Job, ...]:
-        rows = self._connection.execute(f"SELECT {_COLUMNS} FROM jobs WHERE {where} ORDER BY id", values)  # noqa: S608 - `where` is ours
+        rows = self._connection.execute(f"SELECT {COLUMNS} FROM jobs WHERE {where} ORDER BY id", values)  # noqa: S608 - `where` is ours
         return self._readable(rows)
 
     def _readable(self, rows: Iterable[_Row]) -> tuple[Job, ...]:
         found = []
         for row in rows:
             try:
-                job = _job(row)
+                job = job_of(row)
                 found.append(replace(job, cancel=True) if job.id in self._wishes else job)
             except (ValueError, TypeError, RecursionError) as error:
                 self.unreadable[row[0]] = f"{type(error).__name__}: {error}"
@@ -369,7 +369,7 @@ def _now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-def _job(row: _Row) -> Job:
+def job_of(row: _Row) -> Job:
     """Return the job that `row` is; raises ValueError, TypeError or RecursionError for what none can have."""
     number, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed = row
     held = tuple(json.loads(devices))

@@ -12,6 +12,7 @@ _THERE = "its caller has made that directory; it is for those who call it by han
 _CLEANING = "after an error, which tests/faults injects: it takes away what has no name yet"
 _ONE_STATEMENT = "one statement by itself, which the next turn repeats"
 _TRANSACTION = "within the transaction of its caller, whose commit is the step"
+_REMOVED = "where somebody removed the store under a daemon; acceptance/test_removed_files.py kills it after that"
 NOT_REACHED = {
     "daemon/claims.py claim: rmdir": "after a rename that failed: the claim is empty, as leftover_claims finds it",
     "daemon/database.py _replace_what_a_reader_made: unlink": "what another user left; the next start finds it as well",
@@ -20,6 +21,8 @@ NOT_REACHED = {
     "daemon/rehearsal.py remove: rmtree": "the demo's own place",
     "daemon/rehearsal.py Stage.furnish: write_text": "the demo's own place",
     "daemon/root.py _set_mode: chmod": "where our units let nobody ask for setgid",
+    "daemon/store_files.py _save: publishing": _REMOVED,
+    "daemon/store_files.py write_back: unlink": _REMOVED,
     "daemon/store.py Store._lock: execute": _TRANSACTION,
     "daemon/store.py Store._record: execute": _TRANSACTION,
     "daemon/store.py Store.explain: execute": _ONE_STATEMENT,

@@ -51,3 +51,13 @@ def test_what_an_earlier_attempt_was_at_is_not_shown_of_the_next(service: Servic
     service._progressed((1, 1), seen)
     service._tell(time.monotonic())
     assert "epoch" not in service._work
+
+
+def test_a_reload_says_what_counts_later(service: Service) -> None:
+    """Not that all was read again, where some of it waits for a restart."""
+    (service._root.path / "glmd.yaml").write_text("devices: 0\nlog: {level: debug}\n")
+    try:
+        assert service.answer(Request("reload"), User(0)) == "the settings were read again; log: after a restart"
+        assert service._settings.devices == (0,)
+    finally:
+        service._watch.stop()

@@ -2,6 +2,7 @@
 
 import resource
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.store import NewJob, Store
+from daemon.database import with_remedy
+from daemon.store import NewJob, Store, StoreError
 from daemon.store_files import StoreReplacedError
 
 FILES = ("glmd.db", "glmd.db-wal", "glmd.db-shm")
@@ -100,3 +102,13 @@ def test_an_empty_log_of_another_reader_is_no_store(path: Path) -> None:
         assert path.with_name("glmd.db-shm").exists()
         assert {one.name for one in store.keep()} == set(FILES[1:])
         assert names(path) == ["known"]
+
+
+def test_what_sqlite_says_has_its_remedy(path: Path) -> None:
+    """At the start, and in the headline of a daemon that runs."""
+    path.with_name("glmd.db-wal").mkdir()
+    with pytest.raises(StoreError, match=r"disk I/O error: see to the disk .* -wal and -shm have to be files"):
+        Store.open(path)
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    assert with_remedy(error, path) == "database or disk is full: free space on its disk"
