@@ -20,10 +20,11 @@ from pathlib import Path
 
 import structlog
 
-from daemon.names import NAME_MAX, fitting, printable
+from daemon.names import NAME_MAX, fitting
 from handlers.ckpt import durable
 from handlers.errors import BadInputError
 from handlers.passing import may_pass
+from handlers.printable import printable
 
 log = structlog.get_logger()
 

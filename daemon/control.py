@@ -15,7 +15,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+import structlog
+
+from daemon.root import SOCKET
 from daemon.users import User
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 MAX_PACKET = 64 * 1024
 MOST_CLIENTS = 64
@@ -89,8 +94,8 @@ def ask(root: Path, action: str, job: int | None = None, *, timeout: float = 30.
             client.send(json.dumps(asdict(Request(action, job))).encode())
             packet = client.recv(MAX_PACKET)
     except PermissionError as error:
-        raise NotAllowedError(f"{root}/glmd.sock: not allowed; are you in the group glm?") from error
-    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise NotAllowedError(f"{root / SOCKET}: not allowed; are you in the group glm?") from error
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
         raise NotRunningError(f"glmd does not run at {root}; start it: systemctl start glmd, or glmd serve") from error
     except (ConnectionResetError, BrokenPipeError) as error:
         raise BusyError(
@@ -133,20 +138,15 @@ class Control:
 
     def __init__(self, root: Path, answer: Callable[[Request, User], str]) -> None:
         self._answer = answer
-        self._path = root / "glmd.sock"
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._root = root
         self._clients: list[socket.socket] = []
         """Those who were let in and have not asked yet, the longest there first."""
+        self._socket = self._listening()
         self._ready = selectors.EpollSelector()
         self._ready.register(self._socket, selectors.EVENT_READ)
         self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        self._path.unlink(missing_ok=True)  # the caller holds the root's lock: whoever left it is gone
         try:
-            with _address(root) as address:
-                self._socket.bind(address)
-            self._path.chmod(0o660)
-            self._socket.setblocking(False)
-            self._socket.listen(16)
+            self._file = self._there()
         except BaseException:
             self._close()
             raise
@@ -156,7 +156,49 @@ class Control:
 
     def __exit__(self, *exc_info: object) -> None:
         self._close()
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if self._there() == self._file:  # and not another daemon's
+                self._path.unlink()
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether clients find this socket by its name: nobody removed or replaced it. Raises OSError."""
+        return self._there() == self._file
+
+    def listen_again(self) -> None:
+        """Be reachable by the name again. Raises OSError, and all is as before."""
+        again = self._listening()
+        self._ready.unregister(self._socket)
+        self._socket.close()
+        self._socket, self._file = again, self._there()
+        self._ready.register(self._socket, selectors.EVENT_READ)
+        log.warning("socket_made_again", path=self._path, reason="somebody removed or replaced it")
+
+    @property
+    def _path(self) -> Path:
+        return self._root / SOCKET
+
+    def _there(self) -> tuple[int, int] | None:
+        """Tell which file has the socket's name now."""
+        try:
+            status = os.lstat(self._path)
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _listening(self) -> socket.socket:
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self._path.unlink(missing_ok=True)  # the caller holds the root's lock: whoever left it is gone
+            with _address(self._root) as address:
+                listening.bind(address)
+            self._path.chmod(0o660)
+            listening.setblocking(False)
+            listening.listen(16)
+        except BaseException:
+            listening.close()
+            raise
+        return listening
 
     def _close(self) -> None:
         self._ready.close()
@@ -230,6 +272,6 @@ def _address(root: Path) -> Iterator[str]:
     """Yield an address for ROOT/glmd.sock that fits the 107 bytes of a Unix socket's address, however long ROOT is."""
     directory = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield f"/proc/self/fd/{directory}/glmd.sock"
+        yield f"/proc/self/fd/{directory}/{SOCKET}"
     finally:
         os.close(directory)

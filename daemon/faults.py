@@ -16,8 +16,10 @@ from dataclasses import dataclass, replace
 import structlog
 
 from daemon.database import StoreError
+from daemon.singleton import LockLostError
 from handlers import passing
-from handlers.events import printable
+from handlers.printable import printable
+from handlers.shortages import shortage
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -61,8 +63,11 @@ _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 def concerns_the_store(error: Exception) -> bool:
-    """Tell whether it is about the whole store: its file is locked, full, damaged, away. A row's own fault is not."""
-    if isinstance(error, StoreError):
+    """Tell whether it is about the whole store, or who may write it: it is locked, full, damaged, away, another's.
+
+    A row's own fault is not.
+    """
+    if isinstance(error, (StoreError, LockLostError)):
         return True
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return isinstance(error, sqlite3.Error) and code in _SQLITE_CODES | _DAMAGE
@@ -122,7 +127,7 @@ class Faults:
         return True
 
     def contain(self, what: str, work: Callable[[], object], aside: Aside | None = None) -> bool:
-        """Do `work`; return whether it was done. An OSError of it is a fault, anything else a defect: see `defect`.
+        """Do `work`; return whether it was done. What the host or its kernel denies is a fault, anything else a defect.
 
         What concerns the whole store is raised.
         """
@@ -133,7 +138,10 @@ class Faults:
         except Exception as error:
             if concerns_the_store(error):
                 raise
-            self.defect(what, error, aside)
+            if shortage(error):  # no threads, no memory: the host's fault
+                self.failed(what, error)
+            else:
+                self.defect(what, error, aside)
         else:
             return True
         return False

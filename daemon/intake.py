@@ -28,7 +28,6 @@ from daemon.claims import (
 from daemon.faults import Defect, Faults, concerns_the_store, may_pass
 from daemon.halves import SameName, earliest, same_name, tell_the_other
 from daemon.inbox import Inbox
-from daemon.names import printable
 from daemon.root import Root
 from daemon.states import Job, State
 from daemon.store import NewJob, Store
@@ -37,6 +36,7 @@ from daemon.workers import Lane, Workers
 from handlers.ckpt.durable import make_directory, publish_bytes
 from handlers.errors import BadInputError
 from handlers.events import job_log
+from handlers.printable import printable
 from handlers.validate.check import CheckedConfig, Rules, check
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

@@ -29,7 +29,7 @@ from daemon.root import Root
 from daemon.runner import Life, Runner, RunnerError, forestall, life
 from daemon.settings import Preflight, Settings
 from daemon.shim_watch import ShimWatch
-from daemon.states import ACTIVE, Job, State
+from daemon.states import ACTIVE, STEP_OF, Job, State
 from daemon.store import DeviceTakenError, Store
 from daemon.unfilled import why_never
 from daemon.waiting import Waiting
@@ -45,7 +45,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 Result = TypeVar("Result")
 
-STEP_OF = {State.TRAINING: Step.TRAIN, State.MERGING: Step.MERGE}
 START_ALLOWANCE = 60.0
 """Seconds that a shim may take to write shim.json."""
 
@@ -136,6 +135,8 @@ class Pipeline:
             self._faults.attempt(f"job {job.id}", partial(self._start_waiting, job), partial(self._set_aside, job))
 
     def _start_waiting(self, job: Job) -> None:
+        if job.cancel:  # it is cancelled as soon as that can be written
+            return
         directory = job.directory(self._root.path)
         if directory.submitted.exists() and self.settings.preflight is Preflight.OFF:
             self._moves.move(job, State.PREPARING)

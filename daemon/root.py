@@ -14,6 +14,8 @@ from handlers.job_dir import is_number
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+SOCKET = "glmd.sock"
+"""Its name in the root directory."""
 GROUP_READS = 0o2750
 """Of all directories but the inbox. Setgid: what is made in them is of their group."""
 GROUP_DROPS = 0o3770
@@ -68,7 +70,7 @@ class Root:
     @property
     def socket(self) -> Path:
         """Where the daemon answers `glmd cancel`, `retry` and `reload`."""
-        return self.path / "glmd.sock"
+        return self.path / SOCKET
 
     @property
     def highest_number(self) -> int:

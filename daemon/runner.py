@@ -19,10 +19,8 @@ from handlers.ckpt.durable import make_directory, open_lock
 from handlers.job_dir import Step, StepDir
 from handlers.outcome import Outcome, StepExit
 from handlers.process import ProcessIdentity, ShimRecord
+from handlers.service_manager import for_children, runs_this_host
 from handlers.shim.service_result import ServiceResult
-
-# What systemd gives to the daemon alone.
-NOT_FOR_CHILDREN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "INVOCATION_ID", "JOURNAL_STREAM")
 
 
 class RunnerError(Exception):
@@ -62,7 +60,7 @@ class SpawnRunner:
                     stderr=stream,
                     start_new_session=True,
                     cwd="/",
-                    env={name: value for name, value in os.environ.items() if name not in NOT_FOR_CHILDREN},
+                    env=for_children(os.environ),
                 )
         except OSError as error:
             raise RunnerError(f"the shim of {job.label} could not be started: {error}") from error
@@ -114,7 +112,7 @@ class SystemdRunner:
 
 def choose_runner(choice: Choice) -> Runner:
     """Return the runner for the setting `runner`; `auto` is systemd where the daemon itself is a unit of it."""
-    under_systemd = "NOTIFY_SOCKET" in os.environ and Path("/run/systemd/system").is_dir()
+    under_systemd = "NOTIFY_SOCKET" in os.environ and runs_this_host()
     if choice is Choice.SYSTEMD or (choice is Choice.AUTO and under_systemd):
         return SystemdRunner()
     return SpawnRunner()

@@ -18,8 +18,10 @@ from daemon import notify
 from daemon.apart.processes import Apart
 from daemon.control import Control, Request, RequestRefusedError
 from daemon.cycles import Cycles
+from daemon.database import StoreError, unreadable, with_remedy
 from daemon.faults import SHOWN, Faults, concerns_the_store, may_pass
 from daemon.headline import headline
+from daemon.holding import Holding, refuse_beside_another
 from daemon.inbox import Inbox
 from daemon.intake import Intake
 from daemon.lock_holders import holders
@@ -42,6 +44,7 @@ from daemon.watching import DirectoryWatch
 from daemon.workers import Elsewhere, Lane, Workers
 from daemon.wrong_settings import SettingsError
 from handlers import events
+from handlers.printable import printable
 from handlers.rank_log.progress import Progress, read_progress
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -50,6 +53,8 @@ PROGRESS_EVERY = 5.0
 """Seconds between two looks at the ranks' logs."""
 LONGEST_WAIT = 60.0
 LEAST_WAIT_IN_A_FAULT = 0.1
+NOT_RELOADABLE = ("runner",)
+"""Settings that count from the next start, as does `root`, which is the one that the daemon serves."""
 MOST_NOTICES = 1000
 """How many hints of the watch one turn takes, so that a flood of them does not hold the rest up."""
 
@@ -59,8 +64,14 @@ def serve(settings: Settings, *, settings_file: Path | None) -> int:
     events.configure(format=settings.log.format.value, level=settings.log.level)
     root = Root(settings.root)
     root.create()
+    refuse_beside_another(root)
     apart = Apart(log_format=settings.log.format.value, log_level=settings.log.level)
-    with only_daemon(root.lock), Store.open(root.store) as store, Waiting() as waiting, contextlib.closing(apart):
+    with (
+        only_daemon(root.lock) as lock,
+        Store.open(root.store) as store,
+        Waiting() as waiting,
+        contextlib.closing(apart),
+    ):
         apart.start()
         bring_over(root)
         if store.number_above(highest := root.highest_number) and highest:
@@ -68,7 +79,11 @@ def serve(settings: Settings, *, settings_file: Path | None) -> int:
         service = Service(settings, settings_file, root, store, waiting, apart)
         with Control(root.path, service.answer) as control:
             waiting.watch(control.fileno(), control.serve)
-            service.run()
+            service.holding.hold(lock, control, waiting)
+            try:
+                service.run()
+            except sqlite3.Error as error:  # of those that do not pass
+                raise unreadable(root.store, error) from error
     return 0
 
 
@@ -84,7 +99,7 @@ class Service:
         waiting: Waiting,
         elsewhere: Elsewhere | None = None,
     ) -> None:
-        self._settings = settings
+        self._settings = self._started_with = settings
         self._faults = Faults()
         self._settings_file = settings_file
         self._root = root
@@ -92,6 +107,7 @@ class Service:
         self._waiting = waiting
         self._workers = Workers(waiting.wake, elsewhere=elsewhere)
         self._runner = choose_runner(settings.runner)
+        self.holding = Holding(root, store)
         inbox = Inbox(root.inbox, settle=settings.inbox.settle)
         self._intake = Intake(inbox, root, store, self._workers, partial(rules, settings, root), self._faults)
         self._pipeline = Pipeline(settings, root, store, self._runner, waiting, self._workers, self._faults)
@@ -163,12 +179,14 @@ class Service:
         self._due = now + LONGEST_WAIT
         if not self._faults.is_paused("store"):  # every room needs it: while it fails, nothing is to be tried
             try:
-                self._faults.contain("turn", partial(self._turn, now))
+                if self._faults.attempt("root", self.holding.look):
+                    self._faults.contain("turn", partial(self._turn, now))
             except sqlite3.Error as error:
                 if not may_pass(error):
                     raise
                 others = holders(self._root.store)
-                self._faults.failed("store", StoreError(f"{error}: {others} has it locked") if others else error)
+                told = f"{error}: {others} has it locked" if others else with_remedy(error, self._root.store)
+                self._faults.failed("store", StoreError(told))
             else:
                 self._faults.passed("store")
                 self._faults.contain("what is due next", partial(self._set_due, now))
@@ -228,6 +246,7 @@ class Service:
         self._faults.attempt("inbox", partial(self._intake.turn, now))
         self._faults.attempt("trees", self._trees.turn)
         self._faults.attempt("nightly", partial(self._cycles.turn, datetime.now(UTC)))
+        self._faults.attempt("cancelling", self._requests.write_wishes)
         self._faults.attempt("jobs", self._pipeline.turn)
         self._faults.attempt("children", self._runner.reap)
         self._faults.attempt("progress", partial(self._tell, now))
@@ -294,14 +313,15 @@ class Service:
 
     def _show(self) -> None:
         """Let `systemctl status` say what runs, after what fails at present."""
-        text = "; ".join(part for part in (self._faults.summary, self._unreadable(), self._work) if part)
+        parts = (self._faults.summary, self.holding.told, self._unreadable(), self._work)
+        text = "; ".join(part for part in parts if part)
         tell = notify.status if self._is_announced else notify.ready
         is_known = text == self._headline and self._is_announced
         if not is_known and self._faults.attempt("systemd", partial(tell, text)):
             self._headline, self._is_announced = text, True
 
     def _unreadable(self) -> str:
-        return events.printable("; ".join(self._store.told_of_unreadable(SHOWN)))
+        return printable("; ".join(self._store.told_of_unreadable(SHOWN)))
 
     # What wakes it
 
@@ -330,18 +350,20 @@ class Service:
         self._faults.attempt("systemd", notify.reloading)
         try:
             settings = load_settings(self._settings_file, self._root.path)
-            runner, watch, trees = self._settings.runner, self._watch, self._trees
+            watch, trees = self._watch, self._trees
+            later = [name for name in NOT_RELOADABLE if getattr(settings, name) != getattr(self._started_with, name)]
             self._open_rooms(settings)
             events.configure(format=settings.log.format.value, level=settings.log.level)
             self._faults.retry_all()
             watch.stop()
             trees.close()
-        except (SettingsError, OSError) as error:
+        except (SettingsError, OSError, RuntimeError) as error:  # the last where no thread can be started
             log.error("settings_refused", reason=str(error))  # noqa: TRY400 - the text is the whole story
             raise RequestRefusedError(f"the settings stay as they were: {error}") from error
         finally:
             self._is_announced = False
             self._show()
-        log.info("settings_read", devices=settings.devices)
-        later = "" if settings.runner is runner else "; but for `runner`, which counts when glmd starts again"
-        return f"the settings were read again{later}"
+        log.info("settings_read", devices=settings.devices, after_restart=later)
+        return "the settings were read again" + "".join(
+            f"; but for `{name}`, which counts when glmd starts again" for name in later
+        )

@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from daemon.wrong_settings import SettingsError, WrongSettingsError, refused, unreadable
+from daemon.wrong_settings import SettingsError, WrongSettingsError, refuse_keys, refused, unreadable
 from handlers.ckpt.bounded import read_bounded
 from handlers.ckpt.errors import DamagedFileError
 from handlers.devices import parse_devices
@@ -44,6 +44,16 @@ def _absolute(path: Path) -> Path:
     if not path.is_absolute():
         raise ValueError(f"{path} is a relative path; write it from the root: /…")
     return path
+
+
+def _named(path: object) -> object:
+    if isinstance(path, str) and (not path.strip() or "\0" in path):
+        raise ValueError("names no file; write it from the root: /…")
+    return path
+
+
+SomePath = Annotated[Path, BeforeValidator(_named)]
+AbsolutePath = Annotated[SomePath, AfterValidator(_absolute)]
 
 
 def _number(value: object) -> object:
@@ -126,6 +136,15 @@ class _Texts(BaseModel):
         return value
 
 
+class LogLevel(StrEnum):
+    """Which events are written: those of this level, and of those that follow."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 class _Section(_Texts):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -150,8 +169,8 @@ def _version(value: object) -> object:
 class TrainingSettings(_Section):
     """What trains, and in which environment."""
 
-    python: Path = Path("/opt/mindformers/venv/bin/python")
-    checkout: Path = Path("/opt/mindformers")
+    python: SomePath = Path("/opt/mindformers/venv/bin/python")
+    checkout: SomePath = Path("/opt/mindformers")
     mindformers: Annotated[str, BeforeValidator(_version)] | None = None
     """Its version; None for what the checkout says, or else the interpreter."""
     environment: dict[Annotated[str, AfterValidator(_variable)], Annotated[str, AfterValidator(_passable)]] = {}
@@ -163,7 +182,7 @@ class RankTableSettings(_Section):
 
     server_ip: str = "auto"
     hccn_tool: str = "hccn_tool"
-    hccn_conf: Path = Path("/etc/hccn.conf")
+    hccn_conf: SomePath = Path("/etc/hccn.conf")
     topology: Topology = Topology.ANY
 
 
@@ -174,7 +193,7 @@ MOST_RANKS = 1 << 16
 class WatchSettings(_Section):
     """A tree that others write shards into, to be merged when complete."""
 
-    path: Path
+    path: AbsolutePath
     tag: str = Field(default="last", pattern=r"^(last|network|[0-9]{1,9}_[0-9]{1,9})$")
     prefix: str | None = None
     ranks: Annotated[int, BeforeValidator(_number), Field(gt=0, le=MOST_RANKS)] | None = None
@@ -189,7 +208,7 @@ class NightlySettings(_Section):
     """With the time of a run behind it, it has to be a job's whole name: by that a run is found again."""
     cron: str
     timezone: str | None = None
-    template: Path
+    template: SomePath
     devices: str | None = None
     continue_from: str | None = "latest"
 
@@ -198,7 +217,7 @@ class LogSettings(_Section):
     """Log output."""
 
     format: LogFormat = LogFormat.AUTO
-    level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    level: LogLevel = LogLevel.INFO
 
 
 class Settings(_Texts, BaseSettings):
@@ -206,12 +225,12 @@ class Settings(_Texts, BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GLMD_", env_nested_delimiter="__", frozen=True, extra="forbid")
 
-    root: Path = DEFAULT_ROOT
+    root: AbsolutePath = DEFAULT_ROOT
     devices: Devices = tuple(range(8))
     runner: Runner = Runner.AUTO
     preflight: Preflight = Preflight.WAIT
     cancel: Cancel = Cancel.GROUP
-    allowed_paths: tuple[Annotated[Path, AfterValidator(_absolute)], ...] = (Path("/"),)
+    allowed_paths: tuple[AbsolutePath, ...] = (Path("/"),)
     """Where a dropped file may name paths, besides the root itself."""
     inbox: InboxSettings = InboxSettings()
     training: TrainingSettings = TrainingSettings()
@@ -285,4 +304,5 @@ def _data(document: Document | None) -> dict[str, object]:
         raise SettingsError(f"{document.name}: {error}") from error
     if not isinstance(data, dict):
         raise SettingsError(f"{document.name}: settings must be a mapping of names to values, as `root: /var/glm`")
+    refuse_keys(document, data, Settings.model_fields)
     return data

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from handlers.job_dir import JobDir
+from handlers.job_dir import JobDir, Step
 
 
 class State(StrEnum):
@@ -36,6 +36,7 @@ class State(StrEnum):
 
 ACTIVE = frozenset({State.PREPARING, State.TRAINING, State.MERGING})
 OVER = frozenset({State.DONE, State.FAILED, State.CANCELLED, State.REJECTED})
+STEP_OF = {State.TRAINING: Step.TRAIN, State.MERGING: Step.MERGE}
 HOLDING_DEVICES = frozenset({State.PREPARING, State.TRAINING})
 
 TRANSITIONS: dict[State, frozenset[State]] = {

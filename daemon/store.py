@@ -8,7 +8,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -16,6 +16,7 @@ from typing import Self
 from daemon.database import DamagedStoreError, StoreError, open_database, open_for_reading, transaction, unreadable
 from daemon.job_rows import COLUMNS, NO_JOB, Row, job_of, why_none
 from daemon.states import HOLDING_DEVICES, OVER, TRANSITIONS, Job, State
+from daemon.store_files import StoreFiles, StoreReplacedError, save_beside, write_back
 from daemon.users import User
 
 __all__ = ["DamagedStoreError", "DeviceTakenError", "NewJob", "Store", "StoreError", "Transition", "TransitionError"]
@@ -62,8 +63,13 @@ class Transition:
 class Store:
     """The store, opened for reading and writing by the daemon, or only for reading by anybody else."""
 
-    def __init__(self, connection: sqlite3.Connection, read_from: Path | None = None) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, read_from: Path | None = None, files: StoreFiles | None = None
+    ) -> None:
         self._connection = connection
+        self._files = files
+        self._wishes: dict[int, str] = {}
+        """Jobs that are to be ended, where that could not be written yet, each with who asked."""
         self.unreadable: dict[int, str] = {}
         """The rows that say nothing a job could have, by number, with why; they are left alone, with their devices."""
         self._read_from = read_from
@@ -72,7 +78,7 @@ class Store:
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open `path`, creating it when it is not there or empty. Raises StoreError, DamagedStoreError for damage."""
-        return cls(open_database(path, busy_seconds=BUSY_SECONDS))
+        return cls(open_database(path, busy_seconds=BUSY_SECONDS), files=StoreFiles(path))
 
     @classmethod
     def open_for_reading(cls, path: Path) -> Self:
@@ -99,6 +105,31 @@ class Store:
         told = [f"job {number}: its row in the store cannot be read: {why}" for number, why in self.unreadable.items()]
         more = len(told) - most
         return [*told[:most], f"{more} more such rows"] if more > 0 else told
+
+    def keep(self) -> tuple[Path, ...]:
+        """Write what is in the store back to its path where a file of it was removed; return which were.
+
+        Raises StoreReplacedError where another file is in its place, when what was in the store is saved beside it;
+        and OSError or sqlite3.Error, when nothing has changed.
+        """
+        if self._files is None:
+            return ()
+        path = self._files.path
+        try:
+            removed = self._files.removed()
+        except StoreReplacedError as error:
+            saved = save_beside(self._connection, path)
+            raise StoreReplacedError(
+                f"{error}, put there while glmd runs. What glmd knew is saved as {saved}: glmd begins with the other "
+                "file when it starts again; to go on with the saved one instead, stop glmd, move "
+                f"{path.name}, {path.name}-wal and {path.name}-shm away, and this one to {path.name}"
+            ) from error
+        if removed:
+            write_back(self._connection, path)
+            before, self._connection = self._connection, open_database(path, busy_seconds=BUSY_SECONDS)
+            self._files = StoreFiles(path)
+            before.close()
+        return removed
 
     def number_above(self, used: int) -> bool:
         """Let new jobs have numbers above `used`; return whether they would not have had them by themselves.
@@ -242,6 +273,8 @@ class Store:
                     self._connection.execute("DELETE FROM device_locks WHERE job = ?", (job.id,))
             elif job.state not in HOLDING_DEVICES:
                 self._lock(job)
+        if state.is_over:
+            self._wishes.pop(job.id, None)
         return self.job(job.id)
 
     def explain(self, job: Job, reason: str) -> None:
@@ -264,9 +297,20 @@ class Store:
                 " ON CONFLICT (job) DO UPDATE SET cancelled = excluded.cancelled",
                 (job.id, by),
             )
+        self._wishes.pop(job.id, None)
+
+    def wish_to_cancel(self, job: Job, by: str) -> None:
+        """Let `job` be one that is to be ended without writing that, which cannot be done now."""
+        self._wishes[job.id] = by
+
+    def unwritten_wishes(self) -> dict[int, str]:
+        """Return the jobs that are to be ended, where that could not be written, each with who asked."""
+        return dict(self._wishes)
 
     def cancelled_by(self, job: Job) -> str:
         """Return who asked last to end `job`; empty where nobody knows."""
+        if job.id in self._wishes:
+            return self._wishes[job.id]
         row = self._connection.execute("SELECT cancelled FROM users WHERE job = ?", (job.id,)).fetchone()
         return row[0] or "" if row else ""
 
@@ -335,10 +379,11 @@ class Store:
         found = []
         for row in rows:
             try:
-                found.append(job_of(row))
+                job = job_of(row)
             except NO_JOB as error:
                 self.unreadable[row[0]] = why_none(error)
             else:
+                found.append(replace(job, cancel=True) if job.id in self._wishes else job)
                 self.unreadable.pop(row[0], None)  # somebody has mended it
         return tuple(found)
 

@@ -1,6 +1,7 @@
 """What is wrong with a settings file, with line and column as for any YAML, or with an environment variable."""
 
 import os
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from handlers.errors import BadInputError
 from handlers.validate.document import Document
-from handlers.validate.model_problem import message_of, problem_of
+from handlers.validate.model_problem import meant, message_of, problem_of
 from handlers.validate.problem import ConfigError, Problem
 
 _PREFIX = "GLMD_"
@@ -46,6 +47,25 @@ def refused(document: Document | None, model: type[BaseModel], error: Validation
     return WrongSettingsError(document.name, problems)
 
 
+def refuse_keys(document: Document, data: Mapping[object, object], known: Collection[str]) -> None:
+    """Raise WrongSettingsError for keys of the file that are no texts, or that pydantic would take in any case.
+
+    It takes them so for the sake of environment variables; of `Inbox` and `inbox` in one file it would drop one.
+    """
+    wrong = [key for key in data if not isinstance(key, str) or (key not in known and key.lower() in known)]
+    if wrong:
+        names = {str(key) for key in wrong}
+        there = [place for place in document.root if place.name in names]
+        problems = [place.key_problem("is not a key that glmd knows", meant(place.name, known)) for place in there]
+        raise (
+            WrongSettingsError(document.name, problems)
+            if problems
+            else SettingsError(
+                f"{document.name}: {', '.join(map(repr, wrong))}: not a key that glmd knows; keys are words, as `root:`"
+            )
+        )
+
+
 def _problem(document: Document, model: type[BaseModel], details: ErrorDetails) -> Problem:
     problem = problem_of(document.root, model, details)
     return replace(problem, message=_secretive(details), excerpt="") if _is_secret(details) else problem
@@ -58,6 +78,8 @@ def _is_secret(details: ErrorDetails) -> bool:
 
 def _secretive(details: ErrorDetails) -> str:
     """Return what is wrong with a value without quoting it."""
+    if details["type"] == "string_type":
+        return 'has to be text: put it in quotes, as "1"'
     return details["msg"].removeprefix("Value error, ")
 
 

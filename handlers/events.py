@@ -1,15 +1,20 @@
 """Structured log events: to stderr for the journal or a terminal, and to a job's events.jsonl."""
 
 import contextlib
+import io
+import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TextIO
 
 import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+from structlog.typing import EventDict, ExcInfo, FilteringBoundLogger, Processor, WrappedLogger
+
+from handlers.printable import printable_json, printable_lines
 
 Format = Literal["auto", "json", "pretty"]
 
@@ -51,28 +56,33 @@ def job_log(path: Path, **bound: object) -> FilteringBoundLogger:
 
 
 def _json() -> list[Processor]:
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_dumps)]
+
+
+def _dumps(event: object, *, default: Callable[[object], object]) -> str:
+    """Return an event as JSON; in a traceback, or deep within a value, there may be words of strangers, too."""
+    return printable_json(json.dumps(event, ensure_ascii=False, default=default))
 
 
 def _pretty() -> list[Processor]:
-    return [structlog.dev.ConsoleRenderer()]
+    return [structlog.dev.ConsoleRenderer(exception_formatter=_traceback)]
+
+
+def _traceback(stream: TextIO, exc_info: ExcInfo) -> None:
+    """Write a traceback without the values of variables, of which some are secrets."""
+    plain = io.StringIO()
+    structlog.dev.plain_traceback(plain, exc_info)
+    stream.write(printable_lines(plain.getvalue()))
 
 
 def _plain_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Turn paths into text, and escape what would move a terminal's cursor or break an encoder."""
     for key, value in event.items():
         if isinstance(value, os.PathLike):
-            event[key] = printable(os.fspath(value))
+            event[key] = printable_lines(os.fspath(value))
         elif isinstance(value, str):
-            event[key] = printable(value)
+            event[key] = printable_lines(value)
     return event
-
-
-def printable(text: str) -> str:
-    """Escape control characters (but newline and tab) and undecodable bytes in `text`."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ import structlog
 from daemon.apart import zygote
 from daemon.apart.messages import Entering, Left, Pass, Raised, Resting, Returned, Told, Work
 from daemon.apart.mounts import Mounts, does_not_answer, has_ended
-from daemon.runner import NOT_FOR_CHILDREN
 from handlers.reach import DoesNotAnswerError
+from handlers.service_manager import for_children
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -246,7 +246,7 @@ class Apart:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 cwd="/",
-                env={name: value for name, value in os.environ.items() if name not in NOT_FOR_CHILDREN},
+                env=for_children(os.environ),
             )
         self._to_zygote = ours
         return ours

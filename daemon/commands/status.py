@@ -1,6 +1,5 @@
 """`glmd status`: all jobs as a table, or one job with its history."""
 
-import json
 import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -9,13 +8,14 @@ import typer
 
 from daemon.commands.arguments import ConfigOption, JsonOption, RootOption, job_in, root_of
 from daemon.commands.paragraphs import paragraphs, terminal_width
-from daemon.commands.table import colour, printable, table
+from daemon.commands.table import colour, table
 from daemon.root import Root
 from daemon.states import State
 from daemon.status import Detail, JobStatus, Overview, Presence, detail, overview, presence, seconds_since, trouble_at
 from daemon.store import Store
 from handlers.devices import format_devices
 from handlers.durations import format_duration
+from handlers.printable import printable, to_json
 
 if TYPE_CHECKING:
     from handlers.outcome import StepExit
@@ -59,7 +59,7 @@ def status(
             trouble = trouble_at(place.path) if daemon is Presence.ANSWERS else ""
             found = overview(store, place.path, daemon=daemon, trouble=trouble, everything=everything)
     if json_:
-        typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+        typer.echo(to_json(found.as_json()))
         return
     now = datetime.now(UTC)
     lines = _detail(found, now) if isinstance(found, Detail) else _overview(found, now)

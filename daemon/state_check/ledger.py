@@ -55,7 +55,6 @@ class Ledger:
 def read_ledger(path: Path) -> Ledger:
     """Read the store at `path`. Raises StoreError when it is not there, and sqlite3.Error when it is damaged."""
     with closing(connect_for_reading(path)) as connection:
-        connection.row_factory = sqlite3.Row
         connection.execute("BEGIN")  # all that follows is of one moment
         damage = [line for (line,) in connection.execute("PRAGMA quick_check(3)") if line != "ok"]
         if damage:
@@ -63,14 +62,15 @@ def read_ledger(path: Path) -> Ledger:
         unreadable: list[Disagreement] = []
         moves = _moves(path, connection, unreadable)
         rows, labels = [], {}
-        for raw in connection.execute("SELECT * FROM jobs ORDER BY id"):
-            labels[raw["id"]] = f"{raw['id']:04d}-{raw['name']}"
+        for claim, digest, *raw in connection.execute(f"SELECT claim, digest, {COLUMNS} FROM jobs ORDER BY id"):  # noqa: S608 - ours
+            number, name, *_ = raw
+            labels[number] = f"{number:04d}-{name}"
             try:
-                job = job_of(tuple(raw[column] for column in COLUMNS.split(", ")))
+                job = job_of(tuple(raw))
             except NO_JOB as error:
-                unreadable.append(_unreadable(path, raw["id"], f"its row cannot be read: {why_none(error)}"))
+                unreadable.append(_unreadable(path, number, f"its row cannot be read: {why_none(error)}"))
             else:
-                rows.append(Row(job, raw["claim"], raw["digest"], tuple(moves.get(job.id, ()))))
+                rows.append(Row(job, claim, digest, tuple(moves.get(job.id, ()))))
         locks = dict(tuple(row) for row in connection.execute("SELECT device, job FROM device_locks ORDER BY device"))
     return Ledger(path, tuple(rows), locks, labels, tuple(unreadable))
 

@@ -14,6 +14,7 @@ _ONE_STATEMENT = "one statement by itself, which the next turn repeats"
 _TRANSACTION = "within the transaction of its caller, whose commit is the step"
 _DEFECT = "after a defect of glmd's own, which the next daemon would meet again"
 _OF_BEFORE = "of an older glmd's root: the directory is open for reading when it is done, and the next start goes on"
+_REMOVED = "where somebody removed the store under a daemon; acceptance/test_removed_files.py kills it after that"
 NOT_REACHED = {
     "daemon/claims.py claim: rmdir": "after a rename that failed: the claim is empty, as leftover_claims finds it",
     "daemon/database.py _replace_what_a_reader_made: unlink": "what another user left; the next start finds it as well",
@@ -27,6 +28,8 @@ NOT_REACHED = {
     "daemon/rehearsal.py remove: rmtree": "the demo's own place",
     "daemon/rehearsal.py Stage.furnish: write_text": "the demo's own place",
     "daemon/root.py set_mode: chmod": "where our units let nobody ask for setgid",
+    "daemon/store_files.py _save: publishing": _REMOVED,
+    "daemon/store_files.py write_back: unlink": _REMOVED,
     "daemon/store.py Store._lock: execute": _TRANSACTION,
     "daemon/store.py Store._record: execute": _TRANSACTION,
     "daemon/store.py Store.explain: execute": _ONE_STATEMENT,

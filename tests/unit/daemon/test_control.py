@@ -129,6 +129,21 @@ def test_a_socket_left_by_a_killed_daemon_is_replaced(tmp_path: Path) -> None:
         assert ask(tmp_path, "ping") == "ping None"
 
 
+def test_a_socket_that_is_removed_can_be_made_again(tmp_path: Path) -> None:
+    """Clients find the daemon again; another daemon's socket is not removed at the end."""
+    with Control(tmp_path, answer) as control:
+        assert control.is_reachable
+        (tmp_path / "glmd.sock").unlink()
+        assert not control.is_reachable
+        control.listen_again()
+        assert control.is_reachable
+        with daemon_that_serves(control):
+            assert ask(tmp_path, "ping") == "ping None"
+        (tmp_path / "glmd.sock").unlink()
+        (tmp_path / "glmd.sock").touch()
+    assert (tmp_path / "glmd.sock").exists()
+
+
 def test_clients_that_do_not_ask_hold_up_nobody(tmp_path: Path) -> None:
     """However many: the loop waits for none of them, another one is answered, and descriptors do not run out."""
     with Control(tmp_path, answer) as control, contextlib.ExitStack() as clients:

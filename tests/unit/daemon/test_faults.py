@@ -174,3 +174,15 @@ def test_real_errors_of_sqlite(tmp_path: object) -> None:
         broken.execute("SELECT * FROM t")
     broken.close()
     assert not may_pass(damaged.value)
+
+
+def test_what_the_host_denies_is_no_defect(clock: Callable[[float], None]) -> None:
+    """It has no thread or memory to spare: that passes."""
+    del clock
+
+    def fail() -> None:
+        raise RuntimeError("can't start new thread")
+
+    faults = Faults()
+    assert not faults.attempt("watching", fail)
+    assert faults.summary == "watching: can't start new thread"

@@ -18,7 +18,7 @@ from daemon.preflights import Go, Refuse
 from daemon.requests import Requests
 from daemon.root import Root
 from daemon.runner import SystemdRunner
-from daemon.settings import Settings, WatchSettings
+from daemon.settings import Preflight, Settings, WatchSettings
 from daemon.states import Job, State
 from daemon.store import NewJob, Store
 from daemon.users import User
@@ -302,3 +302,14 @@ def test_a_root_that_is_away_for_a_moment_fails_no_queued_job(house: House) -> N
     house.pipeline.turn()
     assert house.store.job(job.id).state is State.QUEUED
     assert house.faults.is_paused(f"job {job.id}")
+
+
+def test_a_queued_job_that_is_to_be_cancelled_does_not_start(house: House) -> None:
+    """Also where the wish could not be written down yet."""
+    house.pipeline.settings = Settings(preflight=Preflight.OFF)
+    house.store.wish_to_cancel(house.job_in(), "alice")
+    house.pipeline.turn()
+    assert house.job().state is State.QUEUED
+    house.requests.write_wishes()
+    assert house.job().state is State.CANCELLED
+    assert "by alice" in house.job().reason

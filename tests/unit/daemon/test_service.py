@@ -59,3 +59,16 @@ def test_clients_are_told_what_fails(service: Service) -> None:
     assert service.answer(Request("trouble"), User(0)) == ""
     service._faults.failed("disk", OSError("it is full"))
     assert service.answer(Request("trouble"), User(0)) == "disk: it is full"
+
+
+def test_a_reload_says_what_counts_later(service: Service) -> None:
+    """Not that all was read again, where some of it waits for a restart."""
+    (service._root.path / "glmd.yaml").write_text("devices: 0\nrunner: spawn\n")
+    try:
+        assert (
+            service.answer(Request("reload"), User(0))
+            == "the settings were read again; but for `runner`, which counts when glmd starts again"
+        )
+        assert service._settings.devices == (0,)
+    finally:
+        service._watch.stop()

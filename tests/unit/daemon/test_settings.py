@@ -191,6 +191,24 @@ def test_what_is_no_version_of_mindformers(tmp_path: Path, text: str, what: str)
         ("root: /r\ntraining: [a\n", "3:1: ", "line 2"),
         ("root: /a\nroot: /b\n", "2:1: root: ", "root"),
         ("root: /a\x00\n", "1:9: ", "U+0000"),
+        ("inbox:\n\tsettle: 1s\n", "2:1: ", "not with tabs"),
+        ("1: 2\n", "1:1: 1: is not a key", "it may be root"),
+        ("null: 2\n", "1:1: ", "is not a key"),
+        ("inbox: {}\nInbox: {settle: 9}\n", "2:1: Inbox: is not a key", "did you mean `inbox`?"),
+        ("inbox: {SETTLE: 9}\n", "1:9: inbox.SETTLE: is not a key", "did you mean `settle`?"),
+        ("a: &a [*a]\n", "1:4: a[0]: ", "contains itself"),
+        ("[" * 5000, "1:", "deep"),
+        ("root: relative\n", "1:7: root: relative is a relative path", "from the root"),
+        ("root: ''\n", "1:7: root: names no file", "from the root"),
+        ('root: "/a\\0b"\n', "1:7: root: names no file", "from the root"),
+        ("root: [a]\n", "1:1: root: a list does not fit: it is no path", "/a/b"),
+        ("training: {python: ''}\n", "1:20: training.python: names no file", "/"),
+        ("watch: /data\n", "1:8: watch: '/data' does not fit: it is no list", "[a, b]"),
+        ("watch:\n- /data\n", "2:3: watch[0]: '/data' is not a mapping", "/data"),
+        ("nightly: {name: a}\n", "1:1: nightly: a mapping does not fit: it is no list", "[a, b]"),
+        ("log: {level: LOUD}\n", "1:14: log.level: 'LOUD' is not known here", "'warning'"),
+        ("training:\n  environment:\n    A: 1\n", "3:8: training.environment.A: has to be text", "in quotes"),
+        ("training:\n  environment: {A: x, A: y}\n", "2:23: training.environment.A: duplicate key", "line 2"),
     ),
 )
 def test_what_is_wrong_has_its_line_and_column(tmp_path: Path, text: str, first: str, says: str) -> None:
@@ -201,7 +219,7 @@ def test_what_is_wrong_has_its_line_and_column(tmp_path: Path, text: str, first:
     told = message(caught.value)
     assert told.startswith(f"{file}:{first}")
     assert says in told
-    for word in ("unicode string", "byte string", "Extra inputs", "pydantic"):
+    for word in ("unicode string", "byte string", "Extra inputs", "pydantic", "tuple", "class", "pattern"):
         assert word not in told
 
 
