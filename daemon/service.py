@@ -35,7 +35,7 @@ from daemon.settings import Settings, load_settings
 from daemon.settling import Kind
 from daemon.singleton import only_daemon
 from daemon.states import ACTIVE, State
-from daemon.store import Store, StoreError
+from daemon.store import Store
 from daemon.temporaries import sweep
 from daemon.users import User
 from daemon.waiting import Waiting
@@ -364,6 +364,5 @@ class Service:
             self._is_announced = False
             self._show()
         log.info("settings_read", devices=settings.devices, after_restart=later)
-        return "the settings were read again" + "".join(
-            f"; but for `{name}`, which counts when glmd starts again" for name in later
-        )
+        but = "".join(f"; but for `{name}`, which counts when glmd starts again" for name in later)
+        return f"the settings were read again{but}"
