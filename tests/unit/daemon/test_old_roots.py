@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
+import structlog
 
 from daemon.old_roots import bring_over
 from daemon.root import Root
@@ -78,14 +79,15 @@ def test_a_start_that_was_cut_short_is_gone_on_with(root: Root, monkeypatch: pyt
 
 
 @pytest.mark.root
-def test_a_file_of_somebody_else_is_told(root: Root, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_of_somebody_else_is_told(root: Root) -> None:
     """Its mode is not glmd's to change; the rest is brought over."""
     path = root.jobs / "0001-old" / "planted.json"
     path.touch()
     path.chmod(0o660)
     os.chown(path, 12345, -1)
-    bring_over(root)
-    assert "foreign_record" in capsys.readouterr().out
+    with structlog.testing.capture_logs() as logs:
+        bring_over(root)
+    assert [log["event"] for log in logs] == ["foreign_record"]
     assert {name: mode for name, mode in modes(root).items() if "planted" not in name} == BROUGHT_OVER
 
 

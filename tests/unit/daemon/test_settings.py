@@ -199,7 +199,7 @@ def test_what_is_no_version_of_mindformers(tmp_path: Path, text: str, what: str)
         ("a: &a [*a]\n", "1:4: a[0]: ", "contains itself"),
         ("[" * 5000, "1:", "deep"),
         ("root: relative\n", "1:7: root: relative is a relative path", "from the root"),
-        ("root: ''\n", "1:7: root: names no file", "from the root"),
+        ("root: ''\n", "1:7: root: it has a NUL", "no path"),
         ('root: "/a\\0b"\n', "1:7: root: names no file", "from the root"),
         ("root: [a]\n", "1:1: root: a list does not fit: it is no path", "/a/b"),
         ("training: {python: ''}\n", "1:20: training.python: names no file", "/"),

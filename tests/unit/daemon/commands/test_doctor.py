@@ -169,7 +169,10 @@ def test_a_template_is_held_against_the_check(site: Site, training: dict[str, st
 
 
 def test_root_and_store_are_compared(site: Site) -> None:
-    """With --state: exit code 0 when they agree, else 1 with what is wrong and its repair, down or up."""
+    """With --state: exit code 0 when they agree, else 1 with what is wrong and its repair, down or up.
+
+    A daemon that comes up fails the queued job whose directory is gone, and mends nothing else.
+    """
     assert site.glmd("doctor", "--state").stdout == "root and store agree\n"
     job = site.add()
     job.directory(site.root.path).path.rmdir()
