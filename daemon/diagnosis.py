@@ -1,6 +1,5 @@
 """What this host has and lacks for glmd: the checks behind `glmd doctor`."""
 
-import contextlib
 import json
 import os
 import platform
@@ -11,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from daemon.control import NotRunningError, ask
@@ -120,11 +120,17 @@ def _said(command: list[str]) -> tuple[int, str, str]:
     with (
         tempfile.TemporaryFile() as output,
         tempfile.TemporaryFile() as errors,
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, cwd="/") as process,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            cwd="/",
+            # Before it runs, for its children have to have the limit, too.
+            preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (MOST_SAID, MOST_SAID)),  # noqa: PLW1509 - this process has one thread
+        ) as process,
     ):
         try:
-            with contextlib.suppress(ProcessLookupError):
-                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (MOST_SAID, MOST_SAID))
             code = process.wait(PATIENCE)
         except BaseException:
             process.kill()

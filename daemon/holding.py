@@ -71,6 +71,8 @@ def _keep_reachable(control: Control, waiting: Waiting) -> None:
 def refuse_beside_another(root: Root) -> None:
     """Raise AlreadyRunningError where a daemon answers: its lock file may be gone, and it does not know yet."""
     if presence(root.path) in {Presence.ANSWERS, Presence.BUSY}:
+        if root.lock.exists():
+            Lock(root.lock).close()  # which names the process that holds it
         raise AlreadyRunningError(
             f"{root.socket}: another glmd serves {root.path}; stop it first (systemctl stop glmd), or give this one "
             "another --root"

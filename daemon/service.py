@@ -65,12 +65,11 @@ def serve(settings: Settings, *, settings_file: Path | None) -> int:
     root = Root(settings.root)
     root.create()
     refuse_beside_another(root)
-    apart = Apart(log_format=settings.log.format.value, log_level=settings.log.level)
     with (
         only_daemon(root.lock) as lock,
         Store.open(root.store) as store,
         Waiting() as waiting,
-        contextlib.closing(apart),
+        contextlib.closing(Apart()) as apart,
     ):
         apart.start()
         bring_over(root)

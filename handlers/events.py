@@ -19,6 +19,22 @@ from handlers.printable import printable_json, printable_lines
 Format = Literal["auto", "json", "pretty"]
 
 
+@dataclass(frozen=True)
+class Configured:
+    """How this process's events are written, for another that is to write them likewise."""
+
+    format: Format = "auto"
+    level: str = "info"
+
+
+_configured = Configured()
+
+
+def configured() -> Configured:
+    """Return what was configured last."""
+    return _configured
+
+
 def configure(*, format: Format = "auto", level: str = "info", stream: TextIO | None = None) -> None:  # noqa: A002 - the setting's own name
     """Set up structlog for this process: one JSON object a line, or `pretty` lines for people.
 
@@ -27,6 +43,8 @@ def configure(*, format: Format = "auto", level: str = "info", stream: TextIO | 
     numeric_level = logging.getLevelNamesMapping().get(level.upper())
     if numeric_level is None:
         raise ValueError(f"log level {level!r} is unknown: use debug, info, warning, error or critical")
+    global _configured  # noqa: PLW0603 - as structlog's own configuration is
+    _configured = Configured(format, level)
     stream = stream if stream is not None else sys.stderr
     pretty = format == "pretty" or (format == "auto" and stream.isatty())
     structlog.configure(

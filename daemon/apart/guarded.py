@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from daemon.apart.messages import Entering, Left, Pass, Raised, Resting, Returned, Told, Work, Working
+from daemon.apart.messages import Entering, Left, Order, Pass, Raised, Resting, Returned, Told, Working
+from handlers import events
 from handlers.reach import DoesNotAnswerError, set_guard
 
 
@@ -59,9 +60,10 @@ def work(connection: Connection) -> None:
     _link = Link(connection)
     set_guard(_link)
     connection.send(os.getpid())
-    wanted: Work = connection.recv()
+    order: Order = connection.recv()
+    events.configure(format=order.events.format, level=order.events.level)
     try:
-        answer: Returned | Raised = Returned(wanted())
+        answer: Returned | Raised = Returned(order.work())
     except BaseException as error:  # noqa: BLE001 - raised again in the daemon
         answer = Raised.of(error)
     connection.send(answer)

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from handlers.events import Configured
+
 Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the daemon wants of a process."""
+
+    work: Work
+    events: Configured
+    """How it is to log."""
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from typing import TypeVar, cast
 import structlog
 
 from daemon.apart import zygote
-from daemon.apart.messages import Entering, Left, Pass, Raised, Resting, Returned, Told, Work
+from daemon.apart.messages import Entering, Left, Order, Pass, Raised, Resting, Returned, Told, Work
 from daemon.apart.mounts import Mounts, does_not_answer, has_ended
+from handlers.events import configured
 from handlers.reach import DoesNotAnswerError
 from handlers.service_manager import for_children
 
@@ -82,8 +83,7 @@ class Apart:
     its last step: nothing of it happens later, but for the one system call that hangs.
     """
 
-    def __init__(self, *, log_format: str = "auto", log_level: str = "info") -> None:
-        self._log = (log_format, log_level)
+    def __init__(self) -> None:
         self._mounts = Mounts()
         self._lock = threading.Lock()
         self._processes: dict[Hashable, _Process] = {}
@@ -189,7 +189,7 @@ class Apart:
 
     def _converse(self, process: _Process, work: Work, told: Callable[[object], None]) -> object:
         try:
-            process.link.send(work)
+            process.link.send(Order(work, configured()))
             while process.link.poll(process.patience):
                 message = process.link.recv()
                 process.is_resting = False
@@ -242,7 +242,7 @@ class Apart:
         ours, theirs = socket.socketpair()
         with theirs:
             self._zygote = subprocess.Popen(
-                [sys.executable, "-P", "-m", zygote.__name__, *self._log],
+                [sys.executable, "-P", "-m", zygote.__name__],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 cwd="/",

@@ -13,8 +13,6 @@ import sys
 from multiprocessing.connection import Connection
 
 from daemon.apart import guarded
-from daemon.settings import LogFormat
-from handlers import events
 from handlers.prctl import die_with
 
 PRELOADED = ("daemon.aftermath", "daemon.preflights", "daemon.tree_follower")
@@ -23,8 +21,6 @@ PRELOADED = ("daemon.aftermath", "daemon.preflights", "daemon.tree_follower")
 
 def main() -> int:
     """Fork until the daemon has ended."""
-    log_format, log_level = sys.argv[1:]
-    events.configure(format=LogFormat(log_format).value, level=log_level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the daemon
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel is to collect them
     for name in PRELOADED:

@@ -87,7 +87,7 @@ def test_a_file_of_somebody_else_is_told(root: Root) -> None:
     os.chown(path, 12345, -1)
     with structlog.testing.capture_logs() as logs:
         bring_over(root)
-    assert [log["event"] for log in logs] == ["foreign_record"]
+    assert "foreign_record" in [log["event"] for log in logs]
     assert {name: mode for name, mode in modes(root).items() if "planted" not in name} == BROUGHT_OVER
 
 
