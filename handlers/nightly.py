@@ -15,7 +15,6 @@ from handlers.ckpt.errors import DamagedFileError
 from handlers.errors import BadInputError
 from handlers.reach import reach
 
-
 _MOST = 64 << 20
 """Bytes of a template: as many as `inbox.max_bytes` may allow."""
 
