@@ -33,7 +33,7 @@ demo: .venv/.made $(TRAINING)/.complete  ## the whole way on this machine: a rea
 
 test: lint $(TRAINING)/.complete $(MINDSPORE)/.complete  ## all checks and tests
 	$(if $(TIERS),@echo "not root: leaving out the tests that need it")
-	$(INTERPRETERS) .venv/bin/pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder --durations=10 --cov $(TIERS)
+	$(INTERPRETERS) .venv/bin/pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder --durations=10 --cov $(TIERS)
 
 lint: .venv/.made  ## ruff and mypy
 	.venv/bin/ruff check

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 ALONE = ("crash", "rehearsal", "systemd", "mindspore")
 """Folders whose tests share what is dear to make, or need the machine; the longest come first."""
@@ -68,15 +70,27 @@ def _left(kind: Callable[[], Found], before: Found) -> list[str]:
     return []
 
 
-@pytest.hookimpl(trylast=True)  # after they were shuffled
+class Sharing(LoadScopeScheduling):
+    """Lets processes share the tests: a file is for one of them, and so is a folder of ALONE."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        folder = _folder(file)
+        return "training" if folder in {"rehearsal", "systemd"} else folder if folder in ALONE else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Sharing:
+    return Sharing(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let two processes share the tests: a file is for one of them, and so is a folder of ALONE."""
-    for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        group = "training" if folder in {"rehearsal", "systemd"} else folder if folder in ALONE else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-    rank = {folder: number for number, folder in enumerate(ALONE)}
-    items.sort(key=lambda item: rank.get(item.path.relative_to(Path(__file__).parent).parts[0], len(rank)))
+    order = {folder: number for number, folder in enumerate(ALONE)}  # the rest stays shuffled
+    items.sort(key=lambda item: order.get(_folder(item.nodeid), len(order)))
+
+
+def _folder(nodeid: str) -> str:
+    """Return the folder of tests/ that a test is in."""
+    return Path(nodeid).parts[1]
 
 
 @pytest.fixture(autouse=True)
