@@ -110,7 +110,7 @@ class Soak:
             finally:
                 self._house.close()
             self._figures.acts, self._figures.slowest_start_s = self._storm.acts, self._storm.slowest_start
-            self._figures.faults += [*self._storm.faults, *(f"left running: {one}" for one in self._left())]
+            self._figures.faults += [*self._storm.faults, *(f"left running: {one}" for one in self._left_for_good())]
         return self._figures
 
     # The calm, and the reckoning
@@ -160,6 +160,13 @@ class Soak:
             ask(self._root, "ping", timeout=1.0)
             return
         self._figures.faults.append("the daemon does not answer within 1 s")
+
+    def _left_for_good(self) -> list[str]:
+        """Return what is still there when what was just starting has had its time to see that its daemon is gone."""
+        deadline = time.monotonic() + 10
+        while (left := list(self._left())) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return left
 
     def _left(self) -> Iterator[str]:
         """Yield the processes that came of this run, known by the mark in their environment."""

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Protocol
 
 MOUNTINFO = Path("/proc/self/mountinfo")
+_LONGEST = 4096
+"""Characters; the kernel looks at no path of more bytes, see path_resolution(7)."""
 _MOST_LINKS = 40
 """As many as the kernel follows, see path_resolution(7)."""
 
@@ -56,6 +58,8 @@ def reach(path: str | os.PathLike[str]) -> None:
 
     Whether it is there is for the caller to find out. Raises DoesNotAnswerError.
     """
+    if len(os.fspath(path)) > _LONGEST:
+        return
     mounts = _mounts(MOUNTINFO.read_bytes())
     reached, ahead, links = Path("/"), _parts(path), 0
     with contextlib.ExitStack() as within:
