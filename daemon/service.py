@@ -20,6 +20,7 @@ from daemon.faults import Faults, concerns_the_store, may_pass
 from daemon.headline import headline
 from daemon.inbox import Inbox
 from daemon.intake import Intake
+from daemon.living import living
 from daemon.pipeline import Pipeline
 from daemon.preparing import rules
 from daemon.requests import Requests
@@ -46,6 +47,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 PROGRESS_EVERY = 5.0
 """Seconds between two looks at the ranks' logs."""
+ROOT_EVERY = 0.5
+"""Seconds between two looks for a root that is away."""
 LONGEST_WAIT = 60.0
 LEAST_WAIT_IN_A_FAULT = 0.1
 MOST_NOTICES = 1000
@@ -56,6 +59,7 @@ def serve(settings: Settings, *, settings_file: Path | None) -> int:
     """Run the daemon until TERM or INT; return its exit code. At start-up raises OSError, StoreError, HandlerError."""
     events.configure(format=settings.log.format.value, level=settings.log.level)
     root = Root(settings.root)
+    wait_for_the_root(root)
     root.create()
     with only_daemon(root.lock), Store.open(root.store) as store, Waiting() as waiting:
         if store.number_above(highest := root.highest_number) and highest:
@@ -65,6 +69,17 @@ def serve(settings: Settings, *, settings_file: Path | None) -> int:
             waiting.watch(control.fileno(), control.serve)
             service.run()
     return 0
+
+
+def wait_for_the_root(root: Root) -> None:
+    """Wait while a root that was moved away is missing, and its ranks train on: a new one would stand in its way."""
+    is_told = False
+    while not (root.jobs.is_dir() or (root.path.is_dir() and not root.store.exists())) and (found := living(root)):
+        if not is_told:
+            runs = ", ".join(f"{one.run.label} (pid {one.pids[0]})" for one in found)
+            log.error("root_is_away", path=root.jobs, reason=f"it is not there, and {runs} runs: put it back")
+            is_told = True
+        time.sleep(ROOT_EVERY)
 
 
 class Service:
@@ -120,6 +135,7 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._signalled)
         try:
+            self._pipeline.find_the_living()  # before anything gets a number or a device
             self._faults.attempt("temporaries", partial(sweep, self._root))
             self.turn()
             log.info("daemon_ready", root=str(self._root.path), devices=self._settings.devices)
