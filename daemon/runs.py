@@ -20,6 +20,7 @@ from daemon.taking_in import NotTakenInError, is_accounted_for, take_in
 from daemon.vanished import is_there, refuse_absent_jobs
 from daemon.waiting import Waiting
 from handlers.job_dir import JobDir, Step
+from handlers.marks import has_lost_its_lock
 from handlers.outcome import Survivor
 from handlers.process import ProcessIdentity
 from handlers.shim.survivors import describe, operator_needed
@@ -185,8 +186,10 @@ class Runs:
                 raise OSError(errno.EBUSY, f"the ranks of {one.run.label} are on its devices still (pid {pids})")
 
     def is_homeless(self, job: Job) -> bool:
-        """Say whether the directory of `job` was removed under the shim that is followed, and cannot come back."""
-        return any(one.run.job == job.id and one.is_homeless for one in self._watch.all)
+        """Say whether the directory of `job` was removed under the shim that is followed, and not only moved."""
+        if is_there(job, self._root):
+            return False
+        return any(one.run.job == job.id and has_lost_its_lock(one.identity.pid) for one in self._watch.all)
 
     def close(self) -> None:
         """Let go of all shims; they go on."""

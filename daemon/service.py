@@ -59,7 +59,8 @@ def serve(settings: Settings, *, settings_file: Path | None) -> int:
     """Run the daemon until TERM or INT; return its exit code. At start-up raises OSError, StoreError, HandlerError."""
     events.configure(format=settings.log.format.value, level=settings.log.level)
     root = Root(settings.root)
-    wait_for_the_root(root)
+    if wait_for_the_root(root):
+        settings = load_settings(settings_file, root.path)  # they may lie in it
     root.create()
     with only_daemon(root.lock), Store.open(root.store) as store, Waiting() as waiting:
         if store.number_above(highest := root.highest_number) and highest:
@@ -71,8 +72,11 @@ def serve(settings: Settings, *, settings_file: Path | None) -> int:
     return 0
 
 
-def wait_for_the_root(root: Root) -> None:
-    """Wait while a root that was moved away is missing, and its ranks train on: a new one would stand in its way."""
+def wait_for_the_root(root: Root) -> bool:
+    """Wait while a root that was moved away is missing, and its ranks train on: a new one would stand in its way.
+
+    Return whether it was waited for.
+    """
     is_told = False
     while not (root.jobs.is_dir() or (root.path.is_dir() and not root.store.exists())) and (found := living(root)):
         if not is_told:
@@ -80,6 +84,7 @@ def wait_for_the_root(root: Root) -> None:
             log.error("root_is_away", path=root.jobs, reason=f"it is not there, and {runs} runs: put it back")
             is_told = True
         time.sleep(ROOT_EVERY)
+    return is_told
 
 
 class Service:

@@ -9,7 +9,7 @@ from daemon.root import Root
 from daemon.states import Job
 from daemon.waiting import Waiting
 from handlers.events import job_log
-from handlers.job_dir import JobDir, Step
+from handlers.job_dir import Step
 from handlers.process import ProcessIdentity
 
 
@@ -22,13 +22,6 @@ class Followed:
     devices: tuple[int, ...]
     """Of its job."""
     pidfd: int
-    home: int | None
-    """Holds the job's directory; None where that was not there."""
-
-    @property
-    def is_homeless(self) -> bool:
-        """Whether the job's directory was removed, and not just moved."""
-        return self.home is not None and os.fstat(self.home).st_nlink == 0
 
 
 class ShimWatch:
@@ -52,8 +45,7 @@ class ShimWatch:
             self._waiting.wake()  # it has ended just now, and the next turn sees how
             return
         self._known.add(run)
-        home = _hold(job.directory(self._root.path))
-        self._followed[job.id] = Followed(run, identity, job.devices, pidfd, home)
+        self._followed[job.id] = Followed(run, identity, job.devices, pidfd)
         # The loop turns after every wait, so that waking up is all that is to be done.
         self._waiting.watch(pidfd, partial(self.let_go, job.id))
         job_log(job.directory(self._root.path).events, job=job.id, attempt=job.attempt).info(
@@ -80,18 +72,9 @@ class ShimWatch:
         followed = self._followed.pop(job, None)
         if followed is not None:
             self._waiting.unwatch(followed.pidfd)
-            for descriptor in (followed.pidfd, followed.home):
-                if descriptor is not None:
-                    os.close(descriptor)
+            os.close(followed.pidfd)
 
     def close(self) -> None:
         """Let go of all."""
         for job in tuple(self._followed):
             self.let_go(job)
-
-
-def _hold(directory: JobDir) -> int | None:
-    try:
-        return os.open(directory.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return None

@@ -21,7 +21,7 @@ NAME = "GLMD_STEP"
 """Of the mark, `0,1:/var/glm/jobs/0042-run/attempts/1/train`: the job's devices, and where the step has its records."""
 
 _MARK = re.compile(r"(?P<devices>[\d,]*):(?P<step>/.*)", re.DOTALL)
-_LOCK = re.compile(r"(?P<step>/.*/attempts/\d+/(?:train|merge))/lock(?: \(deleted\))?", re.DOTALL)
+_LOCK = re.compile(r"(?P<step>/.*/attempts/\d+/(?:train|merge))/lock(?P<is_gone> \(deleted\))?", re.DOTALL)
 _PROC = Path("/proc")
 _GONE = (ProcessLookupError, FileNotFoundError, PermissionError)
 """It has ended just now, or is another user's."""
@@ -68,7 +68,8 @@ def _of(pid: int, *, is_holder: bool) -> Marked | None:
     identity = ProcessIdentity.of(pid)
     if _bytes(pid, "environ") != environment or not identity.alive():  # the number may be another's since
         return None
-    locked = _locked_by(pid) if is_holder else None
+    lock = _lock_of(pid) if is_holder else None
+    locked = None if lock is None else Path(lock["step"])
     asked_for = _asked_for(_strings(words))
     step, devices = _read_mark(_strings(environment))
     step = step or asked_for or locked
@@ -116,10 +117,18 @@ def _holders_of_locks() -> set[int]:
     return {int(line[4]) for line in fields if line[1:2] == ["FLOCK"] and line[4].isdecimal()}
 
 
-def _locked_by(pid: int) -> Path | None:
-    """Return the step whose lock `pid` has open; the kernel names it as it is named now."""
+def has_lost_its_lock(pid: int) -> bool:
+    """Say whether the lock of the shim `pid` was removed: what is only moved, with all directories, is not."""
+    with contextlib.suppress(*_GONE):
+        lock = _lock_of(pid)
+        return lock is not None and lock["is_gone"] is not None
+    return False
+
+
+def _lock_of(pid: int) -> re.Match[str] | None:
+    """Return the lock of a step that `pid` has open; the kernel names it as it is named now."""
     for descriptor in (_PROC / str(pid) / "fd").iterdir():
         with contextlib.suppress(*_GONE):
             if found := _LOCK.fullmatch(str(descriptor.readlink())):
-                return Path(found["step"])
+                return found
     return None

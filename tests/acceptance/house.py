@@ -122,6 +122,12 @@ class House:
     def start(self) -> Self:
         """Start the daemon, and wait until it answers."""
         (self.root / "glmd.yaml").write_text(json.dumps(self.settings))  # JSON is YAML
+        self.launch()
+        self.wait(lambda: self.run("status").returncode == 0 and (self.root / "glmd.sock").exists(), "the daemon")
+        return self
+
+    def launch(self) -> None:
+        """Start the daemon, and wait for nothing."""
         with self.log.open("ab") as stream:
             self.daemon = subprocess.Popen(
                 [*GLMD, "serve", "--allow-root", "--root", str(self.root)],
@@ -129,8 +135,6 @@ class House:
                 stderr=stream,
                 env={**os.environ, **self.daemon_environment},
             )
-        self.wait(lambda: self.run("status").returncode == 0 and (self.root / "glmd.sock").exists(), "the daemon")
-        return self
 
     @property
     def pid(self) -> int:

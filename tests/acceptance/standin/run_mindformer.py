@@ -13,8 +13,8 @@ is told by the environment, through `training.environment`:
     STANDIN_FAIL_AT=ROUND  after that one, and after what all ranks save then
     STANDIN_HANG=1       say nothing and do nothing, as ranks that hang at connect
     STANDIN_DIFFER=RANK  that rank's weights differ from the others', which no data parallel run's do
-    STANDIN_DEVICES=DIR  hold a lock of the rank's device there, as long as the rank or a child of it lives; where another
-                         one holds it, say so in a file DIR/taken-… and fail: tests/acceptance/house.py looks for those
+    STANDIN_DEVICES=DIR  hold a lock of the rank's device there, as long as the rank or a child of it lives; where that
+                         is held, say so in a file DIR/taken-… and fail: tests/acceptance/house.py looks for those
     STANDIN_CHILD=HOW    leave a child that is nobody's any more, in a session of its own: one that ends at TERM, or a
                          deaf one; its pid is in DIR/child-RANK
 """
@@ -82,11 +82,11 @@ def hold_device(directory: Path, device: str) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = os.pread(lock, 4096, 0).decode()
-        said = f"device {device}: {os.getcwd()} (pid {os.getpid()}) began while {holder} was on it"
+        said = f"device {device}: {Path.cwd()} (pid {os.getpid()}) began while {holder} was on it"
         (directory / f"taken-{device}-{os.getpid()}").write_text(said)
         sys.exit(said)
     os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getcwd()} (pid {os.getpid()})".encode(), 0)
+    os.pwrite(lock, f"{Path.cwd()} (pid {os.getpid()})".encode(), 0)
 
 
 def leave_child(directory: Path, rank: int, *, is_deaf: bool) -> None:
