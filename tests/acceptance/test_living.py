@@ -193,7 +193,7 @@ def test_a_store_of_before_the_job_is_put_back(house: House, tmp_path: Path) -> 
     copy_store(house, tmp_path / "copy.db")
     ranks = begin(house)
     put_back(house, tmp_path / "copy.db")
-    assert house.job().name == "run"
+    assert house.until(State.TRAINING).name == "run"
     rival(house)
     all_goes_on(house, ranks)
     house.gate.touch()
