@@ -181,8 +181,8 @@ class Pipeline:
     def _follow(self, job: Job, step: Step) -> None:
         """Start the shim of `step`, or wait for its end, or act on how it ended."""
         run = (job.id, job.attempt, step)
-        if run in self._started and self._started[run] is None:
-            return
+        if self._started.get(run, 0.0) is None and not job.cancel:
+            return  # a worker is yet to start it
         found = self._runs.of(job, step, self.settings.training.grace, was_begun=run in self._started)
         if found.life is Life.NONE:
             self._wait_for_the_shim(job, run)
