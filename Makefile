@@ -33,7 +33,7 @@ demo: .venv/.made $(TRAINING)/.complete  ## the whole way on this machine: a rea
 
 test: lint $(TRAINING)/.complete $(MINDSPORE)/.complete  ## all checks and tests
 	$(if $(TIERS),@echo "not root: leaving out the tests that need it")
-	$(INTERPRETERS) .venv/bin/pytest --durations=10 --cov $(TIERS)
+	$(INTERPRETERS) .venv/bin/pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder --durations=10 --cov $(TIERS)
 
 lint: .venv/.made  ## ruff and mypy
 	.venv/bin/ruff check
@@ -66,7 +66,7 @@ install:  ## (as root) into PREFIX (/usr/local), with units, user and directorie
 	install -Dm644 systemd/glmd.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/glmd.conf
 	install -Dm644 systemd/glmd.tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/glmd.conf
 	install -Dm644 systemd/50-glmd.rules $(DESTDIR)$(POLKITDIR)/50-glmd.rules
-	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/glmd README.md docs/*.md
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/glmd README.md SECURITY.md docs/*.md
 	test -e $(DESTDIR)/etc/glmd/glmd.yaml || install -Dm644 configs/glmd.yaml $(DESTDIR)/etc/glmd/glmd.yaml
 	$(if $(DESTDIR),,test ! -d /run/systemd/system || $(MAKE) --no-print-directory activate)
 

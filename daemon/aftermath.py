@@ -2,7 +2,6 @@
 
 import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 from daemon.preparing import checked_again, prepare
 from daemon.resuming import came_to
@@ -13,9 +12,7 @@ from handlers.advice import filled_in
 from handlers.errors import HandlerError
 from handlers.job_dir import Step
 from handlers.resume import Decision, Ending, Failure, GiveUp, Resume, decide
-
-SYSTEMD = Path("/run/systemd/system")
-"""There where systemd runs the host, see sd_booted(3)."""
+from handlers.service_manager import runs_this_host
 
 
 def follow_up(job: Job, step: Step, failure: Failure, settings: Settings, root: Root) -> Decision | None:
@@ -40,7 +37,7 @@ def follow_up(job: Job, step: Step, failure: Failure, settings: Settings, root: 
 
 def _host_goes_down() -> bool:
     """Say whether systemd is shutting this host down, and has ended the step for that reason."""
-    if not SYSTEMD.is_dir():
+    if not runs_this_host():
         return False
     try:
         told = subprocess.run(

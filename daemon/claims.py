@@ -20,9 +20,11 @@ from pathlib import Path
 
 import structlog
 
-from daemon.names import NAME_MAX, fitting, printable
+from daemon.names import NAME_MAX, fitting
 from handlers.ckpt import durable
 from handlers.errors import BadInputError
+from handlers.passing import may_pass
+from handlers.printable import printable
 
 log = structlog.get_logger()
 
@@ -113,13 +115,19 @@ def leftover_claims(claims: Path) -> tuple[Claim, ...]:
     """Return the claims that an earlier daemon took and did not finish, in the order in which they were taken."""
     found = []
     for directory in claims.iterdir():
-        if not directory.is_dir():
-            log.warning("not_a_claim", path=directory)
-            continue
-        inside = list(directory.iterdir())
-        found += [(directory.stat().st_mtime_ns, Claim(directory.name, path.name, path)) for path in inside]
-        if not inside:  # it was about to be filled, or had just been emptied
-            directory.rmdir()
+        try:
+            status = directory.lstat()
+            inside = list(directory.iterdir()) if stat.S_ISDIR(status.st_mode) else None  # a link's are not ours
+            if inside is None:
+                log.warning("not_a_claim", path=directory)
+                continue
+            found += [(status.st_mtime_ns, Claim(directory.name, path.name, path)) for path in inside]
+            if not inside:  # it was about to be filled, or had just been emptied
+                directory.rmdir()
+        except OSError as error:
+            if may_pass(error):
+                raise
+            log.warning("claim_left_alone", path=directory, reason=error.strerror)
     return tuple(left for _, left in sorted(found, key=lambda item: (item[0], item[1].token)))
 
 

@@ -1,20 +1,28 @@
 """The program `glmd`: its commands, and what each kind of error means to the shell."""
 
+import os
 import sys
 from importlib import import_module
 
 from daemon.commands import COMMANDS, OWN_PARSER
+from handlers.shortages import shortage
 
+FAILED = 1
 INTERRUPTED = 130
+_OTHERS_WRITE = 0o002
 
 
 def main() -> int:
     """Run the command line and return the exit code."""
+    os.umask(os.umask(_OTHERS_WRITE) | _OTHERS_WRITE)  # whatever else the user's lets through
     try:
         _run(sys.argv[1:])
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
+        if short := shortage(error):
+            print(f"glmd: {short}", file=sys.stderr)  # noqa: T201 - this is where errors come out
+            return FAILED
         from daemon.commands.exit_codes import exit_code, message  # noqa: PLC0415 - imports every room; seldom needed
 
         code = exit_code(error)

@@ -7,7 +7,8 @@ expression or the zone goes by the old ones, and the new ones begin with the cha
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
@@ -24,8 +25,12 @@ from daemon.store import Store
 from daemon.wrong_settings import SettingsError
 from handlers.errors import HandlerError
 from handlers.nightly import drop, is_run_of, run_name
+from handlers.reach import DoesNotAnswerError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+Submit = Callable[[Hashable, Callable[[], Path], Callable[[Future[Path]], None]], None]
+"""Has work done apart, once at a time by its key, and hands over what came of it."""
 
 AGAIN = timedelta(minutes=5)
 """When to try a drop again that failed (template missing, disk full)."""
@@ -57,13 +62,20 @@ class Cycles:
     """All nightly cycles of a daemon."""
 
     def __init__(
-        self, settings: Iterable[NightlySettings], store: Store, inbox: Path, claims: Path, faults: Faults
+        self,
+        settings: Iterable[NightlySettings],
+        store: Store,
+        inbox: Path,
+        claims: Path,
+        faults: Faults,
+        submit: Submit,
     ) -> None:
         self._cycles = tuple(Cycle(one) for one in settings)
         self._store = store
         self._inbox = inbox
         self._claims = claims
         self._faults = faults
+        self._submit = submit
         self._are_others_forgotten = False
 
     def turn(self, now: datetime) -> None:
@@ -83,29 +95,34 @@ class Cycles:
         return min((cycle.not_before or cycle.schedule.after(now) for cycle in self._cycles), default=None)
 
     def _turn(self, cycle: Cycle, now: datetime) -> None:
-        last = self._store.last_due(cycle.settings.name)
+        try:
+            last = self._store.last_due(cycle.settings.name)
+            before = None if last is None else self._schedule_before(cycle, last)
+        except (ValueError, OverflowError) as error:  # no time and no expression that glmd would have remembered
+            log.warning("nightly_counted_anew", cycle=cycle.settings.name, reason=str(error))
+            last = before = None
         if last is None or last > now:  # new; or the clock has been set back, and what ran is known by its name
             self._remember(cycle, now)
             return
-        before = self._schedule_before(cycle, last)
         due = (before or cycle.schedule).newest(last, now)
-        if due is not None and not self._settle(cycle, due):
-            cycle.not_before = now + AGAIN
+        # What is counted by the new schedule begins now.
+        remember = partial(self._remember, cycle, now if before is not None else due or now)
+        if due is not None:
+            self._settle(cycle, due, now, remember)
         elif before is not None:
-            self._remember(cycle, now)
-        elif due is not None:
-            self._remember(cycle, due)
+            remember()
 
-    def _settle(self, cycle: Cycle, due: datetime) -> bool:
-        """Drop the run of the time `due`, or leave it out; return False when it has to be tried again."""
+    def _settle(self, cycle: Cycle, due: datetime, now: datetime, remember: Callable[[], None]) -> None:
+        """Drop the run of the time `due`, or leave it out, and `remember` that; or try again later."""
         name = cycle.settings.name
         if self._was_dropped(run_name(name, due)):  # a crash kept it from being remembered
-            return True
-        if self._is_unfinished(name):
+            remember()
+        elif self._is_unfinished(name):
             log.warning("nightly_skipped", cycle=name, due=due.isoformat(), reason="the run before is not over")
-            return True
-        try:
-            path = drop(
+            remember()
+        else:
+            work = partial(
+                drop,
                 cycle.settings.template,
                 self._inbox,
                 name,
@@ -113,11 +130,23 @@ class Cycles:
                 devices=cycle.settings.devices,
                 continue_from=cycle.settings.continue_from,
             )
+            self._submit(("nightly", name), work, partial(self._dropped, cycle, due, now, remember))
+
+    def _dropped(
+        self, cycle: Cycle, due: datetime, now: datetime, remember: Callable[[], None], dropped: Future[Path]
+    ) -> None:
+        name = cycle.settings.name
+        try:
+            path = dropped.result()
+        except DoesNotAnswerError as error:
+            self._faults.failed(f"nightly {name}", error)
+            return
         except (HandlerError, OSError) as error:
             log.error("nightly_failed", cycle=name, due=due.isoformat(), reason=str(error))  # noqa: TRY400 - the text is the whole story
-            return False
+            cycle.not_before = now + AGAIN
+            return
         log.info("nightly_dropped", cycle=name, due=due.isoformat(), path=str(path))
-        return True
+        remember()
 
     def _remember(self, cycle: Cycle, due: datetime) -> None:
         self._store.set_last_due(cycle.settings.name, cycle.schedule.local(due), cycle.settings.cron)

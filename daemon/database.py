@@ -7,6 +7,7 @@ import contextlib
 import sqlite3
 import stat
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from daemon.users import User
@@ -62,6 +63,29 @@ CREATE INDEX IF NOT EXISTS transitions_by_job ON transitions (job);
 
 MODE = 0o640
 
+TEXT = partial(str, encoding="utf-8", errors="replace")
+"""Makes text of a column's bytes. By itself sqlite3 gives up all rows where one is not UTF-8."""
+
+
+_REMEDIES = {
+    sqlite3.SQLITE_IOERR: "see to the disk (dmesg says more); {name}, -wal and -shm have to be files (ls -l)",
+    sqlite3.SQLITE_FULL: "free space on its disk",
+    sqlite3.SQLITE_READONLY: "see that glmd may write it, -wal and -shm (ls -l), and that their disk can be written",
+    sqlite3.SQLITE_CANTOPEN: "see that glmd may open it, -wal and -shm (ls -l), and more files (ulimit -n)",
+    sqlite3.SQLITE_BUSY: "end what else has it open (fuser {name})",
+    sqlite3.SQLITE_LOCKED: "end what else has it open (fuser {name})",
+    sqlite3.SQLITE_PROTOCOL: "end what else has it open (fuser {name})",
+    sqlite3.SQLITE_NOMEM: "free memory",
+}
+"""What to do about what SQLite says against a store, by its primary code."""
+
+
+def with_remedy(error: sqlite3.Error, path: Path) -> str:
+    """Return what SQLite says, and what to do."""
+    # The low byte is the primary code, see https://sqlite.org/rescode.html
+    remedy = _REMEDIES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")
+    return f"{error}: {remedy.format(name=path)}" if remedy else str(error)
+
 
 class StoreError(Exception):
     """The store cannot be opened or used."""
@@ -80,7 +104,8 @@ def open_database(path: Path, *, busy_seconds: float) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(path, isolation_level=None, timeout=busy_seconds)
     except sqlite3.Error as error:
-        raise StoreError(f"{path}: {error}") from error
+        raise StoreError(f"{path}: {with_remedy(error, path)}") from error
+    connection.text_factory = TEXT
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
@@ -91,7 +116,7 @@ def open_database(path: Path, *, busy_seconds: float) -> sqlite3.Connection:
     except BaseException as error:
         connection.close()
         if isinstance(error, sqlite3.OperationalError):  # locked, full, read-only: it may pass
-            raise StoreError(f"{path}: {error}; glmd cannot start until that is mended") from error
+            raise StoreError(f"{path}: {with_remedy(error, path)}; glmd cannot start until that is mended") from error
         if isinstance(error, sqlite3.DatabaseError):
             raise _damaged(path, str(error)) from error
         if isinstance(error, OSError):
@@ -124,7 +149,7 @@ def connect_for_reading(path: Path) -> sqlite3.Connection:
     """
     if not path.exists():
         raise StoreError(f"{path}: no store there; was glmd ever started with this root?")
-    wal = _beside(path, "wal")
+    wal = beside(path, "wal")
     was_in_use = wal.exists()
     connection = _connect_for_reading(path, in_use=was_in_use)
     if not was_in_use and wal.exists():  # a daemon has started just now
@@ -137,6 +162,7 @@ def _connect_for_reading(path: Path, *, in_use: bool) -> sqlite3.Connection:
     """Open with what https://sqlite.org/uri.html and SQLite's os_unix.c offer to readers that create nothing."""
     how = "mode=ro&readonly_shm=1" if in_use else "mode=ro&immutable=1"
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=10.0)
+    connection.text_factory = TEXT
     try:
         connection.execute("SELECT 1 FROM jobs LIMIT 1")
     except BaseException:
@@ -146,12 +172,12 @@ def _connect_for_reading(path: Path, *, in_use: bool) -> sqlite3.Connection:
 
 
 def _advice(path: Path) -> str:
-    if _beside(path, "wal").exists() and not _beside(path, "shm").exists():
+    if beside(path, "wal").exists() and not beside(path, "shm").exists():
         return f"; {path.name}-wal is there without {path.name}-shm: start glmd, which takes over what is in it"
     return "; ask again, and if it stays so: glmd doctor --state"
 
 
-def _beside(path: Path, ending: str) -> Path:
+def beside(path: Path, ending: str) -> Path:
     """Return where SQLite keeps what was committed and is not yet in the file itself, or who is at work on that."""
     return path.with_name(f"{path.name}-{ending}")
 
@@ -161,14 +187,14 @@ def _replace_what_a_reader_made(path: Path) -> None:
 
     What is in a full one was committed by a daemon that ran as that user.
     """
-    for place in (path, _beside(path, "wal"), _beside(path, "shm")):
+    for place in (path, beside(path, "wal"), beside(path, "shm")):
         try:
             status = place.lstat()
         except FileNotFoundError:
             continue
         if status.st_uid == User.of_this_process().number:
             continue
-        if place == path or (place == _beside(path, "wal") and status.st_size):
+        if place == path or (place == beside(path, "wal") and status.st_size):
             owner, me = User(status.st_uid).name, User.of_this_process().name
             raise StoreError(
                 f"{place}: it belongs to {owner}, and glmd runs as {me}: did it run as {owner} before? "
@@ -179,7 +205,7 @@ def _replace_what_a_reader_made(path: Path) -> None:
 
 def _let_the_group_read(path: Path) -> None:
     """Take away what an older glmd, or the umask, gave others: who may write the store decides what glmd does."""
-    for place in (path, _beside(path, "wal"), _beside(path, "shm")):
+    for place in (path, beside(path, "wal"), beside(path, "shm")):
         with contextlib.suppress(FileNotFoundError):
             if stat.S_IMODE(place.stat().st_mode) != MODE:
                 place.chmod(MODE)

@@ -3,11 +3,14 @@
 import json
 import os
 import platform
+import resource
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from daemon.control import NotRunningError, ask
@@ -19,8 +22,10 @@ from handlers.devices import format_devices
 from handlers.errors import BadInputError
 from handlers.mindformers.dialect import dialect_of
 from handlers.nightly import content_of
+from handlers.rank_log.tail import TAIL_BYTES
 from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.topology import topology_note, topology_problem
+from handlers.service_manager import runs_this_host
 from handlers.validate.check import check
 from handlers.validate.problem import ConfigError
 
@@ -29,6 +34,8 @@ UNITS = tuple(
 )
 PATIENCE = 60.0
 """Seconds that the training interpreter gets to import MindSpore, from a cold disk."""
+MOST_SAID = 1 << 20
+"""Bytes that it may print meanwhile."""
 LEAST_WATCHES, LEAST_INSTANCES = 8192, 128
 """The kernel's own defaults on a small host; containers sometimes get less."""
 ROOM = 150e9
@@ -89,19 +96,50 @@ def _training(settings: Settings) -> Finding:
     if not os.access(python, os.X_OK):
         return Finding(name, Verdict.MISSING, f"{python} is not there, or not executable", advice)
     try:
-        done = subprocess.run(
-            [python, "-c", _VERSIONS], capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=False,
-            stdin=subprocess.DEVNULL, cwd="/",
-        )  # fmt: skip
+        code, said, complaint = _said([str(python), "-c", _VERSIONS])
     except subprocess.TimeoutExpired:
         return Finding(name, Verdict.MISSING, f"{python} did not import mindspore within {PATIENCE:g} s", advice)
     except OSError as error:
         return Finding(name, Verdict.MISSING, f"{python} cannot be run: {error.strerror}", advice)
-    if done.returncode != 0:
-        return Finding(name, Verdict.MISSING, f"{python} cannot import mindspore: {_last_line(done.stderr)}", advice)
-    mindspore, mindformers = json.loads(_last_line(done.stdout))
+    if code != 0:
+        return Finding(name, Verdict.MISSING, f"{python} cannot import mindspore: {_last_line(complaint)}", advice)
+    try:
+        mindspore, mindformers = json.loads(_last_line(said))
+    except (ValueError, TypeError, RecursionError):
+        what = f"{python} is no Python: asked for its versions, it answered: {_last_line(said):.100}"
+        return Finding(name, Verdict.MISSING, what, advice)
     text = f"{python} has mindspore {mindspore}, mindformers {mindformers or 'from a checkout, if at all'}"
     return Finding(name, Verdict.OK, text)
+
+
+def _said(command: list[str]) -> tuple[int, str, str]:
+    """Run `command` and return its exit code and the end of what it said. Raises OSError and TimeoutExpired.
+
+    Into files, of which it cannot write more than MOST_SAID: it may be any program, as one that never ends to print.
+    """
+    with (
+        tempfile.TemporaryFile() as output,
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            cwd="/",
+            # Before it runs, for its children have to have the limit, too.
+            preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (MOST_SAID, MOST_SAID)),  # noqa: PLW1509 - this process has one thread
+        ) as process,
+    ):
+        try:
+            code = process.wait(PATIENCE)
+        except BaseException:
+            process.kill()
+            raise
+        texts = []
+        for stream in (output, errors):
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - TAIL_BYTES))
+            texts.append(stream.read().decode("utf-8", "replace"))
+    return code, texts[0], texts[1]
 
 
 def _checkout(settings: Settings) -> Finding:
@@ -181,6 +219,8 @@ def _directories(settings: Settings) -> Finding:
             return Finding("root", Verdict.OK, f"{root.path} is not there yet; glmd makes it when it starts")
         advice = f"make it and give it to the user of glmd: install -d -m 2750 -o glm -g glm {root.path}"
         return Finding("root", Verdict.MISSING, f"{root.path} is not there, and you may not make it", advice)
+    if not root.path.is_dir():
+        return Finding("root", Verdict.MISSING, f"{root.path} is no directory", "move it away, or name another root")
     is_mine = root.path.stat().st_uid == os.geteuid()
     for directory in (root.path, root.inbox, root.jobs):
         writes = is_mine or directory == root.inbox  # a member of the group drops files, and reads the rest
@@ -212,7 +252,7 @@ def _disk(settings: Settings) -> Finding:
 
 def _systemd(settings: Settings) -> Finding:
     del settings
-    if not Path("/run/systemd/system").is_dir():
+    if not runs_this_host():
         advice = "glmd serve works without; trainings then end when the host's service manager sweeps up its session"
         return Finding("systemd", Verdict.NOTE, "does not run this host", advice)
     if unit := next((unit for unit in UNITS if unit.exists()), None):

@@ -16,8 +16,10 @@ from dataclasses import dataclass, replace
 import structlog
 
 from daemon.database import StoreError
+from daemon.singleton import LockLostError
 from handlers import passing
-from handlers.events import printable
+from handlers.printable import printable
+from handlers.shortages import shortage
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -29,6 +31,8 @@ LONGEST_REST = 60.0
 FORGOTTEN = 300.0
 """Seconds after which a fault that nobody tries to mend is about something that is gone."""
 SHOWN = 3
+LONGEST_REASON = 1000
+"""Characters."""
 
 _SQLITE_CODES = frozenset(
     {
@@ -59,8 +63,11 @@ _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 def concerns_the_store(error: Exception) -> bool:
-    """Tell whether it is about the whole store: its file is locked, full, damaged, away. A row's own fault is not."""
-    if isinstance(error, StoreError):
+    """Tell whether it is about the whole store, or who may write it: it is locked, full, damaged, away, another's.
+
+    A row's own fault is not.
+    """
+    if isinstance(error, (StoreError, LockLostError)):
         return True
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return isinstance(error, sqlite3.Error) and code in _SQLITE_CODES | _DAMAGE
@@ -77,12 +84,18 @@ class Defect:
     @property
     def reason(self) -> str:
         """Say in one line what it is, for people."""
-        return printable(f"{self.CODE}: a defect in glmd: {type(self.error).__name__}: {self.error}")
+        return _told(f"{self.CODE}: a defect in glmd: {type(self.error).__name__}: {self.error}")
 
     @property
     def traceback(self) -> str:
         """Return where it came from, for whoever mends it."""
         return "".join(traceback.format_exception(self.error))
+
+
+def _told(text: str) -> str:
+    """Return `text` in one line that rows, packets and people take, whatever somebody has written into it."""
+    told = printable(text)
+    return told if len(told) <= LONGEST_REASON else f"{told[:LONGEST_REASON]}…"
 
 
 Aside = Callable[[Defect], object]
@@ -114,7 +127,7 @@ class Faults:
         return True
 
     def contain(self, what: str, work: Callable[[], object], aside: Aside | None = None) -> bool:
-        """Do `work`; return whether it was done. An OSError of it is a fault, anything else a defect: see `defect`.
+        """Do `work`; return whether it was done. What the host or its kernel denies is a fault, anything else a defect.
 
         What concerns the whole store is raised.
         """
@@ -125,7 +138,10 @@ class Faults:
         except Exception as error:
             if concerns_the_store(error):
                 raise
-            self.defect(what, error, aside)
+            if shortage(error):  # no threads, no memory: the host's fault
+                self.failed(what, error)
+            else:
+                self.defect(what, error, aside)
         else:
             return True
         return False
@@ -144,7 +160,7 @@ class Faults:
 
     def failed(self, what: str, error: Exception) -> None:
         """Log that `what` failed; it is paused, for twice as long as after the time before."""
-        self._pause(what, printable(str(error)), self._longest_pause)
+        self._pause(what, _told(str(error)), self._longest_pause)
 
     def retry_all(self) -> None:
         """Let everything be tried at once: somebody may have mended it."""

@@ -14,11 +14,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from daemon.claims import Claim, add_to_reason, newest_rejected, next_place, reason_file
-from daemon.names import printable
 from daemon.root import Root
 from daemon.states import Job, State
 from handlers.ckpt.bounded import read_bounded
 from handlers.ckpt.errors import DamagedFileError
+from handlers.printable import printable
 
 _MOST_EVENTS = 1 << 20
 """Bytes; a job's log has a few hundred after a minute."""

@@ -32,6 +32,9 @@ _OF_A_TREE = _NEEDED | InotifyConstants.IN_MOVED_FROM
 class InotifyObserver(BaseObserver):
     """Runs from its making to its `stop`. Making it, or scheduling a watch, raises OSError when a limit is reached.
 
+    Both raise RuntimeError where no thread can be started. One that could not be made has left nothing; one that could
+    not schedule a watch may be in disorder, and is to be stopped.
+
     `overflowed()` is called when the kernel's queue was full and events were lost, `refused(path, error)` when `path`
     cannot be watched: watchdog by itself is silent of the latter for directories within a tree.
     """
@@ -42,8 +45,12 @@ class InotifyObserver(BaseObserver):
         warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
         self._descriptor = _Descriptor(overflowed, refused)
         super().__init__(_Emitter, inotify_fd=self._descriptor)
-        self._descriptor.start()
-        self.start()
+        try:
+            self._descriptor.start()
+            self.start()
+        except RuntimeError:  # "can't start new thread"
+            self._descriptor.let_go()
+            raise
 
     def works(self) -> bool:
         """Tell whether the threads live that every watch needs."""
@@ -52,8 +59,7 @@ class InotifyObserver(BaseObserver):
     def on_thread_stop(self) -> None:
         """End the watches' threads, then the one that reads the descriptor."""
         super().on_thread_stop()
-        self._descriptor.stop()
-        self._descriptor.join()
+        self._descriptor.let_go()
 
 
 class _Emitter(InotifyFullEmitter):
@@ -68,6 +74,15 @@ class _Descriptor(InotifyFD):
         super().__init__()
         self._overflowed = overflowed
         self._refused = refused
+
+    def let_go(self) -> None:
+        """End, whether it runs or was never started: only a thread that runs gives the descriptors back by itself."""
+        if self.is_alive():
+            self.stop()
+            self.join()
+        else:
+            self._is_reading = False
+            self.close()
 
     def handle_event(self, event: InotifyEvent) -> None:
         super().handle_event(event)

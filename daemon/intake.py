@@ -25,19 +25,19 @@ from daemon.claims import (
     reject,
     snapshot,
 )
-from daemon.faults import Defect, Faults
+from daemon.faults import Defect, Faults, concerns_the_store, may_pass
 from daemon.halves import SameName, earliest, same_name, tell_the_other
 from daemon.inbox import Inbox
-from daemon.names import printable
 from daemon.root import Root
 from daemon.states import Job, State
 from daemon.store import NewJob, Store
 from daemon.users import User
 from daemon.vanished import refuse_absent_jobs
-from daemon.workers import Workers
+from daemon.workers import Lane, Workers
 from handlers.ckpt.durable import make_directory, publish_bytes
 from handlers.errors import BadInputError
 from handlers.events import job_log
+from handlers.printable import printable
 from handlers.validate.check import CheckedConfig, Rules, check
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -78,10 +78,11 @@ class Intake:
         self, inbox: Inbox, root: Root, store: Store, workers: Workers, rules: Callable[[], Rules], faults: Faults
     ) -> None:
         self.inbox = inbox
+        self.rules = rules
+        """What a file is held against now; asked apart, for it looks at the files of MindFormers."""
         self._root = root
         self._store = store
         self._workers = workers
-        self._rules = rules
         self._faults = faults
 
     def turn(self, now: float) -> None:
@@ -91,13 +92,26 @@ class Intake:
             self._root.refuse_foreign(self._root.inbox)
         for path in settled:
             try:
-                claimed = claim(path, self._root.claims)
-            except NotClaimableError as error:
-                self._leave(path, str(error))
-            else:
-                if claimed is not None:
-                    log.info("drop_claimed", path=printable(path.name), claim=claimed.token)
-                    self._examine(claimed)
+                self._take(path)
+            except Exception as error:
+                if may_pass(error) or concerns_the_store(error):
+                    raise
+                self._faults.defect(f"drop {printable(path.name)}", error, partial(self._leave_alone, path))
+
+    def _leave_alone(self, path: Path, defect: Defect) -> None:
+        """Let a file lie that glmd itself failed to take, until it changes."""
+        log.warning("drop_left_in_inbox", path=printable(path.name), reason=defect.reason)
+        self.inbox.leave_alone(path)
+
+    def _take(self, path: Path) -> None:
+        try:
+            claimed = claim(path, self._root.claims)
+        except NotClaimableError as error:
+            self._leave(path, str(error))
+        else:
+            if claimed is not None:
+                log.info("drop_claimed", path=printable(path.name), claim=claimed.token)
+                self._examine(claimed)
 
     def finish_leftovers(self) -> None:
         """Take up claims that a crash or a passing fault has left."""
@@ -105,14 +119,18 @@ class Intake:
             self._examine(claimed)
 
     def _examine(self, claimed: Claim) -> None:
-        self._workers.submit(
-            ("claim", claimed.token), partial(_examine, claimed, self._rules), partial(self._decide, claimed)
-        )
+        if not self._faults.is_paused(_what(claimed)):
+            self._workers.submit_apart(
+                Lane.CLAIMS,
+                ("claim", claimed.token),
+                partial(_examine, claimed, self.rules),
+                partial(self._decide, claimed),
+            )
 
     def _decide(self, claimed: Claim, examined: Future[Accepted]) -> None:
         # After a fault the claim stays, and a later rescan takes it up again.
         self._faults.attempt(
-            f"claim of {printable(claimed.name)}",
+            _what(claimed),
             partial(self._finish, claimed, examined),
             partial(self._set_aside, claimed),
         )
@@ -219,7 +237,11 @@ class Intake:
         return same_name(claimed, self._root, jobs)
 
 
+def _what(claimed: Claim) -> str:
+    return f"claim of {printable(claimed.name)}"
+
+
 def _examine(claimed: Claim, rules_of_now: Callable[[], Rules]) -> Accepted:
-    rules = rules_of_now()  # here, in a worker: it looks at the files of MindFormers
+    rules = rules_of_now()
     content = read_claimed(claimed, rules.max_bytes)
     return Accepted(content, check(content, claimed.name, rules), User(claimed.path.lstat().st_uid))

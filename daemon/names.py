@@ -1,11 +1,9 @@
-"""File names that strangers chose: which are ignored, how they are shown, how they are shortened."""
+"""File names that strangers chose: which are ignored, how they are shortened."""
 
 import fnmatch
 import hashlib
 import os
 import re
-
-from handlers import events
 
 NAME_MAX = 255  # bytes in a file name, on every Linux file system that matters here
 
@@ -30,11 +28,6 @@ _IGNORED = re.compile("|".join(fnmatch.translate(pattern) for pattern in IGNORED
 def is_ignored(name: str) -> bool:
     """Tell whether `name` is one that a tool gives to what is not a finished file."""
     return _IGNORED.match(name) is not None
-
-
-def printable(name: str) -> str:
-    """Return `name` on one line, without anything that moves a cursor, reorders text, or cannot be encoded."""
-    return events.printable(name).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def fitting(name: str, ending: str = "", limit: int = NAME_MAX) -> str:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 import structlog
+from pydantic import ValidationError
 
 from daemon.aftermath import follow_up
 from daemon.endings import Cancelled, Completed, died, ended, host_went_down, stuck
@@ -28,12 +29,12 @@ from daemon.root import Root
 from daemon.runner import Life, Runner, RunnerError, forestall
 from daemon.runs import Found, Runs
 from daemon.settings import Preflight, Settings
-from daemon.states import ACTIVE, Job, State
+from daemon.states import ACTIVE, STEP_OF, Job, State
 from daemon.store import DeviceTakenError, Store
 from daemon.unfilled import why_never
 from daemon.vanished import refuse_absent_jobs, refuse_vanished, why
 from daemon.waiting import Waiting
-from daemon.workers import Workers
+from daemon.workers import Lane, Workers
 from handlers.ckpt.durable import make_directory, publish_bytes
 from handlers.errors import HandlerError
 from handlers.job_dir import Step, StepDir
@@ -45,7 +46,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 Result = TypeVar("Result")
 
-STEP_OF = {State.TRAINING: Step.TRAIN, State.MERGING: Step.MERGE}
 START_ALLOWANCE = 60.0
 """Seconds that a shim may take to write shim.json."""
 
@@ -83,6 +83,8 @@ class Pipeline:
         """When, on the monotonic clock, its shim was started; None while a worker is yet to do so."""
         self._deaths: dict[_Run, float] = {}
         """When it was found that its shim had died."""
+        self._writing: dict[int, Job] = {}
+        """The jobs in whose directories somebody may be writing, as they were when that began."""
         self._runs = Runs(root, store, waiting)
 
     def turn(self) -> None:
@@ -90,6 +92,7 @@ class Pipeline:
         self.find_the_living()
         if not self._runs.are_known:
             return
+        self._stop_late_writers()
         for number in set(self._store.locks().values()):
             self._faults.attempt(f"devices of job {number}", partial(self._free_devices, number))
         self._start_waiting_jobs()
@@ -103,9 +106,12 @@ class Pipeline:
                 self._faults.attempt(
                     f"job {job.id}", partial(self._follow, job, STEP_OF[job.state]), partial(self._set_aside, job)
                 )
+            elif job.cancel:
+                self._cancelled(job, " before its ranks were started")
             elif not self._faults.is_paused(f"preparing job {job.id}"):
-                self._workers.submit(
-                    ("prepare", job.id, job.attempt),
+                self._workers.submit_apart(
+                    Lane.JOBS,
+                    job.writer,
                     partial(prepare, job, self.settings, self._root),
                     self._still(job, f"preparing job {job.id}", partial(self._prepared, job)),
                 )
@@ -140,6 +146,8 @@ class Pipeline:
             self._faults.attempt(f"job {job.id}", partial(self._start_waiting, job), partial(self._set_aside, job))
 
     def _start_waiting(self, job: Job) -> None:
+        if job.cancel:  # it is cancelled as soon as that can be written
+            return
         directory = job.directory(self._root.path)
         if directory.submitted.exists() and self.settings.preflight is Preflight.OFF:
             self._moves.move(job, State.PREPARING)
@@ -164,8 +172,7 @@ class Pipeline:
                 self._moves.move(job, State.FAILED, reason)
 
     def _prepared(self, job: Job, plan: Future[JobPlan]) -> None:
-        if self._store.job(job.id).cancel:  # asked meanwhile
-            self._cancelled(job, " before its ranks were started")
+        if self._store.job(job.id).cancel:  # asked just now; the next turn ends it
             return
         try:
             plan.result()
@@ -209,6 +216,7 @@ class Pipeline:
                 self._runs.refuse_taken_devices(job)
                 self._started[run] = None
                 self._workers.submit(
+                    Lane.STARTS,
                     ("start", *run),
                     partial(self._runner.start, job, step, self._root.path),
                     partial(self._was_started, job, run),
@@ -274,8 +282,9 @@ class Pipeline:
         elif step is Step.MERGE and lost:
             self._moves.move(job, State.MERGING, f"merges again after: {failure.reason}", attempt=job.attempt + 1)
         elif not self._faults.is_paused(f"following up job {job.id}"):
-            self._workers.submit(
-                ("follow up", job.id, job.attempt),
+            self._workers.submit_apart(
+                Lane.JOBS,
+                job.writer,
                 partial(follow_up, job, step, failure, self.settings, self._root),
                 self._still(job, f"following up job {job.id}", partial(self._followed_up, job, failure)),
             )
@@ -286,12 +295,15 @@ class Pipeline:
             return
         try:
             decision = decided.result()
-        except Exception as error:
+        except (OSError, ValidationError) as error:  # of what there is of the attempt, or is no longer
             if may_pass(error):
                 self._faults.failed(f"following up job {job.id}", error)
                 return
-            log.exception("follow_up_broke", job=job.id)
-            self._moves.move(job, State.FAILED, f"{failure.reason}; not tried again: {type(error).__name__}: {error}")
+            self._moves.move(job, State.FAILED, f"{failure.reason}; not tried again: {error}")
+            return
+        except Exception as error:  # noqa: BLE001 - logged, and the job is set aside
+            aside = partial(self._set_aside, job, after=f"{failure.reason}; not tried again: ")
+            self._faults.defect(f"following up job {job.id}", error, aside)
             return
         self._faults.passed(f"following up job {job.id}")
         if isinstance(decision, Resume):
@@ -316,17 +328,18 @@ class Pipeline:
         self._moves.move(job, State.CANCELLED, f"cancelled{f' by {by}' if by else ''}{when}")
 
     def _free_devices(self, number: int) -> None:
-        with contextlib.suppress(KeyError):  # its row cannot be read: nobody knows what is on them
-            free_devices(self._store.job(number), self._store, self._root)
+        if job := self._store.readable(number):  # else nobody knows what is on them
+            free_devices(job, self._store, self._root)
 
-    def _set_aside(self, job: Job, defect: Defect) -> None:
-        """Fail a job over which glmd itself failed, by as little as may fail in its turn.
+    def _set_aside(self, job: Job, defect: Defect, after: str = "") -> None:
+        """Fail a job over which glmd itself failed, by as little as may fail in its turn; `after` is what came before.
 
         A shim that lives goes on, and its devices stay locked until it has ended; one that is late comes up no more.
         """
-        job = self._store.job(job.id)
-        if job.state.is_over:
+        now = self._store.readable(job.id)
+        if now is None or now.state.is_over:
             return
+        job = now
         directory = job.directory(self._root.path)
         make_directory(directory.path)
         publish_bytes(directory.defect, defect.traceback.encode("utf-8", "backslashreplace"))
@@ -334,23 +347,32 @@ class Pipeline:
             step = STEP_OF[job.state]
             forestall(directory.step(job.attempt, step), step, defect.reason)
         # Freed by the next turn, when nothing is found to be on them.
-        self._store.move(job, State.FAILED, f"{defect.reason}; see {directory.defect}", keep_devices=True)
+        self._store.move(job, State.FAILED, f"{after}{defect.reason}; see {directory.defect}", keep_devices=True)
         self._waiting.wake()
+
+    def _stop_late_writers(self) -> None:
+        """End work for jobs that have been cancelled or retried meanwhile, before the next one writes there."""
+        for job in tuple(self._writing.values()):
+            now = self._store.readable(job.id)
+            if now is None or now.cancel or (now.state, now.attempt) != (job.state, job.attempt):
+                del self._writing[job.id]
+                self._workers.stop(job.writer)
 
     def _still(self, job: Job, what: str, then: Callable[[Result], None]) -> Callable[[Result], None]:
         """Return `then` for a result that counts only while `job` is where it was when the work for it was begun.
 
         It may have been cancelled meanwhile, perhaps retried. An OSError holds up no others: the result is got again.
         """
+        self._writing[job.id] = job
+
+        def take(result: Result) -> None:
+            now = self._store.readable(job.id)
+            if now is not None and (now.state, now.attempt) == (job.state, job.attempt):
+                refuse_absent_jobs(self._root)  # what could not be found then is not gone
+                then(result)
 
         def contained(result: Result) -> None:
-            now = self._store.job(job.id)
-            if (now.state, now.attempt) != (job.state, job.attempt):
-                return
-            self._faults.contain(what, partial(self._take, result, then), partial(self._set_aside, job))
+            self._writing.pop(job.id, None)
+            self._faults.contain(what, partial(take, result), partial(self._set_aside, job))
 
         return contained
-
-    def _take(self, result: Result, then: Callable[[Result], None]) -> None:
-        refuse_absent_jobs(self._root)  # what could not be found then is not gone
-        then(result)

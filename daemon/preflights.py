@@ -14,7 +14,7 @@ from daemon.preparing import checked_again
 from daemon.root import Root
 from daemon.settings import Preflight, Settings
 from daemon.states import Job
-from daemon.workers import Workers
+from daemon.workers import Lane, Workers
 from handlers.errors import HandlerError
 from handlers.events import job_log
 from handlers.preflight import Obstacle, look_at_cards, look_at_ports
@@ -59,8 +59,9 @@ class Preflights:
         """Look on behalf of `job`, unless that was done lately, and call `then`."""
         if time.monotonic() >= self._due.get(job.id, 0.0):
             self._due.pop(job.id, None)
-            self._workers.submit(
-                ("preflight", job.id),
+            self._workers.submit_apart(
+                Lane.JOBS,
+                job.writer,
                 partial(examine, job, settings, self._root),
                 partial(self._looked, job.id, then),
             )

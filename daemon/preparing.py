@@ -8,7 +8,10 @@ from daemon.resuming import begin, how_it_begins, tree_with_tag
 from daemon.root import Root
 from daemon.settings import Settings
 from daemon.states import Job
+from handlers.ckpt.bounded import read_bounded
 from handlers.ckpt.durable import make_directory, move, publish_bytes
+from handlers.ckpt.errors import DamagedFileError
+from handlers.errors import BadInputError
 from handlers.events import job_log
 from handlers.job_dir import JobDir, Step
 from handlers.job_plan import JobPlan, TimeLimits
@@ -17,6 +20,7 @@ from handlers.merge_plan import MergePlan
 from handlers.mindformers.installed import Installed, find_installed, named
 from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.table import make, write
+from handlers.reach import reach
 from handlers.resume_config import resuming
 from handlers.train import TrainRequest, plan_training
 from handlers.validate.check import CheckedConfig, Rules, check
@@ -45,6 +49,8 @@ def mindformers_of(settings: Settings) -> Installed:
     training = settings.training
     if training.mindformers is not None:
         return named(training.mindformers, "training.mindformers")
+    for path in (training.checkout, training.python):
+        reach(path.absolute())
     return find_installed(training.checkout, training.python)
 
 
@@ -69,7 +75,7 @@ def prepare(job: Job, settings: Settings, root: Root, *, resumes: int = 0) -> Jo
             log.warning("save_passed_over", reason=how)
         if save is not None:
             weights, config = None, directory.resumed_config(job.attempt)
-            publish_bytes(config, resuming(directory.config.read_bytes(), save))
+            publish_bytes(config, resuming(_read(directory.config, settings), save))
             log.info("training_resumes", path=save, resumes=resumes)
     train = plan_training(
         TrainRequest(
@@ -144,8 +150,15 @@ def _limits(checked: CheckedConfig, root: Root, attempt: int) -> TimeLimits:
 
 def checked_again(job: Job, settings: Settings, root: Root) -> CheckedConfig:
     """Check the job's file as when it was dropped: disk and inputs may have changed. Raises HandlerError or OSError."""
-    content = job.directory(root.path).submitted.read_bytes()
+    content = _read(job.directory(root.path).submitted, settings)
     return check(content, f"{job.name}.yaml", rules(settings, root))
+
+
+def _read(config: Path, settings: Settings) -> bytes:
+    try:
+        return read_bounded(config, settings.inbox.max_bytes)
+    except DamagedFileError as error:  # somebody has put it there
+        raise BadInputError(str(error)) from error
 
 
 def plan_merging(checked: CheckedConfig, directory: JobDir, root: Root, source: Path | None = None) -> MergePlan:

@@ -1,16 +1,25 @@
 """What clients ask for: ending a job, and repeating one."""
 
+import signal
+import sqlite3
+
+import structlog
+
 from daemon.control import RequestRefusedError
+from daemon.faults import may_pass
 from daemon.left_behind import refuse_while_stuck
 from daemon.moving import Moves
 from daemon.root import Root
+from daemon.runner import life
 from daemon.settings import Cancel
-from daemon.states import ACTIVE, Job, State
+from daemon.states import ACTIVE, STEP_OF, Job, State
 from daemon.store import Store
 from daemon.users import User
 from daemon.waiting import Waiting
 from handlers.events import job_log
 from handlers.shards.names import holds_shards
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 class Requests:
@@ -29,13 +38,46 @@ class Requests:
         if job.state.is_over:
             refuse_while_stuck(job, self._store, self._root)  # that says more than that it is over
             raise RequestRefusedError(f"job {job.id} is {job.state} already")
-        if job.state is State.QUEUED:
-            self._note("cancel_asked", job, by)
-            self._moves.move(job, State.CANCELLED, f"cancelled by {by.name} while it waited")
-            return f"job {job.id} is cancelled"
-        self._store.ask_to_cancel(job, by.name)
         self._note("cancel_asked", job, by)
+        try:
+            if self._cancel(job, by.name):
+                return f"job {job.id} is cancelled"
+        except (OSError, sqlite3.Error) as error:
+            if not may_pass(error):
+                raise
+            return self._cancel_unwritten(job, by.name, error)
         return f"job {job.id} is being cancelled: its {job.state} is ended first"
+
+    def write_wishes(self) -> None:
+        """Write down the wishes to cancel that could not be written. Raises OSError and sqlite3.Error."""
+        for number, by in self._store.unwritten_wishes().items():
+            self._cancel(self._store.job(number), by)
+
+    def _cancel(self, job: Job, by: str) -> bool:
+        """Let `job` be cancelled, or become so when its step has ended; say which. Raises OSError, sqlite3.Error."""
+        if job.state is State.QUEUED:
+            self._moves.move(job, State.CANCELLED, f"cancelled by {by} while it waited")
+            return True
+        self._store.ask_to_cancel(job, by)
+        return False
+
+    def _cancel_unwritten(self, job: Job, by: str, error: OSError | sqlite3.Error) -> str:
+        """End `job`, which may be what fills the disk, though nothing can be written about it yet."""
+        self._store.wish_to_cancel(job, by)
+        if job.state is State.QUEUED:
+            what = "does not start any more"
+        else:
+            what = f"is being cancelled: its {job.state} is ended first"
+            if job.state in STEP_OF:
+                # At once: the next turns may be held up by what keeps the store from being written.
+                _, shim = life(job.directory(self._root.path).step(job.attempt, STEP_OF[job.state]))
+                if shim is not None:
+                    shim.signal(signal.SIGTERM)
+        log.warning("cancel_unwritten", job=job.id, user=by, reason=str(error))
+        return (
+            f"job {job.id} {what}; this cannot be written down yet ({error}), and is forgotten if glmd ends before it "
+            "can be"
+        )
 
     def retry(self, job: Job, by: User) -> str:
         """Queue `job` again from the step that did not succeed; raises RequestRefusedError."""

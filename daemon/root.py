@@ -14,6 +14,8 @@ from handlers.job_dir import is_number
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+SOCKET = "glmd.sock"
+"""Its name in the root directory."""
 GROUP_READS = 0o2750
 """Of all directories but the inbox. Setgid: what is made in them is of their group."""
 GROUP_DROPS = 0o3770
@@ -68,7 +70,7 @@ class Root:
     @property
     def socket(self) -> Path:
         """Where the daemon answers `glmd cancel`, `retry` and `reload`."""
-        return self.path / "glmd.sock"
+        return self.path / SOCKET
 
     @property
     def highest_number(self) -> int:
@@ -94,9 +96,9 @@ class Root:
         for directory in (self.inbox, self.claims, self.rejected):
             self.refuse_foreign(directory)
         for directory, mode in modes.items():
-            _set_mode(directory, mode)
+            set_mode(directory, mode)
         # A root that its owner keeps from the group stays so.
-        _set_mode(self.path, stat.S_IMODE(self.path.stat().st_mode) & GROUP_READS)
+        set_mode(self.path, stat.S_IMODE(self.path.stat().st_mode) & GROUP_READS)
 
     def refuse_foreign(self, directory: Path) -> None:
         """Raise ForeignDirectoryError unless `directory` is one, no link, and belongs to glmd or the root's owner.
@@ -124,7 +126,7 @@ class Root:
             )
 
 
-def _set_mode(directory: Path, mode: int) -> None:
+def set_mode(directory: Path, mode: int) -> None:
     """Let a directory of ours have `mode`; setgid only where RestrictSUIDSGID= of our units lets us ask for it."""
     status = directory.stat()
     now = stat.S_IMODE(status.st_mode)

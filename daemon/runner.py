@@ -14,14 +14,13 @@ from pydantic import ValidationError
 from daemon.settings import Runner as Choice
 from daemon.states import Job
 from handlers import marks
+from handlers.ckpt.bounded import without_waiting
 from handlers.ckpt.durable import make_directory, open_lock
 from handlers.job_dir import Step, StepDir
 from handlers.outcome import Outcome, StepExit
 from handlers.process import ProcessIdentity, ShimRecord
+from handlers.service_manager import for_children, runs_this_host
 from handlers.shim.service_result import ServiceResult
-
-# What systemd gives to the daemon alone.
-_NOT_FOR_CHILDREN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "INVOCATION_ID", "JOURNAL_STREAM")
 
 
 class RunnerError(Exception):
@@ -53,7 +52,7 @@ class SpawnRunner:
         log = directory.step(job.attempt, step).log
         try:
             make_directory(log.parent)
-            with log.open("ab") as stream:
+            with open(log, "ab", opener=without_waiting) as stream:
                 child = subprocess.Popen(
                     [sys.executable, "-P", "-m", "handlers.shim", str(directory.path), str(job.attempt), step],
                     stdin=subprocess.DEVNULL,
@@ -61,10 +60,7 @@ class SpawnRunner:
                     stderr=stream,
                     start_new_session=True,
                     cwd="/",
-                    env={
-                        **{name: value for name, value in os.environ.items() if name not in _NOT_FOR_CHILDREN},
-                        marks.NAME: marks.mark(log.parent, job.devices),
-                    },
+                    env={**for_children(os.environ), marks.NAME: marks.mark(log.parent, job.devices)},
                 )
         except OSError as error:
             raise RunnerError(f"the shim of {job.label} could not be started: {error}") from error
@@ -116,7 +112,7 @@ class SystemdRunner:
 
 def choose_runner(choice: Choice) -> Runner:
     """Return the runner for the setting `runner`; `auto` is systemd where the daemon itself is a unit of it."""
-    under_systemd = "NOTIFY_SOCKET" in os.environ and Path("/run/systemd/system").is_dir()
+    under_systemd = "NOTIFY_SOCKET" in os.environ and runs_this_host()
     if choice is Choice.SYSTEMD or (choice is Choice.AUTO and under_systemd):
         return SystemdRunner()
     return SpawnRunner()

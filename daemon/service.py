@@ -4,6 +4,7 @@ import contextlib
 import signal
 import sqlite3
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import partial
@@ -14,13 +15,18 @@ from types import FrameType
 import structlog
 
 from daemon import notify
+from daemon.apart.processes import Apart
 from daemon.control import Control, Request, RequestRefusedError
 from daemon.cycles import Cycles
-from daemon.faults import Faults, concerns_the_store, may_pass
+from daemon.database import StoreError, unreadable, with_remedy
+from daemon.faults import SHOWN, Faults, concerns_the_store, may_pass
 from daemon.headline import headline
+from daemon.holding import Holding, refuse_beside_another
 from daemon.inbox import Inbox
 from daemon.intake import Intake
 from daemon.living import living
+from daemon.lock_holders import holders
+from daemon.old_roots import bring_over
 from daemon.pipeline import Pipeline
 from daemon.preparing import rules
 from daemon.requests import Requests
@@ -36,12 +42,11 @@ from daemon.users import User
 from daemon.waiting import Waiting
 from daemon.watched_trees import WatchedTrees
 from daemon.watching import DirectoryWatch
-from daemon.workers import Workers
+from daemon.workers import Elsewhere, Lane, Workers
 from daemon.wrong_settings import SettingsError
 from handlers import events
+from handlers.printable import printable
 from handlers.rank_log.progress import Progress, read_progress
-from handlers.shards.names import SUFFIXES
-from handlers.validate.check import Rules
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -51,6 +56,8 @@ ROOT_EVERY = 0.5
 """Seconds between two looks for a root that is away."""
 LONGEST_WAIT = 60.0
 LEAST_WAIT_IN_A_FAULT = 0.1
+NOT_RELOADABLE = ("runner",)
+"""Settings that count from the next start, as does `root`, which is the one that the daemon serves."""
 MOST_NOTICES = 1000
 """How many hints of the watch one turn takes, so that a flood of them does not hold the rest up."""
 
@@ -62,13 +69,25 @@ def serve(settings: Settings, *, settings_file: Path | None) -> int:
     if wait_for_the_root(root):
         settings = load_settings(settings_file, root.path)  # they may lie in it
     root.create()
-    with only_daemon(root.lock), Store.open(root.store) as store, Waiting() as waiting:
+    refuse_beside_another(root)
+    with (
+        only_daemon(root.lock) as lock,
+        Store.open(root.store) as store,
+        Waiting() as waiting,
+        contextlib.closing(Apart()) as apart,
+    ):
+        apart.start()
+        bring_over(root)
         if store.number_above(highest := root.highest_number) and highest:
             log.warning("store_lacks_jobs", path=root.store, jobs=root.jobs, highest=highest)
-        service = Service(settings, settings_file, root, store, waiting)
+        service = Service(settings, settings_file, root, store, waiting, apart)
         with Control(root.path, service.answer) as control:
             waiting.watch(control.fileno(), control.serve)
-            service.run()
+            service.holding.hold(lock, control, waiting)
+            try:
+                service.run()
+            except sqlite3.Error as error:  # of those that do not pass
+                raise unreadable(root.store, error) from error
     return 0
 
 
@@ -91,18 +110,25 @@ class Service:
     """All rooms of the daemon, and the loop that gives each its turn."""
 
     def __init__(
-        self, settings: Settings, settings_file: Path | None, root: Root, store: Store, waiting: Waiting
+        self,
+        settings: Settings,
+        settings_file: Path | None,
+        root: Root,
+        store: Store,
+        waiting: Waiting,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
-        self._settings = settings
+        self._settings = self._started_with = settings
         self._faults = Faults()
         self._settings_file = settings_file
         self._root = root
         self._store = store
         self._waiting = waiting
-        self._workers = Workers(waiting.wake)
+        self._workers = Workers(waiting.wake, elsewhere=elsewhere)
         self._runner = choose_runner(settings.runner)
+        self.holding = Holding(root, store)
         inbox = Inbox(root.inbox, settle=settings.inbox.settle)
-        self._intake = Intake(inbox, root, store, self._workers, self._rules, self._faults)
+        self._intake = Intake(inbox, root, store, self._workers, partial(rules, settings, root), self._faults)
         self._pipeline = Pipeline(settings, root, store, self._runner, waiting, self._workers, self._faults)
         self._requests = Requests(root, store, waiting)
         self._progress: dict[tuple[int, int], Progress] = {}
@@ -122,16 +148,28 @@ class Service:
 
     def _open_rooms(self, settings: Settings) -> None:
         """Make what depends on the settings; raises SettingsError and leaves the rooms that are open as they are."""
-        cycles = Cycles(settings.nightly, self._store, self._root.inbox, self._root.claims, self._faults)
-        trees = WatchedTrees(settings.watch, self._root, self._store, self._workers, self._faults)
+        submit = partial(self._workers.submit_apart, Lane.NIGHTS)
+        cycles = Cycles(settings.nightly, self._store, self._root.inbox, self._root.claims, self._faults, submit)
+        trees = WatchedTrees(
+            settings.watch,
+            self._root,
+            self._store,
+            self._workers,
+            self._faults,
+            observer=settings.inbox.observer,
+            rescan=settings.inbox.rescan,
+        )
         watch = DirectoryWatch(self._notice, observer=settings.inbox.observer)
-        watch.add(self._root.inbox)
-        for tree in trees.directories:
-            watch.add(tree, recursive=True)
+        try:
+            watch.add(self._root.inbox)
+        except BaseException:
+            watch.stop()
+            raise
         self._cycles, self._trees, self._watch = cycles, trees, watch
         if self._settings.inbox != settings.inbox:  # else what it knows of half-written files is kept
             self._intake.inbox = Inbox(self._root.inbox, settle=settings.inbox.settle)
         self._settings = self._pipeline.settings = settings
+        self._intake.rules = partial(rules, settings, self._root)
         self._requests.allowed = settings.cancel
         self._rescan_due = 0.0
 
@@ -161,11 +199,14 @@ class Service:
         self._due = now + LONGEST_WAIT
         if not self._faults.is_paused("store"):  # every room needs it: while it fails, nothing is to be tried
             try:
-                self._faults.contain("turn", partial(self._turn, now))
+                if self._faults.attempt("root", self.holding.look):
+                    self._faults.contain("turn", partial(self._turn, now))
             except sqlite3.Error as error:
                 if not may_pass(error):
                     raise
-                self._faults.failed("store", error)
+                others = holders(self._root.store)
+                told = f"{error}: {others} has it locked" if others else with_remedy(error, self._root.store)
+                self._faults.failed("store", StoreError(told))
             else:
                 self._faults.passed("store")
                 self._faults.contain("what is due next", partial(self._set_due, now))
@@ -191,6 +232,8 @@ class Service:
         match request.action, request.job:
             case "ping", _:
                 return self._headline
+            case "trouble", _:
+                return self._faults.summary
             case "reload", _:
                 return self._read_settings_again()
             case "cancel" | "retry", int(number):
@@ -203,7 +246,7 @@ class Service:
                 except (OSError, sqlite3.Error) as error:
                     raise RequestRefusedError(f"not now: {error}; ask again when that is mended") from error
             case _:
-                raise RequestRefusedError(f"this glmd does not know how to {request.action}")
+                raise RequestRefusedError(f"this glmd does not know how to {request.action:.100}")
 
     # One turn
 
@@ -212,21 +255,26 @@ class Service:
             self._reload = False
             with contextlib.suppress(RequestRefusedError):  # logged where it is raised; the old settings stay
                 self._read_settings_again()
-        self._faults.attempt("results", self._workers.deliver)
+        self._workers.deliver(self._take_result)
         self._faults.attempt("notices", self._take_notices)
         if now >= self._rescan_due:
             self._rescan_due = now + self._settings.inbox.rescan
             self._faults.attempt("watching", self._watch.refresh)
             self._intake.inbox.start_scan()
             self._faults.attempt("claims", self._intake.finish_leftovers)
-            self._trees.look_at_all(now)
         self._faults.attempt("scanning", partial(self._scan, now))
         self._faults.attempt("inbox", partial(self._intake.turn, now))
-        self._faults.attempt("trees", partial(self._trees.turn, now))
+        self._faults.attempt("trees", self._trees.turn)
         self._faults.attempt("nightly", partial(self._cycles.turn, datetime.now(UTC)))
+        self._faults.attempt("cancelling", self._requests.write_wishes)
         self._faults.attempt("jobs", self._pipeline.turn)
         self._faults.attempt("children", self._runner.reap)
         self._faults.attempt("progress", partial(self._tell, now))
+
+    def _take_result(self, take: Callable[[], None]) -> None:
+        """Take what a worker has come to; one that cannot be taken holds up no other."""
+        if self._faults.contain("results", take):
+            self._faults.passed("results")
 
     def _set_due(self, now: float) -> None:
         self._due = now + self._seconds_to_wait(now)
@@ -245,7 +293,7 @@ class Service:
             seconds
             for seconds in (
                 self._intake.inbox.next_due(now),
-                self._trees.next_due(now),
+                self._workers.next_due(now),
                 (nightly - today).total_seconds() if nightly else None,
                 notify.watchdog_interval(),
             )
@@ -264,7 +312,6 @@ class Service:
                 self._rescan_due = now
             else:
                 self._intake.inbox.notice(path, kind, now)
-                self._trees.notice(path, now)
 
     def _tell(self, now: float) -> None:
         active = self._store.jobs(ACTIVE)
@@ -275,7 +322,10 @@ class Service:
             for attempt, job in training.items():
                 output, ranks = job.directory(self._root.path).output, range(len(job.devices))
                 self._workers.submit(
-                    ("progress", *attempt), partial(read_progress, output, ranks), partial(self._progressed, attempt)
+                    Lane.PROGRESS,
+                    ("progress", *attempt),
+                    partial(read_progress, output, ranks),
+                    partial(self._progressed, attempt),
                 )
         self._progress = {attempt: seen for attempt, seen in self._progress.items() if attempt in training}
         seen_of = {job: seen for (job, _), seen in self._progress.items()}
@@ -283,19 +333,15 @@ class Service:
 
     def _show(self) -> None:
         """Let `systemctl status` say what runs, after what fails at present."""
-        text = "; ".join(part for part in (self._faults.summary, self._unreadable(), self._work) if part)
+        parts = (self._faults.summary, self.holding.told, self._unreadable(), self._work)
+        text = "; ".join(part for part in parts if part)
         tell = notify.status if self._is_announced else notify.ready
         is_known = text == self._headline and self._is_announced
         if not is_known and self._faults.attempt("systemd", partial(tell, text)):
             self._headline, self._is_announced = text, True
 
     def _unreadable(self) -> str:
-        rows = self._store.unreadable
-        told = (f"job {number}: its row in the store cannot be read: {why}" for number, why in rows.items())
-        return events.printable("; ".join(told))
-
-    def _rules(self) -> Rules:
-        return rules(self._settings, self._root)
+        return printable("; ".join(self._store.told_of_unreadable(SHOWN)))
 
     # What wakes it
 
@@ -307,10 +353,9 @@ class Service:
             self._stop = True
 
     def _notice(self, path: Path, kind: Kind) -> None:
-        """Take a hint of the watch, in one of its threads; a watched tree's logs would wake the loop for nothing."""
-        if path.parent == self._root.inbox or kind is Kind.SCAN or path.suffix in SUFFIXES:
-            self._notices.put((path, kind))
-            self._waiting.wake()
+        """Take a hint of the watch, in one of its threads."""
+        self._notices.put((path, kind))
+        self._waiting.wake()
 
     def _progressed(self, attempt: tuple[int, int], progress: Future[Progress | None]) -> None:
         try:
@@ -325,15 +370,19 @@ class Service:
         self._faults.attempt("systemd", notify.reloading)
         try:
             settings = load_settings(self._settings_file, self._root.path)
-            previous = self._watch
+            watch, trees = self._watch, self._trees
+            later = [name for name in NOT_RELOADABLE if getattr(settings, name) != getattr(self._started_with, name)]
             self._open_rooms(settings)
+            events.configure(format=settings.log.format.value, level=settings.log.level)
             self._faults.retry_all()
-            previous.stop()
-        except (SettingsError, OSError) as error:
+            watch.stop()
+            trees.close()
+        except (SettingsError, OSError, RuntimeError) as error:  # the last where no thread can be started
             log.error("settings_refused", reason=str(error))  # noqa: TRY400 - the text is the whole story
             raise RequestRefusedError(f"the settings stay as they were: {error}") from error
         finally:
             self._is_announced = False
             self._show()
-        log.info("settings_read", devices=settings.devices)
-        return "the settings were read again"
+        log.info("settings_read", devices=settings.devices, after_restart=later)
+        but = "".join(f"; but for `{name}`, which counts when glmd starts again" for name in later)
+        return f"the settings were read again{but}"

@@ -4,17 +4,34 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
-from daemon.wrong_settings import SettingsError, refused, unreadable
+from daemon.wrong_settings import SettingsError, WrongSettingsError, refuse_keys, refused, unreadable
+from handlers.ckpt.bounded import read_bounded
+from handlers.ckpt.errors import DamagedFileError
 from handlers.devices import parse_devices
 from handlers.durations import Duration
 from handlers.mindformers.version import Version
 from handlers.rank_table.topology import Topology
+from handlers.validate.document import Document, parse
+from handlers.validate.problem import ConfigError
 
 DEFAULT_FILE = Path("/etc/glmd/glmd.yaml")
 DEFAULT_ROOT = Path("/var/glm")
+MOST_BYTES = 1 << 16
+"""Of a settings file: ten times what ours has, and read in well under a second."""
 
 Devices = Annotated[
     tuple[int, ...],
@@ -27,6 +44,16 @@ def _absolute(path: Path) -> Path:
     if not path.is_absolute():
         raise ValueError(f"{path} is a relative path; write it from the root: /…")
     return path
+
+
+def _named(path: object) -> object:
+    if isinstance(path, str) and (not path.strip() or "\0" in path):
+        raise ValueError("names no file; write it from the root: /…")
+    return path
+
+
+SomePath = Annotated[Path, BeforeValidator(_named)]
+AbsolutePath = Annotated[SomePath, AfterValidator(_absolute)]
 
 
 def _number(value: object) -> object:
@@ -82,7 +109,43 @@ class LogFormat(StrEnum):
     PRETTY = "pretty"
 
 
-class _Section(BaseModel):
+def _passable(text: str) -> str:
+    """Refuse what no path, name or variable can hold."""
+    if "\0" in text:
+        raise ValueError("it has a NUL in it; no path, name or variable may have that")
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise ValueError("it has half a character in it (a surrogate); no path, name or variable may have that")
+    return text
+
+
+def _variable(name: str) -> str:
+    if not name or "=" in name:
+        raise ValueError(f"{name!r} is no name of a variable")
+    return _passable(name)
+
+
+class _Texts(BaseModel):
+    """Settings whose texts can be passed on to the kernel."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _are_passable(cls, value: object) -> object:
+        for text in value if isinstance(value, list) else (value,):
+            if isinstance(text, str):
+                _passable(text)
+        return value
+
+
+class LogLevel(StrEnum):
+    """Which events are written: those of this level, and of those that follow."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class _Section(_Texts):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -106,11 +169,11 @@ def _version(value: object) -> object:
 class TrainingSettings(_Section):
     """What trains, and in which environment."""
 
-    python: Path = Path("/opt/mindformers/venv/bin/python")
-    checkout: Path = Path("/opt/mindformers")
+    python: SomePath = Path("/opt/mindformers/venv/bin/python")
+    checkout: SomePath = Path("/opt/mindformers")
     mindformers: Annotated[str, BeforeValidator(_version)] | None = None
     """Its version; None for what the checkout says, or else the interpreter."""
-    environment: dict[str, str] = {}
+    environment: dict[Annotated[str, AfterValidator(_variable)], Annotated[str, AfterValidator(_passable)]] = {}
     grace: Annotated[Duration, Field(le=3600)] = 20.0
 
 
@@ -119,7 +182,7 @@ class RankTableSettings(_Section):
 
     server_ip: str = "auto"
     hccn_tool: str = "hccn_tool"
-    hccn_conf: Path = Path("/etc/hccn.conf")
+    hccn_conf: SomePath = Path("/etc/hccn.conf")
     topology: Topology = Topology.ANY
 
 
@@ -130,7 +193,7 @@ MOST_RANKS = 1 << 16
 class WatchSettings(_Section):
     """A tree that others write shards into, to be merged when complete."""
 
-    path: Path
+    path: AbsolutePath
     tag: str = Field(default="last", pattern=r"^(last|network|[0-9]{1,9}_[0-9]{1,9})$")
     prefix: str | None = None
     ranks: Annotated[int, BeforeValidator(_number), Field(gt=0, le=MOST_RANKS)] | None = None
@@ -145,7 +208,7 @@ class NightlySettings(_Section):
     """With the time of a run behind it, it has to be a job's whole name: by that a run is found again."""
     cron: str
     timezone: str | None = None
-    template: Path
+    template: SomePath
     devices: str | None = None
     continue_from: str | None = "latest"
 
@@ -154,20 +217,20 @@ class LogSettings(_Section):
     """Log output."""
 
     format: LogFormat = LogFormat.AUTO
-    level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    level: LogLevel = LogLevel.INFO
 
 
-class Settings(BaseSettings):
+class Settings(_Texts, BaseSettings):
     """Everything a site can set. An override is the upper-case path, as GLMD_TRAINING__PYTHON."""
 
     model_config = SettingsConfigDict(env_prefix="GLMD_", env_nested_delimiter="__", frozen=True, extra="forbid")
 
-    root: Path = DEFAULT_ROOT
+    root: AbsolutePath = DEFAULT_ROOT
     devices: Devices = tuple(range(8))
     runner: Runner = Runner.AUTO
     preflight: Preflight = Preflight.WAIT
     cancel: Cancel = Cancel.GROUP
-    allowed_paths: tuple[Annotated[Path, AfterValidator(_absolute)], ...] = (Path("/"),)
+    allowed_paths: tuple[AbsolutePath, ...] = (Path("/"),)
     """Where a dropped file may name paths, besides the root itself."""
     inbox: InboxSettings = InboxSettings()
     training: TrainingSettings = TrainingSettings()
@@ -206,23 +269,40 @@ def load_settings(file: Path | None, root: Path | None) -> Settings:
     found = next((candidate for candidate in candidates if candidate.exists()), None)
     if file and not found:
         raise SettingsError(f"{file}: no such settings file")
+    document = _read(found) if found else None
     try:
-        settings = Settings.model_validate(_read(found) if found else {})
+        settings = Settings.model_validate(_data(document))
     except ValidationError as error:
-        raise refused(found, Settings, error) from error
+        raise refused(document, Settings, error) from error
     return settings.model_copy(update={"root": root.absolute()}) if root else settings
 
 
-def _read(path: Path) -> dict[str, object]:
-    from ruamel.yaml import YAML  # noqa: PLC0415 - slow to import, and `glmd status` seldom has a file to read
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
-
+def _read(path: Path) -> Document | None:
+    """Return what a settings file holds; None for nothing but comments. Raises SettingsError."""
     try:
-        data = YAML(typ="safe").load(path.read_text())
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        content = read_bounded(path, MOST_BYTES)
+    except (OSError, DamagedFileError) as error:
         raise unreadable(path, error) from error
-    if data is None:
+    if all(line.strip()[:1] in {b"", b"#"} for line in content.splitlines()):
+        return None
+    try:
+        document = parse(content, str(path))  # which bounds depth, numbers, and what aliases stand for
+    except ConfigError as error:
+        raise WrongSettingsError(error.name, error.problems) from error
+    if document.problems:
+        raise WrongSettingsError(document.name, document.problems)
+    return document
+
+
+def _data(document: Document | None) -> dict[str, object]:
+    """Return it as YAML 1.2 has it. Raises SettingsError."""
+    if document is None:
         return {}
+    try:
+        data = YAML(typ="safe").load(document.content)
+    except (YAMLError, ValueError) as error:  # the latter for a date that no calendar has
+        raise SettingsError(f"{document.name}: {error}") from error
     if not isinstance(data, dict):
-        raise SettingsError(f"{path}: settings must be a mapping of names to values, as `root: /var/glm`")
+        raise SettingsError(f"{document.name}: settings must be a mapping of names to values, as `root: /var/glm`")
+    refuse_keys(document, data, Settings.model_fields)
     return data

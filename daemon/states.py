@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from handlers.job_dir import JobDir
+from handlers.job_dir import JobDir, Step
 
 
 class State(StrEnum):
@@ -36,6 +36,7 @@ class State(StrEnum):
 
 ACTIVE = frozenset({State.PREPARING, State.TRAINING, State.MERGING})
 OVER = frozenset({State.DONE, State.FAILED, State.CANCELLED, State.REJECTED})
+STEP_OF = {State.TRAINING: Step.TRAIN, State.MERGING: Step.MERGE}
 HOLDING_DEVICES = frozenset({State.PREPARING, State.TRAINING})
 
 TRANSITIONS: dict[State, frozenset[State]] = {
@@ -76,6 +77,11 @@ class Job:
     def label(self) -> str:
         """The name of its directory: `0042-run_glm_6b_finetune`."""
         return f"{self.id:04d}-{self.name}"
+
+    @property
+    def writer(self) -> tuple[str, int]:
+        """The key of all work that writes in its directory: there is one at a time."""
+        return "writer of job", self.id
 
     def directory(self, root: Path) -> JobDir:
         """Return its directory under `root`."""

@@ -70,6 +70,8 @@ class Overview:
     jobs: tuple[JobStatus, ...]
     left_out: int
     """Older jobs that are over and are not in `jobs`."""
+    trouble: tuple[str, ...] = ()
+    """What the daemon says of what fails, and was set aside; and rows of the store that cannot be read."""
 
     def as_json(self) -> dict[str, object]:
         """Return the documented keys."""
@@ -80,6 +82,7 @@ class Overview:
             "queue": list(self.queue),
             "jobs": [status.as_json() for status in self.jobs],
             "left_out": self.left_out,
+            "trouble": list(self.trouble),
         }
 
 
@@ -114,8 +117,11 @@ class Detail:
         }
 
 
-def overview(store: Store, root: Path, *, daemon: Presence, everything: bool = False) -> Overview:
-    """Return the jobs that are not over and the newest ones that are, or `everything`; oldest first."""
+def overview(store: Store, root: Path, *, daemon: Presence, trouble: str = "", everything: bool = False) -> Overview:
+    """Return the jobs that are not over and the newest ones that are, or `everything`; oldest first.
+
+    `trouble` is what the daemon says of it.
+    """
     jobs = store.jobs()
     over = [job for job in jobs if job.state.is_over]
     left_out = set() if everything else {job.id for job in over[:-RECENT]}
@@ -126,6 +132,7 @@ def overview(store: Store, root: Path, *, daemon: Presence, everything: bool = F
         queue=tuple(job.id for job in store.queue()),
         jobs=tuple(job_status(job, root) for job in jobs if job.id not in left_out),
         left_out=len(left_out),
+        trouble=(*([trouble] if trouble else []), *store.told_of_unreadable(RECENT)),
     )
 
 
@@ -187,6 +194,16 @@ def presence(root: Path) -> Presence:
     except NotRunningError:
         return Presence.ABSENT
     return Presence.ANSWERS
+
+
+def trouble_at(root: Path) -> str:
+    """Return what fails at present, and was set aside, by the word of the daemon at `root`; empty without one."""
+    from daemon.control import NotRunningError, RequestRefusedError, ask  # noqa: PLC0415
+
+    try:
+        return ask(root, "trouble", timeout=1.0)
+    except (NotRunningError, RequestRefusedError):  # the latter of an older daemon
+        return ""
 
 
 def _progress(progress: Progress | None) -> dict[str, object] | None:

@@ -4,24 +4,25 @@ A transition that was answered is on disk, see daemon.database. Each transition 
 records its reason and time, and takes or frees the job's devices.
 """
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from daemon.database import DamagedStoreError, StoreError, open_database, open_for_reading, transaction, unreadable
+from daemon.job_rows import COLUMNS, NO_JOB, Row, job_of, why_none
 from daemon.states import HOLDING_DEVICES, OVER, TRANSITIONS, Job, State
+from daemon.store_files import StoreFiles, StoreReplacedError, save_beside, write_back
 from daemon.users import User
-from handlers.devices import LIMIT
 
 __all__ = ["DamagedStoreError", "DeviceTakenError", "NewJob", "Store", "StoreError", "Transition", "TransitionError"]
 
-_Row = tuple[int, str, str, str, int, int, str, str, int, str, str]
-_MOST_ATTEMPTS = 100_000
-_COLUMNS = "id, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed"
+_FIRST, _LAST = 1971, 9000
+"""Years; with a zone's offset and some weeks more, time is told of them as well."""
 
 BUSY_SECONDS = 2.0
 """How long the daemon waits for another process's lock at a time: its loop tries again, and has to answer meanwhile."""
@@ -62,8 +63,13 @@ class Transition:
 class Store:
     """The store, opened for reading and writing by the daemon, or only for reading by anybody else."""
 
-    def __init__(self, connection: sqlite3.Connection, read_from: Path | None = None) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, read_from: Path | None = None, files: StoreFiles | None = None
+    ) -> None:
         self._connection = connection
+        self._files = files
+        self._wishes: dict[int, str] = {}
+        """Jobs that are to be ended, where that could not be written yet, each with who asked."""
         self.unreadable: dict[int, str] = {}
         """The rows that say nothing a job could have, by number, with why; they are left alone, with their devices."""
         self._read_from = read_from
@@ -72,7 +78,7 @@ class Store:
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open `path`, creating it when it is not there or empty. Raises StoreError, DamagedStoreError for damage."""
-        return cls(open_database(path, busy_seconds=BUSY_SECONDS))
+        return cls(open_database(path, busy_seconds=BUSY_SECONDS), files=StoreFiles(path))
 
     @classmethod
     def open_for_reading(cls, path: Path) -> Self:
@@ -93,6 +99,37 @@ class Store:
         self.close()
         if self._read_from is not None and isinstance(error, sqlite3.Error):
             raise unreadable(self._read_from, error) from error
+
+    def told_of_unreadable(self, most: int) -> list[str]:
+        """Return what there is to say of the rows that say nothing, of at most so many."""
+        told = [f"job {number}: its row in the store cannot be read: {why}" for number, why in self.unreadable.items()]
+        more = len(told) - most
+        return [*told[:most], f"{more} more such rows"] if more > 0 else told
+
+    def keep(self) -> tuple[Path, ...]:
+        """Write what is in the store back to its path where a file of it was removed; return which were.
+
+        Raises StoreReplacedError where another file is in its place, when what was in the store is saved beside it;
+        and OSError or sqlite3.Error, when nothing has changed.
+        """
+        if self._files is None:
+            return ()
+        path = self._files.path
+        try:
+            removed = self._files.removed()
+        except StoreReplacedError as error:
+            saved = save_beside(self._connection, path)
+            raise StoreReplacedError(
+                f"{error}, put there while glmd runs. What glmd knew is saved as {saved}: glmd begins with the other "
+                "file when it starts again; to go on with the saved one instead, stop glmd, move "
+                f"{path.name}, {path.name}-wal and {path.name}-shm away, and this one to {path.name}"
+            ) from error
+        if removed:
+            write_back(self._connection, path)
+            before, self._connection = self._connection, open_database(path, busy_seconds=BUSY_SECONDS)
+            self._files = StoreFiles(path)
+            before.close()
+        return removed
 
     def number_above(self, used: int) -> bool:
         """Let new jobs have numbers above `used`; return whether they would not have had them by themselves.
@@ -154,6 +191,10 @@ class Store:
         """Return one job; raises KeyError."""
         return self._one("id = ?", job)
 
+    def readable(self, job: int) -> Job | None:
+        """Return one job; None where its row is gone or says nothing, and so is left alone."""
+        return next(iter(self._select("id = ?", job)), None)
+
     def claim_of(self, job: Job) -> str:
         """Return what `job` was made from."""
         (claim,) = self._connection.execute("SELECT claim FROM jobs WHERE id = ?", (job.id,)).fetchone()
@@ -163,8 +204,10 @@ class Store:
         """Return the job that was made from `claim`, if one was."""
         return next(iter(self._select("claim = ?", claim)), None)
 
-    def jobs(self, states: Iterable[State] = tuple(State)) -> tuple[Job, ...]:
-        """Return the jobs in `states`, oldest first."""
+    def jobs(self, states: Iterable[State] | None = None) -> tuple[Job, ...]:
+        """Return the jobs in `states`, oldest first; by default all, and so what is `unreadable`, too."""
+        if states is None:
+            return self._select("TRUE")
         wanted = tuple(states)
         return self._select(f"state IN ({','.join('?' * len(wanted))})", *wanted)
 
@@ -180,7 +223,7 @@ class Store:
         """
         ordered = "SELECT *, ROW_NUMBER() OVER (PARTITION BY devices ORDER BY priority DESC, id) AS place FROM jobs"
         rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM ({ordered} WHERE state = ?) WHERE place = 1 OR devices = '[]'"  # noqa: S608 - all ours
+            f"SELECT {COLUMNS} FROM ({ordered} WHERE state = ?) WHERE place = 1 OR devices = '[]'"  # noqa: S608 - all ours
             " ORDER BY priority DESC, id",
             (State.QUEUED,),
         )
@@ -215,11 +258,15 @@ class Store:
         return self._select("name = ? AND submitted >= ?", name, since.isoformat())
 
     def history(self, job: int) -> tuple[Transition, ...]:
-        """Return a job's transitions, oldest first."""
+        """Return a job's transitions, oldest first; without those that say nothing."""
         rows = self._connection.execute(
             "SELECT at, state, attempt, reason FROM transitions WHERE job = ? ORDER BY rowid", (job,)
         )
-        return tuple(Transition(datetime.fromisoformat(at), State(state), n, why) for at, state, n, why in rows)
+        found = []
+        for at, state, attempt, reason in rows:
+            with contextlib.suppress(ValueError):  # `glmd doctor --state` tells
+                found.append(Transition(datetime.fromisoformat(at), State(state), attempt, reason))
+        return tuple(found)
 
     def move(
         self, job: Job, state: State, reason: str = "", *, attempt: int | None = None, keep_devices: bool = False
@@ -250,6 +297,8 @@ class Store:
                     self._connection.execute("DELETE FROM device_locks WHERE job = ?", (job.id,))
             elif job.state not in HOLDING_DEVICES:
                 self._lock(job)
+        if state.is_over:
+            self._wishes.pop(job.id, None)
         return self.job(job.id)
 
     def explain(self, job: Job, reason: str) -> None:
@@ -272,9 +321,20 @@ class Store:
                 " ON CONFLICT (job) DO UPDATE SET cancelled = excluded.cancelled",
                 (job.id, by),
             )
+        self._wishes.pop(job.id, None)
+
+    def wish_to_cancel(self, job: Job, by: str) -> None:
+        """Let `job` be one that is to be ended without writing that, which cannot be done now."""
+        self._wishes[job.id] = by
+
+    def unwritten_wishes(self) -> dict[int, str]:
+        """Return the jobs that are to be ended, where that could not be written, each with who asked."""
+        return dict(self._wishes)
 
     def cancelled_by(self, job: Job) -> str:
         """Return who asked last to end `job`; empty where nobody knows."""
+        if job.id in self._wishes:
+            return self._wishes[job.id]
         row = self._connection.execute("SELECT cancelled FROM users WHERE job = ?", (job.id,)).fetchone()
         return row[0] or "" if row else ""
 
@@ -298,9 +358,14 @@ class Store:
     # Nightly cycles
 
     def last_due(self, cycle: str) -> datetime | None:
-        """Return the time for which nightly `cycle` was last dropped."""
+        """Return the time for which nightly `cycle` was last dropped. Raises ValueError where the row has none."""
         row = self._connection.execute("SELECT due FROM nightly WHERE name = ?", (cycle,)).fetchone()
-        return datetime.fromisoformat(row[0]) if row else None
+        if row is None:
+            return None
+        due = datetime.fromisoformat(row[0])
+        if due.tzinfo is None or not _FIRST <= due.year <= _LAST:
+            raise ValueError(f"{row[0]:.100} is no time that a cycle was dropped for")
+        return due
 
     def cron_of(self, cycle: str) -> str:
         """Return the cron expression by which nightly `cycle` was last counted; empty where it was not remembered."""
@@ -331,46 +396,21 @@ class Store:
         return found[0]
 
     def _select(self, where: str, *values: object) -> tuple[Job, ...]:
-        rows = self._connection.execute(f"SELECT {_COLUMNS} FROM jobs WHERE {where} ORDER BY id", values)  # noqa: S608 - `where` is ours
+        rows = self._connection.execute(f"SELECT {COLUMNS} FROM jobs WHERE {where} ORDER BY id", values)  # noqa: S608 - `where` is ours
         return self._readable(rows)
 
-    def _readable(self, rows: Iterable[_Row]) -> tuple[Job, ...]:
+    def _readable(self, rows: Iterable[Row]) -> tuple[Job, ...]:
         found = []
         for row in rows:
             try:
-                found.append(_job(row))
-            except (ValueError, TypeError, RecursionError) as error:
-                self.unreadable[row[0]] = f"{type(error).__name__}: {error}"
+                job = job_of(row)
+            except NO_JOB as error:
+                self.unreadable[row[0]] = why_none(error)
+            else:
+                found.append(replace(job, cancel=True) if job.id in self._wishes else job)
+                self.unreadable.pop(row[0], None)  # somebody has mended it
         return tuple(found)
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat()
-
-
-def _job(row: _Row) -> Job:
-    """Return the job that `row` is; raises ValueError, TypeError or RecursionError for what none can have."""
-    number, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed = row
-    held = tuple(json.loads(devices))
-    if not 1 <= attempt <= _MOST_ATTEMPTS:
-        raise ValueError(f"attempt {attempt} is none")
-    if "/" in name or "\0" in name:
-        raise ValueError(f"{name!r} is no name of a job")
-    if not all(type(device) is int and 0 <= device < LIMIT for device in held):
-        raise ValueError(f"{devices:.100} are no devices")
-    times = datetime.fromisoformat(submitted), datetime.fromisoformat(changed)
-    if not all(time.tzinfo for time in times):
-        raise ValueError(f"{submitted} and {changed} have no zone")
-    return Job(
-        id=number,
-        name=name,
-        state=State(state),
-        reason=reason,
-        attempt=attempt,
-        priority=priority,
-        devices=held,
-        prefix=prefix,
-        cancel=bool(cancel),
-        submitted=times[0],
-        changed=times[1],
-    )

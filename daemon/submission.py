@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.intake import digest_of
-from daemon.names import NAME_MAX, is_ignored, printable
+from daemon.names import NAME_MAX, is_ignored
 from daemon.root import Root
 from daemon.states import State
 from daemon.status import JobStatus, job_status
 from daemon.store import Store, StoreError
 from handlers.ckpt.durable import publish_bytes
 from handlers.errors import BadInputError
+from handlers.printable import printable
 
 POLL = 0.5
 """Seconds between two looks at the store."""

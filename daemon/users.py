@@ -33,5 +33,5 @@ class User:
         """The user's name; the number where this host has no name for it."""
         try:
             return pwd.getpwuid(self.number).pw_name
-        except KeyError:
+        except (KeyError, OverflowError):  # the latter for a number that no user has
             return str(self.number)

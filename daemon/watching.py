@@ -87,7 +87,8 @@ class DirectoryWatch:
 
     A directory is watched with inotify; or polled every `poll_seconds` when it is on a network file system, where
     inotify does not see what other hosts write, or when inotify's limits are reached. The log says which and why.
-    One that is missing, or was removed or replaced, is watched again from the first `refresh` at which it is there.
+    One that is missing, or was removed or replaced, is watched again from the first `refresh` at which it is there; so
+    is one for which no thread could be started.
     """
 
     def __init__(
@@ -124,8 +125,7 @@ class DirectoryWatch:
         """Watch again what is no longer watched; to be called with every rescan."""
         if self._inotify is not None and not self._inotify.works():
             log.error("watching_broke_down", reason="a thread of the inotify observer has ended")
-            self._end(self._inotify)
-            self._inotify = None
+            self._end_inotify()
         for watched in self._watched.values():
             if watched.broken or watched.identity != _identity(watched.directory):
                 self._detach(watched)
@@ -152,9 +152,10 @@ class DirectoryWatch:
                 reason = self._attach_inotify(watched)
             if reason is not None:
                 self._attach_polling(watched)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # the latter: "can't start new thread", which may pass
             if not watched.missed:
-                log.warning("not_watched", path=watched.directory, reason=error.strerror)
+                reason = error.strerror if isinstance(error, OSError) else str(error)
+                log.warning("not_watched", path=watched.directory, reason=reason)
             watched.missed = True
             return False
         watched.identity, watched.missed = identity, False
@@ -176,6 +177,12 @@ class DirectoryWatch:
             if watched.observer is observer:
                 watched.observer, watched.handle, watched.broken = None, None, True
 
+    def _end_inotify(self) -> None:
+        """End the observer; what it watched is watched anew by the next `refresh`."""
+        if self._inotify is not None:
+            self._end(self._inotify)
+            self._inotify = None
+
     def _why_polling(self, real: str) -> str | None:
         match self._setting:
             case Observer.INOTIFY:
@@ -196,6 +203,9 @@ class DirectoryWatch:
             watched.refused(os.fsencode(watched.real), error)
             if watched.limit is None:
                 raise  # it has been removed just now
+        except RuntimeError:
+            self._end_inotify()  # the watch that it was to schedule is half made
+            raise
         if watched.limit is not None:
             self._detach(watched)
             watched.broken = False
@@ -204,8 +214,9 @@ class DirectoryWatch:
     def _attach_polling(self, watched: _Watched) -> None:
         if self._polling is None:
             # lstat: a symbolic link is what it is, and cannot lead out of the tree or in circles.
-            self._polling = PollingObserverVFS(os.lstat, os.scandir, polling_interval=self._poll_seconds)
-            self._polling.start()
+            polling = PollingObserverVFS(os.lstat, os.scandir, polling_interval=self._poll_seconds)
+            polling.start()
+            self._polling = polling
         self._schedule(self._polling, watched)
 
     def _schedule(self, observer: BaseObserver, watched: _Watched) -> None:

@@ -1,17 +1,38 @@
 """Structured log events: to stderr for the journal or a terminal, and to a job's events.jsonl."""
 
 import contextlib
+import io
+import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TextIO
 
 import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+from structlog.typing import EventDict, ExcInfo, FilteringBoundLogger, Processor, WrappedLogger
+
+from handlers.printable import printable_json, printable_lines
 
 Format = Literal["auto", "json", "pretty"]
+
+
+@dataclass(frozen=True)
+class Configured:
+    """How this process's events are written, for another that is to write them likewise."""
+
+    format: Format = "auto"
+    level: str = "info"
+
+
+_configured = Configured()
+
+
+def configured() -> Configured:
+    """Return what was configured last."""
+    return _configured
 
 
 def configure(*, format: Format = "auto", level: str = "info", stream: TextIO | None = None) -> None:  # noqa: A002 - the setting's own name
@@ -22,6 +43,8 @@ def configure(*, format: Format = "auto", level: str = "info", stream: TextIO | 
     numeric_level = logging.getLevelNamesMapping().get(level.upper())
     if numeric_level is None:
         raise ValueError(f"log level {level!r} is unknown: use debug, info, warning, error or critical")
+    global _configured  # noqa: PLW0603 - as structlog's own configuration is
+    _configured = Configured(format, level)
     stream = stream if stream is not None else sys.stderr
     pretty = format == "pretty" or (format == "auto" and stream.isatty())
     structlog.configure(
@@ -51,28 +74,33 @@ def job_log(path: Path, **bound: object) -> FilteringBoundLogger:
 
 
 def _json() -> list[Processor]:
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_dumps)]
+
+
+def _dumps(event: object, *, default: Callable[[object], object]) -> str:
+    """Return an event as JSON; in a traceback, or deep within a value, there may be words of strangers, too."""
+    return printable_json(json.dumps(event, ensure_ascii=False, default=default))
 
 
 def _pretty() -> list[Processor]:
-    return [structlog.dev.ConsoleRenderer()]
+    return [structlog.dev.ConsoleRenderer(exception_formatter=_traceback)]
+
+
+def _traceback(stream: TextIO, exc_info: ExcInfo) -> None:
+    """Write a traceback without the values of variables, of which some are secrets."""
+    plain = io.StringIO()
+    structlog.dev.plain_traceback(plain, exc_info)
+    stream.write(printable_lines(plain.getvalue()))
 
 
 def _plain_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Turn paths into text, and escape what would move a terminal's cursor or break an encoder."""
     for key, value in event.items():
         if isinstance(value, os.PathLike):
-            event[key] = printable(os.fspath(value))
+            event[key] = printable_lines(os.fspath(value))
         elif isinstance(value, str):
-            event[key] = printable(value)
+            event[key] = printable_lines(value)
     return event
-
-
-def printable(text: str) -> str:
-    """Escape control characters (but newline and tab) and undecodable bytes in `text`."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 @dataclass(frozen=True)
@@ -90,6 +118,10 @@ class _StreamLogger:
     debug = info = warning = error = critical = exception = log = msg
 
 
+_APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+"""A FIFO in the file's place is an error, and nothing to wait for."""
+
+
 @dataclass(frozen=True)
 class _AppendTo:
     """A structlog processor that appends each event to a file, in one write: several processes' lines stay whole."""
@@ -101,9 +133,9 @@ class _AppendTo:
         for processor in _json():
             line = processor(logger, name, line)  # type: ignore[arg-type]  # structlog's own chaining
         try:
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            descriptor = os.open(self.path, _APPENDING, 0o640)
             try:
-                os.write(descriptor, f"{line}\n".encode())
+                os.write(descriptor, f"{line}\n".encode("utf-8", "backslashreplace"))
             finally:
                 os.close(descriptor)
         except OSError as error:

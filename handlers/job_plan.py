@@ -38,6 +38,9 @@ class ProcessPlan(Record):
 class Environments(Record):
     """environment.json: the environments of a training's processes, in the order of its plan."""
 
+    MOST_BYTES: ClassVar[int] = 64 << 20
+    """It holds the whole environment of each of up to 64 ranks."""
+
     processes: tuple[dict[str, str], ...]
 
     def publish(self, path: Path) -> None:
@@ -84,7 +87,7 @@ class TrainPlan(Record):
         """
         if all("environment" in process.model_fields_set for process in self.processes):
             return self
-        environments = Environments.model_validate_json(path.read_bytes()).processes
+        environments = Environments.read(path).processes
         pairs = zip(self.processes, environments, strict=True)
         filled = tuple(process.model_copy(update={"environment": given}) for process, given in pairs)
         return self.model_copy(update={"processes": filled})
@@ -98,8 +101,8 @@ class TrainPlan(Record):
 class JobPlan(Record):
     """A whole job. `train` is None where shards of a foreign run are merged."""
 
-    MOST_BYTES: ClassVar[int] = 64 << 20
-    """It holds the whole environment of each of up to 64 ranks."""
+    MOST_BYTES: ClassVar[int] = Environments.MOST_BYTES
+    """An older glmd's holds the environments, too."""
 
     job: Count
     name: str

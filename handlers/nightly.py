@@ -9,8 +9,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from handlers.ckpt.bounded import read_bounded
 from handlers.ckpt.durable import publish_bytes
+from handlers.ckpt.errors import DamagedFileError
 from handlers.errors import BadInputError
+from handlers.reach import reach
+
+_MOST = 64 << 20
+"""Bytes of a template: as many as `inbox.max_bytes` may allow."""
 
 
 def run_name(name: str, scheduled: datetime) -> str:
@@ -50,10 +56,11 @@ def drop(
 
 
 def content_of(template: Path, name: str, *, devices: str | None = None, continue_from: str | None = None) -> bytes:
-    """Return what `drop` publishes of `template` for cycle `name`. Raises BadInputError."""
+    """Return what `drop` publishes of `template` for cycle `name`. Raises BadInputError and DoesNotAnswerError."""
+    reach(template.absolute())
     try:
-        text = template.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_bounded(template, _MOST).decode("utf-8")
+    except (OSError, DamagedFileError, UnicodeDecodeError) as error:
         raise BadInputError(f"nightly cycle {name}: template {template} cannot be read: {error}") from error
     given = {"devices": devices, "continue_from": continue_from}
     values = {key: value for key, value in given.items() if value is not None}

@@ -13,16 +13,16 @@ from handlers.job_plan import TimeLimits, TrainPlan
 from handlers.launchers import Launch, Launcher
 from handlers.launchers.cpu_cluster import cpu_cluster
 from handlers.launchers.rank_table import rank_table
+from handlers.reach import reach
+from handlers.service_manager import for_children
 
 DeviceTarget = Literal["Ascend", "CPU"]
 
 _LAUNCHERS: Mapping[DeviceTarget, Launcher] = {"Ascend": rank_table, "CPU": cpu_cluster}
 
 _NOT_INHERITED = re.compile(
-    # What systemd gives the daemon alone: a rank that wrote to NOTIFY_SOCKET would speak for the daemon.
-    r"NOTIFY_SOCKET|WATCHDOG_.*|LISTEN_.*|INVOCATION_ID|JOURNAL_STREAM|MAINPID|SYSTEMD_EXEC_PID"
     # The daemon's own interpreter, which is not the training's.
-    r"|PYTHONHOME|VIRTUAL_ENV|__PYVENV_LAUNCHER__"
+    r"PYTHONHOME|VIRTUAL_ENV|__PYVENV_LAUNCHER__"
     # What makes a process a rank: a left-over of an earlier run by hand would make it another one.
     r"|RANK_ID|RANK_SIZE|RANK_TABLE_FILE|DEVICE_ID|MS_ROLE|MS_WORKER_NUM|MS_SERVER_NUM|MS_SCHED_.*|MS_NODE_ID"
     # Secrets of whoever started glmd. A training that needs one gets it by `training.environment`.
@@ -79,6 +79,7 @@ def plan_training(request: TrainRequest) -> TrainPlan:
 
 
 def _interpreter(python: Path) -> Path:
+    reach(python.absolute())
     absolute = python.absolute()  # not resolved: the link in a virtual environment is what makes it one
     if not absolute.is_file() or not os.access(absolute, os.X_OK):
         what = "is not executable by this user" if absolute.is_file() else "is not there"
@@ -91,6 +92,7 @@ def _interpreter(python: Path) -> Path:
 
 def _script(checkout: Path) -> Path:
     script = checkout.absolute() / "run_mindformer.py"
+    reach(script)
     if not os.access(script, os.R_OK):
         what = "cannot be read by this user" if script.exists() else "is not there"
         raise BadInputError(
@@ -118,7 +120,7 @@ def _arguments(request: TrainRequest, script: Path) -> list[str]:
 def _environment(request: TrainRequest, python: Path) -> dict[str, str]:
     inherited = {
         name: value
-        for name, value in os.environ.items()
+        for name, value in for_children(os.environ).items()
         if not _NOT_INHERITED.fullmatch(name) and _is_unicode(name + value)
     }
     environment = {

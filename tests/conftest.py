@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+ALONE = ("crash", "rehearsal", "systemd", "mindspore")
+"""Folders whose tests share what is dear to make, or need the machine; the longest come first."""
+
 PATIENCE = 10.0
 """Seconds that what a test has ended may take to be gone: a thread that was told to end, a child that was killed."""
 
@@ -63,6 +66,17 @@ def _left(kind: Callable[[], Found], before: Found) -> list[str]:
             return left
         time.sleep(0.01)
     return []
+
+
+@pytest.hookimpl(trylast=True)  # after they were shuffled
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let two processes share the tests: a file is for one of them, and so is a folder of ALONE."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        group = "training" if folder in {"rehearsal", "systemd"} else folder if folder in ALONE else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+    rank = {folder: number for number, folder in enumerate(ALONE)}
+    items.sort(key=lambda item: rank.get(item.path.relative_to(Path(__file__).parent).parts[0], len(rank)))
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON for programs; docs/cli.md names its keys.")]
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="As 42, 0042 or 0042-NAME.", show_default=False)]
 
-_JOB = re.compile(r"(\d+)(?:-(.*))?", re.ASCII | re.DOTALL)
+_JOB = re.compile(r"(\d{1,100})(?:-(.*))?", re.ASCII | re.DOTALL)
 
 
 def settings_of(root: Path | None, config: Path | None) -> "Settings":

@@ -4,8 +4,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Self
 
-from daemon.commands.table import colour, printable
+from daemon.commands.table import colour
 from handlers.durations import format_duration
+from handlers.printable import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

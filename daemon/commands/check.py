@@ -12,6 +12,7 @@ from daemon.settings import Settings
 from handlers.devices import format_devices
 from handlers.errors import BadInputError
 from handlers.mindformers.installed import Installed, named
+from handlers.printable import printable
 from handlers.validate.check import CheckedConfig
 from handlers.validate.check import check as check_content
 
@@ -40,11 +41,12 @@ def check(
 ) -> None:
     """Check a YAML as the daemon would; nothing is dropped."""
     _, checked = checked_file(file, settings_of(root, config), mindformers)
-    typer.echo(
+    good = (
         f"{file}: good: {checked.run_mode} on {checked.device_target} devices {format_devices(checked.devices)}, "
         f"prefix {checked.prefix}, tag {checked.section.merge.tag}"
     )
-    typer.echo(f"checked against {checked.against}", err=True)
+    typer.echo(printable(good))
+    typer.echo(printable(f"checked against {checked.against}"), err=True)
 
 
 def checked_file(file: Path, settings: Settings, mindformers: Installed | None = None) -> tuple[bytes, CheckedConfig]:

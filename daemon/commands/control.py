@@ -6,6 +6,7 @@ from daemon.commands.arguments import ConfigOption, JobArgument, RootOption, job
 from daemon.control import ask
 from daemon.root import Root
 from daemon.store import Store
+from handlers.printable import printable
 
 
 def cancel(job: JobArgument, *, root: RootOption = None, config: ConfigOption = None) -> None:
@@ -20,10 +21,10 @@ def retry(job: JobArgument, *, root: RootOption = None, config: ConfigOption = N
 
 def reload(*, root: RootOption = None, config: ConfigOption = None) -> None:
     """Let the daemon read its settings again."""
-    typer.echo(ask(root_of(root, config), "reload"))
+    typer.echo(printable(ask(root_of(root, config), "reload")))
 
 
 def _ask_about(job: str, action: str, root: Root) -> None:
     with Store.open_for_reading(root.store) as store:
         number = job_in(store, job).id
-    typer.echo(ask(root.path, action, number))
+    typer.echo(printable(ask(root.path, action, number)))

@@ -1,6 +1,5 @@
 """Where two checkpoints differ, for `glmd inspect --diff`."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -8,12 +7,12 @@ from pathlib import Path
 import typer
 
 from daemon.commands.progress import progress
-from daemon.commands.table import printable
 from handlers.ckpt import Difference, diff, read_manifest
 from handlers.ckpt.diff import Content
 from handlers.ckpt.manifest import NAME
 from handlers.ckpt.output import TRANSFORMED
 from handlers.errors import BadInputError
+from handlers.printable import printable, to_json
 
 DIFFERENT = 1
 
@@ -25,7 +24,7 @@ def difference(a: Path, b: Path, *, as_json: bool) -> int:
     if as_json:
         content = {"same": found.same, "a": str(a), "b": str(b), **asdict(found)}
         content["contents"] = [{**asdict(each), "index": each.index} for each in found.contents]
-        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        typer.echo(to_json(content))
     else:
         for line in _lines(found, a, b):
             typer.echo(printable(line))

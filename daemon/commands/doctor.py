@@ -1,6 +1,5 @@
 """`glmd doctor`: a checklist of what this host has and lacks."""
 
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,11 +8,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from daemon.commands.arguments import ConfigOption, JsonOption, RootOption, root_of, settings_of
-from daemon.commands.table import colour, printable
+from daemon.commands.table import colour
 from daemon.cycles import schedule_of
 from daemon.diagnosis import Finding, Verdict, examine
 from daemon.root import Root
 from daemon.settings import NightlySettings
+from handlers.printable import printable, to_json
 
 NIGHTS = 5
 """How many of each cycle's are told."""
@@ -43,7 +43,7 @@ def doctor(
     if json_:
         checks = [asdict(each) for each in findings]
         told = [{"name": cycle.name, "next": [time.isoformat() for time in times]} for cycle, times in nights]
-        typer.echo(json.dumps({"ok": not lacking, "checks": checks, "nights": told}, indent=2))
+        typer.echo(to_json({"ok": not lacking, "checks": checks, "nights": told}))
         raise typer.Exit(1 if lacking else 0)
     for cycle, times in nights:
         _show_nights(cycle, times)
@@ -56,7 +56,7 @@ def _examine_state(root: Path, *, json_: bool) -> NoReturn:
 
     found = check_state(Root(root))
     if json_:
-        typer.echo(json.dumps({"ok": not found, "disagreements": [each.as_json() for each in found]}, indent=2))
+        typer.echo(to_json({"ok": not found, "disagreements": [each.as_json() for each in found]}))
     for each in () if json_ else found:
         of_job = f"job {each.job}" if each.job is not None else ""
         typer.echo(f"{colour(each.kind, 'red')}  {of_job}")

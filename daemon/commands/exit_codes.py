@@ -2,11 +2,11 @@
 
 import errno
 
-from daemon.commands.table import printable
 from daemon.control import NotRunningError, RequestRefusedError
 from daemon.store import DamagedStoreError, StoreError
 from handlers.ckpt.errors import CkptError, NoSpaceError
 from handlers.errors import BadInputError, HandlerError, RefusedError
+from handlers.printable import printable
 from handlers.validate.problem import ConfigError
 
 FAILED = 1
@@ -36,9 +36,11 @@ _REMEDIES = {
     errno.EPERM: "you may not do that there: see who owns it (ls -ld), and whether you are in the group glm",
     errno.ENOENT: "see whether the path is right",
     errno.ENOTDIR: "see whether the path is right",
+    errno.ELOOP: "see where its symbolic links lead (ls -l)",
     errno.EISDIR: "name a file",
     errno.EMFILE: "allow more open files: ulimit -n",
     errno.ENFILE: "the host has too many open files: end something, and try again",
+    errno.EFBIG: "allow larger files: ulimit -f unlimited",
     errno.EIO: "see to the disk: dmesg says more",
     errno.ESTALE: "see to the mount: its server lost it",
 }

@@ -1,6 +1,5 @@
 """`glmd inspect`: checkpoint and strategy files as tables, and where two checkpoints differ."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -11,7 +10,7 @@ import typer
 
 from daemon.commands.arguments import JsonOption
 from daemon.commands.difference import difference
-from daemon.commands.table import printable, size, table
+from daemon.commands.table import size, table
 from handlers.ckpt import open_set, read_strategies
 from handlers.ckpt.coverage import said
 from handlers.ckpt.finite import NotFinite, named
@@ -19,6 +18,7 @@ from handlers.ckpt.inspect import CkptTable, EntryRow, OutputTable, SetTable, St
 from handlers.ckpt.inspect import inspect as inspect_path
 from handlers.ckpt.manifest import NAME
 from handlers.errors import BadInputError
+from handlers.printable import printable, to_json
 from handlers.shards.names import LAST, find_strategies
 from handlers.shards.newest_save import newest_save
 
@@ -70,7 +70,7 @@ def inspect(
         raise BadInputError(f"--finite reads one checkpoint file, and {paths[0]} is a directory: name a file in it")
     found = _found(paths[0], strategy, tag, prefix, count=finite)
     if json_:
-        typer.echo(json.dumps({"kind": KINDS[type(found)], **asdict(found)}, indent=2, ensure_ascii=False, default=str))
+        typer.echo(to_json({"kind": KINDS[type(found)], **asdict(found)}))
         return
     for line in _lines(found):
         typer.echo(line)

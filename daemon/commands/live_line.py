@@ -3,7 +3,8 @@
 import shutil
 import sys
 
-from daemon.commands.table import cut, printable
+from daemon.commands.table import cut
+from handlers.printable import printable
 
 
 class LiveLine:

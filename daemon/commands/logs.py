@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from enum import Enum, auto
 from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -13,14 +14,24 @@ from typing import Annotated, BinaryIO
 import typer
 
 from daemon.commands.arguments import ConfigOption, JobArgument, RootOption, job_in, root_of
-from daemon.commands.table import printable
 from daemon.root import Root
 from daemon.states import Job
 from daemon.store import Store
 from handlers.errors import BadInputError
+from handlers.printable import printable, printable_json, printable_lines
 
 POLL = 0.5
 CHUNK = 1 << 16
+LONGEST = 1 << 20
+"""Bytes of a line that are shown."""
+
+
+class _Kind(Enum):
+    """How a line is shown."""
+
+    EVENT = auto()
+    JSON = auto()
+    OUTPUT = auto()
 
 
 def logs(
@@ -41,8 +52,9 @@ def logs(
     path = _path(found, rank, place)
     if not follow and not path.exists():
         raise BadInputError(f"{path}: not there{_why(found)}")
+    kind = _Kind.OUTPUT if rank is not None else _Kind.JSON if json_ else _Kind.EVENT
     for line in lines(path, partial(_is_over, found.id, place) if follow else lambda: True):
-        _show(line, as_event=rank is None and not json_)
+        typer.echo(_shown(line.decode("utf-8", "replace"), kind))
 
 
 def _is_over(job: int, place: Root) -> bool:
@@ -71,7 +83,7 @@ def lines(path: Path, is_over: Callable[[], bool]) -> Iterator[bytes]:
 
     A file that is replaced or cut short (a retry) is read from its start again.
     """
-    rest = b""
+    cutter = _Cutter()
     stream: BinaryIO | None = None
     try:
         while True:
@@ -79,20 +91,52 @@ def lines(path: Path, is_over: Callable[[], bool]) -> Iterator[bytes]:
             if stream is None or _is_another(path, stream):
                 if stream is not None:
                     stream.close()
+                    yield from cutter.rest()
                 stream = _open(path)
             if stream is not None:
                 while chunk := stream.read(CHUNK):
-                    *whole, rest = (rest + chunk).split(b"\n")
-                    yield from whole
+                    yield from cutter.lines(chunk)
             if over:
                 break
             sys.stdout.flush()
             time.sleep(POLL)
-        if rest:
-            yield rest
+        yield from cutter.rest()
     finally:
         if stream is not None:
             stream.close()
+
+
+class _Cutter:
+    """Cuts what is read into lines; of a line longer than LONGEST the beginning is kept, and how much is not."""
+
+    def __init__(self) -> None:
+        self._line = bytearray()
+        self._left_out = 0
+
+    def lines(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield the lines that end in `chunk`."""
+        *ends, rest = chunk.split(b"\n")
+        for end in ends:
+            self._append(end)
+            yield self._take()
+        self._append(rest)
+
+    def rest(self) -> Iterator[bytes]:
+        """Yield the line that has not ended, if there is one."""
+        if self._line:
+            yield self._take()
+
+    def _append(self, part: bytes) -> None:
+        room = LONGEST - len(self._line)
+        self._line += part[:room]
+        self._left_out += max(0, len(part) - room)
+
+    def _take(self) -> bytes:
+        told = f" … and {self._left_out} bytes more".encode() if self._left_out else b""
+        line = bytes(self._line) + told
+        self._line.clear()
+        self._left_out = 0
+        return line
 
 
 def _open(path: Path) -> BinaryIO | None:
@@ -111,15 +155,17 @@ def _is_another(path: Path, stream: BinaryIO) -> bool:
     return (now.st_dev, now.st_ino) != (then.st_dev, then.st_ino) or now.st_size < stream.tell()
 
 
-def _show(line: bytes, *, as_event: bool) -> None:
-    text = line.decode("utf-8", "replace")
-    if as_event:
-        typer.echo(_event(text))
-    elif sys.stdout.isatty():
-        # A rank's own bar rewrites its line with carriage returns; its last state is what counts.
-        typer.echo(printable(text.rstrip("\r").rpartition("\r")[2].replace("\t", "    ")))
-    else:
-        sys.stdout.buffer.write(line + b"\n")
+def _shown(line: str, kind: _Kind) -> str:
+    """Return a line without anything that drives a terminal: into a pipe, too, for what reads it may be `less -R`."""
+    match kind:
+        case _Kind.EVENT:
+            return _event(line)
+        case _Kind.JSON:
+            return printable_json(line)  # an event of ours is as it is kept
+        case _Kind.OUTPUT:
+            # A rank's own bar rewrites its line with carriage returns; its last state is what counts.
+            text = printable_lines(line.rstrip("\r").rpartition("\r")[2])
+            return text.replace("\t", "    ") if sys.stdout.isatty() else text
 
 
 def _event(text: str) -> str:
@@ -128,10 +174,10 @@ def _event(text: str) -> str:
         event = json.loads(text)
         at = datetime.fromisoformat(event.pop("timestamp")).astimezone()
         level, name = event.pop("level", "info"), event.pop("event")
-    except (ValueError, KeyError, AttributeError, TypeError):
+        event.pop("job", None)
+        fields = " ".join(f"{key}={_value(value)}" for key, value in event.items())
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError, OverflowError):
         return printable(text)  # cut off by a crash, or not ours
-    event.pop("job", None)
-    fields = " ".join(f"{key}={_value(value)}" for key, value in event.items())
     mark = "" if level == "info" else f"{level.upper()} "
     return printable(f"{at:%Y-%m-%d %H:%M:%S} {mark}{name} {fields}".rstrip())
 

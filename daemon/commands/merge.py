@@ -8,7 +8,7 @@ from pathlib import Path
 
 from daemon.commands.merge_flags import parse
 from daemon.commands.progress import progress, report, warn
-from daemon.commands.table import printable, size
+from daemon.commands.table import size
 from handlers.ckpt.entry import Format
 from handlers.ckpt.families import ordered
 from handlers.ckpt.finite import named
@@ -16,6 +16,7 @@ from handlers.ckpt.lora import Lora
 from handlers.errors import BadInputError
 from handlers.merge import MergeSummary, run
 from handlers.merge_plan import MergePlan
+from handlers.printable import printable
 
 
 def merge(arguments: Sequence[str]) -> None:

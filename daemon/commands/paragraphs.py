@@ -5,7 +5,8 @@ import shutil
 import sys
 from collections.abc import Iterator
 
-from daemon.commands.table import NARROWEST, cells, printable
+from daemon.commands.table import NARROWEST, cells
+from handlers.printable import printable
 
 
 def terminal_width() -> int | None:

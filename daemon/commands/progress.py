@@ -5,14 +5,14 @@ checkpoint; and neither rich nor structlog at all, for each takes longer to impo
 """
 
 import contextlib
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from daemon.commands.live_line import LiveLine
-from daemon.commands.table import printable, size
+from daemon.commands.table import size
+from handlers.printable import printable, to_json
 
 EVENT_EVERY = 5.0
 """Seconds between two events."""
@@ -41,8 +41,8 @@ def warn(event: str, reason: str, fields: Mapping[str, object]) -> None:
 
 def _write_event(event: str, level: str, fields: Mapping[str, object]) -> None:
     plain = {key: printable(value) if isinstance(value, str) else value for key, value in fields.items()}
-    line = plain | {"event": event, "level": level, "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
-    _write_line(json.dumps(line, ensure_ascii=False))
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    _write_line(to_json(plain | {"event": event, "level": level, "timestamp": now}, indent=None))
 
 
 def _write_line(line: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from handlers.errors import RefusedError
+from handlers.printable import printable
 from handlers.rank_table.topology import Topology
 
 if TYPE_CHECKING:
@@ -112,16 +113,16 @@ def merge(
     _warn(find_warnings(table, topology=topology))
     for server in table.servers:
         ranks = [device.rank_id for device in server.devices]
-        typer.echo(f"server_id:{server.server_id}, rank_id:{ranks[0]}-{ranks[-1]}")
+        typer.echo(printable(f"server_id:{server.server_id}, rank_id:{ranks[0]}-{ranks[-1]}"))
     _save(table, output)
 
 
 def _save(table: "RankTable", directory: Path) -> None:
     from handlers.rank_table.table import write  # noqa: PLC0415 - `glmd --help` is to answer at once
 
-    typer.echo(f"Completed: hccl file was save in : {write(table, directory.absolute())}")
+    typer.echo(printable(f"Completed: hccl file was save in : {write(table, directory.absolute())}"))
 
 
 def _warn(warnings: "Iterable[str]") -> None:
     for warning in warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        typer.echo(printable(f"warning: {warning}"), err=True)

@@ -1,6 +1,7 @@
 """`glmd serve`: the daemon itself."""
 
 import os
+import resource
 from typing import Annotated
 
 import typer
@@ -9,6 +10,9 @@ from daemon.commands.arguments import ConfigOption, RootOption, settings_of
 from daemon.service import serve as run_service
 from handlers.ckpt.durable import UMASK
 from handlers.errors import BadInputError
+
+LEAST_FILES = 64
+"""Its own, and a few for each job that it follows."""
 
 AllowRoot = Annotated[bool, typer.Option("--allow-root", help="Serve as root, too: for containers and rehearsals.")]
 
@@ -20,6 +24,12 @@ def serve(*, allow_root: AllowRoot = False, root: RootOption = None, config: Con
             "glmd does not serve as root: dropped files name paths to read and programs run for them; run it as the "
             "user glm (runuser -u glm -- glmd serve, or systemctl start glmd), or say --allow-root where root is all "
             "there is"
+        )
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files < LEAST_FILES:
+        raise BadInputError(
+            f"glmd serves with {LEAST_FILES} open files at least, and {files} are allowed here: ulimit -n 1024, or "
+            "LimitNOFILE= in its unit"
         )
     os.umask(UMASK)
     raise typer.Exit(run_service(settings_of(root, config), settings_file=config))

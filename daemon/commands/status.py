@@ -1,6 +1,5 @@
 """`glmd status`: all jobs as a table, or one job with its history."""
 
-import json
 import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -9,13 +8,14 @@ import typer
 
 from daemon.commands.arguments import ConfigOption, JsonOption, RootOption, job_in, root_of
 from daemon.commands.paragraphs import paragraphs, terminal_width
-from daemon.commands.table import colour, printable, table
+from daemon.commands.table import colour, table
 from daemon.root import Root
 from daemon.states import State
-from daemon.status import Detail, JobStatus, Overview, Presence, detail, overview, presence, seconds_since
+from daemon.status import Detail, JobStatus, Overview, Presence, detail, overview, presence, seconds_since, trouble_at
 from daemon.store import Store
 from handlers.devices import format_devices
 from handlers.durations import format_duration
+from handlers.printable import printable, to_json
 
 if TYPE_CHECKING:
     from handlers.outcome import StepExit
@@ -55,9 +55,11 @@ def status(
         if job is not None:
             found: Detail | Overview = detail(store, job_in(store, job), place.path)
         else:
-            found = overview(store, place.path, daemon=presence(place.path), everything=everything)
+            daemon = presence(place.path)
+            trouble = trouble_at(place.path) if daemon is Presence.ANSWERS else ""
+            found = overview(store, place.path, daemon=daemon, trouble=trouble, everything=everything)
     if json_:
-        typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+        typer.echo(to_json(found.as_json()))
         return
     now = datetime.now(UTC)
     lines = _detail(found, now) if isinstance(found, Detail) else _overview(found, now)
@@ -66,6 +68,8 @@ def status(
 
 def _overview(found: Overview, now: datetime) -> list[str]:
     lines = [_PRESENCE[found.daemon].format(root=printable(str(found.root)))]
+    for what in found.trouble:
+        lines += _told("trouble: ", what)
     lines.append(f"devices held: {_held(found.held) or 'none'}")
     if not found.jobs:
         return [*lines, "no jobs yet: glmd submit FILE, or put a YAML into the inbox"]

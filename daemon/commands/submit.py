@@ -14,6 +14,7 @@ from daemon.commands.status import progress_text
 from daemon.root import Root
 from daemon.states import State
 from daemon.status import JobStatus, Presence, presence
+from handlers.printable import printable
 
 PATIENCE = 10.0
 """Seconds beyond the settle time in which a running daemon takes a file, unless it is very busy."""
@@ -37,9 +38,9 @@ def submit(
     place = Root(settings.root)
     content, _ = checked_file(file, settings)
     dropped = submission.drop(content, f"{name}.yaml" if name else file.name, place)
-    typer.echo(f"dropped: {dropped.path}")
+    typer.echo(printable(f"dropped: {dropped.path}"))
     if presence(place.path) is Presence.ABSENT:
-        typer.echo(f"glmd does not run at {place.path}: the file is taken when it does", err=True)
+        typer.echo(printable(f"glmd does not run at {place.path}: the file is taken when it does"), err=True)
         raise typer.Exit(1 if wait else 0)
     found = submission.wait_for_job(dropped, place, settings.inbox.settle + PATIENCE)
     if found is None:
@@ -50,7 +51,7 @@ def submit(
         raise typer.Exit(1 if wait else 0)
     if found.job.state is State.REJECTED:
         _tell_end(found)
-    typer.echo(f"job {found.job.id}: {found.directory}")
+    typer.echo(printable(f"job {found.job.id}: {found.directory}"))
     if wait:
         _wait(found, place)
 
@@ -74,7 +75,7 @@ def _wait(found: JobStatus, place: Root) -> None:
 def _tell_end(end: JobStatus) -> None:
     job = end.job
     if job.state is State.DONE:
-        typer.echo(f"job {job.id} is done: {end.directory / 'merged'}")
+        typer.echo(printable(f"job {job.id} is done: {end.directory / 'merged'}"))
     else:
         reason = job.reason or f"glmd status {job.id} says more"
         typer.echo(f"job {job.id} {job.state}: " + "\n".join(paragraphs(reason, indent=0)), err=True)

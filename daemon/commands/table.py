@@ -1,4 +1,4 @@
-"""Text for terminals and pipes: aligned columns, sizes, and nothing that could drive a terminal."""
+"""Text for terminals and pipes: aligned columns, sizes, colours."""
 
 import os
 import re
@@ -7,6 +7,8 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 
+from handlers.printable import printable
+
 Paint = Callable[[int, str], str]
 """Returns a padded cell, given its column, in colour."""
 
@@ -14,13 +16,6 @@ NARROWEST = 20
 """Cells that the last column keeps as long as others can give way."""
 WIDEST = 1000
 """Cells that the last column has at most where no terminal sets a bound."""
-
-
-def printable(text: str) -> str:
-    r"""Return `text` with control characters, line ends and the like as escapes, such as `\x1b`."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def one_line(text: str) -> str:

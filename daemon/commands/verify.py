@@ -1,6 +1,5 @@
 """`glmd verify`: whether a merged checkpoint is still what was written, and MindSpore loads it as such."""
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,7 +10,7 @@ import typer
 
 from daemon.commands.arguments import ConfigOption, JsonOption, RootOption, settings_of
 from daemon.commands.progress import progress
-from daemon.commands.table import printable, size
+from daemon.commands.table import size
 from handlers import deep_verify
 from handlers.ckpt import Problem, Verification
 from handlers.ckpt import verify as verify_output
@@ -19,6 +18,7 @@ from handlers.ckpt.finite import named
 from handlers.ckpt.manifest import NAME
 from handlers.deep_verify import DeepVerification
 from handlers.errors import BadInputError
+from handlers.printable import printable, to_json
 
 NOT_AS_WRITTEN = 1
 
@@ -45,7 +45,7 @@ def verify(
             loaded = deep_verify.deep_verify(directory, python, shown)
     problems = (*found.problems, *(loaded.problems if loaded else ()))
     if json_:
-        typer.echo(json.dumps(_as_json(directory, found, loaded, problems), indent=2, ensure_ascii=False))
+        typer.echo(to_json(_as_json(directory, found, loaded, problems)))
     else:
         for line in (*map(str, problems), *_verdict(directory, found, loaded, problems)):
             typer.echo(printable(line))

@@ -8,12 +8,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from daemon.living import living
-from daemon.pipeline import START_ALLOWANCE, STEP_OF
+from daemon.pipeline import START_ALLOWANCE
 from daemon.root import Root
 from daemon.runner import Life, life
 from daemon.state_check.disagreement import Disagreement, Kind
 from daemon.state_check.ledger import Row
-from daemon.states import Job, State
+from daemon.states import STEP_OF, Job, State
 from daemon.temporaries import living_shim
 from handlers.job_dir import JobDir, Step, StepDir
 from handlers.job_plan import JobPlan

@@ -1,14 +1,13 @@
 """The store as the check reads it: all rows at one moment, those that make no sense set apart."""
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from daemon.database import connect_for_reading
+from daemon.job_rows import COLUMNS, NO_JOB, job_of, why_none
 from daemon.state_check.disagreement import Disagreement, Kind
 from daemon.states import Job, State
 
@@ -56,7 +55,6 @@ class Ledger:
 def read_ledger(path: Path) -> Ledger:
     """Read the store at `path`. Raises StoreError when it is not there, and sqlite3.Error when it is damaged."""
     with closing(connect_for_reading(path)) as connection:
-        connection.row_factory = sqlite3.Row
         connection.execute("BEGIN")  # all that follows is of one moment
         damage = [line for (line,) in connection.execute("PRAGMA quick_check(3)") if line != "ok"]
         if damage:
@@ -64,14 +62,15 @@ def read_ledger(path: Path) -> Ledger:
         unreadable: list[Disagreement] = []
         moves = _moves(path, connection, unreadable)
         rows, labels = [], {}
-        for raw in connection.execute("SELECT * FROM jobs ORDER BY id"):
-            labels[raw["id"]] = f"{raw['id']:04d}-{raw['name']}"
+        for claim, digest, *raw in connection.execute(f"SELECT claim, digest, {COLUMNS} FROM jobs ORDER BY id"):  # noqa: S608 - ours
+            number, name, *_ = raw
+            labels[number] = f"{number:04d}-{name}"
             try:
-                job = _job(raw)
-            except (ValueError, TypeError) as error:
-                unreadable.append(_unreadable(path, raw["id"], f"its row cannot be read: {error}"))
+                job = job_of(tuple(raw))
+            except NO_JOB as error:
+                unreadable.append(_unreadable(path, number, f"its row cannot be read: {why_none(error)}"))
             else:
-                rows.append(Row(job, raw["claim"], raw["digest"], tuple(moves.get(job.id, ()))))
+                rows.append(Row(job, claim, digest, tuple(moves.get(job.id, ()))))
         locks = dict(tuple(row) for row in connection.execute("SELECT device, job FROM device_locks ORDER BY device"))
     return Ledger(path, tuple(rows), locks, labels, tuple(unreadable))
 
@@ -97,19 +96,3 @@ def _moves(path: Path, connection: sqlite3.Connection, unreadable: list[Disagree
 
 def _tuples(connection: sqlite3.Connection, query: str) -> Iterator[tuple[int, int, str, int]]:
     yield from (tuple(row) for row in connection.execute(f"{query} ORDER BY rowid"))
-
-
-def _job(raw: sqlite3.Row) -> Job:
-    return Job(
-        id=raw["id"],
-        name=raw["name"],
-        state=State(raw["state"]),
-        reason=raw["reason"],
-        attempt=raw["attempt"],
-        priority=raw["priority"],
-        devices=tuple(json.loads(raw["devices"])),
-        prefix=raw["prefix"],
-        cancel=bool(raw["cancel"]),
-        submitted=datetime.fromisoformat(raw["submitted"]),
-        changed=datetime.fromisoformat(raw["changed"]),
-    )

@@ -9,7 +9,7 @@ from handlers.ckpt.errors import DamagedFileError
 
 def read_bounded(path: Path, most: int) -> bytes:
     """Return the content of `path`. Raises OSError, and DamagedFileError for more than `most` bytes or no file."""
-    with open(path, "rb", opener=_without_waiting) as stream:
+    with open(path, "rb", opener=without_waiting) as stream:
         status = os.fstat(stream.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise DamagedFileError(f"{path}: not a regular file")
@@ -19,5 +19,6 @@ def read_bounded(path: Path, most: int) -> bytes:
     return content
 
 
-def _without_waiting(path: str, flags: int) -> int:
+def without_waiting(path: str, flags: int) -> int:
+    """Open what may be no file: a FIFO has nobody at its other end, and would be waited for."""
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)

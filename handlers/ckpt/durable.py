@@ -92,8 +92,11 @@ def publishing(path: Path, *, mode: int = 0o640, replace: bool = True) -> Iterat
 
 
 def _private(path: str, flags: int) -> int:
-    """Open for this user alone: what is written may be a secret, and has its own mode only when it is whole."""
-    return os.open(path, flags, 0o600)
+    """Open for this user alone: what is written may be a secret, and has its own mode only when it is whole.
+
+    Not through a link, and without waiting for whoever is at the other end of a FIFO.
+    """
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
 
 
 def publish_bytes(path: Path, content: bytes, *, mode: int = 0o640, replace: bool = True) -> None:

@@ -37,20 +37,14 @@ def parse_proto(path: Path, content: bytes) -> tuple[set[int], dict[str, Layout]
             elif item.number == 3:
                 _add_layout(content, item, layouts, known)
             else:
-                _check_known(item, (1, VARINT))
+                _check_current_stage(item)
     except WireError as error:
         raise DamagedFileError(f"{path}: at byte {error.offset}: {error.reason}; is it a strategy file?") from error
     return stages, layouts
 
 
-def _check_known(item: Field, expected: tuple[int, int]) -> None:
-    """Refuse any other field: passing over it might be passing over a parameter."""
-    if (item.number, item.wire_type) != expected:
-        raise WireError(item.at, f"field {item.number} is none of those known")
-
-
 def _check_current_stage(item: Field) -> None:
-    """Refuse what is not current_stage either: to pass over it might be to pass over a parameter."""
+    """Refuse any other field: passing over it might be passing over a parameter."""
     if (item.number, item.wire_type) != (1, VARINT):
         raise WireError(item.at, f"field {item.number} is none of those known")
 

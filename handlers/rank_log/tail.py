@@ -4,6 +4,8 @@ import os
 import re
 from pathlib import Path
 
+from handlers.ckpt.bounded import without_waiting
+
 TAIL_BYTES = 64 * 1024
 
 _TERMINAL_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)")
@@ -16,7 +18,7 @@ def tail(path: Path) -> list[str]:
     no lines: whoever supervises a training must not end it for want of a quotation.
     """
     try:
-        with path.open("rb") as stream:
+        with open(path, "rb", opener=without_waiting) as stream:
             start = max(0, stream.seek(0, os.SEEK_END) - TAIL_BYTES)
             stream.seek(start)
             content = stream.read(TAIL_BYTES)

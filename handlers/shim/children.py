@@ -1,7 +1,6 @@
 """Starting processes so that none of them, nor any of their children, can get away."""
 
 import contextlib
-import ctypes
 import functools
 import os
 import signal
@@ -12,12 +11,8 @@ import psutil
 
 from handlers.ckpt.durable import make_directory
 from handlers.job_plan import ProcessPlan
+from handlers.prctl import adopt_orphans, die_with, let_look
 from handlers.process import ProcessIdentity
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
-_PR_SET_PTRACER = 0x59616D61
 
 
 class Children:
@@ -28,7 +23,7 @@ class Children:
     """
 
     def __init__(self) -> None:
-        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        adopt_orphans()
         self._started: dict[int, subprocess.Popen[bytes]] = {}
 
     def start(self, plan: ProcessPlan) -> int:
@@ -107,14 +102,5 @@ def _new_log(log: Path) -> Path:
 
 def _bind_to(parent: int) -> None:
     """Between fork and exec: let the kernel kill this process when `parent` dies, and `parent` look at its stacks."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    with contextlib.suppress(OSError):  # only where Yama guards processes from their siblings, such as py-spy
-        _prctl(_PR_SET_PTRACER, parent)
-    if os.getppid() != parent:  # it died before the kernel knew
-        os._exit(1)
-
-
-def _prctl(option: int, value: int) -> None:
-    if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"prctl({option}, {value}): {os.strerror(number)}")
+    die_with(parent)
+    let_look(parent)  # py-spy is a sibling

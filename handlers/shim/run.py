@@ -29,10 +29,11 @@ from handlers.ckpt.errors import CkptError
 from handlers.ckpt.manifest import utf8
 from handlers.ckpt.origin import Origin
 from handlers.errors import BadInputError, HandlerError
-from handlers.events import configure, job_log, printable
+from handlers.events import configure, job_log
 from handlers.job_dir import JobDir, Step, StepDir, is_number
 from handlers.job_plan import JobPlan, Role, TrainPlan
 from handlers.outcome import Diagnosis, Outcome, StepExit
+from handlers.printable import printable_lines
 from handlers.process import ShimRecord
 from handlers.shards.names import holds_shards
 from handlers.shim.home import Home
@@ -125,7 +126,7 @@ def _run_step(run: StepRun, home: Home, wakeups: Wakeups) -> int:
     step_exit = StepExit(
         step=run.step,
         outcome=end.outcome,
-        reason=" ".join(printable(filled_in(end.reason, job=job)).split()),
+        reason=" ".join(printable_lines(filled_in(end.reason, job=job)).split()),
         first=end.first,
         diagnosis=_of_job(end.diagnosis, job),
         limit=end.limit,

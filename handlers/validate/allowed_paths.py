@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from handlers.reach import DoesNotAnswerError, reach
 from handlers.validate.document import Place
 from handlers.validate.problem import Findings, quoted
 
@@ -25,7 +26,7 @@ def check_allowed(root: Place, allowed: Sequence[Path], findings: Findings) -> N
     """
     if Path("/") in allowed:
         return
-    inside = [one for each in allowed if (one := _resolved(str(each))) is not None]
+    inside = [one for each in allowed if (one := _allowed(each)) is not None]
     hint = f"settings allow {', '.join(map(str, allowed)) or 'none'} (allowed_paths)"
     for place in _paths(root):
         text = str(place.data)
@@ -35,10 +36,22 @@ def check_allowed(root: Place, allowed: Sequence[Path], findings: Findings) -> N
             findings.problems.append(problem)
 
 
+def _allowed(path: Path) -> Path | None:
+    """Return where an allowed path leads; one that does not answer keeps nobody from the others."""
+    try:
+        return _resolved(str(path))
+    except DoesNotAnswerError:
+        return path
+
+
 def _resolved(path: str) -> Path | None:
-    """Return where `path` leads; None when that cannot be told, or it is no path at all."""
+    """Return where `path` leads; None when that cannot be told, or it is no path at all.
+
+    Raises DoesNotAnswerError.
+    """
     if len(path) >= _PATH_MAX:
         return None
+    reach(path)
     try:
         return Path(os.path.realpath(path))
     except (OSError, ValueError):

@@ -5,6 +5,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from handlers.reach import reach
 from handlers.validate.document import Place
 from handlers.validate.problem import Findings, quoted
 
@@ -29,7 +30,8 @@ def check_readable(place: Place, findings: Findings, *, file_only: bool = False)
 
 
 def _unreadable(path: str, *, file_only: bool) -> tuple[str, str] | None:
-    """Return what is wrong with `path` and what to do, or None."""
+    """Return what is wrong with `path` and what to do, or None; raises DoesNotAnswerError."""
+    reach(path)
     try:
         status = os.stat(path)  # noqa: PTH116 (a Path would do the same; os.access below takes the text too)
         directory = stat.S_ISDIR(status.st_mode)

@@ -1,6 +1,6 @@
 """What pydantic has against a part of a YAML file, as a problem at its line and column."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from typing import get_args
 
@@ -9,6 +9,14 @@ from pydantic_core import ErrorDetails
 
 from handlers.validate.document import Place
 from handlers.validate.problem import Problem, quoted
+
+_KINDS = {
+    "tuple_type": "list: write [a, b], or each in a line of its own behind `- `",
+    "list_type": "list: write [a, b], or each in a line of its own behind `- `",
+    "path_type": "path: write it as /a/b",
+    "string_type": 'string: put it in quotes, as "1"',
+}
+"""What a value is to be, by the name that pydantic has for its not being so."""
 
 
 def problem_of(section: Place, model: type[BaseModel], details: ErrorDetails) -> Problem:
@@ -20,7 +28,7 @@ def problem_of(section: Place, model: type[BaseModel], details: ErrorDetails) ->
             break
         place = within
     if details["type"] == "extra_forbidden":
-        return place.key_problem("is not a key that glmd knows", _meant(place.name, _known(model, details)))
+        return place.key_problem("is not a key that glmd knows", meant(place.name, _known(model, details)))
     if details["type"] == "missing":
         return place.missing(str(details["loc"][-1]))
     return place.problem(message_of(details))
@@ -35,6 +43,8 @@ def message_of(details: ErrorDetails) -> str:
         return f"{quoted(details['input'])} is not known here; write {context['expected']}"
     if details["type"] in {"model_type", "dict_type"}:
         return f"{quoted(details['input'])} is not a mapping"
+    if details["type"] in _KINDS:
+        return f"{quoted(details['input'])} does not fit: it is no {_KINDS[details['type']]}"
     message = details["msg"]
     return f"{quoted(details['input'])} does not fit: {message[0].lower()}{message[1:]}"
 
@@ -55,6 +65,7 @@ def _models(annotation: object) -> Iterator[type[BaseModel]]:
         yield from _models(inner)
 
 
-def _meant(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, n=1)
+def meant(name: str, known: Collection[str]) -> str:
+    """Return the hint for a key that nobody knows: which of those that are `known` it may be."""
+    close = get_close_matches(name.lower(), known, n=1)
     return f"did you mean `{close[0]}`?" if close else "it may be " + ", ".join(known)

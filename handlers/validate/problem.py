@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from handlers.errors import BadInputError
+from handlers.printable import printable
 
 _BEFORE, _AFTER = 90, 70
 """How many characters of a line an excerpt shows before and from the caret on."""
@@ -19,9 +20,7 @@ def visible(text: str, limit: int | None = None) -> str:
     """
     if limit is not None and len(text) > limit:
         text = text[: limit - 1] + "…"
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )
+    return printable(text)
 
 
 def quoted(value: object, limit: int = 60) -> str:

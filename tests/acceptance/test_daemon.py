@@ -278,13 +278,15 @@ def test_reload_takes_new_settings_and_refuses_wrong_ones(house: House) -> None:
     refused = house.run("reload")
     assert refused.returncode == 3
     assert "stay as they were" in refused.stderr
-    house.settings["devices"] = "[0,2)"
+    house.settings |= {"devices": "[0,2)", "log": {"level": "error"}, "runner": "systemd"}
     (house.root / "glmd.yaml").write_text(json.dumps(house.settings))
-    assert house.run("reload").returncode == 0
+    assert "but for `runner`, which counts when glmd starts again" in house.run("reload").stdout
+    logged = house.log.read_text()
     house.drop(devices="[2,4)")
     assert "devices" in house.until(State.REJECTED).reason
     house.drop("good.yaml")
     house.until(State.DONE, 2)
+    assert house.log.read_text() == logged
 
 
 def test_hup_reloads(house: House) -> None:

@@ -3,15 +3,19 @@
 import json
 import os
 import shutil
+import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from daemon.states import State
+from handlers.job_dir import Step
 from tests.acceptance.house import CONFIG, STANDIN, House
 
 pytestmark = [
@@ -30,7 +34,11 @@ ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE: /proc/self is ours ag
 os.chdir(root)
 """
 ATTACK = """
+import fcntl
 done = []
+def lock(path):
+    with path.open("rb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
 def attempt(what, path, work):
     try:
         work()
@@ -46,6 +54,8 @@ for name in names:
     if kind == stat.S_IFDIR:
         attempt("create", name, lambda: (path / f".new-{me}").touch())
         attempt("make", name, lambda: (path / f".dir-{me}").mkdir())
+    if kind == stat.S_IFREG and path.name in {"lock", "glmd.lock", ".latest.lock"}:
+        attempt("lock", name, lambda: lock(path))
     if kind == stat.S_IFREG:
         attempt("write", name, lambda: os.close(os.open(path, os.O_WRONLY | os.O_APPEND)))
         attempt("truncate", name, lambda: os.truncate(path, path.stat().st_size))
@@ -108,21 +118,60 @@ def used(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
             house.close()
 
 
-def test_members_change_their_own_files_alone(used: House) -> None:
-    """Everything below the root is written to, replaced, renamed and removed in vain, but for their own drops.
+def attacked(house: House, user: int) -> list[tuple[str, str]]:
+    """Return what a member of the group can do to what others made, and where."""
+    done = [(what, path) for what, path in json.loads(play(house, user, ATTACK)) if f"-{user}" not in path]
+    for own in (house.root / "inbox").glob(f".*-{user}"):
+        shutil.rmtree(own) if own.is_dir() else own.unlink()
+    return done
 
-    A rejected file stays its owner's, who may still write into it; nobody else may, and not move it.
+
+def test_members_change_their_own_files_alone(used: House) -> None:
+    """Everything below the root is written to, locked, replaced, renamed and removed in vain, but for their own drops.
+
+    A rejected file stays its owner's, who may still write into it; nobody else may, and not move it. So it is while the
+    daemon is up, down, and killed.
     """
     for user, name in ((ALICE, ".alice.yaml"), (BOB, ".bob.yaml")):
         play(used, user, f"Path('inbox/{name}').write_text('mine')")
     before = {path for path in used.root.rglob("*") if path.parent != used.root / "inbox"}
     for user, own in ((BOB, {"inbox/.bob.yaml"}), (ALICE, {"inbox/.alice.yaml", "rejected/bad.yaml"})):
-        done = [(what, path) for what, path in json.loads(play(used, user, ATTACK)) if f"-{user}" not in path]
+        done = attacked(used, user)
         assert {path for _, path in done} == {"inbox", *own}
         assert {what for what, path in done if path == "inbox"} == {"create", "make"}
         assert {what for what, path in done if path == "rejected/bad.yaml"} <= {"write", "truncate", "chmod", "utime"}
     assert all(os.path.lexists(path) for path in before)
     assert used.is_up
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        used.stop(number)
+        assert {path for _, path in attacked(used, BOB)} == {"inbox"}
+        used.start()
+        assert {job.id: job.state for job in used.jobs()} == {1: State.DONE, 2: State.REJECTED}
+
+
+def test_a_root_of_before_is_brought_over(used: House) -> None:
+    """Everybody of the group could write everywhere, and read the environments of trainings in their plans."""
+    used.stop()
+    plan, environment = used.directory().plan, used.directory().step(1, Step.TRAIN).environment
+    record = json.loads(plan.read_bytes())
+    given = json.loads(environment.read_bytes())["processes"]
+    for process, its in zip(record["train"]["processes"], given, strict=True):
+        process["environment"] = its
+    plan.write_text(json.dumps(record))
+    environment.unlink()
+    with closing(sqlite3.connect(used.root / "glmd.db")) as store:
+        store.executescript("DROP TABLE users; PRAGMA user_version=2")
+    for path in (used.root, *used.root.rglob("*")):
+        if not path.is_symlink() and path.stat().st_uid == GLM:  # what glmd has made
+            path.chmod(0o2770 if path.is_dir() else 0o660)
+    holds = "print(b'hf_secret' in Path(sys.argv[3]).read_bytes())"
+    assert play(used, BOB, holds, str(plan)) == "True\n"
+    used.start()
+    assert {path for _, path in attacked(used, BOB)} == {"inbox"}
+    assert {job.id: job.state for job in used.jobs()} == {1: State.DONE, 2: State.REJECTED}
+    hidden = {Path(path) for path in json.loads(play(used, BOB, READ))}
+    assert plan.relative_to(used.root) in hidden
+    assert used.directory().events.relative_to(used.root) not in hidden
 
 
 def test_members_read_what_they_need_and_no_secret(used: House) -> None:

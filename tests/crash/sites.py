@@ -22,10 +22,12 @@ _OUR_OWN = frozenset(
     {
         name
         for name in vars(durable)
-        if callable(getattr(durable, name)) and getattr(durable, name).__module__ == durable.__name__
+        if not name.startswith("_")
+        and callable(getattr(durable, name))
+        and getattr(durable, name).__module__ == durable.__name__
     }
     | {name for name in vars(staging.Staging) if not name.startswith("_")}
-    | {"publish"}  # of handlers.job_plan.Record
+    | {"publish"}  # of handlers.record.Record
 ) - {"move", "create", "clear", "open_lock"}
 _OF_MODULES = _CHANGING | _OUR_OWN | {"replace", "move"}
 _WRITING_SQL = ("INSERT", "UPDATE", "DELETE", "REPLACE", "COMMIT")

@@ -29,6 +29,7 @@ from handlers.shim import run as shim
 from tests.acceptance.house import CONFIG
 from tests.crash.forking import ShimStarter, fork
 from tests.crash.steps import Around, Step, watch
+from tests.elsewhere import InThread
 
 PATIENCE = float(os.environ.get("GLMD_TEST_PATIENCE", "60"))
 SHARD = "glm-6b_rank_{rank}-{tag}.ckpt"
@@ -231,6 +232,7 @@ class Stage:
             runner.subprocess = SimpleNamespace(Popen=starter, DEVNULL=subprocess.DEVNULL)  # type: ignore[assignment]
             pipeline.DEATH_ALLOWANCE, pipeline.START_ALLOWANCE = 0.0, 5.0
             service.Workers = functools.partial(Workers, limit=1)  # type: ignore[assignment, misc]  # one order, always
+            service.Apart = InThread  # type: ignore[assignment, misc]  # what it does is to be crashed, too
             file = self.root / "glmd.yaml"
             return service.serve(load_settings(file, self.root), settings_file=file)
 

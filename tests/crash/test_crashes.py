@@ -12,14 +12,24 @@ _THERE = "its caller has made that directory; it is for those who call it by han
 _CLEANING = "after an error, which tests/faults injects: it takes away what has no name yet"
 _ONE_STATEMENT = "one statement by itself, which the next turn repeats"
 _TRANSACTION = "within the transaction of its caller, whose commit is the step"
+_DEFECT = "after a defect of glmd's own, which the next daemon would meet again"
+_OF_BEFORE = "of an older glmd's root: the directory is open for reading when it is done, and the next start goes on"
+_REMOVED = "where somebody removed the store under a daemon; acceptance/test_removed_files.py kills it after that"
 NOT_REACHED = {
     "daemon/claims.py claim: rmdir": "after a rename that failed: the claim is empty, as leftover_claims finds it",
     "daemon/database.py _replace_what_a_reader_made: unlink": "what another user left; the next start finds it as well",
+    "daemon/old_roots.py _hide_environments: chmod": _OF_BEFORE,
+    "daemon/old_roots.py _let_others_read: chmod": _OF_BEFORE,
+    "daemon/old_roots.py bring_over: chmod": _OF_BEFORE,
+    "daemon/pipeline.py Pipeline._set_aside: make_directory": _DEFECT,
+    "daemon/pipeline.py Pipeline._set_aside: publish_bytes": _DEFECT,
     "daemon/preparing.py _put_aside_earlier_output: make_directory": _THERE,
     "daemon/rehearsal.py new_root: mkdir": "the demo's own place",
     "daemon/rehearsal.py remove: rmtree": "the demo's own place",
     "daemon/rehearsal.py Stage.furnish: write_text": "the demo's own place",
-    "daemon/root.py _set_mode: chmod": "where our units let nobody ask for setgid",
+    "daemon/root.py set_mode: chmod": "where our units let nobody ask for setgid",
+    "daemon/store_files.py _save: publishing": _REMOVED,
+    "daemon/store_files.py write_back: unlink": _REMOVED,
     "daemon/store.py Store._lock: execute": _TRANSACTION,
     "daemon/store.py Store.add_again: execute": _TRANSACTION,
     "daemon/store.py Store._record: execute": _TRANSACTION,

@@ -15,6 +15,7 @@ from daemon.settings import NightlySettings
 from daemon.states import State
 from daemon.store import NewJob, Store
 from tests.faults.world import MERGED, World
+from tests.unit.daemon.at_once import at_once
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -29,7 +30,7 @@ class Nights:
         self.store = store
         self.template = template
         cycle = NightlySettings(name="glm", cron="0 2 * * *", timezone="UTC", template=template)
-        self.cycles = Cycles([cycle], store, self.inbox, path / "claims", Faults())
+        self.cycles = Cycles([cycle], store, self.inbox, path / "claims", Faults(), at_once)
         self.now = self.latest = START
         self.runs: list[str] = []
         self.turn()

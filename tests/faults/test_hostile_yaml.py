@@ -26,7 +26,7 @@ BASES = (
 )
 RULES = Rules(devices=tuple(range(8)), disk=TMP, latest=TMP / "latest", allowed=(TMP,))
 LONGEST_REASON = 100_000
-MARK = TMP / f"glmd-was-here-{os.getpid()}"
+MARK = TMP / f"glmd-was-here-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"  # all of a run call it the same
 """What a tag that constructs objects would make."""
 
 NASTY = (

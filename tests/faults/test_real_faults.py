@@ -15,7 +15,7 @@ import pytest
 from daemon.control import NotRunningError, ask
 from daemon.states import State
 from daemon.store import DamagedStoreError, Store, StoreError
-from tests.acceptance.house import House
+from tests.acceptance.house import CONFIG, House
 from tests.faults.world import MERGED, World
 
 
@@ -87,6 +87,34 @@ def test_a_full_disk_holds_things_up_and_no_more(disk: Path, monkeypatch: pytest
         assert world.jobs()["good"] == (State.FAILED, MERGED)
         assert not is_full(world.service._headline)
         world.agrees()
+
+
+@pytest.mark.root
+def test_a_cancel_needs_no_space(disk: Path) -> None:
+    """A training that has filled the disk is ended at once, one that waits starts no more, and both are told later."""
+    house = House(disk)
+    house.log = disk.parent / "daemon.log"
+    house.environment(STANDIN_HANG="1")
+    house.settings["preflight"] = "off"
+    house.start()
+    try:
+        house.drop("runs.yaml")
+        house.until(State.TRAINING)
+        shim = psutil.Process(house.shim().pid)
+        house.wait(lambda: len(shim.children()) == 2, "the ranks")
+        house.drop("waits.yaml", text=CONFIG.format(data=house.data, devices="[0,2)") + "# another\n")
+        house.until(State.QUEUED, 2)
+        filler = fill(disk)
+        for number in (1, 2):
+            assert "cannot be written down yet" in ask(house.root, "cancel", number)
+        house.wait(lambda: not shim.children(), "the ranks to end")
+        assert {job.state for job in house.jobs()} == {State.TRAINING, State.QUEUED}
+        filler.unlink()
+        ask(house.root, "reload")  # not to wait for the next try
+        for number in (1, 2):
+            assert house.until(State.CANCELLED, number).reason.startswith("cancelled by root")
+    finally:
+        house.close()
 
 
 @pytest.mark.root

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.systemd
 
 UNIT = "glmd-job@0096-1-train.service"
 JOB = Path("/var/glm/jobs/0096-test")
+SAVES = JOB / "output/checkpoint/rank_0"
 RECORDS = JOB / "attempts/1/train"
 LIMITS = TimeLimits(silence=60, first_step=60, total=None)
 
@@ -57,7 +58,7 @@ def service_result(box: Box) -> ServiceResult:
 
 def test_a_training_that_ends_well(box: Box) -> None:
     """Both records say so; the files are for the group."""
-    plan(box, "echo fine")
+    plan(box, f"mkdir -p {SAVES}; touch {SAVES}/glm-6b_rank_0-1_4.ckpt; echo fine")
     box.run("systemctl", "start", "--wait", UNIT, user="glm")
     assert step_exit(box).outcome is Outcome.COMPLETED
     assert service_result(box) == ServiceResult(service_result="success", exit_code="exited", exit_status="0")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from daemon import aftermath
 from daemon.aftermath import follow_up
 from daemon.root import Root
 from daemon.settings import Settings
 from daemon.states import Job, State
+from handlers import service_manager
 from handlers.job_dir import Step
 from handlers.resume import Ending, Failure, GiveUp
 
@@ -39,14 +39,14 @@ def test_what_a_shutdown_ended_is_left_to_the_next_daemon(
     (tmp_path / "systemctl").write_text(f'#!/bin/sh\n[ "$1" = is-system-running ] && echo {says}\nexit 1\n')
     (tmp_path / "systemctl").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr(aftermath, "SYSTEMD", tmp_path)
+    monkeypatch.setattr(service_manager, "SYSTEMD", tmp_path)
     decision = follow_up(JOB, Step.TRAIN, STOPPED, Settings(), root)
     assert (decision is None) is waits
 
 
 def test_without_systemd_nobody_is_asked(root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The job is over then."""
-    monkeypatch.setattr(aftermath, "SYSTEMD", tmp_path / "not there")
+    monkeypatch.setattr(service_manager, "SYSTEMD", tmp_path / "not there")
     assert isinstance(follow_up(JOB, Step.TRAIN, STOPPED, Settings(), root), GiveUp)
 
 

@@ -350,6 +350,15 @@ def test_what_a_crash_left_in_claims_is_found_in_order(root: Root) -> None:
     assert listing(root.claims) == ["stray"]
 
 
+def test_what_is_no_claim_of_glmds_is_left_alone(root: Root, tmp_path: Path) -> None:
+    """A link, whose files are somebody's own, and what cannot be looked into: neither holds up the others."""
+    (tmp_path / "own.yaml").write_text("mine")
+    (root.claims / "link").symlink_to(tmp_path)
+    (root.inbox / "a.yaml").touch()
+    taken = claim(root.inbox / "a.yaml", root.claims)
+    assert leftover_claims(root.claims) == (taken,)
+
+
 def test_finishing_a_claim_twice_does_no_harm(root: Root, tmp_path: Path) -> None:
     """After a crash nobody knows whether it was finished."""
     claimed = root.claim(root.drop())

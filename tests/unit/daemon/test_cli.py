@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from daemon.settings import SettingsError
 from daemon.store import NewJob, Store, StoreError
 from handlers.ckpt.errors import DamagedFileError, NoSpaceError
 from handlers.errors import BadInputError, HandlerError, RefusedError
+from handlers.shortages import shortage
 from handlers.validate.problem import ConfigError, Problem
 from tests.unit.handlers.ckpt.ckpt_writer import small_run
 
@@ -260,3 +262,58 @@ def test_an_error_of_the_system_says_where_what_and_what_to_do(error: OSError, t
     """Its number helps nobody."""
     assert message(error).startswith(told)
     assert "Errno" not in message(error)
+
+
+@pytest.mark.parametrize("words", ("status", "check /etc/hostname"))
+def test_what_the_shell_denies_is_one_line(tmp_path: Path, words: str) -> None:
+    """Which limit it is, and no traceback: nothing in glmd is to be mended."""
+    done = subprocess.run(
+        [*GLMD, *words.split(), "--root", tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (40 << 20, 40 << 20)),
+    )
+    assert done.returncode == 1
+    assert "ulimit -v" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    (
+        (RuntimeError("can't start new thread"), "ulimit -u"),
+        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), "ulimit -u"),
+        (ImportError("libc.so: failed to map segment from shared object"), "ulimit -v"),
+        (MemoryError(), "ulimit -v"),
+        (OSError(errno.EMFILE, "Too many open files", "/a"), "ulimit -n"),
+        (OSError(errno.ENOENT, "No such file or directory", "/a"), ""),
+        (RuntimeError("anything"), ""),
+    ),
+)
+def test_a_shortage_is_told_from_a_defect(error: Exception, told: str) -> None:
+    """By its number, or by the only thing that tells: its text."""
+    assert told in shortage(error)
+    assert bool(shortage(error)) is bool(told)
+
+
+def test_no_file_of_a_command_can_be_written_by_others(tmp_path: Path) -> None:
+    """Whatever the shell's umask."""
+    small_run(tmp_path / "output", (2,)).write()
+    merge = f"merge --src_checkpoints_dir={tmp_path}/output --dst_checkpoints_dir={tmp_path}/merged"
+    (tmp_path / "hccn.conf").write_text("address_0=192.168.100.100\n")
+    table = f"rank-table make --devices 0 --server-ip 192.168.1.1 --hccn-conf {tmp_path}/hccn.conf -o {tmp_path}/table"
+    for words in (merge, f"{table} --hccn-tool none"):
+        done = subprocess.run(
+            [*GLMD, *words.split()],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            umask=0,
+        )
+        assert done.returncode == 0, done.stderr
+    made = [path for name in ("merged", "table") for path in (tmp_path / name, *(tmp_path / name).rglob("*"))]
+    assert len(made) > 4
+    assert [str(path) for path in made if path.stat().st_mode & 0o002] == []

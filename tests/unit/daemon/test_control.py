@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.control import BusyError, Control, NotRunningError, Request, RequestRefusedError, ask
+from daemon.control import MOST_CLIENTS, BusyError, Control, NotRunningError, Request, RequestRefusedError, ask
 from daemon.status import Presence, presence
 from daemon.users import User
 from daemon.waiting import Waiting
@@ -129,15 +129,43 @@ def test_a_socket_left_by_a_killed_daemon_is_replaced(tmp_path: Path) -> None:
         assert ask(tmp_path, "ping") == "ping None"
 
 
-def test_clients_that_do_not_ask_hold_up_the_loop_one_at_a_time(tmp_path: Path) -> None:
-    """Between any two of them the loop turns, and shows signs of life."""
+def test_a_socket_that_is_removed_can_be_made_again(tmp_path: Path) -> None:
+    """Clients find the daemon again; another daemon's socket is not removed at the end."""
+    with Control(tmp_path, answer) as control:
+        assert control.is_reachable
+        (tmp_path / "glmd.sock").unlink()
+        assert not control.is_reachable
+        control.listen_again()
+        assert control.is_reachable
+        with daemon_that_serves(control):
+            assert ask(tmp_path, "ping") == "ping None"
+        (tmp_path / "glmd.sock").unlink()
+        (tmp_path / "glmd.sock").touch()
+    assert (tmp_path / "glmd.sock").exists()
+
+
+def test_clients_that_do_not_ask_hold_up_nobody(tmp_path: Path) -> None:
+    """However many: the loop waits for none of them, another one is answered, and descriptors do not run out."""
     with Control(tmp_path, answer) as control, contextlib.ExitStack() as clients:
-        for _ in range(3):
+        began, silent = time.monotonic(), []
+        for _ in range(MOST_CLIENTS + 10):
             client = clients.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            client.settimeout(10)
             client.connect(str(tmp_path / "glmd.sock"))
-        began = time.monotonic()
-        control.serve()
-        assert time.monotonic() - began < 2
+            silent.append(client)
+            control.serve()
+        assert time.monotonic() - began < 1
+        assert silent[0].recv(1) == b""
+        with daemon_that_serves(control):
+            assert ask(tmp_path, "cancel", 1) == "cancel 1"
+            silent[-1].send(b'{"action": "late", "job": 1}')
+            assert json.loads(silent[-1].recv(1 << 16)) == {"ok": True, "answer": "late 1"}
+
+
+def test_an_answer_fits_into_a_packet(tmp_path: Path) -> None:
+    """However long what it tells of is, and whatever letters are in it."""
+    with Control(tmp_path, lambda *_: "\U0001f40d\ud800" * 100_000) as control, daemon_that_serves(control):
+        assert ask(tmp_path, "ping").startswith("\U0001f40d\ud800")
 
 
 def test_only_user_and_group_may_ask(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from daemon.faults import Faults
 from daemon.settings import NightlySettings, SettingsError
 from daemon.states import State
 from daemon.store import NewJob, Store
+from tests.unit.daemon.at_once import at_once
 
 
 def settings(
@@ -89,11 +90,13 @@ class House:
 
     def restart(self, cron: str = "0 2 * * *", zone: str | None = "UTC") -> None:
         """Do what a new daemon does, and one that reads changed settings."""
-        self.cycles = Cycles([settings(cron, zone, self.template)], self.store, self.inbox, self.claims, Faults())
+        self.cycles = Cycles(
+            [settings(cron, zone, self.template)], self.store, self.inbox, self.claims, Faults(), at_once
+        )
 
     def restart_without(self) -> None:
         """Do what a daemon does whose settings have no cycle any more."""
-        self.cycles = Cycles([], self.store, self.inbox, self.claims, Faults())
+        self.cycles = Cycles([], self.store, self.inbox, self.claims, Faults(), at_once)
 
     def dropped(self) -> list[str]:
         """Return what lies in the inbox."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from daemon.faults import Faults, may_pass
+from daemon.faults import Defect, Faults, may_pass
 
 
 def failing(number: int) -> Callable[[], None]:
@@ -100,6 +100,14 @@ def test_a_defect_is_set_aside() -> None:
     assert not faults.is_paused("claim of x")
 
 
+def test_a_reason_is_bounded() -> None:
+    """It goes into a row, a headline and a packet; somebody else may have written what it quotes."""
+    faults = Faults()
+    faults.failed("disk", OSError("x" * 100_000))
+    assert len(faults.summary) < 1100
+    assert len(Defect(ValueError("x" * 100_000)).reason) < 1100
+
+
 def test_what_cannot_be_set_aside_is_left_alone() -> None:
     """Without a way to set it aside, or where that fails: it is paused, shown, and tried again after a reload."""
 
@@ -166,3 +174,15 @@ def test_real_errors_of_sqlite(tmp_path: object) -> None:
         broken.execute("SELECT * FROM t")
     broken.close()
     assert not may_pass(damaged.value)
+
+
+def test_what_the_host_denies_is_no_defect(clock: Callable[[float], None]) -> None:
+    """It has no thread or memory to spare: that passes."""
+    del clock
+
+    def fail() -> None:
+        raise RuntimeError("can't start new thread")
+
+    faults = Faults()
+    assert not faults.attempt("watching", fail)
+    assert faults.summary == "watching: can't start new thread"

@@ -1,9 +1,11 @@
 """Names that strangers give become names that are safe in paths and units."""
 
+import threading
 from pathlib import Path
 
 import pytest
 
+from daemon.claims import Claim, claim
 from daemon.faults import Faults
 from daemon.inbox import Inbox
 from daemon.intake import Intake, job_name
@@ -53,3 +55,29 @@ def test_an_inbox_that_became_a_link_is_a_fault(tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere" / "run.yaml").read_text() == "somebody's own"
     assert not list(root.claims.iterdir())
     assert not list(root.rejected.iterdir())
+
+
+def test_a_drop_that_cannot_be_taken_holds_up_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a defect of glmd's own: it lies where it is, and is looked at again when it has changed."""
+    root = Root(tmp_path)
+    root.create()
+    for name in ("bad.yaml", "good.yaml"):
+        (root.inbox / name).write_text("seed: [")
+
+    def take(path: Path, claims: Path) -> Claim | None:
+        return claim(path, claims) if path.name != "bad.yaml" else {}[path.name]
+
+    monkeypatch.setattr("daemon.intake.claim", take)
+    ended = threading.Semaphore(0)
+    with Store.open(root.store) as store:
+        faults = Faults()
+        inbox = Inbox(root.inbox, settle=0.0, open_settle=0.0)
+        intake = Intake(inbox, root, store, Workers(ended.release), lambda: rules(Settings(), root), faults)
+        for now in (0.0, 1000.0, 2000.0):
+            inbox.start_scan()
+            inbox.scan(now)
+            faults.attempt("inbox", lambda now=now: intake.turn(now))
+        assert ended.acquire(timeout=30)
+    assert [path.name for path in root.inbox.iterdir()] == ["bad.yaml"]
+    assert "drop bad.yaml: glmd.defect" in faults.summary
+    assert "2 defects" not in faults.summary

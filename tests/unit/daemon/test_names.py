@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.names import NAME_MAX, fitting, is_ignored, printable
+from daemon.names import NAME_MAX, fitting, is_ignored
 
 TEMPORARY = (
     *(".a.yaml.Xy12Zw", ".a.yaml.swp", ".#a.yaml", "#a.yaml#", "a.yaml~", "a.yaml.tmp", "a.yaml.part", "4913"),
@@ -25,22 +25,6 @@ def test_unfinished_files_of_known_tools_are_ignored(name: str) -> None:
 def test_everything_else_is_taken(name: str) -> None:
     """A file with an odd name is claimed and judged, not left without a word."""
     assert not is_ignored(name)
-
-
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    (
-        ("run ü 1.yaml", "run ü 1.yaml"),
-        ("a\nb\tc\r", "a\\nb\\tc\\r"),
-        ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
-        (os.fsdecode(b"caf\xe9.yaml"), "caf\\udce9.yaml"),
-        ("a\u202elmay.sh", "a\\u202elmay.sh"),
-        ("a\u2028b", "a\\u2028b"),
-    ),
-)
-def test_a_name_is_shown_without_its_power(name: str, shown: str) -> None:
-    """No control character, no reordering, nothing that cannot be encoded, one line."""
-    assert printable(name) == shown
 
 
 def test_a_name_that_fits_is_left_as_it_is() -> None:

@@ -17,6 +17,7 @@ from daemon.faults import Faults
 from daemon.settings import NightlySettings
 from daemon.store import Store
 from handlers.nightly import run_name
+from tests.unit.daemon.at_once import at_once
 
 WEEK, DAY, MINUTE = timedelta(weeks=1), timedelta(days=1), timedelta(minutes=1)
 NIGHTS = ("00:00", "00:30", "02:00", "02:30", "03:00", "23:30")
@@ -123,6 +124,7 @@ def comes_once(template: Path, zone: str, moment: datetime) -> bool:
             inbox,
             Path(name) / "claims",
             Faults(),
+            at_once,
         )
         cycles.turn(start)
         now, runs = start, []

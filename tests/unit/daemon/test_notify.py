@@ -78,10 +78,11 @@ def test_a_socket_that_is_gone_is_an_error(tmp_path: Path, monkeypatch: pytest.M
     (
         ("30000000", str(os.getpid()), 15.0),
         ("30000000", None, 15.0),
-        ("30000000", "1", None),  # meant for another process
+        ("30000000", "1", None),
         (None, None, None),
         ("", None, None),
     ),
+    ids=("meant for this process", "for any", "for another one", "no limit", "an empty one"),
 )
 def test_watchdog_interval_is_half_of_the_limit(
     monkeypatch: pytest.MonkeyPatch, limit: str | None, process: str | None, expected: float | None

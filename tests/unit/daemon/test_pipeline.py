@@ -18,12 +18,12 @@ from daemon.preflights import Go, Refuse
 from daemon.requests import Requests
 from daemon.root import Root
 from daemon.runner import SystemdRunner
-from daemon.settings import Settings, WatchSettings
+from daemon.settings import Preflight, Settings, WatchSettings
 from daemon.states import Job, State
 from daemon.store import NewJob, Store
 from daemon.users import User
 from daemon.waiting import Waiting
-from daemon.workers import Workers
+from daemon.workers import Lane, Workers
 from handlers.job_dir import Step, StepDir
 from handlers.outcome import Outcome, StepExit
 from handlers.process import ShimRecord, boot_id
@@ -135,12 +135,25 @@ def test_a_result_that_cannot_be_taken_holds_up_no_other(house: House, monkeypat
     assert house.faults.is_paused("job 1")
 
 
+def test_what_was_got_for_a_row_that_says_nothing_by_now_counts_for_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is left alone, and no other result with it."""
+    monkeypatch.setattr("daemon.preflights.examine", lambda *_: Go())
+    house.job_in()
+    house.pipeline.turn()
+    house.store._connection.execute("UPDATE jobs SET state = 'nowhere'")
+    house.deliver()
+    assert house.store.readable(1) is None
+    assert house.faults.summary == ""
+
+
 def test_a_start_that_waits_for_its_turn_is_not_given_up(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten thousand drops are checked before it; the time that a shim may take begins when it was started."""
     monkeypatch.setattr(pipeline_module, "START_ALLOWANCE", 0.0)
     free = threading.Event()
     for number in range(8):
-        house.workers.submit(number, lambda: free.wait(10), lambda _: None)
+        house.workers.submit(Lane.STARTS, number, lambda: free.wait(10), lambda _: None)
     house.job_in(State.PREPARING, State.TRAINING)
     for _ in range(3):
         house.pipeline.turn()
@@ -289,3 +302,14 @@ def test_a_root_that_is_away_for_a_moment_fails_no_queued_job(house: House) -> N
     house.pipeline.turn()
     assert house.store.job(job.id).state is State.QUEUED
     assert house.faults.is_paused(f"job {job.id}")
+
+
+def test_a_queued_job_that_is_to_be_cancelled_does_not_start(house: House) -> None:
+    """Also where the wish could not be written down yet."""
+    house.pipeline.settings = Settings(preflight=Preflight.OFF)
+    house.store.wish_to_cancel(house.job_in(), "alice")
+    house.pipeline.turn()
+    assert house.job().state is State.QUEUED
+    house.requests.write_wishes()
+    assert house.job().state is State.CANCELLED
+    assert "by alice" in house.job().reason

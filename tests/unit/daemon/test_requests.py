@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import sqlite3
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +21,7 @@ from daemon.users import User
 from daemon.waiting import Waiting
 from handlers.job_dir import Step
 from handlers.outcome import Outcome, StepExit, Survivor
-from handlers.process import ProcessIdentity
+from handlers.process import ProcessIdentity, ShimRecord
 
 
 def test_a_merge_can_be_cancelled_though_processes_are_left_of_its_training(tmp_path: Path) -> None:
@@ -68,6 +71,7 @@ def requests(tmp_path: Path) -> Iterator[tuple[Requests, Store]]:
         store.add(NewJob("tree", "tree"))
         for job in store.jobs():
             job.directory(tmp_path).path.mkdir(parents=True)
+            job.directory(tmp_path).submitted.touch()
         yield Requests(Root(tmp_path), store, waiting), store
 
 
@@ -76,7 +80,6 @@ def test_who_asked_is_in_the_reason_and_in_the_jobs_events(requests: tuple[Reque
     asked, store = requests
     asked.cancel(store.job(1), User(12345))
     assert store.job(1).reason == "cancelled by 12345 while it waited"
-    store.job(1).directory(tmp_path).submitted.touch()
     asked.retry(store.job(1), User(0))
     assert store.job(1).reason == "retried by root"
     lines = store.job(1).directory(tmp_path).events.read_text().splitlines()
@@ -118,9 +121,53 @@ def test_with_cancel_owner_others_are_refused(
 
 
 @pytest.mark.parametrize("user", (1001, 0, os.geteuid()))
-def test_with_cancel_owner_the_owner_root_and_glmd_itself_may(requests: tuple[Requests, Store], user: int) -> None:
+def test_with_cancel_owner_the_owner_root_and_glmd_itself_may(
+    requests: tuple[Requests, Store], tmp_path: Path, user: int
+) -> None:
     """Also retry."""
     asked, store = requests
     asked.allowed = Cancel.OWNER
+    store.job(1).directory(tmp_path).submitted.touch()
     assert "cancelled" in asked.cancel(store.job(1), User(user))
     assert "again" in asked.retry(store.job(1), User(user))
+
+
+def stop_writing(store: Store, *, now: bool) -> None:
+    """Let SQLite refuse to write, or write again, as on a full disk."""
+    store._connection.execute(f"PRAGMA query_only = {int(now)}")
+
+
+@pytest.mark.parametrize("waits", (True, False))
+def test_a_cancel_needs_no_disk(tmp_path: Path, *, waits: bool) -> None:
+    """The job may be what fills it: it is ended all the same, and the answer says what is not written down yet."""
+    with (
+        Store.open(tmp_path / "glmd.db") as store,
+        Waiting() as waiting,
+        subprocess.Popen(["sleep", "600"]) as shim,
+    ):
+        requests = Requests(Root(tmp_path), store, waiting)
+        job = store.add(NewJob("c", "run", devices=(0,)))
+        if not waits:
+            job = store.move(store.move(job, State.PREPARING), State.TRAINING)
+        train = job.directory(tmp_path).step(1, Step.TRAIN)
+        train.path.mkdir(parents=True)
+        me = ProcessIdentity.of(shim.pid)
+        record = ShimRecord(pid=me.pid, start_time=me.start_time, boot_id=me.boot_id, started=datetime.now(UTC))
+        record.publish(train.shim)
+        stop_writing(store, now=True)
+        assert "cannot be written down yet (attempt to write a readonly database)" in requests.cancel(job, User(12345))
+        assert store.job(job.id).cancel
+        assert store.job(job.id).state is job.state
+        with pytest.raises(sqlite3.OperationalError):
+            requests.write_wishes()
+        if waits:
+            shim.kill()
+        else:
+            assert shim.wait(60) == -signal.SIGTERM
+        stop_writing(store, now=False)
+        requests.write_wishes()
+        assert store.unwritten_wishes() == {}
+        with Store.open_for_reading(tmp_path / "glmd.db") as another:
+            assert another.job(job.id).state is (State.CANCELLED if waits else State.TRAINING)
+            assert another.job(job.id).cancel is not waits
+            assert waits or another.cancelled_by(job) == "12345"

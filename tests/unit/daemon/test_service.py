@@ -51,3 +51,24 @@ def test_what_an_earlier_attempt_was_at_is_not_shown_of_the_next(service: Servic
     service._progressed((1, 1), seen)
     service._tell(time.monotonic())
     assert "epoch" not in service._work
+
+
+def test_clients_are_told_what_fails(service: Service) -> None:
+    """Without what runs; `glmd status` shows it."""
+    service.turn()
+    assert service.answer(Request("trouble"), User(0)) == ""
+    service._faults.failed("disk", OSError("it is full"))
+    assert service.answer(Request("trouble"), User(0)) == "disk: it is full"
+
+
+def test_a_reload_says_what_counts_later(service: Service) -> None:
+    """Not that all was read again, where some of it waits for a restart."""
+    (service._root.path / "glmd.yaml").write_text("devices: 0\nrunner: spawn\n")
+    try:
+        assert (
+            service.answer(Request("reload"), User(0))
+            == "the settings were read again; but for `runner`, which counts when glmd starts again"
+        )
+        assert service._settings.devices == (0,)
+    finally:
+        service._watch.stop()

@@ -98,12 +98,30 @@ def test_a_root_may_bring_its_own_settings(tmp_path: Path) -> None:
         ("training: {grace: .inf}", "training.grace"),
         ("training: {grace: 1m2h}", "training.grace"),
         ("training: {grace: 30m30m}", "training.grace"),
-        ("watch: [{path: /t, ranks: 4294967296}]", "watch.0.ranks"),
-        ("watch: [{path: /t, ranks: true}]", "watch.0.ranks"),
-        ("watch: [{path: /t, quiet: .inf}]", "watch.0.quiet"),
-        ("watch: [{path: /t, tag: 1_1000000000}]", "watch.0.tag"),
+        ("watch: [{path: /t, ranks: 4294967296}]", r"watch\[0\]\.ranks"),
+        ("watch: [{path: /t, ranks: true}]", r"watch\[0\]\.ranks"),
+        ("watch: [{path: /t, quiet: .inf}]", r"watch\[0\]\.quiet"),
+        ("watch: [{path: /t, tag: 1_1000000000}]", r"watch\[0\]\.tag"),
         ("devices: '99999999999999999999'", "devices"),
         ("rank_table: {topology: Atlas}", "rank_table.topology"),
+        ('root: "/a\\0b"', "root: it has a NUL"),
+        ('root: "/a\\ud800b"', "root: it has half a character"),
+        ('watch: [{path: "/a\\0b"}]', r"watch\[0\]\.path: it has a NUL"),
+        ('allowed_paths: [/a, "/a\\0b"]', "allowed_paths: it has a NUL"),
+        ('training: {environment: {A: "a\\0b"}}', r"training\.environment\.A: it has a NUL"),
+        ('training: {environment: {"": a}}', r"training\.environment"),
+        ('training: {environment: {"A=B": a}}', r"training\.environment"),
+        ("inbox: {settle: 2026-13-45}", "glmd.yaml"),
+        (f"inbox: {{max_bytes: {'9' * 5000}}}", "glmd.yaml"),
+        (f"inbox: {{max_bytes: 0x{'f' * 5000}}}", "a number of 5002 characters is too long"),
+        ("[" * 10_000, "glmd.yaml"),
+        (
+            "a: &a [x, x, x, x]\n"
+            + "".join(f"b{n}: &b{n} [{'*a, ' * 9}]\n".replace("*a", f"*b{n - 1}" if n else "*a") for n in range(40)),
+            "glmd.yaml",
+        ),
+        ("#" * (1 << 20), "larger than"),
+        ("inbox: {settle: a\x85b}", "U\\+0085"),
         ("training: [a", "glmd.yaml"),
         ("- a list", "mapping"),
         ("nightly: [{name: 'a b', cron: x, template: t}]", "nightly"),
@@ -173,6 +191,24 @@ def test_what_is_no_version_of_mindformers(tmp_path: Path, text: str, what: str)
         ("root: /r\ntraining: [a\n", "3:1: ", "line 2"),
         ("root: /a\nroot: /b\n", "2:1: root: ", "root"),
         ("root: /a\x00\n", "1:9: ", "U+0000"),
+        ("inbox:\n\tsettle: 1s\n", "2:1: ", "not with tabs"),
+        ("1: 2\n", "1:1: 1: is not a key", "it may be root"),
+        ("null: 2\n", "1:1: ", "is not a key"),
+        ("inbox: {}\nInbox: {settle: 9}\n", "2:1: Inbox: is not a key", "did you mean `inbox`?"),
+        ("inbox: {SETTLE: 9}\n", "1:9: inbox.SETTLE: is not a key", "did you mean `settle`?"),
+        ("a: &a [*a]\n", "1:4: a[0]: ", "contains itself"),
+        ("[" * 5000, "1:", "deep"),
+        ("root: relative\n", "1:7: root: relative is a relative path", "from the root"),
+        ("root: ''\n", "1:7: root: names no file", "from the root"),
+        ('root: "/a\\0b"\n', "1:7: root: it has a NUL", "no path"),
+        ("root: [a]\n", "1:1: root: a list does not fit: it is no path", "/a/b"),
+        ("training: {python: ''}\n", "1:20: training.python: names no file", "/"),
+        ("watch: /data\n", "1:8: watch: '/data' does not fit: it is no list", "[a, b]"),
+        ("watch:\n- /data\n", "2:3: watch[0]: '/data' is not a mapping", "/data"),
+        ("nightly: {name: a}\n", "1:1: nightly: a mapping does not fit: it is no list", "[a, b]"),
+        ("log: {level: LOUD}\n", "1:14: log.level: 'LOUD' is not known here", "'warning'"),
+        ("training:\n  environment:\n    A: 1\n", "3:8: training.environment.A: has to be text", "in quotes"),
+        ("training:\n  environment: {A: x, A: y}\n", "2:23: training.environment.A: duplicate key", "line 2"),
     ),
 )
 def test_what_is_wrong_has_its_line_and_column(tmp_path: Path, text: str, first: str, says: str) -> None:
@@ -183,7 +219,7 @@ def test_what_is_wrong_has_its_line_and_column(tmp_path: Path, text: str, first:
     told = message(caught.value)
     assert told.startswith(f"{file}:{first}")
     assert says in told
-    for word in ("unicode string", "byte string", "Extra inputs", "pydantic"):
+    for word in ("unicode string", "byte string", "Extra inputs", "pydantic", "tuple", "class", "pattern"):
         assert word not in told
 
 

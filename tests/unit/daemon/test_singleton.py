@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.singleton import AlreadyRunningError, only_daemon
+from daemon.singleton import AlreadyRunningError, LockLostError, only_daemon
 
 HOLD = """
 import sys
@@ -60,3 +60,29 @@ def test_the_lock_is_no_way_to_write_elsewhere(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic links"), only_daemon(tmp_path / "glmd.lock"):
         pass
     assert not (tmp_path / "victim").exists()
+
+
+@pytest.mark.parametrize("replaced", (True, False))
+def test_a_lock_file_that_is_removed_is_made_again(tmp_path: Path, *, replaced: bool) -> None:
+    """So that no second daemon starts; until then what is there stays as it is."""
+    path = tmp_path / "glmd.lock"
+    with only_daemon(path) as lock:
+        before = path.stat().st_ino
+        lock.keep()
+        assert path.stat().st_ino == before
+        path.unlink()
+        if replaced:
+            path.write_text("somebody else's")
+        lock.keep()
+        assert path.read_text() == f"{os.getpid()}\n"
+        with pytest.raises(AlreadyRunningError), only_daemon(path):
+            pass
+
+
+def test_a_daemon_that_lost_its_lock_to_another_is_told(tmp_path: Path) -> None:
+    """It has to end: two would do everything twice."""
+    path = tmp_path / "glmd.lock"
+    with only_daemon(path) as lock:
+        path.unlink()
+        with only_daemon(path), pytest.raises(LockLostError, match=r"lock file was removed, and .*another glmd \(pid"):
+            lock.keep()

@@ -354,3 +354,62 @@ def test_what_stops_a_reader_midway_is_told_with_the_store_s_path(
     assert type(caught.value) is told
     with pytest.raises(sqlite3.Error), Store.open(path):
         raise raised
+
+
+UNREADABLE = (
+    ("attempt", "1 << 62"),
+    ("devices", "'" + "[" * 60_000 + "'"),
+    ("state", "'nowhere'"),
+    ("state", "CAST(x'ff' AS TEXT)"),
+    ("submitted", "'yesterday'"),
+    ("changed", "'2026-01-01T00:00:00'"),
+    ("name", "'../../x'"),
+    ("name", "'a' || char(0)"),
+    ("prefix", "'../../x'"),
+)
+
+
+@pytest.mark.parametrize(("column", "value"), UNREADABLE)
+def test_a_row_that_says_nothing_is_left_alone(path: Path, column: str, value: str) -> None:
+    """And told, until somebody has mended it; the others are read."""
+    with Store.open(path) as store:
+        for number in (1, 2):
+            store.add(NewJob(f"c{number}", "run"))
+        whole = store._connection.execute("SELECT * FROM jobs WHERE id = 1").fetchone()
+        store._connection.execute(f"UPDATE jobs SET {column} = {value} WHERE id = 1")  # noqa: S608 - ours
+        assert [job.id for job in store.jobs()] == [2]
+        assert store.readable(1) is None
+        (told,) = store.told_of_unreadable(3)
+        assert told.startswith("job 1: its row in the store cannot be read: ")
+        assert len(told) < 400
+        store._connection.execute(f"INSERT OR REPLACE INTO jobs VALUES ({', '.join('?' * len(whole))})", whole)  # noqa: S608
+        assert [job.id for job in store.jobs()] == [1, 2]
+        assert store.told_of_unreadable(3) == []
+
+
+def test_text_that_is_not_utf_8_spoils_no_other_row(path: Path) -> None:
+    """SQLite holds whatever was written; sqlite3 by itself would give none of the rows."""
+    with Store.open(path) as store:
+        for number in (1, 2):
+            store.add(NewJob(f"c{number}", "run"))
+        store._connection.execute("UPDATE jobs SET reason = CAST(x'61ff' AS TEXT) WHERE id = 1")
+        assert [job.reason for job in store.jobs()] == ["a\ufffd", ""]
+
+
+def test_what_is_told_of_many_rows_is_short(path: Path) -> None:
+    """It stands in a headline."""
+    with Store.open(path) as store:
+        for number in range(9):
+            store.add(NewJob(f"c{number}", "run"))
+        store._connection.execute("UPDATE jobs SET attempt = 0")
+        assert store.jobs() == ()
+        assert len(told := store.told_of_unreadable(3)) == 4
+        assert told[3] == "6 more such rows"
+
+
+def test_a_move_in_the_history_that_says_nothing_is_left_out(path: Path) -> None:
+    """`glmd doctor --state` tells of it."""
+    with Store.open(path) as store:
+        job = store.move(store.add(NewJob("c", "run")), State.CANCELLED)
+        store._connection.execute("UPDATE transitions SET state = 'nowhere' WHERE state = 'queued'")
+        assert [step.state for step in store.history(job.id)] == [State.CANCELLED]

@@ -4,21 +4,25 @@ import os
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from daemon import watched_trees
+from daemon import tree_follower
 from daemon.faults import Faults
 from daemon.root import Root
 from daemon.settings import WatchSettings
 from daemon.states import State
 from daemon.store import Store
+from daemon.tree_follower import TreeFollower
 from daemon.watched_trees import WatchedTrees
-from daemon.workers import Workers
+from daemon.workers import Here, Workers
 from handlers.job_plan import JobPlan
 from handlers.shards.tree_tracker import TreeTracker
+
+Result = TypeVar("Result")
 
 
 def shard(directory: Path, rank: int, tag: str, age: float) -> Path:
@@ -33,8 +37,26 @@ def shard(directory: Path, rank: int, tag: str, age: float) -> Path:
     return path
 
 
+class Idle(Here):
+    """Follows nothing until it is stopped: the tests do it themselves."""
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
+
+    def run(self, key: Hashable, work: Callable[[], Result], told: Callable[[object], None] | None = None) -> Result:
+        """Wait."""
+        del key, work, told
+        self._stopped.wait()
+        raise InterruptedError
+
+    def stop(self, key: Hashable) -> None:
+        """Wait no more."""
+        del key
+        self._stopped.set()
+
+
 class House:
-    """A tree, a store, and turns of the loop over them."""
+    """A tree, a store, and turns of the follower and the loop over them."""
 
     def __init__(self, path: Path, quiet: float) -> None:
         self.tree = path / "tree"
@@ -42,21 +64,31 @@ class House:
         self.root = Root(path / "root")
         self.root.create()
         self.store = Store.open(self.root.store)
-        self.woken = threading.Semaphore(0)
-        self.workers = Workers(self.woken.release)
+        self.workers = Workers(lambda: None, elsewhere=Idle())
         self.settings = WatchSettings(path=self.tree, needs_strategy=False, ranks=2, quiet=quiet)
-        self.trees = WatchedTrees([self.settings], self.root, self.store, self.workers, Faults())
+        self.watch(self.settings)
+
+    def watch(self, settings: WatchSettings) -> None:
+        """Begin to follow the tree."""
+        self.follower = TreeFollower(settings)
+        self.trees = WatchedTrees([settings], self.root, self.store, self.workers, Faults())
 
     def look(self) -> None:
-        """Look at all trees, to the end."""
-        self.trees.look_at_all(time.monotonic())
+        """Look at the whole tree."""
+        self.follower.look_by(time.monotonic())
         self.turn()
 
     def turn(self) -> None:
-        """Give the trees a whole turn."""
-        self.trees.turn(time.monotonic())
-        assert self.woken.acquire(timeout=10)
-        self.workers.deliver()
+        """Give the follower a turn, tell what it says, and give the loop's side its turn."""
+        (tree,) = self.trees._trees
+        if (seen := self.follower.turn(time.monotonic())) is not None:
+            self.trees._told(tree, seen)
+        self.trees.turn()
+
+    def close(self) -> None:
+        """End it all."""
+        self.trees.close()
+        self.store.close()
 
 
 @pytest.fixture
@@ -64,7 +96,7 @@ def house(tmp_path: Path) -> Iterator[House]:
     """Return the house that a test works on."""
     house = House(tmp_path, quiet=60.0)
     yield house
-    house.store.close()
+    house.close()
 
 
 def test_an_incomplete_tree_is_waited_for(house: House) -> None:
@@ -92,24 +124,9 @@ def test_a_tree_that_is_still_busy_is_looked_at_again_when_it_may_be_quiet(house
         shard(house.tree, rank, "31_4", age=20)
     house.look()
     assert house.store.jobs() == ()
-    due = house.trees.next_due(time.monotonic())
+    due = house.follower.next_due(time.monotonic())
     assert due is not None
     assert 30 < due <= 40
-
-
-def test_what_is_noticed_during_a_look_is_looked_at_afterwards(house: House) -> None:
-    """The last shard of a run may arrive while the one before is being looked at."""
-    now = time.monotonic()
-    house.trees.notice(house.tree / "checkpoint", now)
-    house.trees.turn(now)
-    house.trees.notice(house.tree / "checkpoint", now)
-    house.trees.turn(now)
-    assert house.trees.next_due(now) is None, "while it is looked at, the loop does not spin"
-    assert house.woken.acquire(timeout=10)
-    for rank in (0, 1):
-        shard(house.tree, rank, "31_4", age=100)
-    house.workers.deliver()
-    assert house.trees.next_due(now) == 0
 
 
 def test_another_runs_shards_of_the_same_tag_are_merged_too(house: House) -> None:
@@ -127,25 +144,20 @@ def test_a_hint_is_followed_without_a_look_at_the_whole_tree(house: House, monke
     house.look()
     monkeypatch.setattr(TreeTracker, "look", lambda _: pytest.fail("it was looked at"))
     for rank in (0, 1):
-        house.trees.notice(shard(house.tree, rank, "31_4", age=100), time.monotonic())
-        assert house.trees.next_due(time.monotonic()) == 0
+        house.follower.notice(shard(house.tree, rank, "31_4", age=100), time.monotonic())
+        assert house.follower.next_due(time.monotonic()) == 0
         house.turn()
     (job,) = house.store.jobs()
     assert JobPlan.read(job.directory(house.root.path).plan).merge.tag == "31_4"
 
 
 def test_hints_are_followed_in_order(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also those that came while others were followed."""
+    """A directory is made before what is in it."""
     house.look()
     told: list[int] = []
     monkeypatch.setattr(TreeTracker, "noticed", lambda _, path: told.append(int(path.name)))
-    for number in range(3):
-        house.trees.notice(house.tree / str(number), time.monotonic())
-    house.trees.turn(time.monotonic())
-    for number in range(3, 5):
-        house.trees.notice(house.tree / str(number), time.monotonic())
-    assert house.woken.acquire(timeout=10)
-    house.workers.deliver()
+    for number in range(5):
+        house.follower.notice(house.tree / str(number), time.monotonic())
     house.turn()
     assert told == list(range(5))
 
@@ -154,12 +166,12 @@ def test_hints_that_fail_are_made_good_by_a_look(house: House, monkeypatch: pyte
     """Those behind the one that failed are not lost."""
     house.look()
     for rank in (0, 1):
-        house.trees.notice(shard(house.tree, rank, "31_4", age=100), time.monotonic())
+        house.follower.notice(shard(house.tree, rank, "31_4", age=100), time.monotonic())
     with monkeypatch.context() as patch:
         patch.setattr(TreeTracker, "noticed", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
         house.turn()
     assert house.store.jobs() == ()
-    assert house.trees.next_due(time.monotonic()) == 0
+    assert house.follower.next_due(time.monotonic()) == 0
     house.turn()
     assert len(house.store.jobs()) == 1
 
@@ -167,34 +179,34 @@ def test_hints_that_fail_are_made_good_by_a_look(house: House, monkeypatch: pyte
 def test_too_many_hints_become_one_look(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mount that hangs must not fill the memory."""
     house.look()
-    monkeypatch.setattr(watched_trees, "MOST_HINTS", 5)
+    monkeypatch.setattr(tree_follower, "MOST_HINTS", 5)
     for rank in (0, 1):
         shard(house.tree, rank, "31_4", age=100)
     monkeypatch.setattr(TreeTracker, "noticed", lambda *_: pytest.fail("a hint was kept"))
     for _ in range(6):
-        house.trees.notice(house.tree / "checkpoint", time.monotonic())
+        house.follower.notice(house.tree / "checkpoint", time.monotonic())
     house.turn()
     assert len(house.store.jobs()) == 1
 
 
-def test_after_a_reload_trees_are_looked_at_though_the_ones_before_still_are(house: House) -> None:
-    """A look that hangs belongs to the settings it was begun with."""
-    house.trees.look_at_all(time.monotonic())
-    house.trees.turn(time.monotonic())
-    after = WatchedTrees([house.settings], house.root, house.store, house.workers, Faults())
+def test_what_cannot_be_made_a_job_now_becomes_one_later(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk loses no merge: the follower tells of it once."""
     for rank in (0, 1):
         shard(house.tree, rank, "31_4", age=100)
-    after.turn(time.monotonic())
-    for _ in range(2):
-        assert house.woken.acquire(timeout=10)
-    house.workers.deliver()
-    assert len(house.store.jobs()) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(JobPlan, "publish", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        house.look()
+    house.trees._faults.retry_all()
+    house.trees.turn()
+    (job,) = house.store.jobs()
+    assert JobPlan.read(job.directory(house.root.path).plan).merge.tag == "31_4"
 
 
 def test_the_networks_shards_must_be_quiet_too(house: House) -> None:
     """They have the same names after each save: ranks that have not yet saved again would be mixed in."""
     settings = house.settings.model_copy(update={"tag": "network"})
-    house.trees = WatchedTrees([settings], house.root, house.store, house.workers, Faults())
+    house.trees.close()
+    house.watch(settings)
     for age, jobs in ((20, 0), (100, 1)):
         for rank in (0, 1):
             path = shard(house.tree, rank, "31_4", age)

@@ -354,6 +354,37 @@ def test_a_watch_whose_threads_died_is_made_anew(directory: Path) -> None:
         notices.wait(directory / "a.yaml", Kind.CLOSED)
 
 
+@pytest.mark.parametrize(
+    ("observer", "started"),
+    (
+        *((Observer.INOTIFY, started) for started in range(3)),
+        *((Observer.POLLING, started) for started in range(2)),
+    ),
+)
+def test_where_no_thread_can_be_started_it_is_watched_later(
+    directory: Path, notices: Notices, monkeypatch: pytest.MonkeyPatch, observer: Observer, started: int
+) -> None:
+    """Whichever thread it is, by TasksMax=, RLIMIT_NPROC or memory: it is no error, and nothing half made is left."""
+    descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - numbers
+    start, starts = threading.Thread.start, iter(range(started))
+
+    def limited(thread: threading.Thread) -> None:
+        if next(starts, None) is None:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with DirectoryWatch(notices, observer=observer, poll_seconds=0.05) as watch:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", limited)
+            watch.add(directory)
+            watch.refresh()
+        watch.refresh()
+        notices.wait(directory, Kind.SCAN)
+        (directory / "a.yaml").touch()
+        notices.wait(directory / "a.yaml", Kind.CLOSED, Kind.SCAN)
+    assert len(os.listdir("/proc/self/fd")) == descriptors  # noqa: PTH208 - numbers
+
+
 def test_a_network_file_system_is_polled(directory: Path, notices: Notices, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its type, and the log says so; the setting can overrule it."""
     monkeypatch.setattr(watching, "network_file_system", lambda _: "nfs4")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from handlers.events import configure, job_log, printable
+from handlers.events import configure, job_log
 
 
 @pytest.fixture(autouse=True)
@@ -154,9 +154,3 @@ def test_no_escape_sequence_reaches_a_terminal(tmp_path: Path, style: str) -> No
         assert "\x07" not in said
         assert "\x9b" not in said
         assert "owned" in said
-
-
-def test_printable() -> None:
-    """Words in any language pass; control characters and undecodable bytes are spelt out."""
-    assert printable("权重 ok\n\tnext") == "权重 ok\n\tnext"
-    assert printable("\x1b[1m\x00\udc80\u202e") == "\\x1b[1m\\x00\\udc80\\u202e"

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from daemon.diagnosis import Verdict, _training, examine
+from daemon.settings import Settings, TrainingSettings
 from tests.unit.daemon.commands.conftest import Site
 
 
@@ -167,7 +169,10 @@ def test_a_template_is_held_against_the_check(site: Site, training: dict[str, st
 
 
 def test_root_and_store_are_compared(site: Site) -> None:
-    """With --state: exit code 0 when they agree, else 1 with what is wrong and its repair, down or up."""
+    """With --state: exit code 0 when they agree, else 1 with what is wrong and its repair, down or up.
+
+    A daemon that comes up fails the queued job whose directory is gone, and mends nothing else.
+    """
     assert site.glmd("doctor", "--state").stdout == "root and store agree\n"
     job = site.add()
     job.directory(site.root.path).path.rmdir()
@@ -180,10 +185,38 @@ def test_root_and_store_are_compared(site: Site) -> None:
         f"  glmd cancel {job.id}, and drop its file again",
         "1 disagreement",
     ]
-    with site.daemon():
+    (site.root.rejected / "alone.yaml").touch()
+    with site.daemon():  # which lets the job fail, and leaves alone what lies in rejected/
         said = json.loads(site.glmd("doctor", "--state", "--json").stdout)
     assert not said["ok"]
-    assert [(each["kind"], each["job"]) for each in said["disagreements"]] == [("job-without-directory", job.id)]
+    assert [(each["kind"], each["job"]) for each in said["disagreements"]] == [("rejected-without-reason", None)]
+
+
+@pytest.mark.parametrize(
+    ("program", "told"),
+    (
+        ("", "it said nothing"),
+        ("echo rubbish", "it answered: rubbish"),
+        ("echo 3", "it answered: 3"),
+        ("yes rubbish", "cannot import mindspore"),
+    ),
+)
+def test_a_program_that_is_no_python_is_told(tmp_path: Path, program: str, told: str) -> None:
+    """Whatever it prints, and however much."""
+    path = tmp_path / "program"
+    path.write_text(f"#!/bin/sh\n{program}\n")
+    path.chmod(0o755)
+    found = _training(Settings(training=TrainingSettings(python=path)))
+    assert found.verdict is Verdict.MISSING
+    assert told in found.text
+
+
+def test_a_root_that_is_no_directory_is_told(tmp_path: Path) -> None:
+    """With all that follows, as for any other finding."""
+    (tmp_path / "file").touch()
+    found = {each.name: each for each in examine(Settings(root=tmp_path / "file"))}
+    assert "is no directory" in found["root"].text
+    assert found["daemon"].verdict is Verdict.NOTE
 
 
 def test_a_root_that_was_never_used_is_told(site: Site, tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from daemon.commands.logs import LONGEST
 from daemon.states import Job, State
 from tests.unit.daemon.commands.conftest import Site, environment, until
 
@@ -107,3 +110,34 @@ def test_following_goes_on_with_a_retry_s_new_file(site: Site) -> None:
         assert process.stdout.readline() == "new\n"
         site.move(job, State.FAILED)
         until(lambda: process.poll() is not None, "it ends")
+
+
+def test_a_hostile_log_drives_no_terminal_through_a_pipe(site: Site) -> None:
+    """`| less -R` and a saved file are terminals, too, sooner or later; tabs stay, and JSON stays JSON."""
+    job = site.add("a", *TRAINING)
+    log = job.directory(site.root.path).rank_log(0)
+    log.parent.mkdir(parents=True)
+    log.write_bytes("10%\r99%\r\n\ta\x1b[2J\u202eb\x9bc 全\n".encode())
+    assert site.glmd("logs", "1", "--rank", "0").stdout == "99%\n\ta\\x1b[2J\\u202eb\\x9bc 全\n"
+    events_of(job, site, '{"event": "\x1b[2J\u00a0全"}\n' + "[" * 100_000 + "\n")
+    json_line, deep = site.glmd("logs", "1", "--json").stdout.splitlines()
+    assert json_line == '{"event": "\\u001b[2J\u00a0全"}'
+    assert deep == "[" * 100_000
+    assert site.glmd("logs", "1").returncode == 0
+
+
+@pytest.mark.parametrize("rank", (("--rank", "0"), ()))
+def test_a_line_without_an_end_is_cut(site: Site, rank: tuple[str, ...]) -> None:
+    """A hundred megabytes take no longer than to read them; what follows is whole."""
+    job = site.add("a", *TRAINING)
+    directory = job.directory(site.root.path)
+    path = directory.rank_log(0) if rank else directory.events
+    path.parent.mkdir(parents=True, exist_ok=True)
+    size = 100_000_000
+    with path.open("wb") as stream:
+        stream.write(b"x" * (LONGEST + 1))
+        stream.seek(size)
+        stream.write(b"\nnext\n")
+    long, following = site.glmd("logs", "1", *rank).stdout.splitlines()
+    assert long == "x" * LONGEST + f" … and {size - LONGEST} bytes more"
+    assert following == "next"

@@ -1,7 +1,9 @@
 """Promises of `glmd serve`."""
 
 import os
+import resource
 import signal
+import subprocess
 
 import pytest
 
@@ -33,3 +35,17 @@ def test_root_is_refused_unless_asked_for(site: Site) -> None:
     assert "does not serve as root" in refused.stderr
     assert "--allow-root" in refused.stderr
     assert not site.root.socket.exists()
+
+
+def test_too_few_open_files_are_told_at_the_start(site: Site) -> None:
+    """Not one by one, as faults of everything that it does."""
+    refused = subprocess.run(
+        site.command("serve", "--allow-root"),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16)),
+    )
+    assert refused.returncode == 2
+    assert "ulimit -n 1024" in refused.stderr

@@ -1,9 +1,11 @@
 """Promises of `glmd status`."""
 
+import contextlib
 import fcntl
 import json
 import os
 import pty
+import sqlite3
 import struct
 import subprocess
 import termios
@@ -109,7 +111,7 @@ def test_json_has_the_documented_keys(site: Site) -> None:
     """docs/cli.md names them; programs rely on them."""
     site.add("a")
     overview = json.loads(site.glmd("status", "--json").stdout)
-    assert list(overview) == ["root", "running", "devices", "queue", "jobs", "left_out"]
+    assert list(overview) == ["root", "running", "devices", "queue", "jobs", "left_out", "trouble"]
     keys = [
         "id", "name", "label", "state", "reason", "attempt", "priority", "devices", "prefix", "submitted", "changed",
         "directory", "progress",
@@ -255,3 +257,16 @@ def test_a_store_that_is_torn_is_one_line(site: Site) -> None:
     assert done.returncode == 3
     assert done.stderr.startswith(f"glmd: {site.root.store}: damaged: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_rows_that_cannot_be_read_are_shown(site: Site) -> None:
+    """With the daemon down, too."""
+    site.add("bad")
+    site.add("good")
+    with contextlib.closing(sqlite3.connect(site.root.store)) as store, store:
+        store.execute("UPDATE jobs SET state = 'nowhere' WHERE id = 1")
+    told = "job 1: its row in the store cannot be read: ValueError: 'nowhere' is not a valid State"
+    printed = site.glmd("status").stdout
+    assert f"trouble: {told}" in printed
+    assert list(rows(printed)) == ["2"]
+    assert json.loads(site.glmd("status", "--json").stdout)["trouble"] == [told]

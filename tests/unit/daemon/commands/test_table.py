@@ -2,16 +2,7 @@
 
 import pytest
 
-from daemon.commands.table import WIDEST, cells, cut, printable, size, table
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    (("plain 全", "plain 全"), ("a\x1b[2Jb", "a\\x1b[2Jb"), ("a\nb\tc", "a\\nb\\tc"), ("\u202egnp", "\\u202egnp")),
-)
-def test_nothing_that_is_shown_drives_a_terminal(text: str, shown: str) -> None:
-    """Control characters, line ends and direction marks are spelt out."""
-    assert printable(text) == shown
+from daemon.commands.table import WIDEST, cells, cut, size, table
 
 
 def test_columns_are_as_wide_as_their_widest_cell() -> None:
