@@ -243,7 +243,7 @@ class Service:
                 self._rescan_due = now
             else:
                 self._intake.inbox.notice(path, kind, now)
-                self._trees.notice(path, now)
+                self._trees.notice(path, now, closed=kind is Kind.CLOSED)
 
     def _tell(self, now: float) -> None:
         active = self._store.jobs(ACTIVE)

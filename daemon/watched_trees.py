@@ -23,8 +23,9 @@ from handlers.ckpt.errors import CkptError
 from handlers.errors import HandlerError
 from handlers.job_plan import JobPlan
 from handlers.merge_plan import MergePlan
+from handlers.shards.closing import QUIET
 from handlers.shards.names import LAST, NETWORK
-from handlers.shards.readiness import QUIET, NotReady, Readiness, Ready
+from handlers.shards.readiness import NotReady, Readiness, Ready
 from handlers.shards.tree_tracker import TreeTracker
 
 MOST_HINTS = 10_000
@@ -41,8 +42,8 @@ class _Tree:
     settings: WatchSettings
     tracker: TreeTracker
     """Used by one worker at a time."""
-    hints: list[Path] = field(default_factory=list)
-    """Where something happened that the tracker has not been told of, in order."""
+    hints: list[tuple[Path, bool]] = field(default_factory=list)
+    """Where something happened that the tracker has not been told of, in order, and whether it was a close."""
     look_at: float | None = 0.0
     """When to look at the whole tree, on the monotonic clock; None where nothing speaks for it."""
     noticed: float = -math.inf
@@ -76,12 +77,12 @@ class WatchedTrees:
         """What to watch, each with all below it."""
         return tuple(self._trees)
 
-    def notice(self, path: Path, now: float) -> None:
-        """Take a hint that something changed at `path`."""
+    def notice(self, path: Path, now: float, *, closed: bool = False) -> None:
+        """Take a hint that something changed at `path`; `closed` if somebody who wrote into it closed it."""
         for directory, tree in self._trees.items():
             if path.is_relative_to(directory):
                 tree.noticed = now
-                tree.hints.append(path)
+                tree.hints.append((path, closed))
                 if len(tree.hints) > MOST_HINTS:
                     tree.hints.clear()
                     tree.look_by(now)
@@ -207,9 +208,12 @@ def _tracker(settings: WatchSettings) -> TreeTracker:
     )
 
 
-def _follow(tracker: TreeTracker, hints: Sequence[Path]) -> Ready | None:
-    for path in hints:
-        tracker.noticed(path)
+def _follow(tracker: TreeTracker, hints: Sequence[tuple[Path, bool]]) -> Ready | None:
+    for path, closed in hints:
+        if closed:
+            tracker.closed(path)
+        else:
+            tracker.noticed(path)
     return tracker.ready()
 
 
