@@ -17,8 +17,9 @@ from daemon.states import Job
 from handlers.ckpt.durable import make_directory, open_lock
 from handlers.job_dir import Step, StepDir
 from handlers.outcome import Outcome, StepExit
-from handlers.process import ProcessIdentity, ShimRecord
+from handlers.process import ProcessIdentity
 from handlers.shim.service_result import ServiceResult
+from handlers.shim_record import ShimRecord
 
 # What systemd gives to the daemon alone.
 _NOT_FOR_CHILDREN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "INVOCATION_ID", "JOURNAL_STREAM")

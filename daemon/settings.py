@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from daemon.wrong_settings import SettingsError, refused, unreadable
 from handlers.devices import parse_devices
-from handlers.durations import Duration
+from handlers.duration_types import Duration
 from handlers.mindformers.version import Version
 from handlers.rank_table.topology import Topology
 

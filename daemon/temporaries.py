@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from daemon.root import Root
 from handlers.job_dir import Step, StepDir
-from handlers.process import ShimRecord
+from handlers.shim_record import ShimRecord
 
 PATTERN = ".*.tmp"
 

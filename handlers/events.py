@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,10 @@ from typing import Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+from handlers.event_lines import append, plain, printable
+
+__all__ = ["Format", "configure", "job_log", "printable"]
 
 Format = Literal["auto", "json", "pretty"]
 
@@ -59,20 +62,7 @@ def _pretty() -> list[Processor]:
 
 
 def _plain_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Turn paths into text, and escape what would move a terminal's cursor or break an encoder."""
-    for key, value in event.items():
-        if isinstance(value, os.PathLike):
-            event[key] = printable(os.fspath(value))
-        elif isinstance(value, str):
-            event[key] = printable(value)
-    return event
-
-
-def printable(text: str) -> str:
-    """Escape control characters (but newline and tab) and undecodable bytes in `text`."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+    return {key: plain(value) for key, value in event.items()}
 
 
 @dataclass(frozen=True)
@@ -101,11 +91,7 @@ class _AppendTo:
         for processor in _json():
             line = processor(logger, name, line)  # type: ignore[arg-type]  # structlog's own chaining
         try:
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-            try:
-                os.write(descriptor, f"{line}\n".encode())
-            finally:
-                os.close(descriptor)
+            append(self.path, str(line))
         except OSError as error:
             event["events_file_error"] = str(error)  # seen on stderr, which does not need the job's disk
         return event

@@ -7,14 +7,15 @@ it, and never above what the user or the defaults allow: learning finds a hang s
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from handlers.job_dir import JobDir, Step, is_number
-from handlers.job_plan import TimeLimits
 from handlers.outcome import Outcome, Silences, StepExit
 from handlers.rank_log.phase import Phase
+from handlers.train_plan import TimeLimits
 
 MULTIPLE = 3.0
 FLOORS = {Phase.LOAD: 600.0, Phase.FIRST_STEP: 900.0, Phase.STEP: 300.0, Phase.SAVING: 600.0}
@@ -68,7 +69,7 @@ def learned(limits: TimeLimits, seen: Sequence[Silences], *, fixed: Collection[s
         changes |= {"silence": step, "saving": saving}
     if not seen or not changes:
         return limits
-    return limits.model_copy(update={**changes, "learned_from": len(seen)})
+    return replace(limits, **changes, learned_from=len(seen))
 
 
 def earlier_silences(jobs: Path, wanted: str) -> tuple[Silences, ...]:

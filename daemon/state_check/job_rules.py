@@ -16,7 +16,7 @@ from daemon.temporaries import living_shim
 from handlers.job_dir import JobDir, Step, StepDir
 from handlers.job_plan import JobPlan
 from handlers.outcome import Outcome, StepExit
-from handlers.process import ShimRecord
+from handlers.shim_record import ShimRecord
 
 _START_GLMD = "start glmd, which goes on from there (systemctl start glmd)"
 _WITH_PLAN = frozenset({State.TRAINING, State.MERGING, State.DONE})

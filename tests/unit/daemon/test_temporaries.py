@@ -7,7 +7,7 @@ import pytest
 from daemon.root import Root
 from daemon.temporaries import sweep, temporaries
 from handlers.job_dir import JobDir, Step
-from handlers.process import ShimRecord
+from handlers.shim_record import ShimRecord
 from tests.unit.daemon.state_check.conftest import NOW
 
 LEFT = (
