@@ -5,14 +5,10 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from daemon.users import User
 from handlers.ckpt.durable import make_directory
 from handlers.errors import RefusedError
 from handlers.job_dir import is_number
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 GROUP_READS = 0o2750
 """Of all directories but the inbox. Setgid: what is made in them is of their group."""
@@ -137,7 +133,9 @@ def _set_mode(directory: Path, mode: int) -> None:
         if now == without:
             return
         if mode == GROUP_DROPS:  # without setgid glmd could not read what is dropped
-            log.warning(
+            import structlog  # noqa: PLC0415 - for which `glmd status` would wait longer than for all else
+
+            structlog.get_logger().warning(
                 "inbox_mode_not_set", path=directory, advice=f"systemd-tmpfiles --create, or chmod {mode:o} {directory}"
             )
         else:

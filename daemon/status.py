@@ -1,13 +1,14 @@
 """What `glmd status` shows, as data: read from the store and the job directories, so it works with the daemon down."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon.states import Job, State
+from daemon.states import ACTIVE, OVER, Job, State
 from daemon.store import Store, Transition
 from handlers.rank_log.progress import Progress, read_progress
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 RECENT = 10
 """Jobs that are over and shown all the same; `--all` shows every one."""
+NEXT = 10
+"""Jobs that wait and are shown, those that are next; `--all` shows every one."""
+PAGE = 1000
+"""Rows that are read at a time."""
 
 
 class Presence(Enum):
@@ -59,28 +64,33 @@ class JobStatus:
 
 @dataclass(frozen=True)
 class Overview:
-    """All jobs of a root."""
+    """The jobs of a root: all, or those that matter now."""
 
     root: Path
     daemon: Presence
     held: dict[int, int]
     """Device → the job that holds it."""
     queue: tuple[int, ...]
-    """Waiting jobs, the next one first."""
-    jobs: tuple[JobStatus, ...]
+    """Waiting jobs, the next one first: all, or the next ones."""
+    waiting: int
+    """How many wait."""
+    jobs: Iterator[JobStatus]
+    """Read while they are asked for, oldest first."""
     left_out: int
     """Older jobs that are over and are not in `jobs`."""
+    unreadable: dict[int, str]
+    """Of which rows of the store no job can be made, and why: as far as rows were read."""
 
-    def as_json(self) -> dict[str, object]:
-        """Return the documented keys."""
-        return {
-            "root": str(self.root),
-            "running": None if self.daemon is Presence.UNKNOWN else self.daemon is not Presence.ABSENT,
-            "devices": {str(device): job for device, job in self.held.items()},
-            "queue": list(self.queue),
-            "jobs": [status.as_json() for status in self.jobs],
-            "left_out": self.left_out,
-        }
+    def as_json(self) -> Iterator[tuple[str, object]]:
+        """Yield the documented keys; that of `jobs` has an iterator, to be asked to its end before the next key."""
+        yield "root", str(self.root)
+        yield "running", None if self.daemon is Presence.UNKNOWN else self.daemon is not Presence.ABSENT
+        yield "devices", {str(device): job for device, job in self.held.items()}
+        yield "queue", iter(self.queue)
+        yield "jobs", (status.as_json() for status in self.jobs)
+        yield "left_out", self.left_out
+        yield "waiting", self.waiting
+        yield "unreadable", {str(job): why for job, why in self.unreadable.items()}
 
 
 @dataclass(frozen=True)
@@ -114,19 +124,46 @@ class Detail:
         }
 
 
-def overview(store: Store, root: Path, *, daemon: Presence, everything: bool = False) -> Overview:
-    """Return the jobs that are not over and the newest ones that are, or `everything`; oldest first."""
-    jobs = store.jobs()
-    over = [job for job in jobs if job.state.is_over]
-    left_out = set() if everything else {job.id for job in over[:-RECENT]}
-    return Overview(
-        root=root,
-        daemon=daemon,
-        held=store.locks(),
-        queue=tuple(job.id for job in store.queue()),
-        jobs=tuple(job_status(job, root) for job in jobs if job.id not in left_out),
-        left_out=len(left_out),
-    )
+def overview(root: Path, store: Path, *, daemon: Presence) -> Overview:
+    """Return the jobs that matter now: those at work, the next ones that wait, and the newest that are over."""
+    with Store.open_for_reading(store) as opened:
+        waiting = opened.queue(NEXT)
+        over = opened.newest_over(RECENT)
+        jobs = sorted((*opened.jobs(ACTIVE), *waiting, *over), key=lambda job: job.id)
+        return Overview(
+            root=root,
+            daemon=daemon,
+            held=opened.locks(),
+            queue=tuple(job.id for job in waiting),
+            waiting=opened.queue_length(),
+            jobs=(job_status(job, root) for job in jobs),
+            left_out=opened.count(OVER) - len(over),
+            unreadable=opened.unreadable,
+        )
+
+
+def overview_of_all(root: Path, store: Path, *, daemon: Presence) -> Overview:
+    """Return all jobs. They are read while they are shown, so that memory does not grow with them."""
+    unreadable: dict[int, str] = {}
+    with Store.open_for_reading(store) as opened:
+        queue = opened.queue_order()
+        held = opened.locks()
+    jobs = (job_status(job, root) for job in _every_job(store, unreadable))
+    return Overview(root, daemon, held, queue, len(queue), jobs, 0, unreadable)
+
+
+def _every_job(path: Path, unreadable: dict[int, str]) -> Iterator[Job]:
+    """Yield all jobs, oldest first.
+
+    The store is opened anew for each page: whoever reads slowly, in a pager, keeps nobody from writing.
+    """
+    after: int | None = 0
+    while after is not None:
+        with Store.open_for_reading(path) as store:
+            page = store.page(after, PAGE)
+            unreadable.update(store.unreadable)
+        yield from page.jobs
+        after = page.last
 
 
 def job_status(job: Job, root: Path) -> JobStatus:

@@ -6,9 +6,10 @@ records its reason and time, and takes or frees the job's devices.
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -22,6 +23,10 @@ __all__ = ["DamagedStoreError", "DeviceTakenError", "NewJob", "Store", "StoreErr
 _Row = tuple[int, str, str, str, int, int, str, str, int, str, str]
 _MOST_ATTEMPTS = 100_000
 _COLUMNS = "id, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed"
+
+# As the index jobs_waiting has them: SQLite uses it for these very words alone.
+_WAITING = "state = 'queued'"
+_QUEUE = "priority DESC, id"
 
 BUSY_SECONDS = 2.0
 """How long the daemon waits for another process's lock at a time: its loop tries again, and has to answer meanwhile."""
@@ -57,6 +62,15 @@ class Transition:
     state: State
     attempt: int
     reason: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some of all jobs."""
+
+    jobs: tuple[Job, ...]
+    last: int | None
+    """Behind which number the next page begins; None where there is none."""
 
 
 class Store:
@@ -144,9 +158,41 @@ class Store:
         wanted = tuple(states)
         return self._select(f"state IN ({','.join('?' * len(wanted))})", *wanted)
 
-    def queue(self) -> tuple[Job, ...]:
-        """Return the waiting jobs, the next one first: by priority, then by arrival."""
-        return tuple(sorted(self.jobs([State.QUEUED]), key=lambda job: (-job.priority, job.id)))
+    def page(self, after: int, size: int) -> "Page":
+        """Return the jobs of the next `size` rows behind number `after`, oldest first."""
+        rows = list(self._cursor("id > ?", after, size, order="id LIMIT ?"))
+        return Page(self._readable(rows), rows[-1][0] if len(rows) == size else None)
+
+    def newest_over(self, limit: int) -> tuple[Job, ...]:
+        """Return the newest jobs that are over, oldest first."""
+        found: list[Job] = []
+        for state in OVER:
+            rows = self._cursor("state = ?", state, order="id DESC")
+            found += islice(self._each_readable(rows), limit)
+        return tuple(sorted(found, key=lambda job: job.id)[-limit:])
+
+    def count(self, states: Collection[State]) -> int:
+        """Return how many jobs are in `states`."""
+        marks = ",".join("?" * len(states))
+        (count,) = self._connection.execute(
+            f"SELECT COUNT(*) FROM jobs WHERE state IN ({marks})", tuple(states)
+        ).fetchone()
+        return int(count)
+
+    def highest(self) -> int:
+        """Return the highest number that a job has; 0 where there is none."""
+        (number,) = self._connection.execute("SELECT MAX(id) FROM jobs").fetchone()
+        return number or 0
+
+    def queue(self, limit: int = -1) -> tuple[Job, ...]:
+        """Return the waiting jobs, the next one first: by priority, then by arrival; the first `limit` of them."""
+        rows = self._cursor(_WAITING, order=_QUEUE)
+        return tuple(islice(self._each_readable(rows), None if limit < 0 else limit))
+
+    def queue_order(self) -> tuple[int, ...]:
+        """Return the numbers of all waiting jobs, the next one first."""
+        rows = self._connection.execute(f"SELECT id FROM jobs WHERE {_WAITING} ORDER BY {_QUEUE}")  # noqa: S608 - all ours
+        return tuple(number for (number,) in rows)
 
     def next_in_queue(self) -> tuple[Job, ...]:
         """Return the waiting jobs of which one may start now, the next one first.
@@ -180,11 +226,11 @@ class Store:
 
     def newest_with(self, digest: str) -> Job | None:
         """Return the newest job that was made of bytes with this digest."""
-        return next(reversed(self._select("digest = ?", digest)), None)
+        return next(self._each_readable(self._cursor("digest = ?", digest, order="id DESC")), None)
 
     def newest_named(self, name: str) -> Job | None:
         """Return the newest job of this name."""
-        return next(reversed(self._select("name = ?", name)), None)
+        return next(self._each_readable(self._cursor("name = ?", name, order="id DESC")), None)
 
     def named_since(self, name: str, since: datetime) -> tuple[Job, ...]:
         """Return the jobs of this name that were submitted since then (in UTC), oldest first."""
@@ -307,17 +353,22 @@ class Store:
         return found[0]
 
     def _select(self, where: str, *values: object) -> tuple[Job, ...]:
-        rows = self._connection.execute(f"SELECT {_COLUMNS} FROM jobs WHERE {where} ORDER BY id", values)  # noqa: S608 - `where` is ours
-        return self._readable(rows)
+        return self._readable(self._cursor(where, *values))
+
+    def _cursor(self, where: str, *values: object, order: str = "id") -> Iterable[_Row]:
+        return self._connection.execute(f"SELECT {_COLUMNS} FROM jobs WHERE {where} ORDER BY {order}", values)  # noqa: S608 - all ours
 
     def _readable(self, rows: Iterable[_Row]) -> tuple[Job, ...]:
-        found = []
+        return tuple(self._each_readable(rows))
+
+    def _each_readable(self, rows: Iterable[_Row]) -> Iterator[Job]:
         for row in rows:
             try:
-                found.append(_job(row))
+                job = _job(row)
             except (ValueError, TypeError, RecursionError) as error:
                 self.unreadable[row[0]] = f"{type(error).__name__}: {error}"
-        return tuple(found)
+            else:
+                yield job
 
 
 def _now() -> str:

@@ -1,18 +1,30 @@
 """`glmd status`: all jobs as a table, or one job with its history."""
 
-import json
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from daemon.commands.arguments import ConfigOption, JsonOption, RootOption, job_in, root_of
 from daemon.commands.paragraphs import paragraphs, terminal_width
+from daemon.commands.streaming import json_lines, write
 from daemon.commands.table import colour, printable, table
 from daemon.root import Root
 from daemon.states import State
-from daemon.status import Detail, JobStatus, Overview, Presence, detail, overview, presence, seconds_since
+from daemon.status import (
+    Detail,
+    JobStatus,
+    Overview,
+    Presence,
+    detail,
+    overview,
+    overview_of_all,
+    presence,
+    seconds_since,
+)
 from daemon.store import Store
 from handlers.devices import format_devices
 from handlers.durations import format_duration
@@ -45,37 +57,41 @@ def status(
     ] = None,
     *,
     json_: JsonOption = False,
-    everything: Annotated[bool, typer.Option("--all", help="Show jobs long over, too.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show every job: those long over, and all that wait.")
+    ] = False,
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Show all jobs, or one in detail; also with the daemon down."""
     place = Root(root_of(root, config))
-    with Store.open_for_reading(place.store) as store:
-        if job is not None:
-            found: Detail | Overview = detail(store, job_in(store, job), place.path)
-        else:
-            found = overview(store, place.path, daemon=presence(place.path), everything=everything)
-    if json_:
-        typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
-        return
     now = datetime.now(UTC)
-    lines = _detail(found, now) if isinstance(found, Detail) else _overview(found, now)
-    typer.echo("\n".join(lines))
+    if job is not None:
+        with Store.open_for_reading(place.store) as store:
+            found = detail(store, job_in(store, job), place.path)
+        write(json_lines(found.as_json().items()) if json_ else _detail(found, now))
+        return
+    shown = (overview_of_all if everything else overview)(place.path, place.store, daemon=presence(place.path))
+    write(json_lines(shown.as_json()) if json_ else _overview(shown, now))
 
 
-def _overview(found: Overview, now: datetime) -> list[str]:
-    lines = [_PRESENCE[found.daemon].format(root=printable(str(found.root)))]
-    lines.append(f"devices held: {_held(found.held) or 'none'}")
-    if not found.jobs:
-        return [*lines, "no jobs yet: glmd submit FILE, or put a YAML into the inbox"]
-    rows = [_row(status, found.queue, now) for status in found.jobs]
-    lines += table(
-        ("JOB", "NAME", "STATE", "DEVICES", "PROGRESS", "SINCE", "WHY"), rows, right=frozenset({0}), paint=_paint
-    )
+def _overview(found: Overview, now: datetime) -> Iterator[str]:
+    yield _PRESENCE[found.daemon].format(root=printable(str(found.root)))
+    yield f"devices held: {_held(found.held) or 'none'}"
+    places = {job: place for place, job in enumerate(found.queue, 1)}
+    rows = (_row(status, places.get(status.job.id), found.waiting, now) for status in found.jobs)
+    first = next(rows, None)
+    if first is None and not found.unreadable:
+        yield "no jobs yet: glmd submit FILE, or put a YAML into the inbox"
+        return
+    header = ("JOB", "NAME", "STATE", "DEVICES", "PROGRESS", "SINCE", "WHY")
+    yield from table(header, chain([first] if first else [], rows), right=frozenset({0}), paint=_paint)
+    for number, why in found.unreadable.items():
+        yield f"job {number}: its row in the store cannot be read: {printable(why)}"
+    if (more := found.waiting - len(found.queue)) > 0:
+        yield f"… and {more:,} more {'wait' if more > 1 else 'waits'}; --all shows them"
     if found.left_out:
-        lines.append(f"and {found.left_out} older that are over: --all shows them")
-    return lines
+        yield f"and {found.left_out:,} older that are over: --all shows them"
 
 
 def _held(held: dict[int, int]) -> str:
@@ -85,11 +101,11 @@ def _held(held: dict[int, int]) -> str:
     return ", ".join(f"{format_devices(devices)} by job {job}" for job, devices in by_job.items())
 
 
-def _row(status: JobStatus, queue: tuple[int, ...], now: datetime) -> tuple[str, ...]:
+def _row(status: JobStatus, place: int | None, waiting: int, now: datetime) -> tuple[str, ...]:
     job = status.job
     progress = progress_text(status)
-    if job.id in queue:
-        progress = f"{queue.index(job.id) + 1} of {len(queue)} waiting"
+    if place is not None:
+        progress = f"{place} of {waiting} waiting"
     devices = format_devices(job.devices) if job.devices else ""
     since = format_duration(seconds_since(job.changed, now))
     return (str(job.id), job.name, str(job.state), devices, progress, since, job.reason)
