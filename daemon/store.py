@@ -24,9 +24,8 @@ _Row = tuple[int, str, str, str, int, int, str, str, int, str, str]
 _MOST_ATTEMPTS = 100_000
 _COLUMNS = "id, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed"
 
-# As the index jobs_waiting has them: SQLite uses it for these very words alone.
-_WAITING = "state = 'queued'"
 _QUEUE = "priority DESC, id"
+"""Who is next, as the index jobs_in_order has it."""
 
 BUSY_SECONDS = 2.0
 """How long the daemon waits for another process's lock at a time: its loop tries again, and has to answer meanwhile."""
@@ -174,9 +173,8 @@ class Store:
     def count(self, states: Collection[State]) -> int:
         """Return how many jobs are in `states`."""
         marks = ",".join("?" * len(states))
-        (count,) = self._connection.execute(
-            f"SELECT COUNT(*) FROM jobs WHERE state IN ({marks})", tuple(states)
-        ).fetchone()
+        counted = f"SELECT COUNT(*) FROM jobs WHERE state IN ({marks})"  # noqa: S608 - all ours
+        (count,) = self._connection.execute(counted, tuple(states)).fetchone()
         return int(count)
 
     def highest(self) -> int:
@@ -186,12 +184,13 @@ class Store:
 
     def queue(self, limit: int = -1) -> tuple[Job, ...]:
         """Return the waiting jobs, the next one first: by priority, then by arrival; the first `limit` of them."""
-        rows = self._cursor(_WAITING, order=_QUEUE)
+        rows = self._cursor("state = ?", State.QUEUED, order=_QUEUE)
         return tuple(islice(self._each_readable(rows), None if limit < 0 else limit))
 
     def queue_order(self) -> tuple[int, ...]:
         """Return the numbers of all waiting jobs, the next one first."""
-        rows = self._connection.execute(f"SELECT id FROM jobs WHERE {_WAITING} ORDER BY {_QUEUE}")  # noqa: S608 - all ours
+        told = f"SELECT id FROM jobs WHERE state = ? ORDER BY {_QUEUE}"  # noqa: S608 - all ours
+        rows = self._connection.execute(told, (State.QUEUED,))
         return tuple(number for (number,) in rows)
 
     def next_in_queue(self) -> tuple[Job, ...]:

@@ -1,14 +1,14 @@
 """`glmd status`: all jobs as a table, or one job with its history."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import typer
-
-from daemon.commands.arguments import ConfigOption, JsonOption, RootOption, job_in, root_of
+from daemon.commands.lookup import job_in, root_of
+from daemon.commands.own_parser import Parser
 from daemon.commands.paragraphs import paragraphs, terminal_width
 from daemon.commands.streaming import json_lines, write
 from daemon.commands.table import colour, printable, table
@@ -51,28 +51,29 @@ _PRESENCE = {
 }
 
 
-def status(
-    job: Annotated[
-        str | None, typer.Argument(metavar="[JOB]", help="As 42, 0042 or 0042-NAME.", show_default=False)
-    ] = None,
-    *,
-    json_: JsonOption = False,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Show every job: those long over, and all that wait.")
-    ] = False,
-    root: RootOption = None,
-    config: ConfigOption = None,
-) -> None:
+def status(words: Sequence[str]) -> None:
     """Show all jobs, or one in detail; also with the daemon down."""
-    place = Root(root_of(root, config))
-    now = datetime.now(UTC)
-    if job is not None:
+    given = _parser().parse_args(words)
+    place, now = Root(root_of(given.root, given.config)), datetime.now(UTC)
+    if given.job is not None:
         with Store.open_for_reading(place.store) as store:
-            found = detail(store, job_in(store, job), place.path)
-        write(json_lines(found.as_json().items()) if json_ else _detail(found, now))
+            found = detail(store, job_in(store, given.job), place.path)
+        write(json_lines(found.as_json().items()) if given.json else _detail(found, now))
         return
-    shown = (overview_of_all if everything else overview)(place.path, place.store, daemon=presence(place.path))
-    write(json_lines(shown.as_json()) if json_ else _overview(shown, now))
+    shown = (overview_of_all if given.all else overview)(place.path, place.store, daemon=presence(place.path))
+    write(json_lines(shown.as_json()) if given.json else _overview(shown, now))
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="glmd status", description=status.__doc__, allow_abbrev=False)
+    parser.add_argument("job", nargs="?", metavar="JOB", help="As 42, 0042 or 0042-NAME.")
+    parser.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
+    parser.add_argument("--all", action="store_true", help="Show every job: those long over, and all that wait.")
+    root = Path(os.environ["GLMD_ROOT"]) if os.environ.get("GLMD_ROOT") else None
+    told = "glmd's directory; GLMD_ROOT does the same."
+    parser.add_argument("--root", type=Path, default=root, metavar="DIR", help=told)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="The settings file.")
+    return parser
 
 
 def _overview(found: Overview, now: datetime) -> Iterator[str]:

@@ -29,7 +29,7 @@ def json_lines(document: Iterable[tuple[str, object]]) -> Iterator[str]:
 
 def _member(key: str, value: object) -> Iterator[str]:
     """Yield the lines of one key and its value."""
-    name = f"  {json.dumps(key)}: "
+    name = f"  {json.dumps(key, ensure_ascii=False)}: "
     if not isinstance(value, Iterator):
         yield from (name + _indented(value, 2)).split("\n")
         return

@@ -13,6 +13,8 @@ PAGE = 1000
 Paint = Callable[[int, str], str]
 """Returns a padded cell, given its column, in colour."""
 
+_COLOURS = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
+"""By ECMA-48, as typer has them; but for status it need not be loaded."""
 NARROWEST = 20
 """Cells that the last column keeps as long as others can give way."""
 WIDEST = 1000
@@ -35,9 +37,7 @@ def colour(text: str, name: str) -> str:
     """Return `text` in a colour, where standard output is a terminal that wants colours (https://no-color.org)."""
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         return text
-    import typer  # noqa: PLC0415 - slower than merging a small run, which needs no colours
-
-    return typer.style(text, fg=name)
+    return f"\x1b[{_COLOURS[name]}m{text}\x1b[0m"
 
 
 def table(
@@ -49,7 +49,9 @@ def table(
 ) -> Iterator[str]:
     """Yield the lines of a table, one a row; columns in `right` are flush right.
 
-    Rows are asked for by pages: a column of a long table gets wider at the page that needs it. On a terminal they are cut to fit. Elsewhere only the last column is, and far behind what anybody reads there, so
+    Rows are asked for by pages: a column of a long table gets wider at the page that needs it.
+
+    On a terminal they are cut to fit. Elsewhere only the last column is, and far behind what anybody reads there, so
     that grep finds everything.
     """
     last = len(header) - 1

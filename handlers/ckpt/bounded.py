@@ -7,17 +7,23 @@ from pathlib import Path
 from handlers.ckpt.errors import DamagedFileError
 
 
-def read_bounded(path: Path, most: int) -> bytes:
+def read_bounded(path: Path | str, most: int) -> bytes:
     """Return the content of `path`. Raises OSError, and DamagedFileError for more than `most` bytes or no file."""
-    with open(path, "rb", opener=_without_waiting) as stream:
-        status = os.fstat(stream.fileno())
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise DamagedFileError(f"{path}: not a regular file")
-        content = stream.read(most + 1) if status.st_size <= most else b""  # it may grow while it is read
+        content = bytearray()
+        if status.st_size <= most:
+            while len(content) <= most and (block := os.read(descriptor, min(status.st_size, most - len(content)) + 1)):
+                content += block  # it may grow while it is read
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+    finally:
+        os.close(descriptor)
     if status.st_size > most or len(content) > most:
         raise DamagedFileError(f"{path}: larger than the {most} bytes that such a file may have")
-    return content
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+    return bytes(content)
