@@ -16,8 +16,10 @@ def read_bounded(path: Path | str, most: int) -> bytes:
             raise DamagedFileError(f"{path}: not a regular file")
         content = bytearray()
         if status.st_size <= most:
-            while len(content) <= most and (block := os.read(descriptor, min(status.st_size, most - len(content)) + 1)):
-                content += block  # it may grow while it is read
+            wanted = status.st_size + 1  # it may grow while it is read
+            while wanted and (block := os.read(descriptor, wanted)):
+                content += block
+                wanted = 0 if len(block) < wanted else most + 1 - len(content)
     except OSError as error:
         if error.filename is None:
             error.filename = str(path)
