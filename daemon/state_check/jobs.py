@@ -1,5 +1,6 @@
 """All jobs, one after the other; of very many, by several processes."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Collection, Iterator
@@ -42,9 +43,7 @@ def jobs_disagreements(
 def _by_several(ledger: Ledger, look: Look, progress: Progress) -> Iterator[Disagreement]:
     total = len(ledger)
     processes = min(MOST_PROCESSES, len(os.sched_getaffinity(0)))
-    # Ctrl-C reaches all of them; this one ends the others.
-    ignoring = (signal.SIGINT, signal.SIG_IGN)
-    pool = ProcessPoolExecutor(processes, get_context("fork"), initializer=signal.signal, initargs=ignoring)
+    pool = ProcessPoolExecutor(processes, get_context("fork"), initializer=_begin)
     try:
         found = [pool.submit(_of_chunk, ledger.path, look, *chunk) for chunk in ledger.chunks(CHUNK)]
         for done, of_chunk in enumerate(found):
@@ -52,6 +51,11 @@ def _by_several(ledger: Ledger, look: Look, progress: Progress) -> Iterator[Disa
             yield from of_chunk.result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of them; the one that has begun them ends them
+    gc.disable()  # it lives for seconds, and would spend a sixth of them on looking for cycles
 
 
 def _of_chunk(store: Path, look: Look, first: int, last: int) -> list[Disagreement]:
