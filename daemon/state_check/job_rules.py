@@ -69,7 +69,9 @@ def _missing_files(row: Row, files: JobFiles) -> Iterator[Disagreement]:
 def _records(row: Row, files: JobFiles) -> Iterator[Disagreement]:
     """Yield the records that cannot be read, and attempts that the store knows nothing of."""
     number, plan = row.job.id, f"{files.path}/plan.json"
-    if "plan.json" in files.names and isinstance(what := read_record(JobPlan, plan), str):
+    # Of a job that is done nobody reads its plan any more, and reading is a fifth of the work.
+    is_needed = row.job.state is not State.DONE and "plan.json" in files.names
+    if is_needed and isinstance(what := read_record(JobPlan, plan), str):
         repair = f"glmd retry {number} writes it again, once the job is over"
         yield Disagreement(Kind.UNREADABLE, number, Path(plan), what, repair)
     for step in files.steps:
