@@ -1,6 +1,7 @@
 """Who a process is, beyond its pid: never signal a recycled pid."""
 
 import errno
+import math
 import os
 import select
 import signal
@@ -69,7 +70,7 @@ class ProcessIdentity:
             raise
         is_mine = False
         try:
-            is_mine = self._is_still_me() and not _has_ended(descriptor)
+            is_mine = self._is_still_me() and not has_ended(descriptor)
         finally:  # also where no file can be opened: whoever looks again and again must not take the last descriptors
             if not is_mine:
                 os.close(descriptor)
@@ -95,10 +96,11 @@ class ProcessIdentity:
             return False
 
 
-def _has_ended(pidfd: int) -> bool:
+def has_ended(pidfd: int, seconds: float = 0.0) -> bool:
+    """Say whether a process has ended, or does so within `seconds`."""
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))
+    return bool(poll.poll(math.ceil(seconds * 1000)))
 
 
 class ShimRecord(Record):

@@ -1,13 +1,13 @@
 """Which file systems answer: a dead one gets two processes at most, and all dead ones together a few."""
 
-import math
 import os
-import select
 import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+
+from handlers.process import has_ended
 
 AT_ONCE = 2
 """Processes within one mount, those that were given up there included."""
@@ -103,17 +103,10 @@ class Mounts:
 
     def _lost_in(self, mount: str) -> int:
         """Return how many processes that were given up are in `mount` still."""
-        for each in [each for each in self._given_up if has_ended(each.pidfd, 0.0)]:
+        for each in [each for each in self._given_up if has_ended(each.pidfd)]:
             os.close(each.pidfd)
             self._given_up.remove(each)
         return sum(each.mount == mount for each in self._given_up)
-
-
-def has_ended(pidfd: int, seconds: float) -> bool:
-    """Say whether a process has ended, or does so within `seconds`."""
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(math.ceil(seconds * 1000)))
 
 
 def does_not_answer(since: datetime) -> str:

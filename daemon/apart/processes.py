@@ -18,8 +18,9 @@ import structlog
 
 from daemon.apart import zygote
 from daemon.apart.messages import Entering, Left, Order, Pass, Raised, Resting, Returned, Told, Work
-from daemon.apart.mounts import Mounts, does_not_answer, has_ended
+from daemon.apart.mounts import Mounts, does_not_answer
 from handlers.events import configured
+from handlers.process import has_ended
 from handlers.reach import DoesNotAnswerError
 from handlers.service_manager import for_children
 
@@ -43,10 +44,6 @@ class StoppedError(Exception):
 
 class DiedError(Exception):
     """A process apart died of its work, twice."""
-
-
-class _Gone(Exception):  # noqa: N818 - not told to anybody
-    """The other end has hung up."""
 
 
 @dataclass(eq=False)
@@ -105,11 +102,15 @@ class Apart:
         for _ in range(2):
             with self._process(key) as process:
                 try:
-                    return cast("Result", self._converse(process, work, told or _ignore))
-                except _Gone:
+                    answer = self._converse(process, work, told or _ignore)
+                except (EOFError, ConnectionError):  # the other end has hung up
                     if process.is_stopped:
                         raise StoppedError from None
                     log.warning("process_apart_died", key=str(key))
+                    continue
+                if isinstance(answer, Raised):
+                    raise answer.error()
+                return cast("Result", answer.value)
         raise DiedError(
             "the process that did this was killed, twice: was it short of memory? dmesg and the journal tell"
         )
@@ -175,7 +176,7 @@ class Apart:
 
     def _let_go(self, process: _Process) -> None:
         """Make sure that it does nothing more, and forget it."""
-        if not has_ended(process.pidfd, 0.0):
+        if not has_ended(process.pidfd):
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)
         process.socket.close()
@@ -187,30 +188,26 @@ class Apart:
         else:
             self._mounts.given_up(mount, process.pidfd)
 
-    def _converse(self, process: _Process, work: Work, told: Callable[[object], None]) -> object:
-        try:
-            process.link.send(Order(work, configured()))
-            while process.link.poll(process.patience):
-                message = process.link.recv()
-                process.is_resting = False
-                match message:
-                    case Entering(mount, _):
-                        refused = self._mounts.enter(mount, ANSWERS_WITHIN)
-                        process.place, process.since = (None if refused else message), datetime.now(UTC).astimezone()
-                        process.link.send(Pass(refused))
-                    case Left() if process.place is not None:
-                        self._mounts.left(process.place.mount)
-                        process.place = None
-                    case Resting():
-                        process.is_resting = True
-                    case Told(value):
-                        told(value)
-                    case Returned(value):
-                        return value
-                    case Raised():
-                        raise message.error()
-        except (EOFError, ConnectionError) as error:
-            raise _Gone from error
+    def _converse(self, process: _Process, work: Work, told: Callable[[object], None]) -> Returned | Raised:
+        """Let `process` do `work`, and return what came of it. Raises EOFError or ConnectionError when it hangs up."""
+        process.link.send(Order(work, configured()))
+        while process.link.poll(process.patience):
+            message = process.link.recv()
+            process.is_resting = False
+            match message:
+                case Entering(mount, _):
+                    refused = self._mounts.enter(mount, ANSWERS_WITHIN)
+                    process.place, process.since = (None if refused else message), datetime.now(UTC).astimezone()
+                    process.link.send(Pass(refused))
+                case Left() if process.place is not None:
+                    self._mounts.left(process.place.mount)
+                    process.place = None
+                case Resting():
+                    process.is_resting = True
+                case Told(value):
+                    told(value)
+                case Returned() | Raised():
+                    return message
         if process.place is None:
             raise TimeoutError(
                 errno.ETIMEDOUT, f"no sign of life for {SIGN_WITHIN:g} s from the process that does this"

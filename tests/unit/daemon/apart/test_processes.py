@@ -52,6 +52,14 @@ def test_what_it_raises_is_raised_with_its_causes_and_traceback(apart: Apart) ->
     assert "Traceback" in str(raised.value.__cause__)
 
 
+@pytest.mark.parametrize("error", (EOFError, ConnectionResetError, BrokenPipeError))
+def test_what_work_raises_is_not_taken_for_its_death(apart: Apart, error: type[Exception]) -> None:
+    """A tool or a socket that the work speaks to may hang up on it, as the work itself may on the daemon."""
+    with pytest.raises(error) as raised:
+        apart.run("a", work("builtins.exec", f"raise {error.__name__}"))
+    assert "Traceback" in str(raised.value.__cause__)
+
+
 @pytest.mark.parametrize(
     "error",
     (
