@@ -1,8 +1,9 @@
 """Which file system a directory is on, and whether changes made elsewhere are told to this host."""
 
 import os
-import re
 from pathlib import Path
+
+from handlers.mountinfo import MOUNTINFO, mounts
 
 # inotify(7) tells of what goes through this host's kernel. On these, others write too. Names as the kernel gives them.
 NETWORK = frozenset(
@@ -13,8 +14,6 @@ NETWORK = frozenset(
         *("9p", "virtiofs", "vboxsf", "prl_fs", "vmhgfs"),  # a virtual machine's window on its host
     }
 )
-
-MOUNTINFO = Path("/proc/self/mountinfo")
 
 NETWORK_SETTLE = 5.0
 """Seconds without a change that mean something on a network file system: more than the 3 s for which nfs(5) answers
@@ -41,16 +40,9 @@ def file_system_type(path: Path, mountinfo: bytes) -> str:
     `mountinfo` is the content of /proc/PID/mountinfo, see proc_pid_mountinfo(5); empty when no line fits.
     """
     best, kind = -1, ""
-    for line in mountinfo.splitlines():
-        # 36 35 98:0 /root /mount/point rw,noatime master:1 - ext4 /dev/sda rw
-        mount, _, file_system = line.partition(b" - ")
-        point = Path(os.fsdecode(_unescape(mount.split(b" ")[4])))
+    for mount in mounts(mountinfo):
+        point = Path(mount.place)
         depth = len(point.parts)
-        if depth >= best and path.is_relative_to(point):  # of two mounts on one point, the later one is on top
-            best, kind = depth, os.fsdecode(file_system.split(b" ")[0])
+        if depth >= best and path.is_relative_to(point):
+            best, kind = depth, mount.kind
     return kind
-
-
-def _unescape(point: bytes) -> bytes:
-    r"""Undo the kernel's escapes: blank, tab, newline and backslash stand as \ooo."""
-    return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), point)

@@ -7,13 +7,12 @@ is entered, so that it knows what hangs, and can keep others away from it.
 import contextlib
 import errno
 import os
-import re
 import stat
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-MOUNTINFO = Path("/proc/self/mountinfo")
+from handlers.mountinfo import MOUNTINFO, mounts
+
 _LONGEST = 4096
 """Characters; the kernel looks at no path of more bytes, see path_resolution(7)."""
 _MOST_LINKS = 40
@@ -60,13 +59,14 @@ def reach(path: str | os.PathLike[str]) -> None:
     """
     if len(os.fspath(path)) > _LONGEST:
         return
-    mounts = _mounts(MOUNTINFO.read_bytes())
+    # Not the root, without which nobody would ask.
+    places = {each.place: f"{each.number} {each.place}" for each in mounts(MOUNTINFO.read_bytes()) if each.place != "/"}
     reached, ahead, links = Path("/"), _parts(path), 0
     with contextlib.ExitStack() as within:
         while ahead:
             part = ahead.pop()
             reached = reached.parent if part == ".." else reached / part
-            if mount := mounts.get(str(reached)):
+            if mount := places.get(str(reached)):
                 within.close()
                 within.enter_context(_guard.entering(mount, Path(path)))
             target = _target(reached)
@@ -90,23 +90,3 @@ def _target(path: Path) -> str | None:
         return os.readlink(path) if is_link else None  # noqa: PTH115 - its very text
     except (OSError, ValueError):  # not there, not allowed, not a path: the caller gets to know
         return None
-
-
-def _mounts(mountinfo: bytes) -> Mapping[str, str]:
-    """Return what is mounted where but for the root: the mount's own number and its place, by its place.
-
-    See proc_pid_mountinfo(5). Of two on one place, the later one is on top.
-    """
-    found = {}
-    for line in mountinfo.splitlines():
-        # 36 35 98:0 /root /mount/point rw,noatime master:1 - ext4 /dev/sda rw
-        fields = line.split(b" ", 5)
-        if len(fields) > 5 and fields[4] != b"/":
-            place = os.fsdecode(_unescaped(fields[4]))
-            found[place] = f"{os.fsdecode(fields[0])} {place}"
-    return found
-
-
-def _unescaped(place: bytes) -> bytes:
-    r"""Undo the kernel's escapes: blank, tab, newline and backslash stand as \ooo."""
-    return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), place)
