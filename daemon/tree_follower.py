@@ -3,13 +3,12 @@
 import math
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
 import structlog
 
-from daemon.apart.guarded import Link, link
+from daemon.apart.guarded import link
 from daemon.settings import Observer, WatchSettings
 from daemon.settling import Kind
 from daemon.waiting import Waiting
@@ -23,7 +22,6 @@ from handlers.shards.tree_tracker import TreeTracker
 
 MOST_HINTS = 10_000
 """More than so many that wait are given up for one look at the whole tree."""
-LONGEST_WAIT = 3600.0
 
 _OVERTAKEN = frozenset({LAST, str(NETWORK)})
 """The tags whose shards are others after the training has saved again."""
@@ -120,49 +118,39 @@ def follow(settings: WatchSettings, observer: Observer, rescan: float) -> None:
 
     The tree is watched, and looked at every `rescan` seconds all the same.
     """
+    tree, follower, daemon = settings.path, TreeFollower(settings), link()
     notices: SimpleQueue[Path] = SimpleQueue()
-    with Waiting() as waiting, DirectoryWatch(partial(_notice, notices, waiting), observer=observer) as watch:
-        _follow(TreeFollower(settings), link(), waiting, watch, notices, settings.path, rescan)
 
+    def notice(path: Path, kind: Kind) -> None:
+        if kind is Kind.SCAN or path.suffix in SUFFIXES:  # the logs in the tree would wake it for nothing
+            notices.put(path)
+            waiting.wake()
 
-def _notice(notices: SimpleQueue[Path], waiting: Waiting, path: Path, kind: Kind) -> None:
-    if kind is Kind.SCAN or path.suffix in SUFFIXES:  # the logs in the tree would wake it for nothing
-        notices.put(path)
-        waiting.wake()
-
-
-def _follow(
-    follower: TreeFollower,
-    daemon: Link,
-    waiting: Waiting,
-    watch: DirectoryWatch,
-    notices: SimpleQueue[Path],
-    tree: Path,
-    rescan: float,
-) -> None:
-    waiting.watch(daemon.fileno(), _hung_up)
-    reach(tree)
-    watch.add(tree, recursive=True)
-    daemon.tell(None)  # it answers
-    rescan_due = time.monotonic() + rescan
-    while True:
-        now = time.monotonic()
-        if now >= rescan_due:
+    with Waiting() as waiting, DirectoryWatch(notice, observer=observer) as watch:
+        waiting.watch(daemon.fileno(), _hung_up)
+        reach(tree)
+        watch.add(tree, recursive=True)
+        daemon.tell(None)  # it answers
+        rescan_due = time.monotonic() + rescan
+        while True:
+            now = time.monotonic()
+            while not notices.empty():
+                path = notices.get_nowait()
+                follower.notice(path, now)
+                if path == tree:  # events were lost, or it is another directory
+                    rescan_due = now
             reach(tree)
-            watch.refresh()
-            follower.look_by(now)
-            rescan_due = now + rescan
-        while not notices.empty():
-            path = notices.get_nowait()
-            follower.notice(path, now)
-            if path == tree:  # events were lost, or it is another directory
-                rescan_due = now
-        if (told := follower.turn(now)) is not None:
-            daemon.tell(told)
-        due = follower.next_due(time.monotonic())
-        daemon.rest()
-        waiting.wait(min(LONGEST_WAIT if due is None else due, max(0.0, rescan_due - time.monotonic())))
-        daemon.work()
+            if now >= rescan_due:
+                watch.refresh()
+                follower.look_by(now)
+                rescan_due = now + rescan
+            if (told := follower.turn(now)) is not None:
+                daemon.tell(told)
+            now = time.monotonic()
+            due = follower.next_due(now)
+            daemon.rest()
+            waiting.wait(min(rescan_due - now, rescan if due is None else due))
+            daemon.work()
 
 
 def _hung_up() -> None:
