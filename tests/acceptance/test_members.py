@@ -18,10 +18,7 @@ from daemon.states import State
 from handlers.job_dir import Step
 from tests.acceptance.house import CONFIG, STANDIN, House
 
-pytestmark = [
-    pytest.mark.root,
-    pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv of util-linux"),
-]
+pytestmark = pytest.mark.root
 
 GLM, ALICE, BOB = 20001, 20002, 20003
 BECOME = """
