@@ -15,12 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-import structlog
-
 from daemon.root import SOCKET
 from daemon.users import User
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 MAX_PACKET = 64 * 1024
 MOST_CLIENTS = 64
@@ -172,7 +168,6 @@ class Control:
         self._socket.close()
         self._socket, self._file = again, self._there()
         self._ready.register(self._socket, selectors.EVENT_READ)
-        log.warning("socket_made_again", path=self._path, reason="somebody removed or replaced it")
 
     @property
     def _path(self) -> Path:

@@ -19,10 +19,9 @@ import structlog
 from daemon.crontab import CrontabError, parse
 from daemon.faults import Faults
 from daemon.schedule import Schedule, zone_named
-from daemon.settings import NightlySettings
+from daemon.settings import NightlySettings, SettingsError
 from daemon.states import OVER, State
 from daemon.store import Store
-from daemon.wrong_settings import SettingsError
 from handlers.errors import HandlerError
 from handlers.nightly import drop, is_run_of, run_name
 from handlers.reach import DoesNotAnswerError

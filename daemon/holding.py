@@ -14,7 +14,6 @@ from daemon.root import Root
 from daemon.singleton import AlreadyRunningError, Lock
 from daemon.status import Presence, presence
 from daemon.store import Store
-from daemon.waiting import Waiting
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -26,13 +25,13 @@ class Holding:
         self._root = root
         self._store = store
         self._directory = root.path.stat()
-        self._besides: tuple[Lock, Control, Waiting] | None = None
+        self._besides: tuple[Lock, Control] | None = None
         self.told = ""
         """What was written back since the start, for people; empty where nothing was."""
 
-    def hold(self, lock: Lock, control: Control, waiting: Waiting) -> None:
-        """Look after these, too; `waiting` watches `control`."""
-        self._besides = lock, control, waiting
+    def hold(self, lock: Lock, control: Control) -> None:
+        """Look after these, too."""
+        self._besides = lock, control
 
     def look(self) -> None:
         """See that all is there.
@@ -42,9 +41,11 @@ class Holding:
         """
         self._refuse_without_root()
         if self._besides is not None:
-            lock, control, waiting = self._besides
+            lock, control = self._besides
             lock.keep()
-            _keep_reachable(control, waiting)
+            if not control.is_reachable:
+                control.listen_again()
+                log.warning("socket_made_again", path=self._root.socket, reason="somebody removed or replaced it")
         if removed := self._store.keep():
             names = ", ".join(path.name for path in removed)
             self.told = f"{names}: removed while glmd runs, and written back"
@@ -58,14 +59,6 @@ class Holding:
             f"{self._root.path}: moved or removed while glmd serves it, and nothing is done until it is back; move it "
             "back, or restart glmd"
         )
-
-
-def _keep_reachable(control: Control, waiting: Waiting) -> None:
-    if not control.is_reachable:
-        before = control.fileno()
-        control.listen_again()
-        waiting.unwatch(before)
-        waiting.watch(control.fileno(), control.serve)
 
 
 def refuse_beside_another(root: Root) -> None:

@@ -5,14 +5,10 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from daemon.users import User
 from handlers.ckpt.durable import make_directory
 from handlers.errors import RefusedError
 from handlers.job_dir import is_number
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 SOCKET = "glmd.sock"
 """Its name in the root directory."""
@@ -139,7 +135,9 @@ def set_mode(directory: Path, mode: int) -> None:
         if now == without:
             return
         if mode == GROUP_DROPS:  # without setgid glmd could not read what is dropped
-            log.warning(
+            import structlog  # noqa: PLC0415 - 0.2 s, for which `glmd status` has no use
+
+            structlog.get_logger().warning(
                 "inbox_mode_not_set", path=directory, advice=f"systemd-tmpfiles --create, or chmod {mode:o} {directory}"
             )
         else:

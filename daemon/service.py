@@ -31,7 +31,7 @@ from daemon.preparing import rules
 from daemon.requests import Requests
 from daemon.root import Root
 from daemon.runner import choose_runner
-from daemon.settings import Settings, load_settings
+from daemon.settings import Settings, SettingsError, load_settings
 from daemon.settling import Kind
 from daemon.singleton import only_daemon
 from daemon.states import ACTIVE, State
@@ -42,7 +42,6 @@ from daemon.waiting import Waiting
 from daemon.watched_trees import WatchedTrees
 from daemon.watching import DirectoryWatch
 from daemon.workers import Elsewhere, Lane, Workers
-from daemon.wrong_settings import SettingsError
 from handlers import events
 from handlers.printable import printable
 from handlers.rank_log.progress import Progress, read_progress
@@ -53,8 +52,6 @@ PROGRESS_EVERY = 5.0
 """Seconds between two looks at the ranks' logs."""
 LONGEST_WAIT = 60.0
 LEAST_WAIT_IN_A_FAULT = 0.1
-NOT_RELOADABLE = ("runner",)
-"""Settings that count from the next start, as does `root`, which is the one that the daemon serves."""
 MOST_NOTICES = 1000
 """How many hints of the watch one turn takes, so that a flood of them does not hold the rest up."""
 
@@ -78,7 +75,7 @@ def serve(settings: Settings, *, settings_file: Path | None) -> int:
         service = Service(settings, settings_file, root, store, waiting, apart)
         with Control(root.path, service.answer) as control:
             waiting.watch(control.fileno(), control.serve)
-            service.holding.hold(lock, control, waiting)
+            service.holding.hold(lock, control)
             try:
                 service.run()
             except sqlite3.Error as error:  # of those that do not pass
@@ -350,7 +347,6 @@ class Service:
         try:
             settings = load_settings(self._settings_file, self._root.path)
             watch, trees = self._watch, self._trees
-            later = [name for name in NOT_RELOADABLE if getattr(settings, name) != getattr(self._started_with, name)]
             self._open_rooms(settings)
             events.configure(format=settings.log.format.value, level=settings.log.level)
             self._faults.retry_all()
@@ -362,6 +358,7 @@ class Service:
         finally:
             self._is_announced = False
             self._show()
-        log.info("settings_read", devices=settings.devices, after_restart=later)
-        but = "".join(f"; but for `{name}`, which counts when glmd starts again" for name in later)
-        return f"the settings were read again{but}"
+        log.info("settings_read", devices=settings.devices)
+        is_other = settings.runner is not self._started_with.runner
+        later = "; but for `runner`, which counts when glmd starts again" if is_other else ""
+        return f"the settings were read again{later}"

@@ -15,23 +15,20 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from daemon.wrong_settings import SettingsError, WrongSettingsError, refuse_keys, refused, unreadable
-from handlers.ckpt.bounded import read_bounded
-from handlers.ckpt.errors import DamagedFileError
 from handlers.devices import parse_devices
 from handlers.durations import Duration
+from handlers.errors import BadInputError
 from handlers.mindformers.version import Version
 from handlers.rank_table.topology import Topology
-from handlers.validate.document import Document, parse
-from handlers.validate.problem import ConfigError
 
 DEFAULT_FILE = Path("/etc/glmd/glmd.yaml")
 DEFAULT_ROOT = Path("/var/glm")
-MOST_BYTES = 1 << 16
-"""Of a settings file: ten times what ours has, and read in well under a second."""
+
+
+class SettingsError(BadInputError):
+    """The settings file or an override cannot be used."""
+
 
 Devices = Annotated[
     tuple[int, ...],
@@ -47,7 +44,7 @@ def _absolute(path: Path) -> Path:
 
 
 def _named(path: object) -> object:
-    if isinstance(path, str) and (not path.strip() or "\0" in path):
+    if isinstance(path, str) and not path.strip():
         raise ValueError("names no file; write it from the root: /…")
     return path
 
@@ -269,40 +266,20 @@ def load_settings(file: Path | None, root: Path | None) -> Settings:
     found = next((candidate for candidate in candidates if candidate.exists()), None)
     if file and not found:
         raise SettingsError(f"{file}: no such settings file")
-    document = _read(found) if found else None
-    try:
-        settings = Settings.model_validate(_data(document))
-    except ValidationError as error:
-        raise refused(document, Settings, error) from error
+    settings = _read(found) if found else _from_environment()
     return settings.model_copy(update={"root": root.absolute()}) if root else settings
 
 
-def _read(path: Path) -> Document | None:
-    """Return what a settings file holds; None for nothing but comments. Raises SettingsError."""
-    try:
-        content = read_bounded(path, MOST_BYTES)
-    except (OSError, DamagedFileError) as error:
-        raise unreadable(path, error) from error
-    if all(line.strip()[:1] in {b"", b"#"} for line in content.splitlines()):
-        return None
-    try:
-        document = parse(content, str(path))  # which bounds depth, numbers, and what aliases stand for
-    except ConfigError as error:
-        raise WrongSettingsError(error.name, error.problems) from error
-    if document.problems:
-        raise WrongSettingsError(document.name, document.problems)
-    return document
+def _read(path: Path) -> Settings:
+    from daemon.settings_file import read  # noqa: PLC0415 - slow to import, and `glmd status` seldom has a file to read
+
+    return read(path, Settings)
 
 
-def _data(document: Document | None) -> dict[str, object]:
-    """Return it as YAML 1.2 has it. Raises SettingsError."""
-    if document is None:
-        return {}
+def _from_environment() -> Settings:
     try:
-        data = YAML(typ="safe").load(document.content)
-    except (YAMLError, ValueError) as error:  # the latter for a date that no calendar has
-        raise SettingsError(f"{document.name}: {error}") from error
-    if not isinstance(data, dict):
-        raise SettingsError(f"{document.name}: settings must be a mapping of names to values, as `root: /var/glm`")
-    refuse_keys(document, data, Settings.model_fields)
-    return data
+        return Settings()
+    except ValidationError as error:
+        from daemon.wrong_settings import refused  # noqa: PLC0415 - as above
+
+        raise refused(None, Settings, error) from error

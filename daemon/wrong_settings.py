@@ -8,16 +8,12 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from handlers.errors import BadInputError
+from daemon.settings import SettingsError
 from handlers.validate.document import Document
 from handlers.validate.model_problem import meant, message_of, problem_of
 from handlers.validate.problem import ConfigError, Problem
 
 _PREFIX = "GLMD_"
-
-
-class SettingsError(BadInputError):
-    """The settings file or an override cannot be used."""
 
 
 class WrongSettingsError(SettingsError, ConfigError):

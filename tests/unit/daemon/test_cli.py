@@ -48,6 +48,18 @@ def test_help_names_every_command_that_people_use() -> None:
     assert listed == set(COMMANDS) - HIDDEN
 
 
+def test_status_is_quick_because_it_imports_nothing_that_it_does_not_show(tmp_path: Path) -> None:
+    """Neither what reads YAML nor what writes log events."""
+    Store.open(tmp_path / "glmd.db").close()
+    shown = subprocess.run(
+        [sys.executable, "-X", "importtime", *GLMD[1:], "status", "--root", str(tmp_path)],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    imported = {line.rpartition("|")[2].strip() for line in shown.stderr.splitlines()}
+    assert "daemon.status" in imported
+    assert not imported & {"ruamel.yaml", "structlog", "rich.console", "numpy", "watchdog.observers"}
+
+
 def test_help_is_quick_because_it_imports_nothing_heavy() -> None:
     """0.3 s is not enough to import any of these."""
     done = subprocess.run(
