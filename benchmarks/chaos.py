@@ -110,6 +110,7 @@ class Soak:
             finally:
                 self._house.close()
             self._figures.acts, self._figures.slowest_start_s = self._storm.acts, self._storm.slowest_start
+            self._figures.faults += self._house.taken_twice()
             self._figures.faults += [*self._storm.faults, *(f"left running: {one}" for one in self._left_for_good())]
         return self._figures
 

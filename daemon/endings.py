@@ -1,13 +1,15 @@
 """How a step of a job ended, by its records."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
 from handlers.job_dir import Step, StepDir
-from handlers.outcome import Outcome, StepExit
+from handlers.outcome import Outcome, StepExit, Survivor
 from handlers.process import ShimRecord, boot_id
 from handlers.resume import Ending, Failure
+from handlers.shim.survivors import operator_needed
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,25 @@ def ended(directory: StepDir, step: Step, *, cancel: bool) -> Completed | Cancel
     return Failure.of(record, reason, lost=lost)
 
 
-def died(step: Step, cause: str | None, *, lost: bool) -> Failure:
-    """Return how a step ended whose shim left no exit.json; `cause` is the service manager's word."""
+def died(step: Step, cause: str | None, *, lost: bool, left: Sequence[int] = ()) -> Failure:
+    """Return how a step ended whose shim left no exit.json; `cause` is the service manager's word.
+
+    `left` are the pids of what outlived it for a while.
+    """
     if lost:
         return Failure(Ending.LOST, f"the host went down during {step}")
-    return Failure(
-        Ending.FAILED, f"the shim of {step} died without a word ({cause or 'killed'}), and what it ran with it"
-    )
+    fate = "what it ran with it"
+    if left:
+        fate = f"what it ran with it but for pid {', '.join(map(str, left))}, which glmd told to end"
+    return Failure(Ending.FAILED, f"the shim of {step} died without a word ({cause or 'killed'}), and {fate}")
+
+
+def stuck(end: Completed | Cancelled | Failure, left: Sequence[Survivor]) -> Completed | Cancelled | Failure:
+    """Return `end` with what is left that cannot be ended: whatever else follows, nothing is begun on those devices."""
+    if not left:
+        return end
+    reason = "; ".join(part for part in (operator_needed(left), end.reason) if part)
+    return replace(end, reason=reason, ending=Ending.STUCK) if isinstance(end, Failure) else replace(end, reason=reason)
 
 
 def host_went_down(directory: StepDir) -> bool:

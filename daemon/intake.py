@@ -32,6 +32,7 @@ from daemon.root import Root
 from daemon.states import Job, State
 from daemon.store import NewJob, Store
 from daemon.users import User
+from daemon.vanished import refuse_absent_jobs
 from daemon.workers import Lane, Workers
 from handlers.ckpt.durable import make_directory, publish_bytes
 from handlers.errors import BadInputError
@@ -187,6 +188,7 @@ class Intake:
 
     def _fill(self, job: Job, claimed: Claim, accepted: Accepted) -> None:
         directory = job.directory(self._root.path)
+        refuse_absent_jobs(self._root)  # made anew it would stand in the way of the one that comes back
         make_directory(directory.path)
         publish_bytes(directory.config, accepted.checked.config)
         rejected_before = same_name(claimed, self._root).told()

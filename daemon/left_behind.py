@@ -1,6 +1,7 @@
-"""Processes of a training that even SIGKILL did not end: while they are there, their job keeps its devices locked.
+"""Processes of a training that is over: while they are there, their job keeps its devices locked.
 
-They sit in the kernel (state D), and hold what they held. Nothing outlives a reboot.
+Even SIGKILL did not end them: they sit in the kernel (state D), and hold what they held. Or glmd has set the job aside,
+and its ranks train on. Nothing outlives a reboot.
 """
 
 import contextlib
@@ -9,10 +10,11 @@ import structlog
 from pydantic import ValidationError
 
 from daemon.control import RequestRefusedError
+from daemon.living import living
 from daemon.root import Root
-from daemon.runner import life
 from daemon.states import HOLDING_DEVICES, Job
 from daemon.store import Store
+from daemon.vanished import refuse_absent_jobs
 from handlers.job_dir import Step
 from handlers.outcome import StepExit, still_there
 
@@ -20,11 +22,11 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 def left_behind(job: Job, root: Root) -> tuple[int, ...]:
-    """Return the pids of those of the job's last training that are there still, and of its shim. Raises OSError."""
+    """Return the pids of those of the job's trainings that are there still, and of their shims. Raises OSError."""
+    refuse_absent_jobs(root)
     directory = job.directory(root.path)
-    _, shim = life(directory.step(job.attempt, Step.TRAIN))
-    if shim is not None and job.state not in HOLDING_DEVICES:  # glmd has set the job aside, and its ranks train on
-        return (shim.pid,)
+    if pids := tuple(pid for one in living(root, job.id) if one.run.step is Step.TRAIN for pid in one.pids):
+        return pids
     for attempt in range(job.attempt, 0, -1):
         with contextlib.suppress(FileNotFoundError, ValidationError):
             return still_there(StepExit.read(directory.step(attempt, Step.TRAIN).exit))

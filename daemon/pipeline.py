@@ -17,7 +17,7 @@ import structlog
 from pydantic import ValidationError
 
 from daemon.aftermath import follow_up
-from daemon.endings import Cancelled, Completed, died, ended, host_went_down
+from daemon.endings import Cancelled, Completed, died, ended, host_went_down, stuck
 from daemon.faults import Defect, Faults, may_pass
 from daemon.left_behind import free_devices
 from daemon.moving import Moves
@@ -26,12 +26,13 @@ from daemon.preparing import prepare
 from daemon.queueing import startable
 from daemon.resuming import how_it_begins
 from daemon.root import Root
-from daemon.runner import Life, Runner, RunnerError, forestall, life
+from daemon.runner import Life, Runner, RunnerError, forestall
+from daemon.runs import Found, Runs
 from daemon.settings import Preflight, Settings
-from daemon.shim_watch import ShimWatch
 from daemon.states import ACTIVE, STEP_OF, Job, State
 from daemon.store import DeviceTakenError, Store
 from daemon.unfilled import why_never
+from daemon.vanished import refuse_absent_jobs, refuse_vanished, why
 from daemon.waiting import Waiting
 from daemon.workers import Lane, Workers
 from handlers.ckpt.durable import make_directory, publish_bytes
@@ -84,10 +85,13 @@ class Pipeline:
         """When it was found that its shim had died."""
         self._writing: dict[int, Job] = {}
         """The jobs in whose directories somebody may be writing, as they were when that began."""
-        self._watch = ShimWatch(root, waiting)
+        self._runs = Runs(root, store, waiting)
 
     def turn(self) -> None:
         """Take every step that can be taken now."""
+        self.find_the_living()
+        if not self._runs.are_known:
+            return
         self._stop_late_writers()
         for number in set(self._store.locks().values()):
             self._faults.attempt(f"devices of job {number}", partial(self._free_devices, number))
@@ -96,6 +100,7 @@ class Pipeline:
         runs = {(job.id, job.attempt, STEP_OF[job.state]) for job in active if job.state in STEP_OF}
         self._started = {run: at for run, at in self._started.items() if run in runs}
         self._deaths = {run: at for run, at in self._deaths.items() if run in runs}
+        self._runs.keep((job, STEP_OF[job.state]) for job in active if job.state in STEP_OF)
         for job in active:
             if job.state in STEP_OF:
                 self._faults.attempt(
@@ -111,25 +116,31 @@ class Pipeline:
                     self._still(job, f"preparing job {job.id}", partial(self._prepared, job)),
                 )
 
+    def find_the_living(self) -> None:
+        """Take in what lives and the store knows nothing of; at first before anything else is done."""
+        self._faults.attempt("what lives", partial(self._runs.settle, self.settings.training.grace))
+
     def close(self) -> None:
         """Let go of all shims; they go on."""
-        self._watch.close()
+        self._runs.close()
 
     @property
     def is_waiting_for_a_shim(self) -> bool:
         """Whether one was started and has not said who it is, or died and it is not known of what: turn again soon."""
         young = time.monotonic() - DEATH_ALLOWANCE
         was_started = any(at is not None for at in self._started.values())
-        return was_started or any(died_at > young for died_at in self._deaths.values())
+        return was_started or self._runs.is_busy or any(died_at > young for died_at in self._deaths.values())
 
     def next_due(self, now: float) -> float | None:
-        """Return when, on the monotonic clock, a waiting job is to be looked at again; None when none is."""
-        return self._preflights.next_due(now)
+        """Return when, on the monotonic clock, a job is to be looked at again; None when none is."""
+        due = (self._preflights.next_due(now), self._runs.next_due(now))
+        return min((when for when in due if when is not None), default=None)
 
     # The steps
 
     def _start_waiting_jobs(self) -> None:
-        jobs = tuple(startable(self._store.next_in_queue(), self._store.locks()))
+        held = {**self._store.locks(), **self._runs.held()}
+        jobs = tuple(startable(self._store.next_in_queue(), held))
         self._preflights.keep({job.id for job in jobs})
         for job in jobs:
             self._faults.attempt(f"job {job.id}", partial(self._start_waiting, job), partial(self._set_aside, job))
@@ -150,9 +161,11 @@ class Pipeline:
 
     def _looked(self, job: Job, verdict: Verdict) -> None:
         match verdict:
-            case Go():
+            case Go() if self._runs.held().keys().isdisjoint(job.devices):
                 with contextlib.suppress(DeviceTakenError):  # by a job that came to the front meanwhile
                     self._moves.move(job, State.PREPARING)
+            case Go():  # they are not free after all
+                pass
             case Wait(reason):
                 self._store.explain(job, reason)
             case Refuse(reason):
@@ -175,19 +188,21 @@ class Pipeline:
     def _follow(self, job: Job, step: Step) -> None:
         """Start the shim of `step`, or wait for its end, or act on how it ended."""
         run = (job.id, job.attempt, step)
-        status, identity = life(job.directory(self._root.path).step(job.attempt, step))
-        if status is Life.NONE:
+        if self._started.get(run, 0.0) is None and not job.cancel:
+            return  # a worker is yet to start it
+        found = self._runs.of(job, step, self.settings.training.grace, was_begun=run in self._started)
+        if found.life is Life.NONE:
             self._wait_for_the_shim(job, run)
             return
         self._started.pop(run, None)
         self._faults.passed(f"starting job {job.id}")
-        if status is Life.RUNNING and identity is not None:
-            self._watch.follow(job, step, identity)
-            if job.cancel:
-                identity.signal(signal.SIGTERM)  # again with every turn, which does no harm
-            return
-        self._watch.let_go(job.id)
-        self._ended(job, step, status)
+        if found.shim is not None:
+            self._faults.attempt(f"directory of job {job.id}", partial(refuse_vanished, job, self._root))
+            if job.cancel or (step is Step.MERGE and self._runs.is_homeless(job)):
+                found.shim.signal(signal.SIGTERM)  # again with every turn, which does no harm
+        elif found.life is not Life.ENDING:
+            self._faults.passed(f"directory of job {job.id}")
+            self._ended(job, step, found)
 
     def _wait_for_the_shim(self, job: Job, run: _Run) -> None:
         """Start the shim of `run`, or give it up when it should have come up long ago."""
@@ -198,6 +213,7 @@ class Pipeline:
             self._give_up(job, run, f"told to end before {step} was started", Outcome.CANCELLED)
         elif run not in self._started:
             if not self._faults.is_paused(f"starting job {job.id}"):
+                self._runs.refuse_taken_devices(job)
                 self._started[run] = None
                 self._workers.submit(
                     Lane.STARTS,
@@ -228,21 +244,33 @@ class Pipeline:
         if forestall(job.directory(self._root.path).step(job.attempt, run[2]), run[2], reason, outcome):
             self._waiting.wake()
 
-    def _ended(self, job: Job, step: Step, status: Life) -> None:
+    def _ended(self, job: Job, step: Step, found: Found) -> None:
         directory = job.directory(self._root.path).step(job.attempt, step)
-        if status is Life.DIED:
-            end: Completed | Cancelled | Failure | None = self._death(job, step, directory)
+        if found.life is Life.VANISHED:
+            self._vanished(job, step)
+            return
+        if found.life is Life.DIED:
+            end: Completed | Cancelled | Failure | None = self._death(job, step, directory, found)
         else:
             end = ended(directory, step, cancel=job.cancel)
-        match end:
+        if end is None:  # not yet known, and looked at again soon
+            return
+        match end := stuck(end, found.stuck):
             case Completed(reason):
                 self._moves.move(job, State.MERGING if step is Step.TRAIN else State.DONE, reason)
             case Cancelled(reason):
                 self._cancelled(job, f": {reason}")
             case Failure():
                 self._failed(job, step, end)
-            case None:  # not yet known, and looked at again soon
-                pass
+
+    def _vanished(self, job: Job, step: Step) -> None:
+        """Fail a job whose directory is gone, now that nobody works in it any more."""
+        path = job.directory(self._root.path).path
+        reason = f"{path} is not there, and its {step} has ended: {why(job, self._root)}, then glmd retry {job.id}"
+        if job.cancel:
+            self._cancelled(job, f"; {reason}")
+        else:
+            self._moves.move(job, State.FAILED, reason)
 
     def _failed(self, job: Job, step: Step, failure: Failure) -> None:
         """Act on a step that did not come to its end."""
@@ -285,13 +313,13 @@ class Pipeline:
         elif decision is not None:
             self._moves.move(job, State.FAILED, decision.reason)
 
-    def _death(self, job: Job, step: Step, directory: StepDir) -> Failure | None:
+    def _death(self, job: Job, step: Step, directory: StepDir, found: Found) -> Failure | None:
         """Return how a shim died; None while that may still become known."""
         run, now, lost = (job.id, job.attempt, step), time.monotonic(), host_went_down(directory)
         cause = self._runner.cause_of_death(directory)
         if cause is None and not lost and now - self._deaths.setdefault(run, now) < DEATH_ALLOWANCE:
             return None
-        return died(step, cause, lost=lost)
+        return died(step, cause, lost=lost, left=found.ended)
 
     # Small parts
 
@@ -340,6 +368,7 @@ class Pipeline:
         def take(result: Result) -> None:
             now = self._store.readable(job.id)
             if now is not None and (now.state, now.attempt) == (job.state, job.attempt):
+                refuse_absent_jobs(self._root)  # what could not be found then is not gone
                 then(result)
 
         def contained(result: Result) -> None:

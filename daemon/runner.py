@@ -1,6 +1,5 @@
 """Starting a step's shim so that it outlives the daemon, and telling what has become of it."""
 
-import errno
 import fcntl
 import os
 import subprocess
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 
 from daemon.settings import Runner as Choice
 from daemon.states import Job
+from handlers import marks
 from handlers.ckpt.bounded import without_waiting
 from handlers.ckpt.durable import make_directory, open_lock
 from handlers.job_dir import Step, StepDir
@@ -60,7 +60,7 @@ class SpawnRunner:
                     stderr=stream,
                     start_new_session=True,
                     cwd="/",
-                    env=for_children(os.environ),
+                    env={**for_children(os.environ), marks.NAME: marks.mark(log.parent, job.devices)},
                 )
         except OSError as error:
             raise RunnerError(f"the shim of {job.label} could not be started: {error}") from error
@@ -128,34 +128,29 @@ class Life(StrEnum):
     """exit.json says how."""
     DIED = "died"
     """It is gone and has left no exit.json: killed from outside, or the host went down."""
+    ENDING = "ending"
+    """It is gone, and what it left behind is being ended."""
+    VANISHED = "vanished"
+    """It is gone, and so is the job's directory."""
 
 
 def life(directory: StepDir) -> tuple[Life, ProcessIdentity | None]:
-    """Return what has become of the shim of a step, and who it is while it runs; raises OSError when unknown."""
+    """Return what has become of the shim of a step by its records, and who it is while it runs; raises OSError.
+
+    Records may be lost or damaged while it lives: daemon.runs asks the kernel first.
+    """
     if directory.exit.exists():
         return Life.ENDED, None
     try:
         identity = ShimRecord.read(directory.shim).identity
     except FileNotFoundError:
         return Life.NONE, None
-    except ValidationError as error:  # damaged; the lock still tells whether it lives
-        if _is_held(directory.lock):
-            what = f"damaged, while its shim runs; it is followed again when that has ended: {error.errors()[0]['msg']}"
-            raise OSError(errno.EIO, what, str(directory.shim)) from error
+    except ValidationError:  # damaged
         return Life.DIED, None
     if identity.alive():
         return Life.RUNNING, identity
     # It may have written exit.json and ended between the first look and the second.
     return (Life.ENDED if directory.exit.exists() else Life.DIED), None
-
-
-def _is_held(lock: Path) -> bool:
-    with open_lock(lock) as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def forestall(directory: StepDir, step: Step, reason: str, outcome: Outcome = Outcome.FAILED) -> bool:

@@ -24,6 +24,7 @@ from daemon.headline import headline
 from daemon.holding import Holding, refuse_beside_another
 from daemon.inbox import Inbox
 from daemon.intake import Intake
+from daemon.living import living
 from daemon.lock_holders import holders
 from daemon.old_roots import bring_over
 from daemon.pipeline import Pipeline
@@ -50,6 +51,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 PROGRESS_EVERY = 5.0
 """Seconds between two looks at the ranks' logs."""
+ROOT_EVERY = 0.5
+"""Seconds between two looks for a root that is away."""
 LONGEST_WAIT = 60.0
 LEAST_WAIT_IN_A_FAULT = 0.1
 MOST_NOTICES = 1000
@@ -60,6 +63,8 @@ def serve(settings: Settings, *, settings_file: Path | None) -> int:
     """Run the daemon until TERM or INT; return its exit code. At start-up raises OSError, StoreError, HandlerError."""
     events.configure(format=settings.log.format.value, level=settings.log.level)
     root = Root(settings.root)
+    if wait_for_the_root(root):
+        settings = load_settings(settings_file, root.path)  # they may lie in it
     root.create()
     refuse_beside_another(root)
     with (
@@ -81,6 +86,21 @@ def serve(settings: Settings, *, settings_file: Path | None) -> int:
             except sqlite3.Error as error:  # of those that do not pass
                 raise unreadable(root.store, error) from error
     return 0
+
+
+def wait_for_the_root(root: Root) -> bool:
+    """Wait while a root that was moved away is missing, and its ranks train on: a new one would stand in its way.
+
+    Return whether it was waited for.
+    """
+    is_told = False
+    while not (root.jobs.is_dir() or (root.path.is_dir() and not root.store.exists())) and (found := living(root)):
+        if not is_told:
+            runs = ", ".join(f"{one.run.label} (pid {one.pids[0]})" for one in found)
+            log.error("root_is_away", path=root.jobs, reason=f"it is not there, and {runs} runs: put it back")
+            is_told = True
+        time.sleep(ROOT_EVERY)
+    return is_told
 
 
 class Service:
@@ -155,6 +175,7 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._signalled)
         try:
+            self._pipeline.find_the_living()  # before anything gets a number or a device
             self._faults.attempt("temporaries", partial(sweep, self._root))
             self.turn()
             log.info("daemon_ready", root=str(self._root.path), devices=self._settings.devices)

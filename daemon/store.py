@@ -163,6 +163,30 @@ class Store:
             self._record(number, at, state, 1, reason)
         return self._one("claim = ?", new.claim)
 
+    def add_again(self, number: int, new: NewJob, reason: str) -> Job:
+        """Add a job that had this number before; where its history is left, in the state with which that ends.
+
+        Raises DeviceTakenError where it would hold a device there that is another job's by now.
+        """
+        at = _now()
+        with transaction(self._connection):
+            last = next(reversed(self.history(number)), None) or Transition(
+                datetime.fromisoformat(at), State.QUEUED, 1, reason
+            )
+            self._connection.execute(
+                "INSERT INTO jobs (id, claim, digest, name, state, reason, attempt, priority, devices, prefix,"
+                " submitted, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (number, new.claim, new.digest, new.name, last.state, reason, last.attempt, new.priority,
+                 json.dumps(new.devices), new.prefix, at, at),
+            )  # fmt: skip
+            if not self.history(number):
+                self._record(number, at, last.state, last.attempt, reason)
+            self._connection.execute("DELETE FROM device_locks WHERE job = ?", (number,))
+            job = self.job(number)
+            if job.state in HOLDING_DEVICES:
+                self._lock(job)
+        return job
+
     def job(self, job: int) -> Job:
         """Return one job; raises KeyError."""
         return self._one("id = ?", job)

@@ -92,6 +92,11 @@ class TrainPlan(Record):
         filled = tuple(process.model_copy(update={"environment": given}) for process, given in pairs)
         return self.model_copy(update={"processes": filled})
 
+    def with_variable(self, name: str, value: str) -> Self:
+        """Return this plan with one more variable in the environment of each process."""
+        more = tuple(one.model_copy(update={"environment": {**one.environment, name: value}}) for one in self.processes)
+        return self.model_copy(update={"processes": more})
+
 
 class JobPlan(Record):
     """A whole job. `train` is None where shards of a foreign run are merged."""

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from daemon.living import living
 from daemon.pipeline import START_ALLOWANCE
+from daemon.root import Root
 from daemon.runner import Life, life
 from daemon.state_check.disagreement import Disagreement, Kind
 from daemon.state_check.ledger import Row
@@ -89,6 +91,8 @@ def _present_step(row: Row, directory: JobDir, look: Look) -> Iterator[Disagreem
     step = STEP_OF[job.state]
     records = directory.step(job.attempt, step)
     status = _life(records)
+    if status is not Life.RUNNING and any(one.shim for one in living(Root(look.root), job.id)):
+        return  # it runs, whatever became of its records
     if status is Life.ENDED and (ended := _ended(records)) is not None:
         what = f"the {step} {ended.outcome} at {ended.ended:%Y-%m-%d %H:%M:%S}, and the job is still {job.state}"
         yield Disagreement(Kind.EXIT_CONTRADICTS, job.id, records.exit, what, _START_GLMD)
@@ -148,7 +152,9 @@ def _was_trained(row: Row, directory: JobDir) -> bool:
 def needs_operator(job: Job, root: Path) -> bool:
     """Say whether processes of `job` may still be on its devices, so that it keeps them though it is over."""
     ended = _ended(job.directory(root).step(job.attempt, Step.TRAIN)) if job.state.is_over else None
-    return ended is not None and ended.needs_operator
+    if ended is not None and ended.needs_operator:
+        return True
+    return job.state.is_over and bool(living(Root(root), job.id))
 
 
 def _steps(directory: JobDir) -> Iterator[StepDir]:

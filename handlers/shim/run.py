@@ -21,6 +21,7 @@ import structlog
 from pydantic import ValidationError
 from structlog.typing import FilteringBoundLogger
 
+from handlers import marks
 from handlers.advice import filled_in
 from handlers.beginning import training_began
 from handlers.ckpt.durable import fsync_directory, fsync_tree, make_directory, open_lock
@@ -35,6 +36,7 @@ from handlers.outcome import Diagnosis, Outcome, StepExit
 from handlers.printable import printable_lines
 from handlers.process import ShimRecord
 from handlers.shards.names import holds_shards
+from handlers.shim.home import Home
 from handlers.shim.instance import StepRun, find_step_run
 from handlers.shim.patience import patiently
 from handlers.shim.supervise import StepEnd, supervise
@@ -64,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             reason = "it has ended" if mine else "another shim runs it"
             log.warning("shim_refused", path=run.directory.path, reason=reason)
             return EXIT_REFUSED
-        return _run_step(run, wakeups)
+        with Home(run.job_dir) as home:
+            return _run_step(run, home, wakeups)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -105,7 +108,7 @@ def _take(lock: BinaryIO) -> bool:
     return True
 
 
-def _run_step(run: StepRun, wakeups: Wakeups) -> int:
+def _run_step(run: StepRun, home: Home, wakeups: Wakeups) -> int:
     started = datetime.now(UTC)
     job = _job(run.job_dir)
     log = job_log(run.job_dir.events, job=job, attempt=run.attempt, step=run.step)
@@ -113,7 +116,7 @@ def _run_step(run: StepRun, wakeups: Wakeups) -> int:
         me = ShimRecord.of_this_process(started)
         patiently("shim.json", partial(me.publish, run.directory.shim), wakeups, log)
         log.info("step_started")
-        end = _end_of(run, wakeups, log)
+        end = _end_of(run, home, wakeups, log)
     except (CkptError, HandlerError, OSError) as error:
         end = StepEnd(Outcome.FAILED, str(error))
     except Exception as error:
@@ -135,11 +138,18 @@ def _run_step(run: StepRun, wakeups: Wakeups) -> int:
     )
     log.info("step_ended", outcome=step_exit.outcome, reason=step_exit.reason)
     try:
-        patiently("exit.json", partial(step_exit.publish, run.directory.exit), wakeups, log)
+        patiently("exit.json", partial(_publish, step_exit, run, home), wakeups, log)
     except OSError as error:
         log.error("exit_not_recorded", path=run.directory.exit, reason=str(error))  # noqa: TRY400 - an OSError says it all
         return EXIT_NOT_COMPLETED
     return EXIT_COMPLETED if step_exit.outcome is Outcome.COMPLETED else EXIT_NOT_COMPLETED
+
+
+def _publish(step_exit: StepExit, run: StepRun, home: Home) -> None:
+    """Write exit.json where the job's directory is now, however much of it somebody has removed."""
+    directory = home.directory.step(run.attempt, run.step)
+    make_directory(directory.path)
+    step_exit.publish(directory.exit)
 
 
 def _of_job(diagnosis: Diagnosis | None, job: int | str) -> Diagnosis | None:
@@ -148,20 +158,22 @@ def _of_job(diagnosis: Diagnosis | None, job: int | str) -> Diagnosis | None:
     return diagnosis.model_copy(update={"remedy": filled_in(diagnosis.remedy, job=job)})
 
 
-def _end_of(run: StepRun, wakeups: Wakeups, log: FilteringBoundLogger) -> StepEnd:
+def _end_of(run: StepRun, home: Home, wakeups: Wakeups, log: FilteringBoundLogger) -> StepEnd:
     plan = patiently("plan.json", partial(_read_plan, run.job_dir.plan), wakeups, log)
     if run.step is Step.MERGE:
-        return _merge(plan, run, wakeups, log)
+        return _merge_at_home(plan, run, home, wakeups, log)
     if plan.train is None:
         raise BadInputError(f"{run.job_dir.plan}: plans no training, only a merge")
     read = partial(_with_environments, plan.train, run.directory.environment)
     train = patiently("environment.json", read, wakeups, log)
+    train = train.with_variable(marks.NAME, marks.mark(run.directory.path, plan.devices))
     end = supervise(train, run.job_dir.output, run.directory.stacks, wakeups, log)
     if end.outcome is not Outcome.COMPLETED:
         return end
-    _save(run.job_dir.output, log)
+    output = home.directory.output
+    _save(output, log)
     # The tree is this attempt's own: what those before it wrote was put aside.
-    return end if holds_shards(run.job_dir.output) else _saved_nothing(end, plan.train, run.job_dir.output)
+    return end if holds_shards(output) else _saved_nothing(end, plan.train, run.job_dir.output)
 
 
 def _saved_nothing(end: StepEnd, plan: TrainPlan, output: Path) -> StepEnd:
@@ -211,6 +223,19 @@ def _origin(plan: JobPlan, run: StepRun) -> Origin:
         return Origin(job=plan.job, tree=utf8(str(plan.merge.source)))
     began = training_began(run.job_dir, run.attempt)
     return Origin(job=plan.job, began=None if began is None else began.isoformat())
+
+
+def _merge_at_home(plan: JobPlan, run: StepRun, home: Home, wakeups: Wakeups, log: FilteringBoundLogger) -> StepEnd:
+    """Merge; again where that failed because the job's directory was moved away, once it is back."""
+    while True:
+        try:
+            return _merge(plan, run, wakeups, log)
+        except (CkptError, HandlerError, OSError) as error:
+            if not home.is_away:
+                raise
+            log.warning("directory_is_away", path=run.job_dir.path, reason=str(error))
+            if not home.wait_until_back(wakeups):
+                raise
 
 
 def _merge(plan: JobPlan, run: StepRun, wakeups: Wakeups, log: FilteringBoundLogger) -> StepEnd:

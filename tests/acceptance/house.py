@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +16,7 @@ import pytest
 from daemon.states import Job, State
 from daemon.store import Store, StoreError
 from handlers.job_dir import JobDir, Step
+from handlers.marks import marked_processes
 from handlers.process import ProcessIdentity, ShimRecord
 
 STANDIN = Path(__file__).parent / "standin"
@@ -95,8 +95,10 @@ class House:
             "checkout": str(STANDIN),
             "mindformers": "0.8",  # what the stand-in speaks
             "grace": 2,
-            "environment": {},
         }
+        self.devices = path / "devices"
+        """Where each rank holds a lock of its device."""
+        self.environment()
         self.settings: dict[str, object] = {
             "devices": "[0,8)",
             "runner": "spawn",
@@ -115,11 +117,17 @@ class House:
 
     def environment(self, **values: str) -> None:
         """Let the ranks have `values` in their environment."""
-        self.training["environment"] = values
+        self.training["environment"] = {"STANDIN_DEVICES": str(self.devices), **values}
 
     def start(self) -> Self:
         """Start the daemon, and wait until it answers."""
         (self.root / "glmd.yaml").write_text(json.dumps(self.settings))  # JSON is YAML
+        self.launch()
+        self.wait(lambda: self.run("status").returncode == 0 and (self.root / "glmd.sock").exists(), "the daemon")
+        return self
+
+    def launch(self) -> None:
+        """Start the daemon, and wait for nothing."""
         with self.log.open("ab") as stream:
             self.daemon = subprocess.Popen(
                 [*GLMD, "serve", "--allow-root", "--root", str(self.root)],
@@ -127,8 +135,6 @@ class House:
                 stderr=stream,
                 env={**os.environ, **self.daemon_environment},
             )
-        self.wait(lambda: self.run("status").returncode == 0 and (self.root / "glmd.sock").exists(), "the daemon")
-        return self
 
     @property
     def pid(self) -> int:
@@ -213,11 +219,20 @@ class House:
         self.gate.touch()
         if self.daemon:
             self.stop(signal.SIGKILL)
-        for path in self.root.glob("jobs/*/attempts/*/*/shim.json"):
-            identity = ShimRecord.read(path).identity
-            identity.signal(signal.SIGTERM)
-            self.wait(partial(_is_gone, identity), f"shim {identity.pid} to end")
+        for number in (signal.SIGTERM, signal.SIGKILL):  # what has lost its shim may be deaf
+            for one in (mine := self.processes()):
+                one.signal(number)
+            deadline = time.monotonic() + 15
+            while any(one.alive() for one in mine) and time.monotonic() < deadline:
+                time.sleep(0.02)
+        assert not self.processes()
+        assert self.taken_twice() == [], self.log.read_text()
 
+    def processes(self) -> list[ProcessIdentity]:
+        """Return the shims, ranks and their children that are left of this root."""
+        mine = Path(os.path.realpath(self.root.parent))  # also where a test has moved the root
+        return [one.identity for one in marked_processes() if mine in one.step.parents or mine in one.place.parents]
 
-def _is_gone(identity: ProcessIdentity) -> bool:
-    return not identity.alive()
+    def taken_twice(self) -> list[str]:
+        """Return which devices two attempts were on at once. None ever may be."""
+        return [path.read_text() for path in self.devices.glob("taken-*")]

@@ -31,6 +31,7 @@ NOT_REACHED = {
     "daemon/store_files.py _save: publishing": _REMOVED,
     "daemon/store_files.py write_back: unlink": _REMOVED,
     "daemon/store.py Store._lock: execute": _TRANSACTION,
+    "daemon/store.py Store.add_again: execute": _TRANSACTION,
     "daemon/store.py Store._record: execute": _TRANSACTION,
     "daemon/store.py Store.explain: execute": _ONE_STATEMENT,
     "daemon/store.py Store.free_devices: execute": _ONE_STATEMENT,
@@ -42,6 +43,7 @@ NOT_REACHED = {
     "handlers/rank_table/table.py write: make_directory": _THERE,
     "handlers/shim/children.py _new_log: rename": "of a log that lies there though its attempt is new, as it says",
     "handlers/shim/run.py _open_lock: make_directory": _THERE,
+    "handlers/shim/run.py _publish: make_directory": _THERE,
     "handlers/shim/service_result.py main: make_directory": _THERE,
 }
 """Calls that change what is on the disk, and that no scenario comes to. A new one needs a scenario, or a reason."""

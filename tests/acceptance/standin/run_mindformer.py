@@ -13,9 +13,14 @@ is told by the environment, through `training.environment`:
     STANDIN_FAIL_AT=ROUND  after that one, and after what all ranks save then
     STANDIN_HANG=1       say nothing and do nothing, as ranks that hang at connect
     STANDIN_DIFFER=RANK  that rank's weights differ from the others', which no data parallel run's do
+    STANDIN_DEVICES=DIR  hold a lock of the rank's device there, as long as the rank or a child of it lives; where that
+                         is held, say so in a file DIR/taken-… and fail: tests/acceptance/house.py looks for those
+    STANDIN_CHILD=HOW    leave a child that is nobody's any more, in a session of its own: one that ends at TERM, or a
+                         deaf one; its pid is in DIR/child-RANK
 """
 
 import argparse
+import fcntl
 import os
 import re
 import signal
@@ -39,6 +44,10 @@ def main() -> None:
     output, rank = Path(arguments.output_dir), int(os.environ["RANK_ID"])
     fail_at = int(os.environ.get("STANDIN_FAIL_AT", "2"))
     assert Path(os.environ["RANK_TABLE_FILE"]).is_file()
+    if "STANDIN_DEVICES" in os.environ:
+        hold_device(Path(os.environ["STANDIN_DEVICES"]), os.environ["DEVICE_ID"])
+    if "STANDIN_CHILD" in os.environ:
+        leave_child(Path(os.environ["STANDIN_DEVICES"]), rank, is_deaf=os.environ["STANDIN_CHILD"] == "deaf")
     gate = os.environ.get("STANDIN_GATE")
     if "STANDIN_HANG" in os.environ:
         signal.pause()
@@ -63,6 +72,35 @@ def main() -> None:
             raise ValueError("loss is not a number")
         if number == ROUNDS - 1 and gate:
             wait_for(Path(gate).exists)
+
+
+def hold_device(directory: Path, device: str) -> None:
+    """Hold a device until this process, and whatever it has forked, is gone; nobody else may be on it."""
+    directory.mkdir(exist_ok=True)
+    lock = os.open(directory / device, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(lock, 4096, 0).decode()
+        said = f"device {device}: {Path.cwd()} (pid {os.getpid()}) began while {holder} was on it"
+        (directory / f"taken-{device}-{os.getpid()}").write_text(said)
+        sys.exit(said)
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{Path.cwd()} (pid {os.getpid()})".encode(), 0)
+
+
+def leave_child(directory: Path, rank: int, *, is_deaf: bool) -> None:
+    """Fork twice, so that the grandchild has lost its parent; it goes on until it is ended."""
+    if os.fork():
+        os.wait()
+        return
+    os.setsid()
+    if pid := os.fork():
+        (directory / f"child-{rank}").write_text(str(pid))
+        os._exit(0)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if is_deaf else signal.SIG_DFL)
+    while True:
+        signal.pause()
 
 
 def first_round(config: str, rank: int, *, sinks: bool) -> int:

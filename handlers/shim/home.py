@@ -1,0 +1,53 @@
+"""A job's directory, held open by its shim: somebody may move it away, and back, while the step runs."""
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from handlers.job_dir import JobDir
+from handlers.shim.wakeups import Wakeups
+
+_LOOK_EVERY = 0.5
+"""Seconds."""
+
+
+class Home:
+    """Knows where a job's directory is: where it was, or else wherever it was moved to. To be entered."""
+
+    def __init__(self, directory: JobDir) -> None:
+        self._named = directory
+
+    def __enter__(self) -> Self:
+        self._descriptor = os.open(self._named.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        # A name by which the kernel leads to what is held open, man 5 proc_pid_fd.
+        self._held = JobDir(Path(f"/proc/self/fd/{self._descriptor}"))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        os.close(self._descriptor)
+
+    @property
+    def directory(self) -> JobDir:
+        """Where to write now. What lies under the old name counts first: it may have been restored from a copy."""
+        return self._held if _has_a_plan(self._held) and not _has_a_plan(self._named) else self._named
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it was moved elsewhere, from where it may come back."""
+        return self.directory is self._held
+
+    def wait_until_back(self, wakeups: Wakeups) -> bool:
+        """Return whether it is back under its name; False when the shim is told to end, or it was removed meanwhile."""
+        while self.is_away and wakeups.stop is None:
+            wakeups.wait(_LOOK_EVERY)
+        return wakeups.stop is None and _has_a_plan(self._named)
+
+
+def _has_a_plan(directory: JobDir) -> bool:
+    try:
+        return directory.plan.is_file()
+    except OSError:
+        return False
