@@ -42,7 +42,8 @@ def rival(house: House, number: int = 2) -> None:
     """Drop another job for the same devices."""
     house.drop("rival.yaml", text=CONFIG.format(data=house.data, devices="[0,2)") + "  priority: 1\n")
     place = house.root / "jobs" / f"{number:04d}-rival" / "submitted.yaml"
-    house.wait(place.exists, "the rival to be taken")
+    claims = house.root / "claims"
+    house.wait(lambda: place.exists() and not any(claims.iterdir()), "the rival to be taken")
 
 
 def next_one_trains(house: House, number: int = 2) -> None:
@@ -65,7 +66,8 @@ def all_goes_on(house: House, ranks: list[ProcessIdentity], *, attempt: int = 1)
         headline(house)
     assert (house.job().state, house.job().attempt) == (State.TRAINING, attempt), house.log.read_text()
     assert all(rank.alive() for rank in ranks)
-    assert all(job.state is State.QUEUED for job in house.jobs() if job.id > 1)
+    waiting = [job for job in house.jobs() if job.id > 1]
+    assert all(job.state is State.QUEUED for job in waiting), (waiting, house.log.read_text())
 
 
 def over(house: House, number: int = 1) -> Job:
@@ -116,7 +118,12 @@ def test_what_is_moved_away_while_ranks_train_is_waited_for(house: House, place:
     if is_killed:
         house.stop(signal.SIGKILL)
         house.launch()
-    house.wait(lambda: "put it back" in house.log.read_text() or "No such file" in house.log.read_text(), "the fault")
+    house.wait(
+        lambda: (
+            "put it back" in house.log.read_text() or "move it back" in house.log.read_text() in house.log.read_text()
+        ),
+        "the fault",
+    )
     assert all(rank.alive() for rank in ranks)
     away.rename(there)
     house.wait(lambda: bool(headline(house)), "the daemon")
