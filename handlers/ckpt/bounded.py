@@ -1,5 +1,6 @@
 """Reading small files whole: nobody's file may fill the memory of who reads it, or keep him waiting for a writer."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -12,6 +13,8 @@ def read_bounded(path: Path | str, most: int) -> bytes:
     descriptor = without_waiting(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):  # as `open` says it
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(status.st_mode):
             raise DamagedFileError(f"{path}: not a regular file")
         content = bytearray()

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from handlers.devices import LIMIT
 from handlers.merge_plan import MergePlan
 from handlers.train_plan import ProcessPlan, Role, TimeLimits, TrainPlan
 
@@ -46,7 +47,7 @@ def own_training(content: bytes) -> OwnTraining | None:
             grace=_seconds(told["grace"]),
             configuration=_text(told["configuration"]),
         )
-        return OwnTraining(plan, tuple(map(_count, _list(whole["devices"]))))
+        return OwnTraining(plan, tuple(map(_device, _list(whole["devices"]))))
     except (ValueError, TypeError, OverflowError, RecursionError):
         return None
 
@@ -86,6 +87,13 @@ def _count(value: object) -> int:
     if type(value) is not int:
         raise TypeError("no count")
     return value
+
+
+def _device(value: object) -> int:
+    number = _count(value)
+    if not 0 <= number < LIMIT:
+        raise ValueError("no device")
+    return number
 
 
 def _seconds(value: object) -> float:

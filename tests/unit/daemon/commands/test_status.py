@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from daemon import store as store_module
+from daemon import store_reading
 from daemon.control import Control
 from daemon.states import State
-from daemon.status import Presence, overview, overview_of_all
+from daemon.status import overview, overview_of_all
 from daemon.store import NewJob, Store
 from handlers.job_dir import Step
 from handlers.job_plan import Role
@@ -136,7 +136,8 @@ def test_a_row_that_cannot_be_read_is_told(site: Site) -> None:
         printed = site.glmd("status", *words).stdout
         assert set(rows(printed)) == {"1"}
         assert "job 2: its row in the store cannot be read: JSONDecodeError" in printed
-        assert list(json.loads(site.glmd("status", "--json", *words).stdout)["unreadable"]) == ["2"]
+        (told,) = json.loads(site.glmd("status", "--json", *words).stdout)["trouble"]
+        assert told.startswith("job 2: its row in the store cannot be read: JSONDecodeError")
 
 
 def test_the_work_is_that_of_what_is_shown(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,10 +146,10 @@ def test_the_work_is_that_of_what_is_shown(site: Site, monkeypatch: pytest.Monke
         for number in range(300):
             store.add(NewJob(str(number), "a"), State.QUEUED if number % 3 else State.REJECTED)
     read: list[int] = []
-    job_of = store_module._job
-    monkeypatch.setattr(store_module, "_job", lambda row: read.append(row[0]) or job_of(row))
+    job_of = store_reading.job_of
+    monkeypatch.setattr(store_reading, "job_of", lambda row: read.append(row[0]) or job_of(row))
     monkeypatch.setattr("daemon.status.read_progress", lambda *_: pytest.fail("a log was read"))
-    shown = overview(site.root.path, site.root.store, daemon=Presence.ABSENT)
+    shown = overview(site.root.path, site.root.store)
     assert [status.job.id for status in shown.jobs] == sorted([*range(2, 16, 3), *range(3, 17, 3), *range(271, 300, 3)])
     assert len(read) == 20
 
@@ -161,7 +162,7 @@ def test_all_jobs_are_read_while_they_are_shown(site: Site, monkeypatch: pytest.
     opened: list[Store] = []
     opens = Store.open_for_reading
     monkeypatch.setattr(Store, "open_for_reading", lambda path: opened.append(opens(path)) or opened[-1])
-    shown = overview_of_all(site.root.path, site.root.store, daemon=Presence.ABSENT)
+    shown = overview_of_all(site.root.path, site.root.store)
     assert len(opened) == 1
     assert [next(shown.jobs).job.id, next(shown.jobs).job.id] == [1, 2]
     assert len(opened) == 2

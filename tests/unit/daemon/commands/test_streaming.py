@@ -1,6 +1,5 @@
 """Promises of daemon.commands.streaming."""
 
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.commands.streaming import json_lines
+from handlers.printable import to_json
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -21,7 +21,7 @@ VALUES = st.recursive(
 def test_what_is_written_in_pieces_is_what_json_writes(document: dict[str, object]) -> None:
     """Letter for letter; arrays that come one by one are arrays like others."""
     lazy = ((key, iter(value) if isinstance(value, list) else value) for key, value in document.items())
-    whole = json.dumps(document, indent=2, ensure_ascii=False)
+    whole = to_json(document)
     assert "\n".join(json_lines(lazy)) == (whole if document else "{\n}")
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from handlers.job_plan import JobPlan
 from handlers.merge_plan import MergePlan
-from handlers.shim.own_plan import own_training
+from handlers.shim.own_plan import OwnTraining, own_training
 from handlers.train_plan import ProcessPlan, Role, TimeLimits, TrainPlan
 
 if TYPE_CHECKING:
@@ -34,7 +34,17 @@ def test_what_glmd_writes_is_read(workshop: "Workshop") -> None:
     """As pydantic reads it."""
     workshop.publish(workshop.train("pass", scheduler="pass"))
     content = workshop.job_dir.plan.read_bytes()
-    assert own_training(content) == JobPlan.model_validate_json(content).train is not None
+    assert (own := own_training(content)) is not None
+    assert own == as_pydantic_reads(content)
+
+
+def as_pydantic_reads(content: bytes) -> OwnTraining | None:
+    """Return what a plan says of its training; None where it is no plan, or plans none."""
+    try:
+        whole = JobPlan.model_validate_json(content)
+    except ValidationError:
+        return None
+    return None if whole.train is None else OwnTraining(whole.train, whole.devices)
 
 
 def places(value: object, at: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
@@ -64,12 +74,8 @@ ODD = st.sampled_from(
 def test_what_it_takes_is_what_pydantic_takes(place: tuple[str | int, ...], odd: object) -> None:
     """Whatever stands in whatever place of the training."""
     content = changed(place, lambda _: odd)
-    try:
-        expected = JobPlan.model_validate_json(content).train
-    except ValidationError:
-        expected = None
-    if place[:1] == ("train",) or not place:
-        assert own_training(content) in {None, expected}
+    if place[:1] in {("train",), ("devices",), ()}:
+        assert own_training(content) in {None, as_pydantic_reads(content)}
 
 
 @pytest.mark.parametrize("place", ((), ("train",), ("train", "limits"), ("train", "processes", 1), ("merge",)))
