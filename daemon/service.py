@@ -55,6 +55,8 @@ ROOT_EVERY = 0.5
 """Seconds between two looks for a root that is away."""
 LONGEST_WAIT = 60.0
 LEAST_WAIT_IN_A_FAULT = 0.1
+SWEPT = 100
+"""Jobs that were the last to be over: what systemd says of a step is written when that has ended."""
 MOST_NOTICES = 1000
 """How many hints of the watch one turn takes, so that a flood of them does not hold the rest up."""
 
@@ -191,8 +193,8 @@ class Service:
             log.info("daemon_stopped")
 
     def _sweep(self) -> None:
-        """Remove what an earlier daemon left; the many jobs that are over had it removed when they came to be so."""
-        jobs = self._store.jobs(set(State) - OVER)
+        """Remove what an earlier daemon left: of the many jobs that are over, all but the last had it removed then."""
+        jobs = (*self._store.jobs(set(State) - OVER), *self._store.last_over(SWEPT))
         sweep(self._root, [job.directory(self._root.path).path for job in jobs])
 
     def turn(self) -> None:

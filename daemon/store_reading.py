@@ -91,6 +91,12 @@ class StoreReading:
             found += islice(self._each_readable(rows), limit)
         return tuple(sorted(found, key=lambda job: job.id)[-limit:])
 
+    def last_over(self, limit: int) -> tuple[Job, ...]:
+        """Return the jobs that came to be over last, the last one first. It looks at every row."""
+        marks = ",".join("?" * len(OVER))
+        order = "changed DESC LIMIT ?"
+        return self._readable(self._cursor(f"state IN ({marks})", *OVER, limit, order=order))
+
     def count(self, states: Collection[State]) -> int:
         """Return how many jobs are in `states`."""
         marks = ",".join("?" * len(states))

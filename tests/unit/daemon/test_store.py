@@ -462,3 +462,15 @@ def test_the_newest_that_are_over(path: Path) -> None:
         assert [job.id for job in store.newest_over(3)] == [5, 7, 8]
         store._connection.execute("UPDATE jobs SET attempt = 0 WHERE id = 7")
         assert [job.id for job in store.newest_over(3)] == [4, 5, 8]
+
+
+def test_the_last_that_came_to_be_over(path: Path) -> None:
+    """By the time at which they did, whatever their numbers."""
+    with Store.open(path) as store:
+        jobs = [store.add(NewJob(str(number), "run")) for number in range(4)]
+        for number in (2, 0, 1):
+            store.move(jobs[number], State.CANCELLED)
+            # Two may have come to be over within one tick of the clock.
+            changed = datetime(2026, 1, 1, 3 - number, tzinfo=UTC).isoformat()
+            store._connection.execute("UPDATE jobs SET changed = ? WHERE id = ?", (changed, jobs[number].id))
+        assert [job.id for job in store.last_over(2)] == [1, 2]
