@@ -18,7 +18,8 @@ from daemon.states import Job, State
 from daemon.store import Store, StoreError
 from handlers.job_dir import JobDir, Step
 from handlers.marks import marked_processes
-from handlers.process import ProcessIdentity, ShimRecord
+from handlers.process import ProcessIdentity
+from handlers.shim_record import ShimRecord
 
 STANDIN = Path(__file__).parent / "standin"
 GLMD = [sys.executable, "-m", "daemon.cli"]

@@ -17,7 +17,8 @@ from daemon.store import Store, Transition
 from handlers.job_dir import JobDir, Step
 from handlers.job_plan import JobPlan
 from handlers.outcome import Outcome, StepExit, Survivor
-from handlers.process import ProcessIdentity, ShimRecord
+from handlers.process import ProcessIdentity
+from handlers.shim_record import ShimRecord
 from tests.acceptance.house import CONFIG, House
 
 NPU_SMI = Path(__file__).parents[1] / "fixtures" / "npu_smi"

@@ -29,8 +29,9 @@ from daemon.workers import Lane, Workers
 from handlers.job_dir import Step, StepDir
 from handlers.marks import NAME, mark
 from handlers.outcome import Outcome, StepExit
-from handlers.process import ShimRecord, boot_id
+from handlers.process import boot_id
 from handlers.resume import GiveUp
+from handlers.shim_record import ShimRecord
 
 
 class NoRunner:

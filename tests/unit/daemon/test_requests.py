@@ -21,7 +21,8 @@ from daemon.users import User
 from daemon.waiting import Waiting
 from handlers.job_dir import Step
 from handlers.outcome import Outcome, StepExit, Survivor
-from handlers.process import ProcessIdentity, ShimRecord
+from handlers.process import ProcessIdentity
+from handlers.shim_record import ShimRecord
 
 
 def test_a_merge_can_be_cancelled_though_processes_are_left_of_its_training(tmp_path: Path) -> None:
