@@ -60,6 +60,17 @@ class Transition:
     reason: str
 
 
+@dataclass(frozen=True)
+class Forgotten:
+    """A job that the store does not know, and had or would have this number."""
+
+    number: int
+    new: NewJob
+    history: tuple[Transition, ...]
+    """It ends in a state that holds no devices."""
+    reason: str
+
+
 class Store:
     """The store, opened for reading and writing by the daemon, or only for reading by anybody else."""
 
@@ -186,6 +197,24 @@ class Store:
             if job.state in HOLDING_DEVICES:
                 self._lock(job)
         return job
+
+    def add_forgotten(self, jobs: Iterable[Forgotten]) -> None:
+        """Add jobs with their numbers and histories, all or none."""
+        with transaction(self._connection):
+            for one in jobs:
+                new, first, last = one.new, one.history[0], one.history[-1]
+                self._connection.execute(
+                    "INSERT INTO jobs (id, claim, digest, name, state, reason, attempt, priority, devices, prefix,"
+                    " submitted, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (one.number, new.claim, new.digest, new.name, last.state, one.reason, last.attempt, new.priority,
+                     json.dumps(new.devices), new.prefix, first.at.isoformat(), last.at.isoformat()),
+                )  # fmt: skip
+                for step in () if self.history(one.number) else one.history:
+                    self._record(one.number, step.at.isoformat(), step.state, step.attempt, step.reason)
+
+    def numbers(self) -> frozenset[int]:
+        """Return the numbers of all rows, also of those that say nothing."""
+        return frozenset(number for (number,) in self._connection.execute("SELECT id FROM jobs"))
 
     def job(self, job: int) -> Job:
         """Return one job; raises KeyError."""
