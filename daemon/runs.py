@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from daemon.forgotten import take_in_forgotten
 from daemon.leftovers import Leftovers
 from daemon.living import Living, Run, living, training_on
 from daemon.root import Root
@@ -51,6 +52,7 @@ class Runs:
         self._watch = ShimWatch(root, waiting)
         self._leftovers = Leftovers()
         self._unplaced: dict[Run, Living] | None = None
+        self._has_all_jobs = False
         self._looked: dict[Run, float] = {}
 
     @property
@@ -87,7 +89,11 @@ class Runs:
             self._unplaced = {one.run: one for one in living(self._root)}
         for one in self._watch.all:
             self._unplaced.setdefault(one.run, _living(one, self._root))
+        living_jobs = {run.job for run in self._unplaced}
         refused = [why for run in tuple(self._unplaced) if (why := self._place(run, self._unplaced, grace))]
+        if not self._has_all_jobs:
+            take_in_forgotten(self._root, self._store, living_jobs)
+            self._has_all_jobs = True
         if refused:
             raise OSError(errno.EBUSY, f"{'; '.join(refused)}; the devices stay locked until that has ended")
 

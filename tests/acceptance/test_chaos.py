@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.storm import Act, wrong_reason
+from benchmarks.acts import Act, wrong_reason
 from daemon.states import Job, State
 
 CHAOS = Path(__file__).parents[2] / "benchmarks" / "chaos.py"
