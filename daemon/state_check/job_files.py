@@ -2,52 +2,52 @@
 
 import os
 from collections.abc import Iterator
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from handlers.job_dir import JobDir, Step, StepDir, is_number
 from handlers.outcome import StepExit
 from handlers.process import boot_id
-from handlers.record import Record
+from handlers.record import Count, Record
 from handlers.shim_record import ShimRecord
+from handlers.train_plan import MOST_PLAN_BYTES
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
+class PlanOutline(Record):
+    """As much of a plan.json as is looked at when its job is done: reading all of it takes longer than all else."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    MOST_BYTES: ClassVar[int] = MOST_PLAN_BYTES
+
+    job: Count
+    name: str
+    train: dict[str, object] | None = None
+    merge: dict[str, object]
+
+
 class StepFiles:
-    """The records of one run of one step."""
+    """The records of one run of one step: each, or why it cannot be read; None where it is not there."""
 
     def __init__(self, path: str, attempt: int, step: Step, names: frozenset[str]) -> None:
         self._path = path
         self.attempt = attempt
         self.step = step
         self.names = names
+        self.shim = read_record(ShimRecord, f"{path}/shim.json") if "shim.json" in names else None
+        self.exit = read_record(StepExit, f"{path}/exit.json") if "exit.json" in names else None
+        self.living = _living(self.shim)
+        """The pid of the shim that runs the step, if one does."""
 
     @property
     def directory(self) -> StepDir:
         """Where they lie."""
         return StepDir(Path(self._path))
-
-    @cached_property
-    def shim(self) -> ShimRecord | str | None:
-        """shim.json, or why it cannot be read; None where it is not there."""
-        return read_record(ShimRecord, f"{self._path}/shim.json") if "shim.json" in self.names else None
-
-    @cached_property
-    def exit(self) -> StepExit | str | None:
-        """exit.json, as `shim`."""
-        return read_record(StepExit, f"{self._path}/exit.json") if "exit.json" in self.names else None
-
-    @cached_property
-    def living(self) -> int | None:
-        """The pid of the shim that runs the step, if one does."""
-        if not isinstance(self.shim, ShimRecord) or self.shim.boot_id != _boot_id():
-            return None
-        identity = self.shim.identity
-        return identity.pid if identity.alive() else None
 
 
 class JobFiles:
@@ -59,18 +59,10 @@ class JobFiles:
         found = names_in(self.path)
         self.is_there = found is not None
         self.names = found or frozenset()
-
-    @cached_property
-    def attempts(self) -> dict[str, frozenset[str]]:
-        """What is in `attempts/`, and in each directory there."""
-        there = f"{self.path}/attempts"
-        listed = sorted(names_in(there) or ()) if "attempts" in self.names else []
-        return {name: found for name in listed if (found := names_in(f"{there}/{name}")) is not None}
-
-    @cached_property
-    def steps(self) -> tuple[StepFiles, ...]:
+        self.attempts = self._attempts()
+        """What is in each directory in `attempts/`."""
+        self.steps = tuple(self._steps())
         """All runs of steps, by attempt."""
-        return tuple(self._steps())
 
     def step(self, attempt: int, step: Step) -> StepFiles:
         """Return one run of a step, also one that is not there."""
@@ -78,6 +70,11 @@ class JobFiles:
             if each.attempt == attempt and each.step is step:
                 return each
         return StepFiles(str(self.directory.step(attempt, step).path), attempt, step, frozenset())
+
+    def _attempts(self) -> dict[str, frozenset[str]]:
+        there = f"{self.path}/attempts"
+        listed = sorted(names_in(there) or ()) if "attempts" in self.names else []
+        return {name: found for name in listed if (found := names_in(f"{there}/{name}")) is not None}
 
     def _steps(self) -> Iterator[StepFiles]:
         for name, there in self.attempts.items():
@@ -106,6 +103,14 @@ def read_record(kind: type[AnyRecord], path: str | Path) -> AnyRecord | str | No
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         return f"it cannot be read: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
+
+
+def _living(shim: ShimRecord | str | None) -> int | None:
+    """Return the pid of a shim that runs."""
+    if not isinstance(shim, ShimRecord) or shim.boot_id != _boot_id():
+        return None
+    identity = shim.identity
+    return identity.pid if identity.alive() else None
 
 
 @cache

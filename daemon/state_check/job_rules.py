@@ -12,7 +12,7 @@ from daemon.root import Root
 from daemon.runner import Life, life
 from daemon.starting import START_ALLOWANCE
 from daemon.state_check.disagreement import Disagreement, Kind
-from daemon.state_check.job_files import JobFiles, read_record
+from daemon.state_check.job_files import JobFiles, PlanOutline, read_record
 from daemon.state_check.ledger import Row
 from daemon.states import STEP_OF, Job, State
 from handlers.job_dir import Step, StepDir
@@ -71,10 +71,10 @@ def _missing_files(row: Row, files: JobFiles) -> Iterator[Disagreement]:
 def _records(row: Row, files: JobFiles) -> Iterator[Disagreement]:
     """Yield the records that cannot be read, and attempts that the store knows nothing of."""
     number, plan = row.job.id, f"{files.path}/plan.json"
-    # Of a job that is done nobody reads its plan any more, and reading is a fifth of the work.
-    is_needed = row.job.state is not State.DONE and "plan.json" in files.names
-    if is_needed and isinstance(what := read_record(JobPlan, plan), str):
-        repair = f"glmd retry {number} writes it again, once the job is over"
+    is_done = row.job.state is State.DONE
+    if "plan.json" in files.names and isinstance(what := read_record(PlanOutline if is_done else JobPlan, plan), str):
+        retry = f"glmd retry {number} writes it again, once the job is over"
+        repair = "take it from a backup; the job is done, and needs it no more" if is_done else retry
         yield Disagreement(Kind.UNREADABLE, number, Path(plan), what, repair)
     for step in files.steps:
         for name, record in (("shim.json", step.shim), ("exit.json", step.exit)):

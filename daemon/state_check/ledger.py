@@ -124,11 +124,12 @@ class Ledger:
             found = self._connection.execute("SELECT id FROM jobs WHERE claim = ? ORDER BY id", (claim,))
             yield claim, [number for (number,) in found]
 
-    def moves_of_drops(self) -> Iterator[tuple[int, str, str, bool]]:
-        """Yield each move of each job that was made of bytes, as time goes: job, digest, state, whether its first."""
+    def moves_of_twins(self) -> Iterator[tuple[int, str, str, bool]]:
+        """Yield the moves of jobs made of the same bytes as others, in order: job, digest, state, whether its first."""
         told = (
             "SELECT job, digest, moves.state, moves.rowid = (SELECT MIN(rowid) FROM transitions WHERE job = moves.job)"
-            " FROM transitions AS moves JOIN jobs ON jobs.id = job WHERE digest != '' ORDER BY moves.rowid"
+            " FROM transitions AS moves JOIN jobs ON jobs.id = job WHERE digest IN"
+            " (SELECT digest FROM jobs WHERE digest != '' GROUP BY digest HAVING COUNT(*) > 1) ORDER BY moves.rowid"
         )
         for job, digest, state, is_first in self._connection.execute(told):
             yield job, digest, state, bool(is_first)

@@ -73,7 +73,7 @@ def _claims(ledger: Ledger) -> Iterator[Disagreement]:
 def _same_bytes(ledger: Ledger) -> Iterator[Disagreement]:
     """Yield the jobs that were added while another one of the same bytes was not over."""
     unfinished: defaultdict[str, set[int]] = defaultdict(set)
-    for job, digest, state, is_first in ledger.moves_of_drops():
+    for job, digest, state, is_first in ledger.moves_of_twins():
         others = unfinished[digest]
         if is_first and state == State.QUEUED and others:
             what = f"job {min(others)} was made of the same bytes, and was not over then"

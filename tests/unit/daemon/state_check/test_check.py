@@ -1,6 +1,7 @@
 """Promises of daemon.state_check: each kind of disagreement is found, and nothing where all is well."""
 
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
@@ -370,6 +371,19 @@ def test_a_record_that_cannot_be_read(place: Place, name: str) -> None:
     (place.directory(job).path / name).write_text("{}")
     found = [one for one in check_state(place.root) if one.kind is Kind.UNREADABLE]
     assert [one.where for one in found] == [place.directory(job).path / name]
+
+
+@pytest.mark.parametrize("content", (b"", b"{}", b'{"job": 1, "name": "run", "merge": ', b"\xff" * 100))
+def test_the_plan_of_a_job_that_is_done(place: Place, content: bytes) -> None:
+    """It is named where it says nothing, though nothing is to be retried; an older or newer one's keys are its own."""
+    plan = place.directory(job := done(place)).plan
+    told = json.loads(plan.read_bytes())
+    plan.write_text(json.dumps({**told, "of another version": 1}))
+    assert place.kinds() == set()
+    plan.write_bytes(content)
+    (found,) = check_state(place.root)
+    assert (found.kind, found.job, found.where) == (Kind.UNREADABLE, job.id, plan)
+    assert "retry" not in found.repair
 
 
 # Outputs
