@@ -93,7 +93,7 @@ class Runs:
         refused = [why for run in tuple(self._unplaced) if (why := self._place(run, self._unplaced, grace))]
         if not self._has_all_jobs:
             take_in_forgotten(self._root, self._store, living_jobs)
-            self._has_all_jobs = True
+            self._has_all_jobs = not self._unplaced
         if refused:
             raise OSError(errno.EBUSY, f"{'; '.join(refused)}; the devices stay locked until that has ended")
 

@@ -38,17 +38,17 @@ def at_gate(house: House) -> list[ProcessIdentity]:
     return [ProcessIdentity.of(int((house.devices / str(n)).read_text().rpartition(" ")[2][:-1])) for n in (0, 1)]
 
 
-def rival(house: House, number: int = 2) -> None:
-    """Drop another job for the same devices."""
+def rival(house: House) -> None:
+    """Drop another job for the same devices, which is job 2."""
     house.drop("rival.yaml", text=CONFIG.format(data=house.data, devices="[0,2)") + "  priority: 1\n")
-    place = house.root / "jobs" / f"{number:04d}-rival" / "submitted.yaml"
+    place = house.root / "jobs" / "0002-rival" / "submitted.yaml"
     claims = house.root / "claims"
     house.wait(lambda: place.exists() and not any(claims.iterdir()), "the rival to be taken")
 
 
-def next_one_trains(house: House, number: int = 2) -> None:
+def next_one_trains(house: House) -> None:
     """Wait until the rival's ranks are on the devices."""
-    log = house.directory(number).rank_log(0)
+    log = house.directory(2).rank_log(0)
     house.wait(log.exists, "the next one's ranks")
 
 
@@ -225,13 +225,12 @@ def test_what_is_put_back_is_of_before_the_present_attempt(house: House, tmp_pat
         restart(house)
         all_goes_on(house, ranks, attempt=2)
     put_back(house, tmp_path / "copy.db")
-    rival(house, 3)  # the number 2 is that of a directory
     all_goes_on(house, ranks, attempt=2)
     house.gate.touch()
     job = over(house)
     assert job.attempt == 2
     assert what != "store" or job.state is State.DONE
-    next_one_trains(house, 3)
+    next_one_trains(house)
 
 
 @pytest.mark.parametrize("tables", (("jobs",), ("jobs", "device_locks", "transitions")))
@@ -284,14 +283,12 @@ def test_what_a_killed_shim_leaves_is_ended_before_its_devices_are_free(
     rival(house)
     house.environment()
     kill(house)
-    if kill is forgotten:
-        rival(house, 3)
-    else:
+    if kill is not forgotten:
         reason = over(house).reason
         assert "died without a word" in reason
         assert all(str(one.pid) in reason for one in children), reason
     house.gate.touch()
-    next_one_trains(house, 3 if kill is forgotten else 2)
+    next_one_trains(house)
     assert not any(one.alive() for one in children)
 
 
