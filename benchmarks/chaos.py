@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -41,6 +42,8 @@ from tests.acceptance.test_members import GLM
 
 CALM = 300.0
 """Seconds in which, when nothing more is done to them, the next of the jobs must be over."""
+TRACEBACK = re.compile(r"^Traceback .*\n(?:(?: .*)?\n)*.*", re.MULTILINE)
+"""On the daemon's standard error, with the line that ends it: glmd itself writes log events there, and nothing else."""
 IN_NAMESPACE = "GLMD_CHAOS_IN_NAMESPACE"
 """Who started it: within, everybody is root."""
 
@@ -179,8 +182,9 @@ class Soak:
         if len(failed) != self._figures.failed_for_good:
             self._figures.faults += [f"{job.label} is {job.state} after its retry: {job.reason}" for job in failed]
         self._figures.faults += [str(each) for each in check_state(Root(self._root))]
-        log = self._house.log.read_text(errors="replace").splitlines()
-        self._figures.faults += [line for line in log if DEFECT in line or "Traceback" in line]
+        log = self._house.log.read_text(errors="replace")
+        self._figures.faults += [line for line in log.splitlines() if DEFECT in line]
+        self._figures.faults += TRACEBACK.findall(log)
         with suppress(NotRunningError):
             ask(self._root, "ping", timeout=1.0)
             return

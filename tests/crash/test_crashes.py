@@ -32,6 +32,7 @@ NOT_REACHED = {
     "daemon/store_files.py write_back: unlink": _REMOVED,
     "daemon/store.py Store._lock: execute": _TRANSACTION,
     "daemon/store.py Store.add_again: execute": _TRANSACTION,
+    "daemon/store.py Store.add_forgotten: execute": _TRANSACTION,
     "daemon/store.py Store._record: execute": _TRANSACTION,
     "daemon/store.py Store.explain: execute": _ONE_STATEMENT,
     "handlers/ckpt/durable.py publish_symlink: unlink": _CLEANING,
