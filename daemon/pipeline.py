@@ -175,7 +175,7 @@ class Pipeline:
         if self._store.job(job.id).cancel:  # asked just now; the next turn ends it
             return
         try:
-            plan.result()
+            is_to_train = plan.result().train is not None
         except (HandlerError, OSError) as error:
             if may_pass(error):  # the job keeps its devices; a later turn prepares it again
                 self._faults.failed(f"preparing job {job.id}", error)
@@ -183,7 +183,10 @@ class Pipeline:
             self._moves.move(job, State.FAILED, str(error))
         else:
             self._faults.passed(f"preparing job {job.id}")
-            self._moves.move(job, State.TRAINING, how_it_begins(job, job.directory(self._root.path)))
+            if is_to_train:
+                self._moves.move(job, State.TRAINING, how_it_begins(job, job.directory(self._root.path)))
+            else:
+                self._moves.move(job, State.MERGING, "nothing is left to train: an earlier attempt has the last save")
 
     def _follow(self, job: Job, step: Step) -> None:
         """Start the shim of `step`, or wait for its end, or act on how it ended."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
-from daemon.resuming import begin, how_it_begins, tree_with_tag
+from daemon.resuming import NothingLeftError, begin, how_it_begins, tree_with_tag
 from daemon.root import Root
 from daemon.settings import Settings
 from daemon.states import Job
@@ -23,6 +23,7 @@ from handlers.rank_table.table import make, write
 from handlers.reach import reach
 from handlers.resume_config import resuming
 from handlers.train import TrainRequest, plan_training
+from handlers.train_plan import TrainPlan
 from handlers.validate.check import CheckedConfig, Rules, check
 from handlers.validate.document import parse
 from handlers.validate.initial_weights import as_rank_directory, weights_to_load
@@ -58,8 +59,8 @@ def prepare(job: Job, settings: Settings, root: Root, *, resumes: int = 0) -> Jo
     """Write the rank table, the environments and plan.json of `job`, and return the plan.
 
     An attempt after the first goes on from the newest save of those before it, where there is one; `resumes` counts
-    those that glmd began by itself. Doing it again is harmless until the ranks are started. Raises HandlerError or
-    OSError.
+    those that glmd began by itself. Where nothing is left to train, the plan has a merge alone. Doing it again is
+    harmless until the ranks are started. Raises HandlerError or OSError.
     """
     directory = job.directory(root.path)
     checked = checked_again(job, settings, root)
@@ -70,7 +71,10 @@ def prepare(job: Job, settings: Settings, root: Root, *, resumes: int = 0) -> Jo
     if job.attempt > 1:
         _put_aside_earlier_output(job, directory)
         source = tree_with_tag(job, directory, checked)
-        save = begin(job, directory, checked, resumes=resumes)
+        try:
+            save = begin(job, directory, checked, resumes=resumes)
+        except NothingLeftError as nothing:
+            return _publish(job, directory, merge=plan_merging(checked, directory, root, source or nothing.tree))
         if how := how_it_begins(job, directory):
             log.warning("save_passed_over", reason=how)
         if save is not None:
@@ -94,17 +98,19 @@ def prepare(job: Job, settings: Settings, root: Root, *, resumes: int = 0) -> Jo
             grace=settings.training.grace,
         )
     )
-    plan = JobPlan(
-        job=job.id,
-        name=job.name,
-        devices=job.devices,
-        rank_table=rank_table,
-        train=train,
-        merge=plan_merging(checked, directory, root, source),
-    )
     records = directory.step(job.attempt, Step.TRAIN)
     make_directory(records.path)
     train.environments.publish(records.environment)
+    merge = plan_merging(checked, directory, root, source)
+    return _publish(job, directory, merge=merge, train=train, rank_table=rank_table)
+
+
+def _publish(
+    job: Job, directory: JobDir, *, merge: MergePlan, train: TrainPlan | None = None, rank_table: Path | None = None
+) -> JobPlan:
+    plan = JobPlan(
+        job=job.id, name=job.name, devices=job.devices, rank_table=rank_table, train=train, merge=merge
+    )  # fmt: skip
     plan.publish(directory.plan)
     return plan
 

@@ -5,14 +5,21 @@ from pathlib import Path
 
 from daemon.states import Job
 from handlers.ckpt.durable import make_directory
-from handlers.errors import BadInputError
 from handlers.job_dir import JobDir
 from handlers.rank_log.progress import Progress, read_progress
 from handlers.resumable import Course, schedule_of
 from handlers.resume import Ended, Failure, TakenUp
-from handlers.resume_point import Expected, complete, is_last, lay_out, newest_complete, newest_useful
+from handlers.resume_point import Expected, ResumePoint, complete, is_last, lay_out, newest_complete, newest_useful
 from handlers.shards.names import LAST
 from handlers.validate.check import CheckedConfig
+
+
+class NothingLeftError(Exception):
+    """The training had come to its end, though its attempt did not."""
+
+    def __init__(self, point: ResumePoint) -> None:
+        super().__init__(f"nothing is left to train: {point.tree} has the last save, {point.tag}, of all ranks")
+        self.tree = point.tree
 
 
 def came_to(job: Job, directory: JobDir, checked: CheckedConfig, failure: Failure) -> Ended:
@@ -36,7 +43,7 @@ def begin(job: Job, directory: JobDir, checked: CheckedConfig, *, resumes: int) 
     """Lay out what the present attempt of `job` begins with: the newest save before it that MindFormers can go on from.
 
     Return what MindFormers is to load; None where there is no such save, and it begins from the start. Doing it again
-    is harmless. Raises OSError, and BadInputError where nothing is left to train.
+    is harmless. Raises OSError, and NothingLeftError.
     """
     run, progress = _expected(checked), _progress(directory, job.attempt, checked)
     course = _course(checked, progress)
@@ -47,10 +54,7 @@ def begin(job: Job, directory: JobDir, checked: CheckedConfig, *, resumes: int) 
         if point is not None:
             break
     if point is not None and is_last(point.tag, progress, checked.sink_size):
-        raise BadInputError(
-            f"nothing is left to train: {point.tree} has the last epoch's save, {point.tag}, on all ranks; "
-            f"merge it: glmd merge --src_checkpoints_dir {point.tree}"
-        )
+        raise NothingLeftError(point)
     tag = None if point is None else str(point.tag)
     record = directory.resume_record(job.attempt)
     make_directory(record.parent)

@@ -42,7 +42,8 @@ HOLDING_DEVICES = frozenset({State.PREPARING, State.TRAINING})
 TRANSITIONS: dict[State, frozenset[State]] = {
     # A watched tree's job has nothing to train and goes straight to merging.
     State.QUEUED: frozenset({State.PREPARING, State.MERGING, State.CANCELLED, State.FAILED}),
-    State.PREPARING: frozenset({State.TRAINING, State.FAILED, State.CANCELLED}),
+    # A retried job whose training had come to its end has only to be merged.
+    State.PREPARING: frozenset({State.TRAINING, State.MERGING, State.FAILED, State.CANCELLED}),
     # To itself as the next attempt alone: a training that is resumed, a merge that a reboot of the host cut off.
     State.TRAINING: frozenset({State.TRAINING, State.MERGING, State.FAILED, State.CANCELLED}),
     State.MERGING: frozenset({State.MERGING, State.DONE, State.FAILED, State.CANCELLED}),

@@ -81,7 +81,7 @@ def way(state: State, wanted: State) -> tuple[State, ...]:
 def _new(found: Living) -> NewJob:
     """Return what the job of `found` is made of, as far as its directory tells."""
     plan = _plan(found.directory)
-    of_a_tree = plan is not None and plan.train is None
+    of_a_tree = plan is not None and not found.directory.submitted.exists()
     content = _content(found.directory.submitted)
     return NewJob(
         claim=f"{'tree:' if of_a_tree else ''}taken-in:{found.run.label}",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -229,6 +230,26 @@ def test_after_a_reboot_a_merge_is_done_again(house: House) -> None:
     assert house.until(State.DONE).attempt == 2
     assert not house.directory().step(2, Step.TRAIN).path.exists()
     assert history(house)[-2].reason == "merges again after: the host went down during merge"
+
+
+def test_a_retry_after_the_last_save_has_only_to_merge(house: House) -> None:
+    """The job failed before glmd could see that nothing was left to train."""
+    house.start().drop()
+    house.until(State.DONE)
+    house.stop()
+    exit_ = house.directory().step(1, Step.TRAIN).exit
+    StepExit.read(exit_).model_copy(update={"outcome": Outcome.FAILED}).publish(exit_)
+    shutil.rmtree(house.directory().merged)
+    with sqlite3.connect(house.root / "glmd.db") as connection:
+        connection.execute("UPDATE jobs SET state = 'failed'")
+        connection.execute("DELETE FROM transitions WHERE state IN ('merging', 'done')")
+    connection.close()
+    house.start()
+    assert house.run("retry", "1").returncode == 0
+    house.wait(lambda: house.job().state.is_over, "the job to be over")
+    assert house.job().state is State.DONE, house.job().reason
+    assert "nothing is left to train" in " ".join(step.reason for step in history(house))
+    assert not house.directory().step(2, Step.TRAIN).shim.exists()
 
 
 def test_time_limits_are_learned_from_earlier_trainings(house: House) -> None:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.resuming import begin, came_to, how_it_begins, tree_with_tag
+from daemon.resuming import NothingLeftError, begin, came_to, how_it_begins, tree_with_tag
 from daemon.states import Job, State
-from handlers.errors import BadInputError
 from handlers.job_dir import JobDir
 from handlers.mindformers.dialect import dialect_of
 from handlers.mindformers.version import OF_GLM_6B
@@ -96,7 +95,7 @@ def test_after_the_last_epoch_nothing_is_begun(directory: JobDir) -> None:
     """MindFormers would refuse it; the message says what to do."""
     small_run(directory.earlier_output(1)).write("31_4")
     let_log(directory.earlier_output(1), 31)
-    with pytest.raises(BadInputError, match=r"nothing is left to train.*glmd merge"):
+    with pytest.raises(NothingLeftError, match="nothing is left to train"):
         begin(JOB, directory, CHECKED, resumes=0)
 
 
@@ -212,7 +211,7 @@ def test_a_cut_network_is_not_resumed_without_sinking(directory: JobDir) -> None
     assert begin(JOB, directory, checked, resumes=0) is None
     assert "cut network" in how_it_begins(JOB, directory)
     run.write("31_4")
-    with pytest.raises(BadInputError, match="nothing is left to train"):
+    with pytest.raises(NothingLeftError):
         begin(JOB, directory, checked, resumes=0)
 
 
