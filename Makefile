@@ -41,7 +41,7 @@ lint: .venv/.made  ## ruff and mypy
 	.venv/bin/mypy
 
 bench: .venv/.made $(TRAINING)/.complete $(MINDSPORE)/.complete  ## the benchmarks' tables
-	for program in merge readiness inbox idle; do \
+	for program in merge readiness inbox idle scale; do \
 	    $(INTERPRETERS) .venv/bin/python benchmarks/$$program.py || exit; done
 
 lock: .venv/.made  ## bring requirements/ in line with pyproject.toml; UPGRADE=--upgrade takes newer versions

@@ -4,12 +4,14 @@
 
 Shards are real, with GLM's entries and tiny tensors (--layers 28 for the entries of GLM-6B), and so are the strategy
 files, one a rank, which come first. Ranks come in random order. Writing the files is not timed; an event is what the
-daemon's worker does at a hint, `noticed` and `ready`. Also shown are how often each shard was opened and walked, and
-what a look at the whole tree costs in the end.
+daemon's worker does at a hint, `noticed` and `ready`. Also shown are how often each shard was opened and walked, what a
+look at the whole tree costs in the end, and what it costs a resume to find the newest complete save where only the
+oldest one is.
 """
 
 import argparse
 import json
+import os
 import random
 import statistics
 import sys
@@ -23,7 +25,8 @@ from pathlib import Path
 import make_shards
 
 from handlers.ckpt import CkptFile, Fingerprint, walk
-from handlers.shards import contents, tree_tracker
+from handlers.resume_point import Expected, newest_complete
+from handlers.shards import contents, saves, tree_tracker
 from handlers.shards.contents import Content, Contents
 from handlers.shards.readiness import Ready
 from handlers.shards.tree_tracker import TreeTracker
@@ -135,6 +138,20 @@ def show(rows: Sequence[Row]) -> None:
         )
 
 
+def newest_of_all(source: Path, ranks: int, tags: int) -> tuple[float, float]:
+    """Damage all saves but the oldest, and look for the newest complete one; return seconds, and opens a shard."""
+    for epoch in range(2, tags + 1):
+        os.truncate(source / "checkpoint" / "rank_0" / f"glm-6b_rank_0-{epoch}_4.ckpt", 100)
+    saves.Contents = CountedContents  # type: ignore[misc]
+    opened.clear()
+    clock = time.perf_counter()
+    point = newest_complete(source, Expected("glm-6b", ranks, needs_strategy=True))
+    seconds = time.perf_counter() - clock
+    if point is None or point.tag.epoch != 1:
+        sys.exit("the oldest save was not found")
+    return seconds, sum(opened.values()) / (ranks * tags)
+
+
 def thirds(events: Sequence[Event]) -> list[Sequence[Event]]:
     """Part events into the first, the middle and the last third."""
     step = -(-len(events) // 3)
@@ -165,6 +182,7 @@ def main() -> None:
         clock = time.perf_counter()
         looked = tracker.look()
         look = time.perf_counter() - clock
+        resume, resume_opens = newest_of_all(Path(name), given.ranks, given.tags)
     if not isinstance(looked, Ready):
         sys.exit(looked.reason)
     shards = [event for events in by_tag.values() for event in events]
@@ -181,6 +199,8 @@ def main() -> None:
     print(f"last third of all shards over the first: {last / first:.2f} × the time (1 is linear)")
     print(f"opened: {max(opened.values())} × a shard at most; walked: {sum(walked.values())} of {len(opened)} shards")
     print(f"a look at the whole tree: {look * 1e3:.1f} ms")
+    found = f"{resume * 1e3:.1f} ms, {resume_opens:.2f} opens a shard"
+    print(f"the oldest of {given.tags} saves, found for a resume: {found}")
     if given.json is not None:
         figures = {
             "ranks": given.ranks,
@@ -192,6 +212,8 @@ def main() -> None:
             "opens_a_shard": max(opened.values()),
             "walks": sum(walked.values()),
             "look_seconds": look,
+            "resume_seconds": resume,
+            "resume_opens_a_shard": resume_opens,
         }
         given.json.write_text(json.dumps(figures, indent=2) + "\n")
 

@@ -4,7 +4,7 @@ import os
 import sys
 from importlib import import_module
 
-from daemon.commands import COMMANDS, OWN_PARSER
+from daemon.commands import COMMANDS, COMMON, OWN_PARSER
 from handlers.shortages import shortage
 
 FAILED = 1
@@ -19,6 +19,9 @@ def main() -> int:
         _run(sys.argv[1:])
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:  # whoever read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except Exception as error:
         if short := shortage(error):
             print(f"glmd: {short}", file=sys.stderr)  # noqa: T201 - this is where errors come out
@@ -35,13 +38,24 @@ def main() -> int:
 
 
 def _run(words: list[str]) -> None:
-    if words and words[0] in OWN_PARSER:
-        module, _, function = COMMANDS[words[0]][0].partition(":")
-        getattr(import_module(module), function)(words[1:])
+    command = _place_of_the_command(words)
+    if command < len(words) and (name := words[command]) in OWN_PARSER:
+        module, _, function = COMMANDS[name][0].partition(":")
+        # Those before `merge` mean nothing to it: its own --config is the training's YAML.
+        common = [] if name == "merge" else words[:command]
+        getattr(import_module(module), function)([*common, *words[command + 1 :]])
         return
     from daemon.commands.app import app  # noqa: PLC0415 - typer, which half of this exists to do without
 
     app(prog_name="glmd")
+
+
+def _place_of_the_command(words: list[str]) -> int:
+    """Return where the command stands, behind common options."""
+    place = 0
+    while place < len(words) and words[place].partition("=")[0] in COMMON:
+        place += 1 if "=" in words[place] else 2
+    return place
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ from pydantic import ValidationError
 
 from handlers.job_dir import Step, StepDir
 from handlers.outcome import Outcome, StepExit, Survivor
-from handlers.process import ShimRecord, boot_id
+from handlers.process import boot_id
 from handlers.resume import Ending, Failure
 from handlers.shim.survivors import operator_needed
+from handlers.shim_record import ShimRecord
 
 
 @dataclass(frozen=True)

@@ -35,13 +35,13 @@ _AGAIN = "taken in again from its directory: the store, an older or a new one, d
 def take_in_forgotten(root: Root, store: Store, besides: Collection[int]) -> None:
     """Add the jobs that have a directory and no row, but for `besides`, which live. Raises OSError."""
     numbers = store.numbers()
-    there = [path for path in sorted(root.jobs.iterdir()) if _number(path) and path.is_dir()]
+    there = [path for path in sorted(root.jobs.iterdir()) if _number(path)]
     same = Counter(map(_number, there))
     found = [
         _forgotten(JobDir(path))
         for path in there
         if same[number := _number(path)] == 1 and number not in numbers and number not in besides
-        if (path / "submitted.yaml").exists() or (path / "plan.json").exists()
+        if (path.is_dir() and (path / "submitted.yaml").exists()) or (path / "plan.json").exists()
     ]
     if found:
         store.add_forgotten(found)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import structlog
 
-from daemon.file_systems import least_settle
 from daemon.names import is_ignored
 from daemon.settling import OPEN_SETTLE, Facts, Kind, Settling, Sighting
+from handlers.file_systems import least_settle
 
 log = structlog.get_logger()
 

@@ -1,6 +1,7 @@
 """Rows of the store's table `jobs`, as jobs. Whoever could write the store may have made others than glmd does."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 
 from daemon.states import Job, State
@@ -47,3 +48,10 @@ def job_of(row: Row) -> Job:
 def why_none(error: Exception) -> str:
     """Return in one line what `job_of` has against a row."""
     return f"{type(error).__name__}: {error!s:.{2 * _SHOWN}}"
+
+
+def told_of_unreadable(rows: Mapping[int, str], most: int) -> list[str]:
+    """Return what there is to say of rows that say nothing, by number with why; of at most so many."""
+    told = [f"job {number}: its row in the store cannot be read: {why}" for number, why in rows.items()]
+    more = len(told) - most
+    return [*told[:most], f"{more} more such rows"] if more > 0 else told

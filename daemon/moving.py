@@ -4,6 +4,7 @@ from daemon.left_behind import left_behind
 from daemon.root import Root
 from daemon.states import HOLDING_DEVICES, Job, State
 from daemon.store import Store
+from daemon.temporaries import sweep_job
 from daemon.waiting import Waiting
 from handlers.events import job_log
 
@@ -19,6 +20,8 @@ class Moves:
     def move(self, job: Job, state: State, reason: str = "", *, attempt: int | None = None) -> None:
         """Let `job` go to `state`; its devices stay locked while processes of it that cannot be ended are on them."""
         is_stuck = job.state in HOLDING_DEVICES - {state} and bool(left_behind(job, self._root))
+        if state.is_over:  # a crash between the two is made good by the next start, to which the job is not over
+            sweep_job(job.directory(self._root.path).path)
         moved = self._store.move(job, state, reason, attempt=attempt, keep_devices=is_stuck)
         self._waiting.wake()  # the next turn is due at once: this job or one that waited for its devices can go on
         log = job_log(job.directory(self._root.path).events, job=job.id, attempt=moved.attempt)

@@ -142,7 +142,7 @@ def _limits(checked: CheckedConfig, root: Root, attempt: int) -> TimeLimits:
     A later one has them as they are set: what was learned may have been wrong for this job's data, and ended it.
     """
     timeout = checked.section.timeout
-    limits = TimeLimits.model_validate(timeout.model_dump())
+    limits = TimeLimits(**timeout.model_dump())
     if attempt > 1:
         return limits
     return learned(limits, earlier_silences(root.jobs, _configuration(checked)), fixed=timeout.model_fields_set)

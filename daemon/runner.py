@@ -18,9 +18,10 @@ from handlers.ckpt.bounded import without_waiting
 from handlers.ckpt.durable import make_directory, open_lock
 from handlers.job_dir import Step, StepDir
 from handlers.outcome import Outcome, StepExit
-from handlers.process import ProcessIdentity, ShimRecord
+from handlers.process import ProcessIdentity
 from handlers.service_manager import for_children, runs_this_host
 from handlers.shim.service_result import ServiceResult
+from handlers.shim_record import ShimRecord
 
 
 class RunnerError(Exception):

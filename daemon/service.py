@@ -35,7 +35,7 @@ from daemon.runner import choose_runner
 from daemon.settings import Settings, SettingsError, load_settings
 from daemon.settling import Kind
 from daemon.singleton import only_daemon
-from daemon.states import ACTIVE, State
+from daemon.states import ACTIVE, OVER, State
 from daemon.store import Store
 from daemon.temporaries import sweep
 from daemon.users import User
@@ -55,6 +55,8 @@ ROOT_EVERY = 0.5
 """Seconds between two looks for a root that is away."""
 LONGEST_WAIT = 60.0
 LEAST_WAIT_IN_A_FAULT = 0.1
+SWEPT = 100
+"""Jobs that were the last to be over: what systemd says of a step is written when that has ended."""
 MOST_NOTICES = 1000
 """How many hints of the watch one turn takes, so that a flood of them does not hold the rest up."""
 
@@ -176,7 +178,7 @@ class Service:
             signal.signal(number, self._signalled)
         try:
             self._pipeline.find_the_living()  # before anything gets a number or a device
-            self._faults.attempt("temporaries", partial(sweep, self._root))
+            self._faults.attempt("temporaries", self._sweep)
             self.turn()
             log.info("daemon_ready", root=str(self._root.path), devices=self._settings.devices)
             while not self._stop:
@@ -189,6 +191,11 @@ class Service:
             self._watch.stop()
             self._pipeline.close()
             log.info("daemon_stopped")
+
+    def _sweep(self) -> None:
+        """Remove what an earlier daemon left: of the many jobs that are over, all but the last had it removed then."""
+        jobs = (*self._store.jobs(set(State) - OVER), *self._store.last_over(SWEPT))
+        sweep(self._root, [job.directory(self._root.path).path for job in jobs])
 
     def turn(self) -> None:
         """Take every step that can be taken now; what fails and may pass is left for a later turn, and shown."""

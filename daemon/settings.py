@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from handlers.devices import parse_devices
-from handlers.durations import Duration
+from handlers.duration_types import Duration
 from handlers.errors import BadInputError
 from handlers.mindformers.version import Version
 from handlers.rank_table.topology import Topology

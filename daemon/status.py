@@ -1,13 +1,15 @@
 """What `glmd status` shows, as data: read from the store and the job directories, so it works with the daemon down."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon.states import Job, State
+from daemon.job_rows import told_of_unreadable
+from daemon.states import ACTIVE, OVER, Job, State
 from daemon.store import Store, Transition
 from handlers.rank_log.progress import Progress, read_progress
 
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 
 RECENT = 10
 """Jobs that are over and shown all the same; `--all` shows every one."""
+NEXT = 10
+"""Jobs that wait and are shown, those that are next; `--all` shows every one."""
+PAGE = 1000
+"""Rows that are read at a time."""
 
 
 class Presence(Enum):
@@ -59,31 +65,40 @@ class JobStatus:
 
 @dataclass(frozen=True)
 class Overview:
-    """All jobs of a root."""
+    """The jobs of a root: all, or those that matter now."""
 
     root: Path
     daemon: Presence
     held: dict[int, int]
     """Device → the job that holds it."""
     queue: tuple[int, ...]
-    """Waiting jobs, the next one first."""
-    jobs: tuple[JobStatus, ...]
+    """Waiting jobs, the next one first: all, or the next ones."""
+    waiting: int
+    """How many wait."""
+    jobs: Iterator[JobStatus]
+    """Read while they are asked for, oldest first."""
     left_out: int
     """Older jobs that are over and are not in `jobs`."""
-    trouble: tuple[str, ...] = ()
-    """What the daemon says of what fails, and was set aside; and rows of the store that cannot be read."""
+    unreadable: dict[int, str]
+    """The rows of the store that cannot be read, by number, with why: as far as rows were read."""
+    trouble: str = ""
+    """What the daemon says of what fails, and was set aside."""
 
-    def as_json(self) -> dict[str, object]:
-        """Return the documented keys."""
-        return {
-            "root": str(self.root),
-            "running": None if self.daemon is Presence.UNKNOWN else self.daemon is not Presence.ABSENT,
-            "devices": {str(device): job for device, job in self.held.items()},
-            "queue": list(self.queue),
-            "jobs": [status.as_json() for status in self.jobs],
-            "left_out": self.left_out,
-            "trouble": list(self.trouble),
-        }
+    @property
+    def unread(self) -> list[str]:
+        """What there is to say of rows that cannot be read."""
+        return told_of_unreadable(self.unreadable, RECENT)
+
+    def as_json(self) -> Iterator[tuple[str, object]]:
+        """Yield the documented keys; that of `jobs` has an iterator, to be asked to its end before the next key."""
+        yield "root", str(self.root)
+        yield "running", None if self.daemon is Presence.UNKNOWN else self.daemon is not Presence.ABSENT
+        yield "devices", {str(device): job for device, job in self.held.items()}
+        yield "queue", iter(self.queue)
+        yield "jobs", (status.as_json() for status in self.jobs)
+        yield "left_out", self.left_out
+        yield "trouble", [*([self.trouble] if self.trouble else []), *self.unread]
+        yield "waiting", self.waiting
 
 
 @dataclass(frozen=True)
@@ -117,23 +132,65 @@ class Detail:
         }
 
 
-def overview(store: Store, root: Path, *, daemon: Presence, trouble: str = "", everything: bool = False) -> Overview:
-    """Return the jobs that are not over and the newest ones that are, or `everything`; oldest first.
+def overview(root: Path, store: Path) -> Overview:
+    """Return the jobs that matter now: those at work, the next ones that wait, and the newest that are over."""
+    daemon, trouble = _word_of_the_daemon(root)
+    with Store.open_for_reading(store) as opened:
+        waiting = opened.queue(NEXT)
+        over = opened.newest_over(RECENT)
+        jobs = sorted((*opened.jobs(ACTIVE), *waiting, *over), key=lambda job: job.id)
+        opened.look_for_unreadable()
+        return Overview(
+            root=root,
+            daemon=daemon,
+            held=opened.locks(),
+            queue=tuple(job.id for job in waiting),
+            waiting=opened.queue_length(),
+            jobs=(job_status(job, root) for job in jobs),
+            left_out=max(0, opened.count(OVER) - len(over)),
+            unreadable=opened.unreadable,
+            trouble=trouble,
+        )
 
-    `trouble` is what the daemon says of it.
-    """
-    jobs = store.jobs()
-    over = [job for job in jobs if job.state.is_over]
-    left_out = set() if everything else {job.id for job in over[:-RECENT]}
+
+def overview_of_all(root: Path, store: Path) -> Overview:
+    """Return all jobs. They are read while they are shown, so that memory does not grow with them."""
+    daemon, trouble = _word_of_the_daemon(root)
+    unreadable: dict[int, str] = {}
+    with Store.open_for_reading(store) as opened:
+        queue = opened.queue_order()
+        held = opened.locks()
     return Overview(
         root=root,
         daemon=daemon,
-        held=store.locks(),
-        queue=tuple(job.id for job in store.queue()),
-        jobs=tuple(job_status(job, root) for job in jobs if job.id not in left_out),
-        left_out=len(left_out),
-        trouble=(*([trouble] if trouble else []), *store.told_of_unreadable(RECENT)),
+        held=held,
+        queue=queue,
+        waiting=len(queue),
+        jobs=(job_status(job, root) for job in _every_job(store, unreadable)),
+        left_out=0,
+        unreadable=unreadable,
+        trouble=trouble,
     )
+
+
+def _every_job(path: Path, unreadable: dict[int, str]) -> Iterator[Job]:
+    """Yield all jobs, oldest first.
+
+    The store is opened anew for each page: whoever reads slowly, in a pager, keeps nobody from writing.
+    """
+    after: int | None = 0
+    while after is not None:
+        with Store.open_for_reading(path) as store:
+            page = store.page(after, PAGE)
+            unreadable.update(store.unreadable)
+        yield from page.jobs
+        after = page.last
+
+
+def _word_of_the_daemon(root: Path) -> tuple[Presence, str]:
+    """Return whether a daemon is there, and what it says of what fails."""
+    daemon = presence(root)
+    return daemon, trouble_at(root) if daemon is Presence.ANSWERS else ""
 
 
 def job_status(job: Job, root: Path) -> JobStatus:

@@ -4,19 +4,18 @@ A transition that was answered is on disk, see daemon.database. Each transition 
 records its reason and time, and takes or frees the job's devices.
 """
 
-import contextlib
 import json
 import sqlite3
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from daemon.database import DamagedStoreError, StoreError, open_database, open_for_reading, transaction, unreadable
-from daemon.job_rows import COLUMNS, NO_JOB, Row, job_of, why_none
-from daemon.states import HOLDING_DEVICES, OVER, TRANSITIONS, Job, State
+from daemon.states import HOLDING_DEVICES, TRANSITIONS, Job, State
 from daemon.store_files import StoreFiles, StoreReplacedError, save_beside, write_back
+from daemon.store_reading import StoreReading, Transition
 from daemon.users import User
 
 __all__ = ["DamagedStoreError", "DeviceTakenError", "NewJob", "Store", "StoreError", "Transition", "TransitionError"]
@@ -51,16 +50,6 @@ class NewJob:
 
 
 @dataclass(frozen=True)
-class Transition:
-    """One line of a job's history."""
-
-    at: datetime
-    state: State
-    attempt: int
-    reason: str
-
-
-@dataclass(frozen=True)
 class Forgotten:
     """A job that the store does not know, and had or would have this number."""
 
@@ -71,18 +60,14 @@ class Forgotten:
     reason: str
 
 
-class Store:
+class Store(StoreReading):
     """The store, opened for reading and writing by the daemon, or only for reading by anybody else."""
 
     def __init__(
         self, connection: sqlite3.Connection, read_from: Path | None = None, files: StoreFiles | None = None
     ) -> None:
-        self._connection = connection
+        super().__init__(connection)
         self._files = files
-        self._wishes: dict[int, str] = {}
-        """Jobs that are to be ended, where that could not be written yet, each with who asked."""
-        self.unreadable: dict[int, str] = {}
-        """The rows that say nothing a job could have, by number, with why; they are left alone, with their devices."""
         self._read_from = read_from
         """Where a reader's is; the daemon has its own ways with what SQLite says."""
 
@@ -110,12 +95,6 @@ class Store:
         self.close()
         if self._read_from is not None and isinstance(error, sqlite3.Error):
             raise unreadable(self._read_from, error) from error
-
-    def told_of_unreadable(self, most: int) -> list[str]:
-        """Return what there is to say of the rows that say nothing, of at most so many."""
-        told = [f"job {number}: its row in the store cannot be read: {why}" for number, why in self.unreadable.items()]
-        more = len(told) - most
-        return [*told[:most], f"{more} more such rows"] if more > 0 else told
 
     def keep(self) -> tuple[Path, ...]:
         """Write what is in the store back to its path where a file of it was removed; return which were.
@@ -212,91 +191,6 @@ class Store:
                 for step in () if self.history(one.number) else one.history:
                     self._record(one.number, step.at.isoformat(), step.state, step.attempt, step.reason)
 
-    def numbers(self) -> frozenset[int]:
-        """Return the numbers of all rows, also of those that say nothing."""
-        return frozenset(number for (number,) in self._connection.execute("SELECT id FROM jobs"))
-
-    def job(self, job: int) -> Job:
-        """Return one job; raises KeyError."""
-        return self._one("id = ?", job)
-
-    def readable(self, job: int) -> Job | None:
-        """Return one job; None where its row is gone or says nothing, and so is left alone."""
-        return next(iter(self._select("id = ?", job)), None)
-
-    def claim_of(self, job: Job) -> str:
-        """Return what `job` was made from."""
-        (claim,) = self._connection.execute("SELECT claim FROM jobs WHERE id = ?", (job.id,)).fetchone()
-        return str(claim)
-
-    def claimed(self, claim: str) -> Job | None:
-        """Return the job that was made from `claim`, if one was."""
-        return next(iter(self._select("claim = ?", claim)), None)
-
-    def jobs(self, states: Iterable[State] | None = None) -> tuple[Job, ...]:
-        """Return the jobs in `states`, oldest first; by default all, and so what is `unreadable`, too."""
-        if states is None:
-            return self._select("TRUE")
-        wanted = tuple(states)
-        return self._select(f"state IN ({','.join('?' * len(wanted))})", *wanted)
-
-    def queue(self) -> tuple[Job, ...]:
-        """Return the waiting jobs, the next one first: by priority, then by arrival."""
-        return tuple(sorted(self.jobs([State.QUEUED]), key=lambda job: (-job.priority, job.id)))
-
-    def next_in_queue(self) -> tuple[Job, ...]:
-        """Return the waiting jobs of which one may start now, the next one first.
-
-        Those are all that need no devices, and the first of each set of devices: whatever waits behind it for the same
-        ones must go on waiting. Ten thousand jobs in the queue are so told from each other by SQLite.
-        """
-        ordered = "SELECT *, ROW_NUMBER() OVER (PARTITION BY devices ORDER BY priority DESC, id) AS place FROM jobs"
-        rows = self._connection.execute(
-            f"SELECT {COLUMNS} FROM ({ordered} WHERE state = ?) WHERE place = 1 OR devices = '[]'"  # noqa: S608 - all ours
-            " ORDER BY priority DESC, id",
-            (State.QUEUED,),
-        )
-        return self._readable(rows)
-
-    def queue_length(self) -> int:
-        """Return how many jobs wait."""
-        (count,) = self._connection.execute("SELECT COUNT(*) FROM jobs WHERE state = ?", (State.QUEUED,)).fetchone()
-        return int(count)
-
-    def unfinished_with(self, digest: str) -> Job | None:
-        """Return a job that was made of the same bytes and is not over."""
-        over = tuple(OVER)
-        return next(
-            iter(self._select(f"digest = ? AND state NOT IN ({','.join('?' * len(over))})", digest, *over)), None
-        )
-
-    def queued_from(self, source: str) -> tuple[Job, ...]:
-        """Return the waiting jobs whose claims begin with `source`."""
-        return self._select("state = ? AND substr(claim, 1, ?) = ?", State.QUEUED, len(source), source)
-
-    def newest_with(self, digest: str) -> Job | None:
-        """Return the newest job that was made of bytes with this digest."""
-        return next(reversed(self._select("digest = ?", digest)), None)
-
-    def newest_named(self, name: str) -> Job | None:
-        """Return the newest job of this name."""
-        return next(reversed(self._select("name = ?", name)), None)
-
-    def named_since(self, name: str, since: datetime) -> tuple[Job, ...]:
-        """Return the jobs of this name that were submitted since then (in UTC), oldest first."""
-        return self._select("name = ? AND submitted >= ?", name, since.isoformat())
-
-    def history(self, job: int) -> tuple[Transition, ...]:
-        """Return a job's transitions, oldest first; without those that say nothing."""
-        rows = self._connection.execute(
-            "SELECT at, state, attempt, reason FROM transitions WHERE job = ? ORDER BY rowid", (job,)
-        )
-        found = []
-        for at, state, attempt, reason in rows:
-            with contextlib.suppress(ValueError):  # `glmd doctor --state` tells
-                found.append(Transition(datetime.fromisoformat(at), State(state), attempt, reason))
-        return tuple(found)
-
     def move(
         self, job: Job, state: State, reason: str = "", *, attempt: int | None = None, keep_devices: bool = False
     ) -> Job:
@@ -360,18 +254,6 @@ class Store:
         """Return the jobs that are to be ended, where that could not be written, each with who asked."""
         return dict(self._wishes)
 
-    def cancelled_by(self, job: Job) -> str:
-        """Return who asked last to end `job`; empty where nobody knows."""
-        if job.id in self._wishes:
-            return self._wishes[job.id]
-        row = self._connection.execute("SELECT cancelled FROM users WHERE job = ?", (job.id,)).fetchone()
-        return row[0] or "" if row else ""
-
-    def owner_of(self, job: Job) -> User | None:
-        """Return who dropped `job`; None where nobody did, or an older glmd took it."""
-        row = self._connection.execute("SELECT dropped FROM users WHERE job = ?", (job.id,)).fetchone()
-        return User(row[0]) if row and row[0] is not None else None
-
     def _lock(self, job: Job) -> None:
         try:
             self._connection.executemany(
@@ -379,10 +261,6 @@ class Store:
             )
         except sqlite3.IntegrityError as error:
             raise DeviceTakenError(f"job {job.id} needs devices {job.devices}, of which one is taken") from error
-
-    def locks(self) -> dict[int, int]:
-        """Return which job holds each device that is held."""
-        return dict(self._connection.execute("SELECT device, job FROM device_locks ORDER BY device"))
 
     # Nightly cycles
 
@@ -417,28 +295,6 @@ class Store:
             "INSERT INTO transitions (job, at, state, attempt, reason) VALUES (?, ?, ?, ?, ?)",
             (job, at, state, attempt, reason),
         )
-
-    def _one(self, where: str, value: object) -> Job:
-        found = self._select(where, value)
-        if not found:
-            raise KeyError(value)
-        return found[0]
-
-    def _select(self, where: str, *values: object) -> tuple[Job, ...]:
-        rows = self._connection.execute(f"SELECT {COLUMNS} FROM jobs WHERE {where} ORDER BY id", values)  # noqa: S608 - `where` is ours
-        return self._readable(rows)
-
-    def _readable(self, rows: Iterable[Row]) -> tuple[Job, ...]:
-        found = []
-        for row in rows:
-            try:
-                job = job_of(row)
-            except NO_JOB as error:
-                self.unreadable[row[0]] = why_none(error)
-            else:
-                found.append(replace(job, cancel=True) if job.id in self._wishes else job)
-                self.unreadable.pop(row[0], None)  # somebody has mended it
-        return tuple(found)
 
 
 def _now() -> str:

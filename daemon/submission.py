@@ -95,7 +95,7 @@ def _newest_job(root: Root) -> int:
     if not root.store.exists():
         return 0
     with Store.open_for_reading(root.store) as store:
-        return max((job.id for job in store.jobs()), default=0)
+        return store.highest()
 
 
 def _names(name: str) -> Iterator[str]:

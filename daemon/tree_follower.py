@@ -16,8 +16,9 @@ from daemon.watching import DirectoryWatch
 from handlers.ckpt.errors import CkptError
 from handlers.errors import HandlerError
 from handlers.reach import DoesNotAnswerError, reach
+from handlers.shards.closing import QUIET
 from handlers.shards.names import LAST, NETWORK, SUFFIXES
-from handlers.shards.readiness import QUIET, NotReady, Readiness, Ready
+from handlers.shards.readiness import NotReady, Readiness, Ready
 from handlers.shards.tree_tracker import TreeTracker
 
 MOST_HINTS = 10_000
@@ -44,17 +45,17 @@ class TreeFollower:
             ranks=settings.ranks,
             needs_strategy=settings.needs_strategy,
         )
-        self._hints: list[Path] = []
-        """Where something happened that the tracker has not been told of, in order."""
+        self._hints: list[tuple[Path, Kind]] = []
+        """Where something happened that the tracker has not been told of, in order, and what."""
         self._look_at: float | None = 0.0
         """When to look at the whole tree; None where nothing speaks for it."""
         self._noticed = -math.inf
         """When something last happened."""
 
-    def notice(self, path: Path, now: float) -> None:
+    def notice(self, path: Path, kind: Kind, now: float) -> None:
         """Take a hint that something changed at `path`."""
         self._noticed = now
-        self._hints.append(path)
+        self._hints.append((path, kind))
         if len(self._hints) > MOST_HINTS:
             self._hints.clear()
             self.look_by(now)
@@ -72,11 +73,10 @@ class TreeFollower:
     def turn(self, now: float) -> Readiness | None:
         """Look at the tree, or follow the hints, and return what is worth telling. Raises DoesNotAnswerError."""
         hints, self._hints = self._hints, []
-        if self._look_at is not None and self._look_at <= now:
+        seen: Readiness | None = self._follow(hints) if hints else None
+        if self._look_at is not None and self._look_at <= now:  # that a shard was closed, no look can tell
             self._look_at = None
-            seen: Readiness | None = self._look()
-        else:
-            seen = self._follow(hints) if hints else None
+            seen = self._look()
         if isinstance(seen, Ready):
             return seen if self._is_quiet(seen) else None
         if time.monotonic() - self._noticed < QUIET:  # what may still be open is to be at rest
@@ -94,10 +94,11 @@ class TreeFollower:
             log.exception("look_broke", path=str(self._settings.path))
             return NotReady(f"a defect in glmd: {type(error).__name__}: {error}; see the daemon's log")
 
-    def _follow(self, hints: Sequence[Path]) -> Ready | None:
+    def _follow(self, hints: Sequence[tuple[Path, Kind]]) -> Ready | None:
         try:
-            for path in hints:
-                self._tracker.noticed(path)
+            for path, kind in hints:
+                take_in = self._tracker.closed if kind is Kind.CLOSED else self._tracker.noticed
+                take_in(path)
             return self._tracker.ready()
         except DoesNotAnswerError:
             raise
@@ -119,11 +120,11 @@ def follow(settings: WatchSettings, observer: Observer, rescan: float) -> None:
     The tree is watched, and looked at every `rescan` seconds all the same.
     """
     tree, follower, daemon = settings.path, TreeFollower(settings), link()
-    notices: SimpleQueue[Path] = SimpleQueue()
+    notices: SimpleQueue[tuple[Path, Kind]] = SimpleQueue()
 
     def notice(path: Path, kind: Kind) -> None:
         if kind is Kind.SCAN or path.suffix in SUFFIXES:  # the logs in the tree would wake it for nothing
-            notices.put(path)
+            notices.put((path, kind))
             waiting.wake()
 
     with Waiting() as waiting, DirectoryWatch(notice, observer=observer) as watch:
@@ -135,8 +136,8 @@ def follow(settings: WatchSettings, observer: Observer, rescan: float) -> None:
         while True:
             now = time.monotonic()
             while not notices.empty():
-                path = notices.get_nowait()
-                follower.notice(path, now)
+                path, kind = notices.get_nowait()
+                follower.notice(path, kind, now)
                 if path == tree:  # events were lost, or it is another directory
                     rescan_due = now
             reach(tree)

@@ -12,10 +12,10 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers.api import BaseObserver, ObservedWatch
 from watchdog.observers.polling import PollingObserverVFS
 
-from daemon.file_systems import network_file_system
 from daemon.inotify import InotifyObserver
 from daemon.settings import Observer
 from daemon.settling import Kind
+from handlers.file_systems import network_file_system
 
 log = structlog.get_logger()
 

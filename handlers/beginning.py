@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from handlers.job_dir import JobDir, Step
 from handlers.outcome import StepExit
-from handlers.process import ShimRecord
+from handlers.shim_record import ShimRecord
 
 
 def training_began(job_dir: JobDir, attempts: int) -> datetime | None:

@@ -1,9 +1,6 @@
 """Durations as people write them: `90s`, `30m`, `1h30m`, `2d`, or a plain number of seconds."""
 
 import re
-from typing import Annotated
-
-from pydantic import BeforeValidator
 
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 LONGEST = 366 * SECONDS["d"]
@@ -43,7 +40,3 @@ def format_duration(seconds: float) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts[:2]) or "0s"
-
-
-Duration = Annotated[float, BeforeValidator(parse_duration)]
-Limit = Annotated[float | None, BeforeValidator(parse_limit)]

@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import logging
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Literal, TextIO
 import structlog
 from structlog.typing import EventDict, ExcInfo, FilteringBoundLogger, Processor, WrappedLogger
 
+from handlers.event_lines import append, plain
 from handlers.printable import printable_json, printable_lines
 
 Format = Literal["auto", "json", "pretty"]
@@ -94,13 +94,7 @@ def _traceback(stream: TextIO, exc_info: ExcInfo) -> None:
 
 
 def _plain_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Turn paths into text, and escape what would move a terminal's cursor or break an encoder."""
-    for key, value in event.items():
-        if isinstance(value, os.PathLike):
-            event[key] = printable_lines(os.fspath(value))
-        elif isinstance(value, str):
-            event[key] = printable_lines(value)
-    return event
+    return {key: plain(value) for key, value in event.items()}
 
 
 @dataclass(frozen=True)
@@ -118,10 +112,6 @@ class _StreamLogger:
     debug = info = warning = error = critical = exception = log = msg
 
 
-_APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-"""A FIFO in the file's place is an error, and nothing to wait for."""
-
-
 @dataclass(frozen=True)
 class _AppendTo:
     """A structlog processor that appends each event to a file, in one write: several processes' lines stay whole."""
@@ -133,11 +123,7 @@ class _AppendTo:
         for processor in _json():
             line = processor(logger, name, line)  # type: ignore[arg-type]  # structlog's own chaining
         try:
-            descriptor = os.open(self.path, _APPENDING, 0o640)
-            try:
-                os.write(descriptor, f"{line}\n".encode("utf-8", "backslashreplace"))
-            finally:
-                os.close(descriptor)
+            append(self.path, str(line))
         except OSError as error:
             event["events_file_error"] = str(error)  # seen on stderr, which does not need the job's disk
         return event

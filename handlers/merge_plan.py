@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.ckpt.entry import Family, Format
-from handlers.ckpt.lora import Lora
+from handlers.ckpt.lora_fate import Lora
 from handlers.ckpt.origin import Origin
 
 

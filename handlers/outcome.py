@@ -3,9 +3,9 @@
 from enum import StrEnum
 
 from handlers.job_dir import Step
-from handlers.job_plan import Role
 from handlers.process import ProcessIdentity
 from handlers.record import Device, ExitCode, Moment, Pid, Rank, Record, Seconds, StartTime
+from handlers.train_plan import Role
 
 
 class Outcome(StrEnum):

@@ -6,11 +6,8 @@ import os
 import select
 import signal
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Self
-
-from handlers.record import Moment, Pid, Record, StartTime
 
 _NO_PROCESS = frozenset({errno.ESRCH, errno.ENOENT, errno.EINVAL})
 """What pidfd_open says where nobody has the number, or where a thread of some process has it (ENOENT since Linux
@@ -101,23 +98,3 @@ def has_ended(pidfd: int, seconds: float = 0.0) -> bool:
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(math.ceil(seconds * 1000)))
-
-
-class ShimRecord(Record):
-    """shim.json: which process runs a step."""
-
-    pid: Pid
-    start_time: StartTime
-    boot_id: str
-    started: Moment
-
-    @property
-    def identity(self) -> ProcessIdentity:
-        """Return what tells this shim from a later process with its pid."""
-        return ProcessIdentity(self.pid, self.start_time, self.boot_id)
-
-    @classmethod
-    def of_this_process(cls, started: datetime) -> Self:
-        """Describe the process that calls."""
-        me = ProcessIdentity.of(os.getpid())
-        return cls(pid=me.pid, start_time=me.start_time, boot_id=me.boot_id, started=started)

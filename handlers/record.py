@@ -44,7 +44,7 @@ class Record(BaseModel):
         publish_bytes(path, (self.model_dump_json(indent=2) + "\n").encode())
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: Path | str) -> Self:
         """Read a record; raises OSError, and pydantic.ValidationError for what is too large or says nothing."""
         try:
             content = read_bounded(path, cls.MOST_BYTES)

@@ -50,7 +50,7 @@ class TakenUp(Record):
     """Why that is not the newest save, for people; empty where it is."""
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: Path | str) -> Self:
         """Read resume.json, which a first attempt has not. Raises OSError or pydantic.ValidationError."""
         try:
             return super().read(path)

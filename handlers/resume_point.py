@@ -21,9 +21,9 @@ from handlers.ckpt.durable import fsync_directory, fsync_file, make_directory, m
 from handlers.mindformers.tags import Place
 from handlers.rank_log.progress import Progress
 from handlers.resumable import Course, Obstacle, schedule_of
-from handlers.shards.names import Shard, Tag, find_shards, find_strategies
+from handlers.shards.names import Shard, Tag, find_strategies
 from handlers.shards.readiness import Ready
-from handlers.shards.tree_tracker import TreeTracker
+from handlers.shards.saves import Saves
 
 _EPOCH = "epoch_num"
 """The entry that says where to go on; without it MindFormers would train all epochs again on the trained weights."""
@@ -61,12 +61,13 @@ class Found:
 
 def newest_useful(tree: Path, expected: Expected, course: Course) -> Found:
     """Return the newest save in `tree` that is complete and of use to the next attempt. Raises OSError."""
+    saves = _saves(tree, expected)
     obstacle = None
-    for tag in _newest_first(tree, expected):
+    for tag in saves.tags:
         hindrance = course.obstacle(tag)
         if hindrance is not None and obstacle is not None:
             continue  # to say it once is enough, and a look at the shards takes long
-        point = complete(tree, str(tag), expected)
+        point = _point(tree, tag, saves)
         if point is not None and hindrance is None:
             return Found(point, obstacle)
         if point is not None:
@@ -76,26 +77,28 @@ def newest_useful(tree: Path, expected: Expected, course: Course) -> Found:
 
 def newest_complete(tree: Path, expected: Expected) -> ResumePoint | None:
     """Return the newest save in `tree` that is complete; None where there is none. Raises OSError."""
-    points = (complete(tree, str(tag), expected) for tag in _newest_first(tree, expected))
+    saves = _saves(tree, expected)
+    points = (_point(tree, tag, saves) for tag in saves.tags)
     return next((point for point in points if point is not None), None)
-
-
-def _newest_first(tree: Path, expected: Expected) -> list[Tag]:
-    try:
-        tags = {shard.tag for shard in find_shards(tree) if shard.prefix == expected.prefix}
-    except (FileNotFoundError, CkptError):  # nothing was saved; or a shard lies where no run puts it
-        return []
-    return sorted(tags, reverse=True)
 
 
 def complete(tree: Path, tag: str, expected: Expected) -> ResumePoint | None:
     """Return the save `tag` in `tree` if it is complete, and says where to go on. Raises OSError."""
-    tracker = TreeTracker(
-        tree, tag=tag, prefix=expected.prefix, ranks=expected.ranks, needs_strategy=expected.needs_strategy
+    wanted = Tag.parse(tag)
+    return _point(tree, wanted, _saves(tree, expected, wanted))
+
+
+def _saves(tree: Path, expected: Expected, tag: Tag | None = None) -> Saves:
+    return Saves(
+        tree, prefix=expected.prefix, ranks=expected.ranks, needs_strategy=expected.needs_strategy, directory_of=tag
     )
+
+
+def _point(tree: Path, tag: Tag, saves: Saves) -> ResumePoint | None:
+    """Return the save `tag` if it is complete, and says where to go on. Raises OSError."""
     try:
-        ready = tracker.look()
-    except FileNotFoundError:
+        ready = saves.look(tag)
+    except FileNotFoundError:  # removed meanwhile
         return None
     if not isinstance(ready, Ready) or _EPOCH not in walk(ready.shards[0].path).entries:
         return None

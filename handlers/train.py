@@ -9,12 +9,12 @@ from typing import Literal
 
 from handlers.errors import BadInputError
 from handlers.job_dir import JobDir
-from handlers.job_plan import TimeLimits, TrainPlan
 from handlers.launchers import Launch, Launcher
 from handlers.launchers.cpu_cluster import cpu_cluster
 from handlers.launchers.rank_table import rank_table
 from handlers.reach import reach
 from handlers.service_manager import for_children
+from handlers.train_plan import TimeLimits, TrainPlan
 
 DeviceTarget = Literal["Ascend", "CPU"]
 

@@ -27,5 +27,7 @@ COMMANDS = {
 HIDDEN = frozenset({"reload"})
 """What systemd runs rather than people; docs/cli.md has it all the same."""
 
-OWN_PARSER = frozenset({"merge"})
+OWN_PARSER = frozenset({"merge", "status"})
 """Commands that take their words unparsed: loading typer takes longer than what they do."""
+COMMON = ("--root", "--config")
+"""Options that may stand before any command."""

@@ -1,17 +1,13 @@
 """What several commands take: `--root` and `--config`, before or after the command, and JOB."""
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from handlers.errors import BadInputError
+from daemon.commands.lookup import job_in, job_number, root_of, settings_of
 
-if TYPE_CHECKING:
-    from daemon.settings import Settings
-    from daemon.states import Job
-    from daemon.store import Store
+__all__ = ["ConfigOption", "JobArgument", "JsonOption", "RootOption", "job_in", "job_number", "root_of", "settings_of"]
 
 
 def _or_before(ctx: typer.Context, param: typer.CallbackParam, value: Path | None) -> Path | None:
@@ -27,38 +23,3 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON for programs; docs/cli.md names its keys.")]
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="As 42, 0042 or 0042-NAME.", show_default=False)]
-
-_JOB = re.compile(r"(\d{1,100})(?:-(.*))?", re.ASCII | re.DOTALL)
-
-
-def settings_of(root: Path | None, config: Path | None) -> "Settings":
-    """Return the settings; raises SettingsError."""
-    from daemon.settings import load_settings  # noqa: PLC0415 - half a second, which most commands need not spend
-
-    return load_settings(config, root)
-
-
-def root_of(root: Path | None, config: Path | None) -> Path:
-    """Return the root directory, without reading settings where it was named; raises SettingsError."""
-    return root.absolute() if root and not config else settings_of(root, config).root
-
-
-def job_number(text: str) -> int:
-    """Return the number in `42`, `0042` or `0042-name`; raises BadInputError."""
-    match = _JOB.fullmatch(text.strip().rstrip("/").rpartition("/")[2])
-    if not match:
-        raise BadInputError(f"{text!r} is no job; write its number, as 42, or its directory's name, as 0042-NAME")
-    return int(match[1])
-
-
-def job_in(store: "Store", text: str) -> "Job":
-    """Return the job that `text` names; raises BadInputError."""
-    number = job_number(text)
-    try:
-        job = store.job(number)
-    except (KeyError, OverflowError) as error:
-        raise BadInputError(f"there is no job {number}; glmd status --all lists them") from error
-    name = text.strip().rstrip("/").rpartition("/")[2].partition("-")[2]
-    if name and name != job.name:
-        raise BadInputError(f"there is no job {text!r}; {number} is {job.label}")
-    return job

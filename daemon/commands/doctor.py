@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from daemon.commands.arguments import ConfigOption, JsonOption, RootOption, root_of, settings_of
+from daemon.commands.progress import progress
 from daemon.commands.table import colour
 from daemon.cycles import schedule_of
 from daemon.diagnosis import Finding, Verdict, examine
@@ -54,7 +55,8 @@ def doctor(
 def _examine_state(root: Path, *, json_: bool) -> NoReturn:
     from daemon.state_check import check_state  # noqa: PLC0415 - the records of jobs, which the host's check has no use for
 
-    found = check_state(Root(root))
+    with progress("state_checked", "looking at jobs", unit=lambda jobs: f"{jobs:,.0f}") as told:
+        found = check_state(Root(root), progress=told)
     if json_:
         typer.echo(to_json({"ok": not found, "disagreements": [each.as_json() for each in found]}))
     for each in () if json_ else found:

@@ -1,14 +1,13 @@
 """The flags of `glmd merge`: those of the script by hand, and what it did not have.
 
-The parser is the standard library's. typer would take longer to load (0.2 s, with pydantic) than a small run to merge.
+The parser is the standard library's: typer takes longer to load than a small run to merge.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from daemon.commands.own_parser import Parser
 from handlers.byte_sizes import parse_size
 from handlers.ckpt.entry import Family, Format
 from handlers.ckpt.families import keep_name, ordered
@@ -20,7 +19,7 @@ _FLAG = "--"
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse the words behind `glmd merge`; exits after --help, and with 2 for bad usage."""
-    parser = _Parser(
+    parser = Parser(
         prog="glmd merge",
         description=HELP,
         epilog="Any - in a flag may be _, as in --src_checkpoints_dir. docs/merge.md has more.",
@@ -31,14 +30,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     for add in (_what, _into, _adapters, _care):
         add(parser)
     return parser.parse_args([_dashed(argument) for argument in arguments])
-
-
-class _Parser(argparse.ArgumentParser):
-    """Words errors as all commands do."""
-
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(2, f"Try '{self.prog} --help' for help.\n\nError: {message}\n")
 
 
 def _dashed(argument: str) -> str:

@@ -1,21 +1,24 @@
 """`glmd status`: all jobs as a table, or one job with its history."""
 
 import os
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import typer
-
-from daemon.commands.arguments import ConfigOption, JsonOption, RootOption, job_in, root_of
+from daemon.commands.lookup import job_in, root_of
+from daemon.commands.own_parser import Parser
 from daemon.commands.paragraphs import paragraphs, terminal_width
+from daemon.commands.streaming import json_lines, write
 from daemon.commands.table import colour, table
 from daemon.root import Root
 from daemon.states import State
-from daemon.status import Detail, JobStatus, Overview, Presence, detail, overview, presence, seconds_since, trouble_at
+from daemon.status import Detail, JobStatus, Overview, Presence, detail, overview, overview_of_all, seconds_since
 from daemon.store import Store
 from handlers.devices import format_devices
 from handlers.durations import format_duration
-from handlers.printable import printable, to_json
+from handlers.printable import printable
 
 if TYPE_CHECKING:
     from handlers.outcome import StepExit
@@ -39,47 +42,50 @@ _PRESENCE = {
 }
 
 
-def status(
-    job: Annotated[
-        str | None, typer.Argument(metavar="[JOB]", help="As 42, 0042 or 0042-NAME.", show_default=False)
-    ] = None,
-    *,
-    json_: JsonOption = False,
-    everything: Annotated[bool, typer.Option("--all", help="Show jobs long over, too.")] = False,
-    root: RootOption = None,
-    config: ConfigOption = None,
-) -> None:
+def status(words: Sequence[str]) -> None:
     """Show all jobs, or one in detail; also with the daemon down."""
-    place = Root(root_of(root, config))
-    with Store.open_for_reading(place.store) as store:
-        if job is not None:
-            found: Detail | Overview = detail(store, job_in(store, job), place.path)
-        else:
-            daemon = presence(place.path)
-            trouble = trouble_at(place.path) if daemon is Presence.ANSWERS else ""
-            found = overview(store, place.path, daemon=daemon, trouble=trouble, everything=everything)
-    if json_:
-        typer.echo(to_json(found.as_json()))
+    given = _parser().parse_args(words)
+    place, now = Root(root_of(given.root, given.config)), datetime.now(UTC)
+    if given.job is not None:
+        with Store.open_for_reading(place.store) as store:
+            found = detail(store, job_in(store, given.job), place.path)
+        write(json_lines(found.as_json().items()) if given.json else _detail(found, now))
         return
-    now = datetime.now(UTC)
-    lines = _detail(found, now) if isinstance(found, Detail) else _overview(found, now)
-    typer.echo("\n".join(lines))
+    shown = (overview_of_all if given.all else overview)(place.path, place.store)
+    write(json_lines(shown.as_json()) if given.json else _overview(shown, now))
 
 
-def _overview(found: Overview, now: datetime) -> list[str]:
-    lines = [_PRESENCE[found.daemon].format(root=printable(str(found.root)))]
-    for what in found.trouble:
-        lines += _told("trouble: ", what)
-    lines.append(f"devices held: {_held(found.held) or 'none'}")
-    if not found.jobs:
-        return [*lines, "no jobs yet: glmd submit FILE, or put a YAML into the inbox"]
-    rows = [_row(status, found.queue, now) for status in found.jobs]
-    lines += table(
-        ("JOB", "NAME", "STATE", "DEVICES", "PROGRESS", "SINCE", "WHY"), rows, right=frozenset({0}), paint=_paint
-    )
+def _parser() -> Parser:
+    parser = Parser(prog="glmd status", description=status.__doc__, allow_abbrev=False)
+    parser.add_argument("job", nargs="?", metavar="JOB", help="As 42, 0042 or 0042-NAME.")
+    parser.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
+    parser.add_argument("--all", action="store_true", help="Show every job: those long over, and all that wait.")
+    root = Path(os.environ["GLMD_ROOT"]) if os.environ.get("GLMD_ROOT") else None
+    told = "glmd's directory; GLMD_ROOT does the same."
+    parser.add_argument("--root", type=Path, default=root, metavar="DIR", help=told)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="The settings file.")
+    return parser
+
+
+def _overview(found: Overview, now: datetime) -> Iterator[str]:
+    yield _PRESENCE[found.daemon].format(root=printable(str(found.root)))
+    if found.trouble:
+        yield from _told("trouble: ", found.trouble)
+    yield f"devices held: {_held(found.held) or 'none'}"
+    places = {job: place for place, job in enumerate(found.queue, 1)}
+    rows = (_row(status, places.get(status.job.id), found.waiting, now) for status in found.jobs)
+    first = next(rows, None)
+    if first is None and not found.unreadable:
+        yield "no jobs yet: glmd submit FILE, or put a YAML into the inbox"
+        return
+    header = ("JOB", "NAME", "STATE", "DEVICES", "PROGRESS", "SINCE", "WHY")
+    yield from table(header, chain([first] if first else [], rows), right=frozenset({0}), paint=_paint)
+    for what in found.unread:
+        yield from _told("trouble: ", what)
+    if (more := found.waiting - len(found.queue)) > 0:
+        yield f"… and {more:,} more {'wait' if more > 1 else 'waits'}; --all shows them"
     if found.left_out:
-        lines.append(f"and {found.left_out} older that are over: --all shows them")
-    return lines
+        yield f"and {found.left_out:,} older that are over: --all shows them"
 
 
 def _held(held: dict[int, int]) -> str:
@@ -89,11 +95,11 @@ def _held(held: dict[int, int]) -> str:
     return ", ".join(f"{format_devices(devices)} by job {job}" for job, devices in by_job.items())
 
 
-def _row(status: JobStatus, queue: tuple[int, ...], now: datetime) -> tuple[str, ...]:
+def _row(status: JobStatus, place: int | None, waiting: int, now: datetime) -> tuple[str, ...]:
     job = status.job
     progress = progress_text(status)
-    if job.id in queue:
-        progress = f"{queue.index(job.id) + 1} of {len(queue)} waiting"
+    if place is not None:
+        progress = f"{place} of {waiting} waiting"
     devices = format_devices(job.devices) if job.devices else ""
     since = format_duration(seconds_since(job.changed, now))
     return (str(job.id), job.name, str(job.state), devices, progress, since, job.reason)

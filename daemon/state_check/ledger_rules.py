@@ -3,20 +3,24 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 
 from daemon.state_check.disagreement import Disagreement, Kind
-from daemon.state_check.ledger import Ledger, Move, Row
-from daemon.states import HOLDING_DEVICES, TRANSITIONS, Job, State
+from daemon.state_check.ledger import Ledger, Row
+from daemon.states import HOLDING_DEVICES, OVER, TRANSITIONS, Job, State
 
 _FIRST = frozenset({State.QUEUED, State.REJECTED})
 _AN_OLDER_STORE = "stop glmd and take glmd.db from a backup, or cancel the job and drop its submitted.yaml again"
 
 
+def history_disagreements(row: Row, store: Path) -> Iterator[Disagreement]:
+    """Yield what is wrong with one job's history."""
+    if what := _wrong_history(row):
+        yield Disagreement(Kind.HISTORY, row.job.id, store, what, _AN_OLDER_STORE)
+
+
 def ledger_disagreements(ledger: Ledger, waiting: Callable[[Job], bool]) -> Iterator[Disagreement]:
     """Yield what the rows have against each other; `waiting` tells whether a job that is over waits for an operator."""
-    for row in ledger.rows:
-        if what := _wrong_history(row):
-            yield Disagreement(Kind.HISTORY, row.job.id, ledger.path, what, _AN_OLDER_STORE)
     yield from _locks(ledger, waiting)
     yield from _claims(ledger)
     yield from _same_bytes(ledger)
@@ -41,9 +45,9 @@ def _wrong_history(row: Row) -> str | None:
 
 
 def _locks(ledger: Ledger, waiting: Callable[[Job], bool]) -> Iterator[Disagreement]:
-    jobs = {row.job.id: row.job for row in ledger.rows}
-    for device, number in ledger.locks.items():
-        job = jobs.get(number)
+    locks = ledger.locks()
+    for device, number in locks.items():
+        job = ledger.job(number)
         if job is None or (job.state not in HOLDING_DEVICES and not waiting(job)):
             state = f"which is {job.state}" if job else "which is not there"
             what = f"device {device} is held for job {number}, {state}"
@@ -52,18 +56,15 @@ def _locks(ledger: Ledger, waiting: Callable[[Job], bool]) -> Iterator[Disagreem
                 f"delete the row from the table device_locks (sqlite3 {ledger.path}), and start it"
             )
             yield Disagreement(Kind.DEVICE_LOCK_LEFT, number, ledger.path, what, repair)
-    for job in jobs.values():
-        if job.state in HOLDING_DEVICES and (free := [one for one in job.devices if ledger.locks.get(one) != job.id]):
+    for job in ledger.jobs(*HOLDING_DEVICES):
+        if free := [one for one in job.devices if locks.get(one) != job.id]:
             what = f"it is {job.state}, and does not hold its devices {', '.join(map(str, free))}"
             repair = f"glmd cancel {job.id}, then glmd retry {job.id}: another job could get them"
             yield Disagreement(Kind.DEVICE_NOT_LOCKED, job.id, ledger.path, what, repair)
 
 
 def _claims(ledger: Ledger) -> Iterator[Disagreement]:
-    of_claim: dict[str, list[int]] = defaultdict(list)
-    for row in ledger.rows:
-        of_claim[row.claim].append(row.job.id)
-    for claim, jobs in of_claim.items():
+    for claim, jobs in ledger.claims_of_several():
         for extra in jobs[1:]:
             what = f"job {jobs[0]} was made from the same claim {claim}"
             yield Disagreement(Kind.CLAIM_OF_TWO_JOBS, extra, ledger.path, what, f"glmd cancel {extra}")
@@ -71,17 +72,15 @@ def _claims(ledger: Ledger) -> Iterator[Disagreement]:
 
 def _same_bytes(ledger: Ledger) -> Iterator[Disagreement]:
     """Yield the jobs that were added while another one of the same bytes was not over."""
-    of_bytes: dict[str, list[Row]] = defaultdict(list)
-    for row in ledger.rows:
-        if row.digest and row.moves and row.moves[0].state is State.QUEUED:
-            of_bytes[row.digest].append(row)
-    for rows in of_bytes.values():
-        for index, row in enumerate(rows):
-            twin = next((one for one in rows[:index] if not _state_at(one, row.moves[0]).is_over), None)
-            if twin is not None:
-                what = f"job {twin.job.id} was made of the same bytes, and was not over then"
-                yield Disagreement(Kind.CLAIMED_TWICE, row.job.id, ledger.path, what, f"glmd cancel {row.job.id}")
-
-
-def _state_at(row: Row, moment: Move) -> State:
-    return next((move.state for move in reversed(row.moves) if move.number < moment.number), row.moves[0].state)
+    unfinished: defaultdict[str, set[int]] = defaultdict(set)
+    for job, digest, state, is_first in ledger.moves_of_twins():
+        others = unfinished[digest]
+        if is_first and state == State.QUEUED and others:
+            what = f"job {min(others)} was made of the same bytes, and was not over then"
+            yield Disagreement(Kind.CLAIMED_TWICE, job, ledger.path, what, f"glmd cancel {job}")
+        if state in OVER:
+            others.discard(job)
+        else:
+            others.add(job)
+        if not others:
+            del unfinished[digest]

@@ -1,62 +1,64 @@
 """What must be true of a job's published output, and of the link `latest` that others go on from."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from daemon.root import Root
 from daemon.state_check.disagreement import Disagreement, Kind
+from daemon.state_check.job_files import JobFiles, names_in
 from daemon.state_check.ledger import Row
 from daemon.states import State
-from daemon.temporaries import living_shim
 from handlers.ckpt.errors import CkptError
-from handlers.ckpt.manifest import NAME, Manifest, MergedFile, read_manifest
+from handlers.ckpt.manifest import NAME
+from handlers.ckpt.manifest_outline import Outline, OutlinedFile, read_outline
 from handlers.ckpt.staging import NAME as STAGING
 from handlers.job_dir import Step
 
 
-def output_disagreements(row: Row, root: Root) -> Iterator[Disagreement]:
+def output_disagreements(row: Row, files: JobFiles) -> Iterator[Disagreement]:
     """Yield what is wrong with one job's `merged/`. While its merge runs, files appear there before the manifest."""
-    job, directory = row.job, row.job.directory(root.path)
-    if not directory.path.is_dir() or living_shim(directory.step(job.attempt, Step.MERGE)) is not None:
+    job, merged = row.job, f"{files.path}/merged"
+    if not files.is_there or files.step(job.attempt, Step.MERGE).living is not None:
         return
-    merged = directory.merged
+    names = names_in(merged) if "merged" in files.names else None
     again = (
-        f"glmd merge --force --src-checkpoints-dir {directory.output} --dst-checkpoints-dir {merged} makes it anew"
+        f"glmd merge --force --src-checkpoints-dir {files.path}/output --dst-checkpoints-dir {merged} makes it anew"
         if job.state is State.DONE
         else f"glmd retry {job.id} finishes it, or remove it"
     )
-    if (merged / STAGING).exists():
+    if names and STAGING in names:
         what = "a merge was ended there, and nobody goes on with it"
-        yield Disagreement(Kind.TEMPORARY_LEFT, job.id, merged / STAGING, what, again)
-    try:
-        manifest = read_manifest(merged / NAME)
-    except (FileNotFoundError, NotADirectoryError):
-        there = sorted(path.name for path in merged.glob("[!.]*")) if merged.is_dir() else []
+        yield Disagreement(Kind.TEMPORARY_LEFT, job.id, Path(merged, STAGING), what, again)
+    if not names or NAME not in names:
+        there = sorted(name for name in names or () if not name.startswith("."))
         if there or job.state is State.DONE:
             what = f"{', '.join(there) or 'no file'} and no {NAME}; the job is {job.state}"
-            yield Disagreement(Kind.OUTPUT_PARTIAL, job.id, merged, what, again)
+            yield Disagreement(Kind.OUTPUT_PARTIAL, job.id, Path(merged), what, again)
         return
+    try:
+        outline = read_outline(f"{merged}/{NAME}")
     except (OSError, CkptError) as error:
-        yield Disagreement(Kind.UNREADABLE, job.id, merged / NAME, str(error), again)
+        yield Disagreement(Kind.UNREADABLE, job.id, Path(merged, NAME), str(error), again)
         return
-    yield from _files(row, merged, manifest, again)
+    yield from _files(row, merged, names, outline, again)
 
 
-def _files(row: Row, merged: Path, manifest: Manifest, again: str) -> Iterator[Disagreement]:
-    for name in manifest.names:
-        if not (merged / name).exists():
+def _files(row: Row, merged: str, names: frozenset[str], outline: Outline, again: str) -> Iterator[Disagreement]:
+    for name in outline.names:
+        if name not in names:
             what = f"{NAME} speaks of it, and it is not there"
-            yield Disagreement(Kind.OUTPUT_PARTIAL, row.job.id, merged / name, what, again)
-    for file in manifest.files:
-        if change := _change(merged / file.name, file):
+            yield Disagreement(Kind.OUTPUT_PARTIAL, row.job.id, Path(merged, name), what, again)
+    for file in outline.files:
+        if change := _change(f"{merged}/{file.name}", file):
             repair = f"glmd verify {merged} says whether its content is still what was written"
-            yield Disagreement(Kind.OUTPUT_CHANGED, row.job.id, merged / file.name, change, repair)
+            yield Disagreement(Kind.OUTPUT_CHANGED, row.job.id, Path(merged, file.name), change, repair)
 
 
-def _change(path: Path, file: MergedFile) -> str | None:
+def _change(path: str, file: OutlinedFile) -> str | None:
     """Return how `path` differs from what was written. Not by its inode: a root may come from a backup."""
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - of text, see JobFiles
     except FileNotFoundError:
         return None
     if status.st_size != file.size:
@@ -78,9 +80,9 @@ def _wrong_link(link: Path) -> str | None:
     if not link.exists():
         return f"it leads to {link.readlink()}, which is not there"
     try:
-        manifest = read_manifest(link / NAME)
+        outline = read_outline(link / NAME)
     except (FileNotFoundError, NotADirectoryError):
         return f"it leads to {link.readlink()}, which has no {NAME}: no merge was finished there"
     except (OSError, CkptError):
         return f"it leads to {link.readlink()}, the {NAME} of which cannot be read"
-    return f"it leads to an output of prefix {manifest.prefix}" if manifest.prefix != link.name else None
+    return f"it leads to an output of prefix {outline.prefix}" if outline.prefix != link.name else None

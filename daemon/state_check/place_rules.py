@@ -1,19 +1,19 @@
 """What must be true of the places that no job owns: claims/, rejected/, jobs/ as a whole, and temporary names."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from daemon.claims import REASON, reason_file
 from daemon.root import Root
 from daemon.state_check.disagreement import Disagreement, Kind
+from daemon.state_check.job_rules import WAS_BEING_WRITTEN
 from daemon.state_check.ledger import Ledger
-from daemon.temporaries import temporaries
-from handlers.job_dir import is_number
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from daemon.states import State
+from daemon.temporaries import PATTERN, living_shim
+from handlers.job_dir import Step, is_number
 
 
 def claimed_tokens(root: Root) -> frozenset[str]:
@@ -22,19 +22,18 @@ def claimed_tokens(root: Root) -> frozenset[str]:
 
 
 def place_disagreements(ledger: Ledger, root: Root) -> Iterator[Disagreement]:
-    """Yield what is wrong outside of the jobs' directories, and the temporary files of all."""
+    """Yield what is wrong outside of the jobs' directories."""
     yield from _claims(ledger, root)
     yield from _rejected(root)
     yield from _directories(ledger, root)
-    yield from _temporaries(root)
+    yield from _temporaries(root, is_merging=_is_merging(ledger, root))
 
 
 def _claims(ledger: Ledger, root: Root) -> Iterator[Disagreement]:
-    jobs = {row.claim: row.job for row in ledger.rows}
     taken: dict[tuple[int, int], list[Path]] = defaultdict(list)
     for claim in sorted(root.claims.glob("*")):
         files = sorted(claim.glob("*")) if claim.is_dir() else [claim]
-        job = jobs.get(claim.name)
+        job = ledger.job_of(claim.name)
         names = ", ".join(ascii(path.name)[1:-1] for path in files) or "nothing"
         what = f"{names} was taken out of the inbox, and is {'still there' if job else 'no job and not rejected'}"
         repair = "start glmd, which finishes it; a running one tries again every inbox.rescan, and logs why it cannot"
@@ -63,18 +62,25 @@ def _rejected(root: Root) -> Iterator[Disagreement]:
             yield Disagreement(kind, None, path, what, "glmd check says what is wrong with it; then remove it")
 
 
+def _is_merging(ledger: Ledger, root: Root) -> bool:
+    merging = (job.directory(root.path).step(job.attempt, Step.MERGE) for job in ledger.jobs(State.MERGING))
+    return any(living_shim(step) is not None for step in merging)
+
+
 def _directories(ledger: Ledger, root: Root) -> Iterator[Disagreement]:
-    known = {label: job for job, label in ledger.labels.items()}
-    for path in sorted(root.jobs.glob("[!.]*")):
-        if path.name not in known:
-            number = path.name.partition("-")[0]
+    with os.scandir(root.jobs) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            number = entry.name.partition("-")[0]
             job = int(number) if is_number(number) else None
-            what = "the store knows no job of this name"
-            repair = "take glmd.db from the backup that has it, or move the directory out of jobs/"
-            yield Disagreement(Kind.DIRECTORY_WITHOUT_JOB, job, path, what, repair)
+            if job is None or ledger.label(job) != entry.name:
+                what = "the store knows no job of this name"
+                repair = "take glmd.db from the backup that has it, or move the directory out of jobs/"
+                yield Disagreement(Kind.DIRECTORY_WITHOUT_JOB, job, Path(entry.path), what, repair)
 
 
-def _temporaries(root: Root) -> Iterator[Disagreement]:
-    for path in temporaries(root):
-        what = "it was being written when its writer was killed"
-        yield Disagreement(Kind.TEMPORARY_LEFT, None, path, what, "restart glmd, which removes it")
+def _temporaries(root: Root, *, is_merging: bool) -> Iterator[Disagreement]:
+    for place in (root.rejected, *([] if is_merging else [root.latest])):
+        for path in sorted(place.glob(PATTERN)):
+            yield Disagreement(Kind.TEMPORARY_LEFT, None, path, WAS_BEING_WRITTEN, "restart glmd, which removes it")

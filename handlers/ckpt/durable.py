@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,7 +71,7 @@ def publishing(path: Path, *, mode: int = 0o640, replace: bool = True) -> Iterat
     Until then it has a dot name in the same directory; when the block raises it is removed, and `path` stays as it was.
     An existing `path` is replaced in one step; without `replace` it is a FileExistsError.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         with open(temporary, "xb", opener=_private) as stream:
             yield stream
@@ -115,7 +114,7 @@ def open_lock(path: Path) -> BinaryIO:
 
 def publish_symlink(path: Path, target: Path) -> None:
     """Let `path` be a symbolic link to `target`, replacing an older link in one step."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     temporary.symlink_to(target)
     try:
         temporary.rename(path)

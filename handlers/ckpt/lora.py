@@ -10,11 +10,13 @@ weight + alpha / rank · B·A.
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from handlers.ckpt.entry import CkptFile
 from handlers.ckpt.errors import InconsistentError
+from handlers.ckpt.lora_fate import Lora
 from handlers.ckpt.plan import LoraPair, Parameter, Plan
+
+__all__ = ["TYPES", "Lora", "LoraScale", "with_adapters"]
 
 TYPES = ("Float16", "BFloat16", "Float32")
 """What weights and adapters may be of."""
@@ -22,17 +24,6 @@ TYPES = ("Float16", "BFloat16", "Float32")
 _ADAPTER = re.compile(r"(?P<layer>.+\.)(?:(?:mindpet|tk)_delta_)?lora_(?P<half>[abAB])(?:\.weight)?")
 
 _SWAPPED = str.maketrans("abAB", "baBA")
-
-
-class Lora(StrEnum):
-    """What becomes of adapters."""
-
-    KEEP = "keep"
-    """They stay beside their weights."""
-    MERGE = "merge"
-    """They are added to their weights and leave: the output is a checkpoint of the network without LoRA."""
-    ONLY = "only"
-    """They are all of the output."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from handlers.ckpt.output import INDEX, TRANSFORMED, Output, OutputFile
 from handlers.ckpt.plan import Parameter, Plan
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+    from pydantic import TypeAdapter, ValidationError
 
 NAME = "manifest.json"
 HASH = "xxh3_128"
@@ -223,13 +223,23 @@ def read_manifest(path: Path) -> Manifest:
     try:
         manifest = _adapter().validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ": ".join([str(path), *filter(None, [".".join(map(str, first["loc"]))])])
-        raise DamagedFileError(f"{where}: {first['msg']}; it is no manifest of glmd") from error
-    for name in manifest.names:  # of files that are read, and removed where they are replaced
-        if name in {"", ".."} or Path(name).name != name or "\0" in name:
-            raise DamagedFileError(f"{path}: {name!r} is not the name of a file beside it; it is no manifest of glmd")
+        raise unreadable(path, error) from error
+    check_names(path, manifest.names)
     return manifest
+
+
+def unreadable(path: Path | str, error: "ValidationError") -> DamagedFileError:
+    """Return what there is to say of a manifest that pydantic refuses."""
+    first = error.errors(include_url=False)[0]
+    where = ": ".join([str(path), *filter(None, [".".join(map(str, first["loc"]))])])
+    return DamagedFileError(f"{where}: {first['msg']}; it is no manifest of glmd")
+
+
+def check_names(path: Path | str, names: Sequence[str]) -> None:
+    """Raise DamagedFileError unless these name files beside `path`: they are read, and removed where replaced."""
+    for name in names:
+        if name in {"", ".."} or "/" in name or name == "." or "\0" in name:
+            raise DamagedFileError(f"{path}: {name!r} is not the name of a file beside it; it is no manifest of glmd")
 
 
 def manifest_of(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from handlers.job_dir import JobDir
-from handlers.job_plan import ProcessPlan, Role
+from handlers.train_plan import ProcessPlan, Role
 
 
 @dataclass(frozen=True)

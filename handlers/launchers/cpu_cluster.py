@@ -2,8 +2,8 @@
 
 import socket
 
-from handlers.job_plan import ProcessPlan, Role
 from handlers.launchers import Launch
+from handlers.train_plan import ProcessPlan, Role
 
 HOST = "127.0.0.1"
 

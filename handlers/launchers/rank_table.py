@@ -1,7 +1,7 @@
 """One process per device of this host; the ranks find each other by the rank table (HCCL)."""
 
-from handlers.job_plan import ProcessPlan
 from handlers.launchers import Launch
+from handlers.train_plan import ProcessPlan
 
 
 def rank_table(launch: Launch) -> tuple[ProcessPlan, ...]:

@@ -1,6 +1,5 @@
 """How far a training is, read from its ranks' logs; handlers.mindformers.log_lines has the forms of the lines."""
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +61,7 @@ def last_step(lines: Sequence[str]) -> Progress | None:
         step=int(last["step"]),
         steps=int(last["steps"]),
         loss=float(last["loss"]),
-        seconds_per_step=statistics.median(times) / 1000 if times else None,
+        seconds_per_step=_median(times) / 1000 if times else None,
     )
 
 
@@ -75,3 +74,9 @@ def after_last_step(lines: Sequence[str]) -> Sequence[str]:
     """Return those of `lines` that came after the last step that was reported; all when none was."""
     last = max((number for number, line in enumerate(lines) if is_step(line)), default=-1)
     return lines[last + 1 :]
+
+
+def _median(times: Sequence[float]) -> float:
+    """Return the middle one; statistics.median takes longer to import than `glmd status` to do all else."""
+    ordered, middle = sorted(times), len(times) // 2
+    return ordered[middle] if len(times) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

@@ -1,16 +1,14 @@
 """Whether the shards of a tag are there, whole, closed, and of one run: judged by what is known of each."""
 
+import os
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from handlers.ckpt import CkptError, Fingerprint, Strategy, check_names
 from handlers.shards.choice import Wanted, choose_among
-from handlers.shards.contents import Content
+from handlers.shards.contents import Content, Contents
 from handlers.shards.names import Shard, Tag
-
-QUIET = 10.0
-"""Seconds for which a shard that is still writable must have rested; MindSpore's last act is to set mode 0400."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +73,23 @@ class Fit:
             self._fitting.add(key)
 
 
+def read(shard: Shard, status: os.stat_result, contents: Contents) -> Arrived:
+    """Read a shard of this `status`; one that cannot be read does not count. Raises FileNotFoundError."""
+    try:
+        return Arrived(shard, *contents.of(shard.path))
+    except CkptError as error:
+        return Arrived(shard, Fingerprint.of(status), None, str(error))
+    except FileNotFoundError:
+        raise
+    except OSError as error:  # of this file alone; that may change without a trace in the fingerprint
+        return Arrived(shard, None, None, str(error))
+
+
 def judge(arrived: Collection[Arrived], wanted: Wanted, fit: Fit) -> Readiness:
     """Tell whether what has arrived is complete.
 
     A shard counts when its records end exactly at its end, when all ranks of its stage have the same entries, when
-    those are what the strategy names, and when it is closed: of mode 0400, or at rest for QUIET seconds.
+    those are what the strategy names, and when its writer has closed it.
     """
     by_path = {each.shard.path: each for each in arrived}
     firsts: dict[int, Arrived] = {}

@@ -4,19 +4,18 @@ Whoever watches a tree tells its tracker of each path at which something happene
 which lists the whole tree. Each shard is read once while it stays as it is.
 """
 
-import heapq
 import os
 import stat
-import time
 from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
 
 from handlers.ckpt import CkptError, Fingerprint, InconsistentError
 from handlers.shards.choice import Wanted, nothing_found
+from handlers.shards.closing import Closing
 from handlers.shards.contents import Contents
 from handlers.shards.names import LAST, Shard, parse_tag, rank_directories, rank_of_directory, shards_directory
-from handlers.shards.readiness import QUIET, Arrived, Fit, NotReady, Readiness, Ready, judge
+from handlers.shards.readiness import Arrived, Fit, NotReady, Readiness, Ready, judge, read
 from handlers.shards.strategy_files import StrategyFiles
 from handlers.shards.tally import OfPrefix
 
@@ -44,36 +43,28 @@ class TreeTracker:
         self._directory: Path | None = None
         """Whose rank_N/ hold the shards; None before the tree was listed."""
         self._contents = Contents()
+        self._closing = Closing()
         self._arrived: dict[Path, Arrived] = {}
         self._prefixes: defaultdict[str, OfPrefix] = defaultdict(OfPrefix)
         self._ranks: Counter[int] = Counter()
         """How many shards each rank has."""
         self._misplaced: dict[Path, str] = {}
-        self._open: list[tuple[float, Path]] = []
-        """A heap of shards that may be open still, by when they will have rested."""
 
     def noticed(self, path: Path) -> None:
         """Take in that something happened at `path`: a shard, a strategy file, or a directory of the tree.
 
         Raises OSError; what has happened there is then for `look` to find.
         """
-        directory = shards_directory(self._wanted.source, self._wanted.tag)
-        if self._directory is None or path == self._wanted.source:
-            self._relist()
-        elif path == directory or directory != self._directory:
-            self._relist_shards()
-        if self._strategies is not None and self._strategies.concerns(path):
-            self._strategies.noticed(path)
-        elif path.parent == directory and rank_of_directory(path) is not None:
-            self._list(path)
-        elif path.parent.parent == directory and rank_of_directory(path.parent) is not None:
-            self._see(path)
+        self._take_in(path, closed=False)
+
+    def closed(self, path: Path) -> None:
+        """Take in that somebody who wrote into `path` has closed it; raises OSError, as `noticed`."""
+        self._take_in(path, closed=True)
 
     def ready(self) -> Ready | None:
         """Return the shards when they are complete by what was noticed; raises OSError."""
-        now = time.time()
-        while self._open and self._open[0][0] <= now:
-            self._see(heapq.heappop(self._open)[1])
+        for path in self._closing.due():
+            self._see(path)
         try:
             fit = self._fitting()
         except CkptError:
@@ -109,6 +100,19 @@ class TreeTracker:
         except CkptError as error:
             return NotReady(str(error))
 
+    def _take_in(self, path: Path, *, closed: bool) -> None:
+        directory = shards_directory(self._wanted.source, self._wanted.tag)
+        if self._directory is None or path == self._wanted.source:
+            self._relist()
+        elif path == directory or directory != self._directory:
+            self._relist_shards()
+        if self._strategies is not None and self._strategies.concerns(path):
+            self._strategies.noticed(path)
+        elif path.parent == directory and rank_of_directory(path) is not None:
+            self._list(path)
+        elif path.parent.parent == directory and rank_of_directory(path.parent) is not None:
+            self._see(path, closed=closed)
+
     def _fitting(self) -> Fit:
         """Return the strategy as it is now; raises CkptError where there is none, or none that can be used."""
         strategy = None if self._strategies is None else self._strategies.joined()
@@ -143,42 +147,32 @@ class TreeTracker:
             self._see(path)
         return paths
 
-    def _see(self, path: Path) -> None:
+    def _see(self, path: Path, *, closed: bool = False) -> None:
         """Take in what is at `path`, or that nothing is there any more."""
         self._misplaced.pop(path, None)
         try:
             status = path.stat()
             known = self._arrived.get(path)
             shard = (known.shard if known else Shard.named(path)) if stat.S_ISREG(status.st_mode) else None
-            self._set(path, None if shard is None else self._look_at(shard, status))
+            self._set(path, None if shard is None else self._look_at(shard, status, closed=closed))
         except (FileNotFoundError, NotADirectoryError):
             self._set(path, None)
         except InconsistentError as error:
             self._misplaced[path] = str(error)
 
-    def _look_at(self, shard: Shard, status: os.stat_result) -> Arrived:
+    def _look_at(self, shard: Shard, status: os.stat_result, *, closed: bool) -> Arrived:
         """Find out whether a shard is closed, and what is in it, unless that is known."""
         fingerprint = Fingerprint.of(status)
         known = self._arrived.get(shard.path)
         if known is not None and known.read != fingerprint:
             known = None
-        rested = status.st_mtime + QUIET
-        if status.st_mode & 0o200 and time.time() < rested:
-            heapq.heappush(self._open, (rested, shard.path))
-            problem = f"{shard.path} was written {QUIET:.0f} s ago at most and may still be open"
+        if problem := self._closing.why_open(shard.path, status, was_closed=closed):
             if known is not None and known.content is not None:
                 return replace(known, problem=problem)
             return Arrived(shard, None, None, problem)
         if known is not None:
             return known if known.content is None else replace(known, problem="")
-        try:
-            return Arrived(shard, *self._contents.of(shard.path))
-        except CkptError as error:
-            return Arrived(shard, fingerprint, None, str(error))
-        except FileNotFoundError:
-            raise
-        except OSError as error:  # of this file alone; that may change without a trace in the fingerprint
-            return Arrived(shard, None, None, str(error))
+        return read(shard, status, self._contents)
 
     def _set(self, path: Path, arrived: Arrived | None) -> None:
         """Put a shard in the place of what was known of this path."""
@@ -195,5 +189,6 @@ class TreeTracker:
                     del self._ranks[each.shard.rank]
         if arrived is None:
             del self._arrived[path]
+            self._closing.forget(path)
         else:
             self._arrived[path] = arrived

@@ -1,16 +1,15 @@
 """Which process's failure ended a training, and what is known of its error."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from handlers.advice import filled_in
-from handlers.job_plan import ProcessPlan, Role
 from handlers.outcome import Diagnosis, ProcessExit
 from handlers.rank_log.error_kinds import KnownError
 from handlers.rank_log.known_errors import SIGNALS, Finding, known_error_in
 from handlers.rank_log.last_words import last_words
+from handlers.shim.begun import name
+from handlers.train_plan import ProcessPlan
 
 _READ_RANK = "`glmd logs N --rank R`"
 
@@ -57,25 +56,6 @@ def blame(failed: Sequence[ProcessExit], processes: Sequence[ProcessPlan], *, oo
     diagnosis = _diagnosis(guilty, oom_kills)
     reason = "; ".join(part for part in (_what(guilty), _lost(echoes), _advice(diagnosis)) if part)
     return Blame(guilty.process, reason, diagnosis)
-
-
-def name(process: ProcessPlan | ProcessExit) -> str:
-    """Return what a process is called in sentences."""
-    if process.role is Role.SCHEDULER:
-        return "the scheduler"
-    return f"rank {process.rank} on device {process.device}"
-
-
-def oom_kills() -> int | None:
-    """Return how many processes the kernel has killed for memory since boot, in whatever container; None if unknown.
-
-    It can be read where the kernel's log cannot.
-    """
-    try:
-        found = re.search(r"^oom_kill (\d+)$", Path("/proc/vmstat").read_text(encoding="ascii"), re.MULTILINE)
-    except OSError:
-        return None
-    return int(found[1]) if found else None
 
 
 def _earlier_cause(echo: _Witness, witnesses: Sequence[_Witness]) -> _Witness | None:

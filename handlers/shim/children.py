@@ -7,12 +7,10 @@ import signal
 import subprocess
 from pathlib import Path
 
-import psutil
-
 from handlers.ckpt.durable import make_directory
-from handlers.job_plan import ProcessPlan
 from handlers.prctl import adopt_orphans, die_with, let_look
 from handlers.process import ProcessIdentity
+from handlers.train_plan import ProcessPlan
 
 
 class Children:
@@ -62,10 +60,14 @@ class Children:
 
     def pids(self) -> list[int]:
         """Return the pids of all descendants. Reap first: the dead count until then."""
+        import psutil  # noqa: PLC0415 - no rank waits for it; handlers.shim.supervise has it by then
+
         return sorted({*self._started, *(process.pid for process in psutil.Process().children(recursive=True))})
 
     def signal(self, signum: signal.Signals) -> None:
         """Send `signum` to all descendants, each once. Those that they start meanwhile are not reached: do it again."""
+        import psutil  # noqa: PLC0415 - as above
+
         for pid in self._started:
             # Not by what /proc says: ProtectProc= hides one that is not dumpable. Unreaped, it is still itself.
             with contextlib.suppress(PermissionError):

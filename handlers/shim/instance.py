@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.errors import BadInputError
-from handlers.job_dir import JobDir, Step, StepDir
+from handlers.job_dir import JobDir, Step, StepDir, is_number
 
 _NAME = re.compile(r"(?P<job>\d+)-(?P<attempt>\d+)-(?P<step>train|merge)", re.ASCII)
 
@@ -17,6 +17,12 @@ class StepRun:
     job_dir: JobDir
     attempt: int
     step: Step
+
+    @property
+    def job(self) -> int | str:
+        """The job's number, from its directory's name."""
+        number = self.job_dir.path.name.partition("-")[0]
+        return int(number) if is_number(number) else number
 
     @property
     def directory(self) -> StepDir:

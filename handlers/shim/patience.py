@@ -4,8 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from structlog.typing import FilteringBoundLogger
-
+from handlers.event_lines import Log
 from handlers.passing import may_pass
 from handlers.shim.wakeups import Wakeups
 
@@ -17,7 +16,7 @@ LAST_PATIENCE = 30.0
 Result = TypeVar("Result")
 
 
-def patiently(what: str, work: Callable[[], Result], wakeups: Wakeups, log: FilteringBoundLogger) -> Result:
+def patiently(what: str, work: Callable[[], Result], wakeups: Wakeups, log: Log) -> Result:
     """Return what `work` does, tried again until no error that may pass stands in its way.
 
     Raises OSError for one that cannot pass, and for any when the shim has been told to end and some time has gone by.

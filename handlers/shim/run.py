@@ -5,50 +5,40 @@
 
 Writes shim.json (who runs the step) first and exit.json (how it ended) last, both whole. TERM or INT ends the step.
 Exit codes: 0 completed, 1 not completed, 2 bad usage, 75 refused because the step is running or has ended.
+
+The ranks of a training wait for nothing: what takes long to import is imported when they have been started.
 """
 
 import argparse
 import fcntl
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-import structlog
-from pydantic import ValidationError
-from structlog.typing import FilteringBoundLogger
-
-from handlers import marks
-from handlers.advice import filled_in
-from handlers.beginning import training_began
-from handlers.ckpt.durable import fsync_directory, fsync_tree, make_directory, open_lock
-from handlers.ckpt.errors import CkptError
-from handlers.ckpt.manifest import utf8
-from handlers.ckpt.origin import Origin
-from handlers.errors import BadInputError, HandlerError
-from handlers.events import configure, job_log
-from handlers.job_dir import JobDir, Step, StepDir, is_number
-from handlers.job_plan import JobPlan, Role, TrainPlan
-from handlers.outcome import Diagnosis, Outcome, StepExit
-from handlers.printable import printable_lines
-from handlers.process import ShimRecord
-from handlers.shards.names import holds_shards
+from handlers.ckpt.bounded import read_bounded
+from handlers.ckpt.durable import make_directory, open_lock, publish_bytes
+from handlers.ckpt.errors import DamagedFileError
+from handlers.errors import BadInputError
+from handlers.event_lines import EventLog, Log
+from handlers.job_dir import JobDir, Step, StepDir
+from handlers.process import ProcessIdentity
+from handlers.shim.begun import Begun, begin
 from handlers.shim.home import Home
 from handlers.shim.instance import StepRun, find_step_run
+from handlers.shim.own_plan import own_training
 from handlers.shim.patience import patiently
-from handlers.shim.supervise import StepEnd, supervise
 from handlers.shim.wakeups import Wakeups
+from handlers.train_plan import MOST_PLAN_BYTES
 
 EXIT_COMPLETED = 0
 EXIT_NOT_COMPLETED = 1
 EXIT_REFUSED = 75
 """EX_TEMPFAIL of sysexits.h."""
-
-_PROGRESS_EVERY = 1.0
-"""Seconds between two progress events of a merge, at least."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,8 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run = _asked_for(parser.parse_args(arguments))
     except BadInputError as error:
         parser.error(str(error))
-    configure()
-    log = structlog.get_logger()
+    log = EventLog()
     with Wakeups() as wakeups, patiently("lock", partial(_open_lock, run.directory), wakeups, log) as lock:
         mine = _take(lock)
         if not mine or run.directory.exit.exists():
@@ -88,12 +77,6 @@ def _asked_for(given: argparse.Namespace) -> StepRun:
     raise BadInputError("give JOB_DIR (an existing directory), ATTEMPT and STEP, or --root and --instance")
 
 
-def _job(job_dir: JobDir) -> int | str:
-    """Return the job's number, from its directory's name."""
-    number = job_dir.path.name.partition("-")[0]
-    return int(number) if is_number(number) else number
-
-
 def _open_lock(directory: StepDir) -> BinaryIO:
     make_directory(directory.path)
     return open_lock(directory.lock)
@@ -110,176 +93,28 @@ def _take(lock: BinaryIO) -> bool:
 
 def _run_step(run: StepRun, home: Home, wakeups: Wakeups) -> int:
     started = datetime.now(UTC)
-    job = _job(run.job_dir)
-    log = job_log(run.job_dir.events, job=job, attempt=run.attempt, step=run.step)
+    log = EventLog(run.job_dir.events, job=run.job, attempt=run.attempt, step=run.step)
+    begun: Begun | Exception | None
     try:
-        me = ShimRecord.of_this_process(started)
-        patiently("shim.json", partial(me.publish, run.directory.shim), wakeups, log)
-        log.info("step_started")
-        end = _end_of(run, home, wakeups, log)
-    except (CkptError, HandlerError, OSError) as error:
-        end = StepEnd(Outcome.FAILED, str(error))
-    except Exception as error:
-        log.exception("shim_broke")
-        what = f"unexpected {type(error).__name__}: {error}; its traceback is in {run.job_dir.events}"
-        end = StepEnd(Outcome.FAILED, what)
-    step_exit = StepExit(
-        step=run.step,
-        outcome=end.outcome,
-        reason=" ".join(printable_lines(filled_in(end.reason, job=job)).split()),
-        first=end.first,
-        diagnosis=_of_job(end.diagnosis, job),
-        limit=end.limit,
-        processes=end.processes,
-        survivors=end.survivors,
-        silences=end.silences,
-        started=started,
-        ended=datetime.now(UTC),
-    )
-    log.info("step_ended", outcome=step_exit.outcome, reason=step_exit.reason)
-    try:
-        patiently("exit.json", partial(_publish, step_exit, run, home), wakeups, log)
-    except OSError as error:
-        log.error("exit_not_recorded", path=run.directory.exit, reason=str(error))  # noqa: TRY400 - an OSError says it all
-        return EXIT_NOT_COMPLETED
-    return EXIT_COMPLETED if step_exit.outcome is Outcome.COMPLETED else EXIT_NOT_COMPLETED
+        begun = _begun(run, started, wakeups, log)
+    except Exception as error:  # noqa: BLE001 - raised again where exit.json is made of it
+        begun = error
+    from handlers.shim.finish import finish  # noqa: PLC0415 - half a second, for which no rank is to wait
+
+    return EXIT_COMPLETED if finish(run, begun, started, home, wakeups, log) else EXIT_NOT_COMPLETED
 
 
-def _publish(step_exit: StepExit, run: StepRun, home: Home) -> None:
-    """Write exit.json where the job's directory is now, however much of it somebody has removed."""
-    directory = home.directory.step(run.attempt, run.step)
-    make_directory(directory.path)
-    step_exit.publish(directory.exit)
-
-
-def _of_job(diagnosis: Diagnosis | None, job: int | str) -> Diagnosis | None:
-    if diagnosis is None:
+def _begun(run: StepRun, started: datetime, wakeups: Wakeups, log: Log) -> Begun | None:
+    """Say who runs the step, and start its ranks; None where there is more to read first, or nothing to start."""
+    me = {**asdict(ProcessIdentity.of(os.getpid())), "started": started.isoformat()}
+    content = (json.dumps(me, indent=2) + "\n").encode()
+    patiently("shim.json", partial(publish_bytes, run.directory.shim, content), wakeups, log)
+    log.info("step_started")
+    if run.step is not Step.TRAIN:
         return None
-    return diagnosis.model_copy(update={"remedy": filled_in(diagnosis.remedy, job=job)})
-
-
-def _end_of(run: StepRun, home: Home, wakeups: Wakeups, log: FilteringBoundLogger) -> StepEnd:
-    plan = patiently("plan.json", partial(_read_plan, run.job_dir.plan), wakeups, log)
-    if run.step is Step.MERGE:
-        return _merge_at_home(plan, run, home, wakeups, log)
-    if plan.train is None:
-        raise BadInputError(f"{run.job_dir.plan}: plans no training, only a merge")
-    read = partial(_with_environments, plan.train, run.directory.environment)
-    train = patiently("environment.json", read, wakeups, log)
-    train = train.with_variable(marks.NAME, marks.mark(run.directory.path, plan.devices))
-    end = supervise(train, run.job_dir.output, run.directory.stacks, wakeups, log)
-    if end.outcome is not Outcome.COMPLETED:
-        return end
-    output = home.directory.output
-    _save(output, log)
-    # The tree is this attempt's own: what those before it wrote was put aside.
-    return end if holds_shards(output) else _saved_nothing(end, plan.train, run.job_dir.output)
-
-
-def _saved_nothing(end: StepEnd, plan: TrainPlan, output: Path) -> StepEnd:
-    """Return `end` as the failure that it is: every rank exited 0, and there is nothing to merge."""
-    rank = next(process for process in plan.processes if process.role is Role.RANK)
-    reason = (
-        f"all ranks exited 0, but none saved anything in {output / 'checkpoint'}: what ran was "
-        f"`{' '.join(rank.argv[:2])}`; is that the Python with MindFormers (training.python) and its checkout "
-        "(training.checkout)? `glmd logs N --rank 0` shows what it printed"
-    )
-    return replace(end, outcome=Outcome.FAILED, reason=reason, silences=None)
-
-
-def _save(output: Path, log: FilteringBoundLogger) -> None:
-    """Make what was trained survive a power cut, before exit.json says that it was: MindSpore never calls fsync.
-
-    Raises OSError, also where the kernel could not put on the disk what the ranks wrote.
-    """
-    started = time.monotonic()
-    for name in ("checkpoint", "checkpoint_network", "strategy"):
-        fsync_tree(output / name)
-    fsync_directory(output)
-    log.info("output_saved", seconds=round(time.monotonic() - started, 3))
-
-
-def _read_plan(path: Path) -> JobPlan:
     try:
-        return JobPlan.read(path)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise BadInputError(f"{path}: not a plan that this version can run: {where}: {first['msg']}") from error
-
-
-def _with_environments(train: TrainPlan, path: Path) -> TrainPlan:
-    try:
-        return train.with_environments(path)
-    except ValueError as error:  # of pydantic's, too, whose text would quote what may be a secret
-        raise BadInputError(
-            f"{path}: not the environments of this plan's processes; glmd retry writes them anew"
-        ) from error
-
-
-def _origin(plan: JobPlan, run: StepRun) -> Origin:
-    """Return what made the shards: this job's training, or whoever fills the tree that it merges."""
-    if plan.train is None:
-        return Origin(job=plan.job, tree=utf8(str(plan.merge.source)))
-    began = training_began(run.job_dir, run.attempt)
-    return Origin(job=plan.job, began=None if began is None else began.isoformat())
-
-
-def _merge_at_home(plan: JobPlan, run: StepRun, home: Home, wakeups: Wakeups, log: FilteringBoundLogger) -> StepEnd:
-    """Merge; again where that failed because the job's directory was moved away, once it is back."""
-    while True:
-        try:
-            return _merge(plan, run, wakeups, log)
-        except (CkptError, HandlerError, OSError) as error:
-            if not home.is_away:
-                raise
-            log.warning("directory_is_away", path=run.job_dir.path, reason=str(error))
-            if not home.wait_until_back(wakeups):
-                raise
-
-
-def _merge(plan: JobPlan, run: StepRun, wakeups: Wakeups, log: FilteringBoundLogger) -> StepEnd:
-    from handlers import merge  # noqa: PLC0415 - what a training's shim has no use for
-    from handlers.ckpt.finite import named  # noqa: PLC0415 - likewise
-
-    wanted = replace(plan.merge, origin=_origin(plan, run))
-    try:
-        with wakeups.interrupting():
-            summary = merge.run(wanted, _progress_events(log), structlog.get_logger().info)
-    except KeyboardInterrupt:
-        name = wakeups.stop.name if wakeups.stop is not None else "SIGINT"
-        return StepEnd(Outcome.CANCELLED, f"told to end by {name}")
-    log.info(
-        "shards_merged",
-        tag=summary.tag,
-        ranks=summary.ranks,
-        stages=summary.stages,
-        entries=summary.entries_in,
-        kept=summary.entries_kept,
-        bytes=summary.bytes,
-        seconds=round(summary.seconds, 3),
-    )
-    for caution in summary.cautions:
-        log.warning(caution.event, reason=caution.reason, **caution.fields)
-    reason = f"tag {summary.tag}: {summary.entries_kept} of {summary.entries_in} entries kept"
-    if summary.unlisted:
-        reason += f", without {', '.join(summary.unlisted)}"
-    if summary.not_finite:
-        reason += f"; {named(summary.not_finite)}"
-    if summary.kept_latest:
-        log.info("latest_kept", reason=summary.kept_latest)
-        reason += f"; {summary.kept_latest}"
-    return StepEnd(Outcome.COMPLETED, reason)
-
-
-def _progress_events(log: FilteringBoundLogger) -> Callable[[int, int], None]:
-    last = time.monotonic()
-
-    def progress(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= _PROGRESS_EVERY:
-            last = now
-            log.info("merge_progress", done=done, total=total)
-
-    return progress
+        plan = patiently("plan.json", partial(read_bounded, run.job_dir.plan, MOST_PLAN_BYTES), wakeups, log)
+    except DamagedFileError:
+        return None
+    own = own_training(plan)
+    return None if own is None else begin(own.plan, run, own.devices, wakeups, log)

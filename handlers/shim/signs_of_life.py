@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from handlers.job_plan import ProcessPlan
 from handlers.rank_log.phase import Phase, phase_in
+from handlers.train_plan import ProcessPlan
 
 
 @dataclass(frozen=True)

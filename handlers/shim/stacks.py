@@ -13,10 +13,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from structlog.typing import FilteringBoundLogger
-
 from handlers.ckpt.durable import make_directory
-from handlers.job_plan import ProcessPlan
+from handlers.event_lines import Log
+from handlers.train_plan import ProcessPlan
 
 PATIENCE = 20.0
 """Seconds for all ranks together, after which the training is ended without the rest."""
@@ -25,7 +24,7 @@ _THREAD = re.compile(r"^(Thread .*)\n +(\S.*)$", re.MULTILINE)
 """A thread's header and its innermost function, as py-spy writes them."""
 
 
-def save_stacks(ranks: Mapping[int, ProcessPlan], directory: Path, log: FilteringBoundLogger) -> dict[int, str]:
+def save_stacks(ranks: Mapping[int, ProcessPlan], directory: Path, log: Log) -> dict[int, str]:
     """Write rank_N.txt for each of `ranks`, given by pid; return the innermost Python function of those that show it.
 
     Takes PATIENCE at most, and never fails: what it is for is worth less than the ending of the training.

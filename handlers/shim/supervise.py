@@ -1,26 +1,25 @@
 """Runs the processes of a training to their common end: all finish, or none is left."""
 
-import functools
 import signal
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from structlog.typing import FilteringBoundLogger
+import psutil  # noqa: F401 - what handlers.shim.children needs in the end, got while the ranks are starting
 
-from handlers.job_plan import ProcessPlan, Role, TrainPlan
+from handlers.event_lines import Log
 from handlers.outcome import Diagnosis, Outcome, ProcessExit, Silences, Survivor
 from handlers.rank_log.last_words import last_line, last_words
 from handlers.rank_log.phase import Phase
-from handlers.shim.blame import blame, name, oom_kills
-from handlers.shim.children import Children
+from handlers.shim.begun import Begun, name, naming, oom_kills
+from handlers.shim.blame import blame
 from handlers.shim.limit_clock import LimitClock, PassedLimit
-from handlers.shim.patience import patiently
 from handlers.shim.signs_of_life import SignsOfLife
 from handlers.shim.stacks import save_stacks
 from handlers.shim.survivors import describe, operator_needed
 from handlers.shim.wakeups import Wakeups
+from handlers.train_plan import ProcessPlan, Role
 
 _LOOK_EVERY = 1.0
 """Seconds between two looks at what no signal tells: the growth of logs, and the clock."""
@@ -43,17 +42,17 @@ class StepEnd:
     silences: Silences | None = None
 
 
-def supervise(plan: TrainPlan, output: Path, stacks: Path, wakeups: Wakeups, log: FilteringBoundLogger) -> StepEnd:
-    """Start the processes of `plan`, wait for them, and leave none behind, whatever happens.
+def supervise(begun: Begun, output: Path, stacks: Path, wakeups: Wakeups, log: Log) -> StepEnd:
+    """Wait for the processes that were begun, and leave none behind, whatever happens.
 
     A process that fails, a time limit that passes or a stop signal ends the others at once: TERM, and KILL after the
     plan's grace. `output` is the tree whose checkpoint/ shows signs of life; `stacks` is where each rank of a hung
-    training is written down. Must run in the main thread of a process that has no children of its own.
+    training is written down. Must run in the main thread, as `begin`.
     """
-    training = _Training(plan, output, stacks, wakeups, log)
+    training = _Training(begun, output, stacks, wakeups, log)
     patient = False
     try:
-        end = training.start() or training.watch()
+        end = training.not_begun() or training.watch()
         patient = end.outcome is Outcome.COMPLETED
     finally:
         survivors = training.end(patient=patient)
@@ -61,37 +60,25 @@ def supervise(plan: TrainPlan, output: Path, stacks: Path, wakeups: Wakeups, log
 
 
 class _Training:
-    def __init__(
-        self, plan: TrainPlan, output: Path, stacks: Path, wakeups: Wakeups, log: FilteringBoundLogger
-    ) -> None:
-        self._plan = plan
+    def __init__(self, begun: Begun, output: Path, stacks: Path, wakeups: Wakeups, log: Log) -> None:
+        self._begun = begun
+        self._plan = begun.plan
         self._stacks = stacks
         self._wakeups = wakeups
         self._log = log
-        self._children = Children()
-        self._started: dict[int, ProcessPlan] = {}
-        self._running: dict[int, ProcessPlan] = {}
+        self._children = begun.children
+        self._running = dict(begun.started)
         self._exits: list[ProcessExit] = []
         self._guilty: ProcessPlan | None = None
-        self._oom_kills = oom_kills()
-        self._clock = LimitClock(plan.limits, time.monotonic())
-        ranks = [process for process in plan.processes if process.role is Role.RANK]
+        self._clock = LimitClock(begun.plan.limits, time.monotonic())
+        ranks = [process for process in begun.plan.processes if process.role is Role.RANK]
         self._signs = SignsOfLife(ranks, output / "checkpoint")
 
-    def start(self) -> StepEnd | None:
-        """Start all; return how the training ended when one cannot be started."""
-        for process in self._plan.processes:
-            try:
-                start = functools.partial(self._children.start, process)
-                pid = patiently(f"start of {name(process)}", start, self._wakeups, self._log)
-            except (OSError, ValueError) as error:
-                if self._wakeups.stop is not None:
-                    return self._cancelled(self._wakeups.stop)
-                self._log.error("process_not_started", **_fields(process), reason=str(error))
-                return StepEnd(Outcome.FAILED, f"{name(process)} could not be started: {error}")
-            self._started[pid] = self._running[pid] = process
-            self._log.info("process_started", **_fields(process), pid=pid)
-        return None
+    def not_begun(self) -> StepEnd | None:
+        """Return how the training ended when not all of it could be started."""
+        if self._begun.stopped is not None:
+            return self._cancelled(self._begun.stopped)
+        return StepEnd(Outcome.FAILED, self._begun.failure) if self._begun.failure else None
 
     def watch(self) -> StepEnd:
         """Wait until there is a reason to end the training, or it has ended well."""
@@ -119,7 +106,7 @@ class _Training:
         for signum, seconds in ((signal.SIGTERM, self._plan.grace), (signal.SIGKILL, _KILL_PATIENCE)):
             if self._gone_within(seconds, signum):
                 return ()
-        survivors = describe(self._children.pids(), self._started)
+        survivors = describe(self._children.pids(), self._begun.started)
         for survivor in survivors:
             self._log.error("process_survived_kill", **survivor.model_dump(exclude={"start_time", "boot_id"}))
         return survivors
@@ -175,7 +162,7 @@ class _Training:
             self._exits.append(exit_)
             how = {"exit_code": exit_.exit_code} if exit_.signal is None else {"signal": exit_.signal}
             why = {} if code == 0 else {"reason": exit_.line}
-            self._log.info("process_exited", **_fields(process), pid=pid, **how, **why)
+            self._log.info("process_exited", **naming(process), pid=pid, **how, **why)
 
     @staticmethod
     def _cancelled(stop: signal.Signals) -> StepEnd:
@@ -188,7 +175,7 @@ class _Training:
             self._clock.sign_of_life(sign.phase)
 
     def _failed(self, failed: list[ProcessExit]) -> StepEnd:
-        kills, before = oom_kills(), self._oom_kills
+        kills, before = oom_kills(), self._begun.oom_kills
         meanwhile = kills - before if kills is not None and before is not None else None
         found = blame(failed, self._plan.processes, oom_kills=meanwhile)
         self._guilty = found.process
@@ -213,13 +200,6 @@ class _Training:
             f"{what} for {passed.seconds:g} s (timeout.{passed.setting}{learned}); "
             f"quiet for longest is {name(quietest)}: {words}" + (f"; it stands in {frame}" if frame else "")
         )
-
-
-def _fields(process: ProcessPlan) -> dict[str, object]:
-    """Return what names a process in a log event."""
-    if process.role is Role.SCHEDULER:
-        return {"role": process.role}
-    return {"rank": process.rank, "device": process.device}
 
 
 def _line(process: ProcessPlan, code: int) -> str:

@@ -20,7 +20,7 @@ from handlers.ckpt.entry import Family, Format
 from handlers.ckpt.families import keep_name
 from handlers.ckpt.lora import Lora
 from handlers.devices import parse_devices
-from handlers.durations import Limit
+from handlers.duration_types import Limit
 from handlers.validate.document import Place
 from handlers.validate.model_problem import problem_of
 from handlers.validate.problem import Problem, quoted

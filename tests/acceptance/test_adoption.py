@@ -15,7 +15,8 @@ from daemon.states import State
 from daemon.store import Store
 from handlers.job_dir import Step
 from handlers.outcome import StepExit
-from handlers.process import ProcessIdentity, ShimRecord
+from handlers.process import ProcessIdentity
+from handlers.shim_record import ShimRecord
 from tests.acceptance.house import CONFIG, House
 
 EPOCHS = 31

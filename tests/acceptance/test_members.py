@@ -104,7 +104,9 @@ def used(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
         house.training |= {"python": str(python), "checkout": str(path / "checkout")}
         house.settings["cancel"] = "owner"
         house.environment(HF_TOKEN="hf_secret")  # noqa: S106 - that nobody reads it is what is tested
-        os.chown(house.root, GLM, GLM)
+        house.devices.mkdir()
+        for place in (house.root, house.devices):
+            os.chown(place, GLM, GLM)
         house.root.chmod(0o2770)  # as an older glmd had it
         house.start()
         play(house, ALICE, DROP, "run.yaml", given=CONFIG.format(data=house.data, devices="[0,2)"))

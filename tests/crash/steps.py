@@ -31,7 +31,7 @@ _ROOMS = (str(CHECKOUT / "daemon"), str(CHECKOUT / "handlers"))
 _PLUMBING = frozenset(
     {
         *("handlers/ckpt/durable.py", "handlers/ckpt/transfer.py", "handlers/ckpt/target.py"),
-        *("handlers/job_plan.py", "handlers/shim/patience.py", "daemon/database.py", "daemon/store.py"),
+        *("handlers/train_plan.py", "handlers/shim/patience.py", "daemon/database.py", "daemon/store.py"),
     }
 )
 """What others call for a durable step; a step is theirs who call."""

@@ -10,8 +10,8 @@ import pytest
 
 from handlers.job_dir import Step
 from handlers.outcome import Outcome, StepExit
-from handlers.process import ShimRecord
 from handlers.shim import patience, run
+from handlers.shim_record import ShimRecord
 from tests.faults.injection import Call, Injection
 
 if TYPE_CHECKING:

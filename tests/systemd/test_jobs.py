@@ -1,11 +1,12 @@
 """A job's unit runs the real shim, and its end is known whatever happens to the shim."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from handlers.job_plan import Environments, JobPlan, ProcessPlan, Role, TimeLimits, TrainPlan
+from handlers.job_plan import JobPlan, ProcessPlan, Role, TimeLimits, TrainPlan
 from handlers.merge_plan import MergePlan
 from handlers.outcome import Outcome, StepExit
 from handlers.shim.service_result import ServiceResult
@@ -42,7 +43,7 @@ def plan(box: Box, command: str, limits: TimeLimits = LIMITS) -> None:
     merge = MergePlan(source=JOB / "output", destination=JOB / "merged")
     whole = JobPlan(job=96, name="test", train=TrainPlan(processes=(rank,), limits=limits), merge=merge)
     box.run("mkdir", "-p", str(RECORDS), user="glm")
-    box.write(str(RECORDS / "environment.json"), Environments(processes=({},)).model_dump_json(), user="glm")
+    box.write(str(RECORDS / "environment.json"), json.dumps({"processes": [{}]}), user="glm")
     box.write(str(JOB / "plan.json"), whole.model_dump_json(), user="glm")
 
 

@@ -276,8 +276,8 @@ def test_an_error_of_the_system_says_where_what_and_what_to_do(error: OSError, t
     assert "Errno" not in message(error)
 
 
-@pytest.mark.parametrize("words", ("status", "check /etc/hostname"))
-def test_what_the_shell_denies_is_one_line(tmp_path: Path, words: str) -> None:
+@pytest.mark.parametrize(("words", "megabytes"), (("status", 18), ("check /etc/hostname", 40)))
+def test_what_the_shell_denies_is_one_line(tmp_path: Path, words: str, megabytes: int) -> None:
     """Which limit it is, and no traceback: nothing in glmd is to be mended."""
     done = subprocess.run(
         [*GLMD, *words.split(), "--root", tmp_path],
@@ -285,7 +285,7 @@ def test_what_the_shell_denies_is_one_line(tmp_path: Path, words: str) -> None:
         text=True,
         timeout=60,
         check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (40 << 20, 40 << 20)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20)),
     )
     assert done.returncode == 1
     assert "ulimit -v" in done.stderr

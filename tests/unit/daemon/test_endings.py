@@ -9,8 +9,8 @@ from daemon.endings import Cancelled, Completed, died, ended, host_went_down
 from handlers.ckpt.durable import make_directory
 from handlers.job_dir import JobDir, Step, StepDir
 from handlers.outcome import Outcome, StepExit
-from handlers.process import ShimRecord
 from handlers.resume import Ending, Failure
+from handlers.shim_record import ShimRecord
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from daemon.runner import Life, SpawnRunner, SystemdRunner, choose_runner, fores
 from daemon.settings import Runner
 from handlers.job_dir import JobDir, Step, StepDir
 from handlers.outcome import Outcome, StepExit
-from handlers.process import ProcessIdentity, ShimRecord
+from handlers.process import ProcessIdentity
 from handlers.shim.run import EXIT_REFUSED
+from handlers.shim_record import ShimRecord
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
 

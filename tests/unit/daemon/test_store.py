@@ -413,3 +413,64 @@ def test_a_move_in_the_history_that_says_nothing_is_left_out(path: Path) -> None
         job = store.move(store.add(NewJob("c", "run")), State.CANCELLED)
         store._connection.execute("UPDATE transitions SET state = 'nowhere' WHERE state = 'queued'")
         assert [step.state for step in store.history(job.id)] == [State.CANCELLED]
+
+
+def test_no_look_at_what_is_shown_reads_the_whole_table(path: Path) -> None:
+    """With a hundred thousand jobs: by index, without sorting. What is counted is counted in an index."""
+    with Store.open(path) as store:
+        job = store.add(NewJob("c", "run", digest="d"))
+        asked: list[str] = []
+        store._connection.set_trace_callback(asked.append)
+        store.queue(10)
+        store.newest_over(10)
+        store.newest_with("d")
+        store.jobs([State.TRAINING, State.MERGING])
+        store.page(5, 10)
+        counts = len(asked)
+        store.queue_length()
+        store.count({State.DONE, State.FAILED})
+        store.highest()
+        store.history(job.id)
+        store._connection.set_trace_callback(None)
+        for number, statement in enumerate(asked):
+            for *_, step in store._connection.execute(f"EXPLAIN QUERY PLAN {statement}"):
+                is_counted = number >= counts and "COVERING INDEX" in step
+                are_few = "B-TREE" in step and "state IN ('training'" in statement
+                assert step.startswith("SEARCH") or is_counted or are_few, f"{step}: {statement}"
+
+
+def test_jobs_come_by_pages(path: Path) -> None:
+    """Each once, and those that cannot be read are told."""
+    with Store.open(path) as store:
+        for number in range(5):
+            store.add(NewJob(str(number), "run"))
+        store._connection.execute("UPDATE jobs SET attempt = 0 WHERE id = 2")
+        first = store.page(0, 2)
+        assert ([job.id for job in first.jobs], first.last) == ([1], 2)
+        assert list(store.unreadable) == [2]
+        second = store.page(2, 2)
+        assert ([job.id for job in second.jobs], second.last) == ([3, 4], 4)
+        assert (len(store.page(4, 2).jobs), store.page(4, 2).last) == (1, None)
+        assert store.highest() == 5
+
+
+def test_the_newest_that_are_over(path: Path) -> None:
+    """Whatever they came to, and however it was they could not be read."""
+    with Store.open(path) as store:
+        for number in range(9):
+            store.add(NewJob(str(number), "run"), (State.REJECTED, State.FAILED, State.QUEUED)[number % 3])
+        assert [job.id for job in store.newest_over(3)] == [5, 7, 8]
+        store._connection.execute("UPDATE jobs SET attempt = 0 WHERE id = 7")
+        assert [job.id for job in store.newest_over(3)] == [4, 5, 8]
+
+
+def test_the_last_that_came_to_be_over(path: Path) -> None:
+    """By the time at which they did, whatever their numbers."""
+    with Store.open(path) as store:
+        jobs = [store.add(NewJob(str(number), "run")) for number in range(4)]
+        for number in (2, 0, 1):
+            store.move(jobs[number], State.CANCELLED)
+            # Two may have come to be over within one tick of the clock.
+            changed = datetime(2026, 1, 1, 3 - number, tzinfo=UTC).isoformat()
+            store._connection.execute("UPDATE jobs SET changed = ? WHERE id = ?", (changed, jobs[number].id))
+        assert [job.id for job in store.last_over(2)] == [1, 2]

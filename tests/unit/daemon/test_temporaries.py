@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from daemon.root import Root
-from daemon.temporaries import sweep, temporaries
+from daemon.temporaries import sweep, sweep_job, temporaries
 from handlers.job_dir import JobDir, Step
-from handlers.process import ShimRecord
+from handlers.shim_record import ShimRecord
 from tests.unit.daemon.state_check.conftest import NOW
 
 LEFT = (
@@ -49,3 +49,12 @@ def test_what_a_living_shim_writes_is_left_alone(root: Root) -> None:
     ShimRecord.of_this_process(NOW).publish(JobDir(root.jobs / "0001-run").step(2, Step.MERGE).shim)
     found = {str(path.relative_to(root.path)) for path in temporaries(root)}
     assert found == {LEFT[0], LEFT[2], LEFT[3], "jobs/0001-run/attempts/2/.resume_from.tmp"}
+
+
+def test_of_jobs_that_are_over_a_start_reads_nothing(root: Root) -> None:
+    """What dead writers left there was removed when each came to be over."""
+    sweep(root, [])
+    assert [name for name in LEFT if (root.path / name).exists()] == [*LEFT[2:]]
+    sweep_job(root.jobs / "0001-run")
+    assert not [name for name in LEFT if (root.path / name).exists()]
+    assert [name for name in STAYS if (root.path / name).exists()] == list(STAYS)

@@ -14,6 +14,7 @@ from daemon import tree_follower
 from daemon.faults import Faults
 from daemon.root import Root
 from daemon.settings import WatchSettings
+from daemon.settling import Kind
 from daemon.states import State
 from daemon.store import Store
 from daemon.tree_follower import TreeFollower
@@ -144,7 +145,7 @@ def test_a_hint_is_followed_without_a_look_at_the_whole_tree(house: House, monke
     house.look()
     monkeypatch.setattr(TreeTracker, "look", lambda _: pytest.fail("it was looked at"))
     for rank in (0, 1):
-        house.follower.notice(shard(house.tree, rank, "31_4", age=100), time.monotonic())
+        house.follower.notice(shard(house.tree, rank, "31_4", age=100), Kind.MOVED_IN, time.monotonic())
         assert house.follower.next_due(time.monotonic()) == 0
         house.turn()
     (job,) = house.store.jobs()
@@ -157,16 +158,32 @@ def test_hints_are_followed_in_order(house: House, monkeypatch: pytest.MonkeyPat
     told: list[int] = []
     monkeypatch.setattr(TreeTracker, "noticed", lambda _, path: told.append(int(path.name)))
     for number in range(5):
-        house.follower.notice(house.tree / str(number), time.monotonic())
+        house.follower.notice(house.tree / str(number), Kind.CREATED, time.monotonic())
     house.turn()
     assert told == list(range(5))
+
+
+@pytest.mark.parametrize("is_looked_at", (False, True))
+def test_the_tracker_is_told_of_closes(house: House, monkeypatch: pytest.MonkeyPatch, *, is_looked_at: bool) -> None:
+    """A shard that was left writable counts by that; also when the whole tree is to be looked at anyway."""
+    house.look()
+    told: list[tuple[str, Path]] = []
+    for name in ("noticed", "closed"):
+        monkeypatch.setattr(TreeTracker, name, lambda _, path, name=name: told.append((name, path)))
+    one, other = house.tree / "one", house.tree / "other"
+    house.follower.notice(one, Kind.CREATED, time.monotonic())
+    house.follower.notice(other, Kind.CLOSED, time.monotonic())
+    if is_looked_at:
+        house.follower.look_by(time.monotonic())
+    house.turn()
+    assert told == [("noticed", one), ("closed", other)]
 
 
 def test_hints_that_fail_are_made_good_by_a_look(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those behind the one that failed are not lost."""
     house.look()
     for rank in (0, 1):
-        house.follower.notice(shard(house.tree, rank, "31_4", age=100), time.monotonic())
+        house.follower.notice(shard(house.tree, rank, "31_4", age=100), Kind.MOVED_IN, time.monotonic())
     with monkeypatch.context() as patch:
         patch.setattr(TreeTracker, "noticed", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
         house.turn()
@@ -184,7 +201,7 @@ def test_too_many_hints_become_one_look(house: House, monkeypatch: pytest.Monkey
         shard(house.tree, rank, "31_4", age=100)
     monkeypatch.setattr(TreeTracker, "noticed", lambda *_: pytest.fail("a hint was kept"))
     for _ in range(6):
-        house.follower.notice(house.tree / "checkpoint", time.monotonic())
+        house.follower.notice(house.tree / "checkpoint", Kind.CREATED, time.monotonic())
     house.turn()
     assert len(house.store.jobs()) == 1
 

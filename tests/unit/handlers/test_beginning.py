@@ -8,7 +8,7 @@ import pytest
 from handlers.beginning import training_began
 from handlers.job_dir import JobDir, Step
 from handlers.outcome import Outcome, StepExit
-from handlers.process import ShimRecord
+from handlers.shim_record import ShimRecord
 
 
 def at(minute: int) -> datetime:

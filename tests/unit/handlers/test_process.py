@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from handlers.process import ProcessIdentity, ShimRecord
+from handlers.process import ProcessIdentity
+from handlers.shim_record import ShimRecord
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from handlers.ckpt.errors import DamagedFileError
 from handlers.ckpt.manifest import read_manifest
 from handlers.job_dir import Step
 from handlers.outcome import Outcome, StepExit, Survivor
-from handlers.process import ShimRecord
 from handlers.record import Record
 from handlers.resume import TakenUp
+from handlers.shim_record import ShimRecord
 
 NOW = datetime.now(UTC)
 SHIM = ShimRecord(pid=1, start_time=1, boot_id="b", started=NOW)

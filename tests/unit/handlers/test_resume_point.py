@@ -1,5 +1,6 @@
 """Promises of handlers.resume_point: only a save that is complete is resumed from, and nothing lies beside it."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from handlers.rank_log.progress import Progress
 from handlers.resume_point import Expected, complete, is_last, lay_out, newest_complete
+from handlers.shards.contents import Contents
 from handlers.shards.names import Tag
 from tests.unit.handlers.ckpt.ckpt_writer import Run, ckpt, small_run
 
@@ -95,6 +97,18 @@ def test_a_shard_in_another_ranks_directory_spoils_the_tree(run: Run) -> None:
     """Nobody knows then whose is whose."""
     run.shard(0, "17_4").rename(run.source / "checkpoint" / "rank_1" / "glm-6b_rank_0-17_4.ckpt")
     assert newest(run) == ""
+
+
+def test_each_shard_is_read_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many tags there are, and though none of them is complete."""
+    read: Counter[Path] = Counter()
+    of = Contents.of
+    monkeypatch.setattr(Contents, "of", lambda self, path: read.update([path]) or of(self, path))
+    run.write_shard(3, run.shard(3, "9_4").read_bytes()[:-1], "9_4")
+    for tag in ("16_4", "17_4"):
+        run.write_shard(0, run.shard(0, tag).read_bytes()[:-1], tag)
+    assert newest(run) == ""
+    assert set(read.values()) == {1}
 
 
 def test_a_data_parallel_run_needs_no_strategy(tmp_path: Path) -> None:

@@ -127,13 +127,14 @@ def test_environment(request_: TrainRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_undecodable_environment_does_not_break_the_plan(
-    request_: TrainRequest, monkeypatch: pytest.MonkeyPatch
+    request_: TrainRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A variable that environment.json cannot hold is left out."""
     monkeypatch.setenv("ODD", os.fsdecode(b"\xff"))
     plan = plan_training(request_)
     assert "ODD" not in plan.processes[0].environment
-    assert Environments.model_validate_json(plan.environments.model_dump_json()) == plan.environments
+    plan.environments.publish(tmp_path / "environment.json")
+    assert Environments.read(tmp_path / "environment.json") == plan.environments
 
 
 def test_missing_interpreter(request_: TrainRequest, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from daemon.states import State
 from daemon.store import Store
 from handlers.job_dir import Step
-from handlers.process import ShimRecord
+from handlers.shim_record import ShimRecord
 from tests.unit.daemon.commands.conftest import Site
 
 

@@ -13,8 +13,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from daemon import store_reading
 from daemon.control import Control
 from daemon.states import State
+from daemon.status import overview, overview_of_all
+from daemon.store import NewJob, Store
 from handlers.job_dir import Step
 from handlers.job_plan import Role
 from handlers.outcome import Outcome, ProcessExit, StepExit
@@ -107,16 +110,82 @@ def test_long_over_jobs_are_left_out_unless_asked_for(site: Site) -> None:
     assert len(rows(site.glmd("status", "--all").stdout)) == 13
 
 
+def test_a_long_queue_is_cut(site: Site) -> None:
+    """The ten that are next, by priority and arrival, and how many more wait."""
+    with Store.open(site.root.store) as store:
+        for number in range(30):
+            store.add(NewJob(str(number), f"waits_{number}", priority=number // 5))
+    printed = site.glmd("status").stdout
+    assert set(rows(printed)) == set(map(str, range(21, 31)))
+    assert "1 of 30 waiting" in rows(printed)["26"]
+    assert "… and 20 more wait; --all shows them" in printed.splitlines()
+    told = json.loads(site.glmd("status", "--json").stdout)
+    assert (told["queue"], told["waiting"]) == ([*range(26, 31), *range(21, 26)], 30)
+    everything = json.loads(site.glmd("status", "--all", "--json").stdout)
+    assert (len(everything["queue"]), len(everything["jobs"]), everything["waiting"]) == (30, 30, 30)
+    assert len(rows(site.glmd("status", "--all").stdout)) == 30
+
+
+def test_a_row_that_cannot_be_read_is_told(site: Site) -> None:
+    """Beside all others."""
+    site.add("good")
+    site.add("odd", State.CANCELLED)
+    with contextlib.closing(sqlite3.connect(site.root.store)) as connection, connection:
+        connection.execute("UPDATE jobs SET devices = 'none' WHERE id = 2")
+    for words in ((), ("--all",)):
+        printed = site.glmd("status", *words).stdout
+        assert set(rows(printed)) == {"1"}
+        assert "job 2: its row in the store cannot be read: JSONDecodeError" in printed
+        (told,) = json.loads(site.glmd("status", "--json", *words).stdout)["trouble"]
+        assert told.startswith("job 2: its row in the store cannot be read: JSONDecodeError")
+
+
+def test_the_work_is_that_of_what_is_shown(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many jobs are over or wait: rows of the store, and no directory of a job that does not train."""
+    with Store.open(site.root.store) as store:
+        for number in range(300):
+            store.add(NewJob(str(number), "a"), State.QUEUED if number % 3 else State.REJECTED)
+    read: list[int] = []
+    job_of = store_reading.job_of
+    monkeypatch.setattr(store_reading, "job_of", lambda row: read.append(row[0]) or job_of(row))
+    monkeypatch.setattr("daemon.status.read_progress", lambda *_: pytest.fail("a log was read"))
+    shown = overview(site.root.path, site.root.store)
+    assert [status.job.id for status in shown.jobs] == sorted([*range(2, 16, 3), *range(3, 17, 3), *range(271, 300, 3)])
+    assert len(read) == 20
+
+
+def test_all_jobs_are_read_while_they_are_shown(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page at a time, with the store open for that long only: who reads slowly keeps nobody from writing."""
+    for name in "abcde":
+        site.add(name)
+    monkeypatch.setattr("daemon.status.PAGE", 2)
+    opened: list[Store] = []
+    opens = Store.open_for_reading
+    monkeypatch.setattr(Store, "open_for_reading", lambda path: opened.append(opens(path)) or opened[-1])
+    shown = overview_of_all(site.root.path, site.root.store)
+    assert len(opened) == 1
+    assert [next(shown.jobs).job.id, next(shown.jobs).job.id] == [1, 2]
+    assert len(opened) == 2
+    with Store.open(site.root.store) as store:
+        store.add(NewJob("f", "f"))
+    assert [status.job.id for status in shown.jobs] == [3, 4, 5, 6]
+    for each in opened:
+        with pytest.raises(sqlite3.ProgrammingError):
+            each.locks()
+
+
 def test_json_has_the_documented_keys(site: Site) -> None:
     """docs/cli.md names them; programs rely on them."""
     site.add("a")
-    overview = json.loads(site.glmd("status", "--json").stdout)
-    assert list(overview) == ["root", "running", "devices", "queue", "jobs", "left_out", "trouble"]
+    told = json.loads(site.glmd("status", "--json").stdout)
+    keys = ["root", "running", "devices", "queue", "jobs", "left_out", "trouble", "waiting"]
+    assert list(told) == keys
+    assert list(json.loads(site.glmd("status", "--json", "--all").stdout)) == keys
     keys = [
         "id", "name", "label", "state", "reason", "attempt", "priority", "devices", "prefix", "submitted", "changed",
         "directory", "progress",
     ]  # fmt: skip
-    assert list(overview["jobs"][0]) == keys
+    assert list(told["jobs"][0]) == keys
     detail = json.loads(site.glmd("status", "1", "--json").stdout)
     assert list(detail) == [*keys, "history", "paths", "steps"]
     assert list(detail["history"][0]) == ["at", "state", "attempt", "reason"]

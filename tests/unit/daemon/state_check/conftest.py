@@ -18,7 +18,7 @@ from handlers.job_dir import JobDir, Step
 from handlers.job_plan import JobPlan, TimeLimits, TrainPlan
 from handlers.merge_plan import MergePlan
 from handlers.outcome import Outcome, StepExit
-from handlers.process import ShimRecord
+from handlers.shim_record import ShimRecord
 from tests.unit.handlers.ckpt.ckpt_writer import small_run
 
 NOW = datetime(2026, 11, 24, 9, 14, 7, tzinfo=UTC)

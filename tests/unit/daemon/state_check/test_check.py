@@ -1,19 +1,22 @@
 """Promises of daemon.state_check: each kind of disagreement is found, and nothing where all is well."""
 
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from daemon.root import Root
-from daemon.state_check import Kind, check_state
+from daemon.state_check import Kind, check, check_state, jobs
 from daemon.state_check.check import PATIENCE
 from daemon.state_check.ledger import read_ledger
 from daemon.state_check.place_rules import place_disagreements
 from daemon.states import Job, State
+from daemon.status import Presence
 from daemon.store import NewJob, StoreError
 from handlers.ckpt.durable import publish_symlink
 from handlers.job_dir import Step
@@ -170,6 +173,47 @@ def test_the_same_bytes_taken_twice(place: Place) -> None:
     assert (found.kind, found.job) == (Kind.CLAIMED_TWICE, second.id)
 
 
+def test_many_jobs_are_looked_at_by_several_processes(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They find what one would, and the progress gets on."""
+    place.sql("DELETE FROM transitions WHERE job = 2")
+    (place.directory(done(place)).path / "config.yaml").unlink()
+    alone = check_state(place.root)
+    monkeypatch.setattr(jobs, "ALONE", 0)
+    monkeypatch.setattr(jobs, "CHUNK", 2)
+    told: list[tuple[int, int]] = []
+    assert check_state(place.root, progress=lambda *so_far: told.append(so_far)) == alone
+    assert {one.kind for one in alone} == {Kind.HISTORY, Kind.FILE_MISSING}
+    assert told == [(0, 5), (2, 5), (4, 5)]
+
+
+def test_the_work_for_a_job_is_that_of_its_own_files(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of its directories is listed once, each record read once, and none of the output's parameters."""
+    listed: Counter[str] = Counter()
+    opened: Counter[str] = Counter()
+    listdir, opens = os.listdir, os.open
+    monkeypatch.setattr(os, "listdir", lambda path: listed.update([str(path)]) or listdir(path))
+    monkeypatch.setattr(os, "open", lambda path, *how: opened.update([str(path)]) or opens(path, *how))
+    assert check_state(place.root) == ()
+    own = f"{place.directory(done(place)).path}/"
+    assert {path: count for path, count in listed.items() if path.startswith(own) and count > 1} == {}
+    assert {path: count for path, count in opened.items() if path.startswith(own) and count > 1} == {}
+    assert not any("output" in path for path in (*listed, *opened))
+
+
+def test_what_was_found_is_looked_at_again_alone(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a daemon runs, a second look costs the work of what was wrong, not that of all jobs."""
+    shutil.rmtree(place.directory(queued := place.job()).path)
+    monkeypatch.setattr(check, "presence", lambda _: Presence.ANSWERS)
+    looked: list[int] = []
+    rows_of = jobs.job_disagreements
+    monkeypatch.setattr(
+        jobs, "job_disagreements", lambda row, *others: looked.append(row.job.id) or rows_of(row, *others)
+    )
+    assert [one.job for one in check_state(place.root, patience=0.4)] == [queued.id]
+    assert looked[:6] == [1, 2, 3, 4, 5, 6]
+    assert set(looked[6:]) == {queued.id}
+
+
 # Directories
 
 
@@ -230,10 +274,11 @@ def test_a_claim_that_is_left(place: Place) -> None:
 def test_a_claim_that_goes_while_it_is_looked_at(place: Place) -> None:
     """The daemon finishes it in that very moment."""
     claim = place.claim("run.yaml")
-    looking = place_disagreements(read_ledger(place.root.store), place.root)
-    assert next(looking).kind is Kind.CLAIM_LEFT
-    shutil.rmtree(claim.path.parent)
-    assert list(looking) == []
+    with read_ledger(place.root.store) as ledger:
+        looking = place_disagreements(ledger, place.root)
+        assert next(looking).kind is Kind.CLAIM_LEFT
+        shutil.rmtree(claim.path.parent)
+        assert list(looking) == []
 
 
 def test_a_file_in_two_claims(place: Place) -> None:
@@ -326,6 +371,19 @@ def test_a_record_that_cannot_be_read(place: Place, name: str) -> None:
     (place.directory(job).path / name).write_text("{}")
     found = [one for one in check_state(place.root) if one.kind is Kind.UNREADABLE]
     assert [one.where for one in found] == [place.directory(job).path / name]
+
+
+@pytest.mark.parametrize("content", (b"", b"{}", b'{"job": 1, "name": "run", "merge": ', b"\xff" * 100))
+def test_the_plan_of_a_job_that_is_done(place: Place, content: bytes) -> None:
+    """It is named where it says nothing, though nothing is to be retried; an older or newer one's keys are its own."""
+    plan = place.directory(job := done(place)).plan
+    told = json.loads(plan.read_bytes())
+    plan.write_text(json.dumps({**told, "of another version": 1}))
+    assert place.kinds() == set()
+    plan.write_bytes(content)
+    (found,) = check_state(place.root)
+    assert (found.kind, found.job, found.where) == (Kind.UNREADABLE, job.id, plan)
+    assert "retry" not in found.repair
 
 
 # Outputs

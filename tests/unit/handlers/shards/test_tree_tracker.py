@@ -1,12 +1,14 @@
 """Promises of handlers.shards.tree_tracker: complete or not, as a look at everything says, whatever came first."""
 
+import contextlib
 import itertools
 import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import given, settings
@@ -14,11 +16,12 @@ from hypothesis import strategies as st
 
 from handlers.ckpt import CkptError, Fingerprint, walk
 from handlers.ckpt.agreement import check_entries, check_names
-from handlers.shards import tree_tracker
+from handlers.shards import closing, tree_tracker
 from handlers.shards.choice import choose
+from handlers.shards.closing import QUIET
 from handlers.shards.contents import Content, Contents
 from handlers.shards.names import Tag
-from handlers.shards.readiness import QUIET, NotReady, Ready, judge
+from handlers.shards.readiness import NotReady, Ready, judge
 from handlers.shards.tree_tracker import TreeTracker
 from tests.unit.handlers.ckpt.ckpt_writer import Lay, Run, ckpt, small_run, strategy
 
@@ -70,10 +73,43 @@ def test_shards_that_lack_the_same_entries_are_not_ready(run: Run) -> None:
 
 
 def test_a_shard_still_open_is_not_ready(run: Run) -> None:
-    """Writable and written just now: the training may not be done with it; at rest, it counts."""
+    """Whole and agreed upon, but somebody has it open for writing: when it is closed, it counts at once."""
+    tracker = TreeTracker(run.source)
+    run.shard(3).chmod(0o640)
+    with run.shard(3).open("ab"):
+        assert "rank_3-31_4.ckpt is open for writing" in getattr(tracker.look(), "reason", "")
+        tracker.noticed(run.shard(3))
+        assert tracker.ready() is None
+    tracker.closed(run.shard(3))
+    assert tracker.ready() is not None
+    with run.shard(3).open("ab"):
+        tracker.noticed(run.shard(3))
+        assert tracker.ready() is None, "it is open again"
+
+
+def test_shards_that_were_left_writable_are_ready_when_first_seen(run: Run) -> None:
+    """As after a start of glmd, when nobody saw them being closed."""
+    for rank in range(4):
+        run.shard(rank).chmod(0o640)
+        os.utime(run.shard(rank))
+    assert is_ready(run)
+
+
+@pytest.fixture
+def on_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the trees be on a network file system, where other hosts write unseen."""
+    monkeypatch.setattr(closing, "network_file_system", lambda _: "nfs4")
+
+
+@pytest.mark.usefixtures("on_a_network")
+def test_on_a_network_a_shard_must_have_rested(run: Run) -> None:
+    """Whatever this host saw: another one may have it open."""
     run.shard(3).chmod(0o600)
     os.utime(run.shard(3))
     assert "may still be open" in reason(run)
+    tracker = TreeTracker(run.source)
+    tracker.closed(run.shard(3))
+    assert tracker.ready() is None
     os.utime(run.shard(3), (1.0, 1.0))
     assert is_ready(run)
 
@@ -219,6 +255,7 @@ def test_no_shard_is_read_twice(run: Run, read: Counter[Path]) -> None:
     assert read == dict.fromkeys(shards, 1) | {shards[2]: 2}
 
 
+@pytest.mark.usefixtures("on_a_network")
 def test_a_shard_that_is_written_is_read_when_it_is_at_rest(
     run: Run, read: Counter[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,11 +294,13 @@ def staged_run(source: Path) -> Run:
     return run
 
 
-def oracle(source: Path, *, tag: str, needs_strategy: bool, ranks: int | None) -> tuple[Path, ...] | None:
-    """Return the shards that a merge would take, if it would take them now."""
+def oracle(
+    source: Path, *, tag: str, needs_strategy: bool, ranks: int | None, written: Collection[Path]
+) -> tuple[Path, ...] | None:
+    """Return the shards that a merge would take, if it would take them now; those in `written` are open."""
     try:
         chosen = choose(source, tag=tag, needs_strategy=needs_strategy, ranks=ranks)
-        if any(is_open(shard.path) for shard in chosen.shards):
+        if any(shard.path in written for shard in chosen.shards):
             return None
         files = {shard.rank: walk(shard.path) for shard in chosen.shards}
         size = len(files) if chosen.strategy is None else chosen.strategy.stage_ranks
@@ -275,12 +314,6 @@ def oracle(source: Path, *, tag: str, needs_strategy: bool, ranks: int | None) -
     return tuple(shard.path for shard in chosen.shards)
 
 
-def is_open(path: Path) -> bool:
-    """Tell whether a shard may still be written."""
-    status = path.stat()
-    return bool(status.st_mode & 0o200) and time.time() - status.st_mtime < QUIET
-
-
 class Tree:
     """Makes things happen in a tree of four ranks, which one tracker follows by hints and another only looks at."""
 
@@ -291,6 +324,8 @@ class Tree:
         self.tracker = TreeTracker(source, **self.asked)
         self.looking = TreeTracker(source, **self.asked)
         self.clock = itertools.count(1)
+        self.written: dict[Path, BinaryIO] = {}
+        """The files that somebody has open for writing."""
 
     def path(self, rank: int, kind: str) -> Path:
         """Name a shard, `kind` being what follows rank_N."""
@@ -300,16 +335,25 @@ class Tree:
         """Write or remove a file; times differ as they do where writing takes a while."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
+        if path in self.written:
+            self.written.pop(path).close()
         if content is not None:
             path.write_bytes(content)
             path.chmod(0o400 if state == "closed" else 0o600)
-            when = time.time_ns() // 10**9 * 10**9 if state == "open" else 10**18
+            if state == "open":
+                self.written[path] = path.open("ab")
+            when = 10**18 if state == "rested" else time.time_ns() // 10**9 * 10**9
             os.utime(path, ns=(when, when + next(self.clock)))
+
+    def close(self) -> None:
+        """Let all writers end."""
+        for stream in self.written.values():
+            stream.close()
 
     def check(self, path: Path) -> bool:
         """Compare what both trackers say with what is there; return whether that is complete."""
         self.tracker.noticed(path)
-        expected = oracle(self.run.source, **self.asked)
+        expected = oracle(self.run.source, **self.asked, written=self.written)
         ready = self.tracker.ready()
         assert (ready and tuple(shard.path for shard in ready.shards)) == expected
         looked = self.looking.look()
@@ -339,7 +383,7 @@ def happenings(draw: st.DrawFn) -> tuple[str, ...]:
     )
     rank = str(draw(st.sampled_from((0, 1, 2, 3, 3, 4))))
     kind, which = draw(st.sampled_from(KINDS)), draw(st.sampled_from(CONTENTS))
-    return what, rank, kind, which, draw(st.sampled_from(("closed", "closed", "rested", "open")))
+    return what, rank, kind, which, draw(st.sampled_from(("closed", "writable", "rested", "open")))
 
 
 @settings(max_examples=150, deadline=None)
@@ -352,11 +396,12 @@ def test_whatever_happens_the_answer_is_that_of_a_look_at_everything(
     what_happens: Sequence[tuple[str, ...]], tag: str, sort: str
 ) -> None:
     """Shards of both formats and two runs, whole or not, closed or not; strategies that come late, change or go."""
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as hold:
         source = Path(directory) / "output"
         run = staged_run(source) if sort == "stages" else small_run(source)
         laid = sort in {"strategy", "stages"}
         tree = Tree(source, run, tag=tag, needs_strategy=laid, ranks=4 if sort == "counted" else None)
+        hold.callback(tree.close)
         for what, rank, kind, which, state in what_happens:
             number, changed = int(rank), []
             match what:

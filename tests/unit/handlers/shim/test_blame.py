@@ -8,7 +8,8 @@ import pytest
 from handlers.job_plan import ProcessPlan, Role
 from handlers.outcome import ProcessExit
 from handlers.rank_log.last_words import last_words
-from handlers.shim.blame import Blame, blame, oom_kills
+from handlers.shim.begun import oom_kills
+from handlers.shim.blame import Blame, blame
 
 if TYPE_CHECKING:
     from tests.unit.handlers.conftest import Workshop

@@ -18,7 +18,7 @@ from handlers.job_plan import JobPlan
 from handlers.merge import run as merge_run
 from handlers.merge_plan import MergePlan
 from handlers.outcome import Outcome, StepExit
-from handlers.process import ShimRecord
+from handlers.shim_record import ShimRecord
 from tests.unit.handlers.ckpt.ckpt_writer import small_run
 
 if TYPE_CHECKING:
@@ -100,6 +100,22 @@ def test_any_save_counts(workshop: "Workshop", place: str) -> None:
     path.touch()
     assert finish(start(workshop))[0] == 0
     assert ended(workshop).outcome is Outcome.COMPLETED
+
+
+HEAVY = ("pydantic", "structlog", "rich", "psutil", "numpy", "xxhash", "asyncio", "watchdog", "ruamel")
+
+
+def test_ranks_wait_for_no_import(workshop: "Workshop") -> None:
+    """What takes long to import is imported when the ranks have been started: the next job waits for this."""
+    workshop.publish(workshop.train("pass"))
+    told = "import sys; from handlers.shim import begun\n"
+    told += "def start(plan, wakeups, log): print(*sys.modules); sys.stdout.flush(); raise OSError('enough')\n"
+    told += "begun.start = start\nfrom handlers.shim.run import main\nmain(sys.argv[1:])"
+    command = [sys.executable, "-c", told, str(workshop.job_dir.path), "1", "train"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert not set(HEAVY) & set(done.stdout.split())
+    assert "handlers.shim.own_plan" in done.stdout
+    assert ended(workshop).reason == "enough"
 
 
 def test_living_shim_is_known_by_its_record(workshop: "Workshop") -> None:

@@ -5,9 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import TypeAdapter
 
 from handlers.job_plan import Role, TimeLimits, TrainPlan
 from handlers.outcome import Outcome, StepExit, still_there
@@ -21,19 +23,22 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 import structlog
+from pydantic import TypeAdapter
 from handlers.events import configure
 from handlers.job_dir import Step
 from handlers.job_plan import TrainPlan
 from handlers.outcome import StepExit
+from handlers.shim.begun import start
 from handlers.shim.supervise import supervise
 from handlers.shim.wakeups import Wakeups
 
 configure()
-plan = TrainPlan.model_validate_json(sys.argv[1])
+plan = TypeAdapter(TrainPlan).validate_json(sys.argv[1])
 now = datetime.now(UTC)
 output = Path(sys.argv[2])
 with Wakeups() as wakeups:
-    end = supervise(plan, output, output / "stacks", wakeups, structlog.get_logger())
+    log = structlog.get_logger()
+    end = supervise(start(plan, wakeups, log), output, output / "stacks", wakeups, log)
 print(StepExit(step=Step.TRAIN, started=now, ended=datetime.now(UTC), **vars(end)).model_dump_json())
 """
 
@@ -46,9 +51,14 @@ time.sleep(600)
 STEP_LINE = "{ Epoch:[  1/  2], step:[    1/    4], loss:[1.0/1.0], per_step_time: 10ms, overflow cond: False,"
 
 
+def told(plan: TrainPlan) -> str:
+    """Return a plan as a driver reads it."""
+    return TypeAdapter(TrainPlan).dump_json(plan).decode()
+
+
 def run(workshop: "Workshop", plan: TrainPlan) -> StepExit:
     """Supervise `plan` in a process of its own."""
-    command = [sys.executable, "-c", DRIVER, plan.model_dump_json(), str(workshop.job_dir.output)]
+    command = [sys.executable, "-c", DRIVER, told(plan), str(workshop.job_dir.output)]
     done = subprocess.run(command, env=workshop.environment, capture_output=True, text=True, check=True, timeout=120)
     return StepExit.model_validate_json(done.stdout)
 
@@ -215,8 +225,8 @@ def test_new_shards_are_signs_of_life(workshop: "Workshop") -> None:
 def test_rank_that_cannot_start(workshop: "Workshop") -> None:
     """An interpreter that is not there is told, and the ranks started before are ended."""
     plan = workshop.train(NEVER, NEVER)
-    broken = plan.processes[1].model_copy(update={"argv": ("/no/such/python",)})
-    end = run(workshop, plan.model_copy(update={"processes": (plan.processes[0], broken)}))
+    broken = replace(plan.processes[1], argv=("/no/such/python",))
+    end = run(workshop, replace(plan, processes=(plan.processes[0], broken)))
     assert end.outcome is Outcome.FAILED
     assert end.reason.startswith("rank 1 on device 5 could not be started: ")
     assert "/no/such/python" in end.reason
@@ -270,7 +280,7 @@ def test_ranks_have_no_terminal_and_their_own_session(workshop: "Workshop") -> N
 def test_stop_cancels(workshop: "Workshop", signum: signal.Signals) -> None:
     """TERM or INT ends ranks that listen by TERM, deaf ones by KILL, and is no failure."""
     plan = workshop.train(f"print('ready'); {NEVER}", STUBBORN, grace=0.5)
-    command = [sys.executable, "-c", DRIVER, plan.model_dump_json(), str(workshop.job_dir.output)]
+    command = [sys.executable, "-c", DRIVER, told(plan), str(workshop.job_dir.output)]
     with subprocess.Popen(command, env=workshop.environment, stdout=subprocess.PIPE, text=True) as driver:
         workshop.until_printed(0, "ready")
         workshop.until_printed(1, "deaf")
@@ -317,7 +327,7 @@ def test_completed_training_tells_its_longest_silences(workshop: "Workshop") -> 
     print("......Saving ckpt......")
     time.sleep(1.3)
     """
-    plan = workshop.train(phases).model_copy(update={"configuration": "abc"})
+    plan = replace(workshop.train(phases), configuration="abc")
     silences = run(workshop, plan).silences
     assert silences is not None
     assert silences.configuration == "abc"
@@ -369,7 +379,7 @@ def test_limits_do_not_fire_for_time_in_which_the_shim_was_stopped(workshop: "Wo
         time.sleep(0.01)
     """
     plan = workshop.train(gated, limits=TimeLimits(first_step=4, total=60))
-    command = [sys.executable, "-c", QUICK, plan.model_dump_json(), str(workshop.job_dir.output)]
+    command = [sys.executable, "-c", QUICK, told(plan), str(workshop.job_dir.output)]
 
     def let_pass(seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -415,7 +425,7 @@ def test_process_that_survives_kill_needs_an_operator(workshop: "Workshop") -> N
     sys.exit("Error: driver hangs")
     """
     plan = workshop.train(NEVER, leaves, grace=0.2)
-    command = [sys.executable, "-c", SPARING, plan.model_dump_json(), str(workshop.job_dir.output)]
+    command = [sys.executable, "-c", SPARING, told(plan), str(workshop.job_dir.output)]
     done = subprocess.run(command, env=workshop.environment, capture_output=True, text=True, check=True, timeout=60)
     end = StepExit.model_validate_json(done.stdout)
     assert end.needs_operator
@@ -457,7 +467,7 @@ def test_ending_goes_on_when_processes_cannot_be_listed(workshop: "Workshop", ra
     leaves = "subprocess.Popen(['sleep', '600'], start_new_session=True)"
     scripts = (leaves,) if ranks == "fine" else (NEVER, f"{leaves}; sys.exit('Error: mine')")
     plan = workshop.train(*scripts, grace=3)
-    command = [sys.executable, "-c", BLIND, plan.model_dump_json(), str(workshop.job_dir.output)]
+    command = [sys.executable, "-c", BLIND, told(plan), str(workshop.job_dir.output)]
     done = subprocess.run(command, env=workshop.environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     end = StepExit.model_validate_json(done.stdout)

@@ -1,12 +1,12 @@
-"""Promises of daemon.file_systems."""
+"""Promises of handlers.file_systems."""
 
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from daemon.file_systems import MOUNTINFO as THIS_HOST
-from daemon.file_systems import NETWORK_SETTLE, file_system_type, least_settle, network_file_system
+from handlers.file_systems import MOUNTINFO as THIS_HOST
+from handlers.file_systems import NETWORK_SETTLE, file_system_type, least_settle, network_file_system
 
 MOUNTINFO = rb"""22 1 259:1 / / rw,relatime shared:1 - ext4 /dev/root rw
 30 22 0:26 / /var/glm rw,relatime shared:5 master:2 - nfs4 nas:/glm rw,vers=4.2

@@ -1,0 +1,96 @@
+"""A training's processes, started: as soon as a shim can, and with what takes no time to import."""
+
+import re
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from handlers import marks
+from handlers.errors import BadInputError
+from handlers.event_lines import Log
+from handlers.shim.children import Children
+from handlers.shim.instance import StepRun
+from handlers.shim.patience import patiently
+from handlers.shim.wakeups import Wakeups
+from handlers.train_plan import ProcessPlan, Role, TrainPlan
+
+if TYPE_CHECKING:
+    from handlers.outcome import ProcessExit
+
+
+@dataclass(eq=False)
+class Begun:
+    """A training that was begun. Of one that could not be, those that were started are to be ended."""
+
+    plan: TrainPlan
+    children: Children = field(default_factory=Children)
+    started: dict[int, ProcessPlan] = field(default_factory=dict)
+    """By pid."""
+    oom_kills: int | None = None
+    """How many processes the kernel had killed for memory before."""
+    stopped: signal.Signals | None = None
+    """By what it was told to end before all were started."""
+    failure: str = ""
+    """Why one could not be started."""
+
+
+def begin(plan: TrainPlan, run: StepRun, devices: Sequence[int], wakeups: Wakeups, log: Log) -> Begun:
+    """Start the processes of `plan` in order, each with its environment and the mark of its step and job's `devices`.
+
+    Must run in the main thread of a process without children of its own. Raises OSError where the environments cannot
+    be read, and BadInputError where they are another plan's.
+    """
+    path = run.directory.environment
+    try:
+        filled = patiently("environment.json", partial(plan.with_environments, path), wakeups, log)
+    except ValueError as error:  # its text may quote a secret
+        raise BadInputError(
+            f"{path}: not the environments of this plan's processes; glmd retry writes them anew"
+        ) from error
+    return start(filled.with_variable(marks.NAME, marks.mark(run.directory.path, devices)), wakeups, log)
+
+
+def start(plan: TrainPlan, wakeups: Wakeups, log: Log) -> Begun:
+    """Start the processes of `plan`, which has their environments; for the rest as `begin`."""
+    begun = Begun(plan, oom_kills=oom_kills())
+    for process in plan.processes:
+        try:
+            pid = patiently(f"start of {name(process)}", partial(begun.children.start, process), wakeups, log)
+        except (OSError, ValueError) as error:
+            begun.stopped = wakeups.stop
+            if wakeups.stop is None:
+                log.error("process_not_started", **naming(process), reason=str(error))  # noqa: TRY400 - it says it all
+                begun.failure = f"{name(process)} could not be started: {error}"
+            break
+        begun.started[pid] = process
+        log.info("process_started", **naming(process), pid=pid)
+    return begun
+
+
+def name(process: "ProcessPlan | ProcessExit") -> str:
+    """Return what a process is called in sentences."""
+    if process.role is Role.SCHEDULER:
+        return "the scheduler"
+    return f"rank {process.rank} on device {process.device}"
+
+
+def naming(process: ProcessPlan) -> dict[str, object]:
+    """Return what names a process in a log event."""
+    if process.role is Role.SCHEDULER:
+        return {"role": process.role}
+    return {"rank": process.rank, "device": process.device}
+
+
+def oom_kills() -> int | None:
+    """Return how many processes the kernel has killed for memory since boot, in whatever container; None if unknown.
+
+    It can be read where the kernel's log cannot.
+    """
+    try:
+        found = re.search(r"^oom_kill (\d+)$", Path("/proc/vmstat").read_text(encoding="ascii"), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) if found else None

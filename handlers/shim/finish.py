@@ -1,0 +1,202 @@
+"""The end of a step: the ranks that were begun are watched, or the shards merged, and exit.json says how it went."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from handlers.advice import filled_in
+from handlers.beginning import training_began
+from handlers.ckpt.durable import fsync_directory, fsync_tree, make_directory
+from handlers.ckpt.errors import CkptError
+from handlers.ckpt.origin import Origin
+from handlers.errors import BadInputError, HandlerError
+from handlers.event_lines import EventLog, Log
+from handlers.job_dir import Step
+from handlers.job_plan import JobPlan
+from handlers.outcome import Diagnosis, Outcome, StepExit
+from handlers.printable import printable_lines
+from handlers.shards.names import holds_shards
+from handlers.shim.begun import Begun, begin
+from handlers.shim.home import Home
+from handlers.shim.instance import StepRun
+from handlers.shim.patience import patiently
+from handlers.shim.supervise import StepEnd, supervise
+from handlers.shim.wakeups import Wakeups
+from handlers.train_plan import Role, TrainPlan
+
+_PROGRESS_EVERY = 1.0
+"""Seconds between two progress events of a merge, at least."""
+
+
+def finish(
+    run: StepRun, begun: Begun | Exception | None, started: datetime, home: Home, wakeups: Wakeups, log: Log
+) -> bool:
+    """Do the rest of a step of which `begun` is all that was done; return whether it was completed, and recorded."""
+    job = run.job
+    try:
+        end = _end_of(run, begun, home, wakeups, log)
+    except (CkptError, HandlerError, OSError) as error:
+        end = StepEnd(Outcome.FAILED, str(error))
+    except Exception as error:
+        log.exception("shim_broke")
+        what = f"unexpected {type(error).__name__}: {error}; its traceback is in {run.job_dir.events}"
+        end = StepEnd(Outcome.FAILED, what)
+    step_exit = StepExit(
+        step=run.step,
+        outcome=end.outcome,
+        reason=" ".join(printable_lines(filled_in(end.reason, job=job)).split()),
+        first=end.first,
+        diagnosis=_of_job(end.diagnosis, job),
+        limit=end.limit,
+        processes=end.processes,
+        survivors=end.survivors,
+        silences=end.silences,
+        started=started,
+        ended=datetime.now(UTC),
+    )
+    log.info("step_ended", outcome=step_exit.outcome, reason=step_exit.reason)
+    try:
+        patiently("exit.json", partial(_publish, step_exit, run, home), wakeups, log)
+    except OSError as error:
+        log.error("exit_not_recorded", path=run.directory.exit, reason=str(error))  # noqa: TRY400 - an OSError says it all
+        return False
+    return step_exit.outcome is Outcome.COMPLETED
+
+
+def _publish(step_exit: StepExit, run: StepRun, home: Home) -> None:
+    """Write exit.json where the job's directory is now, however much of it somebody has removed."""
+    directory = home.directory.step(run.attempt, run.step)
+    make_directory(directory.path)
+    step_exit.publish(directory.exit)
+
+
+def _of_job(diagnosis: Diagnosis | None, job: int | str) -> Diagnosis | None:
+    if diagnosis is None:
+        return None
+    return diagnosis.model_copy(update={"remedy": filled_in(diagnosis.remedy, job=job)})
+
+
+def _end_of(run: StepRun, begun: Begun | Exception | None, home: Home, wakeups: Wakeups, log: Log) -> StepEnd:
+    if isinstance(begun, Exception):
+        raise begun
+    if begun is None:
+        plan = patiently("plan.json", partial(_read_plan, run.job_dir.plan), wakeups, log)
+        if run.step is Step.MERGE:
+            return _merge_at_home(plan, run, home, wakeups, log)
+        if plan.train is None:
+            raise BadInputError(f"{run.job_dir.plan}: plans no training, only a merge")
+        begun = begin(plan.train, run, plan.devices, wakeups, log)
+    end = supervise(begun, run.job_dir.output, run.directory.stacks, wakeups, log)
+    if end.outcome is not Outcome.COMPLETED:
+        return end
+    output = home.directory.output
+    _save(output, log)
+    # The tree is this attempt's own: what those before it wrote was put aside.
+    return end if holds_shards(output) else _saved_nothing(end, begun.plan, run.job_dir.output)
+
+
+def _saved_nothing(end: StepEnd, plan: TrainPlan, output: Path) -> StepEnd:
+    """Return `end` as the failure that it is: every rank exited 0, and there is nothing to merge."""
+    rank = next(process for process in plan.processes if process.role is Role.RANK)
+    reason = (
+        f"all ranks exited 0, but none saved anything in {output / 'checkpoint'}: what ran was "
+        f"`{' '.join(rank.argv[:2])}`; is that the Python with MindFormers (training.python) and its checkout "
+        "(training.checkout)? `glmd logs N --rank 0` shows what it printed"
+    )
+    return replace(end, outcome=Outcome.FAILED, reason=reason, silences=None)
+
+
+def _save(output: Path, log: Log) -> None:
+    """Make what was trained survive a power cut, before exit.json says that it was: MindSpore never calls fsync.
+
+    Raises OSError, also where the kernel could not put on the disk what the ranks wrote.
+    """
+    started = time.monotonic()
+    for name in ("checkpoint", "checkpoint_network", "strategy"):
+        fsync_tree(output / name)
+    fsync_directory(output)
+    log.info("output_saved", seconds=round(time.monotonic() - started, 3))
+
+
+def _read_plan(path: Path) -> JobPlan:
+    try:
+        return JobPlan.read(path)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise BadInputError(f"{path}: not a plan that this version can run: {where}: {first['msg']}") from error
+
+
+def _origin(plan: JobPlan, run: StepRun) -> Origin:
+    """Return what made the shards: this job's training, or whoever fills the tree that it merges."""
+    from handlers.ckpt.manifest import utf8  # noqa: PLC0415 - of a merge alone
+
+    if plan.train is None:
+        return Origin(job=plan.job, tree=utf8(str(plan.merge.source)))
+    began = training_began(run.job_dir, run.attempt)
+    return Origin(job=plan.job, began=None if began is None else began.isoformat())
+
+
+def _merge_at_home(plan: JobPlan, run: StepRun, home: Home, wakeups: Wakeups, log: Log) -> StepEnd:
+    """Merge; again where that failed because the job's directory was moved away, once it is back."""
+    while True:
+        try:
+            return _merge(plan, run, wakeups, log)
+        except (CkptError, HandlerError, OSError) as error:
+            if not home.is_away:
+                raise
+            log.warning("directory_is_away", path=run.job_dir.path, reason=str(error))
+            if not home.wait_until_back(wakeups):
+                raise
+
+
+def _merge(plan: JobPlan, run: StepRun, wakeups: Wakeups, log: Log) -> StepEnd:
+    from handlers import merge  # noqa: PLC0415 - what a training's shim has no use for
+    from handlers.ckpt.finite import named  # noqa: PLC0415 - likewise
+
+    wanted = replace(plan.merge, origin=_origin(plan, run))
+    try:
+        with wakeups.interrupting():
+            summary = merge.run(wanted, _progress_events(log), EventLog().info)
+    except KeyboardInterrupt:
+        name = wakeups.stop.name if wakeups.stop is not None else "SIGINT"
+        return StepEnd(Outcome.CANCELLED, f"told to end by {name}")
+    log.info(
+        "shards_merged",
+        tag=summary.tag,
+        ranks=summary.ranks,
+        stages=summary.stages,
+        entries=summary.entries_in,
+        kept=summary.entries_kept,
+        bytes=summary.bytes,
+        seconds=round(summary.seconds, 3),
+    )
+    for caution in summary.cautions:
+        log.warning(caution.event, reason=caution.reason, **caution.fields)
+    reason = f"tag {summary.tag}: {summary.entries_kept} of {summary.entries_in} entries kept"
+    if summary.unlisted:
+        reason += f", without {', '.join(summary.unlisted)}"
+    if summary.not_finite:
+        reason += f"; {named(summary.not_finite)}"
+    if summary.kept_latest:
+        log.info("latest_kept", reason=summary.kept_latest)
+        reason += f"; {summary.kept_latest}"
+    return StepEnd(Outcome.COMPLETED, reason)
+
+
+def _progress_events(log: Log) -> Callable[[int, int], None]:
+    last = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _PROGRESS_EVERY:
+            last = now
+            log.info("merge_progress", done=done, total=total)
+
+    return progress

@@ -1,0 +1,106 @@
+"""Reading the training's part of a plan.json that this very version wrote, before anything that takes long to import.
+
+Whatever is not just so is left to `handlers.job_plan`, which knows the plans of older versions, and says what is wrong.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from handlers.devices import LIMIT
+from handlers.merge_plan import MergePlan
+from handlers.train_plan import ProcessPlan, Role, TimeLimits, TrainPlan
+
+_WHOLE = frozenset({"job", "name", "devices", "rank_table", "train", "merge"})
+_LIMITS = ("silence", "first_step", "total", "load", "saving")
+
+
+@dataclass(frozen=True)
+class OwnTraining:
+    """The training that a plan.json plans."""
+
+    plan: TrainPlan
+    devices: tuple[int, ...]
+    """Of the whole job."""
+
+
+def own_training(content: bytes) -> OwnTraining | None:
+    """Return the training that plan.json plans; None where its `content` is not just as this version writes it."""
+    try:
+        whole = _table(json.loads(content), _WHOLE)
+        _table(whole["merge"], (field.name for field in fields(MergePlan)))
+        json.dumps(whole, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+        told = _table(whole["train"], ("processes", "limits", "grace", "configuration"))
+        limits = _table(told["limits"], (*_LIMITS, "learned_from"))
+        silence, first_step, total, load, saving = (_seconds_or_none(limits[name]) for name in _LIMITS)
+        plan = TrainPlan(
+            processes=tuple(map(_process, _list(told["processes"]))),
+            limits=TimeLimits(
+                silence=silence,
+                first_step=first_step,
+                total=total,
+                load=load,
+                saving=saving,
+                learned_from=_count(limits["learned_from"]),
+            ),
+            grace=_seconds(told["grace"]),
+            configuration=_text(told["configuration"]),
+        )
+        return OwnTraining(plan, tuple(map(_device, _list(whole["devices"]))))
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        return None
+
+
+def _process(told: object) -> ProcessPlan:
+    process = _table(told, ("role", "rank", "device", "argv", "directory", "log"))
+    rank, device = process["rank"], process["device"]
+    return ProcessPlan(
+        role=Role(_text(process["role"])),
+        rank=None if rank is None else _count(rank),
+        device=None if device is None else _count(device),
+        argv=tuple(map(_text, _list(process["argv"]))),
+        directory=Path(_text(process["directory"])),
+        log=Path(_text(process["log"])),
+    )
+
+
+def _table(value: object, keys: Iterable[str]) -> dict[str, object]:
+    if not isinstance(value, dict) or value.keys() != set(keys):
+        raise TypeError("not a table with these keys")
+    return value
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError("no list")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    return value
+
+
+def _count(value: object) -> int:
+    if type(value) is not int:
+        raise TypeError("no count")
+    return value
+
+
+def _device(value: object) -> int:
+    number = _count(value)
+    if not 0 <= number < LIMIT:
+        raise ValueError("no device")
+    return number
+
+
+def _seconds(value: object) -> float:
+    if type(value) is not int and type(value) is not float:
+        raise TypeError("no seconds")
+    return float(value)
+
+
+def _seconds_or_none(value: object) -> float | None:
+    return None if value is None else _seconds(value)
