@@ -52,7 +52,7 @@ NAMED = {
     Act.DIRECTORY_MOVED: _NOT_THERE,
     Act.ROOT_MOVED: _NOT_THERE,
     Act.OLD_STORE: r"taken in again",
-    Act.HUNG_MOUNT: rf"does not answer|{_NOT_THERE}",
+    Act.HUNG_MOUNT: rf"does not answer|cannot be looked at: Transport|{_NOT_THERE}",
 }
 """How the reason of a job that failed names what was done to it."""
 DEFECT = "glmd.defect"

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from benchmarks.acts import Act
 from benchmarks.scene import Scene
-from daemon.control import NotRunningError, ask
 from daemon.store import Store
 from tests.acceptance.dead_mount import Dead, DeadMount
 from tests.acceptance.house import CONFIG
@@ -94,13 +93,8 @@ class Places:
             bring_back(away, self._root / "jobs")
         if not self._house.is_up:
             self._scene.start()
-        self._house.wait(self._answers, "the daemon after the root was put back")
+        self._house.wait(self._house.answers, "the daemon after the root was put back")
         return True
-
-    def _answers(self) -> bool:
-        with suppress(NotRunningError, OSError):
-            return bool(ask(self._root, "ping", timeout=5)) or True
-        return False
 
     # The store
 

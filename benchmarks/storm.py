@@ -69,9 +69,9 @@ class Storm:
         self._scene.undo(everything=True)
 
     def _act(self, owed: list[Act]) -> None:
-        """Do the first of `owed` for which there is somebody to do it to, else one by its weight."""
-        chosen = self._chance.choices(list(self._acts), [WEIGHTS[act] for act in self._acts])[0]
-        act = next((act for act in (*owed, chosen) if self._acts[act]()), None)
+        """Do the first of `owed` for which there is somebody to do it to; when all were done, one by its weight."""
+        chosen = self._chance.choices(list(self._acts), [WEIGHTS[act] for act in self._acts])
+        act = next((act for act in owed or chosen if self._acts[act]()), None)
         if act is not None:
             self.acts[act] += 1
         if act in owed:

@@ -1,5 +1,6 @@
 """The one line of a log that says best why its process ended."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,6 +44,11 @@ def last_line(path: Path) -> str:
     """
     lines = tail(path)
     return _cut(_last(without_chatter(_since_last_progress(lines)), lines))
+
+
+def no_words(path: Path) -> str:
+    """Say, of a process of whose log at `path` nothing was read, what that tells."""
+    return "it logged nothing" if os.path.lexists(path) else f"what it said is not known: {path} is not there"
 
 
 def _since_last_progress(lines: Sequence[str]) -> Sequence[str]:

@@ -7,7 +7,7 @@ from handlers.advice import filled_in
 from handlers.outcome import Diagnosis, ProcessExit
 from handlers.rank_log.error_kinds import KnownError
 from handlers.rank_log.known_errors import SIGNALS, Finding, known_error_in
-from handlers.rank_log.last_words import last_words
+from handlers.rank_log.last_words import last_words, no_words
 from handlers.shim.begun import name
 from handlers.train_plan import ProcessPlan
 
@@ -82,7 +82,7 @@ def _what(guilty: _Witness) -> str:
         return f"{name(guilty.process)} failed first{at}, and had not ended: {last_words(guilty.process.log)}"
     how = f"was killed by {exit_.signal}" if exit_.signal else f"exited {exit_.exit_code}"
     at = exit_.ended.astimezone().strftime("%H:%M:%S")
-    return f"{name(exit_)} {how} first ({at}): {exit_.line or 'it logged nothing'}"
+    return f"{name(exit_)} {how} first ({at}): {exit_.line or no_words(guilty.process.log)}"
 
 
 def _lost(echoes: Sequence[ProcessPlan]) -> str:

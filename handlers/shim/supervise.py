@@ -10,7 +10,7 @@ import psutil  # noqa: F401 - what handlers.shim.children needs in the end, got 
 
 from handlers.event_lines import Log
 from handlers.outcome import Diagnosis, Outcome, ProcessExit, Silences, Survivor
-from handlers.rank_log.last_words import last_line, last_words
+from handlers.rank_log.last_words import last_line, last_words, no_words
 from handlers.rank_log.phase import Phase
 from handlers.shim.begun import Begun, name, naming, oom_kills
 from handlers.shim.blame import blame
@@ -194,7 +194,7 @@ class _Training:
         ranks = {pid: process for pid, process in self._running.items() if process.role is Role.RANK}
         frames = save_stacks(ranks, self._stacks, self._log)
         quietest = self._signs.quietest()
-        words = last_line(quietest.log) or "it logged nothing"
+        words = last_line(quietest.log) or no_words(quietest.log)
         frame = frames.get(quietest.rank) if quietest.rank is not None else None
         return (
             f"{what} for {passed.seconds:g} s (timeout.{passed.setting}{learned}); "

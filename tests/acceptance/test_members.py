@@ -105,8 +105,8 @@ def used(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
         house.settings["cancel"] = "owner"
         house.environment(HF_TOKEN="hf_secret")  # noqa: S106 - that nobody reads it is what is tested
         house.devices.mkdir()
-        for own in (house.root, house.devices):
-            os.chown(own, GLM, GLM)
+        for directory in (house.root, house.devices):
+            os.chown(directory, GLM, GLM)
         house.root.chmod(0o2770)  # as an older glmd had it
         house.start()
         play(house, ALICE, DROP, "run.yaml", given=CONFIG.format(data=house.data, devices="[0,2)"))

@@ -111,6 +111,13 @@ def test_rank_without_a_word(workshop: "Workshop") -> None:
     assert run(workshop, workshop.train("sys.exit(1)")).reason.endswith("it logged nothing")
 
 
+def test_rank_whose_log_is_away(workshop: "Workshop") -> None:
+    """Nobody knows what it said: the job's directory was removed or moved meanwhile."""
+    log = workshop.job_dir.rank_log(0)
+    end = run(workshop, workshop.train(f"print('why'); os.unlink({str(log)!r}); sys.exit(1)"))
+    assert end.reason.endswith(f"what it said is not known: {log} is not there")
+
+
 def test_deaf_rank_with_a_deaf_grandchild_is_killed(workshop: "Workshop") -> None:
     """What ignores TERM is killed after the grace, also in a session of its own."""
     deaf = """
