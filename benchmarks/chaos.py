@@ -1,42 +1,51 @@
-"""A soak: real jobs under a daemon that is killed, as are its shims and ranks, on a disk that is full now and then.
+"""A soak: real jobs under a daemon that is killed, as are its shims and ranks, while all around it goes wrong.
 
     python benchmarks/chaos.py [--minutes 60] [--seed N] [--json]
 
 Everything is real but the training, which tests/acceptance/standin plays in real processes: daemon, shims, ranks,
 merges. The root directory is a small tmpfs, in a mount namespace of this program's own (unshare). For N minutes YAMLs
-are dropped, and at random moments the daemon is killed, stopped and continued, or restarted, a shim or a rank is killed
-or told to end, and the disk filled. Then there is calm: what failed must say so in words that name what was done to it,
-and is retried once. In the end every dropped file is one job that is done, or was rejected for want of space; root and
-store agree; no process is left. Else the exit code is 1.
+are dropped, and at random moments one of benchmarks/acts.py is done: daemon, shims and ranks are killed, the disk is
+filled, directories are removed or moved away and put back, an older store is put back, a file names a mount that never
+answers, or has absurd values, a member of the group tries what he may not (as root alone). Then there is calm: what
+failed must say so in words that name what was done to it, and is retried once. In the end every dropped file is one job
+that is done, or failed for want of its directory, or was rejected for what was done to it; root and store agree; no
+device had two jobs at once, no process is left, and glmd met no defect of its own. Else the exit code is 1.
 """
 
 import argparse
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import psutil
 
-from benchmarks.storm import Act, Storm, wrong_reason
+from benchmarks.acts import DEFECT, Act, wrong_reason
+from benchmarks.scene import Scene
+from benchmarks.storm import Storm
 from daemon.control import NotRunningError, ask
 from daemon.root import Root
 from daemon.state_check import check_state
-from daemon.states import State
+from daemon.states import Job, State
 from tests.acceptance.house import House
+from tests.acceptance.test_members import GLM
 
 CALM = 300.0
 """Seconds in which, when nothing more is done to them, the next of the jobs must be over."""
+TRACEBACK = re.compile(r"^Traceback .*\n(?:(?: .*)?\n)*.*", re.MULTILINE)
+"""On the daemon's standard error, with the line that ends it: glmd itself writes log events there, and nothing else."""
 IN_NAMESPACE = "GLMD_CHAOS_IN_NAMESPACE"
+"""Who started it: within, everybody is root."""
 
 
 @dataclass
@@ -46,6 +55,8 @@ class Figures:
     seed: int
     minutes: float
     acts: dict[Act, int] = field(default_factory=dict)
+    left_out: list[Act] = field(default_factory=list)
+    """What takes root, where that did not start it."""
     dropped: int = 0
     done: int = 0
     """Without anybody's help."""
@@ -53,8 +64,12 @@ class Figures:
     failed: int = 0
     """With a reason that names what was done to it."""
     done_after_retry: int = 0
+    failed_for_good: int = 0
+    """Of those that failed: their directory was removed, or their values are absurd."""
     rejected: int = 0
-    """For want of space on the disk, when they were dropped."""
+    """With a reason: for want of space on the disk, a file that is not there, absurd values."""
+    lost_with_both: int = 0
+    """Whose directory was removed, and then an older store put back that knows nothing of them."""
     slowest_start_s: float = 0.0
     """Of the daemon, until it answered."""
     faults: list[str] = field(default_factory=list)
@@ -69,7 +84,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     if IN_NAMESPACE not in os.environ:
-        os.environ[IN_NAMESPACE] = "1"
+        os.environ[IN_NAMESPACE] = str(os.getuid())
         unshare = ["unshare", "--mount", "--propagation", "private", *([] if os.getuid() == 0 else ["--map-root-user"])]
         words = [__file__, "--minutes", str(asked.minutes), "--seed", str(asked.seed), *(["--json"] * asked.json)]
         os.execvp(unshare[0], [*unshare, sys.executable, *words])  # noqa: S606 - a list of words, no shell
@@ -80,6 +95,7 @@ def main() -> None:
         print(json.dumps(asdict(figures)))
     else:
         rows = asdict(figures) | {"acts": sum(figures.acts.values())} | figures.acts
+        rows["left_out"] = ", ".join(figures.left_out) or "-"
         for name, value in rows.items():
             print(f"{name:<32}{f'{value:.1f}' if isinstance(value, float) else value!s:>10}")
     sys.exit(1 if figures.faults else 0)
@@ -96,22 +112,26 @@ class Soak:
         name, _, value = self._mark.partition("=")
         self._house.daemon_environment = {name: value}
         self._house.environment(STANDIN_PAUSE="0.04", STANDIN_SAVE="10", **{name: value})
-        self._storm = Storm(self._house, seed)
-        self._house.settings["inbox"] = {"settle": 0.1, "rescan": 2}
+        self._house.settings |= {"inbox": {"settle": 0.1, "rescan": 2}, "cancel": "owner"}
+        self._scene = Scene(self._house, seed)
+        self._has_members = os.environ[IN_NAMESPACE] == "0"
+        directory.chmod(0o711)  # for members
 
     def run(self) -> Figures:
         """Return what happened."""
-        with small_disk(self._root, int(64 + 8 * self._figures.minutes)):
+        with small_disk(self._root, int(64 + 8 * self._figures.minutes), has_members=self._has_members):
+            storm = Storm(self._scene, has_members=self._has_members)
             try:
-                self._storm.start()
-                self._storm.rage(time.monotonic() + 60 * self._figures.minutes)
+                storm.rage(time.monotonic() + 60 * self._figures.minutes)
                 self._calm()
                 self._reckon()
             finally:
+                self._scene.undo(everything=True)  # nothing else ends who waits for a mount
                 self._house.close()
-            self._figures.acts, self._figures.slowest_start_s = self._storm.acts, self._storm.slowest_start
+            self._figures.acts, self._figures.slowest_start_s = storm.acts, self._scene.slowest_start
+            self._figures.left_out = [act for act in Act if act not in storm.acts]
             self._figures.faults += self._house.taken_twice()
-            self._figures.faults += [*self._storm.faults, *(f"left running: {one}" for one in self._left_for_good())]
+            self._figures.faults += [*self._scene.faults, *(f"left running: {one}" for one in self._left_for_good())]
         return self._figures
 
     # The calm, and the reckoning
@@ -120,47 +140,67 @@ class Soak:
         """Let all jobs come to their ends, ask why those ended that failed, and retry them."""
         self._until_over()
         for job in self._house.jobs():
+            acts = self._scene.done_to.get(job.name, set())
             if job.state is State.FAILED:
                 self._figures.failed += 1
-                self._figures.faults += wrong_reason(job, self._storm.done_to.get(job.id, set()))
-                self._house.run("retry", str(job.id))
+                self._figures.faults += wrong_reason(job, acts)
+                self._retry(job, acts)
             elif job.state is State.REJECTED:
-                self._figures.rejected += 1
-                self._figures.faults += wrong_reason(job, {Act.DISK_FULL})
-            else:
+                self._figures.faults += wrong_reason(job, acts | {Act.DISK_FULL})
+            elif job.state is State.DONE:
                 self._figures.done += 1
                 self._figures.of_these_resumed += job.attempt > 1
         self._until_over()
 
+    def _retry(self, job: Job, acts: set[Act]) -> None:
+        """Retry a job, where it can come to something."""
+        if Act.ABSURD_VALUES in acts:
+            self._figures.failed_for_good += 1
+            return
+        retried = self._house.run("retry", str(job.id))
+        if Act.DIRECTORY_REMOVED in acts and "nothing to run any more" in retried.stderr:
+            self._figures.failed_for_good += 1
+        elif retried.returncode != 0:
+            self._figures.faults.append(f"{job.label} cannot be retried: {retried.stderr}")
+
     def _until_over(self) -> None:
         deadline, before = 0.0, -1
-        while (left := self._storm.unfinished()) != 0:
+        while (left := self._scene.unfinished()) != 0:
             if left != before:
                 deadline, before = time.monotonic() + CALM, left
             if time.monotonic() > deadline:
-                self._figures.faults += [
-                    f"{one.label} is still {one.state}" for one in self._house.jobs() if not one.state.is_over
-                ]
+                self._figures.faults += [f"{one.label} is still {one.state}" for one in self._scene.jobs_not_over()]
                 return
             time.sleep(0.1)
 
     def _reckon(self) -> None:
-        self._storm.restart(signal.SIGTERM)  # a start removes what killed writers left
+        self._scene.restart(signal.SIGTERM)  # a start removes what killed writers left
         jobs = self._house.jobs()
-        self._figures.dropped = len(self._storm.names)
-        names = Counter(f"{job.name}.yaml" for job in jobs)
-        self._figures.faults += [f"{name} is {names[name]} jobs" for name in self._storm.names if names[name] != 1]
-        self._figures.faults += [
-            f"{job.label} is {job.state} after its retry: {job.reason}"
-            for job in jobs
-            if job.state not in {State.DONE, State.REJECTED}
-        ]
+        self._count(jobs)
+        failed = [job for job in jobs if job.state not in {State.DONE, State.REJECTED}]
         self._figures.done_after_retry = sum(job.state is State.DONE for job in jobs) - self._figures.done
+        if len(failed) != self._figures.failed_for_good:
+            self._figures.faults += [f"{job.label} is {job.state} after its retry: {job.reason}" for job in failed]
         self._figures.faults += [str(each) for each in check_state(Root(self._root))]
+        log = self._house.log.read_text(errors="replace")
+        self._figures.faults += [line for line in log.splitlines() if DEFECT in line]
+        self._figures.faults += TRACEBACK.findall(log)
         with suppress(NotRunningError):
             ask(self._root, "ping", timeout=1.0)
             return
         self._figures.faults.append("the daemon does not answer within 1 s")
+
+    def _count(self, jobs: Sequence[Job]) -> None:
+        """See that each dropped file is one job, or was rejected; the row of that may be lost with the store."""
+        self._figures.dropped = len(self._scene.names)
+        names = Counter(job.name for job in jobs)
+        for name in self._scene.names:
+            is_rejected = (self._root / "rejected" / f"{name}.yaml").exists()
+            self._figures.rejected += is_rejected
+            is_lost = names[name] == 0 and not is_rejected and name in self._scene.lost
+            self._figures.lost_with_both += is_lost
+            if names[name] != 1 and not is_rejected and not is_lost:
+                self._figures.faults.append(f"{name} is {names[name]} jobs")
 
     def _left_for_good(self) -> list[str]:
         """Return what is still there when what was just starting has had its time to see that its daemon is gone."""
@@ -179,9 +219,10 @@ class Soak:
 
 
 @contextmanager
-def small_disk(place: Path, mib: int) -> Iterator[None]:
-    """Mount a tmpfs of `mib` MiB at `place`, in this program's own namespace."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=770", "glmd-chaos", place], check=True)  # noqa: S607 - wherever it is
+def small_disk(place: Path, mib: int, *, has_members: bool) -> Iterator[None]:
+    """Mount a tmpfs of `mib` MiB at `place`, in this program's own namespace; with members, it is their group's."""
+    options = f"size={mib}m,mode=2770" + (f",gid={GLM}" if has_members else "")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "glmd-chaos", place], check=True)  # noqa: S607 - wherever it is
     try:
         yield
     finally:

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Self
 
 from pydantic import ValidationError
 
 from daemon.root import Root
+from daemon.states import Job
 from handlers.job_dir import JobDir, Step, is_number
 from handlers.job_plan import JobPlan
 from handlers.marks import Marked, marked_processes
@@ -24,6 +26,11 @@ class Run:
     step: Step
     name: str
     """The job's."""
+
+    @classmethod
+    def of(cls, job: Job, step: Step) -> Self:
+        """Return the run of `step` as the present attempt of `job`."""
+        return cls(job.id, job.attempt, step, job.name)
 
     @property
     def label(self) -> str:

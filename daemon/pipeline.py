@@ -20,15 +20,17 @@ from daemon.aftermath import follow_up
 from daemon.endings import Cancelled, Completed, died, ended, host_went_down, stuck
 from daemon.faults import Defect, Faults, may_pass
 from daemon.left_behind import free_devices
+from daemon.living import Run
 from daemon.moving import Moves
 from daemon.preflights import Go, Preflights, Refuse, Verdict, Wait
 from daemon.preparing import prepare
 from daemon.queueing import startable
 from daemon.resuming import how_it_begins
 from daemon.root import Root
-from daemon.runner import Life, Runner, RunnerError, forestall
-from daemon.runs import Found, Runs
+from daemon.runner import Life, Runner, forestall
+from daemon.runs import LOOK_EVERY, Found, Runs
 from daemon.settings import Preflight, Settings
+from daemon.starting import Starts
 from daemon.states import ACTIVE, STEP_OF, Job, State
 from daemon.store import DeviceTakenError, Store
 from daemon.unfilled import why_never
@@ -39,22 +41,14 @@ from handlers.ckpt.durable import make_directory, publish_bytes
 from handlers.errors import HandlerError
 from handlers.job_dir import Step, StepDir
 from handlers.job_plan import JobPlan
-from handlers.outcome import Outcome
 from handlers.resume import Decision, Ending, Failure, Resume, Trained
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 Result = TypeVar("Result")
 
-START_ALLOWANCE = 60.0
-"""Seconds that a shim may take to write shim.json."""
-
 DEATH_ALLOWANCE = 2.0
 """Seconds in which the cause of a shim's death may still become known."""
-
-
-_Run = tuple[int, int, Step]
-"""One run of a step: of which job, as which attempt."""
 
 
 class Pipeline:
@@ -79,13 +73,14 @@ class Pipeline:
         self._faults = faults
         self._moves = Moves(root, store, waiting)
         self._preflights = Preflights(root, workers)
-        self._started: dict[_Run, float | None] = {}
-        """When, on the monotonic clock, its shim was started; None while a worker is yet to do so."""
-        self._deaths: dict[_Run, float] = {}
+        self._deaths: dict[Run, float] = {}
         """When it was found that its shim had died."""
         self._writing: dict[int, Job] = {}
         """The jobs in whose directories somebody may be writing, as they were when that began."""
+        self._is_anything_left = False
+        """Whether a job that is over keeps devices locked: what is on them may be gone any moment."""
         self._runs = Runs(root, store, waiting)
+        self._starts = Starts(root, runner, waiting, workers, faults, self._set_aside)
 
     def turn(self) -> None:
         """Take every step that can be taken now."""
@@ -97,10 +92,11 @@ class Pipeline:
             self._faults.attempt(f"devices of job {number}", partial(self._free_devices, number))
         self._start_waiting_jobs()
         active = self._store.jobs(ACTIVE)
-        runs = {(job.id, job.attempt, STEP_OF[job.state]) for job in active if job.state in STEP_OF}
-        self._started = {run: at for run, at in self._started.items() if run in runs}
+        self._is_anything_left = not set(self._store.locks().values()) <= {job.id for job in active}
+        runs = {Run.of(job, STEP_OF[job.state]) for job in active if job.state in STEP_OF}
+        self._starts.keep(runs)
+        self._runs.keep(runs)
         self._deaths = {run: at for run, at in self._deaths.items() if run in runs}
-        self._runs.keep((job, STEP_OF[job.state]) for job in active if job.state in STEP_OF)
         for job in active:
             if job.state in STEP_OF:
                 self._faults.attempt(
@@ -128,12 +124,16 @@ class Pipeline:
     def is_waiting_for_a_shim(self) -> bool:
         """Whether one was started and has not said who it is, or died and it is not known of what: turn again soon."""
         young = time.monotonic() - DEATH_ALLOWANCE
-        was_started = any(at is not None for at in self._started.values())
+        was_started = self._starts.is_waiting_for_a_shim
         return was_started or self._runs.is_busy or any(died_at > young for died_at in self._deaths.values())
 
     def next_due(self, now: float) -> float | None:
         """Return when, on the monotonic clock, a job is to be looked at again; None when none is."""
-        due = (self._preflights.next_due(now), self._runs.next_due(now))
+        due = (
+            self._preflights.next_due(now),
+            self._runs.next_due(now),
+            now + LOOK_EVERY if self._is_anything_left else None,
+        )
         return min((when for when in due if when is not None), default=None)
 
     # The steps
@@ -187,15 +187,14 @@ class Pipeline:
 
     def _follow(self, job: Job, step: Step) -> None:
         """Start the shim of `step`, or wait for its end, or act on how it ended."""
-        run = (job.id, job.attempt, step)
-        if self._started.get(run, 0.0) is None and not job.cancel:
-            return  # a worker is yet to start it
-        found = self._runs.of(job, step, self.settings.training.grace, was_begun=run in self._started)
-        if found.life is Life.NONE:
-            self._wait_for_the_shim(job, run)
+        run = Run.of(job, step)
+        if self._starts.is_yet_to_begin(run) and not job.cancel:
             return
-        self._started.pop(run, None)
-        self._faults.passed(f"starting job {job.id}")
+        found = self._runs.of(job, step, self.settings.training.grace, was_begun=self._starts.was_begun(run))
+        if found.life is Life.NONE:
+            self._wait_for_the_shim(job, step)
+            return
+        self._starts.came_up(run)
         if found.shim is not None:
             self._faults.attempt(f"directory of job {job.id}", partial(refuse_vanished, job, self._root))
             if job.cancel or (step is Step.MERGE and self._runs.is_homeless(job)):
@@ -204,45 +203,15 @@ class Pipeline:
             self._faults.passed(f"directory of job {job.id}")
             self._ended(job, step, found)
 
-    def _wait_for_the_shim(self, job: Job, run: _Run) -> None:
-        """Start the shim of `run`, or give it up when it should have come up long ago."""
-        step = run[2]
-        if job.cancel:
-            # Not simply moved: what was started, perhaps by the daemon before, may come up yet.
-            self._started[run] = self._started.get(run) or time.monotonic()
-            self._give_up(job, run, f"told to end before {step} was started", Outcome.CANCELLED)
-        elif run not in self._started:
-            if not self._faults.is_paused(f"starting job {job.id}"):
-                self._runs.refuse_taken_devices(job)
-                self._started[run] = None
-                self._workers.submit(
-                    Lane.STARTS,
-                    ("start", *run),
-                    partial(self._runner.start, job, step, self._root.path),
-                    partial(self._was_started, job, run),
-                )
-        elif (since := self._started[run]) is not None and time.monotonic() - since > START_ALLOWANCE:
-            self._give_up(job, run, f"the shim of {step} did not come up in {START_ALLOWANCE:g} s")
-
-    def _was_started(self, job: Job, run: _Run, started: Future[None]) -> None:
-        # Only now does its time begin: behind thousands of drops to be checked, a start may wait for minutes.
-        self._started[run] = time.monotonic()
-        try:
-            started.result()
-        except RunnerError as error:
-            if isinstance(error.__cause__, OSError) and may_pass(error.__cause__):  # no process was made
-                self._faults.failed(f"starting job {job.id}", error.__cause__)
-                self._started.pop(run, None)
-                return
-            give_up = partial(self._give_up, job, run, str(error))
-            self._faults.attempt(f"giving up job {job.id}", give_up, partial(self._set_aside, job))
-        except Exception as error:  # noqa: BLE001 - logged, and the job is set aside
-            self._faults.defect(f"starting job {job.id}", error, partial(self._set_aside, job))
-
-    def _give_up(self, job: Job, run: _Run, reason: str, outcome: Outcome = Outcome.FAILED) -> None:
-        """Let no shim of this run come up any more; the next turn reads the exit that says so."""
-        if forestall(job.directory(self._root.path).step(job.attempt, run[2]), run[2], reason, outcome):
-            self._waiting.wake()
+    def _wait_for_the_shim(self, job: Job, step: Step) -> None:
+        """Start the shim of `step`, or give it up when it should have come up long ago."""
+        if job.cancel:  # not simply moved: a shim may come up yet
+            self._starts.cancel(job, step)
+        elif self._starts.was_begun(Run.of(job, step)):
+            self._starts.give_up_late(job, step)
+        else:
+            self._runs.refuse_taken_devices(job)
+            self._starts.begin(job, step)
 
     def _ended(self, job: Job, step: Step, found: Found) -> None:
         directory = job.directory(self._root.path).step(job.attempt, step)
@@ -315,7 +284,7 @@ class Pipeline:
 
     def _death(self, job: Job, step: Step, directory: StepDir, found: Found) -> Failure | None:
         """Return how a shim died; None while that may still become known."""
-        run, now, lost = (job.id, job.attempt, step), time.monotonic(), host_went_down(directory)
+        run, now, lost = Run.of(job, step), time.monotonic(), host_went_down(directory)
         cause = self._runner.cause_of_death(directory)
         if cause is None and not lost and now - self._deaths.setdefault(run, now) < DEATH_ALLOWANCE:
             return None

@@ -1,9 +1,11 @@
 """What clients ask for: ending a job, and repeating one."""
 
+import contextlib
 import signal
 import sqlite3
 
 import structlog
+from pydantic import ValidationError
 
 from daemon.control import RequestRefusedError
 from daemon.faults import may_pass
@@ -17,6 +19,8 @@ from daemon.store import Store
 from daemon.users import User
 from daemon.waiting import Waiting
 from handlers.events import job_log
+from handlers.job_dir import Step
+from handlers.outcome import Outcome, StepExit
 from handlers.shards.names import holds_shards
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -113,9 +117,16 @@ class Requests:
         log.info(event, user=by.name, uid=by.number)
 
     def _trained(self, job: Job) -> bool:
-        """Say whether the training of `job` is over: what was done last was to merge what it saved. Raises OSError."""
+        """Say whether the training of `job` is over: it was merged last, or its record says so. Raises OSError."""
         done = [step.state for step in self._store.history(job.id) if step.state in ACTIVE]
-        return done[-1:] == [State.MERGING] and self._has_saves(job)
+        return (done[-1:] == [State.MERGING] or self._came_to_its_end(job)) and self._has_saves(job)
+
+    def _came_to_its_end(self, job: Job) -> bool:
+        """Say whether the last training completed, though the store does not know: its directory was away then."""
+        with contextlib.suppress(FileNotFoundError, ValidationError):
+            record = StepExit.read(job.directory(self._root.path).step(job.attempt, Step.TRAIN).exit)
+            return record.outcome is Outcome.COMPLETED
+        return False
 
     def _has_saves(self, job: Job) -> bool:
         """Say whether anything is there to merge: to merge nothing again and again would fail for ever."""

@@ -6,9 +6,10 @@ processes and locks are asked; what a shim has left is ended before anything fol
 
 import errno
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from daemon.forgotten import take_in_forgotten
 from daemon.leftovers import Leftovers
 from daemon.living import Living, Run, living, training_on
 from daemon.root import Root
@@ -51,6 +52,7 @@ class Runs:
         self._watch = ShimWatch(root, waiting)
         self._leftovers = Leftovers()
         self._unplaced: dict[Run, Living] | None = None
+        self._has_all_jobs = False
         self._looked: dict[Run, float] = {}
 
     @property
@@ -87,7 +89,11 @@ class Runs:
             self._unplaced = {one.run: one for one in living(self._root)}
         for one in self._watch.all:
             self._unplaced.setdefault(one.run, _living(one, self._root))
+        living_jobs = {run.job for run in self._unplaced}
         refused = [why for run in tuple(self._unplaced) if (why := self._place(run, self._unplaced, grace))]
+        if not self._has_all_jobs:
+            take_in_forgotten(self._root, self._store, living_jobs)
+            self._has_all_jobs = not self._unplaced
         if refused:
             raise OSError(errno.EBUSY, f"{'; '.join(refused)}; the devices stay locked until that has ended")
 
@@ -138,7 +144,7 @@ class Runs:
 
     def _is_due(self, job: Job, step: Step, *, was_begun: bool) -> bool:
         """Say whether to look into the tables; while a shim comes up, that is done once in a while."""
-        run, now = Run(job.id, job.attempt, step, job.name), time.monotonic()
+        run, now = Run.of(job, step), time.monotonic()
         if was_begun and now - self._looked.get(run, 0.0) < LOOK_EVERY:
             return False
         self._looked = {run: now}
@@ -154,7 +160,7 @@ class Runs:
         if shims := [one for one in there if one.shim is not None]:
             raise OSError(errno.EBUSY, f"attempt {shims[0].run.attempt} still runs (pid {shims[0].pids[0]})")
         left = tuple(other for one in there for other in one.others)
-        run = Run(job.id, job.attempt, step, job.name)
+        run = Run.of(job, step)
         if left and not self._leftovers.end(run, left, grace):
             return Found(Life.ENDING)
         ended = self._leftovers.of(run)
@@ -173,10 +179,9 @@ class Runs:
         directory = job.directory(self._root.path)
         return step is Step.TRAIN and directory.step(job.attempt, step).lock.exists() and directory.output.exists()
 
-    def keep(self, present: Iterable[tuple[Job, Step]]) -> None:
+    def keep(self, present: Collection[Run]) -> None:
         """Forget all runs but these and those without a place in the store."""
-        runs = {Run(job.id, job.attempt, step, job.name) for job, step in present}
-        self._leftovers.forget(runs | set(self._unplaced or ()))
+        self._leftovers.forget({*present, *(self._unplaced or ())})
 
     def refuse_taken_devices(self, job: Job) -> None:
         """Raise OSError while ranks of another job are on the devices of `job`, whatever the store says."""

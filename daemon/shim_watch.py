@@ -35,7 +35,7 @@ class ShimWatch:
 
     def follow(self, job: Job, step: Step, identity: ProcessIdentity) -> None:
         """Wait for the end of the shim that works for `job`; asking again is harmless. Raises OSError."""
-        run = Run(job.id, job.attempt, step, job.name)
+        run = Run.of(job, step)
         if (before := self._followed.get(job.id)) is not None:
             if before.run == run:
                 return
@@ -55,12 +55,12 @@ class ShimWatch:
     def of(self, job: Job, step: Step) -> Followed | None:
         """Return the shim that works for this step of the present attempt of `job`; None when none is followed."""
         followed = self._followed.get(job.id)
-        run = Run(job.id, job.attempt, step, job.name)
+        run = Run.of(job, step)
         return followed if followed is not None and followed.run == run else None
 
     def was_there(self, job: Job, step: Step) -> bool:
         """Say whether a shim of this step of the present attempt was ever followed."""
-        return Run(job.id, job.attempt, step, job.name) in self._known
+        return Run.of(job, step) in self._known
 
     @property
     def all(self) -> tuple[Followed, ...]:

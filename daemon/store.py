@@ -6,7 +6,7 @@ records its reason and time, and takes or frees the job's devices.
 
 import json
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,6 +47,17 @@ class NewJob:
     prefix: str = ""
     owner: User | None = None
     """Whose the dropped file was; None where no file was dropped."""
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """A job that the store does not know, and had or would have this number."""
+
+    number: int
+    new: NewJob
+    history: tuple[Transition, ...]
+    """It ends in a state that holds no devices."""
+    reason: str
 
 
 class Store(StoreReading):
@@ -165,6 +176,20 @@ class Store(StoreReading):
             if job.state in HOLDING_DEVICES:
                 self._lock(job)
         return job
+
+    def add_forgotten(self, jobs: Iterable[Forgotten]) -> None:
+        """Add jobs with their numbers and histories, all or none."""
+        with transaction(self._connection):
+            for one in jobs:
+                new, first, last = one.new, one.history[0], one.history[-1]
+                self._connection.execute(
+                    "INSERT INTO jobs (id, claim, digest, name, state, reason, attempt, priority, devices, prefix,"
+                    " submitted, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (one.number, new.claim, new.digest, new.name, last.state, one.reason, last.attempt, new.priority,
+                     json.dumps(new.devices), new.prefix, first.at.isoformat(), last.at.isoformat()),
+                )  # fmt: skip
+                for step in () if self.history(one.number) else one.history:
+                    self._record(one.number, step.at.isoformat(), step.state, step.attempt, step.reason)
 
     def move(
         self, job: Job, state: State, reason: str = "", *, attempt: int | None = None, keep_devices: bool = False

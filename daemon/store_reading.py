@@ -54,6 +54,10 @@ class StoreReading:
         marks = ",".join("?" * len(known))
         self._select(f"id IN (SELECT id FROM jobs WHERE state NOT IN ({marks}))", *known)  # noqa: S608 - all ours
 
+    def numbers(self) -> frozenset[int]:
+        """Return the numbers of all rows, also of those that say nothing."""
+        return frozenset(number for (number,) in self._connection.execute("SELECT id FROM jobs"))
+
     def job(self, job: int) -> Job:
         """Return one job; raises KeyError."""
         return self._one("id = ?", job)

@@ -21,7 +21,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 STATE_OF = {Step.TRAIN: State.TRAINING, Step.MERGE: State.MERGING}
 _MOST_BYTES = 1 << 20
 """Of a dropped file, by far."""
-_MOST_ATTEMPTS = 1000
+MOST_ATTEMPTS = 1000
 """That a store may be behind."""
 
 
@@ -54,9 +54,9 @@ def take_in(found: Living, store: Store) -> Job:
         job = store.add_again(run.job, _new(found), reason)
     if job.name != run.name:
         raise NotTakenInError(f"the store's job {job.id} is {job.name}")
-    if not 0 <= run.attempt - job.attempt <= _MOST_ATTEMPTS:
+    if not 0 <= run.attempt - job.attempt <= MOST_ATTEMPTS:
         raise NotTakenInError(f"the store's job {job.id} is at attempt {job.attempt}")
-    for state in _way(job.state, wanted):
+    for state in way(job.state, wanted):
         job = store.move(job, state, reason)
     while job.attempt < run.attempt:
         job = store.move(job, wanted, reason, attempt=job.attempt + 1)
@@ -64,8 +64,8 @@ def take_in(found: Living, store: Store) -> Job:
     return job
 
 
-def _way(state: State, wanted: State) -> tuple[State, ...]:
-    """Return the shortest way that the table of transitions has. Raises NotTakenInError where it has none."""
+def way(state: State, wanted: State) -> tuple[State, ...]:
+    """Return the shortest way from `state` to `wanted` in the table of transitions. Raises NotTakenInError for none."""
     ways: deque[tuple[State, ...]] = deque([(state,)])
     seen = {state}
     while ways:

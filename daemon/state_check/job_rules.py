@@ -8,9 +8,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from daemon.living import living
-from daemon.pipeline import START_ALLOWANCE
 from daemon.root import Root
 from daemon.runner import Life, life
+from daemon.starting import START_ALLOWANCE
 from daemon.state_check.disagreement import Disagreement, Kind
 from daemon.state_check.job_files import JobFiles, PlanOutline, read_record
 from daemon.state_check.ledger import Row

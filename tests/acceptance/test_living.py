@@ -38,16 +38,17 @@ def at_gate(house: House) -> list[ProcessIdentity]:
     return [ProcessIdentity.of(int((house.devices / str(n)).read_text().rpartition(" ")[2][:-1])) for n in (0, 1)]
 
 
-def rival(house: House, number: int = 2) -> None:
-    """Drop another job for the same devices."""
+def rival(house: House) -> None:
+    """Drop another job for the same devices, which is job 2."""
     house.drop("rival.yaml", text=CONFIG.format(data=house.data, devices="[0,2)") + "  priority: 1\n")
-    place = house.root / "jobs" / f"{number:04d}-rival" / "submitted.yaml"
-    house.wait(place.exists, "the rival to be taken")
+    place = house.root / "jobs" / "0002-rival" / "submitted.yaml"
+    claims = house.root / "claims"
+    house.wait(lambda: place.exists() and not any(claims.iterdir()), "the rival to be taken")
 
 
-def next_one_trains(house: House, number: int = 2) -> None:
+def next_one_trains(house: House) -> None:
     """Wait until the rival's ranks are on the devices."""
-    log = house.directory(number).rank_log(0)
+    log = house.directory(2).rank_log(0)
     house.wait(log.exists, "the next one's ranks")
 
 
@@ -65,7 +66,8 @@ def all_goes_on(house: House, ranks: list[ProcessIdentity], *, attempt: int = 1)
         headline(house)
     assert (house.job().state, house.job().attempt) == (State.TRAINING, attempt), house.log.read_text()
     assert all(rank.alive() for rank in ranks)
-    assert all(job.state is State.QUEUED for job in house.jobs() if job.id > 1)
+    waiting = [job for job in house.jobs() if job.id > 1]
+    assert all(job.state is State.QUEUED for job in waiting), (waiting, house.log.read_text())
 
 
 def over(house: House, number: int = 1) -> Job:
@@ -116,7 +118,12 @@ def test_what_is_moved_away_while_ranks_train_is_waited_for(house: House, place:
     if is_killed:
         house.stop(signal.SIGKILL)
         house.launch()
-    house.wait(lambda: "put it back" in house.log.read_text() or "No such file" in house.log.read_text(), "the fault")
+    house.wait(
+        lambda: (
+            "put it back" in house.log.read_text() or "move it back" in house.log.read_text() in house.log.read_text()
+        ),
+        "the fault",
+    )
     assert all(rank.alive() for rank in ranks)
     away.rename(there)
     house.wait(lambda: bool(headline(house)), "the daemon")
@@ -218,13 +225,12 @@ def test_what_is_put_back_is_of_before_the_present_attempt(house: House, tmp_pat
         restart(house)
         all_goes_on(house, ranks, attempt=2)
     put_back(house, tmp_path / "copy.db")
-    rival(house, 3)  # the number 2 is that of a directory
     all_goes_on(house, ranks, attempt=2)
     house.gate.touch()
     job = over(house)
     assert job.attempt == 2
     assert what != "store" or job.state is State.DONE
-    next_one_trains(house, 3)
+    next_one_trains(house)
 
 
 @pytest.mark.parametrize("tables", (("jobs",), ("jobs", "device_locks", "transitions")))
@@ -277,14 +283,12 @@ def test_what_a_killed_shim_leaves_is_ended_before_its_devices_are_free(
     rival(house)
     house.environment()
     kill(house)
-    if kill is forgotten:
-        rival(house, 3)
-    else:
+    if kill is not forgotten:
         reason = over(house).reason
         assert "died without a word" in reason
         assert all(str(one.pid) in reason for one in children), reason
     house.gate.touch()
-    next_one_trains(house, 3 if kill is forgotten else 2)
+    next_one_trains(house)
     assert not any(one.alive() for one in children)
 
 

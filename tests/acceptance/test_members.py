@@ -42,12 +42,15 @@ def attempt(what, path, work):
     except OSError:
         return
     done.append([what, path])
-names = sorted(str(p) for p in Path().rglob("*")) + ["."]
-for name in names:
+names = sorted(os.path.normpath(f"{place}/{name}") for place, *inner in os.walk(".") for name in sum(inner, []))
+for name in [*names, "."]:
     path = Path(name)
-    kind = stat.S_IFMT(path.lstat().st_mode)
+    try:
+        kind = stat.S_IFMT(path.lstat().st_mode)
+    except FileNotFoundError:  # glmd is at work
+        continue
     bait = Path("inbox", f".bait-{me}")
-    bait.touch()
+    attempt("create", "inbox", bait.touch)
     if kind == stat.S_IFDIR:
         attempt("create", name, lambda: (path / f".new-{me}").touch())
         attempt("make", name, lambda: (path / f".dir-{me}").mkdir())
@@ -101,7 +104,9 @@ def used(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
         house.training |= {"python": str(python), "checkout": str(path / "checkout")}
         house.settings["cancel"] = "owner"
         house.environment(HF_TOKEN="hf_secret")  # noqa: S106 - that nobody reads it is what is tested
-        os.chown(house.root, GLM, GLM)
+        house.devices.mkdir()
+        for own in (house.root, house.devices):
+            os.chown(own, GLM, GLM)
         house.root.chmod(0o2770)  # as an older glmd had it
         house.start()
         play(house, ALICE, DROP, "run.yaml", given=CONFIG.format(data=house.data, devices="[0,2)"))

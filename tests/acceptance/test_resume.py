@@ -233,6 +233,7 @@ def test_after_a_reboot_a_merge_is_done_again(house: House) -> None:
 
 def test_time_limits_are_learned_from_earlier_trainings(house: House) -> None:
     """Of the same configuration that were completed; the user's own words count for more."""
+    house.environment(STANDIN_PAUSE="0.1")  # what is over in a moment teaches nothing
     house.start()
     for number, timeout in ((1, ""), (2, ""), (3, "  timeout: {silence: 20m, first_step: 40m}\n")):
         house.drop(f"run{number}.yaml", text=CONFIG.format(data=house.data, devices="[0,2)") + timeout)

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from daemon import pipeline, runner, service
+from daemon import pipeline, runner, service, starting
 from daemon.control import NotRunningError, RequestRefusedError, ask
 from daemon.settings import load_settings
 from daemon.states import Job
@@ -230,7 +230,7 @@ class Stage:
         def daemon() -> int:
             starter = ShimStarter(theirs, self.no_shim)
             runner.subprocess = SimpleNamespace(Popen=starter, DEVNULL=subprocess.DEVNULL)  # type: ignore[assignment]
-            pipeline.DEATH_ALLOWANCE, pipeline.START_ALLOWANCE = 0.0, 5.0
+            pipeline.DEATH_ALLOWANCE, starting.START_ALLOWANCE = 0.0, 5.0
             service.Workers = functools.partial(Workers, limit=1)  # type: ignore[assignment, misc]  # one order, always
             service.Apart = InThread  # type: ignore[assignment, misc]  # what it does is to be crashed, too
             file = self.root / "glmd.yaml"

@@ -32,9 +32,9 @@ NOT_REACHED = {
     "daemon/store_files.py write_back: unlink": _REMOVED,
     "daemon/store.py Store._lock: execute": _TRANSACTION,
     "daemon/store.py Store.add_again: execute": _TRANSACTION,
+    "daemon/store.py Store.add_forgotten: execute": _TRANSACTION,
     "daemon/store.py Store._record: execute": _TRANSACTION,
     "daemon/store.py Store.explain: execute": _ONE_STATEMENT,
-    "daemon/store.py Store.free_devices: execute": _ONE_STATEMENT,
     "handlers/ckpt/durable.py publish_symlink: unlink": _CLEANING,
     "handlers/ckpt/durable.py publishing: unlink": _CLEANING,
     "handlers/ckpt/staging.py Staging.publish: unlink": _CLEANING,
@@ -48,6 +48,7 @@ NOT_REACHED = {
 }
 """Calls that change what is on the disk, and that no scenario comes to. A new one needs a scenario, or a reason."""
 SOMETIMES_REACHED = {
+    "daemon/store.py Store.free_devices: execute": "where a shim or rank is not quite gone when its job moves on",
     "daemon/runner.py forestall: make_directory": "where a cancel comes just between a job's move and its shim's start",
 }
 """Calls that a scenario comes to when two processes happen to meet, which a busy machine makes rare."""

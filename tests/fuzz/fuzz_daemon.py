@@ -132,16 +132,7 @@ class Fuzz:
     def _drop(self) -> str:
         self.dropped += 1
         devices = "[0,2)" if len(list((self.root / "jobs").iterdir())) < MOST_JOBS else "[8,9)"
-        lines = CONFIG.format(data=self.house.data, devices=devices).splitlines()
-        for _ in range(self.chance.randint(0, 3)):
-            value = self.chance.choice(YAML_VALUES)
-            if self.chance.random() < 0.5:
-                key = self.chance.choice(SECTION[1:])
-                inner = f"{{{self.chance.choice(WITHIN[key])}: {value}}}" if key in WITHIN else value
-                lines.append(f"  {key}: {inner}")
-            else:
-                at = self.chance.randrange(len(lines))
-                lines[at] = f"{lines[at].partition(':')[0]}: {value}"
+        text = absurd(self.chance, CONFIG.format(data=self.house.data, devices=devices))
         name = b"%04d-" % self.dropped + self.chance.choice(NAMES)
         path = os.fsencode(self.root / "inbox") + b"/" + name[:250]
         match self.chance.randint(0, 11):
@@ -154,9 +145,8 @@ class Fuzz:
             case 3:
                 Path(os.fsdecode(path)).write_bytes(self.chance.choice(CONTENTS))
             case _:
-                text = f"# {self.dropped}\n" + "\n".join(lines)
-                Path(os.fsdecode(path)).write_bytes(text.encode("utf-8", "surrogatepass"))
-        return f"{name!r} {lines}"
+                Path(os.fsdecode(path)).write_bytes(f"# {self.dropped}\n{text}".encode("utf-8", "surrogatepass"))
+        return f"{name!r} {text.splitlines()}"
 
     def _spoil_record(self) -> str:
         jobs = sorted((self.root / "jobs").iterdir())
@@ -315,6 +305,21 @@ class Fuzz:
                 words = Path(f"/proc/{process.pid}/cmdline").read_bytes()
                 if mine in words and process.pid != os.getpid() and b"fuzz_daemon" not in words:
                     process.kill()
+
+
+def absurd(chance: random.Random, config: str) -> str:
+    """Return `config` with absurd values for some of its keys, and for some of `glmd:`, with which it ends."""
+    lines = config.splitlines()
+    for _ in range(chance.randint(0, 3)):
+        value = chance.choice(YAML_VALUES)
+        if chance.random() < 0.5:
+            key = chance.choice(SECTION[1:])
+            inner = f"{{{chance.choice(WITHIN[key])}: {value}}}" if key in WITHIN else value
+            lines.append(f"  {key}: {inner}")
+        else:
+            at = chance.randrange(len(lines))
+            lines[at] = f"{lines[at].partition(':')[0]}: {value}"
+    return "\n".join(lines)
 
 
 def _kept_from_running(pid: int) -> float:

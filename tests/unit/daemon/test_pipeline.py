@@ -1,6 +1,7 @@
 """Promises of daemon.pipeline that hang on a moment which no running daemon shows at will."""
 
 import fcntl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from daemon.preflights import Go, Refuse
 from daemon.requests import Requests
 from daemon.root import Root
 from daemon.runner import SystemdRunner
+from daemon.runs import LOOK_EVERY
 from daemon.settings import Preflight, Settings, WatchSettings
 from daemon.states import Job, State
 from daemon.store import NewJob, Store
@@ -25,6 +27,7 @@ from daemon.users import User
 from daemon.waiting import Waiting
 from daemon.workers import Lane, Workers
 from handlers.job_dir import Step, StepDir
+from handlers.marks import NAME, mark
 from handlers.outcome import Outcome, StepExit
 from handlers.process import boot_id
 from handlers.resume import GiveUp
@@ -151,7 +154,7 @@ def test_what_was_got_for_a_row_that_says_nothing_by_now_counts_for_nothing(
 
 def test_a_start_that_waits_for_its_turn_is_not_given_up(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten thousand drops are checked before it; the time that a shim may take begins when it was started."""
-    monkeypatch.setattr(pipeline_module, "START_ALLOWANCE", 0.0)
+    monkeypatch.setattr("daemon.starting.START_ALLOWANCE", 0.0)
     free = threading.Event()
     for number in range(8):
         house.workers.submit(Lane.STARTS, number, lambda: free.wait(10), lambda _: None)
@@ -314,3 +317,19 @@ def test_a_queued_job_that_is_to_be_cancelled_does_not_start(house: House) -> No
     house.requests.write_wishes()
     assert house.job().state is State.CANCELLED
     assert "by alice" in house.job().reason
+
+
+def test_devices_that_a_job_that_is_over_keeps_are_looked_at_again_soon(house: House) -> None:
+    """A rank that was not quite gone when its job moved on must not hold up the next one until the next rescan."""
+    job = house.job_in(State.PREPARING, State.TRAINING)
+    job = house.store.move(job, State.FAILED, keep_devices=True)
+    with subprocess.Popen(
+        ["sleep", "600"], env={NAME: mark(job.directory(house.root.path).step(1, Step.TRAIN).path, job.devices)}
+    ) as rank:
+        house.pipeline.turn()
+        assert house.store.locks() == {0: 1}
+        assert house.pipeline.next_due(0.0) == LOOK_EVERY
+        rank.kill()
+    house.pipeline.turn()
+    assert house.store.locks() == {}
+    assert house.pipeline.next_due(0.0) is None

@@ -64,6 +64,26 @@ def test_a_retry_merges_only_where_something_was_saved(tmp_path: Path) -> None:
             assert store.job(job.id).state is (State.MERGING if save else State.QUEUED)
 
 
+@pytest.mark.parametrize("outcome", (Outcome.COMPLETED, Outcome.FAILED))
+def test_a_training_whose_directory_was_away_when_it_ended_is_not_done_twice(
+    requests: tuple[Requests, Store], tmp_path: Path, outcome: Outcome
+) -> None:
+    """Its job failed for that; put back, its record tells how it ended, and what it saved is there."""
+    asked, store = requests
+    job = store.job(1)
+    for state in (State.PREPARING, State.TRAINING, State.FAILED):
+        job = store.move(job, state)
+    directory = job.directory(tmp_path)
+    save = directory.output / "checkpoint" / "rank_0" / "glm-6b_rank_0-1_4.ckpt"
+    save.parent.mkdir(parents=True)
+    save.touch()
+    train, now = directory.step(1, Step.TRAIN), datetime.now(UTC)
+    train.path.mkdir(parents=True)
+    StepExit(step=Step.TRAIN, outcome=outcome, reason="", started=now, ended=now).publish(train.exit)
+    asked.retry(job, User(0))
+    assert store.job(1).state is (State.MERGING if outcome is Outcome.COMPLETED else State.QUEUED)
+
+
 @pytest.fixture
 def requests(tmp_path: Path) -> Iterator[tuple[Requests, Store]]:
     """Return what answers requests, and its store with job 1, which user 1001 dropped, and job 2, which nobody did."""
