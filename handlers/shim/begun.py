@@ -2,6 +2,7 @@
 
 import re
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +15,7 @@ from handlers.event_lines import Log
 from handlers.shim.children import Children
 from handlers.shim.instance import StepRun
 from handlers.shim.patience import patiently
+from handlers.shim.signs_of_life import SignsOfLife
 from handlers.shim.wakeups import Wakeups
 from handlers.train_plan import ProcessPlan, Role, TrainPlan
 
@@ -26,9 +28,13 @@ class Begun:
     """A training that was begun. Of one that could not be, those that were started are to be ended."""
 
     plan: TrainPlan
+    signs: SignsOfLife
+    """Since before any process was started."""
     children: Children = field(default_factory=Children)
     started: dict[int, ProcessPlan] = field(default_factory=dict)
     """By pid."""
+    at: float = field(default_factory=time.monotonic)
+    """When it was, in monotonic seconds."""
     oom_kills: int | None = None
     """How many processes the kernel had killed for memory before."""
     stopped: signal.Signals | None = None
@@ -50,12 +56,14 @@ def begin(plan: TrainPlan, run: StepRun, devices: Sequence[int], wakeups: Wakeup
         raise BadInputError(
             f"{path}: not the environments of this plan's processes; glmd retry writes them anew"
         ) from error
-    return start(filled.with_variable(marks.NAME, marks.mark(run.directory.path, devices)), wakeups, log)
+    marked = filled.with_variable(marks.NAME, marks.mark(run.directory.path, devices))
+    return start(marked, run.job_dir.output, wakeups, log)
 
 
-def start(plan: TrainPlan, wakeups: Wakeups, log: Log) -> Begun:
-    """Start the processes of `plan`, which has their environments; for the rest as `begin`."""
-    begun = Begun(plan, oom_kills=oom_kills())
+def start(plan: TrainPlan, output: Path, wakeups: Wakeups, log: Log) -> Begun:
+    """Start the processes of `plan`, which has their environments; they save in `output`. For the rest as `begin`."""
+    ranks = [process for process in plan.processes if process.role is Role.RANK]
+    begun = Begun(plan, SignsOfLife(ranks, output / "checkpoint"), oom_kills=oom_kills())
     for process in plan.processes:
         try:
             pid = patiently(f"start of {name(process)}", partial(begun.children.start, process), wakeups, log)

@@ -91,7 +91,7 @@ def _end_of(run: StepRun, begun: Begun | Exception | None, home: Home, wakeups: 
         if plan.train is None:
             raise BadInputError(f"{run.job_dir.plan}: plans no training, only a merge")
         begun = begin(plan.train, run, plan.devices, wakeups, log)
-    end = supervise(begun, run.job_dir.output, run.directory.stacks, wakeups, log)
+    end = supervise(begun, run.directory.stacks, wakeups, log)
     if end.outcome is not Outcome.COMPLETED:
         return end
     output = home.directory.output

@@ -15,7 +15,6 @@ from handlers.rank_log.phase import Phase
 from handlers.shim.begun import Begun, name, naming, oom_kills
 from handlers.shim.blame import blame
 from handlers.shim.limit_clock import LimitClock, PassedLimit
-from handlers.shim.signs_of_life import SignsOfLife
 from handlers.shim.stacks import save_stacks
 from handlers.shim.survivors import describe, operator_needed
 from handlers.shim.wakeups import Wakeups
@@ -42,14 +41,14 @@ class StepEnd:
     silences: Silences | None = None
 
 
-def supervise(begun: Begun, output: Path, stacks: Path, wakeups: Wakeups, log: Log) -> StepEnd:
+def supervise(begun: Begun, stacks: Path, wakeups: Wakeups, log: Log) -> StepEnd:
     """Wait for the processes that were begun, and leave none behind, whatever happens.
 
     A process that fails, a time limit that passes or a stop signal ends the others at once: TERM, and KILL after the
-    plan's grace. `output` is the tree whose checkpoint/ shows signs of life; `stacks` is where each rank of a hung
-    training is written down. Must run in the main thread, as `begin`.
+    plan's grace. `stacks` is where each rank of a hung training is written down. Must run in the main thread, as
+    `begin`.
     """
-    training = _Training(begun, output, stacks, wakeups, log)
+    training = _Training(begun, stacks, wakeups, log)
     patient = False
     try:
         end = training.not_begun() or training.watch()
@@ -60,7 +59,7 @@ def supervise(begun: Begun, output: Path, stacks: Path, wakeups: Wakeups, log: L
 
 
 class _Training:
-    def __init__(self, begun: Begun, output: Path, stacks: Path, wakeups: Wakeups, log: Log) -> None:
+    def __init__(self, begun: Begun, stacks: Path, wakeups: Wakeups, log: Log) -> None:
         self._begun = begun
         self._plan = begun.plan
         self._stacks = stacks
@@ -70,9 +69,8 @@ class _Training:
         self._running = dict(begun.started)
         self._exits: list[ProcessExit] = []
         self._guilty: ProcessPlan | None = None
-        self._clock = LimitClock(begun.plan.limits, time.monotonic())
-        ranks = [process for process in begun.plan.processes if process.role is Role.RANK]
-        self._signs = SignsOfLife(ranks, output / "checkpoint")
+        self._clock = LimitClock(begun.plan.limits, begun.at)
+        self._signs = begun.signs
 
     def not_begun(self) -> StepEnd | None:
         """Return how the training ended when not all of it could be started."""

@@ -109,7 +109,7 @@ def test_ranks_wait_for_no_import(workshop: "Workshop") -> None:
     """What takes long to import is imported when the ranks have been started: the next job waits for this."""
     workshop.publish(workshop.train("pass"))
     told = "import sys; from handlers.shim import begun\n"
-    told += "def start(plan, wakeups, log): print(*sys.modules); sys.stdout.flush(); raise OSError('enough')\n"
+    told += "def start(plan, output, wakeups, log): print(*sys.modules); sys.stdout.flush(); raise OSError('enough')\n"
     told += "begun.start = start\nfrom handlers.shim.run import main\nmain(sys.argv[1:])"
     command = [sys.executable, "-c", told, str(workshop.job_dir.path), "1", "train"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)

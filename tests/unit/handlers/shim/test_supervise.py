@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Supervision reaps every child and ends every descendant of its process, so it gets a process of its own.
 DRIVER = """
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,7 +39,11 @@ now = datetime.now(UTC)
 output = Path(sys.argv[2])
 with Wakeups() as wakeups:
     log = structlog.get_logger()
-    end = supervise(start(plan, wakeups, log), output, output / "stacks", wakeups, log)
+    begun = start(plan, output, wakeups, log)
+    if "over" in sys.argv:
+        for pid in begun.started:
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    end = supervise(begun, output / "stacks", wakeups, log)
 print(StepExit(step=Step.TRAIN, started=now, ended=datetime.now(UTC), **vars(end)).model_dump_json())
 """
 
@@ -56,9 +61,9 @@ def told(plan: TrainPlan) -> str:
     return TypeAdapter(TrainPlan).dump_json(plan).decode()
 
 
-def run(workshop: "Workshop", plan: TrainPlan) -> StepExit:
-    """Supervise `plan` in a process of its own."""
-    command = [sys.executable, "-c", DRIVER, told(plan), str(workshop.job_dir.output)]
+def run(workshop: "Workshop", plan: TrainPlan, *words: str) -> StepExit:
+    """Supervise `plan` in a process of its own; with the word `over` once all of it is over."""
+    command = [sys.executable, "-c", DRIVER, told(plan), str(workshop.job_dir.output), *words]
     done = subprocess.run(command, env=workshop.environment, capture_output=True, text=True, check=True, timeout=120)
     return StepExit.model_validate_json(done.stdout)
 
@@ -227,6 +232,13 @@ def test_new_shards_are_signs_of_life(workshop: "Workshop") -> None:
     """
     end = run(workshop, workshop.train(saves, limits=TimeLimits(silence=2, first_step=60)))
     assert end.outcome is Outcome.COMPLETED
+
+
+def test_what_ranks_did_before_they_were_watched(workshop: "Workshop") -> None:
+    """The shim imports half of itself meanwhile. It counts, for the limits that are learned above all."""
+    silences = run(workshop, workshop.train(f"print({STEP_LINE!r})"), "over").silences
+    assert silences is not None
+    assert silences.step is not None
 
 
 def test_rank_that_cannot_start(workshop: "Workshop") -> None:
