@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from handlers.ckpt.record import frame
-from handlers.ckpt.wire import varint
+from handlers.ckpt.formats.record import frame
+from handlers.ckpt.formats.wire import varint
 
 CHUNK = 512 << 20
 ITEM_SIZES = {"Float16": 2, "Float32": 4}

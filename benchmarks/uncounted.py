@@ -3,7 +3,7 @@
 import sys
 
 from daemon.cli import main
-from handlers.ckpt import finite
+from handlers.ckpt.copying import finite
 
 
 def look_away(_tally: finite.Tally, _portion: memoryview) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 import structlog
 
 from daemon.names import NAME_MAX, fitting
-from handlers.ckpt import durable
+from handlers.ckpt.files import durable
 from handlers.errors import BadInputError
 from handlers.passing import may_pass
 from handlers.printable import printable

@@ -18,8 +18,8 @@ from daemon.root import Root
 from daemon.states import HOLDING_DEVICES, State
 from daemon.store import Forgotten, NewJob, Store, Transition
 from daemon.taking_in import MOST_ATTEMPTS, NotTakenInError, way
-from handlers.ckpt.bounded import read_bounded
 from handlers.ckpt.errors import CkptError
+from handlers.ckpt.files.bounded import read_bounded
 from handlers.devices import LIMIT
 from handlers.job_dir import JobDir, is_number
 from handlers.job_plan import JobPlan

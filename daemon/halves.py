@@ -16,8 +16,8 @@ from pathlib import Path
 from daemon.claims import Claim, add_to_reason, newest_rejected, next_place, reason_file
 from daemon.root import Root
 from daemon.states import Job, State
-from handlers.ckpt.bounded import read_bounded
 from handlers.ckpt.errors import DamagedFileError
+from handlers.ckpt.files.bounded import read_bounded
 from handlers.printable import printable
 
 _MOST_EVENTS = 1 << 20

@@ -34,7 +34,7 @@ from daemon.store import NewJob, Store
 from daemon.users import User
 from daemon.vanished import refuse_absent_jobs
 from daemon.workers import Lane, Workers
-from handlers.ckpt.durable import make_directory, publish_bytes
+from handlers.ckpt.files.durable import make_directory, publish_bytes
 from handlers.errors import BadInputError
 from handlers.events import job_log
 from handlers.printable import printable

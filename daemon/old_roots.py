@@ -11,8 +11,8 @@ from pathlib import Path
 import structlog
 
 from daemon.root import GROUP_READS, Root, set_mode
-from handlers.ckpt.bounded import read_bounded
 from handlers.ckpt.errors import DamagedFileError
+from handlers.ckpt.files.bounded import read_bounded
 from handlers.job_dir import JobDir
 from handlers.job_plan import JobPlan
 

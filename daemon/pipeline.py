@@ -37,7 +37,7 @@ from daemon.unfilled import why_never
 from daemon.vanished import refuse_absent_jobs, refuse_vanished, why
 from daemon.waiting import Waiting
 from daemon.workers import Lane, Workers
-from handlers.ckpt.durable import make_directory, publish_bytes
+from handlers.ckpt.files.durable import make_directory, publish_bytes
 from handlers.errors import HandlerError
 from handlers.job_dir import Step, StepDir
 from handlers.job_plan import JobPlan

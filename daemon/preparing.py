@@ -8,9 +8,9 @@ from daemon.resuming import NothingLeftError, begin, how_it_begins, tree_with_ta
 from daemon.root import Root
 from daemon.settings import Settings
 from daemon.states import Job
-from handlers.ckpt.bounded import read_bounded
-from handlers.ckpt.durable import make_directory, move, publish_bytes
 from handlers.ckpt.errors import DamagedFileError
+from handlers.ckpt.files.bounded import read_bounded
+from handlers.ckpt.files.durable import make_directory, move, publish_bytes
 from handlers.errors import BadInputError
 from handlers.events import job_log
 from handlers.job_dir import JobDir, Step

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from daemon.states import Job
-from handlers.ckpt.durable import make_directory
+from handlers.ckpt.files.durable import make_directory
 from handlers.job_dir import JobDir
 from handlers.rank_log.progress import Progress, read_progress
 from handlers.resumable import Course, schedule_of

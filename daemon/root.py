@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.users import User
-from handlers.ckpt.durable import make_directory
+from handlers.ckpt.files.durable import make_directory
 from handlers.errors import RefusedError
 from handlers.job_dir import is_number
 

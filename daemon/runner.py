@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from daemon.settings import Runner as Choice
 from daemon.states import Job
 from handlers import marks
-from handlers.ckpt.bounded import without_waiting
-from handlers.ckpt.durable import make_directory, open_lock
+from handlers.ckpt.files.bounded import without_waiting
+from handlers.ckpt.files.durable import make_directory, open_lock
 from handlers.job_dir import Step, StepDir
 from handlers.outcome import Outcome, StepExit
 from handlers.process import ProcessIdentity

@@ -9,8 +9,8 @@ from ruamel.yaml.error import YAMLError
 
 from daemon.settings import SettingsError
 from daemon.wrong_settings import WrongSettingsError, refuse_keys, refused, unreadable
-from handlers.ckpt.bounded import read_bounded
 from handlers.ckpt.errors import DamagedFileError
+from handlers.ckpt.files.bounded import read_bounded
 from handlers.validate.document import Document, parse
 from handlers.validate.problem import ConfigError
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from daemon.database import MODE, StoreError, beside
-from handlers.ckpt.durable import publishing
+from handlers.ckpt.files.durable import publishing
 
 _ENDINGS = ("wal", "shm")
 

@@ -11,7 +11,7 @@ from daemon.root import Root
 from daemon.states import State
 from daemon.status import JobStatus, job_status
 from daemon.store import Store, StoreError
-from handlers.ckpt.durable import publish_bytes
+from handlers.ckpt.files.durable import publish_bytes
 from handlers.errors import BadInputError
 from handlers.printable import printable
 

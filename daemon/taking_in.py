@@ -10,8 +10,8 @@ from daemon.intake import digest_of
 from daemon.living import Living
 from daemon.states import TRANSITIONS, Job, State
 from daemon.store import NewJob, Store
-from handlers.ckpt.bounded import read_bounded
 from handlers.ckpt.errors import CkptError
+from handlers.ckpt.files.bounded import read_bounded
 from handlers.errors import RefusedError
 from handlers.job_dir import JobDir, Step
 from handlers.job_plan import JobPlan

@@ -1,4 +1,4 @@
-"""Files that a killed process was writing: `handlers.ckpt.durable` gives a file its name when it is whole, not before.
+"""Files that a killed process was writing: `ckpt.files.durable` gives a file its name when it is whole, not before.
 
 What lies in the inbox is its users' own, and a training's output is its ranks'.
 """

@@ -17,7 +17,7 @@ from daemon.states import Job, State
 from daemon.store import NewJob, Store
 from daemon.tree_follower import follow
 from daemon.workers import Lane, Workers
-from handlers.ckpt.durable import make_directory
+from handlers.ckpt.files.durable import make_directory
 from handlers.job_dir import JobDir
 from handlers.job_plan import JobPlan
 from handlers.merge_plan import MergePlan

@@ -1,7 +1,7 @@
 """An output loaded by MindSpore itself, in the training environment, and compared with what glmd reads in it.
 
-`handlers.ckpt.verify` knows that the bytes are those that were written; this knows that MindSpore takes them for the
-same parameters. It loads whole files, so it needs their size in memory.
+`handlers.ckpt.looking.verify` knows that the bytes are those that were written; this knows that MindSpore takes them
+for the same parameters. It loads whole files, so it needs their size in memory.
 """
 
 import contextlib
@@ -17,10 +17,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from handlers.ckpt.entry import Entry, shape
-from handlers.ckpt.manifest import NAME, Manifest, read_manifest
-from handlers.ckpt.transfer import blocks
-from handlers.ckpt.verify import Problem
-from handlers.ckpt.walk import walk
+from handlers.ckpt.files.transfer import blocks
+from handlers.ckpt.formats.walk import walk
+from handlers.ckpt.looking.verify import Problem
+from handlers.ckpt.publishing.manifest import NAME, Manifest, read_manifest
 from handlers.errors import HandlerError
 from handlers.rank_log.tail import tail
 
@@ -52,7 +52,7 @@ def deep_verify(directory: Path, python: Path, progress: Progress | None = None)
     """Load the output in `directory` with the MindSpore of `python`, and compare names, shapes, types and contents.
 
     Raises MindSporeError with MindSpore's last words where it fails, CkptError and OSError where glmd itself cannot
-    read the output: `handlers.ckpt.verify` says more of that.
+    read the output: `handlers.ckpt.looking.verify` says more of that.
     """
     manifest = read_manifest(directory / NAME)
     wanted = _wanted(directory, manifest)

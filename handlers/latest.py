@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from handlers.ckpt import CkptError
-from handlers.ckpt.durable import make_directory, publish_symlink
-from handlers.ckpt.manifest import NAME, read_manifest
+from handlers.ckpt.files.durable import make_directory, publish_symlink
+from handlers.ckpt.publishing.manifest import NAME, read_manifest
 from handlers.promotion import Merged, Verdict, judge
 
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from handlers.ckpt.lora import LoraScale
+from handlers.ckpt.planning.lora import LoraScale
 from handlers.mindformers.tuning import FORMS, LORA, LORA_ALPHA, LORA_RANK, Form
 from handlers.validate.document import Place, parse
 from handlers.validate.mindformers_rules import whole

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from handlers.ckpt import Effort, Family, NotFinite, OutputOptions, Plan, merge, plan_merge, read_strategies, walk_all
-from handlers.ckpt.durable import make_directory
-from handlers.ckpt.lora import LoraScale, with_adapters
-from handlers.ckpt.manifest import Manifest
+from handlers.ckpt.files.durable import make_directory
+from handlers.ckpt.planning.lora import LoraScale, with_adapters
+from handlers.ckpt.publishing.manifest import Manifest
 from handlers.latest import promote
 from handlers.merge_plan import MergePlan
 from handlers.promotion import Merged

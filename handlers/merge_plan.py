@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.ckpt.entry import Family, Format
-from handlers.ckpt.lora_fate import Lora
-from handlers.ckpt.origin import Origin
+from handlers.ckpt.planning.lora_fate import Lora
+from handlers.ckpt.planning.origin import Origin
 
 
 @dataclass(frozen=True, kw_only=True)

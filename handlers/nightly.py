@@ -9,9 +9,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from handlers.ckpt.bounded import read_bounded
-from handlers.ckpt.durable import publish_bytes
 from handlers.ckpt.errors import DamagedFileError
+from handlers.ckpt.files.bounded import read_bounded
+from handlers.ckpt.files.durable import publish_bytes
 from handlers.errors import BadInputError
 from handlers.reach import reach
 

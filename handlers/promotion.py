@@ -15,8 +15,8 @@ from datetime import datetime
 from pathlib import Path, PurePath
 from typing import Self
 
-from handlers.ckpt.manifest import Manifest
-from handlers.ckpt.origin import Origin
+from handlers.ckpt.planning.origin import Origin
+from handlers.ckpt.publishing.manifest import Manifest
 from handlers.errors import BadInputError
 from handlers.shards.names import Tag
 

@@ -11,9 +11,9 @@ from typing import Annotated, ClassVar, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, Strict, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from handlers.ckpt.bounded import read_bounded
-from handlers.ckpt.durable import publish_bytes
 from handlers.ckpt.errors import DamagedFileError
+from handlers.ckpt.files.bounded import read_bounded
+from handlers.ckpt.files.durable import publish_bytes
 from handlers.devices import LIMIT
 from handlers.durations import LONGEST
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.ckpt import CkptError, walk
-from handlers.ckpt.durable import fsync_directory, fsync_file, make_directory, move
+from handlers.ckpt.files.durable import fsync_directory, fsync_file, make_directory, move
 from handlers.mindformers.tags import Place
 from handlers.rank_log.progress import Progress
 from handlers.resumable import Course, Obstacle, schedule_of

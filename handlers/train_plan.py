@@ -11,8 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from handlers.ckpt.bounded import read_bounded
-from handlers.ckpt.durable import publish_bytes
+from handlers.ckpt.files.bounded import read_bounded
+from handlers.ckpt.files.durable import publish_bytes
 from handlers.devices import LIMIT
 from handlers.durations import LONGEST
 

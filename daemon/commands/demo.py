@@ -25,7 +25,7 @@ from daemon.root import Root
 from daemon.settings import load_settings
 from daemon.states import Job, State
 from daemon.status import JobStatus
-from handlers.ckpt.manifest import Manifest, read_manifest
+from handlers.ckpt.publishing.manifest import Manifest, read_manifest
 from handlers.validate.check import check
 
 CLAIM_WITHIN = 30.0

@@ -8,9 +8,9 @@ import typer
 
 from daemon.commands.progress import progress
 from handlers.ckpt import Difference, diff, read_manifest
-from handlers.ckpt.diff import Content
-from handlers.ckpt.manifest import NAME
-from handlers.ckpt.output import TRANSFORMED
+from handlers.ckpt.looking.diff import Content
+from handlers.ckpt.planning.output import TRANSFORMED
+from handlers.ckpt.publishing.manifest import NAME
 from handlers.errors import BadInputError
 from handlers.printable import printable, to_json
 

@@ -12,11 +12,11 @@ from daemon.commands.arguments import JsonOption
 from daemon.commands.difference import difference
 from daemon.commands.table import size, table
 from handlers.ckpt import open_set, read_strategies
-from handlers.ckpt.coverage import said
-from handlers.ckpt.finite import NotFinite, named
-from handlers.ckpt.inspect import CkptTable, EntryRow, OutputTable, SetTable, StrategyTable, inspect_set
-from handlers.ckpt.inspect import inspect as inspect_path
-from handlers.ckpt.manifest import NAME
+from handlers.ckpt.copying.finite import NotFinite, named
+from handlers.ckpt.looking.inspect import CkptTable, EntryRow, OutputTable, SetTable, StrategyTable, inspect_set
+from handlers.ckpt.looking.inspect import inspect as inspect_path
+from handlers.ckpt.planning.coverage import said
+from handlers.ckpt.publishing.manifest import NAME
 from handlers.errors import BadInputError
 from handlers.printable import printable, to_json
 from handlers.shards.names import LAST, find_strategies

@@ -9,10 +9,10 @@ from pathlib import Path
 from daemon.commands.merge_flags import parse
 from daemon.commands.progress import progress, report, warn
 from daemon.commands.table import size
+from handlers.ckpt.copying.finite import named
 from handlers.ckpt.entry import Format
-from handlers.ckpt.families import ordered
-from handlers.ckpt.finite import named
-from handlers.ckpt.lora import Lora
+from handlers.ckpt.planning.families import ordered
+from handlers.ckpt.planning.lora import Lora
 from handlers.errors import BadInputError
 from handlers.merge import MergeSummary, run
 from handlers.merge_plan import MergePlan

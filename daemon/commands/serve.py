@@ -8,7 +8,7 @@ import typer
 
 from daemon.commands.arguments import ConfigOption, RootOption, settings_of
 from daemon.service import serve as run_service
-from handlers.ckpt.durable import UMASK
+from handlers.ckpt.files.durable import UMASK
 from handlers.errors import BadInputError
 
 LEAST_FILES = 64

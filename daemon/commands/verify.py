@@ -14,8 +14,8 @@ from daemon.commands.table import size
 from handlers import deep_verify
 from handlers.ckpt import Problem, Verification
 from handlers.ckpt import verify as verify_output
-from handlers.ckpt.finite import named
-from handlers.ckpt.manifest import NAME
+from handlers.ckpt.copying.finite import named
+from handlers.ckpt.publishing.manifest import NAME
 from handlers.deep_verify import DeepVerification
 from handlers.errors import BadInputError
 from handlers.printable import printable, to_json

@@ -10,9 +10,9 @@ from daemon.state_check.job_files import JobFiles, names_in
 from daemon.state_check.ledger import Row
 from daemon.states import State
 from handlers.ckpt.errors import CkptError
-from handlers.ckpt.manifest import NAME
-from handlers.ckpt.manifest_outline import Outline, OutlinedFile, read_outline
-from handlers.ckpt.staging import NAME as STAGING
+from handlers.ckpt.files.staging import NAME as STAGING
+from handlers.ckpt.publishing.manifest import NAME
+from handlers.ckpt.publishing.manifest_outline import Outline, OutlinedFile, read_outline
 from handlers.job_dir import Step
 
 

@@ -10,19 +10,12 @@
 back, all or none, with a manifest beside them, and `verify` reads them again. Errors are CkptError and OSError.
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING
 
-# ruff: noqa: TC004 - they are imported when they are asked for, by _Library
 if TYPE_CHECKING:
-    from handlers.ckpt.agreement import check_names
-    from handlers.ckpt.alike import walk_all
-    from handlers.ckpt.checkpoint_set import CheckpointSet, open_set
-    from handlers.ckpt.copy import Effort
-    from handlers.ckpt.crc import check_crc
-    from handlers.ckpt.diff import Difference, diff
+    from handlers.ckpt.copying.copy import Effort
+    from handlers.ckpt.copying.finite import NotFinite
     from handlers.ckpt.entry import CkptFile, Entry, Family, Fingerprint, Format
     from handlers.ckpt.errors import (
         CkptError,
@@ -33,17 +26,21 @@ if TYPE_CHECKING:
         OutputExistsError,
         UnsupportedLayoutError,
     )
-    from handlers.ckpt.finite import NotFinite
-    from handlers.ckpt.inspect import Inspection, inspect
+    from handlers.ckpt.formats.crc import check_crc
+    from handlers.ckpt.formats.strategy import Strategy, read_strategies, read_strategy
+    from handlers.ckpt.formats.twins import walk_all
+    from handlers.ckpt.formats.walk import walk
     from handlers.ckpt.layout import Layout
-    from handlers.ckpt.lora import Lora, LoraScale, with_adapters
-    from handlers.ckpt.manifest import Manifest, read_manifest
-    from handlers.ckpt.merge import merge
-    from handlers.ckpt.output import OutputOptions
-    from handlers.ckpt.plan import Plan, plan_merge
-    from handlers.ckpt.strategy import Strategy, read_strategies, read_strategy
-    from handlers.ckpt.verify import Problem, Verification, verify
-    from handlers.ckpt.walk import walk
+    from handlers.ckpt.looking.diff import Difference, diff
+    from handlers.ckpt.looking.inspect import Inspection, inspect
+    from handlers.ckpt.looking.verify import Problem, Verification, verify
+    from handlers.ckpt.planning.agreement import check_names
+    from handlers.ckpt.planning.checkpoint_set import CheckpointSet, open_set
+    from handlers.ckpt.planning.lora import Lora, LoraScale, with_adapters
+    from handlers.ckpt.planning.output import OutputOptions
+    from handlers.ckpt.planning.plan import Plan, plan_merge
+    from handlers.ckpt.publishing.manifest import Manifest, read_manifest
+    from handlers.ckpt.publishing.merge import merge
 
 __all__ = [
     "CheckpointSet",
@@ -89,63 +86,53 @@ __all__ = [
 ]
 
 _MODULES = {
-    "CheckpointSet": "checkpoint_set",
+    "CheckpointSet": "planning.checkpoint_set",
     "CkptError": "errors",
     "CkptFile": "entry",
     "DamagedFileError": "errors",
-    "Difference": "diff",
-    "Effort": "copy",
+    "Difference": "looking.diff",
+    "Effort": "copying.copy",
     "Entry": "entry",
     "Family": "entry",
     "Fingerprint": "entry",
     "Format": "entry",
     "InconsistentError": "errors",
-    "Inspection": "inspect",
+    "Inspection": "looking.inspect",
     "Layout": "layout",
-    "Lora": "lora",
-    "LoraScale": "lora",
-    "Manifest": "manifest",
+    "Lora": "planning.lora",
+    "LoraScale": "planning.lora",
+    "Manifest": "publishing.manifest",
     "NoSpaceError": "errors",
-    "NotFinite": "finite",
+    "NotFinite": "copying.finite",
     "NotFiniteError": "errors",
     "OutputExistsError": "errors",
-    "OutputOptions": "output",
-    "Plan": "plan",
-    "Problem": "verify",
-    "Strategy": "strategy",
+    "OutputOptions": "planning.output",
+    "Plan": "planning.plan",
+    "Problem": "looking.verify",
+    "Strategy": "formats.strategy",
     "UnsupportedLayoutError": "errors",
-    "Verification": "verify",
-    "check_crc": "crc",
-    "check_names": "agreement",
-    "diff": "diff",
-    "inspect": "inspect",
-    "merge": "merge",
-    "open_set": "checkpoint_set",
-    "plan_merge": "plan",
-    "read_manifest": "manifest",
-    "read_strategies": "strategy",
-    "read_strategy": "strategy",
-    "verify": "verify",
-    "walk": "walk",
-    "walk_all": "alike",
-    "with_adapters": "lora",
+    "Verification": "looking.verify",
+    "check_crc": "formats.crc",
+    "check_names": "planning.agreement",
+    "diff": "looking.diff",
+    "inspect": "looking.inspect",
+    "merge": "publishing.merge",
+    "open_set": "planning.checkpoint_set",
+    "plan_merge": "planning.plan",
+    "read_manifest": "publishing.manifest",
+    "read_strategies": "formats.strategy",
+    "read_strategy": "formats.strategy",
+    "verify": "looking.verify",
+    "walk": "formats.walk",
+    "walk_all": "formats.twins",
+    "with_adapters": "planning.lora",
 }
 """Where each of them is. Imported when it is asked for: a shim that needs `durable` does not wait for the others."""
 
 
-class _Library(ModuleType):
-    """Lets names mean what is listed above, also those that are names of modules, too: `merge` is the function."""
-
-    def __getattr__(self, name: str) -> object:
-        if name not in _MODULES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        found: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-        setattr(self, name, found)
-        return found
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name not in _MODULES or not isinstance(value, ModuleType):  # a module that was imported just now
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Library
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = found
+    return found

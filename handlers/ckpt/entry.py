@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from handlers.ckpt.state_names import named_state
+from handlers.ckpt.planning.state_names import named_state
 
 TEXT = "str"
 """Text entries are UTF-32 of any length, with dims [0]."""
@@ -80,7 +80,7 @@ class Entry:
 
     @property
     def family(self) -> Family:
-        """What the entry is by itself; what it is in its set, `handlers.ckpt.families` says."""
+        """What the entry is by itself; what it is in its set, `handlers.ckpt.planning.families` says."""
         if named_state(self.name) is not None:
             return Family.OPTIMIZER
         if element_count(self.dims) == 1 or self.type == TEXT:

@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from handlers.ckpt.bounded import without_waiting
+from handlers.ckpt.files.bounded import without_waiting
 
 TAIL_BYTES = 64 * 1024
 

@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from handlers.ckpt.durable import make_directory, publish_bytes
+from handlers.ckpt.files.durable import make_directory, publish_bytes
 from handlers.devices import bracket_hint, format_devices
 from handlers.errors import BadInputError, RefusedError
 from handlers.rank_table.contents import Device, RankTable, Server

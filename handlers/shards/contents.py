@@ -6,8 +6,8 @@ from pathlib import Path
 import xxhash
 
 from handlers.ckpt import CkptFile, Fingerprint, walk
-from handlers.ckpt.alike import Frame
-from handlers.ckpt.opening import opened
+from handlers.ckpt.files.opening import opened
+from handlers.ckpt.formats.twins import Frame
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from handlers.ckpt import CkptError, Fingerprint, InconsistentError, Strategy
-from handlers.ckpt.strategy import join_strategies, parse_content, read_content
+from handlers.ckpt.formats.strategy import join_strategies, parse_content, read_content
 from handlers.shards.names import find_strategies, is_strategy, no_strategy, strategy_directory
 
 

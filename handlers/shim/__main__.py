@@ -3,7 +3,7 @@
 import os
 import sys
 
-from handlers.ckpt.durable import UMASK
+from handlers.ckpt.files.durable import UMASK
 from handlers.shim.run import main
 
 if __name__ == "__main__":

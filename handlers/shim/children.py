@@ -7,7 +7,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from handlers.ckpt.durable import make_directory
+from handlers.ckpt.files.durable import make_directory
 from handlers.prctl import adopt_orphans, die_with, let_look
 from handlers.process import ProcessIdentity
 from handlers.train_plan import ProcessPlan

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from handlers.advice import filled_in
 from handlers.beginning import training_began
-from handlers.ckpt.durable import fsync_directory, fsync_tree, make_directory
 from handlers.ckpt.errors import CkptError
-from handlers.ckpt.origin import Origin
+from handlers.ckpt.files.durable import fsync_directory, fsync_tree, make_directory
+from handlers.ckpt.planning.origin import Origin
 from handlers.errors import BadInputError, HandlerError
 from handlers.event_lines import EventLog, Log
 from handlers.job_dir import Step
@@ -134,7 +134,7 @@ def _read_plan(path: Path) -> JobPlan:
 
 def _origin(plan: JobPlan, run: StepRun) -> Origin:
     """Return what made the shards: this job's training, or whoever fills the tree that it merges."""
-    from handlers.ckpt.manifest import utf8  # noqa: PLC0415 - of a merge alone
+    from handlers.ckpt.publishing.manifest import utf8  # noqa: PLC0415 - of a merge alone
 
     if plan.train is None:
         return Origin(job=plan.job, tree=utf8(str(plan.merge.source)))
@@ -157,7 +157,7 @@ def _merge_at_home(plan: JobPlan, run: StepRun, home: Home, wakeups: Wakeups, lo
 
 def _merge(plan: JobPlan, run: StepRun, wakeups: Wakeups, log: Log) -> StepEnd:
     from handlers import merge  # noqa: PLC0415 - what a training's shim has no use for
-    from handlers.ckpt.finite import named  # noqa: PLC0415 - likewise
+    from handlers.ckpt.copying.finite import named  # noqa: PLC0415 - likewise
 
     wanted = replace(plan.merge, origin=_origin(plan, run))
     try:

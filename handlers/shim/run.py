@@ -20,9 +20,9 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from handlers.ckpt.bounded import read_bounded
-from handlers.ckpt.durable import make_directory, open_lock, publish_bytes
 from handlers.ckpt.errors import DamagedFileError
+from handlers.ckpt.files.bounded import read_bounded
+from handlers.ckpt.files.durable import make_directory, open_lock, publish_bytes
 from handlers.errors import BadInputError
 from handlers.event_lines import EventLog, Log
 from handlers.job_dir import JobDir, Step, StepDir

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from handlers.ckpt.durable import UMASK, make_directory
+from handlers.ckpt.files.durable import UMASK, make_directory
 from handlers.errors import BadInputError
 from handlers.job_dir import StepDir
 from handlers.record import Record

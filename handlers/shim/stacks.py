@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from handlers.ckpt.durable import make_directory
+from handlers.ckpt.files.durable import make_directory
 from handlers.event_lines import Log
 from handlers.train_plan import ProcessPlan
 

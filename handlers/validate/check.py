@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from handlers.ckpt.lora import LoraScale
+from handlers.ckpt.planning.lora import LoraScale
 from handlers.devices import bracket_hint, format_devices, parse_devices
 from handlers.mindformers.dialect import DIALECTS, Dialect, dialect_of
 from handlers.mindformers.version import OF_GLM_6B, Version

@@ -17,8 +17,8 @@ from pydantic import (
 
 from handlers.byte_sizes import parse_size
 from handlers.ckpt.entry import Family, Format
-from handlers.ckpt.families import keep_name
-from handlers.ckpt.lora import Lora
+from handlers.ckpt.planning.families import keep_name
+from handlers.ckpt.planning.lora import Lora
 from handlers.devices import parse_devices
 from handlers.duration_types import Limit
 from handlers.validate.document import Place

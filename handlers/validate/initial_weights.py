@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from handlers.ckpt.durable import make_directory, publish_symlink
+from handlers.ckpt.files.durable import make_directory, publish_symlink
 from handlers.mindformers.dialect import Dialect
 from handlers.validate.document import Place
 from handlers.validate.glmd_section import KEY, GlmdSection

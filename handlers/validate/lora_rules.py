@@ -2,7 +2,7 @@
 
 import re
 
-from handlers.ckpt.lora import Lora, LoraScale
+from handlers.ckpt.planning.lora import Lora, LoraScale
 from handlers.lora_config import Adapters, adapters, read_scale
 from handlers.mindformers.tuning import KINDS, LORA, READ_NOWHERE, STRATEGY_OF_ALL_SINCE, TARGETS_SINCE
 from handlers.mindformers.version import OF_GLM_6B, Version

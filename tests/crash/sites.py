@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from handlers.ckpt import durable, staging
+from handlers.ckpt.files import durable, staging
 from tests.crash.steps import CHECKOUT
 
 _CHANGING = frozenset(

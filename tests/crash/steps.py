@@ -30,7 +30,7 @@ OPERATIONS = (
 _ROOMS = (str(CHECKOUT / "daemon"), str(CHECKOUT / "handlers"))
 _PLUMBING = frozenset(
     {
-        *("handlers/ckpt/durable.py", "handlers/ckpt/transfer.py", "handlers/ckpt/target.py"),
+        *("handlers/ckpt/files/durable.py", "handlers/ckpt/files/transfer.py", "handlers/ckpt/files/target.py"),
         *("handlers/train_plan.py", "handlers/shim/patience.py", "daemon/database.py", "daemon/store.py"),
     }
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from handlers.ckpt import CkptError, Manifest, merge, plan_merge, read_manifest, read_strategy, walk
-from handlers.ckpt.output import FILTERED
+from handlers.ckpt.planning.output import FILTERED
 from tests.faults.injection import NUMBERS, Call, Injection
 from tests.unit.handlers.ckpt.ckpt_writer import Run, small_run
 
@@ -40,7 +40,7 @@ def test_a_merge_that_a_call_fails_can_be_repeated(
     quick: Path, monkeypatch: pytest.MonkeyPatch, call: Call, number: int, *, force: bool
 ) -> None:
     """The first call fails, the second, …: an error or the whole output, never a part; then the whole output."""
-    monkeypatch.setattr("handlers.ckpt.transfer.FLUSH_EVERY", 1)
+    monkeypatch.setattr("handlers.ckpt.files.transfer.FLUSH_EVERY", 1)
     run = small_run(quick / "output").write()
     hits = 0
     for first in count(1):

@@ -17,7 +17,7 @@ from daemon.state_check import check_state
 from daemon.states import Job, State
 from daemon.store import Store
 from daemon.waiting import Waiting
-from handlers.ckpt.durable import make_directory
+from handlers.ckpt.files.durable import make_directory
 from handlers.job_dir import Step, StepDir
 from handlers.outcome import Outcome, StepExit
 from tests.acceptance.house import CONFIG, House

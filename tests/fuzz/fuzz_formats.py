@@ -25,8 +25,8 @@ from google.protobuf.message import DecodeError, Message
 from safetensors import deserialize
 
 from handlers.ckpt import CkptError, CkptFile, Format, check_crc, read_strategy, walk
-from handlers.ckpt.record import TRAILER_SIZE, walk_ckpt
-from handlers.ckpt.safetensors import walk_safetensors
+from handlers.ckpt.formats.record import TRAILER_SIZE, walk_ckpt
+from handlers.ckpt.formats.safetensors import walk_safetensors
 from tests.unit.handlers.ckpt import hostile
 
 

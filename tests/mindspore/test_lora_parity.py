@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handlers.ckpt.lora import Lora
+from handlers.ckpt.planning.lora import Lora
 from tests.mindspore.cases import SCALARS, Case, Layout, Parameter, glm
 from tests.mindspore.merging import merged
 from tests.mindspore.worker_process import Loaded, Worker

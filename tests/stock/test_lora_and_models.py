@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers.ckpt.lora import LoraScale
+from handlers.ckpt.planning.lora import LoraScale
 from handlers.mindformers.version import Version
 from handlers.validate.check import CheckedConfig, Rules, check
 from handlers.validate.problem import ConfigError

@@ -61,7 +61,7 @@ def test_the_daemon_writes_below_its_root_only(box: Box) -> None:
         DAEMON,
         """
         import os, pathlib
-        from handlers.ckpt.durable import make_directory, publish_bytes
+        from handlers.ckpt.files.durable import make_directory, publish_bytes
         directory = pathlib.Path("/var/glm/jobs/0098-probe/attempts/1")
         make_directory(directory)
         publish_bytes(directory / "f", b"x")

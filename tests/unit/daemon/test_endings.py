@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from daemon.endings import Cancelled, Completed, died, ended, host_went_down
-from handlers.ckpt.durable import make_directory
+from handlers.ckpt.files.durable import make_directory
 from handlers.job_dir import JobDir, Step, StepDir
 from handlers.outcome import Outcome, StepExit
 from handlers.resume import Ending, Failure

@@ -7,7 +7,7 @@ from pathlib import Path
 from daemon.preparing import _configuration, _limits, plan_merging
 from daemon.root import Root
 from handlers.ckpt.entry import Family, Format
-from handlers.ckpt.lora import Lora, LoraScale
+from handlers.ckpt.planning.lora import Lora, LoraScale
 from handlers.job_dir import JobDir, Step
 from handlers.job_plan import JobPlan, TimeLimits
 from handlers.merge_plan import MergePlan

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from handlers.ckpt.manifest import Manifest, read_manifest
-from handlers.ckpt.origin import Origin
+from handlers.ckpt.planning.origin import Origin
+from handlers.ckpt.publishing.manifest import Manifest, read_manifest
 from handlers.latest import promote
 from handlers.merge import run as merge_run
 from handlers.merge_plan import MergePlan

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers.ckpt.lora import LoraScale
+from handlers.ckpt.planning.lora import LoraScale
 from handlers.lora_config import read_lora_config
 from handlers.validate.problem import ConfigError
 

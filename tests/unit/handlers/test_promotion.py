@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers.ckpt.origin import Origin
+from handlers.ckpt.planning.origin import Origin
 from handlers.promotion import Merged, Verdict, judge
 from handlers.shards.names import Tag
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from handlers.ckpt.bounded import read_bounded
 from handlers.ckpt.errors import DamagedFileError
-from handlers.ckpt.manifest import read_manifest
+from handlers.ckpt.files.bounded import read_bounded
+from handlers.ckpt.publishing.manifest import read_manifest
 from handlers.job_dir import Step
 from handlers.outcome import Outcome, StepExit, Survivor
 from handlers.record import Record

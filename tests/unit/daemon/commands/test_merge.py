@@ -11,7 +11,7 @@ import pytest
 
 from daemon.commands.merge import plan_of
 from handlers.ckpt.entry import Family, Format
-from handlers.ckpt.lora import Lora
+from handlers.ckpt.planning.lora import Lora
 from handlers.errors import BadInputError
 from handlers.merge_plan import MergePlan
 from tests.unit.daemon.commands.conftest import Site

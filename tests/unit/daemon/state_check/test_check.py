@@ -18,7 +18,7 @@ from daemon.state_check.place_rules import place_disagreements
 from daemon.states import Job, State
 from daemon.status import Presence
 from daemon.store import NewJob, StoreError
-from handlers.ckpt.durable import publish_symlink
+from handlers.ckpt.files.durable import publish_symlink
 from handlers.job_dir import Step
 from handlers.outcome import Outcome, Survivor
 from tests.unit.daemon.commands.conftest import Site

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from handlers.ckpt import CkptError, CkptFile, check_crc, inspect, read_strategy, walk
 from handlers.ckpt.entry import Entry, element_count
-from handlers.ckpt.safetensors import MAX_HEADER, MAX_NODES
+from handlers.ckpt.formats.safetensors import MAX_HEADER, MAX_NODES
 from tests.fuzz.fuzz_formats import check, samples
 from tests.unit.handlers.ckpt.ckpt_writer import Write
 from tests.unit.handlers.ckpt.hostile import (

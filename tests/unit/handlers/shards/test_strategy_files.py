@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from handlers.ckpt import DamagedFileError, Fingerprint, InconsistentError, Strategy, read_strategies
-from handlers.ckpt.strategy import parse_content, read_content
+from handlers.ckpt.formats.strategy import parse_content, read_content
 from handlers.shards import strategy_files
 from handlers.shards.strategy_files import StrategyFiles
 from tests.unit.handlers.ckpt.ckpt_writer import Lay, strategy

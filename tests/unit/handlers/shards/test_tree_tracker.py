@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handlers.ckpt import CkptError, Fingerprint, walk
-from handlers.ckpt.agreement import check_entries, check_names
+from handlers.ckpt.planning.agreement import check_entries, check_names
 from handlers.shards import closing, tree_tracker
 from handlers.shards.choice import choose
 from handlers.shards.closing import QUIET

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from handlers.ckpt.manifest import Manifest, read_manifest
-from handlers.ckpt.origin import Origin
+from handlers.ckpt.planning.origin import Origin
+from handlers.ckpt.publishing.manifest import Manifest, read_manifest
 from handlers.job_dir import Step
 from handlers.job_plan import JobPlan
 from handlers.merge import run as merge_run

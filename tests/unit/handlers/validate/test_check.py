@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from handlers.ckpt.lora import LoraScale
+from handlers.ckpt.planning.lora import LoraScale
 from handlers.mindformers.version import Version
 from handlers.rank_table.topology import Topology
 from handlers.validate.check import CheckedConfig, Rules, check

@@ -3,7 +3,7 @@
 import pytest
 
 from handlers.ckpt.entry import Family, Format
-from handlers.ckpt.lora import Lora
+from handlers.ckpt.planning.lora import Lora
 from handlers.validate.document import parse
 from handlers.validate.glmd_section import GlmdSection, MergeWish, Resume, Timeout, read_section
 from handlers.validate.problem import Problem

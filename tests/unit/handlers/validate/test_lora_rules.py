@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers.ckpt.lora import LoraScale
+from handlers.ckpt.planning.lora import LoraScale
 from handlers.mindformers.version import OF_GLM_6B, Version
 from handlers.validate.document import parse
 from handlers.validate.glmd_section import read_section

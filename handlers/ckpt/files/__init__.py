@@ -1,0 +1,1 @@
+"""Files as the operating system has them: read bounded, written whole, published in one place."""

@@ -1,0 +1,1 @@
+"""The forms of checkpoint and strategy files: read, walked, framed."""

@@ -1,0 +1,1 @@
+"""Looking at what is there: in rows, against a manifest, against another file."""

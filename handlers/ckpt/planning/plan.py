@@ -1,0 +1,267 @@
+"""What the output holds, and from which shards: decided, and refused, before anything is written.
+
+The output is what MindSpore's own way gives, byte for byte: `transform_checkpoint_by_rank`, `load_checkpoint`, dropping
+names, `save_checkpoint`. Hence the dims of scalars and the order: parameters in the strategy first, then the others,
+each as the shards have them, the last pipeline stage's first, since MindSpore loads the highest rank first
+(`rank_list_for_transform`). Where in which file each goes is for `handlers.ckpt.planning.output` to say.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from handlers.ckpt.entry import ITEM_SIZES, TEXT, CkptFile, Entry, Family, Fingerprint, shape
+from handlers.ckpt.errors import InconsistentError, UnsupportedLayoutError
+from handlers.ckpt.formats.strategy import Stage, Strategy
+from handlers.ckpt.layout import Layout, LayoutError, Tiling
+from handlers.ckpt.planning.agreement import check_alike, check_entries, check_names, check_ranks, check_state
+from handlers.ckpt.planning.families import Families, families_of
+from handlers.ckpt.planning.origin import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of the output, whatever file it goes to."""
+
+    name: str
+    dims: tuple[int, ...]
+    """As MindSpore writes them: a scalar of shape () may have [0]."""
+    type: str
+    item_size: int
+    """Bytes of an element; a text is one element."""
+    tiling: Tiling
+    laid: bool
+    """False where no strategy names it: all ranks must hold the same bytes."""
+    update: "LoraPair | None" = None
+    """The adapter that is added to the shards' bytes."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of content."""
+        return math.prod(self.tiling.dims) * self.item_size
+
+
+@dataclass(frozen=True, slots=True)
+class LoraPair:
+    """A low-rank adapter of a weight of shape (out, in): the weight becomes W + scaling · B·A."""
+
+    a: Parameter
+    """Of shape (rank, in)."""
+    b: Parameter
+    """Of shape (out, rank)."""
+    scaling: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A merge that is known to fit together, except for the replicas' bytes, which are compared while merging."""
+
+    shards: Mapping[int, CkptFile]
+    strategy: Strategy | None
+    parameters: tuple[Parameter, ...]
+    families: Families
+    """What the entries of the shards are, each name once."""
+    left: tuple[str, ...]
+    """The entries that stay behind."""
+    transformed: tuple[Parameter, ...] = ()
+    """The parameters of every family, where asked for: what `transform_checkpoint_by_rank` writes."""
+    layout_from: Strategy | None = None
+    """What lays out what `strategy` does not name."""
+    origin: Origin | None = None
+    """What made the shards, for the manifest; None where nobody says."""
+
+    @property
+    def entries_in(self) -> int:
+        """How many entries the shards have, each name counted once."""
+        return len(self.families.of)
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """How many entries of each family stay behind."""
+        return dict(Counter(self.families.of[name] for name in self.left))
+
+    @property
+    def dropped_by_prefix(self) -> Mapping[str, int]:
+        """How many entries of state stay behind, by what their names begin with."""
+        states = self.families.states
+        return dict(Counter(states[name].prefix for name in self.left if name in states))
+
+    @property
+    def stages(self) -> int:
+        """How many pipeline stages the strategy speaks of: 1 for a run without any, or for a part of one with more."""
+        return len(self.strategy.stages) if self.strategy is not None else 1
+
+    @property
+    def strategy_files(self) -> Mapping[Path, Fingerprint]:
+        """All strategy files that the plan goes by."""
+        sources = [each for each in (self.strategy, self.layout_from) if each is not None]
+        return {path: fingerprint for source in sources for path, fingerprint in source.files.items()}
+
+    @property
+    def equal_chunks(self) -> bool:
+        """How the MindSpore that wrote the shards cuts large tensors: 2.0 into equal chunks, newer ones into full ones.
+
+        The latter write the shape of a scalar as [].
+        """
+        return all(entry.dims != () for entry in self.shards[0].entries.values())
+
+    @property
+    def updates(self) -> Mapping[str, float]:
+        """The weights that an adapter is merged into, and its scaling."""
+        return {each.name: each.update.scaling for each in self.parameters if each.update is not None}
+
+    @property
+    def unlaid(self) -> tuple[str, ...]:
+        """The names that are in no strategy."""
+        return tuple(parameter.name for parameter in self.parameters if not parameter.laid)
+
+
+def plan_merge(
+    shards: Mapping[int, CkptFile],
+    strategy: Strategy | None,
+    *,
+    keep: Collection[str] = (Family.WEIGHTS, Family.SCALARS),
+    transformed: bool = False,
+    layout_from: Strategy | None = None,
+) -> Plan:
+    """Plan the merge of one tag's shards, by rank. `strategy` is None for data parallel runs.
+
+    `keep` are families: a Family, or the prefix of one that no list names. `layout_from` lays out what `strategy` does
+    not name: the frozen weights of a LoRA run. Raises InconsistentError where the shards do not fit each other or the
+    strategy, or have no such family, and UnsupportedLayoutError for layouts that cannot be merged.
+    """
+    check_ranks(shards, strategy)
+    parts = _parts(shards, strategy, layout_from)
+    names = [name for part in reversed(parts) for name in part.shards[0].entries]
+    owners = {name: [part for part in parts if name in part.shards[0].entries] for name in names}
+    ordered = sorted(owners, key=lambda name: owners[name][0].find(name) is None)
+    families = families_of({name: owners[name][0].shards[0].entries[name] for name in ordered})
+    _check_keep(keep, families, shards[0].path)
+    wanted = [name for name in ordered if transformed or families.of[name] in keep]
+    for part in parts:
+        part.check(wanted)
+    parameters = [_parameter(name, owners[name]) for name in wanted]
+    if strategy is not None:
+        check_state({parameter.name: parameter.tiling.dims for parameter in parameters}, families, strategy)
+    kept = tuple(parameter for parameter in parameters if families.of[parameter.name] in keep)
+    if not kept:
+        raise InconsistentError(f"{shards[0].path} has no entry to keep ({', '.join(keep)})")
+    return Plan(
+        shards=dict(shards),
+        strategy=strategy,
+        parameters=kept,
+        families=families,
+        left=tuple(name for name in ordered if families.of[name] not in keep),
+        transformed=tuple(parameters) if transformed else (),
+        layout_from=layout_from,
+    )
+
+
+def _check_keep(keep: Collection[str], families: Families, where: Path) -> None:
+    """Refuse to keep a family that is not there; the three that every set may have are no mistake."""
+    there = set(families.of.values())
+    for name in keep:
+        if name not in there and name not in set(Family):
+            raise InconsistentError(
+                f"{where}: no family of it or of the other shards is called {name!r} (keep). They have {families}"
+            )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A pipeline stage of a run, and what lays out its parameters; a run without stages is one."""
+
+    first_rank: int
+    shards: Sequence[CkptFile]
+    strategy: Strategy | None
+    stages: Sequence[Stage]
+    """Where to look for a layout, one after the other."""
+
+    def find(self, name: str) -> tuple[Stage, Layout] | None:
+        """Return the layout of `name` and where it stands; None where no strategy has one."""
+        return next(((stage, stage.layouts[name]) for stage in self.stages if name in stage.layouts), None)
+
+    def check(self, wanted: Collection[str]) -> None:
+        """Refuse what the stage's shards do not agree on; `wanted` are the names to be merged."""
+        for name in wanted:
+            found = self.find(name)
+            if found is not None and found[1].uneven:
+                raise UnsupportedLayoutError(
+                    f"{found[0].path}: {name}: its slices differ in size (it uses {found[1].uneven}); only even slices "
+                    "are merged"
+                )
+        check_entries(self.shards)
+        if self.strategy is not None:
+            check_names(self.strategy, self.shards[0], self.first_rank)
+
+
+def _parts(shards: Mapping[int, CkptFile], strategy: Strategy | None, layout_from: Strategy | None) -> Sequence[_Part]:
+    """Divide a run into its stages."""
+    sources = [each for each in (strategy, layout_from) if each is not None]
+    for each in sources:
+        if (each.ranks, each.stage_ranks) != (len(shards), sources[0].stage_ranks):
+            raise InconsistentError(
+                f"{each.path} is for {each.ranks} ranks, {each.stage_ranks} a pipeline stage, but the run has "
+                f"{len(shards)}, {sources[0].stage_ranks} a stage: it must be of the same network, cut in the same way"
+            )
+    size = sources[0].stage_ranks if sources else len(shards)
+    return [
+        _Part(
+            first,
+            [shards[rank] for rank in range(first, first + size)],
+            strategy,
+            [each.stage_of(first) for each in sources],
+        )
+        for first in range(0, len(shards), size)
+    ]
+
+
+def _parameter(name: str, owners: Sequence[_Part]) -> Parameter:
+    """Plan one parameter, which the stages `owners` have."""
+    first, *others = owners
+    shard, found = first.shards[0], first.find(name)
+    for other in others:
+        _check_shared(name, first, other)
+    entry = shard.entries[name]
+    slice_dims = shape(entry.dims)
+    layout = found[1] if found is not None else Layout.replicated(len(first.shards), len(slice_dims))
+    try:
+        tiling = Tiling(layout, slice_dims, tuple(owner.first_rank for owner in owners))
+    except LayoutError as error:
+        where = found[0].path if found is not None else shard.path
+        raise InconsistentError(
+            f"{where}: {name}: {error}; {shard.path} and the strategy are not of one run"
+        ) from error
+    item_size = entry.nbytes if entry.type == TEXT else ITEM_SIZES[entry.type]
+    return Parameter(name, _saved_dims(entry, tiling), entry.type, item_size, tiling, found is not None)
+
+
+def _check_shared(name: str, first: _Part, other: _Part) -> None:
+    """Refuse a parameter that two stages have unless they have it in the same way, so that they are replicas."""
+    one, two = first.find(name), other.find(name)
+    if one is None or two is None:
+        if one is not two:
+            found = one or two
+            without = first if one is None else other
+            raise InconsistentError(
+                f"{without.shards[0].path}: {name}: its pipeline stage's strategy does not name it, but "
+                f"{found[0].path if found else ''} does for another stage: are all files of one run?"
+            )
+    elif one[1] != two[1]:
+        raise UnsupportedLayoutError(
+            f"{two[0].path}: {name}: pipeline stages share it, but it is cut differently for another one "
+            f"({one[0].path}), so that its copies cannot be compared"
+        )
+    check_alike(name, first.shards[0], other.shards[0])
+
+
+def _saved_dims(entry: Entry, tiling: Tiling) -> tuple[int, ...]:
+    """Return the dims that MindSpore writes after loading what it wrote.
+
+    MindSpore 2.0 writes shape () as [0], of which a Bool comes back as shape (1,); newer ones write [] and keep it.
+    """
+    if tiling.dims or entry.dims == ():
+        return tiling.dims
+    return (1,) if entry.type == "Bool" else (0,)

@@ -1,0 +1,1 @@
+"""An output under its final name: its files and, last, its manifest."""

@@ -1,0 +1,61 @@
+"""Whether an output may hold NaN and infinity: only where the caller says so, by patterns of names."""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from handlers.ckpt.copying.finite import NAMED, NotFinite, Tally, named
+from handlers.ckpt.copying.sources import Sources
+from handlers.ckpt.errors import NotFiniteError
+from handlers.ckpt.planning.coverage import said
+from handlers.ckpt.planning.plan import Parameter, Plan
+from handlers.ckpt.publishing.manifest import Manifest
+
+PORTION = 1 << 20
+"""Bytes read at once."""
+
+
+def refuse_not_finite(
+    manifest: Manifest, allowed: Sequence[str], destination: Path, plan: Plan, sources: Sources | None = None
+) -> None:
+    """Raise NotFiniteError where `manifest` keeps what no pattern allows; with `sources` it says whose slices have it.
+
+    Without them the output is there already, with the permission of an earlier caller.
+    """
+    found = {
+        name: count
+        for name, count in manifest.not_finite.items()
+        if not any(fnmatchcase(name, pattern) for pattern in allowed)
+    }
+    if not found:
+        return
+    where = {}
+    if sources is not None:
+        parameters = {each.name: each for each in plan.parameters if each.name in [*found][:NAMED]}
+        where = {name: said(ranks) for name, each in parameters.items() if (ranks := _ranks(each, sources))}
+    outcome = (
+        "nothing was written" if sources is not None else "it is there already, since an earlier merge was allowed to"
+    )
+    raise NotFiniteError(
+        f"{destination}: {named(found, where)}; {outcome}. Did the training diverge? Merge an earlier tag, or allow it "
+        "(--allow-not-finite, for all or for names that match a pattern)",
+        found,
+    )
+
+
+def _ranks(parameter: Parameter, sources: Sources) -> list[int]:
+    """Return the ranks with slices of `parameter`, or of its adapter, that hold NaN or infinity; replicas are equal."""
+    pair = parameter.update
+    ranks = set[int]()
+    for each in (parameter, *((pair.a, pair.b) if pair is not None else ())):
+        for holders in each.tiling.holders.values():
+            if _count(each, holders[0], sources):
+                ranks.update(holders)
+    return sorted(ranks)
+
+
+def _count(parameter: Parameter, rank: int, sources: Sources) -> NotFinite:
+    tally = Tally(parameter.type)
+    for portion in sources.portions(parameter.name, rank, PORTION):
+        tally.look(portion)
+    return tally.found
