@@ -25,7 +25,7 @@ from pathlib import Path
 import make_shards
 
 from handlers.ckpt import CkptFile, Fingerprint, walk
-from handlers.resume_point import Expected, newest_complete
+from handlers.resume.point import Expected, newest_complete
 from handlers.shards import contents, saves, tree_tracker
 from handlers.shards.contents import Content, Contents
 from handlers.shards.readiness import Ready

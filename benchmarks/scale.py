@@ -33,12 +33,12 @@ from daemon.control import NotRunningError, ask
 from daemon.root import Root
 from daemon.states import State
 from daemon.store import Store
-from handlers import merge
-from handlers.job_dir import JobDir, Step
-from handlers.job_plan import JobPlan, TimeLimits, TrainPlan
-from handlers.merge_plan import MergePlan
-from handlers.outcome import Outcome, StepExit
-from handlers.shim_record import ShimRecord
+from handlers.merging import merge
+from handlers.records.job_dir import JobDir, Step
+from handlers.records.job_plan import JobPlan, TimeLimits, TrainPlan
+from handlers.records.merge_plan import MergePlan
+from handlers.records.shim_record import ShimRecord
+from handlers.records.step_exit import Outcome, StepExit
 from tests.acceptance.house import CONFIG, House
 
 WAY = (State.QUEUED, State.PREPARING, State.TRAINING, State.MERGING, State.DONE)

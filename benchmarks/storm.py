@@ -12,7 +12,7 @@ from benchmarks.member import Member
 from benchmarks.places import Places
 from benchmarks.scene import Scene
 from daemon.temporaries import living_shim
-from handlers.job_dir import StepDir
+from handlers.records.job_dir import StepDir
 from tests.acceptance.house import CONFIG
 from tests.fuzz.fuzz_daemon import absurd
 

@@ -8,11 +8,11 @@ from daemon.resuming import came_to
 from daemon.root import Root
 from daemon.settings import Settings
 from daemon.states import Job
-from handlers.advice import filled_in
 from handlers.errors import HandlerError
-from handlers.job_dir import Step
-from handlers.resume import Decision, Ending, Failure, GiveUp, Resume, decide
-from handlers.service_manager import runs_this_host
+from handlers.host.service_manager import runs_this_host
+from handlers.rank_log.advice import filled_in
+from handlers.records.job_dir import Step
+from handlers.resume.decision import Decision, Ending, Failure, GiveUp, Resume, decide
 
 
 def follow_up(job: Job, step: Step, failure: Failure, settings: Settings, root: Root) -> Decision | None:

@@ -23,7 +23,7 @@ import structlog
 from daemon.names import NAME_MAX, fitting
 from handlers.ckpt.files import durable
 from handlers.errors import BadInputError
-from handlers.passing import may_pass
+from handlers.passing_errors import may_pass
 from handlers.printable import printable
 
 log = structlog.get_logger()

@@ -5,7 +5,7 @@ import sys
 from importlib import import_module
 
 from daemon.commands import COMMANDS, COMMON, OWN_PARSER
-from handlers.shortages import shortage
+from handlers.host.shortages import shortage
 
 FAILED = 1
 INTERRUPTED = 130

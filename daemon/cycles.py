@@ -23,8 +23,8 @@ from daemon.settings import NightlySettings, SettingsError
 from daemon.states import OVER, State
 from daemon.store import Store
 from handlers.errors import HandlerError
+from handlers.host.reach import DoesNotAnswerError
 from handlers.nightly import drop, is_run_of, run_name
-from handlers.reach import DoesNotAnswerError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

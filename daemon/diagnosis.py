@@ -18,14 +18,14 @@ from daemon.preparing import mindformers_of, rules
 from daemon.root import Root
 from daemon.settings import NightlySettings, Settings
 from daemon.store import Store, StoreError
-from handlers.devices import format_devices
 from handlers.errors import BadInputError
+from handlers.host.service_manager import runs_this_host
 from handlers.mindformers.dialect import dialect_of
 from handlers.nightly import content_of
 from handlers.rank_log.tail import TAIL_BYTES
 from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.topology import topology_note, topology_problem
-from handlers.service_manager import runs_this_host
+from handlers.units.devices import format_devices
 from handlers.validate.check import check
 from handlers.validate.problem import ConfigError
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
-from handlers.job_dir import Step, StepDir
-from handlers.outcome import Outcome, StepExit, Survivor
-from handlers.process import boot_id
-from handlers.resume import Ending, Failure
+from handlers.records.job_dir import Step, StepDir
+from handlers.records.process import boot_id
+from handlers.records.shim_record import ShimRecord
+from handlers.records.step_exit import Outcome, StepExit, Survivor
+from handlers.resume.decision import Ending, Failure
 from handlers.shim.survivors import operator_needed
-from handlers.shim_record import ShimRecord
 
 
 @dataclass(frozen=True)

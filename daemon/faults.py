@@ -17,9 +17,9 @@ import structlog
 
 from daemon.database import StoreError
 from daemon.singleton import LockLostError
-from handlers import passing
+from handlers import passing_errors as passing
+from handlers.host.shortages import shortage
 from handlers.printable import printable
-from handlers.shortages import shortage
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

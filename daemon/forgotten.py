@@ -20,9 +20,9 @@ from daemon.store import Forgotten, NewJob, Store, Transition
 from daemon.taking_in import MOST_ATTEMPTS, NotTakenInError, way
 from handlers.ckpt.errors import CkptError
 from handlers.ckpt.files.bounded import read_bounded
-from handlers.devices import LIMIT
-from handlers.job_dir import JobDir, is_number
-from handlers.job_plan import JobPlan
+from handlers.records.job_dir import JobDir, is_number
+from handlers.records.job_plan import JobPlan
+from handlers.units.devices import LIMIT
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

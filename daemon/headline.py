@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from daemon.states import Job, State
-from handlers.durations import format_duration
 from handlers.rank_log.progress import Progress
+from handlers.units.durations import format_duration
 
 SHOWN = 3
 

@@ -8,7 +8,7 @@ import structlog
 
 from daemon.names import is_ignored
 from daemon.settling import OPEN_SETTLE, Facts, Kind, Settling, Sighting
-from handlers.file_systems import least_settle
+from handlers.host.file_systems import least_settle
 
 log = structlog.get_logger()
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from daemon.states import Job, State
-from handlers.devices import LIMIT
+from handlers.units.devices import LIMIT
 
 Row = tuple[int, str, str, str, int, int, str, str, int, str, str]
 COLUMNS = "id, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed"

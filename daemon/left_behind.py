@@ -15,8 +15,8 @@ from daemon.root import Root
 from daemon.states import HOLDING_DEVICES, Job
 from daemon.store import Store
 from daemon.vanished import refuse_absent_jobs
-from handlers.job_dir import Step
-from handlers.outcome import StepExit, still_there
+from handlers.records.job_dir import Step
+from handlers.records.step_exit import StepExit, still_there
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

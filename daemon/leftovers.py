@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 import structlog
 
 from daemon.living import Run
-from handlers.process import ProcessIdentity
+from handlers.records.process import ProcessIdentity
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

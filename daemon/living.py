@@ -1,4 +1,4 @@
-"""Which runs of a root's jobs live on this host, by locks and marks (handlers.marks) and not by what files say."""
+"""Which runs of a root's jobs live on this host, by locks and marks (handlers.shim.marks) and not by what files say."""
 
 import os
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from daemon.root import Root
 from daemon.states import Job
-from handlers.job_dir import JobDir, Step, is_number
-from handlers.job_plan import JobPlan
-from handlers.marks import Marked, marked_processes
-from handlers.process import ProcessIdentity
+from handlers.records.job_dir import JobDir, Step, is_number
+from handlers.records.job_plan import JobPlan
+from handlers.records.process import ProcessIdentity
+from handlers.shim.marks import Marked, marked_processes
 
 
 @dataclass(frozen=True, order=True)

@@ -13,8 +13,8 @@ import structlog
 from daemon.root import GROUP_READS, Root, set_mode
 from handlers.ckpt.errors import DamagedFileError
 from handlers.ckpt.files.bounded import read_bounded
-from handlers.job_dir import JobDir
-from handlers.job_plan import JobPlan
+from handlers.records.job_dir import JobDir
+from handlers.records.job_plan import JobPlan
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -39,9 +39,9 @@ from daemon.waiting import Waiting
 from daemon.workers import Lane, Workers
 from handlers.ckpt.files.durable import make_directory, publish_bytes
 from handlers.errors import HandlerError
-from handlers.job_dir import Step, StepDir
-from handlers.job_plan import JobPlan
-from handlers.resume import Decision, Ending, Failure, Resume, Trained
+from handlers.records.job_dir import Step, StepDir
+from handlers.records.job_plan import JobPlan
+from handlers.resume.decision import Decision, Ending, Failure, Resume, Trained
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -15,9 +15,9 @@ from daemon.root import Root
 from daemon.settings import Preflight, Settings
 from daemon.states import Job
 from daemon.workers import Lane, Workers
+from handlers.cards.preflight import Obstacle, look_at_cards, look_at_ports
 from handlers.errors import HandlerError
 from handlers.events import job_log
-from handlers.preflight import Obstacle, look_at_cards, look_at_ports
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -13,17 +13,17 @@ from handlers.ckpt.files.bounded import read_bounded
 from handlers.ckpt.files.durable import make_directory, move, publish_bytes
 from handlers.errors import BadInputError
 from handlers.events import job_log
-from handlers.job_dir import JobDir, Step
-from handlers.job_plan import JobPlan, TimeLimits
-from handlers.learned_limits import configuration, earlier_silences, learned
-from handlers.merge_plan import MergePlan
+from handlers.host.reach import reach
 from handlers.mindformers.installed import Installed, find_installed, named
 from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.table import make, write
-from handlers.reach import reach
-from handlers.resume_config import resuming
-from handlers.train import TrainRequest, plan_training
-from handlers.train_plan import TrainPlan
+from handlers.records.job_dir import JobDir, Step
+from handlers.records.job_plan import JobPlan, TimeLimits
+from handlers.records.merge_plan import MergePlan
+from handlers.records.train_plan import TrainPlan
+from handlers.resume.config import resuming
+from handlers.training.learned_limits import configuration, earlier_silences, learned
+from handlers.training.plan import TrainRequest, plan_training
 from handlers.validate.check import CheckedConfig, Rules, check
 from handlers.validate.document import parse
 from handlers.validate.initial_weights import as_rank_directory, weights_to_load

@@ -20,9 +20,9 @@ from daemon.root import Root
 from daemon.states import OVER, Job, State
 from daemon.store import Store
 from handlers.errors import BadInputError, HandlerError
-from handlers.process import ProcessIdentity
 from handlers.rank_log.tail import tail
-from handlers.shim_record import ShimRecord
+from handlers.records.process import ProcessIdentity
+from handlers.records.shim_record import ShimRecord
 
 CONFIGS = Path(str(files("configs") / "rehearsal"))
 YAML = CONFIGS / "rehearsal.yaml"

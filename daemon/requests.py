@@ -19,8 +19,8 @@ from daemon.store import Store
 from daemon.users import User
 from daemon.waiting import Waiting
 from handlers.events import job_log
-from handlers.job_dir import Step
-from handlers.outcome import Outcome, StepExit
+from handlers.records.job_dir import Step
+from handlers.records.step_exit import Outcome, StepExit
 from handlers.shards.names import holds_shards
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

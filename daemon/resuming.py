@@ -5,11 +5,11 @@ from pathlib import Path
 
 from daemon.states import Job
 from handlers.ckpt.files.durable import make_directory
-from handlers.job_dir import JobDir
 from handlers.rank_log.progress import Progress, read_progress
-from handlers.resumable import Course, schedule_of
-from handlers.resume import Ended, Failure, TakenUp
-from handlers.resume_point import Expected, ResumePoint, complete, is_last, lay_out, newest_complete, newest_useful
+from handlers.records.job_dir import JobDir
+from handlers.resume.decision import Ended, Failure, TakenUp
+from handlers.resume.point import Expected, ResumePoint, complete, is_last, lay_out, newest_complete, newest_useful
+from handlers.resume.resumable import Course, schedule_of
 from handlers.shards.names import LAST
 from handlers.validate.check import CheckedConfig
 

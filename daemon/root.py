@@ -8,7 +8,7 @@ from pathlib import Path
 from daemon.users import User
 from handlers.ckpt.files.durable import make_directory
 from handlers.errors import RefusedError
-from handlers.job_dir import is_number
+from handlers.records.job_dir import is_number
 
 SOCKET = "glmd.sock"
 """Its name in the root directory."""

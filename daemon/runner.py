@@ -13,15 +13,15 @@ from pydantic import ValidationError
 
 from daemon.settings import Runner as Choice
 from daemon.states import Job
-from handlers import marks
 from handlers.ckpt.files.bounded import without_waiting
 from handlers.ckpt.files.durable import make_directory, open_lock
-from handlers.job_dir import Step, StepDir
-from handlers.outcome import Outcome, StepExit
-from handlers.process import ProcessIdentity
-from handlers.service_manager import for_children, runs_this_host
+from handlers.host.service_manager import for_children, runs_this_host
+from handlers.records.job_dir import Step, StepDir
+from handlers.records.process import ProcessIdentity
+from handlers.records.shim_record import ShimRecord
+from handlers.records.step_exit import Outcome, StepExit
+from handlers.shim import marks
 from handlers.shim.service_result import ServiceResult
-from handlers.shim_record import ShimRecord
 
 
 class RunnerError(Exception):

@@ -20,10 +20,10 @@ from daemon.store import DeviceTakenError, Store, TransitionError
 from daemon.taking_in import NotTakenInError, is_accounted_for, take_in
 from daemon.vanished import is_there, refuse_absent_jobs
 from daemon.waiting import Waiting
-from handlers.job_dir import JobDir, Step
-from handlers.marks import has_lost_its_lock
-from handlers.outcome import Survivor
-from handlers.process import ProcessIdentity
+from handlers.records.job_dir import JobDir, Step
+from handlers.records.process import ProcessIdentity
+from handlers.records.step_exit import Survivor
+from handlers.shim.marks import has_lost_its_lock
 from handlers.shim.survivors import describe, operator_needed
 
 LOOK_EVERY = 1.0

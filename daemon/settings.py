@@ -16,11 +16,11 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from handlers.devices import parse_devices
-from handlers.duration_types import Duration
 from handlers.errors import BadInputError
 from handlers.mindformers.version import Version
 from handlers.rank_table.topology import Topology
+from handlers.units.devices import parse_devices
+from handlers.units.duration_types import Duration
 
 DEFAULT_FILE = Path("/etc/glmd/glmd.yaml")
 DEFAULT_ROOT = Path("/var/glm")

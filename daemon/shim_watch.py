@@ -9,8 +9,8 @@ from daemon.root import Root
 from daemon.states import Job
 from daemon.waiting import Waiting
 from handlers.events import job_log
-from handlers.job_dir import Step
-from handlers.process import ProcessIdentity
+from handlers.records.job_dir import Step
+from handlers.records.process import ProcessIdentity
 
 
 @dataclass(frozen=True)

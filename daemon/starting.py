@@ -12,8 +12,8 @@ from daemon.runner import Runner, RunnerError, forestall
 from daemon.states import Job
 from daemon.waiting import Waiting
 from daemon.workers import Lane, Workers
-from handlers.job_dir import Step
-from handlers.outcome import Outcome
+from handlers.records.job_dir import Step
+from handlers.records.step_exit import Outcome
 
 START_ALLOWANCE = 60.0
 """Seconds that a shim may take to write shim.json."""

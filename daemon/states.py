@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from handlers.job_dir import JobDir, Step
+from handlers.records.job_dir import JobDir, Step
 
 
 class State(StrEnum):

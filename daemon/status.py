@@ -14,7 +14,7 @@ from daemon.store import Store, Transition
 from handlers.rank_log.progress import Progress, read_progress
 
 if TYPE_CHECKING:
-    from handlers.outcome import StepExit
+    from handlers.records.step_exit import StepExit
 
 RECENT = 10
 """Jobs that are over and shown all the same; `--all` shows every one."""
@@ -222,8 +222,8 @@ def detail(store: Store, job: Job, root: Path) -> Detail:
 def _steps(job: Job, root: Path) -> tuple[Attempted, ...]:
     from pydantic import ValidationError  # noqa: PLC0415 - the table of all jobs needs no records, and is quicker without
 
-    from handlers.job_dir import Step  # noqa: PLC0415 - beside the next one
-    from handlers.outcome import StepExit  # noqa: PLC0415 - as above
+    from handlers.records.job_dir import Step  # noqa: PLC0415 - beside the next one
+    from handlers.records.step_exit import StepExit  # noqa: PLC0415 - as above
 
     found = []
     for attempt in range(1, job.attempt + 1):

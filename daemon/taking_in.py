@@ -13,8 +13,8 @@ from daemon.store import NewJob, Store
 from handlers.ckpt.errors import CkptError
 from handlers.ckpt.files.bounded import read_bounded
 from handlers.errors import RefusedError
-from handlers.job_dir import JobDir, Step
-from handlers.job_plan import JobPlan
+from handlers.records.job_dir import JobDir, Step
+from handlers.records.job_plan import JobPlan
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

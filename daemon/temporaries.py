@@ -11,8 +11,8 @@ import structlog
 from pydantic import ValidationError
 
 from daemon.root import Root
-from handlers.job_dir import Step, StepDir
-from handlers.shim_record import ShimRecord
+from handlers.records.job_dir import Step, StepDir
+from handlers.records.shim_record import ShimRecord
 
 PATTERN = ".*.tmp"
 

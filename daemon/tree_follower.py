@@ -15,7 +15,7 @@ from daemon.waiting import Waiting
 from daemon.watching import DirectoryWatch
 from handlers.ckpt.errors import CkptError
 from handlers.errors import HandlerError
-from handlers.reach import DoesNotAnswerError, reach
+from handlers.host.reach import DoesNotAnswerError, reach
 from handlers.shards.closing import QUIET
 from handlers.shards.names import LAST, NETWORK, SUFFIXES
 from handlers.shards.readiness import NotReady, Readiness, Ready

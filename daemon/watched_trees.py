@@ -18,9 +18,9 @@ from daemon.store import NewJob, Store
 from daemon.tree_follower import follow
 from daemon.workers import Lane, Workers
 from handlers.ckpt.files.durable import make_directory
-from handlers.job_dir import JobDir
-from handlers.job_plan import JobPlan
-from handlers.merge_plan import MergePlan
+from handlers.records.job_dir import JobDir
+from handlers.records.job_plan import JobPlan
+from handlers.records.merge_plan import MergePlan
 from handlers.shards.readiness import NotReady, Ready
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

@@ -15,7 +15,7 @@ from watchdog.observers.polling import PollingObserverVFS
 from daemon.inotify import InotifyObserver
 from daemon.settings import Observer
 from daemon.settling import Kind
-from handlers.file_systems import network_file_system
+from handlers.host.file_systems import network_file_system
 
 log = structlog.get_logger()
 

@@ -13,7 +13,7 @@ from handlers.ckpt.errors import DamagedFileError
 from handlers.ckpt.files.bounded import read_bounded
 from handlers.ckpt.files.durable import publish_bytes
 from handlers.errors import BadInputError
-from handlers.reach import reach
+from handlers.host.reach import reach
 
 _MOST = 64 << 20
 """Bytes of a template: as many as `inbox.max_bytes` may allow."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from daemon.apart.messages import Entering, Left, Order, Pass, Raised, Resting, Returned, Told, Working
 from handlers import events
-from handlers.reach import DoesNotAnswerError, set_guard
+from handlers.host.reach import DoesNotAnswerError, set_guard
 
 
 class Link:

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from handlers.process import has_ended
+from handlers.records.process import has_ended
 
 AT_ONCE = 2
 """Processes within one mount, those that were given up there included."""

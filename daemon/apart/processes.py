@@ -20,9 +20,9 @@ from daemon.apart import zygote
 from daemon.apart.messages import Entering, Left, Order, Pass, Raised, Resting, Returned, Told, Work
 from daemon.apart.mounts import Mounts, does_not_answer
 from handlers.events import configured
-from handlers.process import has_ended
-from handlers.reach import DoesNotAnswerError
-from handlers.service_manager import for_children
+from handlers.host.reach import DoesNotAnswerError
+from handlers.host.service_manager import for_children
+from handlers.records.process import has_ended
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -13,7 +13,7 @@ import sys
 from multiprocessing.connection import Connection
 
 from daemon.apart import guarded
-from handlers.prctl import die_with
+from handlers.host.prctl import die_with
 
 PRELOADED = ("daemon.aftermath", "daemon.preflights", "daemon.tree_follower")
 """The work, so that no fork has to import it."""

@@ -5,8 +5,8 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from daemon.commands.table import colour
-from handlers.durations import format_duration
 from handlers.printable import printable
+from handlers.units.durations import format_duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -9,10 +9,10 @@ from daemon.commands.arguments import ConfigOption, RootOption, settings_of
 from daemon.preparing import rules
 from daemon.root import Root
 from daemon.settings import Settings
-from handlers.devices import format_devices
 from handlers.errors import BadInputError
 from handlers.mindformers.installed import Installed, named
 from handlers.printable import printable
+from handlers.units.devices import format_devices
 from handlers.validate.check import CheckedConfig
 from handlers.validate.check import check as check_content
 

@@ -14,9 +14,9 @@ from handlers.ckpt.entry import Format
 from handlers.ckpt.planning.families import ordered
 from handlers.ckpt.planning.lora import Lora
 from handlers.errors import BadInputError
-from handlers.merge import MergeSummary, run
-from handlers.merge_plan import MergePlan
+from handlers.merging.merge import MergeSummary, run
 from handlers.printable import printable
+from handlers.records.merge_plan import MergePlan
 
 
 def merge(arguments: Sequence[str]) -> None:
@@ -109,7 +109,7 @@ def _scale(given: argparse.Namespace) -> tuple[float | None, int | None]:
     """Return lora_alpha and lora_rank, of which neither or both are known."""
     alpha, rank = given.lora_alpha, given.lora_rank
     if given.config is not None and alpha is None and rank is None:
-        from handlers.lora_config import read_lora_config  # noqa: PLC0415 - a YAML parser, which few merges need
+        from handlers.validate.lora_config import read_lora_config  # noqa: PLC0415 - a YAML parser, which few merges need
 
         scale = read_lora_config(given.config)
         return scale.alpha, scale.rank

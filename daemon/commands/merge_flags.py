@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from daemon.commands.own_parser import Parser
-from handlers.byte_sizes import parse_size
 from handlers.ckpt.entry import Family, Format
 from handlers.ckpt.planning.families import keep_name, ordered
 from handlers.ckpt.planning.lora import Lora
+from handlers.units.byte_sizes import parse_size
 
 HELP = "Merge a run's shards into one filtered checkpoint."
 _FLAG = "--"

@@ -53,9 +53,9 @@ def make(
     output: Output = Path(),
 ) -> None:
     """Write this server's rank table, rank 0 on the first device."""
-    from handlers.devices import parse_devices  # noqa: PLC0415
     from handlers.rank_table.hccn import HccnLookup  # noqa: PLC0415 - `glmd --help` is to answer at once
     from handlers.rank_table.table import make  # noqa: PLC0415
+    from handlers.units.devices import parse_devices  # noqa: PLC0415
 
     asked = parse_devices(devices)
     visible = None if visible_devices is None else parse_devices(visible_devices)

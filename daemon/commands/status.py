@@ -16,12 +16,12 @@ from daemon.root import Root
 from daemon.states import State
 from daemon.status import Detail, JobStatus, Overview, Presence, detail, overview, overview_of_all, seconds_since
 from daemon.store import Store
-from handlers.devices import format_devices
-from handlers.durations import format_duration
 from handlers.printable import printable
+from handlers.units.devices import format_devices
+from handlers.units.durations import format_duration
 
 if TYPE_CHECKING:
-    from handlers.outcome import StepExit
+    from handlers.records.step_exit import StepExit
 
 COLOURS = {
     State.PREPARING: "cyan",

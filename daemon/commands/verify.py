@@ -11,13 +11,13 @@ import typer
 from daemon.commands.arguments import ConfigOption, JsonOption, RootOption, settings_of
 from daemon.commands.progress import progress
 from daemon.commands.table import size
-from handlers import deep_verify
 from handlers.ckpt import Problem, Verification
 from handlers.ckpt import verify as verify_output
 from handlers.ckpt.copying.finite import named
 from handlers.ckpt.publishing.manifest import NAME
-from handlers.deep_verify import DeepVerification
 from handlers.errors import BadInputError
+from handlers.merging import deep_verify
+from handlers.merging.deep_verify import DeepVerification
 from handlers.printable import printable, to_json
 
 NOT_AS_WRITTEN = 1

@@ -8,12 +8,12 @@ from typing import ClassVar, TypeVar
 
 from pydantic import ConfigDict, ValidationError
 
-from handlers.job_dir import JobDir, Step, StepDir, is_number
-from handlers.outcome import StepExit
-from handlers.process import boot_id
-from handlers.record import Count, Record
-from handlers.shim_record import ShimRecord
-from handlers.train_plan import MOST_PLAN_BYTES
+from handlers.records.job_dir import JobDir, Step, StepDir, is_number
+from handlers.records.process import boot_id
+from handlers.records.record import Count, Record
+from handlers.records.shim_record import ShimRecord
+from handlers.records.step_exit import StepExit
+from handlers.records.train_plan import MOST_PLAN_BYTES
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 

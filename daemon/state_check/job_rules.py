@@ -15,9 +15,9 @@ from daemon.state_check.disagreement import Disagreement, Kind
 from daemon.state_check.job_files import JobFiles, PlanOutline, read_record
 from daemon.state_check.ledger import Row
 from daemon.states import STEP_OF, Job, State
-from handlers.job_dir import Step, StepDir
-from handlers.job_plan import JobPlan
-from handlers.outcome import Outcome, StepExit
+from handlers.records.job_dir import Step, StepDir
+from handlers.records.job_plan import JobPlan
+from handlers.records.step_exit import Outcome, StepExit
 
 _START_GLMD = "start glmd, which goes on from there (systemctl start glmd)"
 WAS_BEING_WRITTEN = "it was being written when its writer was killed"

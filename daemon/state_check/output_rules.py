@@ -13,7 +13,7 @@ from handlers.ckpt.errors import CkptError
 from handlers.ckpt.files.staging import NAME as STAGING
 from handlers.ckpt.publishing.manifest import NAME
 from handlers.ckpt.publishing.manifest_outline import Outline, OutlinedFile, read_outline
-from handlers.job_dir import Step
+from handlers.records.job_dir import Step
 
 
 def output_disagreements(row: Row, files: JobFiles) -> Iterator[Disagreement]:

@@ -13,7 +13,7 @@ from daemon.state_check.job_rules import WAS_BEING_WRITTEN
 from daemon.state_check.ledger import Ledger
 from daemon.states import State
 from daemon.temporaries import PATTERN, living_shim
-from handlers.job_dir import Step, is_number
+from handlers.records.job_dir import Step, is_number
 
 
 def claimed_tokens(root: Root) -> frozenset[str]:

@@ -14,7 +14,7 @@ class KnownError:
     """Found in a line of the log of a rank that has it."""
     cause: str
     remedy: str
-    """In its commands N is the job, R the rank and D the rank's device; see handlers.advice."""
+    """In its commands N is the job, R the rank and D the rank's device; see handlers.rank_log.advice."""
     may_pass: bool | None = None
     """Whether the same training may do better when it is simply begun again; None where that depends."""
     is_echo: bool = False

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from handlers.card_tools import ask
-from handlers.devices import format_devices
+from handlers.cards.ask import ask
+from handlers.units.devices import format_devices
 
 DRIVER_TOOL = "/usr/local/Ascend/driver/tools/hccn_tool"
 """Where the driver puts the tool; it is often not in PATH."""

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from handlers.ckpt.files.durable import make_directory, publish_bytes
-from handlers.devices import bracket_hint, format_devices
 from handlers.errors import BadInputError, RefusedError
 from handlers.rank_table.contents import Device, RankTable, Server
 from handlers.rank_table.file import load
@@ -13,6 +12,7 @@ from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.host_address import host_address
 from handlers.rank_table.rules import find_problems, find_warnings
 from handlers.rank_table.topology import Topology
+from handlers.units.devices import bracket_hint, format_devices
 
 __all__ = ["AUTO", "Device", "RankTable", "Server", "inspect", "make", "merge", "read", "write"]
 

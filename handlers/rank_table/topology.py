@@ -25,7 +25,7 @@ from enum import StrEnum
 from itertools import combinations
 from typing import Self
 
-from handlers.devices import bracket_hint, format_devices
+from handlers.units.devices import bracket_hint, format_devices
 
 
 class Topology(StrEnum):

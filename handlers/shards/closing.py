@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from handlers.ckpt import Fingerprint
-from handlers.file_systems import network_file_system
+from handlers.host.file_systems import network_file_system
 from handlers.shards.writers import Writers, writers_of
 
 QUIET = 10.0

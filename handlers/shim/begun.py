@@ -9,18 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from handlers import marks
 from handlers.errors import BadInputError
 from handlers.event_lines import Log
+from handlers.records.train_plan import ProcessPlan, Role, TrainPlan
+from handlers.shim import marks
 from handlers.shim.children import Children
 from handlers.shim.instance import StepRun
 from handlers.shim.patience import patiently
 from handlers.shim.signs_of_life import SignsOfLife
 from handlers.shim.wakeups import Wakeups
-from handlers.train_plan import ProcessPlan, Role, TrainPlan
 
 if TYPE_CHECKING:
-    from handlers.outcome import ProcessExit
+    from handlers.records.step_exit import ProcessExit
 
 
 @dataclass(eq=False)

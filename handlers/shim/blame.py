@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from handlers.advice import filled_in
-from handlers.outcome import Diagnosis, ProcessExit
+from handlers.rank_log.advice import filled_in
 from handlers.rank_log.error_kinds import KnownError
 from handlers.rank_log.known_errors import SIGNALS, Finding, known_error_in
 from handlers.rank_log.last_words import last_words, no_words
+from handlers.records.step_exit import Diagnosis, ProcessExit
+from handlers.records.train_plan import ProcessPlan
 from handlers.shim.begun import name
-from handlers.train_plan import ProcessPlan
 
 _READ_RANK = "`glmd logs N --rank R`"
 

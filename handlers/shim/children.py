@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 from handlers.ckpt.files.durable import make_directory
-from handlers.prctl import adopt_orphans, die_with, let_look
-from handlers.process import ProcessIdentity
-from handlers.train_plan import ProcessPlan
+from handlers.host.prctl import adopt_orphans, die_with, let_look
+from handlers.records.process import ProcessIdentity
+from handlers.records.train_plan import ProcessPlan
 
 
 class Children:

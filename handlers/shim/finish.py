@@ -9,17 +9,18 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from handlers.advice import filled_in
-from handlers.beginning import training_began
 from handlers.ckpt.errors import CkptError
 from handlers.ckpt.files.durable import fsync_directory, fsync_tree, make_directory
 from handlers.ckpt.planning.origin import Origin
 from handlers.errors import BadInputError, HandlerError
 from handlers.event_lines import EventLog, Log
-from handlers.job_dir import Step
-from handlers.job_plan import JobPlan
-from handlers.outcome import Diagnosis, Outcome, StepExit
 from handlers.printable import printable_lines
+from handlers.rank_log.advice import filled_in
+from handlers.records.beginning import training_began
+from handlers.records.job_dir import Step
+from handlers.records.job_plan import JobPlan
+from handlers.records.step_exit import Diagnosis, Outcome, StepExit
+from handlers.records.train_plan import Role, TrainPlan
 from handlers.shards.names import holds_shards
 from handlers.shim.begun import Begun, begin
 from handlers.shim.home import Home
@@ -27,7 +28,6 @@ from handlers.shim.instance import StepRun
 from handlers.shim.patience import patiently
 from handlers.shim.supervise import StepEnd, supervise
 from handlers.shim.wakeups import Wakeups
-from handlers.train_plan import Role, TrainPlan
 
 _PROGRESS_EVERY = 1.0
 """Seconds between two progress events of a merge, at least."""
@@ -156,8 +156,8 @@ def _merge_at_home(plan: JobPlan, run: StepRun, home: Home, wakeups: Wakeups, lo
 
 
 def _merge(plan: JobPlan, run: StepRun, wakeups: Wakeups, log: Log) -> StepEnd:
-    from handlers import merge  # noqa: PLC0415 - what a training's shim has no use for
     from handlers.ckpt.copying.finite import named  # noqa: PLC0415 - likewise
+    from handlers.merging import merge  # noqa: PLC0415 - what a training's shim has no use for
 
     wanted = replace(plan.merge, origin=_origin(plan, run))
     try:

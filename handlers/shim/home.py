@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from handlers.job_dir import JobDir
+from handlers.records.job_dir import JobDir
 from handlers.shim.wakeups import Wakeups
 
 _LOOK_EVERY = 0.5

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.errors import BadInputError
-from handlers.job_dir import JobDir, Step, StepDir, is_number
+from handlers.records.job_dir import JobDir, Step, StepDir, is_number
 
 _NAME = re.compile(r"(?P<job>\d+)-(?P<attempt>\d+)-(?P<step>train|merge)", re.ASCII)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from handlers.rank_log.phase import Phase
-from handlers.train_plan import TimeLimits
+from handlers.records.train_plan import TimeLimits
 
 LONGEST_LOOK = 3.0
 """Seconds between two looks that count. Whoever looks once a second and comes later than this was stopped himself."""

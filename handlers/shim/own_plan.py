@@ -1,6 +1,7 @@
 """Reading the training's part of a plan.json that this very version wrote, before anything that takes long to import.
 
-Whatever is not just so is left to `handlers.job_plan`, which knows the plans of older versions, and says what is wrong.
+Whatever is not just so is left to `handlers.records.job_plan`, which knows the plans of older versions, and says what
+is wrong.
 """
 
 import json
@@ -8,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from handlers.devices import LIMIT
-from handlers.merge_plan import MergePlan
-from handlers.train_plan import ProcessPlan, Role, TimeLimits, TrainPlan
+from handlers.records.merge_plan import MergePlan
+from handlers.records.train_plan import ProcessPlan, Role, TimeLimits, TrainPlan
+from handlers.units.devices import LIMIT
 
 _WHOLE = frozenset({"job", "name", "devices", "rank_table", "train", "merge"})
 _LIMITS = ("silence", "first_step", "total", "load", "saving")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from handlers.event_lines import Log
-from handlers.passing import may_pass
+from handlers.passing_errors import may_pass
 from handlers.shim.wakeups import Wakeups
 
 FIRST_PAUSE = 1.0

@@ -25,15 +25,15 @@ from handlers.ckpt.files.bounded import read_bounded
 from handlers.ckpt.files.durable import make_directory, open_lock, publish_bytes
 from handlers.errors import BadInputError
 from handlers.event_lines import EventLog, Log
-from handlers.job_dir import JobDir, Step, StepDir
-from handlers.process import ProcessIdentity
+from handlers.records.job_dir import JobDir, Step, StepDir
+from handlers.records.process import ProcessIdentity
+from handlers.records.train_plan import MOST_PLAN_BYTES
 from handlers.shim.begun import Begun, begin
 from handlers.shim.home import Home
 from handlers.shim.instance import StepRun, find_step_run
 from handlers.shim.own_plan import own_training
 from handlers.shim.patience import patiently
 from handlers.shim.wakeups import Wakeups
-from handlers.train_plan import MOST_PLAN_BYTES
 
 EXIT_COMPLETED = 0
 EXIT_NOT_COMPLETED = 1

@@ -13,8 +13,8 @@ from typing import Self
 
 from handlers.ckpt.files.durable import UMASK, make_directory
 from handlers.errors import BadInputError
-from handlers.job_dir import StepDir
-from handlers.record import Record
+from handlers.records.job_dir import StepDir
+from handlers.records.record import Record
 from handlers.shim.instance import find_step_run
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.rank_log.phase import Phase, phase_in
-from handlers.train_plan import ProcessPlan
+from handlers.records.train_plan import ProcessPlan
 
 
 @dataclass(frozen=True)

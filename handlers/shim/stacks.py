@@ -15,7 +15,7 @@ from pathlib import Path
 
 from handlers.ckpt.files.durable import make_directory
 from handlers.event_lines import Log
-from handlers.train_plan import ProcessPlan
+from handlers.records.train_plan import ProcessPlan
 
 PATIENCE = 20.0
 """Seconds for all ranks together, after which the training is ended without the rest."""

@@ -9,16 +9,16 @@ from pathlib import Path
 import psutil  # noqa: F401 - what handlers.shim.children needs in the end, got while the ranks are starting
 
 from handlers.event_lines import Log
-from handlers.outcome import Diagnosis, Outcome, ProcessExit, Silences, Survivor
 from handlers.rank_log.last_words import last_line, last_words, no_words
 from handlers.rank_log.phase import Phase
+from handlers.records.step_exit import Diagnosis, Outcome, ProcessExit, Silences, Survivor
+from handlers.records.train_plan import ProcessPlan, Role
 from handlers.shim.begun import Begun, name, naming, oom_kills
 from handlers.shim.blame import blame
 from handlers.shim.limit_clock import LimitClock, PassedLimit
 from handlers.shim.stacks import save_stacks
 from handlers.shim.survivors import describe, operator_needed
 from handlers.shim.wakeups import Wakeups
-from handlers.train_plan import ProcessPlan, Role
 
 _LOOK_EVERY = 1.0
 """Seconds between two looks at what no signal tells: the growth of logs, and the clock."""

@@ -5,9 +5,9 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from handlers.outcome import Survivor
-from handlers.process import ProcessIdentity
-from handlers.train_plan import ProcessPlan
+from handlers.records.process import ProcessIdentity
+from handlers.records.step_exit import Survivor
+from handlers.records.train_plan import ProcessPlan
 
 
 def describe(pids: Sequence[int], started: Mapping[int, ProcessPlan]) -> tuple[Survivor, ...]:

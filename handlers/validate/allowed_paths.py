@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from handlers.reach import DoesNotAnswerError, reach
+from handlers.host.reach import DoesNotAnswerError, reach
 from handlers.validate.document import Place
 from handlers.validate.problem import Findings, quoted
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from handlers.ckpt.planning.lora import LoraScale
-from handlers.devices import bracket_hint, format_devices, parse_devices
 from handlers.mindformers.dialect import DIALECTS, Dialect, dialect_of
 from handlers.mindformers.version import OF_GLM_6B, Version
 from handlers.rank_table.topology import Topology, topology_note, topology_problem
+from handlers.units.devices import bracket_hint, format_devices, parse_devices
 from handlers.validate.allowed_paths import check_allowed
 from handlers.validate.data_sets import check_data
 from handlers.validate.disk_estimate import check_disk

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.ckpt.entry import Family
-from handlers.lora_config import adapters
 from handlers.mindformers.models import GLM
 from handlers.mindformers.tuning import LORA, LORA_RANK
 from handlers.validate.document import Place
 from handlers.validate.glmd_section import MergeWish
+from handlers.validate.lora_config import adapters
 from handlers.validate.mindformers_rules import Parallel, whole
 from handlers.validate.problem import Findings, quoted
 from handlers.validate.saving_rules import Saving

@@ -15,12 +15,12 @@ from pydantic import (
     ValidationInfo,
 )
 
-from handlers.byte_sizes import parse_size
 from handlers.ckpt.entry import Family, Format
 from handlers.ckpt.planning.families import keep_name
 from handlers.ckpt.planning.lora import Lora
-from handlers.devices import parse_devices
-from handlers.duration_types import Limit
+from handlers.units.byte_sizes import parse_size
+from handlers.units.devices import parse_devices
+from handlers.units.duration_types import Limit
 from handlers.validate.document import Place
 from handlers.validate.model_problem import problem_of
 from handlers.validate.problem import Problem, quoted

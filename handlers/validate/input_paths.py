@@ -5,7 +5,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from handlers.reach import reach
+from handlers.host.reach import reach
 from handlers.validate.document import Place
 from handlers.validate.problem import Findings, quoted
 

@@ -3,12 +3,12 @@
 import re
 
 from handlers.ckpt.planning.lora import Lora, LoraScale
-from handlers.lora_config import Adapters, adapters, read_scale
 from handlers.mindformers.tuning import KINDS, LORA, READ_NOWHERE, STRATEGY_OF_ALL_SINCE, TARGETS_SINCE
 from handlers.mindformers.version import OF_GLM_6B, Version
 from handlers.validate.document import Place
 from handlers.validate.glmd_section import KEY, GlmdSection
 from handlers.validate.input_paths import check_readable
+from handlers.validate.lora_config import Adapters, adapters, read_scale
 from handlers.validate.mindformers_rules import Parallel
 from handlers.validate.problem import Findings, quoted
 from handlers.validate.strategy_rules import names_frozen_weights

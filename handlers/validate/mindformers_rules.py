@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from handlers.devices import format_devices
 from handlers.mindformers.dialect import Dialect
+from handlers.units.devices import format_devices
 from handlers.validate.document import Place
 from handlers.validate.glmd_section import GlmdSection
 from handlers.validate.problem import Findings, quoted

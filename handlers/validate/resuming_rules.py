@@ -1,4 +1,4 @@
-"""Warnings of saves that a training could not be resumed from; see handlers.resumable."""
+"""Warnings of saves that a training could not be resumed from; see handlers.resume.resumable."""
 
 from handlers.mindformers.dialect import Dialect
 from handlers.validate.document import Place

@@ -16,10 +16,10 @@ import pytest
 from daemon.control import NotRunningError, ask
 from daemon.states import Job, State
 from daemon.store import Store, StoreError
-from handlers.job_dir import JobDir, Step
-from handlers.marks import marked_processes
-from handlers.process import ProcessIdentity
-from handlers.shim_record import ShimRecord
+from handlers.records.job_dir import JobDir, Step
+from handlers.records.process import ProcessIdentity
+from handlers.records.shim_record import ShimRecord
+from handlers.shim.marks import marked_processes
 
 STANDIN = Path(__file__).parent / "standin"
 GLMD = [sys.executable, "-m", "daemon.cli"]

@@ -13,10 +13,10 @@ import pytest
 
 from daemon.states import State
 from daemon.store import Store
-from handlers.job_dir import Step
-from handlers.outcome import StepExit
-from handlers.process import ProcessIdentity
-from handlers.shim_record import ShimRecord
+from handlers.records.job_dir import Step
+from handlers.records.process import ProcessIdentity
+from handlers.records.shim_record import ShimRecord
+from handlers.records.step_exit import StepExit
 from tests.acceptance.house import CONFIG, House
 
 EPOCHS = 31
@@ -39,14 +39,14 @@ import sys
 if "handlers.shim" in sys.orig_argv and "merge" in sys.orig_argv:
     import time
     from pathlib import Path
-    import handlers.merge
-    run = handlers.merge.run
+    import handlers.merging.merge
+    run = handlers.merging.merge.run
     def wait(*arguments):
         Path({held!r}).touch()
         while not Path({gate!r}).exists():
             time.sleep(0.02)
         return run(*arguments)
-    handlers.merge.run = wait
+    handlers.merging.merge.run = wait
 """
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from daemon.states import State
-from handlers.job_dir import Step
+from handlers.records.job_dir import Step
 from tests.acceptance.house import CONFIG, House
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import json
 
 from daemon.states import State
-from handlers.job_dir import Step
+from handlers.records.job_dir import Step
 from tests.acceptance.house import House
 
 

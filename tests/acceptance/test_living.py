@@ -15,8 +15,8 @@ import pytest
 
 from daemon.control import NotRunningError, ask
 from daemon.states import Job, State
-from handlers.job_dir import Step
-from handlers.process import ProcessIdentity
+from handlers.records.job_dir import Step
+from handlers.records.process import ProcessIdentity
 from tests.acceptance.house import CONFIG, House
 from tests.acceptance.test_adoption import hold_merging
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from daemon.states import State
-from handlers.job_dir import Step
+from handlers.records.job_dir import Step
 from tests.acceptance.house import CONFIG, STANDIN, House
 
 pytestmark = pytest.mark.root

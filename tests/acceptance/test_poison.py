@@ -13,8 +13,8 @@ import pytest
 
 from daemon.control import ask
 from daemon.states import State
-from handlers.job_dir import Step
-from handlers.process import ProcessIdentity
+from handlers.records.job_dir import Step
+from handlers.records.process import ProcessIdentity
 from tests.acceptance.house import CONFIG, House
 from tests.fuzz.fuzz_daemon import Fuzz, in_memory
 

@@ -15,11 +15,11 @@ import pytest
 
 from daemon.states import State
 from daemon.store import Store, Transition
-from handlers.job_dir import JobDir, Step
-from handlers.job_plan import JobPlan
-from handlers.outcome import Outcome, StepExit, Survivor
-from handlers.process import ProcessIdentity
-from handlers.shim_record import ShimRecord
+from handlers.records.job_dir import JobDir, Step
+from handlers.records.job_plan import JobPlan
+from handlers.records.process import ProcessIdentity
+from handlers.records.shim_record import ShimRecord
+from handlers.records.step_exit import Outcome, StepExit, Survivor
 from tests.acceptance.house import CONFIG, House
 
 NPU_SMI = Path(__file__).parents[1] / "fixtures" / "npu_smi"

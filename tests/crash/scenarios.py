@@ -14,8 +14,8 @@ from daemon.root import Root
 from daemon.state_check import check_state
 from daemon.states import Job, State
 from daemon.store import Store
-from handlers import merge
-from handlers.merge_plan import MergePlan
+from handlers.merging import merge
+from handlers.records.merge_plan import MergePlan
 from handlers.shim import service_result
 from tests.crash.stage import PATIENCE, SHARD, Stage
 from tests.unit.handlers.ckpt.ckpt_writer import record

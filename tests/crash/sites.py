@@ -27,7 +27,7 @@ _OUR_OWN = frozenset(
         and getattr(durable, name).__module__ == durable.__name__
     }
     | {name for name in vars(staging.Staging) if not name.startswith("_")}
-    | {"publish"}  # of handlers.record.Record
+    | {"publish"}  # of handlers.records.record.Record
 ) - {"move", "create", "clear", "open_lock"}
 _OF_MODULES = _CHANGING | _OUR_OWN | {"replace", "move"}
 _WRITING_SQL = ("INSERT", "UPDATE", "DELETE", "REPLACE", "COMMIT")

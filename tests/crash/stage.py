@@ -24,7 +24,7 @@ from daemon.settings import load_settings
 from daemon.states import Job
 from daemon.store import Store, StoreError
 from daemon.workers import Workers
-from handlers import merge as _merge  # noqa: F401 - imported before the fork, else by every shim
+from handlers.merging import merge as _merge  # noqa: F401 - imported before the fork, else by every shim
 from handlers.shim import run as shim
 from tests.acceptance.house import CONFIG
 from tests.crash.forking import ShimStarter, fork

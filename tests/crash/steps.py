@@ -31,7 +31,7 @@ _ROOMS = (str(CHECKOUT / "daemon"), str(CHECKOUT / "handlers"))
 _PLUMBING = frozenset(
     {
         *("handlers/ckpt/files/durable.py", "handlers/ckpt/files/transfer.py", "handlers/ckpt/files/target.py"),
-        *("handlers/train_plan.py", "handlers/shim/patience.py", "daemon/database.py", "daemon/store.py"),
+        *("handlers/records/train_plan.py", "handlers/shim/patience.py", "daemon/database.py", "daemon/store.py"),
     }
 )
 """What others call for a durable step; a step is theirs who call."""

@@ -39,7 +39,7 @@ NOT_REACHED = {
     "handlers/ckpt/files/durable.py publishing: unlink": _CLEANING,
     "handlers/ckpt/files/staging.py Staging.publish: unlink": _CLEANING,
     "handlers/ckpt/files/transfer.py Flusher._run: fdatasync": "only hastens the fsync at the end of a file",
-    "handlers/latest.py promote: make_directory": _THERE,
+    "handlers/merging/latest.py promote: make_directory": _THERE,
     "handlers/rank_table/table.py write: make_directory": _THERE,
     "handlers/shim/children.py _new_log: rename": "of a log that lies there though its attempt is new, as it says",
     "handlers/shim/finish.py _publish: make_directory": _THERE,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from handlers.job_dir import Step
-from handlers.outcome import Outcome, StepExit
+from handlers.records.job_dir import Step
+from handlers.records.shim_record import ShimRecord
+from handlers.records.step_exit import Outcome, StepExit
 from handlers.shim import patience, run
-from handlers.shim_record import ShimRecord
 from tests.faults.injection import Call, Injection
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from daemon.states import Job, State
 from daemon.store import Store
 from daemon.waiting import Waiting
 from handlers.ckpt.files.durable import make_directory
-from handlers.job_dir import Step, StepDir
-from handlers.outcome import Outcome, StepExit
+from handlers.records.job_dir import Step, StepDir
+from handlers.records.step_exit import Outcome, StepExit
 from tests.acceptance.house import CONFIG, House
 
 PATIENCE = 20.0

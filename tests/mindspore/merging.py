@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from handlers.merge import run
-from handlers.merge_plan import MergePlan
+from handlers.merging.merge import run
+from handlers.records.merge_plan import MergePlan
 from tests.mindspore.cases import Case
 from tests.mindspore.worker_process import Loaded
 

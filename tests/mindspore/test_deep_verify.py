@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from handlers.ckpt import Format, OutputOptions, merge, open_set
-from handlers.deep_verify import MindSporeError, deep_verify
+from handlers.merging.deep_verify import MindSporeError, deep_verify
 from tests.mindspore.conftest import INTERPRETERS
 from tests.unit.handlers.ckpt.ckpt_writer import record, small_run
 

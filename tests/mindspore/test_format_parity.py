@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 
 from handlers.ckpt import CkptError, DamagedFileError, Format, UnsupportedLayoutError
-from handlers.merge import run
-from handlers.merge_plan import MergePlan
+from handlers.merging.merge import run
+from handlers.records.merge_plan import MergePlan
 from tests.mindspore.cases import BFLOAT16, SCALARS, TYPES, Case, Parameter, cases, glm
 from tests.mindspore.merging import differences, merged
 from tests.mindspore.worker_process import Worker

@@ -14,9 +14,9 @@ from daemon.rehearsal import Stage, training_python
 from daemon.states import Job, State
 from daemon.store import Store, Transition
 from handlers.ckpt.publishing.manifest import read_manifest
-from handlers.job_dir import JobDir
-from handlers.process import ProcessIdentity
 from handlers.rank_log.progress import progress_in
+from handlers.records.job_dir import JobDir
+from handlers.records.process import ProcessIdentity
 
 pytestmark = pytest.mark.rehearsal
 

@@ -81,7 +81,7 @@ def under_way(box: Box) -> int:
     """Wait until job 1 trains; return the number of its attempt.
 
     It is tried once more when the ranks missed each other at the start, which MindSpore 2.0's ranks do now and then on
-    a busy CPU (handlers/launchers/cpu_cluster.py).
+    a busy CPU (handlers/training/launchers/cpu_cluster.py).
     """
     box.until(lambda: "training, epoch" in headline(box) or over(box, 1), "the training is under way", seconds=180)
     if "The state of the cluster is error" not in state(box, 1):

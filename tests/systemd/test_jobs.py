@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from handlers.job_plan import JobPlan, ProcessPlan, Role, TimeLimits, TrainPlan
-from handlers.merge_plan import MergePlan
-from handlers.outcome import Outcome, StepExit
+from handlers.records.job_plan import JobPlan, ProcessPlan, Role, TimeLimits, TrainPlan
+from handlers.records.merge_plan import MergePlan
+from handlers.records.step_exit import Outcome, StepExit
 from handlers.shim.service_result import ServiceResult
 from tests.systemd.box import Box
 

@@ -10,9 +10,9 @@ from daemon.aftermath import follow_up
 from daemon.root import Root
 from daemon.settings import Settings
 from daemon.states import Job, State
-from handlers import service_manager
-from handlers.job_dir import Step
-from handlers.resume import Ending, Failure, GiveUp
+from handlers.host import service_manager
+from handlers.records.job_dir import Step
+from handlers.resume.decision import Ending, Failure, GiveUp
 
 NOW = datetime.now(UTC)
 JOB = Job(

@@ -21,7 +21,7 @@ from daemon.settings import SettingsError
 from daemon.store import NewJob, Store, StoreError
 from handlers.ckpt.errors import DamagedFileError, NoSpaceError
 from handlers.errors import BadInputError, HandlerError, RefusedError
-from handlers.shortages import shortage
+from handlers.host.shortages import shortage
 from handlers.validate.problem import ConfigError, Problem
 from tests.unit.handlers.ckpt.ckpt_writer import small_run
 

@@ -7,10 +7,10 @@ import pytest
 
 from daemon.endings import Cancelled, Completed, died, ended, host_went_down
 from handlers.ckpt.files.durable import make_directory
-from handlers.job_dir import JobDir, Step, StepDir
-from handlers.outcome import Outcome, StepExit
-from handlers.resume import Ending, Failure
-from handlers.shim_record import ShimRecord
+from handlers.records.job_dir import JobDir, Step, StepDir
+from handlers.records.shim_record import ShimRecord
+from handlers.records.step_exit import Outcome, StepExit
+from handlers.resume.decision import Ending, Failure
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 from daemon import leftovers as module
 from daemon.leftovers import Leftovers
 from daemon.living import Run
-from handlers.job_dir import Step
-from handlers.process import ProcessIdentity
+from handlers.records.job_dir import Step
+from handlers.records.process import ProcessIdentity
 
 RUN = Run(1, 1, Step.TRAIN, "run")
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"

@@ -26,12 +26,12 @@ from daemon.store import NewJob, Store
 from daemon.users import User
 from daemon.waiting import Waiting
 from daemon.workers import Lane, Workers
-from handlers.job_dir import Step, StepDir
-from handlers.marks import NAME, mark
-from handlers.outcome import Outcome, StepExit
-from handlers.process import boot_id
-from handlers.resume import GiveUp
-from handlers.shim_record import ShimRecord
+from handlers.records.job_dir import Step, StepDir
+from handlers.records.process import boot_id
+from handlers.records.shim_record import ShimRecord
+from handlers.records.step_exit import Outcome, StepExit
+from handlers.resume.decision import GiveUp
+from handlers.shim.marks import NAME, mark
 
 
 class NoRunner:

@@ -12,7 +12,7 @@ from daemon.root import Root
 from daemon.settings import Settings
 from daemon.states import Job, State
 from daemon.workers import Workers
-from handlers.job_dir import JobDir
+from handlers.records.job_dir import JobDir
 
 NOW = datetime.now(UTC)
 JOB = Job(

@@ -8,12 +8,12 @@ from daemon.preparing import _configuration, _limits, plan_merging
 from daemon.root import Root
 from handlers.ckpt.entry import Family, Format
 from handlers.ckpt.planning.lora import Lora, LoraScale
-from handlers.job_dir import JobDir, Step
-from handlers.job_plan import JobPlan, TimeLimits
-from handlers.merge_plan import MergePlan
 from handlers.mindformers.dialect import dialect_of
 from handlers.mindformers.version import OF_GLM_6B
-from handlers.outcome import Outcome, Silences, StepExit
+from handlers.records.job_dir import JobDir, Step
+from handlers.records.job_plan import JobPlan, TimeLimits
+from handlers.records.merge_plan import MergePlan
+from handlers.records.step_exit import Outcome, Silences, StepExit
 from handlers.validate.check import CheckedConfig
 from handlers.validate.glmd_section import GlmdSection, MergeWish
 

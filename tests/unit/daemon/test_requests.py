@@ -19,10 +19,10 @@ from daemon.states import State
 from daemon.store import NewJob, Store
 from daemon.users import User
 from daemon.waiting import Waiting
-from handlers.job_dir import Step
-from handlers.outcome import Outcome, StepExit, Survivor
-from handlers.process import ProcessIdentity
-from handlers.shim_record import ShimRecord
+from handlers.records.job_dir import Step
+from handlers.records.process import ProcessIdentity
+from handlers.records.shim_record import ShimRecord
+from handlers.records.step_exit import Outcome, StepExit, Survivor
 
 
 def test_a_merge_can_be_cancelled_though_processes_are_left_of_its_training(tmp_path: Path) -> None:

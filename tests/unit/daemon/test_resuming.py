@@ -9,10 +9,10 @@ import pytest
 
 from daemon.resuming import NothingLeftError, begin, came_to, how_it_begins, tree_with_tag
 from daemon.states import Job, State
-from handlers.job_dir import JobDir
 from handlers.mindformers.dialect import dialect_of
 from handlers.mindformers.version import OF_GLM_6B
-from handlers.resume import Ending, Failure, GiveUp, TakenUp, decide
+from handlers.records.job_dir import JobDir
+from handlers.resume.decision import Ending, Failure, GiveUp, TakenUp, decide
 from handlers.validate.check import CheckedConfig
 from handlers.validate.glmd_section import GlmdSection, MergeWish
 from tests.unit.handlers.ckpt.ckpt_writer import small_run

@@ -11,11 +11,11 @@ import pytest
 
 from daemon.runner import Life, SpawnRunner, SystemdRunner, choose_runner, forestall, life
 from daemon.settings import Runner
-from handlers.job_dir import JobDir, Step, StepDir
-from handlers.outcome import Outcome, StepExit
-from handlers.process import ProcessIdentity
+from handlers.records.job_dir import JobDir, Step, StepDir
+from handlers.records.process import ProcessIdentity
+from handlers.records.shim_record import ShimRecord
+from handlers.records.step_exit import Outcome, StepExit
 from handlers.shim.run import EXIT_REFUSED
-from handlers.shim_record import ShimRecord
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
 

@@ -10,8 +10,8 @@ from daemon.living import Living, Run
 from daemon.states import State
 from daemon.store import DeviceTakenError, NewJob, Store
 from daemon.taking_in import NotTakenInError, is_accounted_for, take_in
-from handlers.job_dir import JobDir, Step
-from handlers.process import ProcessIdentity
+from handlers.records.job_dir import JobDir, Step
+from handlers.records.process import ProcessIdentity
 
 
 @pytest.fixture

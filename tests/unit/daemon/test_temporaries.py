@@ -6,8 +6,8 @@ import pytest
 
 from daemon.root import Root
 from daemon.temporaries import sweep, sweep_job, temporaries
-from handlers.job_dir import JobDir, Step
-from handlers.shim_record import ShimRecord
+from handlers.records.job_dir import JobDir, Step
+from handlers.records.shim_record import ShimRecord
 from tests.unit.daemon.state_check.conftest import NOW
 
 LEFT = (

@@ -20,7 +20,7 @@ from daemon.store import Store
 from daemon.tree_follower import TreeFollower
 from daemon.watched_trees import WatchedTrees
 from daemon.workers import Here, Workers
-from handlers.job_plan import JobPlan
+from handlers.records.job_plan import JobPlan
 from handlers.shards.tree_tracker import TreeTracker
 
 Result = TypeVar("Result")

@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from handlers.job_dir import JobDir, Step
-from handlers.job_plan import JobPlan, ProcessPlan, Role, TimeLimits, TrainPlan
-from handlers.merge_plan import MergePlan
+from handlers.records.job_dir import JobDir, Step
+from handlers.records.job_plan import JobPlan, ProcessPlan, Role, TimeLimits, TrainPlan
+from handlers.records.merge_plan import MergePlan
 
 PATIENCE = 30.0
 """Seconds until a condition that should come true at once is given up: the machine may be busy."""

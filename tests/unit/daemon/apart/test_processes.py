@@ -19,7 +19,7 @@ from daemon.apart.messages import Raised
 from daemon.apart.processes import Apart, DiedError, StoppedError
 from handlers.ckpt import errors as ckpt_errors
 from handlers.errors import BadInputError
-from handlers.reach import DoesNotAnswerError
+from handlers.host.reach import DoesNotAnswerError
 from handlers.validate.problem import ConfigError, Problem
 
 

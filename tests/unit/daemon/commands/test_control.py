@@ -6,8 +6,8 @@ import pytest
 
 from daemon.states import State
 from daemon.store import Store
-from handlers.job_dir import Step
-from handlers.shim_record import ShimRecord
+from handlers.records.job_dir import Step
+from handlers.records.shim_record import ShimRecord
 from tests.unit.daemon.commands.conftest import Site
 
 

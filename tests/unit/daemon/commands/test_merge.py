@@ -13,7 +13,7 @@ from daemon.commands.merge import plan_of
 from handlers.ckpt.entry import Family, Format
 from handlers.ckpt.planning.lora import Lora
 from handlers.errors import BadInputError
-from handlers.merge_plan import MergePlan
+from handlers.records.merge_plan import MergePlan
 from tests.unit.daemon.commands.conftest import Site
 from tests.unit.handlers.ckpt.ckpt_writer import Run, small_run
 

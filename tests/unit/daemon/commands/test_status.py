@@ -18,9 +18,9 @@ from daemon.control import Control
 from daemon.states import State
 from daemon.status import overview, overview_of_all
 from daemon.store import NewJob, Store
-from handlers.job_dir import Step
-from handlers.job_plan import Role
-from handlers.outcome import Outcome, ProcessExit, StepExit
+from handlers.records.job_dir import Step
+from handlers.records.job_plan import Role
+from handlers.records.step_exit import Outcome, ProcessExit, StepExit
 from tests.unit.daemon.commands.conftest import Site, environment
 
 TRAINING = (State.PREPARING, State.TRAINING)

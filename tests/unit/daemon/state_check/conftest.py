@@ -13,12 +13,12 @@ from daemon.root import Root
 from daemon.state_check import Kind, check_state
 from daemon.states import Job, State
 from daemon.store import NewJob, Store
-from handlers import merge
-from handlers.job_dir import JobDir, Step
-from handlers.job_plan import JobPlan, TimeLimits, TrainPlan
-from handlers.merge_plan import MergePlan
-from handlers.outcome import Outcome, StepExit
-from handlers.shim_record import ShimRecord
+from handlers.merging import merge
+from handlers.records.job_dir import JobDir, Step
+from handlers.records.job_plan import JobPlan, TimeLimits, TrainPlan
+from handlers.records.merge_plan import MergePlan
+from handlers.records.shim_record import ShimRecord
+from handlers.records.step_exit import Outcome, StepExit
 from tests.unit.handlers.ckpt.ckpt_writer import small_run
 
 NOW = datetime(2026, 11, 24, 9, 14, 7, tzinfo=UTC)

@@ -19,8 +19,8 @@ from daemon.states import Job, State
 from daemon.status import Presence
 from daemon.store import NewJob, StoreError
 from handlers.ckpt.files.durable import publish_symlink
-from handlers.job_dir import Step
-from handlers.outcome import Outcome, Survivor
+from handlers.records.job_dir import Step
+from handlers.records.step_exit import Outcome, Survivor
 from tests.unit.daemon.commands.conftest import Site
 from tests.unit.daemon.state_check.conftest import DONE, NOW, Place
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers.advice import filled_in
+from handlers.rank_log.advice import filled_in
 from handlers.rank_log.known_errors import KNOWN_ERRORS, SIGNALS, find, known_error_in
 
 SAMPLES = {

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlers.devices import parse_devices
 from handlers.errors import BadInputError, RefusedError
 from handlers.rank_table.file import parse
 from handlers.rank_table.hccn import HccnLookup
@@ -17,6 +16,7 @@ from handlers.rank_table.host_address import HostAddress
 from handlers.rank_table.rules import find_problems, find_warnings
 from handlers.rank_table.table import Device, RankTable, Server, inspect, make, merge, read, write
 from handlers.rank_table.topology import Topology
+from handlers.units.devices import parse_devices
 
 SERVER = "192.168.1.196"
 

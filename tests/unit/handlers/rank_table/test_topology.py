@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlers.devices import parse_devices
 from handlers.rank_table.topology import Topology, topology_note, topology_problem
+from handlers.units.devices import parse_devices
 
 PRODUCTS = (Topology.A910, Topology.B910, Topology.CARDS16, Topology.A3)
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from handlers.job_plan import ProcessPlan, Role
-from handlers.outcome import ProcessExit
 from handlers.rank_log.last_words import last_words
+from handlers.records.job_plan import ProcessPlan, Role
+from handlers.records.step_exit import ProcessExit
 from handlers.shim.begun import oom_kills
 from handlers.shim.blame import Blame, blame
 

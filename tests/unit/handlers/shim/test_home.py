@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers.job_dir import JobDir
+from handlers.records.job_dir import JobDir
 from handlers.shim.home import Home
 
 

@@ -1,7 +1,7 @@
 """When a training is taken for hung."""
 
-from handlers.job_plan import TimeLimits
 from handlers.rank_log.phase import Phase
+from handlers.records.job_plan import TimeLimits
 from handlers.shim.limit_clock import LONGEST_LOOK, LimitClock, PassedLimit
 
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from handlers.job_plan import JobPlan
-from handlers.merge_plan import MergePlan
+from handlers.records.job_plan import JobPlan
+from handlers.records.merge_plan import MergePlan
+from handlers.records.train_plan import ProcessPlan, Role, TimeLimits, TrainPlan
 from handlers.shim.own_plan import OwnTraining, own_training
-from handlers.train_plan import ProcessPlan, Role, TimeLimits, TrainPlan
 
 if TYPE_CHECKING:
     from tests.unit.handlers.conftest import Workshop

@@ -13,12 +13,12 @@ import pytest
 
 from handlers.ckpt.planning.origin import Origin
 from handlers.ckpt.publishing.manifest import Manifest, read_manifest
-from handlers.job_dir import Step
-from handlers.job_plan import JobPlan
-from handlers.merge import run as merge_run
-from handlers.merge_plan import MergePlan
-from handlers.outcome import Outcome, StepExit
-from handlers.shim_record import ShimRecord
+from handlers.merging.merge import run as merge_run
+from handlers.records.job_dir import Step
+from handlers.records.job_plan import JobPlan
+from handlers.records.merge_plan import MergePlan
+from handlers.records.shim_record import ShimRecord
+from handlers.records.step_exit import Outcome, StepExit
 from tests.unit.handlers.ckpt.ckpt_writer import small_run
 
 if TYPE_CHECKING:
@@ -339,9 +339,9 @@ def test_a_merge_says_that_latest_stays_where_it_is(workshop: "Workshop", tmp_pa
 STAND_IN = """
 import sys, time, types
 import handlers
-merge = types.ModuleType("handlers.merge")
+merge = types.ModuleType("handlers.merging.merge")
 exec(sys.argv[1], merge.__dict__)
-sys.modules["handlers.merge"] = handlers.merge = merge
+sys.modules["handlers.merging.merge"] = handlers.merging.merge = merge
 from handlers.shim.run import main
 sys.exit(main(sys.argv[2:]))
 """

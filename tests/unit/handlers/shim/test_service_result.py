@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers.job_dir import JobDir, Step
+from handlers.records.job_dir import JobDir, Step
 from handlers.shim.service_result import ServiceResult
 
 

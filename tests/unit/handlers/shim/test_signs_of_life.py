@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from handlers.job_plan import ProcessPlan
 from handlers.rank_log.phase import Phase
+from handlers.records.job_plan import ProcessPlan
 from handlers.shim.signs_of_life import Sign, SignsOfLife
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from handlers.job_plan import ProcessPlan
+from handlers.records.job_plan import ProcessPlan
 from handlers.shim import stacks
 
 if TYPE_CHECKING:

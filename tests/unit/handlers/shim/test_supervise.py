@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import TypeAdapter
 
-from handlers.job_plan import Role, TimeLimits, TrainPlan
-from handlers.outcome import Outcome, StepExit, still_there
+from handlers.records.job_plan import Role, TimeLimits, TrainPlan
+from handlers.records.step_exit import Outcome, StepExit, still_there
 
 if TYPE_CHECKING:
     from tests.unit.handlers.conftest import Workshop
@@ -26,9 +26,9 @@ from pathlib import Path
 import structlog
 from pydantic import TypeAdapter
 from handlers.events import configure
-from handlers.job_dir import Step
-from handlers.job_plan import TrainPlan
-from handlers.outcome import StepExit
+from handlers.records.job_dir import Step
+from handlers.records.job_plan import TrainPlan
+from handlers.records.step_exit import StepExit
 from handlers.shim.begun import start
 from handlers.shim.supervise import supervise
 from handlers.shim.wakeups import Wakeups
@@ -424,7 +424,7 @@ SPARING = DRIVER.replace(
     """
 import handlers.shim.supervise as supervision
 from handlers.shim.children import Children
-from handlers.process import ProcessIdentity
+from handlers.records.process import ProcessIdentity
 supervision._KILL_PATIENCE = 0.2
 def spare(self, signum):
     for pid in self.pids():

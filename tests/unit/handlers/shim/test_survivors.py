@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from handlers.process import ProcessIdentity
+from handlers.records.process import ProcessIdentity
 from handlers.shim.survivors import describe, operator_needed
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The cards of this host: asked through the driver's tools."""

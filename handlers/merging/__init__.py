@@ -1,0 +1,1 @@
+"""The merge step: shards become an output, and the output perhaps the latest one."""

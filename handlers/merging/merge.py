@@ -1,0 +1,179 @@
+"""The merge step: a run's shards become one checkpoint, published with its manifest."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from handlers.ckpt import Effort, Family, NotFinite, OutputOptions, Plan, merge, plan_merge, read_strategies, walk_all
+from handlers.ckpt.files.durable import make_directory
+from handlers.ckpt.planning.lora import LoraScale, with_adapters
+from handlers.ckpt.publishing.manifest import Manifest
+from handlers.merging.latest import promote
+from handlers.merging.promotion import Merged
+from handlers.records.merge_plan import MergePlan
+from handlers.shards.choice import Chosen, choose
+from handlers.shards.names import find_strategies
+
+Report = Callable[..., object]
+"""Gets an event's name and its fields, as the `info` of a structlog logger does."""
+_ACCUMULATED = "accu_grads"
+"""The prefix of what MindSpore keeps where it adds up the gradients of micro batches, as with pipeline stages."""
+
+
+@dataclass(frozen=True)
+class Caution:
+    """Something that may not have been meant, though it is no error: a log event, and a sentence for people."""
+
+    event: str
+    reason: str
+    fields: Mapping[str, str | int]
+
+
+@dataclass(frozen=True)
+class MergeSummary:
+    """What was merged. All counts are of entries, each name counted once."""
+
+    outputs: tuple[Path, ...]
+    """The files, without the manifest."""
+    prefix: str
+    tag: str
+    ranks: int
+    stages: int
+    """The pipeline stages that the strategy files speak of; 1 for a run without any, and without strategy files."""
+    cautions: tuple[Caution, ...]
+    """What somebody should know of the output."""
+    entries_in: int
+    entries_kept: int
+    dropped: Mapping[str, int]
+    """By family."""
+    adapters_merged: int
+    """How many weights an adapter was added to."""
+    unlaid: int
+    """How many that were kept no strategy names."""
+    agreed: bool
+    """Whether all ranks were found to agree on those."""
+    not_finite: Mapping[str, NotFinite]
+    """What was kept with NaN or infinity in it, as the plan allows: how much, by name."""
+    bytes: int
+    seconds: float
+    kept_latest: str = ""
+    """Why `latest` was not moved, for people; empty where it was, or nobody asked for it."""
+
+    @property
+    def unlisted(self) -> Mapping[str, int]:
+        """How many entries were dropped of each family that no list of optimizers names."""
+        return _unlisted(self.dropped)
+
+
+def run(
+    plan: MergePlan, progress: Callable[[int, int], None] | None = None, report: Report = lambda *_, **__: None
+) -> MergeSummary:
+    """Merge what `plan` names; `progress` gets the bytes written so far and in all, `report` the events.
+
+    The output appears first, then its manifest, then the link `latest`, if it is finite and nothing newer is published.
+    Done again over the same shards it only finishes what is missing. Raises handlers.ckpt.CkptError (exit code 3, but
+    for NoSpaceError), BadInputError for a malformed tag, and OSError.
+    """
+    started = time.monotonic()
+    chosen = choose(
+        plan.source,
+        tag=plan.tag,
+        prefix=plan.prefix,
+        ranks=plan.ranks,
+        stages=plan.stages,
+        strategy=plan.strategy,
+        needs_strategy=plan.needs_strategy,
+        files=plan.files,
+    )
+    tag, planned = str(chosen.tag), replace(_planned(plan, chosen), origin=plan.origin)
+    size = sum(parameter.nbytes for parameter in (*planned.parameters, *planned.transformed))
+    counts = {"ranks": len(chosen.shards), "stages": planned.stages, "entries": len(planned.parameters)}
+    report("merge_planned", tag=tag, **counts, bytes=size)
+    make_directory(plan.destination)
+    manifest = merge(
+        planned,
+        plan.destination,
+        OutputOptions(plan.format, plan.max_shard_size, plan.allow_not_finite),
+        prefix=chosen.prefix,
+        tag=tag,
+        force=plan.force,
+        progress=progress,
+        effort=Effort(hashed=plan.hashed, compared=plan.compared),
+    )
+    kept_latest = "" if plan.latest is None else _promote(plan.latest, plan, manifest)
+    summary = MergeSummary(
+        outputs=tuple(plan.destination / file.name for file in manifest.files),
+        prefix=chosen.prefix,
+        tag=tag,
+        ranks=len(chosen.shards),
+        stages=planned.stages,
+        cautions=tuple(_cautions(planned, may_be_part=plan.stages is None and _may_be_part(planned))),
+        entries_in=planned.entries_in,
+        entries_kept=len(planned.parameters),
+        dropped=planned.dropped,
+        adapters_merged=len(planned.updates),
+        unlaid=len(planned.unlaid),
+        agreed=plan.compared or chosen.strategy is not None,
+        not_finite=manifest.not_finite,
+        bytes=manifest.size,
+        seconds=time.monotonic() - started,
+        kept_latest=kept_latest,
+    )
+    report(
+        "merge_published", tag=tag, path=str(plan.destination), bytes=summary.bytes, seconds=round(summary.seconds, 3)
+    )
+    return summary
+
+
+def _promote(latest: Path, plan: MergePlan, manifest: Manifest) -> str:
+    """Set `latest` if this output is the newest; else say why not."""
+    merged = Merged.of(plan.destination, manifest)
+    if plan.origin is not None:  # the manifest may be of a version that did not keep it
+        merged = replace(merged, origin=plan.origin)
+    verdict = promote(latest, merged)
+    return "" if verdict.promoted else f"{latest.parent.name}/{latest.name} {verdict.reason}"
+
+
+def _unlisted(dropped: Mapping[str, int]) -> Mapping[str, int]:
+    return {family: count for family, count in dropped.items() if family not in set(Family)}
+
+
+def _may_be_part(planned: Plan) -> bool:
+    """Tell whether these may be the shards of one pipeline stage, with all others missing: no file would say so."""
+    return planned.stages == 1 and any(state.prefix == _ACCUMULATED for state in planned.families.states.values())
+
+
+def _cautions(planned: Plan, *, may_be_part: bool) -> Iterator[Caution]:
+    for family, entries in _unlisted(planned.dropped).items():
+        reason = (
+            f"{entries} entries {family}.NAME are left out: beside each is NAME, so they are a copy of the weights, or "
+            f"state of an optimizer that glmd does not know. To have them, keep {family!r} too"
+        )
+        yield Caution("family_dropped", reason, {"family": family, "entries": entries})
+    if may_be_part:
+        where = planned.strategy.path if planned.strategy is not None else planned.shards[0].path
+        reason = (
+            f"{where}: one pipeline stage was seen, but the shards hold {_ACCUMULATED}.*, which runs with several "
+            "write: if this run had more, the output is a part of its model. Merge what all its ranks wrote, or say "
+            "that there is one (--stages 1)"
+        )
+        yield Caution("stages_may_be_missing", reason, {"stages": planned.stages, "ranks": len(planned.shards)})
+
+
+def _planned(plan: MergePlan, chosen: Chosen) -> Plan:
+    """Read the shards' headers and decide what the output holds."""
+    layout_from = None
+    if plan.layout_from is not None:
+        layout_from = read_strategies(find_strategies(plan.source, plan.layout_from))
+    planned = plan_merge(
+        walk_all({shard.rank: shard.path for shard in chosen.shards}),
+        chosen.strategy,
+        keep=plan.keep,
+        transformed=plan.transformed,
+        layout_from=layout_from,
+    )
+    scale = None
+    if plan.lora_alpha is not None and plan.lora_rank is not None:
+        scale = LoraScale(plan.lora_alpha, plan.lora_rank)
+    return with_adapters(planned, plan.lora, scale)

@@ -1,0 +1,1 @@
+"""Every JSON file of a job's directory, and where it lies."""

@@ -1,0 +1,113 @@
+"""exit.json: how a step ended."""
+
+from enum import StrEnum
+
+from handlers.records.job_dir import Step
+from handlers.records.process import ProcessIdentity
+from handlers.records.record import Device, ExitCode, Moment, Pid, Rank, Record, Seconds, StartTime
+from handlers.records.train_plan import Role
+
+
+class Outcome(StrEnum):
+    """How a step ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    """It was told to end, by TERM."""
+    TIMED_OUT = "timed_out"
+    """It was ended for going past one of its time limits."""
+
+
+class ProcessExit(Record):
+    """How one process of a training ended."""
+
+    role: Role
+    rank: Rank | None
+    device: Device | None
+    pid: Pid
+    exit_code: ExitCode | None
+    """None when a signal ended it."""
+    signal: str | None
+    """As `SIGKILL`; None when it exited by itself."""
+    ended: Moment
+    line: str
+    """Its last meaningful log line; empty when it wrote none."""
+
+
+class Diagnosis(Record):
+    """What a known error means; see handlers.rank_log.known_errors."""
+
+    error: str
+    """Its name in the table, as `EI0014` or `device memory`."""
+    rank: Rank | None
+    """Whose error it is; None for a scheduler's."""
+    cause: str
+    remedy: str
+    may_pass: bool | None
+    """Whether the same training may do better when it is simply begun again; None where that depends."""
+
+
+class Silences(Record):
+    """The longest time without a sign of life in each phase of a training, in seconds; None for a phase never seen."""
+
+    configuration: str
+    """What such trainings have in common; see handlers.training.learned_limits."""
+    load: Seconds | None = None
+    first_step: Seconds | None = None
+    step: Seconds | None = None
+    saving: Seconds | None = None
+
+
+class Survivor(Record):
+    """A process that KILL did not end. It sits in the kernel, and holds what it held: a device, above all."""
+
+    pid: Pid
+    start_time: StartTime
+    boot_id: str
+    name: str
+    """The program's, as /proc/PID/comm has it."""
+    state: str
+    """The kernel's letter: D for an uninterruptible sleep."""
+    rank: Rank | None
+    """The rank that it is, or that started it; None when that is not known."""
+    device: Device | None
+
+    @property
+    def identity(self) -> ProcessIdentity:
+        """Return what tells it from a later process with its pid."""
+        return ProcessIdentity(self.pid, self.start_time, self.boot_id)
+
+
+class StepExit(Record):
+    """exit.json."""
+
+    step: Step
+    outcome: Outcome
+    reason: str
+    """One line for people: `rank 3 on device 3 exited 1 first (09:14:07): ValueError: …`; of a merge, what was kept."""
+    first: ProcessExit | None = None
+    """The process whose failure ended the training: not one that only lost its peer, where that can be told."""
+    diagnosis: Diagnosis | None = None
+    """What its error means, where it is a known one."""
+    limit: str | None = None
+    """Which of `timeout.…` was passed: silence, first_step or total; None when none was."""
+    processes: tuple[ProcessExit, ...] = ()
+    survivors: tuple[Survivor, ...] = ()
+    silences: Silences | None = None
+    """Of a training that was completed."""
+    started: Moment
+    ended: Moment
+
+    @property
+    def needs_operator(self) -> bool:
+        """Whether processes were left that could not be ended; `still_there` says which are by now."""
+        return bool(self.survivors)
+
+
+def still_there(step_exit: StepExit) -> tuple[int, ...]:
+    """Return the pids of the processes that a step left behind and that have not gone since: no others with their pids.
+
+    None of them outlives a reboot. As long as there is one, its device must not be another job's.
+    """
+    return tuple(survivor.pid for survivor in step_exit.survivors if survivor.identity.alive())

@@ -1,0 +1,162 @@
+"""Whether a training that did not come to its end is taken up again, and from where. Decisions: nothing is done here.
+
+The rules, in this order; the first that applies holds:
+
+1. A training that left processes which cannot be ended stays ended: they hold its devices.
+2. Where the end of the last epoch was saved there is nothing left to train.
+3. What somebody ended, or what ran past `timeout.total`, stays ended.
+4. At most `resume.attempts` times, and never after an error that would come again: a wrong value, a missing file.
+5. When the host went down that says nothing about the job: it goes on from its newest save, or begins anew.
+6. What has saved something new that MindFormers can go on from goes on from there.
+7. What has saved, but nothing that MindFormers can go on from, is left to people: to begin anew may cost them days.
+8. An attempt that has saved nothing new is not repeated, unless it is the first, and it hung or its error may pass.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+from typing import Self
+
+from handlers.records.record import Count, Record
+from handlers.records.step_exit import Outcome, StepExit
+from handlers.resume.point import ResumePoint
+from handlers.resume.resumable import Obstacle
+
+
+class Ending(Enum):
+    """What put an end to an attempt."""
+
+    FAILED = auto()
+    """A rank failed, or the shim died."""
+    HUNG = auto()
+    LOST = auto()
+    """The host went down."""
+    STOPPED = auto()
+    """Somebody ended it: by `glmd cancel`, or by a signal to the shim."""
+    OVERTIME = auto()
+    """`timeout.total` is past."""
+    STUCK = auto()
+    """Processes are left that even SIGKILL did not end."""
+
+
+class TakenUp(Record):
+    """attempts/N/resume.json: how attempt N began."""
+
+    resumes: Count
+    """How many attempts in a row, this one included, glmd has begun by itself; 0 after `glmd retry`."""
+    tag: str | None
+    """Of the save that it goes on from; None when it began from the start."""
+    passed_over: str = ""
+    """Why that is not the newest save, for people; empty where it is."""
+
+    @classmethod
+    def read(cls, path: Path | str) -> Self:
+        """Read resume.json, which a first attempt has not. Raises OSError or pydantic.ValidationError."""
+        try:
+            return super().read(path)
+        except FileNotFoundError:
+            return cls(resumes=0, tag=None)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How an attempt ended."""
+
+    ending: Ending
+    reason: str
+    """For people."""
+    may_pass: bool | None = None
+    """Whether its error may not come again (handlers.rank_log.known_errors); None where that is not known."""
+
+    @classmethod
+    def of(cls, record: StepExit, reason: str, *, lost: bool) -> Self:
+        """Describe what exit.json says; `lost` when the host has gone down since the step began."""
+        may_pass = record.diagnosis.may_pass if record.diagnosis else None
+        if record.needs_operator and not lost:
+            return cls(Ending.STUCK, reason, may_pass)
+        if record.outcome is Outcome.CANCELLED:
+            return cls(Ending.LOST if lost else Ending.STOPPED, reason)
+        if record.outcome is Outcome.TIMED_OUT:
+            return cls(Ending.OVERTIME if record.limit == "total" else Ending.HUNG, reason, may_pass)
+        return cls(Ending.FAILED, reason, may_pass)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What is known of an attempt that is over."""
+
+    failure: Failure
+    resumes: int
+    """How many attempts in a row, this one included, glmd has begun by itself."""
+    began: ResumePoint | None
+    """What it began with; None for the start."""
+    saved: ResumePoint | None
+    """The newest save of its own that is complete on all ranks and that MindFormers can go on from, if anything is left
+    to train."""
+    finished: bool
+    """Whether nothing is left to train after `saved`."""
+    obstacle: Obstacle | None = None
+    """Why `saved` is not the newest complete save of its own; None where it is, or there is none."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Train on from `point`, or with None from the start."""
+
+    point: ResumePoint | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Merge: nothing is left to train."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class GiveUp:
+    """Leave it to people."""
+
+    reason: str
+
+
+Decision = Resume | Trained | GiveUp
+
+
+def decide(ended: Ended, limit: int) -> Decision:
+    """Decide what follows; `limit` is `resume.attempts`."""
+    failure, why = ended.failure, ended.failure.reason
+    if failure.ending is Ending.STUCK:
+        return GiveUp(why)
+    if ended.saved is not None and ended.finished:
+        return Trained(f"all is trained and saved as {ended.saved.tag}, although {why}")
+    if failure.ending in {Ending.STOPPED, Ending.OVERTIME} or limit == 0:
+        return GiveUp(why)
+    if failure.may_pass is False:
+        return GiveUp(f"{why}; not tried again: it would end the same way until that is mended")
+    if ended.resumes >= limit:
+        return GiveUp(f"{why}; not tried again: glmd has done so {ended.resumes} times (resume.attempts)")
+    return _unless_in_vain(ended)
+
+
+def _unless_in_vain(ended: Ended) -> Resume | GiveUp:
+    failure, why = ended.failure, ended.failure.reason
+    if ended.saved is not None or failure.ending is Ending.LOST:
+        return _go_on(ended.saved or ended.began, why, ended.obstacle)
+    if ended.obstacle is not None:
+        retry = f"go on from {ended.began.tag}" if ended.began else "begin anew"
+        return GiveUp(
+            f"{why}; not resumed: {ended.obstacle.what}; {ended.obstacle.remedy}. `glmd retry N` would {retry}"
+        )
+    if ended.resumes > 0:
+        newer = f" newer than {ended.began.tag}" if ended.began else ""
+        return GiveUp(f"{why}; not tried again: it came to no save{newer} that is complete on all ranks")
+    if failure.ending is Ending.HUNG or failure.may_pass:
+        return _go_on(ended.began, why)
+    return GiveUp(why)
+
+
+def _go_on(point: ResumePoint | None, why: str, obstacle: Obstacle | None = None) -> Resume:
+    how = f"resumed from {point.tag}" if point else "begun anew"
+    return Resume(point, f"{how} after: {why}" + (f"; {obstacle.what}" if obstacle else ""))

@@ -1,0 +1,1 @@
+"""What a training runs: commands, environments and directories, by launcher; and its time limits."""

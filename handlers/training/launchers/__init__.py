@@ -1,0 +1,54 @@
+"""Ways to lay a training out as processes: one module a way, behind one Protocol."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from handlers.records.job_dir import JobDir
+from handlers.records.train_plan import ProcessPlan, Role
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What all processes of one training share."""
+
+    job_dir: JobDir
+    devices: tuple[int, ...]
+    """Physical ids; rank N runs on the N-th."""
+    rank_table: Path
+    python: Path
+    command: tuple[str, ...]
+    """What each rank runs."""
+    environment: Mapping[str, str]
+
+    def rank(self, rank: int, environment: Mapping[str, str]) -> ProcessPlan:
+        """Return the plan of one rank, with its own additions to the environment."""
+        device = self.devices[rank]
+        return ProcessPlan(
+            role=Role.RANK,
+            rank=rank,
+            device=device,
+            argv=self.command,
+            environment={
+                **self.environment,
+                "RANK_ID": str(rank),
+                "RANK_SIZE": str(len(self.devices)),
+                "DEVICE_ID": str(device),
+                "RANK_TABLE_FILE": str(self.rank_table),
+                **environment,
+            },
+            directory=self.directory(f"rank_{rank}"),
+            log=self.job_dir.rank_log(rank),
+        )
+
+    def directory(self, name: str) -> Path:
+        """Return a process's own working directory: MindSpore drops kernel_meta/, rank_N/ and more where it runs."""
+        return self.job_dir.output / "work" / name
+
+
+class Launcher(Protocol):
+    """Lays a training out; starts nothing."""
+
+    def __call__(self, launch: Launch, /) -> tuple[ProcessPlan, ...]:
+        """Return the processes in the order in which to start them: schedulers, then ranks."""

@@ -1,0 +1,153 @@
+"""Decides what a training runs: one command for all ranks, one environment and directory for each."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from handlers.errors import BadInputError
+from handlers.host.reach import reach
+from handlers.host.service_manager import for_children
+from handlers.records.job_dir import JobDir
+from handlers.records.train_plan import TimeLimits, TrainPlan
+from handlers.training.launchers import Launch, Launcher
+from handlers.training.launchers.cpu_cluster import cpu_cluster
+from handlers.training.launchers.rank_table import rank_table
+
+DeviceTarget = Literal["Ascend", "CPU"]
+
+_LAUNCHERS: Mapping[DeviceTarget, Launcher] = {"Ascend": rank_table, "CPU": cpu_cluster}
+
+_NOT_INHERITED = re.compile(
+    # The daemon's own interpreter, which is not the training's.
+    r"PYTHONHOME|VIRTUAL_ENV|__PYVENV_LAUNCHER__"
+    # What makes a process a rank: a left-over of an earlier run by hand would make it another one.
+    r"|RANK_ID|RANK_SIZE|RANK_TABLE_FILE|DEVICE_ID|MS_ROLE|MS_WORKER_NUM|MS_SERVER_NUM|MS_SCHED_.*|MS_NODE_ID"
+    # Secrets of whoever started glmd. A training that needs one gets it by `training.environment`.
+    r"|(?:.*_)?(?:TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|API_KEY|ACCESS_KEY|PRIVATE_KEY)(?:_.*)?"
+)
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What the daemon knows about a training when it is about to start."""
+
+    job_dir: JobDir
+    devices: tuple[int, ...]
+    """Physical ids; rank N runs on the N-th."""
+    run_mode: str
+    device_target: DeviceTarget
+    python: Path
+    """The interpreter that has MindSpore."""
+    checkout: Path
+    """The directory with MindFormers' run_mindformer.py."""
+    rank_table: Path
+    config: Path | None = None
+    """The YAML to run; None for the job's config.yaml."""
+    load_checkpoint: Path | None = None
+    """What to continue from, instead of what the YAML names."""
+    extra_environment: Mapping[str, str] = field(default_factory=dict)
+    configuration: str = ""
+    """What it has in common with trainings whose time limits are learned together."""
+    limits: TimeLimits = field(default_factory=TimeLimits)
+    grace: float = 20.0
+    """Seconds between TERM and KILL."""
+
+
+def plan_training(request: TrainRequest) -> TrainPlan:
+    """Return the processes of a training, as MindFormers' scripts/run_distribute.sh would start them.
+
+    Unlike that script no source tree is copied: each rank has a working directory of its own, and runs the checkout's
+    run_mindformer.py by its absolute path. Raises BadInputError when the interpreter or the checkout is not there.
+    """
+    python = _interpreter(request.python)
+    script = _script(request.checkout)
+    launch = Launch(
+        job_dir=request.job_dir,
+        devices=request.devices,
+        rank_table=request.rank_table,
+        python=python,
+        command=(str(python), *_arguments(request, script)),
+        environment=_environment(request, python),
+    )
+    processes = _LAUNCHERS[request.device_target](launch)
+    return TrainPlan(
+        processes=processes, limits=request.limits, grace=request.grace, configuration=request.configuration
+    )
+
+
+def _interpreter(python: Path) -> Path:
+    reach(python.absolute())
+    absolute = python.absolute()  # not resolved: the link in a virtual environment is what makes it one
+    if not absolute.is_file() or not os.access(absolute, os.X_OK):
+        what = "is not executable by this user" if absolute.is_file() else "is not there"
+        raise BadInputError(
+            f"{absolute}: the training interpreter {what}; "
+            "set `training.python` in glmd.yaml to the Python that has MindSpore"
+        )
+    return absolute
+
+
+def _script(checkout: Path) -> Path:
+    script = checkout.absolute() / "run_mindformer.py"
+    reach(script)
+    if not os.access(script, os.R_OK):
+        what = "cannot be read by this user" if script.exists() else "is not there"
+        raise BadInputError(
+            f"{script}: {what}; set `training.checkout` in glmd.yaml to a MindFormers checkout, "
+            "the directory that holds run_mindformer.py"
+        )
+    return script
+
+
+def _arguments(request: TrainRequest, script: Path) -> list[str]:
+    arguments = [
+        str(script),
+        f"--config={request.config or request.job_dir.config}",
+        "--use_parallel=True",
+        f"--run_mode={request.run_mode}",
+    ]
+    # New in MindFormers 1.0; older ones take it for a change to the configuration, or obey LOCAL_DEFAULT_PATH alone.
+    if b"--output_dir" in script.read_bytes():
+        arguments.append(f"--output_dir={request.job_dir.output}")
+    if request.load_checkpoint is not None:
+        arguments.append(f"--load_checkpoint={request.load_checkpoint}")
+    return arguments
+
+
+def _environment(request: TrainRequest, python: Path) -> dict[str, str]:
+    inherited = {
+        name: value
+        for name, value in for_children(os.environ).items()
+        if not _NOT_INHERITED.fullmatch(name) and _is_unicode(name + value)
+    }
+    environment = {
+        **inherited,
+        # Where run_distribute.sh lets downloads go, so that what was downloaded by hand is found.
+        "CHECKPOINT_DOWNLOAD_FOLDER": str(request.checkout.absolute() / "checkpoint_download"),
+        **request.extra_environment,
+    }
+    output = request.job_dir.output
+    return {
+        **environment,
+        "PATH": _in_front(python.parent, environment.get("PATH", os.defpath)),
+        "PYTHONPATH": _in_front(request.checkout.absolute(), environment.get("PYTHONPATH", "")),
+        "LOCAL_DEFAULT_PATH": str(output),
+        "LOG_MF_PATH": str(output / "log"),
+        "PYTHONUNBUFFERED": "1",  # the last line before a crash is the one that counts
+    }
+
+
+def _is_unicode(text: str) -> bool:
+    """Say whether environment.json can hold `text`: undecodable bytes in an environment come as lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _in_front(directory: Path, search_path: str) -> str:
+    return os.pathsep.join([str(directory), *(part for part in search_path.split(os.pathsep) if part)])

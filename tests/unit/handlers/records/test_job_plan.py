@@ -1,0 +1,57 @@
+"""Promises of plan.json and environment.json."""
+
+import json
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handlers.records.job_dir import Step
+from handlers.records.job_plan import Environments, JobPlan, TrainPlan
+from handlers.records.merge_plan import MergePlan
+
+if TYPE_CHECKING:
+    from tests.unit.handlers.conftest import Workshop
+
+
+def written(workshop: "Workshop") -> TrainPlan:
+    """Return what the shim finds in plan.json."""
+    plan = JobPlan.read(workshop.job_dir.plan).train
+    assert plan is not None
+    return plan
+
+
+def test_no_value_of_an_environment_is_in_the_plan(workshop: "Workshop") -> None:
+    """Every member of the group reads plan.json; a token is in a file that glmd's user alone reads."""
+    workshop.environment["HF_TOKEN"] = "hf_secret"  # noqa: S105 - that is what is looked for
+    train = workshop.train("pass", "pass", scheduler="pass")
+    workshop.publish(train)
+    environment = workshop.job_dir.step(1, Step.TRAIN).environment
+    assert "environment" not in workshop.job_dir.plan.read_text()
+    assert "hf_secret" not in workshop.job_dir.plan.read_text()
+    assert "hf_secret" in environment.read_text()
+    assert stat.S_IMODE(environment.stat().st_mode) == 0o600
+    assert written(workshop).with_environments(environment) == train
+
+
+def test_a_plan_of_before_has_its_own_environments(workshop: "Workshop", tmp_path: Path) -> None:
+    """A job that was prepared before an upgrade runs after it."""
+    train = workshop.train("pass", "pass")
+    old = JobPlan(job=42, name="demo", train=train, merge=MergePlan(source=tmp_path, destination=tmp_path))
+    plan = json.loads(old.model_dump_json())
+    for process in plan["train"]["processes"]:
+        process["environment"] = {"HOME": "/home/glm"}
+    workshop.job_dir.plan.write_text(json.dumps(plan))
+    found = written(workshop).with_environments(tmp_path / "not there")
+    assert [process.environment for process in found.processes] == [{"HOME": "/home/glm"}] * 2
+
+
+def test_environments_of_another_plan_are_refused(workshop: "Workshop", tmp_path: Path) -> None:
+    """No process runs with another one's, or with none."""
+    workshop.publish(workshop.train("pass", "pass"))
+    Environments(processes=({},)).publish(tmp_path / "environment.json")
+    with pytest.raises(ValueError, match="shorter"):
+        written(workshop).with_environments(tmp_path / "environment.json")
+    with pytest.raises(FileNotFoundError):
+        written(workshop).with_environments(tmp_path / "not there")

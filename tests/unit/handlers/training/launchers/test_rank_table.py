@@ -1,0 +1,33 @@
+"""One process per device, met by a rank table."""
+
+from pathlib import Path
+
+from handlers.records.job_dir import JobDir
+from handlers.training.launchers import Launch
+from handlers.training.launchers.rank_table import rank_table
+
+
+def test_ranks_differ_in_rank_and_device_only(tmp_path: Path) -> None:
+    """Each rank runs the same command with its own ids, log and directory."""
+    launch = Launch(
+        job_dir=JobDir(tmp_path),
+        devices=(6, 4),
+        rank_table=tmp_path / "hccl_2p_64_10.0.0.1.json",
+        python=Path("/opt/python"),
+        command=("/opt/python", "run_mindformer.py"),
+        environment={"HOME": "/home/glm", "RANK_ID": "left over"},
+    )
+    ranks = rank_table(launch)
+    assert [rank.argv for rank in ranks] == [launch.command, launch.command]
+    assert [rank.environment for rank in ranks] == [
+        {
+            "HOME": "/home/glm",
+            "RANK_ID": number,
+            "RANK_SIZE": "2",
+            "DEVICE_ID": device,
+            "RANK_TABLE_FILE": str(tmp_path / "hccl_2p_64_10.0.0.1.json"),
+        }
+        for number, device in (("0", "6"), ("1", "4"))
+    ]
+    assert [rank.directory for rank in ranks] == [tmp_path / "output" / "work" / f"rank_{n}" for n in (0, 1)]
+    assert [rank.log for rank in ranks] == [JobDir(tmp_path).rank_log(n) for n in (0, 1)]
