@@ -3,7 +3,7 @@
 import re
 from enum import StrEnum
 
-from daemon.states import Job
+from daemon.core.states import Job
 
 
 class Act(StrEnum):

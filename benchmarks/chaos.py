@@ -33,10 +33,10 @@ import psutil
 from benchmarks.acts import DEFECT, Act, wrong_reason
 from benchmarks.scene import Scene
 from benchmarks.storm import Storm
-from daemon.control import NotRunningError, ask
-from daemon.root import Root
-from daemon.state_check import check_state
-from daemon.states import Job, State
+from daemon.core.control import NotRunningError, ask
+from daemon.core.root import Root
+from daemon.core.states import Job, State
+from daemon.face.audit import check_state
 from tests.acceptance.house import House
 from tests.acceptance.test_members import GLM
 

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import psutil
 
-from daemon.states import State
-from daemon.store import NewJob, Store
+from daemon.core.states import State
+from daemon.core.store import NewJob, Store
 
 SETTLE = 1.0
 GLMD = [sys.executable, "-m", "daemon.cli"]

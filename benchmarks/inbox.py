@@ -16,10 +16,10 @@ from queue import Empty, SimpleQueue
 
 import structlog
 
-from daemon.inbox import Inbox
-from daemon.settings import Observer
-from daemon.settling import Kind
-from daemon.watching import DirectoryWatch
+from daemon.core.settings import Observer
+from daemon.serve.intake.inbox import Inbox
+from daemon.serve.intake.settling import Kind
+from daemon.serve.watch.watching import DirectoryWatch
 
 SETTLE = 1.0
 RESCAN = 60.0

@@ -29,12 +29,12 @@ from typing import Self
 
 import psutil
 
-from daemon.claims import REASON
-from daemon.control import NotRunningError, ask
-from daemon.intake import digest_of, job_name
-from daemon.root import Root
-from daemon.state_check import check_state
-from daemon.states import State
+from daemon.core.control import NotRunningError, ask
+from daemon.core.root import Root
+from daemon.core.states import State
+from daemon.face.audit import check_state
+from daemon.serve.intake.claims import REASON
+from daemon.serve.intake.drops import digest_of, job_name
 from tests.acceptance.house import CONFIG, House
 
 SEED = 20261124

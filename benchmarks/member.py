@@ -45,9 +45,9 @@ while time.monotonic() < end:
     crowd = [*crowd[-100:], client]
     for action in ("cancel", "retry"):
         try:
-            daemon.control.ask(Path(root), action, number, timeout=0.2)
+            daemon.core.control.ask(Path(root), action, number, timeout=0.2)
             done.append([action, str(number)])
-        except (daemon.control.RequestRefusedError, daemon.control.NotRunningError, OSError):
+        except (daemon.core.control.RequestRefusedError, daemon.core.control.NotRunningError, OSError):
             pass
 for each in (*held, *crowd):
     each.close()

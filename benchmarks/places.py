@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.acts import Act
 from benchmarks.scene import Scene
-from daemon.store import Store
+from daemon.core.store import Store
 from tests.acceptance.dead_mount import Dead, DeadMount
 from tests.acceptance.house import CONFIG
 from tests.acceptance.test_living import copy_store, put_back

@@ -29,10 +29,10 @@ from pathlib import Path
 
 from measuring import Measured, Report, measure, median
 
-from daemon.control import NotRunningError, ask
-from daemon.root import Root
-from daemon.states import State
-from daemon.store import Store
+from daemon.core.control import NotRunningError, ask
+from daemon.core.root import Root
+from daemon.core.states import State
+from daemon.core.store import Store
 from handlers.merging import merge
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.job_plan import JobPlan, TimeLimits, TrainPlan

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from signal import Signals
 
 from benchmarks.acts import Act
-from daemon.states import Job
+from daemon.core.states import Job
 from tests.acceptance.house import CONFIG, House
 
 

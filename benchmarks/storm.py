@@ -11,7 +11,7 @@ from benchmarks.acts import WEIGHTS, Act
 from benchmarks.member import Member
 from benchmarks.places import Places
 from benchmarks.scene import Scene
-from daemon.temporaries import living_shim
+from daemon.core.temporaries import living_shim
 from handlers.records.job_dir import StepDir
 from tests.acceptance.house import CONFIG
 from tests.fuzz.fuzz_daemon import absurd

@@ -5,8 +5,8 @@ from collections.abc import Callable, Hashable
 from functools import partial
 from typing import TypeVar
 
-from daemon.settings import WatchSettings
-from daemon.tree_follower import TreeFollower, follow
+from daemon.core.settings import WatchSettings
+from daemon.serve.intake.tree_follower import TreeFollower, follow
 
 Result = TypeVar("Result")
 

@@ -3,9 +3,9 @@
 import typer
 
 from daemon.commands.arguments import ConfigOption, JobArgument, RootOption, job_in, root_of
-from daemon.control import ask
-from daemon.root import Root
-from daemon.store import Store
+from daemon.core.control import ask
+from daemon.core.root import Root
+from daemon.core.store import Store
 from handlers.printable import printable
 
 

@@ -14,17 +14,17 @@ from typing import Annotated
 
 import typer
 
-from daemon import submission
+from daemon.client import submission
+from daemon.client.rehearsal import NAME, RehearsalError, Stage, new_root, remove, training_python
 from daemon.commands.arguments import ConfigOption, settings_of
-from daemon.commands.board import Board
-from daemon.commands.table import size
-from daemon.control import ask
-from daemon.preparing import rules
-from daemon.rehearsal import NAME, RehearsalError, Stage, new_root, remove, training_python
-from daemon.root import Root
-from daemon.settings import load_settings
-from daemon.states import Job, State
-from daemon.status import JobStatus
+from daemon.commands.terminal.board import Board
+from daemon.commands.terminal.table import size
+from daemon.core.control import ask
+from daemon.core.root import Root
+from daemon.core.settings import load_settings
+from daemon.core.states import Job, State
+from daemon.face.status import JobStatus
+from daemon.serve.jobs.prepare import rules
 from handlers.ckpt.publishing.manifest import Manifest, read_manifest
 from handlers.validate.check import check
 

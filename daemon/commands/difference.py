@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from daemon.commands.progress import progress
+from daemon.commands.terminal.progress import progress
 from handlers.ckpt import Difference, diff, read_manifest
 from handlers.ckpt.looking.diff import Content
 from handlers.ckpt.planning.output import TRANSFORMED

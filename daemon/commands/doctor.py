@@ -7,13 +7,13 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from daemon.client.diagnosis import Finding, Verdict, examine
 from daemon.commands.arguments import ConfigOption, JsonOption, RootOption, root_of, settings_of
-from daemon.commands.progress import progress
-from daemon.commands.table import colour
-from daemon.cycles import schedule_of
-from daemon.diagnosis import Finding, Verdict, examine
-from daemon.root import Root
-from daemon.settings import NightlySettings
+from daemon.commands.terminal.progress import progress
+from daemon.commands.terminal.table import colour
+from daemon.core.root import Root
+from daemon.core.settings import NightlySettings
+from daemon.serve.intake.nightly import schedule_of
 from handlers.printable import printable, to_json
 
 NIGHTS = 5
@@ -53,7 +53,7 @@ def doctor(
 
 
 def _examine_state(root: Path, *, json_: bool) -> NoReturn:
-    from daemon.state_check import check_state  # noqa: PLC0415 - the records of jobs, which the host's check has no use for
+    from daemon.face.audit import check_state  # noqa: PLC0415 - the records of jobs, which the host's check has no use for
 
     with progress("state_checked", "looking at jobs", unit=lambda jobs: f"{jobs:,.0f}") as told:
         found = check_state(Root(root), progress=told)

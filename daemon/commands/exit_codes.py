@@ -2,8 +2,8 @@
 
 import errno
 
-from daemon.control import NotRunningError, RequestRefusedError
-from daemon.store import DamagedStoreError, StoreError
+from daemon.core.control import NotRunningError, RequestRefusedError
+from daemon.core.store import DamagedStoreError, StoreError
 from handlers.ckpt.errors import CkptError, NoSpaceError
 from handlers.errors import BadInputError, HandlerError, RefusedError
 from handlers.printable import printable

@@ -10,7 +10,7 @@ import typer
 
 from daemon.commands.arguments import JsonOption
 from daemon.commands.difference import difference
-from daemon.commands.table import size, table
+from daemon.commands.terminal.table import size, table
 from handlers.ckpt import open_set, read_strategies
 from handlers.ckpt.copying.finite import NotFinite, named
 from handlers.ckpt.looking.inspect import CkptTable, EntryRow, OutputTable, SetTable, StrategyTable, inspect_set

@@ -14,9 +14,9 @@ from typing import Annotated, BinaryIO
 import typer
 
 from daemon.commands.arguments import ConfigOption, JobArgument, RootOption, job_in, root_of
-from daemon.root import Root
-from daemon.states import Job
-from daemon.store import Store
+from daemon.core.root import Root
+from daemon.core.states import Job
+from daemon.core.store import Store
 from handlers.errors import BadInputError
 from handlers.printable import printable, printable_json, printable_lines
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from handlers.errors import BadInputError
 
 if TYPE_CHECKING:
-    from daemon.settings import Settings
-    from daemon.states import Job
-    from daemon.store import Store
+    from daemon.core.settings import Settings
+    from daemon.core.states import Job
+    from daemon.core.store import Store
 
 _JOB = re.compile(r"(\d{1,100})(?:-(.*))?", re.ASCII | re.DOTALL)
 
 
 def settings_of(root: Path | None, config: Path | None) -> "Settings":
     """Return the settings; raises SettingsError."""
-    from daemon.settings import load_settings  # noqa: PLC0415 - half a second, which most commands need not spend
+    from daemon.core.settings import load_settings  # noqa: PLC0415 - half a second, which most commands need not spend
 
     return load_settings(config, root)
 

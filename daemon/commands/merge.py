@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from daemon.commands.merge_flags import parse
-from daemon.commands.progress import progress, report, warn
-from daemon.commands.table import size
+from daemon.commands.terminal.progress import progress, report, warn
+from daemon.commands.terminal.table import size
 from handlers.ckpt.copying.finite import named
 from handlers.ckpt.entry import Format
 from handlers.ckpt.planning.families import ordered

@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 
-from daemon.commands.table import NARROWEST, cells
+from daemon.commands.terminal.table import NARROWEST, cells
 from handlers.printable import printable
 
 

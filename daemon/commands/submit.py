@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
-from daemon import submission
+from daemon.client import submission
 from daemon.commands.arguments import ConfigOption, RootOption, settings_of
 from daemon.commands.check import checked_file
-from daemon.commands.live_line import LiveLine
 from daemon.commands.paragraphs import paragraphs
 from daemon.commands.status import progress_text
-from daemon.root import Root
-from daemon.states import State
-from daemon.status import JobStatus, Presence, presence
+from daemon.commands.terminal.live_line import LiveLine
+from daemon.core.root import Root
+from daemon.core.states import State
+from daemon.face.status import JobStatus, Presence, presence
 from handlers.printable import printable
 
 PATIENCE = 10.0

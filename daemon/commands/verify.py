@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from daemon.commands.arguments import ConfigOption, JsonOption, RootOption, settings_of
-from daemon.commands.progress import progress
-from daemon.commands.table import size
+from daemon.commands.terminal.progress import progress
+from daemon.commands.terminal.table import size
 from handlers.ckpt import Problem, Verification
 from handlers.ckpt import verify as verify_output
 from handlers.ckpt.copying.finite import named

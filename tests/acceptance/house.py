@@ -13,9 +13,9 @@ from typing import Self
 
 import pytest
 
-from daemon.control import NotRunningError, ask
-from daemon.states import Job, State
-from daemon.store import Store, StoreError
+from daemon.core.control import NotRunningError, ask
+from daemon.core.states import Job, State
+from daemon.core.store import Store, StoreError
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.process import ProcessIdentity
 from handlers.records.shim_record import ShimRecord

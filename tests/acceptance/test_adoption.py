@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.states import State
-from daemon.store import Store
+from daemon.core.states import State
+from daemon.core.store import Store
 from handlers.records.job_dir import Step
 from handlers.records.process import ProcessIdentity
 from handlers.records.shim_record import ShimRecord

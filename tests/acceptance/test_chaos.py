@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.acts import Act, wrong_reason
-from daemon.states import Job, State
+from daemon.core.states import Job, State
 
 CHAOS = Path(__file__).parents[2] / "benchmarks" / "chaos.py"
 

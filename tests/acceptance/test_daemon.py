@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from daemon.states import State
+from daemon.core.states import State
 from handlers.records.job_dir import Step
 from tests.acceptance.house import CONFIG, House
 

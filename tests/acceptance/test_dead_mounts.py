@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.control import ask
-from daemon.states import State
+from daemon.core.control import ask
+from daemon.core.states import State
 from tests.acceptance.dead_mount import Dead, DeadMount
 from tests.acceptance.house import CONFIG, House
 

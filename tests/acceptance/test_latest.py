@@ -2,7 +2,7 @@
 
 import json
 
-from daemon.states import State
+from daemon.core.states import State
 from handlers.records.job_dir import Step
 from tests.acceptance.house import House
 

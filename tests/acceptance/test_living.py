@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.control import NotRunningError, ask
-from daemon.states import Job, State
+from daemon.core.control import NotRunningError, ask
+from daemon.core.states import Job, State
 from handlers.records.job_dir import Step
 from handlers.records.process import ProcessIdentity
 from tests.acceptance.house import CONFIG, House

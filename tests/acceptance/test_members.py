@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.states import State
+from daemon.core.states import State
 from handlers.records.job_dir import Step
 from tests.acceptance.house import CONFIG, STANDIN, House
 
@@ -24,7 +24,7 @@ GLM, ALICE, BOB = 20001, 20002, 20003
 BECOME = """
 import ctypes, json, os, stat, sys
 from pathlib import Path
-import daemon.control, daemon.submission, daemon.root
+import daemon.core.control, daemon.client.submission, daemon.core.root
 root, me = sys.argv[1], int(sys.argv[2])
 os.setgroups([]); os.setgid(20001); os.setuid(me); os.umask(0o022)
 ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE: /proc/self is ours again
@@ -71,11 +71,11 @@ print(json.dumps(done))
 READ = """
 print(json.dumps([str(p) for p in Path().rglob("*") if p.is_file() and not os.access(p, os.R_OK)]))
 """
-DROP = "daemon.submission.drop(sys.stdin.buffer.read(), sys.argv[3], daemon.root.Root(Path(root)))"
+DROP = "daemon.client.submission.drop(sys.stdin.buffer.read(), sys.argv[3], daemon.core.root.Root(Path(root)))"
 CANCEL = """
 try:
-    print(daemon.control.ask(Path(root), "cancel", 1))
-except daemon.control.RequestRefusedError as error:
+    print(daemon.core.control.ask(Path(root), "cancel", 1))
+except daemon.core.control.RequestRefusedError as error:
     print(error)
 """
 

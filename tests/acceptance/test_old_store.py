@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.states import State
-from daemon.store import Store
+from daemon.core.states import State
+from daemon.core.store import Store
 from tests.acceptance.house import CONFIG, House
 from tests.acceptance.test_living import agree, copy_store, put_back
 

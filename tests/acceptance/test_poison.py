@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.control import ask
-from daemon.states import State
+from daemon.core.control import ask
+from daemon.core.states import State
 from handlers.records.job_dir import Step
 from handlers.records.process import ProcessIdentity
 from tests.acceptance.house import CONFIG, House

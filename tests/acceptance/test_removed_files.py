@@ -4,8 +4,8 @@ import shutil
 import signal
 from pathlib import Path
 
-from daemon.control import ask
-from daemon.states import State
+from daemon.core.control import ask
+from daemon.core.states import State
 from tests.acceptance.house import House
 
 

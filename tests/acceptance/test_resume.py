@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.states import State
-from daemon.store import Store, Transition
+from daemon.core.states import State
+from daemon.core.store import Store, Transition
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.job_plan import JobPlan
 from handlers.records.process import ProcessIdentity

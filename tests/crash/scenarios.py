@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from daemon import submission
-from daemon.root import Root
-from daemon.state_check import check_state
-from daemon.states import Job, State
-from daemon.store import Store
+from daemon.client import submission
+from daemon.core.root import Root
+from daemon.core.states import Job, State
+from daemon.core.store import Store
+from daemon.face.audit import check_state
 from handlers.merging import merge
 from handlers.records.merge_plan import MergePlan
 from handlers.shim import service_result

@@ -18,12 +18,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from daemon import pipeline, runner, service, starting
-from daemon.control import NotRunningError, RequestRefusedError, ask
-from daemon.settings import load_settings
-from daemon.states import Job
-from daemon.store import Store, StoreError
-from daemon.workers import Workers
+from daemon.core.control import NotRunningError, RequestRefusedError, ask
+from daemon.core.settings import load_settings
+from daemon.core.states import Job
+from daemon.core.store import Store, StoreError
+from daemon.serve import service
+from daemon.serve.jobs import pipeline, starting
+from daemon.serve.loop.workers import Workers
+from daemon.serve.steps import runner
 from handlers.merging import merge as _merge  # noqa: F401 - imported before the fork, else by every shim
 from handlers.shim import run as shim
 from tests.acceptance.house import CONFIG

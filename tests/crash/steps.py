@@ -3,7 +3,7 @@
 `watch` wraps, in the process that calls it, the functions that change a file system and the commits of SQLite. Nothing
 of it is in production code. A step is called by who does it, what, and to what:
 
-    daemon.claims.claim: rename inbox/run.yaml → claims/TOKEN/run.yaml
+    daemon.serve.intake.claims.claim: rename inbox/run.yaml → claims/TOKEN/run.yaml
 """
 
 import functools
@@ -30,8 +30,13 @@ OPERATIONS = (
 _ROOMS = (str(CHECKOUT / "daemon"), str(CHECKOUT / "handlers"))
 _PLUMBING = frozenset(
     {
-        *("handlers/ckpt/files/durable.py", "handlers/ckpt/files/transfer.py", "handlers/ckpt/files/target.py"),
-        *("handlers/records/train_plan.py", "handlers/shim/patience.py", "daemon/database.py", "daemon/store.py"),
+        "handlers/ckpt/files/durable.py",
+        "handlers/ckpt/files/transfer.py",
+        "handlers/ckpt/files/target.py",
+        "handlers/records/train_plan.py",
+        "handlers/shim/patience.py",
+        "daemon/core/database.py",
+        "daemon/core/store.py",
     }
 )
 """What others call for a durable step; a step is theirs who call."""

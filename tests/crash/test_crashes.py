@@ -16,25 +16,25 @@ _DEFECT = "after a defect of glmd's own, which the next daemon would meet again"
 _OF_BEFORE = "of an older glmd's root: the directory is open for reading when it is done, and the next start goes on"
 _REMOVED = "where somebody removed the store under a daemon; acceptance/test_removed_files.py kills it after that"
 NOT_REACHED = {
-    "daemon/claims.py claim: rmdir": "after a rename that failed: the claim is empty, as leftover_claims finds it",
-    "daemon/database.py _replace_what_a_reader_made: unlink": "what another user left; the next start finds it as well",
-    "daemon/old_roots.py _hide_environments: chmod": _OF_BEFORE,
-    "daemon/old_roots.py _let_others_read: chmod": _OF_BEFORE,
-    "daemon/old_roots.py bring_over: chmod": _OF_BEFORE,
-    "daemon/pipeline.py Pipeline._set_aside: make_directory": _DEFECT,
-    "daemon/pipeline.py Pipeline._set_aside: publish_bytes": _DEFECT,
-    "daemon/preparing.py _put_aside_earlier_output: make_directory": _THERE,
-    "daemon/rehearsal.py new_root: mkdir": "the demo's own place",
-    "daemon/rehearsal.py remove: rmtree": "the demo's own place",
-    "daemon/rehearsal.py Stage.furnish: write_text": "the demo's own place",
-    "daemon/root.py set_mode: chmod": "where our units let nobody ask for setgid",
-    "daemon/store_files.py _save: publishing": _REMOVED,
-    "daemon/store_files.py write_back: unlink": _REMOVED,
-    "daemon/store.py Store._lock: execute": _TRANSACTION,
-    "daemon/store.py Store.add_again: execute": _TRANSACTION,
-    "daemon/store.py Store.add_forgotten: execute": _TRANSACTION,
-    "daemon/store.py Store._record: execute": _TRANSACTION,
-    "daemon/store.py Store.explain: execute": _ONE_STATEMENT,
+    "daemon/serve/intake/claims.py claim: rmdir": "after a rename that failed: leftover_claims finds it as empty",
+    "daemon/core/database.py _replace_what_a_reader_made: unlink": "what another user left: found again",
+    "daemon/serve/old_roots.py _hide_environments: chmod": _OF_BEFORE,
+    "daemon/serve/old_roots.py _let_others_read: chmod": _OF_BEFORE,
+    "daemon/serve/old_roots.py bring_over: chmod": _OF_BEFORE,
+    "daemon/serve/jobs/pipeline.py Pipeline._set_aside: make_directory": _DEFECT,
+    "daemon/serve/jobs/pipeline.py Pipeline._set_aside: publish_bytes": _DEFECT,
+    "daemon/serve/jobs/prepare.py _put_aside_earlier_output: make_directory": _THERE,
+    "daemon/client/rehearsal.py new_root: mkdir": "the demo's own place",
+    "daemon/client/rehearsal.py remove: rmtree": "the demo's own place",
+    "daemon/client/rehearsal.py Stage.furnish: write_text": "the demo's own place",
+    "daemon/core/root.py set_mode: chmod": "where our units let nobody ask for setgid",
+    "daemon/core/store_files.py _save: publishing": _REMOVED,
+    "daemon/core/store_files.py write_back: unlink": _REMOVED,
+    "daemon/core/store.py Store._lock: execute": _TRANSACTION,
+    "daemon/core/store.py Store.add_again: execute": _TRANSACTION,
+    "daemon/core/store.py Store.add_forgotten: execute": _TRANSACTION,
+    "daemon/core/store.py Store._record: execute": _TRANSACTION,
+    "daemon/core/store.py Store.explain: execute": _ONE_STATEMENT,
     "handlers/ckpt/files/durable.py publish_symlink: unlink": _CLEANING,
     "handlers/ckpt/files/durable.py publishing: unlink": _CLEANING,
     "handlers/ckpt/files/staging.py Staging.publish: unlink": _CLEANING,
@@ -48,8 +48,8 @@ NOT_REACHED = {
 }
 """Calls that change what is on the disk, and that no scenario comes to. A new one needs a scenario, or a reason."""
 SOMETIMES_REACHED = {
-    "daemon/store.py Store.free_devices: execute": "where a shim or rank is not quite gone when its job moves on",
-    "daemon/runner.py forestall: make_directory": "where a cancel comes just between a job's move and its shim's start",
+    "daemon/core/store.py Store.free_devices: execute": "where a shim or rank is not quite gone when its job moves on",
+    "daemon/serve/steps/runner.py forestall: make_directory": "where a cancel comes between a move and a start",
 }
 """Calls that a scenario comes to when two processes happen to meet, which a busy machine makes rare."""
 

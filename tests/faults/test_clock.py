@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.cycles import AGAIN, Cycles
-from daemon.faults import Faults
-from daemon.settings import NightlySettings
-from daemon.states import State
-from daemon.store import NewJob, Store
+from daemon.core.settings import NightlySettings
+from daemon.core.states import State
+from daemon.core.store import NewJob, Store
+from daemon.serve.intake.nightly import AGAIN, Cycles
+from daemon.serve.loop.faults import Faults
 from tests.faults.world import MERGED, World
 from tests.unit.daemon.at_once import at_once
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.states import State
+from daemon.core.states import State
 from tests.faults.injection import NUMBERS, Call, Injection
 from tests.faults.world import MERGED, World
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from daemon.claims import Claim, NotAFileError, claim, read_claimed, reject, snapshot
-from daemon.names import is_ignored
-from daemon.root import Root
-from daemon.state_check import check_state
-from daemon.states import State
+from daemon.core.names import is_ignored
+from daemon.core.root import Root
+from daemon.core.states import State
+from daemon.face.audit import check_state
+from daemon.serve.intake.claims import Claim, NotAFileError, claim, read_claimed, reject, snapshot
 from handlers.errors import BadInputError
 from tests.acceptance.house import CONFIG, House
 from tests.faults.world import World

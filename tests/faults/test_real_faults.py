@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from daemon.control import NotRunningError, ask
-from daemon.states import State
-from daemon.store import DamagedStoreError, Store, StoreError
+from daemon.core.control import NotRunningError, ask
+from daemon.core.states import State
+from daemon.core.store import DamagedStoreError, Store, StoreError
 from tests.acceptance.house import CONFIG, House
 from tests.faults.world import MERGED, World
 
@@ -259,7 +259,7 @@ def test_garbage_is_no_store(tmp_path: Path) -> None:
 
 def test_a_locked_store_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What may pass must not lead an operator to move the store away."""
-    monkeypatch.setattr("daemon.store.BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("daemon.core.store.BUSY_SECONDS", 0.01)
     path = tmp_path / "glmd.db"
     with sqlite3.connect(path, isolation_level=None) as other:
         other.execute("BEGIN EXCLUSIVE")

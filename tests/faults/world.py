@@ -9,14 +9,14 @@ from typing import Self
 
 import pytest
 
-from daemon.root import Root
-from daemon.runner import RunnerError
-from daemon.service import Service
-from daemon.settings import Settings
-from daemon.state_check import check_state
-from daemon.states import Job, State
-from daemon.store import Store
-from daemon.waiting import Waiting
+from daemon.core.root import Root
+from daemon.core.settings import Settings
+from daemon.core.states import Job, State
+from daemon.core.store import Store
+from daemon.face.audit import check_state
+from daemon.serve.loop.waiting import Waiting
+from daemon.serve.service import Service
+from daemon.serve.steps.runner import RunnerError
 from handlers.ckpt.files.durable import make_directory
 from handlers.records.job_dir import Step, StepDir
 from handlers.records.step_exit import Outcome, StepExit
@@ -61,8 +61,8 @@ class World:
             {**house.settings, "root": house.root, "inbox": {"settle": 0.0, "rescan": 3600.0}}
         )
         self.root.create()
-        patch.setattr("daemon.service.choose_runner", lambda _choice: StandInRunner())
-        patch.setattr("daemon.preflights.EVERY", 0.01)
+        patch.setattr("daemon.serve.service.choose_runner", lambda _choice: StandInRunner())
+        patch.setattr("daemon.serve.jobs.preflight.EVERY", 0.01)
 
     def __enter__(self) -> Self:
         self.store = Store.open(self.root.store)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.states import State
-from daemon.store import Store, StoreError
+from daemon.core.states import State
+from daemon.core.store import Store, StoreError
 
 pytestmark = pytest.mark.rehearsal
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon import submission
-from daemon.rehearsal import Stage, training_python
-from daemon.states import Job, State
-from daemon.store import Store, Transition
+from daemon.client import submission
+from daemon.client.rehearsal import Stage, training_python
+from daemon.core.states import Job, State
+from daemon.core.store import Store, Transition
 from handlers.ckpt.publishing.manifest import read_manifest
 from handlers.rank_log.progress import progress_in
 from handlers.records.job_dir import JobDir

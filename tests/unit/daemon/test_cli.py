@@ -16,9 +16,9 @@ from daemon import cli
 from daemon.commands import COMMANDS, HIDDEN
 from daemon.commands.app import app, load
 from daemon.commands.exit_codes import exit_code, message
-from daemon.control import NotRunningError, RequestRefusedError
-from daemon.settings import SettingsError
-from daemon.store import NewJob, Store, StoreError
+from daemon.core.control import NotRunningError, RequestRefusedError
+from daemon.core.settings import SettingsError
+from daemon.core.store import NewJob, Store, StoreError
 from handlers.ckpt.errors import DamagedFileError, NoSpaceError
 from handlers.errors import BadInputError, HandlerError, RefusedError
 from handlers.host.shortages import shortage
@@ -56,7 +56,7 @@ def test_status_is_quick_because_it_imports_nothing_that_it_does_not_show(tmp_pa
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     imported = {line.rpartition("|")[2].strip() for line in shown.stderr.splitlines()}
-    assert "daemon.status" in imported
+    assert "daemon.face.status" in imported
     assert not imported & {"ruamel.yaml", "structlog", "rich.console", "numpy", "watchdog.observers"}
 
 

@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 
-from daemon.cycles import Cycles
-from daemon.faults import Faults
-from daemon.settings import NightlySettings
-from daemon.store import Store
+from daemon.core.settings import NightlySettings
+from daemon.core.store import Store
+from daemon.serve.intake.nightly import Cycles
+from daemon.serve.loop.faults import Faults
 from handlers.nightly import run_name
 from tests.unit.daemon.at_once import at_once
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from daemon.state_check import Kind
+from daemon.face.audit import Kind
 
 TESTS = Path(__file__).parents[2]
 TEXT = (TESTS.parent / "docs" / "reliability.md").read_text()

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon.control import NotRunningError, ask
-from daemon.root import Root
-from daemon.states import Job, State
-from daemon.store import NewJob, Store
+from daemon.core.control import NotRunningError, ask
+from daemon.core.root import Root
+from daemon.core.states import Job, State
+from daemon.core.store import NewJob, Store
 
 PATIENCE = 60.0
 """Seconds that anything here may take on a busy machine."""

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from daemon.states import State
-from daemon.store import Store
+from daemon.core.states import State
+from daemon.core.store import Store
 from handlers.records.job_dir import Step
 from handlers.records.shim_record import ShimRecord
 from tests.unit.daemon.commands.conftest import Site

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.diagnosis import Verdict, _training, examine
-from daemon.settings import Settings, TrainingSettings
+from daemon.client.diagnosis import Verdict, _training, examine
+from daemon.core.settings import Settings, TrainingSettings
 from tests.unit.daemon.commands.conftest import Site
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from daemon.commands.logs import LONGEST
-from daemon.states import Job, State
+from daemon.core.states import Job, State
 from tests.unit.daemon.commands.conftest import Site, environment, until
 
 EVENT = (

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from daemon import store_reading
-from daemon.control import Control
-from daemon.states import State
-from daemon.status import overview, overview_of_all
-from daemon.store import NewJob, Store
+from daemon.core import store_reading
+from daemon.core.control import Control
+from daemon.core.states import State
+from daemon.core.store import NewJob, Store
+from daemon.face.status import overview, overview_of_all
 from handlers.records.job_dir import Step
 from handlers.records.job_plan import Role
 from handlers.records.step_exit import Outcome, ProcessExit, StepExit
@@ -148,7 +148,7 @@ def test_the_work_is_that_of_what_is_shown(site: Site, monkeypatch: pytest.Monke
     read: list[int] = []
     job_of = store_reading.job_of
     monkeypatch.setattr(store_reading, "job_of", lambda row: read.append(row[0]) or job_of(row))
-    monkeypatch.setattr("daemon.status.read_progress", lambda *_: pytest.fail("a log was read"))
+    monkeypatch.setattr("daemon.face.status.read_progress", lambda *_: pytest.fail("a log was read"))
     shown = overview(site.root.path, site.root.store)
     assert [status.job.id for status in shown.jobs] == sorted([*range(2, 16, 3), *range(3, 17, 3), *range(271, 300, 3)])
     assert len(read) == 20
@@ -158,7 +158,7 @@ def test_all_jobs_are_read_while_they_are_shown(site: Site, monkeypatch: pytest.
     """A page at a time, with the store open for that long only: who reads slowly keeps nobody from writing."""
     for name in "abcde":
         site.add(name)
-    monkeypatch.setattr("daemon.status.PAGE", 2)
+    monkeypatch.setattr("daemon.face.status.PAGE", 2)
     opened: list[Store] = []
     opens = Store.open_for_reading
     monkeypatch.setattr(Store, "open_for_reading", lambda path: opened.append(opens(path)) or opened[-1])

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.control import Control
-from daemon.states import State
-from daemon.store import Store
+from daemon.core.control import Control
+from daemon.core.states import State
+from daemon.core.store import Store
 from tests.unit.daemon.commands.conftest import Site, environment
 
 

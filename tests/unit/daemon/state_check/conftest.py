@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from daemon.claims import Claim, reject
-from daemon.root import Root
-from daemon.state_check import Kind, check_state
-from daemon.states import Job, State
-from daemon.store import NewJob, Store
+from daemon.core.root import Root
+from daemon.core.states import Job, State
+from daemon.core.store import NewJob, Store
+from daemon.face.audit import Kind, check_state
+from daemon.serve.intake.claims import Claim, reject
 from handlers.merging import merge
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.job_plan import JobPlan, TimeLimits, TrainPlan

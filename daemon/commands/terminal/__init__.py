@@ -1,0 +1,1 @@
+"""Drawing on a terminal: tables, boards, lines that change, progress."""

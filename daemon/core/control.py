@@ -1,0 +1,272 @@
+"""What clients can ask a running daemon: cancel, retry, reload, ping, and what fails at present.
+
+A Unix socket in the root directory, one JSON object a packet each way. Who may connect is who may write to the socket:
+the user and group glm. The kernel says who it is.
+"""
+
+import contextlib
+import json
+import os
+import selectors
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from daemon.core.root import SOCKET
+from daemon.core.users import User
+
+MAX_PACKET = 64 * 1024
+MOST_CLIENTS = 64
+"""Who are let in and do not ask; for one more, the one that has been there longest is sent away."""
+_LONGEST_ANSWER = 5000
+"""Characters; JSON needs up to twelve bytes for each."""
+_AGAIN = 0.02
+"""Seconds until a client whom too many others are in front of tries again."""
+
+
+class NotRunningError(Exception):
+    """No daemon answers at this root."""
+
+
+class NotAllowedError(NotRunningError):
+    """One may answer, but not this user."""
+
+
+class BusyError(NotRunningError):
+    """One is there, and did not answer in time, or hung up."""
+
+
+class RequestRefusedError(Exception):
+    """The daemon answered, and the answer is no; the text says why."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client asks for."""
+
+    action: str
+    job: int | None = None
+
+    @classmethod
+    def read(cls, packet: bytes) -> Self:
+        """Read what a client sent; raises ValueError."""
+        match json.loads(packet):
+            case {"action": str(action), "job": None | int() as job} if not isinstance(job, bool):
+                return cls(action, job)
+            case _:
+                raise ValueError("not a request")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the daemon answers."""
+
+    ok: bool
+    answer: str
+
+    @classmethod
+    def read(cls, packet: bytes) -> Self:
+        """Read what a daemon answered; raises ValueError."""
+        match json.loads(packet):
+            case {"ok": bool(ok), "answer": str(answer)}:
+                return cls(ok, answer)
+            case _:
+                raise ValueError("not an answer")
+
+
+def ask(root: Path, action: str, job: int | None = None, *, timeout: float = 30.0) -> str:
+    """Ask the daemon at `root` and return its answer.
+
+    Raises NotRunningError when none is there, NotAllowedError, BusyError, and RequestRefusedError when it says no.
+    """
+    deadline = time.monotonic() + timeout
+    try:
+        with _address(root) as address, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+            _connect(client, address, deadline)
+            client.settimeout(max(deadline - time.monotonic(), _AGAIN))
+            client.send(json.dumps(asdict(Request(action, job))).encode())
+            packet = client.recv(MAX_PACKET)
+    except PermissionError as error:
+        raise NotAllowedError(f"{root / SOCKET}: not allowed; are you in the group glm?") from error
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
+        raise NotRunningError(f"glmd does not run at {root}; start it: systemctl start glmd, or glmd serve") from error
+    except (ConnectionResetError, BrokenPipeError) as error:
+        raise BusyError(
+            f"glmd at {root} hung up: it ended, or has too many files open; see systemctl status glmd"
+        ) from error
+    except TimeoutError as error:
+        raise BusyError(
+            f"glmd at {root} is busy: it did not answer within {timeout:g} s; ask again, or see systemctl status glmd"
+        ) from error
+    if not packet:
+        raise BusyError(f"glmd at {root} hung up while it was asked: it ended, or gave up waiting; ask again")
+    try:
+        reply = Reply.read(packet)
+    except ValueError as error:
+        raise NotRunningError(f"glmd at {root} gave no answer that this version understands") from error
+    if not reply.ok:
+        raise RequestRefusedError(reply.answer)
+    return reply.answer
+
+
+def _connect(client: socket.socket, address: str, deadline: float) -> None:
+    """Connect as soon as there is room in the queue of those who wait; raises TimeoutError when there is none."""
+    client.settimeout(0.0)
+    while True:
+        try:
+            client.connect(address)
+        except BlockingIOError:  # the queue is full, and the kernel wakes nobody who does not block
+            if time.monotonic() >= deadline:
+                raise TimeoutError from None
+            time.sleep(_AGAIN)
+        else:
+            return
+
+
+class Control:
+    """The daemon's end of the socket.
+
+    `answer` gets what is asked and who asks; it returns the text of a yes, and raises RequestRefusedError for a no.
+    """
+
+    def __init__(self, root: Path, answer: Callable[[Request, User], str]) -> None:
+        self._answer = answer
+        self._root = root
+        self._clients: list[socket.socket] = []
+        """Those who were let in and have not asked yet, the longest there first."""
+        self._socket = self._listening()
+        self._ready = selectors.EpollSelector()
+        self._ready.register(self._socket, selectors.EVENT_READ)
+        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._file = self._there()
+        except BaseException:
+            self._close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._close()
+        with contextlib.suppress(OSError):
+            if self._there() == self._file:  # and not another daemon's
+                self._path.unlink()
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether clients find this socket by its name: nobody removed or replaced it. Raises OSError."""
+        return self._there() == self._file
+
+    def listen_again(self) -> None:
+        """Be reachable by the name again. Raises OSError, and all is as before."""
+        again = self._listening()
+        self._ready.unregister(self._socket)
+        self._socket.close()
+        self._socket, self._file = again, self._there()
+        self._ready.register(self._socket, selectors.EVENT_READ)
+
+    @property
+    def _path(self) -> Path:
+        return self._root / SOCKET
+
+    def _there(self) -> tuple[int, int] | None:
+        """Tell which file has the socket's name now."""
+        try:
+            status = os.lstat(self._path)
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _listening(self) -> socket.socket:
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self._path.unlink(missing_ok=True)  # the caller holds the root's lock: whoever left it is gone
+            with _address(self._root) as address:
+                listening.bind(address)
+            self._path.chmod(0o660)
+            listening.setblocking(False)
+            listening.listen(16)
+        except BaseException:
+            listening.close()
+            raise
+        return listening
+
+    def _close(self) -> None:
+        self._ready.close()
+        for client in (self._socket, *self._clients):
+            client.close()
+        os.close(self._spare)
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when a client has come, or has asked."""
+        return self._ready.fileno()
+
+    def serve(self) -> None:
+        """Let in a client that has come, and answer one that has asked; the loop waits for none of them.
+
+        The next one makes the descriptor readable again: so many clients cannot keep the loop from turning.
+        """
+        self._let_in()
+        ready = [key.fileobj for key, _ in self._ready.select(0)]
+        if (client := next((client for client in self._clients if client in ready), None)) is not None:
+            with self._let_go(client), contextlib.suppress(OSError):
+                asks = User.at_the_other_end(client)
+                client.send(json.dumps(asdict(self._reply(client.recv(MAX_PACKET), asks))).encode())
+
+    def _let_in(self) -> None:
+        try:
+            client, _ = self._socket.accept()
+        except BlockingIOError:  # it has gone again
+            return
+        except OSError:
+            self._turn_away()
+            return
+        client.setblocking(False)
+        self._clients.append(client)
+        self._ready.register(client, selectors.EVENT_READ)
+        if len(self._clients) > MOST_CLIENTS:
+            self._let_go(self._clients[0]).close()
+
+    def _let_go(self, client: socket.socket) -> socket.socket:
+        """Expect nothing more of `client`; the caller closes it."""
+        self._ready.unregister(client)
+        self._clients.remove(client)
+        return client
+
+    def _turn_away(self) -> None:
+        """Hang up on a client for which there is no descriptor: the loop would else wake for it for ever."""
+        os.close(self._spare)
+        try:
+            with contextlib.suppress(OSError):
+                self._socket.accept()[0].close()
+        finally:
+            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _reply(self, packet: bytes, asks: User) -> Reply:
+        try:
+            request = Request.read(packet)
+        except (ValueError, RecursionError):
+            return Reply(ok=False, answer="not a request that this glmd understands")
+        try:
+            return Reply(ok=True, answer=_bounded(self._answer(request, asks)))
+        except RequestRefusedError as error:
+            return Reply(ok=False, answer=_bounded(str(error)))
+
+
+def _bounded(answer: str) -> str:
+    """Return what fits into a packet."""
+    return answer if len(answer) <= _LONGEST_ANSWER else f"{answer[:_LONGEST_ANSWER]}…"
+
+
+@contextlib.contextmanager
+def _address(root: Path) -> Iterator[str]:
+    """Yield an address for ROOT/glmd.sock that fits the 107 bytes of a Unix socket's address, however long ROOT is."""
+    directory = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{SOCKET}"
+    finally:
+        os.close(directory)

@@ -1,0 +1,57 @@
+"""Rows of the store's table `jobs`, as jobs. Whoever could write the store may have made others than glmd does."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+
+from daemon.core.states import Job, State
+from handlers.units.devices import LIMIT
+
+Row = tuple[int, str, str, str, int, int, str, str, int, str, str]
+COLUMNS = "id, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed"
+NO_JOB = (ValueError, TypeError, RecursionError)
+"""What `job_of` raises for a row that says nothing a job could have."""
+
+_MOST_ATTEMPTS = 100_000
+_SHOWN = 100
+"""Characters of a wrong value."""
+
+
+def job_of(row: Row) -> Job:
+    """Return the job that `row`, with COLUMNS, is; raises NO_JOB for what none can have."""
+    number, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed = row
+    held = tuple(json.loads(devices))
+    if not 1 <= attempt <= _MOST_ATTEMPTS:
+        raise ValueError(f"attempt {attempt} is none")
+    if any(char in name + prefix for char in "/\0") or not name:
+        raise ValueError(f"{name!r:.{_SHOWN}} with the prefix {prefix!r:.{_SHOWN}} is no name of a job")
+    if not all(type(device) is int and 0 <= device < LIMIT for device in held):
+        raise ValueError(f"{devices:.{_SHOWN}} are no devices")
+    times = datetime.fromisoformat(submitted), datetime.fromisoformat(changed)
+    if not all(time.tzinfo for time in times):
+        raise ValueError(f"{submitted:.{_SHOWN}} and {changed:.{_SHOWN}} have no zone")
+    return Job(
+        id=number,
+        name=name,
+        state=State(state),
+        reason=reason,
+        attempt=attempt,
+        priority=priority,
+        devices=held,
+        prefix=prefix,
+        cancel=bool(cancel),
+        submitted=times[0],
+        changed=times[1],
+    )
+
+
+def why_none(error: Exception) -> str:
+    """Return in one line what `job_of` has against a row."""
+    return f"{type(error).__name__}: {error!s:.{2 * _SHOWN}}"
+
+
+def told_of_unreadable(rows: Mapping[int, str], most: int) -> list[str]:
+    """Return what there is to say of rows that say nothing, by number with why; of at most so many."""
+    told = [f"job {number}: its row in the store cannot be read: {why}" for number, why in rows.items()]
+    more = len(told) - most
+    return [*told[:most], f"{more} more such rows"] if more > 0 else told

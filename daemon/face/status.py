@@ -1,0 +1,282 @@
+"""What `glmd status` shows, as data: read from the store and the job directories, so it works with the daemon down."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from daemon.core.job_rows import told_of_unreadable
+from daemon.core.states import ACTIVE, OVER, Job, State
+from daemon.core.store import Store, Transition
+from handlers.rank_log.progress import Progress, read_progress
+
+if TYPE_CHECKING:
+    from handlers.records.step_exit import StepExit
+
+RECENT = 10
+"""Jobs that are over and shown all the same; `--all` shows every one."""
+NEXT = 10
+"""Jobs that wait and are shown, those that are next; `--all` shows every one."""
+PAGE = 1000
+"""Rows that are read at a time."""
+
+
+class Presence(Enum):
+    """Whether a daemon is there."""
+
+    ANSWERS = auto()
+    BUSY = auto()
+    """It is, and has no time to answer."""
+    UNKNOWN = auto()
+    """This user may not ask it."""
+    ABSENT = auto()
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """One job, and how far its training is."""
+
+    job: Job
+    directory: Path
+    progress: Progress | None
+
+    def as_json(self) -> dict[str, object]:
+        """Return the documented keys."""
+        job = self.job
+        return {
+            "id": job.id,
+            "name": job.name,
+            "label": job.label,
+            "state": job.state,
+            "reason": job.reason,
+            "attempt": job.attempt,
+            "priority": job.priority,
+            "devices": list(job.devices),
+            "prefix": job.prefix,
+            "submitted": job.submitted.isoformat(),
+            "changed": job.changed.isoformat(),
+            "directory": str(self.directory),
+            "progress": _progress(self.progress),
+        }
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The jobs of a root: all, or those that matter now."""
+
+    root: Path
+    daemon: Presence
+    held: dict[int, int]
+    """Device → the job that holds it."""
+    queue: tuple[int, ...]
+    """Waiting jobs, the next one first: all, or the next ones."""
+    waiting: int
+    """How many wait."""
+    jobs: Iterator[JobStatus]
+    """Read while they are asked for, oldest first."""
+    left_out: int
+    """Older jobs that are over and are not in `jobs`."""
+    unreadable: dict[int, str]
+    """The rows of the store that cannot be read, by number, with why: as far as rows were read."""
+    trouble: str = ""
+    """What the daemon says of what fails, and was set aside."""
+
+    @property
+    def unread(self) -> list[str]:
+        """What there is to say of rows that cannot be read."""
+        return told_of_unreadable(self.unreadable, RECENT)
+
+    def as_json(self) -> Iterator[tuple[str, object]]:
+        """Yield the documented keys; that of `jobs` has an iterator, to be asked to its end before the next key."""
+        yield "root", str(self.root)
+        yield "running", None if self.daemon is Presence.UNKNOWN else self.daemon is not Presence.ABSENT
+        yield "devices", {str(device): job for device, job in self.held.items()}
+        yield "queue", iter(self.queue)
+        yield "jobs", (status.as_json() for status in self.jobs)
+        yield "left_out", self.left_out
+        yield "trouble", [*([self.trouble] if self.trouble else []), *self.unread]
+        yield "waiting", self.waiting
+
+
+@dataclass(frozen=True)
+class Attempted:
+    """How one step of one attempt ended."""
+
+    attempt: int
+    exit: "StepExit"
+
+
+@dataclass(frozen=True)
+class Detail:
+    """One job with all that is known of it."""
+
+    status: JobStatus
+    history: tuple[Transition, ...]
+    paths: dict[str, Path]
+    """What there is of config, output, logs, events, plan and merged."""
+    steps: tuple[Attempted, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """Return the documented keys: those of the job, and history, paths and steps."""
+        return {
+            **self.status.as_json(),
+            "history": [
+                {"at": step.at.isoformat(), "state": step.state, "attempt": step.attempt, "reason": step.reason}
+                for step in self.history
+            ],
+            "paths": {name: str(path) for name, path in self.paths.items()},
+            "steps": [{"attempt": step.attempt, **step.exit.model_dump(mode="json")} for step in self.steps],
+        }
+
+
+def overview(root: Path, store: Path) -> Overview:
+    """Return the jobs that matter now: those at work, the next ones that wait, and the newest that are over."""
+    daemon, trouble = _word_of_the_daemon(root)
+    with Store.open_for_reading(store) as opened:
+        waiting = opened.queue(NEXT)
+        over = opened.newest_over(RECENT)
+        jobs = sorted((*opened.jobs(ACTIVE), *waiting, *over), key=lambda job: job.id)
+        opened.look_for_unreadable()
+        return Overview(
+            root=root,
+            daemon=daemon,
+            held=opened.locks(),
+            queue=tuple(job.id for job in waiting),
+            waiting=opened.queue_length(),
+            jobs=(job_status(job, root) for job in jobs),
+            left_out=max(0, opened.count(OVER) - len(over)),
+            unreadable=opened.unreadable,
+            trouble=trouble,
+        )
+
+
+def overview_of_all(root: Path, store: Path) -> Overview:
+    """Return all jobs. They are read while they are shown, so that memory does not grow with them."""
+    daemon, trouble = _word_of_the_daemon(root)
+    unreadable: dict[int, str] = {}
+    with Store.open_for_reading(store) as opened:
+        queue = opened.queue_order()
+        held = opened.locks()
+    return Overview(
+        root=root,
+        daemon=daemon,
+        held=held,
+        queue=queue,
+        waiting=len(queue),
+        jobs=(job_status(job, root) for job in _every_job(store, unreadable)),
+        left_out=0,
+        unreadable=unreadable,
+        trouble=trouble,
+    )
+
+
+def _every_job(path: Path, unreadable: dict[int, str]) -> Iterator[Job]:
+    """Yield all jobs, oldest first.
+
+    The store is opened anew for each page: whoever reads slowly, in a pager, keeps nobody from writing.
+    """
+    after: int | None = 0
+    while after is not None:
+        with Store.open_for_reading(path) as store:
+            page = store.page(after, PAGE)
+            unreadable.update(store.unreadable)
+        yield from page.jobs
+        after = page.last
+
+
+def _word_of_the_daemon(root: Path) -> tuple[Presence, str]:
+    """Return whether a daemon is there, and what it says of what fails."""
+    daemon = presence(root)
+    return daemon, trouble_at(root) if daemon is Presence.ANSWERS else ""
+
+
+def job_status(job: Job, root: Path) -> JobStatus:
+    """Return `job` with its progress, which is read from the ranks' logs while they train."""
+    directory = job.directory(root)
+    progress = read_progress(directory.output, range(len(job.devices))) if job.state is State.TRAINING else None
+    return JobStatus(job, directory.path, progress)
+
+
+def detail(store: Store, job: Job, root: Path) -> Detail:
+    """Return all that is known of `job`. Raises OSError where a record cannot be read."""
+    directory = job.directory(root)
+    paths = {
+        "config": directory.config,
+        "plan": directory.plan,
+        "events": directory.events,
+        "output": directory.output,
+        "logs": directory.output / "log",
+        "merged": directory.merged,
+    }
+    return Detail(
+        status=job_status(job, root),
+        history=store.history(job.id),
+        paths={name: path for name, path in paths.items() if path.exists()},
+        steps=_steps(job, root),
+    )
+
+
+def _steps(job: Job, root: Path) -> tuple[Attempted, ...]:
+    from pydantic import ValidationError  # noqa: PLC0415 - the table of all jobs needs no records, and is quicker without
+
+    from handlers.records.job_dir import Step  # noqa: PLC0415 - beside the next one
+    from handlers.records.step_exit import StepExit  # noqa: PLC0415 - as above
+
+    found = []
+    for attempt in range(1, job.attempt + 1):
+        for step in Step:
+            path = job.directory(root).step(attempt, step).exit
+            try:
+                found.append(Attempted(attempt, StepExit.read(path)))
+            except FileNotFoundError:
+                continue
+            except ValidationError as error:
+                raise OSError(f"{path}: not a record of glmd: {error}") from error
+    return tuple(found)
+
+
+def presence(root: Path) -> Presence:
+    """Say whether a daemon is there at `root`; waits a second for its answer at most."""
+    from daemon.core.control import BusyError, NotAllowedError, NotRunningError, ask  # noqa: PLC0415
+
+    try:
+        ask(root, "ping", timeout=1.0)
+    except BusyError:
+        return Presence.BUSY
+    except NotAllowedError:
+        return Presence.UNKNOWN
+    except NotRunningError:
+        return Presence.ABSENT
+    return Presence.ANSWERS
+
+
+def trouble_at(root: Path) -> str:
+    """Return what fails at present, and was set aside, by the word of the daemon at `root`; empty without one."""
+    from daemon.core.control import NotRunningError, RequestRefusedError, ask  # noqa: PLC0415
+
+    try:
+        return ask(root, "trouble", timeout=1.0)
+    except (NotRunningError, RequestRefusedError):  # the latter of an older daemon
+        return ""
+
+
+def _progress(progress: Progress | None) -> dict[str, object] | None:
+    if progress is None:
+        return None
+    return {
+        "epoch": progress.epoch,
+        "epochs": progress.epochs,
+        "step": progress.step,
+        "steps": progress.steps,
+        "loss": progress.loss if math.isfinite(progress.loss) else None,  # JSON has no NaN
+        "seconds_per_step": progress.seconds_per_step,
+        "eta_seconds": progress.eta_seconds,
+    }
+
+
+def seconds_since(moment: datetime, now: datetime) -> float:
+    """Return the seconds from `moment` to `now`, never negative: clocks may be set."""
+    return max(0.0, (now - moment).total_seconds())

@@ -1,0 +1,1 @@
+"""The one process that decides: its loop, and what a loop needs."""

@@ -1,0 +1,29 @@
+"""The one line that `systemctl status glmd` shows."""
+
+from collections.abc import Mapping, Sequence
+
+from daemon.core.states import Job, State
+from handlers.rank_log.progress import Progress
+from handlers.units.durations import format_duration
+
+SHOWN = 3
+
+
+def headline(active: Sequence[Job], queued: int, progress: Mapping[int, Progress]) -> str:
+    """Return what runs, how far it is, and how many jobs wait."""
+    parts = [_job(job, progress.get(job.id)) for job in active[:SHOWN]]
+    if len(active) > SHOWN:
+        parts.append(f"{len(active) - SHOWN} more")
+    return "; ".join([*(parts or ["idle"]), f"{queued} queued"])
+
+
+def _job(job: Job, progress: Progress | None) -> str:
+    text = f"{job.label} {job.state}"
+    if job.state is not State.TRAINING or progress is None:
+        return text
+    text += f", epoch {progress.epoch}/{progress.epochs}, step {progress.step}/{progress.steps}"
+    if progress.loss is not None:
+        text += f", loss {progress.loss:.4g}"
+    if progress.eta_seconds is not None:
+        text += f", {format_duration(progress.eta_seconds)} left"
+    return text

@@ -1,0 +1,1 @@
+"""A job's way from its row to its end."""

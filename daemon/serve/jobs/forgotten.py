@@ -1,0 +1,144 @@
+"""Jobs whose directories are there and whose rows are not: the store is an older copy, or was begun anew.
+
+Each move of a job is in its events.jsonl. A job is again where these end; where it would hold devices there, in the
+queue before: the records of what has run since are read as after any restart, and nothing runs twice.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from pydantic import ValidationError
+
+from daemon.core.root import Root
+from daemon.core.states import HOLDING_DEVICES, State
+from daemon.core.store import Forgotten, NewJob, Store, Transition
+from daemon.serve.intake.drops import digest_of
+from daemon.serve.jobs.taking_in import MOST_ATTEMPTS, NotTakenInError, way
+from handlers.ckpt.errors import CkptError
+from handlers.ckpt.files.bounded import read_bounded
+from handlers.records.job_dir import JobDir, is_number
+from handlers.records.job_plan import JobPlan
+from handlers.units.devices import LIMIT
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+_MOST_BYTES = 16 << 20
+"""Of a job's events; a dropped file has far fewer."""
+_MOST_PRIORITY = 1 << 62
+_AGAIN = "taken in again from its directory: the store, an older or a new one, did not know it"
+
+
+def take_in_forgotten(root: Root, store: Store, besides: Collection[int]) -> None:
+    """Add the jobs that have a directory and no row, but for `besides`, which live. Raises OSError."""
+    numbers = store.numbers()
+    there = [path for path in sorted(root.jobs.iterdir()) if _number(path)]
+    same = Counter(map(_number, there))
+    found = [
+        _forgotten(JobDir(path))
+        for path in there
+        if same[number := _number(path)] == 1 and number not in numbers and number not in besides
+        if (path.is_dir() and (path / "submitted.yaml").exists()) or (path / "plan.json").exists()
+    ]
+    if found:
+        store.add_forgotten(found)
+        log.warning("jobs_taken_in", path=root.jobs, jobs=[one.number for one in found], reason=_AGAIN)
+
+
+def _number(path: Path) -> int:
+    """Return the number of the job whose directory this is, by its name; 0 where it is none's."""
+    number, _, name = path.name.partition("-")
+    return int(number) if name and is_number(number) and path.name == f"{int(number):04d}-{name}" else 0
+
+
+def _forgotten(directory: JobDir) -> Forgotten:
+    events = list(_events(directory.events))
+    queued = next((event for event in events if event.get("event") == "job_queued"), {})
+    plan = _plan(directory)
+    devices = _devices(queued.get("devices"))
+    priority = queued.get("priority")
+    history = _history(events)
+    reason = history[-1].reason
+    if devices is None and plan is not None:
+        devices = plan.devices
+    if devices is None:
+        reason = f"drop {directory.submitted} again: nothing tells which devices this job was for"
+        history = [*history[:1], Transition(history[0].at, State.FAILED, 1, reason)]
+    content = _content(directory.submitted)
+    number, _, name = directory.path.name.partition("-")
+    new = NewJob(
+        claim=f"{'tree:' if content is None else ''}taken-in:{directory.path.name}",
+        name=name,
+        digest=digest_of(content) if content is not None else "",
+        priority=priority if type(priority) is int and abs(priority) < _MOST_PRIORITY else 0,
+        devices=devices or (),
+        prefix=(plan and plan.merge.prefix) or "",
+    )
+    return Forgotten(int(number), new, tuple(history), "; ".join(part for part in (reason, _AGAIN) if part))
+
+
+def _history(events: list[Mapping[str, object]]) -> list[Transition]:
+    """Return the way of a job as far as its events tell it and the table allows it, to where it holds no devices."""
+    history = [Transition(_time(events[0] if events else {}), State.QUEUED, 1, "")]
+    for event in events:
+        if event.get("event") == "job_moved":
+            history += _steps(history[-1], event)
+    while history[-1].state in HOLDING_DEVICES:
+        history.pop()
+    return history
+
+
+def _steps(before: Transition, event: Mapping[str, object]) -> Iterator[Transition]:
+    """Yield the transitions that lead to where a job was moved, several where events before it are lost."""
+    attempt, reason = event.get("attempt"), event.get("reason")
+    if type(attempt) is not int or not before.attempt <= attempt <= min(before.attempt + 1, MOST_ATTEMPTS):
+        return
+    try:
+        state = State(str(event.get("state")))
+        states = (state,) if state is before.state else way(before.state, state)
+    except (ValueError, NotTakenInError):
+        return
+    if state is before.state and attempt == before.attempt:
+        return
+    for one in states:
+        yield Transition(_time(event), one, attempt, reason if isinstance(reason, str) and one is state else "")
+
+
+def _events(path: Path) -> Iterator[Mapping[str, object]]:
+    for line in (_content(path) or b"").splitlines():
+        try:
+            event = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(event, dict):
+            yield event
+
+
+def _time(event: Mapping[str, object]) -> datetime:
+    try:
+        return datetime.fromisoformat(str(event.get("timestamp"))).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return datetime.now(UTC)
+
+
+def _devices(value: object) -> tuple[int, ...] | None:
+    if not isinstance(value, list) or not all(type(one) is int and 0 <= one < LIMIT for one in value):
+        return None
+    return tuple(value)
+
+
+def _plan(directory: JobDir) -> JobPlan | None:
+    try:
+        return JobPlan.read(directory.plan)
+    except (OSError, ValidationError):
+        return None
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return read_bounded(path, _MOST_BYTES)
+    except (OSError, CkptError):
+        return None

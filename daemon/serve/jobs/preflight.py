@@ -1,0 +1,110 @@
+"""The look at devices and disk before a waiting job takes them, again and again while something stands against it."""
+
+import os
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from daemon.core.root import Root
+from daemon.core.settings import Preflight, Settings
+from daemon.core.states import Job
+from daemon.serve.jobs.prepare import checked_again
+from daemon.serve.loop.faults import may_pass
+from daemon.serve.loop.workers import Lane, Workers
+from handlers.cards.preflight import Obstacle, look_at_cards, look_at_ports
+from handlers.errors import HandlerError
+from handlers.events import job_log
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+EVERY = 10.0
+"""Seconds between two looks for the same job."""
+
+
+@dataclass(frozen=True)
+class Go:
+    """Nothing stands against it."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Something does that may go away by itself."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """Something does that somebody has to mend."""
+
+    reason: str
+
+
+Verdict = Go | Wait | Refuse
+
+
+class Preflights:
+    """Looks in worker threads, for each job once at a time. Nothing of it needs to survive a restart."""
+
+    def __init__(self, root: Root, workers: Workers) -> None:
+        self._root = root
+        self._workers = workers
+        self._due: dict[int, float] = {}
+
+    def look(self, job: Job, settings: Settings, then: Callable[[Verdict], None]) -> None:
+        """Look on behalf of `job`, unless that was done lately, and call `then`."""
+        if time.monotonic() >= self._due.get(job.id, 0.0):
+            self._due.pop(job.id, None)
+            self._workers.submit_apart(
+                Lane.JOBS,
+                job.writer,
+                partial(examine, job, settings, self._root),
+                partial(self._looked, job.id, then),
+            )
+
+    def keep(self, jobs: Collection[int]) -> None:
+        """Forget all jobs but these, which could start if nothing stood against it."""
+        self._due = {job: due for job, due in self._due.items() if job in jobs}
+
+    def next_due(self, now: float) -> float | None:
+        """Return when, on the monotonic clock, the next look after `now` is due; None when no job waits for one.
+
+        One that was due and was not asked for is held up by a fault, which has its own time.
+        """
+        return min((due for due in self._due.values() if due > now), default=None)
+
+    def _looked(self, job: int, then: Callable[[Verdict], None], looked: Future[Verdict]) -> None:
+        self._due[job] = time.monotonic() + EVERY
+        try:
+            verdict = looked.result()
+        except Exception as error:
+            log.exception("preflight_broke", job=job)
+            verdict = Refuse(f"a defect in glmd: {type(error).__name__}: {error}; see the daemon's log")
+        then(verdict)
+
+
+def examine(job: Job, settings: Settings, root: Root) -> Verdict:
+    """Look whether `job` can start now."""
+    try:
+        obstacles = _obstacles(job, settings, root)
+    except (HandlerError, OSError) as error:  # too little disk, a file that is gone
+        return Wait(f"waits: {error}") if may_pass(error) else Refuse(str(error))
+    refuse_all = settings.preflight is Preflight.REFUSE
+    refused = [obstacle.text for obstacle in obstacles if refuse_all or not obstacle.passes]
+    if refused:
+        return Refuse(f"not started: {'; '.join(refused)}")
+    return Wait(f"waits: {'; '.join(obstacle.text for obstacle in obstacles)}") if obstacles else Go()
+
+
+def _obstacles(job: Job, settings: Settings, root: Root) -> tuple[Obstacle, ...]:
+    if checked_again(job, settings, root).device_target != "Ascend":
+        return ()
+    on_cards, unseen = look_at_cards(job.devices)
+    if unseen:
+        events = job_log(job.directory(root.path).events, job=job.id, attempt=job.attempt)
+        events.info("devices_not_examined", reason=unseen)
+    return (*on_cards, *look_at_ports(job.devices, {**os.environ, **settings.training.environment}))

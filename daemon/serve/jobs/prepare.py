@@ -1,0 +1,203 @@
+"""What an attempt needs before its ranks can start: checks once more, a rank table, what to begin with, plan.json."""
+
+from pathlib import Path
+
+from structlog.typing import FilteringBoundLogger
+
+from daemon.core.root import Root
+from daemon.core.settings import Settings
+from daemon.core.states import Job
+from daemon.serve.jobs.attempts import NothingLeftError, begin, how_it_begins, tree_with_tag
+from handlers.ckpt.errors import DamagedFileError
+from handlers.ckpt.files.bounded import read_bounded
+from handlers.ckpt.files.durable import make_directory, move, publish_bytes
+from handlers.errors import BadInputError
+from handlers.events import job_log
+from handlers.host.reach import reach
+from handlers.mindformers.installed import Installed, find_installed, named
+from handlers.rank_table.hccn import HccnLookup
+from handlers.rank_table.table import make, write
+from handlers.records.job_dir import JobDir, Step
+from handlers.records.job_plan import JobPlan, TimeLimits
+from handlers.records.merge_plan import MergePlan
+from handlers.records.train_plan import TrainPlan
+from handlers.resume.config import resuming
+from handlers.training.learned_limits import configuration, earlier_silences, learned
+from handlers.training.plan import TrainRequest, plan_training
+from handlers.validate.check import CheckedConfig, Rules, check
+from handlers.validate.document import parse
+from handlers.validate.initial_weights import as_rank_directory, weights_to_load
+
+
+def rules(settings: Settings, root: Root, mindformers: Installed | None = None) -> Rules:
+    """Return what a dropped file is held against; `mindformers` instead of what the settings lead to."""
+    mindformers = mindformers or mindformers_of(settings)
+    unknown = "what its versions do not agree upon is a warning; name it: training.mindformers in the settings"
+    return Rules(
+        devices=settings.devices,
+        topology=settings.rank_table.topology,
+        max_bytes=settings.inbox.max_bytes,
+        disk=root.jobs,
+        latest=root.latest,
+        allowed=(*settings.allowed_paths, root.path),
+        version=mindformers.version,
+        against=f"{mindformers}; {unknown}" if mindformers.version is None else str(mindformers),
+    )
+
+
+def mindformers_of(settings: Settings) -> Installed:
+    """Return the MindFormers that trains. Its files are looked at, which may take long on a network file system."""
+    training = settings.training
+    if training.mindformers is not None:
+        return named(training.mindformers, "training.mindformers")
+    for path in (training.checkout, training.python):
+        reach(path.absolute())
+    return find_installed(training.checkout, training.python)
+
+
+def prepare(job: Job, settings: Settings, root: Root, *, resumes: int = 0) -> JobPlan:
+    """Write the rank table, the environments and plan.json of `job`, and return the plan.
+
+    An attempt after the first goes on from the newest save of those before it, where there is one; `resumes` counts
+    those that glmd began by itself. Where nothing is left to train, the plan has a merge alone. Doing it again is
+    harmless until the ranks are started. Raises HandlerError or OSError.
+    """
+    directory = job.directory(root.path)
+    checked = checked_again(job, settings, root)
+    log = job_log(directory.events, job=job.id, attempt=job.attempt)
+    rank_table = _rank_table(job, settings, directory, log)
+    source = None
+    weights, config = _weights(checked, directory, root), directory.config
+    if job.attempt > 1:
+        _put_aside_earlier_output(job, directory)
+        source = tree_with_tag(job, directory, checked)
+        try:
+            save = begin(job, directory, checked, resumes=resumes)
+        except NothingLeftError as nothing:
+            return _publish(job, directory, merge=plan_merging(checked, directory, root, source or nothing.tree))
+        if how := how_it_begins(job, directory):
+            log.warning("save_passed_over", reason=how)
+        if save is not None:
+            weights, config = None, directory.resumed_config(job.attempt)
+            publish_bytes(config, resuming(_read(directory.config, settings), save))
+            log.info("training_resumes", path=save, resumes=resumes)
+    train = plan_training(
+        TrainRequest(
+            job_dir=directory,
+            devices=job.devices,
+            run_mode=checked.run_mode,
+            device_target=checked.device_target,
+            python=settings.training.python,
+            checkout=settings.training.checkout,
+            rank_table=rank_table,
+            config=config,
+            load_checkpoint=weights,
+            extra_environment=settings.training.environment,
+            configuration=_configuration(checked),
+            limits=_limits(checked, root, job.attempt),
+            grace=settings.training.grace,
+        )
+    )
+    records = directory.step(job.attempt, Step.TRAIN)
+    make_directory(records.path)
+    train.environments.publish(records.environment)
+    merge = plan_merging(checked, directory, root, source)
+    return _publish(job, directory, merge=merge, train=train, rank_table=rank_table)
+
+
+def _publish(
+    job: Job, directory: JobDir, *, merge: MergePlan, train: TrainPlan | None = None, rank_table: Path | None = None
+) -> JobPlan:
+    plan = JobPlan(
+        job=job.id, name=job.name, devices=job.devices, rank_table=rank_table, train=train, merge=merge
+    )  # fmt: skip
+    plan.publish(directory.plan)
+    return plan
+
+
+def _rank_table(job: Job, settings: Settings, directory: JobDir, log: FilteringBoundLogger) -> Path:
+    table = settings.rank_table
+    made, warnings = make(
+        job.devices,
+        server_ip=table.server_ip,
+        ip_source=HccnLookup(tool=table.hccn_tool, conf=table.hccn_conf),
+        topology=table.topology,
+    )
+    for warning in warnings:
+        log.warning("rank_table_warning", reason=warning)
+    return write(made, directory.path)
+
+
+def _weights(checked: CheckedConfig, directory: JobDir, root: Root) -> Path | None:
+    """Return what to load instead of what the YAML names, if anything."""
+    weights = weights_to_load(checked.section, checked.prefix, root.latest)
+    if weights and checked.cuts_weights:
+        return as_rank_directory(weights, directory.path / "initial")
+    return weights
+
+
+def _configuration(checked: CheckedConfig) -> str:
+    data = parse(checked.config, "config.yaml", len(checked.config)).root.data
+    shaping = {str(key): value for key, value in data.items()} if isinstance(data, dict) else {}
+    return configuration(shaping, checked.ranks)
+
+
+def _limits(checked: CheckedConfig, root: Root, attempt: int) -> TimeLimits:
+    """Return the file's time limits, a first attempt's lowered to what earlier trainings of its configuration needed.
+
+    A later one has them as they are set: what was learned may have been wrong for this job's data, and ended it.
+    """
+    timeout = checked.section.timeout
+    limits = TimeLimits(**timeout.model_dump())
+    if attempt > 1:
+        return limits
+    return learned(limits, earlier_silences(root.jobs, _configuration(checked)), fixed=timeout.model_fields_set)
+
+
+def checked_again(job: Job, settings: Settings, root: Root) -> CheckedConfig:
+    """Check the job's file as when it was dropped: disk and inputs may have changed. Raises HandlerError or OSError."""
+    content = _read(job.directory(root.path).submitted, settings)
+    return check(content, f"{job.name}.yaml", rules(settings, root))
+
+
+def _read(config: Path, settings: Settings) -> bytes:
+    try:
+        return read_bounded(config, settings.inbox.max_bytes)
+    except DamagedFileError as error:  # somebody has put it there
+        raise BadInputError(str(error)) from error
+
+
+def plan_merging(checked: CheckedConfig, directory: JobDir, root: Root, source: Path | None = None) -> MergePlan:
+    """Return the merge that a job's file wishes for; `latest` stays where it is if no training could start from it.
+
+    The shards are in `source`, by default the job's output.
+    """
+    wish, scale = checked.section.merge, checked.lora_scale
+    return MergePlan(
+        source=source or directory.output,
+        needs_strategy=checked.needs_strategy,
+        ranks=checked.ranks,
+        stages=checked.stages,
+        prefix=checked.prefix,
+        tag=wish.tag,
+        keep=wish.keep,
+        lora=wish.lora,
+        lora_alpha=scale.alpha if scale else None,
+        lora_rank=scale.rank if scale else None,
+        layout_from=Path(wish.layout_from) if wish.layout_from else None,
+        format=wish.format,
+        max_shard_size=wish.max_shard_size,
+        transformed=wish.transformed,
+        allow_not_finite=("*",),
+        destination=directory.merged,
+        latest=root.latest / checked.prefix if wish.can_be_continued else None,
+    )
+
+
+def _put_aside_earlier_output(job: Job, directory: JobDir) -> None:
+    """Keep what an earlier attempt wrote out of this one's sight: MindFormers would bump the prefix of its shards."""
+    if directory.output.exists():
+        aside = directory.earlier_output(job.attempt - 1)
+        if not aside.exists():
+            make_directory(aside.parent)
+            move(directory.output, aside)

@@ -1,0 +1,135 @@
+"""What clients ask for: ending a job, and repeating one."""
+
+import contextlib
+import signal
+import sqlite3
+
+import structlog
+from pydantic import ValidationError
+
+from daemon.core.control import RequestRefusedError
+from daemon.core.root import Root
+from daemon.core.settings import Cancel
+from daemon.core.states import ACTIVE, STEP_OF, Job, State
+from daemon.core.store import Store
+from daemon.core.users import User
+from daemon.serve.jobs.moves import Moves
+from daemon.serve.jobs.stuck_devices import refuse_while_stuck
+from daemon.serve.loop.faults import may_pass
+from daemon.serve.loop.waiting import Waiting
+from daemon.serve.steps.runner import life
+from handlers.events import job_log
+from handlers.records.job_dir import Step
+from handlers.records.step_exit import Outcome, StepExit
+from handlers.shards.names import holds_shards
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class Requests:
+    """Does what is asked for at once, or notes it for the pipeline; the answers are for people."""
+
+    def __init__(self, root: Root, store: Store, waiting: Waiting) -> None:
+        self._root = root
+        self._store = store
+        self._moves = Moves(root, store, waiting)
+        self.allowed = Cancel.GROUP
+        """Who may end and repeat a job."""
+
+    def cancel(self, job: Job, by: User) -> str:
+        """End `job` and return what happens; raises RequestRefusedError when it is over, or `by` may not."""
+        self._refuse_strangers(job, by)
+        if job.state.is_over:
+            refuse_while_stuck(job, self._store, self._root)  # that says more than that it is over
+            raise RequestRefusedError(f"job {job.id} is {job.state} already")
+        self._note("cancel_asked", job, by)
+        try:
+            if self._cancel(job, by.name):
+                return f"job {job.id} is cancelled"
+        except (OSError, sqlite3.Error) as error:
+            if not may_pass(error):
+                raise
+            return self._cancel_unwritten(job, by.name, error)
+        return f"job {job.id} is being cancelled: its {job.state} is ended first"
+
+    def write_wishes(self) -> None:
+        """Write down the wishes to cancel that could not be written. Raises OSError and sqlite3.Error."""
+        for number, by in self._store.unwritten_wishes().items():
+            self._cancel(self._store.job(number), by)
+
+    def _cancel(self, job: Job, by: str) -> bool:
+        """Let `job` be cancelled, or become so when its step has ended; say which. Raises OSError, sqlite3.Error."""
+        if job.state is State.QUEUED:
+            self._moves.move(job, State.CANCELLED, f"cancelled by {by} while it waited")
+            return True
+        self._store.ask_to_cancel(job, by)
+        return False
+
+    def _cancel_unwritten(self, job: Job, by: str, error: OSError | sqlite3.Error) -> str:
+        """End `job`, which may be what fills the disk, though nothing can be written about it yet."""
+        self._store.wish_to_cancel(job, by)
+        if job.state is State.QUEUED:
+            what = "does not start any more"
+        else:
+            what = f"is being cancelled: its {job.state} is ended first"
+            if job.state in STEP_OF:
+                # At once: the next turns may be held up by what keeps the store from being written.
+                _, shim = life(job.directory(self._root.path).step(job.attempt, STEP_OF[job.state]))
+                if shim is not None:
+                    shim.signal(signal.SIGTERM)
+        log.warning("cancel_unwritten", job=job.id, user=by, reason=str(error))
+        return (
+            f"job {job.id} {what}; this cannot be written down yet ({error}), and is forgotten if glmd ends before it "
+            "can be"
+        )
+
+    def retry(self, job: Job, by: User) -> str:
+        """Queue `job` again from the step that did not succeed; raises RequestRefusedError."""
+        self._refuse_strangers(job, by)
+        if job.state not in {State.FAILED, State.CANCELLED}:
+            raise RequestRefusedError(f"job {job.id} is {job.state}; only failed and cancelled jobs can be retried")
+        refuse_while_stuck(job, self._store, self._root)
+        directory = job.directory(self._root.path)
+        if not directory.submitted.exists() and not directory.plan.exists():
+            raise RequestRefusedError(f"{directory.path} has nothing to run any more; drop the file again")
+        self._note("retry_asked", job, by)
+        if not directory.submitted.exists() or self._trained(job):
+            self._moves.move(job, State.MERGING, f"retried by {by.name}: merging again", attempt=job.attempt + 1)
+            return f"job {job.id} merges again, as attempt {job.attempt + 1}"
+        self._moves.move(job, State.QUEUED, f"retried by {by.name}", attempt=job.attempt + 1)
+        return f"job {job.id} is queued again, as attempt {job.attempt + 1}"
+
+    def _refuse_strangers(self, job: Job, by: User) -> None:
+        """Raise RequestRefusedError where the settings leave a job to whoever dropped it, and that is not `by`."""
+        if self.allowed is Cancel.GROUP or by.number in {0, User.of_this_process().number}:
+            return
+        owner = self._store.owner_of(job)
+        if owner != by:
+            whose = f"{owner.name} dropped it" if owner else "nobody knows who dropped it"
+            raise RequestRefusedError(
+                f"job {job.id} is not {by.name}'s: {whose}, and glmd's settings say `cancel: owner`; ask "
+                f"{f'{owner.name} or ' if owner else ''}an administrator"
+            )
+
+    def _note(self, event: str, job: Job, by: User) -> None:
+        """Write into the job's log who asked."""
+        log = job_log(job.directory(self._root.path).events, job=job.id, attempt=job.attempt)
+        log.info(event, user=by.name, uid=by.number)
+
+    def _trained(self, job: Job) -> bool:
+        """Say whether the training of `job` is over: it was merged last, or its record says so. Raises OSError."""
+        done = [step.state for step in self._store.history(job.id) if step.state in ACTIVE]
+        return (done[-1:] == [State.MERGING] or self._came_to_its_end(job)) and self._has_saves(job)
+
+    def _came_to_its_end(self, job: Job) -> bool:
+        """Say whether the last training completed, though the store does not know: its directory was away then."""
+        with contextlib.suppress(FileNotFoundError, ValidationError):
+            record = StepExit.read(job.directory(self._root.path).step(job.attempt, Step.TRAIN).exit)
+            return record.outcome is Outcome.COMPLETED
+        return False
+
+    def _has_saves(self, job: Job) -> bool:
+        """Say whether anything is there to merge: to merge nothing again and again would fail for ever."""
+        directory = job.directory(self._root.path)
+        earlier = (directory.earlier_output(attempt) for attempt in range(job.attempt, 0, -1))
+        return any(map(holds_shards, (directory.output, *earlier)))

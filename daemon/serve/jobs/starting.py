@@ -1,0 +1,107 @@
+"""Starting the shims of runs, each once, and giving up those that do not come up."""
+
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import Future
+from functools import partial
+
+from daemon.core.living import Run
+from daemon.core.root import Root
+from daemon.core.states import Job
+from daemon.serve.loop.faults import Defect, Faults, may_pass
+from daemon.serve.loop.waiting import Waiting
+from daemon.serve.loop.workers import Lane, Workers
+from daemon.serve.steps.runner import Runner, RunnerError, forestall
+from handlers.records.job_dir import Step
+from handlers.records.step_exit import Outcome
+
+START_ALLOWANCE = 60.0
+"""Seconds that a shim may take to write shim.json."""
+
+
+class Starts:
+    """The runs whose shims are being started. For the loop's thread; `set_aside` fails a job over a defect."""
+
+    def __init__(
+        self,
+        root: Root,
+        runner: Runner,
+        waiting: Waiting,
+        workers: Workers,
+        faults: Faults,
+        set_aside: Callable[[Job, Defect], None],
+    ) -> None:
+        self._root = root
+        self._runner = runner
+        self._waiting = waiting
+        self._workers = workers
+        self._faults = faults
+        self._set_aside = set_aside
+        self._started: dict[Run, float | None] = {}
+        """When, on the monotonic clock, its shim was started; None while a worker is yet to do so."""
+
+    @property
+    def is_waiting_for_a_shim(self) -> bool:
+        """Whether one was started and has not said who it is."""
+        return any(at is not None for at in self._started.values())
+
+    def keep(self, runs: Collection[Run]) -> None:
+        """Forget all runs but these."""
+        self._started = {run: at for run, at in self._started.items() if run in runs}
+
+    def was_begun(self, run: Run) -> bool:
+        """Say whether the shim of `run` was started, or is about to be."""
+        return run in self._started
+
+    def is_yet_to_begin(self, run: Run) -> bool:
+        """Say whether a worker is yet to start the shim of `run`."""
+        return self._started.get(run, 0.0) is None
+
+    def came_up(self, run: Run) -> None:
+        """Take note that there is a shim of `run`, or was one."""
+        self._started.pop(run, None)
+        self._faults.passed(f"starting job {run.job}")
+
+    def begin(self, job: Job, step: Step) -> None:
+        """Let a worker start the shim of `step`, unless starting failed a moment ago."""
+        run = Run.of(job, step)
+        if not self._faults.is_paused(f"starting job {job.id}"):
+            self._started[run] = None
+            self._workers.submit(
+                Lane.STARTS,
+                ("start", run),
+                partial(self._runner.start, job, step, self._root.path),
+                partial(self._was_started, job, run),
+            )
+
+    def give_up_late(self, job: Job, step: Step) -> None:
+        """Give a shim up that should have come up long ago."""
+        since = self._started[Run.of(job, step)]
+        if since is not None and time.monotonic() - since > START_ALLOWANCE:
+            self._give_up(job, step, f"the shim of {step} did not come up in {START_ALLOWANCE:g} s")
+
+    def cancel(self, job: Job, step: Step) -> None:
+        """Let the shim of `step` not come up any more, should it have been started, perhaps by the daemon before."""
+        run = Run.of(job, step)
+        self._started[run] = self._started.get(run) or time.monotonic()
+        self._give_up(job, step, f"told to end before {step} was started", Outcome.CANCELLED)
+
+    def _was_started(self, job: Job, run: Run, started: Future[None]) -> None:
+        # Only now does its time begin: behind thousands of drops to be checked, a start may wait for minutes.
+        self._started[run] = time.monotonic()
+        try:
+            started.result()
+        except RunnerError as error:
+            if isinstance(error.__cause__, OSError) and may_pass(error.__cause__):  # no process was made
+                self._faults.failed(f"starting job {job.id}", error.__cause__)
+                self._started.pop(run, None)
+                return
+            give_up = partial(self._give_up, job, run.step, str(error))
+            self._faults.attempt(f"giving up job {job.id}", give_up, partial(self._set_aside, job))
+        except Exception as error:  # noqa: BLE001 - logged, and the job is set aside
+            self._faults.defect(f"starting job {job.id}", error, partial(self._set_aside, job))
+
+    def _give_up(self, job: Job, step: Step, reason: str, outcome: Outcome = Outcome.FAILED) -> None:
+        """Let no shim of this run come up any more; the next turn reads the exit that says so."""
+        if forestall(job.directory(self._root.path).step(job.attempt, step), step, reason, outcome):
+            self._waiting.wake()

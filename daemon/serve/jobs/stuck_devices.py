@@ -1,0 +1,52 @@
+"""Processes of a training that is over: while they are there, their job keeps its devices locked.
+
+Even SIGKILL did not end them: they sit in the kernel (state D), and hold what they held. Or glmd has set the job aside,
+and its ranks train on. Nothing outlives a reboot.
+"""
+
+import contextlib
+
+import structlog
+from pydantic import ValidationError
+
+from daemon.core.control import RequestRefusedError
+from daemon.core.living import living
+from daemon.core.root import Root
+from daemon.core.states import HOLDING_DEVICES, Job
+from daemon.core.store import Store
+from daemon.serve.jobs.vanished import refuse_absent_jobs
+from handlers.records.job_dir import Step
+from handlers.records.step_exit import StepExit, still_there
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+def left_behind(job: Job, root: Root) -> tuple[int, ...]:
+    """Return the pids of those of the job's trainings that are there still, and of their shims. Raises OSError."""
+    refuse_absent_jobs(root)
+    directory = job.directory(root.path)
+    if pids := tuple(pid for one in living(root, job.id) if one.run.step is Step.TRAIN for pid in one.pids):
+        return pids
+    for attempt in range(job.attempt, 0, -1):
+        with contextlib.suppress(FileNotFoundError, ValidationError):
+            return still_there(StepExit.read(directory.step(attempt, Step.TRAIN).exit))
+    return ()
+
+
+def free_devices(job: Job, store: Store, root: Root) -> None:
+    """Free what `job` keeps locked because of processes that have gone since. Raises OSError."""
+    if job.state not in HOLDING_DEVICES and not left_behind(job, root):
+        store.free_devices(job)
+        log.info("devices_freed", job=job.id, devices=job.devices)
+
+
+def refuse_while_stuck(job: Job, store: Store, root: Root) -> None:
+    """Raise RequestRefusedError while processes that `job` has left behind hold its devices; else free these."""
+    if job.state in HOLDING_DEVICES or job.id not in store.locks().values():
+        return
+    if pids := left_behind(job, root):
+        raise RequestRefusedError(
+            f"job {job.id} has left processes that cannot be ended (pid {', '.join(map(str, pids))}); its devices stay "
+            "locked while these are there: mend what they wait for (storage, the driver), or reboot the host"
+        )
+    store.free_devices(job)

@@ -1,0 +1,106 @@
+"""Taking runs that live into the store again: it is an older copy, or lost the job's row."""
+
+from collections import deque
+from pathlib import Path
+
+import structlog
+from pydantic import ValidationError
+
+from daemon.core.living import Living
+from daemon.core.states import TRANSITIONS, Job, State
+from daemon.core.store import NewJob, Store
+from daemon.serve.intake.drops import digest_of
+from handlers.ckpt.errors import CkptError
+from handlers.ckpt.files.bounded import read_bounded
+from handlers.errors import RefusedError
+from handlers.records.job_dir import JobDir, Step
+from handlers.records.job_plan import JobPlan
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+STATE_OF = {Step.TRAIN: State.TRAINING, Step.MERGE: State.MERGING}
+_MOST_BYTES = 1 << 20
+"""Of a dropped file, by far."""
+MOST_ATTEMPTS = 1000
+"""That a store may be behind."""
+
+
+class NotTakenInError(RefusedError):
+    """A run that lives has no place in the store."""
+
+
+def is_accounted_for(job: Job | None, found: Living, locks: dict[int, int]) -> bool:
+    """Say whether the store, with these locks, knows of the run `found`, or has set it aside with its devices."""
+    if job is None or job.name != found.run.name:
+        return False
+    if job.state.is_over:
+        return found.run.step is Step.MERGE or all(locks.get(device) == job.id for device in found.devices)
+    return (job.state, job.attempt) == (STATE_OF[found.run.step], found.run.attempt)
+
+
+def take_in(found: Living, store: Store) -> Job:
+    """Let the store know of the run `found`, by its job's directory and by what its processes are marked with.
+
+    Raises NotTakenInError, or what `Store.move` raises, where the store has something else to say of the job or its
+    devices; perhaps not for long.
+    """
+    run, wanted = found.run, STATE_OF[found.run.step]
+    reason = f"taken in again: the store did not know that its {run.step} runs (pid {', '.join(map(str, found.pids))})"
+    try:
+        job = store.job(run.job)
+    except KeyError:
+        if run.job in store.unreadable:
+            raise NotTakenInError(f"the row of job {run.job} cannot be read") from None
+        job = store.add_again(run.job, _new(found), reason)
+    if job.name != run.name:
+        raise NotTakenInError(f"the store's job {job.id} is {job.name}")
+    if not 0 <= run.attempt - job.attempt <= MOST_ATTEMPTS:
+        raise NotTakenInError(f"the store's job {job.id} is at attempt {job.attempt}")
+    for state in way(job.state, wanted):
+        job = store.move(job, state, reason)
+    while job.attempt < run.attempt:
+        job = store.move(job, wanted, reason, attempt=job.attempt + 1)
+    log.warning("job_taken_in", job=job.id, attempt=job.attempt, devices=job.devices, reason=reason)
+    return job
+
+
+def way(state: State, wanted: State) -> tuple[State, ...]:
+    """Return the shortest way from `state` to `wanted` in the table of transitions. Raises NotTakenInError for none."""
+    ways: deque[tuple[State, ...]] = deque([(state,)])
+    seen = {state}
+    while ways:
+        way = ways.popleft()
+        if way[-1] is wanted:
+            return way[1:]
+        following = [one for one in State if one in TRANSITIONS[way[-1]] and one not in seen]
+        seen.update(following)
+        ways.extend((*way, one) for one in following)
+    raise NotTakenInError(f"the store says that the job is {state}")
+
+
+def _new(found: Living) -> NewJob:
+    """Return what the job of `found` is made of, as far as its directory tells."""
+    plan = _plan(found.directory)
+    of_a_tree = plan is not None and not found.directory.submitted.exists()
+    content = _content(found.directory.submitted)
+    return NewJob(
+        claim=f"{'tree:' if of_a_tree else ''}taken-in:{found.run.label}",
+        name=found.run.name,
+        digest=digest_of(content) if content is not None else "",
+        devices=found.devices or (plan.devices if plan is not None else ()),
+        prefix=(plan and plan.merge.prefix) or "",
+    )
+
+
+def _plan(directory: JobDir) -> JobPlan | None:
+    try:
+        return JobPlan.read(directory.plan)
+    except (OSError, ValidationError):
+        return None
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return read_bounded(path, _MOST_BYTES)
+    except (OSError, CkptError):
+        return None

@@ -1,0 +1,23 @@
+"""Waiting jobs whose directories have nothing to run: whether somebody is still to fill them."""
+
+from daemon.core.root import Root
+from daemon.core.settings import Settings
+from daemon.core.states import Job
+from daemon.core.store import Store
+from daemon.serve.intake.trees import source_of
+
+
+def why_never(job: Job, store: Store, root: Root, settings: Settings) -> str:
+    """Return why nobody will ever fill the directory of `job`; empty while somebody may, as after a crash.
+
+    Raises OSError, also where `jobs/` itself is not there: it may come back, and the jobs with it.
+    """
+    root.jobs.stat()
+    claim, directory = store.claim_of(job), job.directory(root.path)
+    if claim.startswith("tree:"):
+        if any(claim.startswith(source_of(tree.path)) for tree in settings.watch):
+            return ""  # its next look plans the merge
+        return f"{directory.plan} is not there, and its tree is no longer watched (watch: in the settings)"
+    if (root.claims / claim).exists():
+        return ""
+    return f"{directory.submitted} is not there: it was moved or removed while the job waited; drop the file again"

@@ -1,0 +1,392 @@
+"""The daemon: one loop that waits, looks at everything, takes every step that can be taken, and waits again."""
+
+import contextlib
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from types import FrameType
+
+import structlog
+
+from daemon.core.control import Control, Request, RequestRefusedError
+from daemon.core.database import StoreError, unreadable, with_remedy
+from daemon.core.living import living
+from daemon.core.root import Root
+from daemon.core.settings import Settings, SettingsError, load_settings
+from daemon.core.states import ACTIVE, OVER, State
+from daemon.core.store import Store
+from daemon.core.temporaries import sweep
+from daemon.core.users import User
+from daemon.serve.apart.processes import Apart
+from daemon.serve.headline import headline
+from daemon.serve.holding import Holding, refuse_beside_another
+from daemon.serve.intake.drops import Intake
+from daemon.serve.intake.inbox import Inbox
+from daemon.serve.intake.nightly import Cycles
+from daemon.serve.intake.settling import Kind
+from daemon.serve.intake.trees import WatchedTrees
+from daemon.serve.jobs.pipeline import Pipeline
+from daemon.serve.jobs.prepare import rules
+from daemon.serve.jobs.requests import Requests
+from daemon.serve.lock_holders import holders
+from daemon.serve.loop import systemd as notify
+from daemon.serve.loop.faults import SHOWN, Faults, concerns_the_store, may_pass
+from daemon.serve.loop.singleton import only_daemon
+from daemon.serve.loop.waiting import Waiting
+from daemon.serve.loop.workers import Elsewhere, Lane, Workers
+from daemon.serve.old_roots import bring_over
+from daemon.serve.steps.runner import choose_runner
+from daemon.serve.watch.watching import DirectoryWatch
+from handlers import events
+from handlers.printable import printable
+from handlers.rank_log.progress import Progress, read_progress
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+PROGRESS_EVERY = 5.0
+"""Seconds between two looks at the ranks' logs."""
+ROOT_EVERY = 0.5
+"""Seconds between two looks for a root that is away."""
+LONGEST_WAIT = 60.0
+LEAST_WAIT_IN_A_FAULT = 0.1
+SWEPT = 100
+"""Jobs that were the last to be over: what systemd says of a step is written when that has ended."""
+MOST_NOTICES = 1000
+"""How many hints of the watch one turn takes, so that a flood of them does not hold the rest up."""
+
+
+def serve(settings: Settings, *, settings_file: Path | None) -> int:
+    """Run the daemon until TERM or INT; return its exit code. At start-up raises OSError, StoreError, HandlerError."""
+    events.configure(format=settings.log.format.value, level=settings.log.level)
+    root = Root(settings.root)
+    if wait_for_the_root(root):
+        settings = load_settings(settings_file, root.path)  # they may lie in it
+    root.create()
+    refuse_beside_another(root)
+    with (
+        only_daemon(root.lock) as lock,
+        Store.open(root.store) as store,
+        Waiting() as waiting,
+        contextlib.closing(Apart()) as apart,
+    ):
+        apart.start()
+        bring_over(root)
+        if store.number_above(highest := root.highest_number) and highest:
+            log.warning("store_lacks_jobs", path=root.store, jobs=root.jobs, highest=highest)
+        service = Service(settings, settings_file, root, store, waiting, apart)
+        with Control(root.path, service.answer) as control:
+            waiting.watch(control.fileno(), control.serve)
+            service.holding.hold(lock, control)
+            try:
+                service.run()
+            except sqlite3.Error as error:  # of those that do not pass
+                raise unreadable(root.store, error) from error
+    return 0
+
+
+def wait_for_the_root(root: Root) -> bool:
+    """Wait while a root that was moved away is missing, and its ranks train on: a new one would stand in its way.
+
+    Return whether it was waited for.
+    """
+    is_told = False
+    while not (root.jobs.is_dir() or (root.path.is_dir() and not root.store.exists())) and (found := living(root)):
+        if not is_told:
+            runs = ", ".join(f"{one.run.label} (pid {one.pids[0]})" for one in found)
+            log.error("root_is_away", path=root.jobs, reason=f"it is not there, and {runs} runs: put it back")
+            is_told = True
+        time.sleep(ROOT_EVERY)
+    return is_told
+
+
+class Service:
+    """All rooms of the daemon, and the loop that gives each its turn."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        settings_file: Path | None,
+        root: Root,
+        store: Store,
+        waiting: Waiting,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
+        self._settings = self._started_with = settings
+        self._faults = Faults()
+        self._settings_file = settings_file
+        self._root = root
+        self._store = store
+        self._waiting = waiting
+        self._workers = Workers(waiting.wake, elsewhere=elsewhere)
+        self._runner = choose_runner(settings.runner)
+        self.holding = Holding(root, store)
+        inbox = Inbox(root.inbox, settle=settings.inbox.settle)
+        self._intake = Intake(inbox, root, store, self._workers, partial(rules, settings, root), self._faults)
+        self._pipeline = Pipeline(settings, root, store, self._runner, waiting, self._workers, self._faults)
+        self._requests = Requests(root, store, waiting)
+        self._progress: dict[tuple[int, int], Progress] = {}
+        """What trainings are at, by job and attempt."""
+        self._work = ""
+        self._headline = ""
+        self._is_announced = False
+        self._due = 0.0
+        self._notices: SimpleQueue[tuple[Path, Kind]] = SimpleQueue()
+        self._is_scanning = False
+        self._is_training = False
+        self._progress_due = 0.0
+        self._rescan_due = 0.0
+        self._stop = False
+        self._reload = False
+        self._open_rooms(settings)
+
+    def _open_rooms(self, settings: Settings) -> None:
+        """Make what depends on the settings; raises SettingsError and leaves the rooms that are open as they are."""
+        submit = partial(self._workers.submit_apart, Lane.NIGHTS)
+        cycles = Cycles(settings.nightly, self._store, self._root.inbox, self._root.claims, self._faults, submit)
+        trees = WatchedTrees(
+            settings.watch,
+            self._root,
+            self._store,
+            self._workers,
+            self._faults,
+            observer=settings.inbox.observer,
+            rescan=settings.inbox.rescan,
+        )
+        watch = DirectoryWatch(self._notice, observer=settings.inbox.observer)
+        try:
+            watch.add(self._root.inbox)
+        except BaseException:
+            watch.stop()
+            raise
+        self._cycles, self._trees, self._watch = cycles, trees, watch
+        if self._settings.inbox != settings.inbox:  # else what it knows of half-written files is kept
+            self._intake.inbox = Inbox(self._root.inbox, settle=settings.inbox.settle)
+        self._settings = self._pipeline.settings = settings
+        self._intake.rules = partial(rules, settings, self._root)
+        self._requests.allowed = settings.cancel
+        self._rescan_due = 0.0
+
+    def run(self) -> None:
+        """Turn until told to stop. Jobs that run go on; the next daemon adopts their shims."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._signalled)
+        try:
+            self._pipeline.find_the_living()  # before anything gets a number or a device
+            self._faults.attempt("temporaries", self._sweep)
+            self.turn()
+            log.info("daemon_ready", root=str(self._root.path), devices=self._settings.devices)
+            while not self._stop:
+                self._faults.contain("waiting", partial(self._waiting.wait, self._due - time.monotonic()))
+                self.turn()
+                self._faults.attempt("systemd", notify.watchdog)
+        finally:
+            with contextlib.suppress(OSError):
+                notify.stopping("jobs go on without the daemon")
+            self._watch.stop()
+            self._pipeline.close()
+            log.info("daemon_stopped")
+
+    def _sweep(self) -> None:
+        """Remove what an earlier daemon left: of the many jobs that are over, all but the last had it removed then."""
+        jobs = (*self._store.jobs(set(State) - OVER), *self._store.last_over(SWEPT))
+        sweep(self._root, [job.directory(self._root.path).path for job in jobs])
+
+    def turn(self) -> None:
+        """Take every step that can be taken now; what fails and may pass is left for a later turn, and shown."""
+        now = time.monotonic()
+        self._due = now + LONGEST_WAIT
+        if not self._faults.is_paused("store"):  # every room needs it: while it fails, nothing is to be tried
+            try:
+                if self._faults.attempt("root", self.holding.look):
+                    self._faults.contain("turn", partial(self._turn, now))
+            except sqlite3.Error as error:
+                if not may_pass(error):
+                    raise
+                others = holders(self._root.store)
+                told = f"{error}: {others} has it locked" if others else with_remedy(error, self._root.store)
+                self._faults.failed("store", StoreError(told))
+            else:
+                self._faults.passed("store")
+                self._faults.contain("what is due next", partial(self._set_due, now))
+        if (again := self._faults.next_due(now)) is not None:
+            # Not at once, although what is paused may be due: it would turn without a rest.
+            self._due = min(max(self._due, now + LEAST_WAIT_IN_A_FAULT), now + again)
+            self._rescan_due = min(self._rescan_due, now + again)  # what a fault has left lying is found by looking
+        self._show()
+
+    def answer(self, request: Request, by: User) -> str:
+        """Do what the client `by` asks; raises RequestRefusedError."""
+        try:
+            return self._answer(request, by)
+        except RequestRefusedError:
+            raise
+        except Exception as error:
+            if concerns_the_store(error):
+                raise
+            defect = self._faults.defect(f"request {request.action:.20}", error, lambda _: None)
+            raise RequestRefusedError(f"{defect.reason}; its traceback is in the daemon's log") from error
+
+    def _answer(self, request: Request, by: User) -> str:
+        match request.action, request.job:
+            case "ping", _:
+                return self._headline
+            case "trouble", _:
+                return self._faults.summary
+            case "reload", _:
+                return self._read_settings_again()
+            case "cancel" | "retry", int(number):
+                try:
+                    job = self._store.job(number)
+                    do = self._requests.cancel if request.action == "cancel" else self._requests.retry
+                    return do(job, by)
+                except (KeyError, OverflowError):  # the latter for a number that no row can have
+                    raise RequestRefusedError(f"there is no job {number}") from None
+                except (OSError, sqlite3.Error) as error:
+                    raise RequestRefusedError(f"not now: {error}; ask again when that is mended") from error
+            case _:
+                raise RequestRefusedError(f"this glmd does not know how to {request.action:.100}")
+
+    # One turn
+
+    def _turn(self, now: float) -> None:
+        if self._reload:
+            self._reload = False
+            with contextlib.suppress(RequestRefusedError):  # logged where it is raised; the old settings stay
+                self._read_settings_again()
+        self._workers.deliver(self._take_result)
+        self._faults.attempt("notices", self._take_notices)
+        if now >= self._rescan_due:
+            self._rescan_due = now + self._settings.inbox.rescan
+            self._faults.attempt("watching", self._watch.refresh)
+            self._intake.inbox.start_scan()
+            self._faults.attempt("claims", self._intake.finish_leftovers)
+        self._faults.attempt("scanning", partial(self._scan, now))
+        self._faults.attempt("inbox", partial(self._intake.turn, now))
+        self._faults.attempt("trees", self._trees.turn)
+        self._faults.attempt("nightly", partial(self._cycles.turn, datetime.now(UTC)))
+        self._faults.attempt("cancelling", self._requests.write_wishes)
+        self._faults.attempt("jobs", self._pipeline.turn)
+        self._faults.attempt("children", self._runner.reap)
+        self._faults.attempt("progress", partial(self._tell, now))
+
+    def _take_result(self, take: Callable[[], None]) -> None:
+        """Take what a worker has come to; one that cannot be taken holds up no other."""
+        if self._faults.contain("results", take):
+            self._faults.passed("results")
+
+    def _set_due(self, now: float) -> None:
+        self._due = now + self._seconds_to_wait(now)
+
+    def _seconds_to_wait(self, now: float) -> float:
+        waits = [LONGEST_WAIT, self._rescan_due - now]
+        if self._is_training:
+            waits.append(self._progress_due - now)
+        if self._pipeline.is_waiting_for_a_shim:
+            waits.append(0.1)
+        if (look_due := self._pipeline.next_due(now)) is not None:
+            waits.append(look_due - now)
+        today = datetime.now(UTC)
+        nightly = self._cycles.next_due(today)
+        waits += [
+            seconds
+            for seconds in (
+                self._intake.inbox.next_due(now),
+                self._workers.next_due(now),
+                (nightly - today).total_seconds() if nightly else None,
+                notify.watchdog_interval(),
+            )
+            if seconds is not None
+        ]
+        return 0.0 if self._is_scanning or not self._notices.empty() else max(0.0, min(waits))
+
+    def _scan(self, now: float) -> None:
+        self._is_scanning = self._intake.inbox.scan(now)
+
+    def _take_notices(self) -> None:
+        for _ in range(min(self._notices.qsize(), MOST_NOTICES)):
+            path, kind = self._notices.get_nowait()
+            now = time.monotonic()  # for each: a long turn must not shorten the time in which a file settles
+            if path == self._root.inbox:
+                self._rescan_due = now
+            else:
+                self._intake.inbox.notice(path, kind, now)
+
+    def _tell(self, now: float) -> None:
+        active = self._store.jobs(ACTIVE)
+        training = {(job.id, job.attempt): job for job in active if job.state is State.TRAINING}
+        self._is_training = bool(training)
+        if now >= self._progress_due:
+            self._progress_due = now + PROGRESS_EVERY
+            for attempt, job in training.items():
+                output, ranks = job.directory(self._root.path).output, range(len(job.devices))
+                self._workers.submit(
+                    Lane.PROGRESS,
+                    ("progress", *attempt),
+                    partial(read_progress, output, ranks),
+                    partial(self._progressed, attempt),
+                )
+        self._progress = {attempt: seen for attempt, seen in self._progress.items() if attempt in training}
+        seen_of = {job: seen for (job, _), seen in self._progress.items()}
+        self._work = headline(active, self._store.queue_length(), seen_of)
+
+    def _show(self) -> None:
+        """Let `systemctl status` say what runs, after what fails at present."""
+        parts = (self._faults.summary, self.holding.told, self._unreadable(), self._work)
+        text = "; ".join(part for part in parts if part)
+        tell = notify.status if self._is_announced else notify.ready
+        is_known = text == self._headline and self._is_announced
+        if not is_known and self._faults.attempt("systemd", partial(tell, text)):
+            self._headline, self._is_announced = text, True
+
+    def _unreadable(self) -> str:
+        return printable("; ".join(self._store.told_of_unreadable(SHOWN)))
+
+    # What wakes it
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if number == signal.SIGHUP:
+            self._reload = True
+        else:
+            self._stop = True
+
+    def _notice(self, path: Path, kind: Kind) -> None:
+        """Take a hint of the watch, in one of its threads."""
+        self._notices.put((path, kind))
+        self._waiting.wake()
+
+    def _progressed(self, attempt: tuple[int, int], progress: Future[Progress | None]) -> None:
+        try:
+            seen = progress.result()
+        except Exception as error:  # noqa: BLE001 - of what ranks have logged; it is for show alone
+            log.warning("progress_unreadable", job=attempt[0], reason=f"{type(error).__name__}: {error}")
+            return
+        if seen is not None:
+            self._progress[attempt] = seen
+
+    def _read_settings_again(self) -> str:
+        self._faults.attempt("systemd", notify.reloading)
+        try:
+            settings = load_settings(self._settings_file, self._root.path)
+            watch, trees = self._watch, self._trees
+            self._open_rooms(settings)
+            events.configure(format=settings.log.format.value, level=settings.log.level)
+            self._faults.retry_all()
+            watch.stop()
+            trees.close()
+        except (SettingsError, OSError, RuntimeError) as error:  # the last where no thread can be started
+            log.error("settings_refused", reason=str(error))  # noqa: TRY400 - the text is the whole story
+            raise RequestRefusedError(f"the settings stay as they were: {error}") from error
+        finally:
+            self._is_announced = False
+            self._show()
+        log.info("settings_read", devices=settings.devices)
+        is_other = settings.runner is not self._started_with.runner
+        later = "; but for `runner`, which counts when glmd starts again" if is_other else ""
+        return f"the settings were read again{later}"

@@ -1,0 +1,1 @@
+"""Starting a step outside of this process, and noticing its end."""

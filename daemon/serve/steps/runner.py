@@ -1,0 +1,171 @@
+"""Starting a step's shim so that it outlives the daemon, and telling what has become of it."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from daemon.core.settings import Runner as Choice
+from daemon.core.states import Job
+from handlers.ckpt.files.bounded import without_waiting
+from handlers.ckpt.files.durable import make_directory, open_lock
+from handlers.host.service_manager import for_children, runs_this_host
+from handlers.records.job_dir import Step, StepDir
+from handlers.records.process import ProcessIdentity
+from handlers.records.shim_record import ShimRecord
+from handlers.records.step_exit import Outcome, StepExit
+from handlers.shim import marks
+from handlers.shim.service_result import ServiceResult
+
+
+class RunnerError(Exception):
+    """A shim could not be started."""
+
+
+class Runner(Protocol):
+    """Starts shims. `start` may block for seconds and is called from a worker thread."""
+
+    def start(self, job: Job, step: Step, root: Path) -> None:
+        """Start the shim of `step` of the job's present attempt. Raises RunnerError."""
+
+    def cause_of_death(self, directory: StepDir) -> str | None:
+        """Return why a shim died that could not say so itself; None when that is not known, or not yet."""
+
+    def reap(self) -> None:
+        """Collect the processes that have ended."""
+
+
+class SpawnRunner:
+    """Starts a shim in a session of its own. It stays when the daemon ends, unless a service manager sweeps it up."""
+
+    def __init__(self) -> None:
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    def start(self, job: Job, step: Step, root: Path) -> None:
+        """Start the shim of `step` of the job's present attempt. Raises RunnerError."""
+        directory = job.directory(root)
+        log = directory.step(job.attempt, step).log
+        try:
+            make_directory(log.parent)
+            with open(log, "ab", opener=without_waiting) as stream:
+                child = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "handlers.shim", str(directory.path), str(job.attempt), step],
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=stream,
+                    start_new_session=True,
+                    cwd="/",
+                    env={**for_children(os.environ), marks.NAME: marks.mark(log.parent, job.devices)},
+                )
+        except OSError as error:
+            raise RunnerError(f"the shim of {job.label} could not be started: {error}") from error
+        self._children.append(child)
+
+    def cause_of_death(self, directory: StepDir) -> str | None:
+        """Return None: nobody was there to see it."""
+        del directory
+        return None
+
+    def reap(self) -> None:
+        """Collect the children that have ended."""
+        for child in tuple(self._children):  # not a new list: a worker may add to this one meanwhile
+            if child.poll() is not None:
+                self._children.remove(child)
+
+
+class SystemdRunner:
+    """Starts a shim as the unit glmd-job@ID-ATTEMPT-STEP.service, which the polkit rule allows to the user glm."""
+
+    def start(self, job: Job, step: Step, root: Path) -> None:
+        """Start the shim of `step` of the job's present attempt. Raises RunnerError."""
+        del root  # the unit names it
+        unit = f"glmd-job@{job.id:04d}-{job.attempt}-{step}.service"
+        try:
+            done = subprocess.run(
+                ["systemctl", "start", unit],  # noqa: S607 - wherever this host has it
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise RunnerError(f"{unit} could not be started: {error}") from error
+        if done.returncode != 0:
+            raise RunnerError(f"{unit} could not be started: {done.stderr.strip()}; see journalctl -u {unit}")
+
+    def cause_of_death(self, directory: StepDir) -> str | None:
+        """Return systemd's words for it, which the unit writes down a moment after the end."""
+        try:
+            result = ServiceResult.read_of(directory)
+        except (FileNotFoundError, ValidationError):  # not there yet; or damaged, and then it tells nothing
+            return None
+        return f"systemd says {result.service_result}, {result.exit_code} {result.exit_status}"
+
+    def reap(self) -> None:
+        """Do nothing: systemd collects its own children."""
+
+
+def choose_runner(choice: Choice) -> Runner:
+    """Return the runner for the setting `runner`; `auto` is systemd where the daemon itself is a unit of it."""
+    under_systemd = "NOTIFY_SOCKET" in os.environ and runs_this_host()
+    if choice is Choice.SYSTEMD or (choice is Choice.AUTO and under_systemd):
+        return SystemdRunner()
+    return SpawnRunner()
+
+
+class Life(StrEnum):
+    """What the records of a step's directory say of its shim."""
+
+    NONE = "none"
+    """No shim was there yet."""
+    RUNNING = "running"
+    ENDED = "ended"
+    """exit.json says how."""
+    DIED = "died"
+    """It is gone and has left no exit.json: killed from outside, or the host went down."""
+    ENDING = "ending"
+    """It is gone, and what it left behind is being ended."""
+    VANISHED = "vanished"
+    """It is gone, and so is the job's directory."""
+
+
+def life(directory: StepDir) -> tuple[Life, ProcessIdentity | None]:
+    """Return what has become of the shim of a step by its records, and who it is while it runs; raises OSError.
+
+    Records may be lost or damaged while it lives: daemon.serve.jobs.runs asks the kernel first.
+    """
+    if directory.exit.exists():
+        return Life.ENDED, None
+    try:
+        identity = ShimRecord.read(directory.shim).identity
+    except FileNotFoundError:
+        return Life.NONE, None
+    except ValidationError:  # damaged
+        return Life.DIED, None
+    if identity.alive():
+        return Life.RUNNING, identity
+    # It may have written exit.json and ended between the first look and the second.
+    return (Life.ENDED if directory.exit.exists() else Life.DIED), None
+
+
+def forestall(directory: StepDir, step: Step, reason: str, outcome: Outcome = Outcome.FAILED) -> bool:
+    """Keep a shim that has not come up from ever doing so; return False when one has come up after all.
+
+    A shim that is late (a service manager under load) would else train on devices that are another job's by then.
+    """
+    make_directory(directory.path)
+    with open_lock(directory.lock) as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        if not directory.exit.exists():
+            now = datetime.now(UTC)
+            StepExit(step=step, outcome=outcome, reason=reason, started=now, ended=now).publish(directory.exit)
+    return True

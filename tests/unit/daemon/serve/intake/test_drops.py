@@ -1,0 +1,83 @@
+"""Names that strangers give become names that are safe in paths and units."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from daemon.core.root import Root
+from daemon.core.settings import Settings
+from daemon.core.store import Store
+from daemon.serve.intake.claims import Claim, claim
+from daemon.serve.intake.drops import Intake, job_name
+from daemon.serve.intake.inbox import Inbox
+from daemon.serve.jobs.prepare import rules
+from daemon.serve.loop.faults import Faults
+from daemon.serve.loop.waiting import Waiting
+from daemon.serve.loop.workers import Workers
+
+
+@pytest.mark.parametrize(
+    ("dropped", "name"),
+    (
+        ("run_glm_6b_finetune.yaml", "run_glm_6b_finetune"),
+        ("run.yml", "run"),
+        ("my run (2).yaml", "my_run_2"),
+        ("..yaml", "unnamed"),
+        ("微调.yaml", "unnamed"),
+        ("a\nb\x1b[31m.yaml", "a_b_31m"),
+        ("$(reboot).yaml", "reboot"),
+        ("x" * 250 + ".yaml", "x" * 64),
+        ("no_ending", "no_ending"),
+    ),
+)
+def test_a_jobs_name_is_plain(dropped: str, name: str) -> None:
+    """Letters, digits, dot, dash and underscore, at most 64 of them, never a leading dot."""
+    assert job_name(dropped) == name
+
+
+def test_an_inbox_that_became_a_link_is_a_fault(tmp_path: Path) -> None:
+    """No foreign file is claimed or moved to rejected/; the word says what to do, and the daemon goes on."""
+    root = Root(tmp_path / "root")
+    root.create()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "run.yaml").write_text("somebody's own")
+    root.inbox.rmdir()
+    root.inbox.symlink_to(tmp_path / "elsewhere")
+    with Store.open(root.store) as store, Waiting() as waiting:
+        faults = Faults()
+        inbox = Inbox(root.inbox, settle=0.0, open_settle=0.0)
+        intake = Intake(inbox, root, store, Workers(waiting.wake), lambda: rules(Settings(), root), faults)
+        inbox.start_scan()
+        inbox.scan(0.0)
+        faults.attempt("inbox", lambda: intake.turn(1000.0))
+    assert "is a symbolic link" in faults.summary
+    assert (tmp_path / "elsewhere" / "run.yaml").read_text() == "somebody's own"
+    assert not list(root.claims.iterdir())
+    assert not list(root.rejected.iterdir())
+
+
+def test_a_drop_that_cannot_be_taken_holds_up_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a defect of glmd's own: it lies where it is, and is looked at again when it has changed."""
+    root = Root(tmp_path)
+    root.create()
+    for name in ("bad.yaml", "good.yaml"):
+        (root.inbox / name).write_text("seed: [")
+
+    def take(path: Path, claims: Path) -> Claim | None:
+        return claim(path, claims) if path.name != "bad.yaml" else {}[path.name]
+
+    monkeypatch.setattr("daemon.serve.intake.drops.claim", take)
+    ended = threading.Semaphore(0)
+    with Store.open(root.store) as store:
+        faults = Faults()
+        inbox = Inbox(root.inbox, settle=0.0, open_settle=0.0)
+        intake = Intake(inbox, root, store, Workers(ended.release), lambda: rules(Settings(), root), faults)
+        for now in (0.0, 1000.0, 2000.0):
+            inbox.start_scan()
+            inbox.scan(now)
+            faults.attempt("inbox", lambda now=now: intake.turn(now))
+        assert ended.acquire(timeout=30)
+    assert [path.name for path in root.inbox.iterdir()] == ["bad.yaml"]
+    assert "drop bad.yaml: glmd.defect" in faults.summary
+    assert "2 defects" not in faults.summary

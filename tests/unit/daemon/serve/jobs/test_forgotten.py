@@ -1,0 +1,102 @@
+"""Where a job stands of which there is but the directory."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemon.core.root import Root
+from daemon.core.states import State
+from daemon.core.store import NewJob, Store
+from daemon.serve.jobs.forgotten import take_in_forgotten
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Root:
+    """Return a root."""
+    root = Root(tmp_path)
+    root.create()
+    return root
+
+
+@pytest.fixture
+def store(root: Root) -> Iterator[Store]:
+    """Return its store, which knows nothing."""
+    with Store.open(root.store) as store:
+        yield store
+
+
+QUEUED = {"event": "job_queued", "devices": [0, 1], "priority": 7}
+
+
+def moved(was: str, state: str, attempt: int = 1, reason: str = "") -> dict[str, object]:
+    """Return an event."""
+    return {"event": "job_moved", "was": was, "state": state, "attempt": attempt, "reason": reason,
+            "timestamp": "2026-11-24T09:14:07.000000Z"}  # fmt: skip
+
+
+def directory(root: Root, *events: object, name: str = "0004-run") -> Path:
+    """Make a job's directory, with these events."""
+    path = root.jobs / name
+    path.mkdir()
+    (path / "submitted.yaml").write_text("seed: 0\n")
+    lines = (event if isinstance(event, str) else json.dumps(event) for event in events)
+    (path / "events.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+TRAINED = (moved("queued", "preparing"), moved("preparing", "training"))
+ENDS = {
+    "it waits": ((), State.QUEUED, 1),
+    "it is cancelled": ((moved("queued", "cancelled"),), State.CANCELLED, 1),
+    "it trains: its records tell": (TRAINED, State.QUEUED, 1),
+    "it trains again": ((*TRAINED, moved("training", "training", 2)), State.QUEUED, 1),
+    "it merges": ((*TRAINED, moved("training", "merging")), State.MERGING, 1),
+    "it is done": ((*TRAINED, moved("training", "merging"), moved("merging", "done")), State.DONE, 1),
+    "it failed": ((*TRAINED, moved("training", "failed")), State.FAILED, 1),
+    "it waits again": ((*TRAINED, moved("training", "failed"), moved("failed", "queued", 2)), State.QUEUED, 2),
+    "a line is lost": ((moved("preparing", "training"), moved("training", "failed")), State.FAILED, 1),
+    "lines are rubbish": ((*TRAINED, "{", "[]", "null", "9" * 5000, "[" * 9000, moved("x", "nowhere"),
+                           moved("training", "failed", -1), moved("training", "failed")), State.FAILED, 1),
+    "it comes from nowhere": ((moved("queued", "done"), moved("done", "queued"), moved("", "failed", 10**30)),
+                              State.DONE, 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ENDS)
+def test_it_is_where_its_events_end(root: Root, store: Store, what: str) -> None:
+    """Or, where that would hold devices, in the queue: what has happened since is in the records, and is read again."""
+    events, state, attempt = ENDS[what]
+    directory(root, QUEUED, *events)
+    take_in_forgotten(root, store, besides=())
+    (job,) = store.jobs()
+    assert (job.id, job.name, job.state, job.attempt, job.devices, job.priority) == (
+        *(4, "run", state, attempt), (0, 1), 7)  # fmt: skip
+    assert "taken in again" in job.reason
+    history = store.history(4)
+    assert (history[0].state, history[-1].state, history[-1].attempt) == (State.QUEUED, state, attempt)
+    assert store.locks() == {}
+    take_in_forgotten(root, store, besides=())
+    assert store.jobs() == (job,)
+
+
+@pytest.mark.parametrize("queued", ((), ("{",), ({**QUEUED, "devices": ["x"]},), ({**QUEUED, "devices": [10**30]},)))
+def test_one_that_nobody_knows_devices_for_has_failed(root: Root, store: Store, queued: tuple[object, ...]) -> None:
+    """To be dropped again: nothing is begun that nobody can tell the end of."""
+    path = directory(root, *queued)
+    take_in_forgotten(root, store, besides=())
+    (job,) = store.jobs()
+    assert job.state is State.FAILED
+    assert f"drop {path / 'submitted.yaml'} again" in job.reason
+
+
+def test_what_is_no_jobs_directory_is_left_alone(root: Root, store: Store) -> None:
+    """A number that is known, lives, is there twice, or is none; a directory with nothing to run."""
+    for name in ("0001-known", "0002-lives", "0003-a", "0003-b", "3-run", "0000-run", "0009-", "notes", "0007"):
+        directory(root, QUEUED, name=name)
+    (root.jobs / "0005-empty").mkdir()
+    (root.jobs / "0006-file").touch()
+    store.add(NewJob("c", "other"))
+    take_in_forgotten(root, store, besides={2})
+    assert [job.name for job in store.jobs()] == ["other"]

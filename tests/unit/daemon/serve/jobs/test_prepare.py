@@ -1,0 +1,99 @@
+"""Promises of daemon.serve.jobs.prepare: the merge is planned as the file wishes."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from daemon.core.root import Root
+from daemon.serve.jobs.prepare import _configuration, _limits, plan_merging
+from handlers.ckpt.entry import Family, Format
+from handlers.ckpt.planning.lora import Lora, LoraScale
+from handlers.mindformers.dialect import dialect_of
+from handlers.mindformers.version import OF_GLM_6B
+from handlers.records.job_dir import JobDir, Step
+from handlers.records.job_plan import JobPlan, TimeLimits
+from handlers.records.merge_plan import MergePlan
+from handlers.records.step_exit import Outcome, Silences, StepExit
+from handlers.validate.check import CheckedConfig
+from handlers.validate.glmd_section import GlmdSection, MergeWish
+
+CHECKED = CheckedConfig(
+    section=GlmdSection(),
+    devices=(0, 1),
+    run_mode="finetune",
+    prefix="glm-6b",
+    dialect=dialect_of(OF_GLM_6B),
+    device_target="Ascend",
+    parallel_mode=1,
+    needs_strategy=True,
+    cuts_weights=False,
+    config=b"{}\n",
+    warnings=(),
+    lora_scale=None,
+)
+
+
+def planned(tmp_path: Path, wish: MergeWish, scale: LoraScale | None = None) -> MergePlan:
+    """Plan the merge of a job whose file has this wish; by way of plan.json, as the step reads it."""
+    checked = replace(CHECKED, section=GlmdSection(merge=wish), lora_scale=scale)
+    directory = JobDir(tmp_path / "jobs" / "0001-a")
+    merge = plan_merging(checked, directory, Root(tmp_path))
+    path = tmp_path / "plan.json"
+    JobPlan(job=1, name="a", merge=merge).publish(path)
+    assert JobPlan.read(path).merge == merge
+    return merge
+
+
+def test_a_plain_file(tmp_path: Path) -> None:
+    """Weights and scalars in one .ckpt, and `latest` is set to it."""
+    assert planned(tmp_path, MergeWish()) == MergePlan(
+        source=tmp_path / "jobs" / "0001-a" / "output",
+        ranks=2,
+        prefix="glm-6b",
+        allow_not_finite=("*",),
+        destination=tmp_path / "jobs" / "0001-a" / "merged",
+        latest=tmp_path / "latest" / "glm-6b",
+    )
+
+
+def test_all_wishes_reach_the_merge(tmp_path: Path) -> None:
+    """None is accepted and forgotten."""
+    wish = MergeWish(
+        tag="31_4",
+        format=Format.SAFETENSORS,
+        max_shard_size=5,
+        keep=(Family.WEIGHTS, Family.OPTIMIZER),
+        transformed=True,
+        lora=Lora.MERGE,
+        layout_from="/full.ckpt",
+    )
+    merge = planned(tmp_path, wish, LoraScale(32, 8))
+    for name in ("tag", "format", "max_shard_size", "keep", "transformed", "lora"):
+        assert getattr(merge, name) == getattr(wish, name)
+    assert (merge.lora_alpha, merge.lora_rank, merge.layout_from) == (32, 8, Path("/full.ckpt"))
+
+
+def test_the_merge_knows_the_job_s_stages(tmp_path: Path) -> None:
+    """So that the strategy files of fewer are no whole run's."""
+    directory = JobDir(tmp_path / "jobs" / "0001-a")
+    assert plan_merging(replace(CHECKED, stages=2), directory, Root(tmp_path)).stages == 2
+
+
+def test_latest_is_for_what_a_training_can_start_from(tmp_path: Path) -> None:
+    """A nightly cycle must not come upon the adapters alone, which MindFormers would fill up with random weights."""
+    assert planned(tmp_path, MergeWish(lora=Lora.ONLY)).latest is None
+    assert planned(tmp_path, MergeWish(format=Format.SAFETENSORS)).latest is None
+    assert planned(tmp_path, MergeWish(lora=Lora.MERGE), LoraScale(32, 8)).latest is not None
+
+
+def test_a_later_attempt_has_the_limits_that_were_set(tmp_path: Path) -> None:
+    """Earlier trainings may have had a tiny data set: what was learned from them must not end the same job twice."""
+    records, now = JobDir(tmp_path / "jobs" / "0001-tiny").step(1, Step.TRAIN), datetime.now(UTC)
+    records.path.mkdir(parents=True)
+    silences = Silences(configuration=_configuration(CHECKED), load=1, first_step=1, step=1, saving=1)
+    StepExit(step=Step.TRAIN, outcome=Outcome.COMPLETED, reason="", silences=silences, started=now, ended=now).publish(
+        records.exit
+    )
+    first, later = (_limits(CHECKED, Root(tmp_path), attempt) for attempt in (1, 2))
+    assert (first.learned_from, first.load, first.silence) == (1, 600, 300)
+    assert later == TimeLimits()

@@ -1,0 +1,194 @@
+"""Promises of daemon.serve.jobs.requests that no running daemon shows well."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from daemon.core.control import RequestRefusedError
+from daemon.core.root import Root
+from daemon.core.settings import Cancel
+from daemon.core.states import State
+from daemon.core.store import NewJob, Store
+from daemon.core.users import User
+from daemon.serve.jobs.requests import Requests
+from daemon.serve.loop.waiting import Waiting
+from handlers.records.job_dir import Step
+from handlers.records.process import ProcessIdentity
+from handlers.records.shim_record import ShimRecord
+from handlers.records.step_exit import Outcome, StepExit, Survivor
+
+
+def test_a_merge_can_be_cancelled_though_processes_are_left_of_its_training(tmp_path: Path) -> None:
+    """A merge needs no devices; that these stay locked is no reason to let it run."""
+    me, now = ProcessIdentity.of(1), datetime.now(UTC)
+    left = Survivor(
+        pid=me.pid, start_time=me.start_time, boot_id=me.boot_id, name="python", state="D", rank=0, device=0
+    )
+    with Store.open(tmp_path / "glmd.db") as store, Waiting() as waiting:
+        job = store.add(NewJob("c", "run", devices=(0,)))
+        train = job.directory(tmp_path).step(1, Step.TRAIN)
+        train.path.mkdir(parents=True)
+        StepExit(
+            step=Step.TRAIN, outcome=Outcome.COMPLETED, reason="", survivors=(left,), started=now, ended=now
+        ).publish(train.exit)  # fmt: skip
+        job = store.move(store.move(job, State.PREPARING), State.TRAINING)
+        job = store.move(job, State.MERGING, keep_devices=True)
+        Requests(Root(tmp_path), store, waiting).cancel(job, User(0))
+        assert store.job(job.id).cancel
+        assert store.locks() == {0: 1}
+
+
+def test_a_retry_merges_only_where_something_was_saved(tmp_path: Path) -> None:
+    """By whichever attempt; where the saves are gone, or never were, it trains."""
+    with Store.open(tmp_path / "glmd.db") as store, Waiting() as waiting:
+        requests = Requests(Root(tmp_path), store, waiting)
+        for number, save in enumerate((None, "output", "attempts/1/output"), 1):
+            job = store.add(NewJob(f"c{number}", "run"))
+            directory = job.directory(tmp_path)
+            directory.path.mkdir(parents=True)
+            directory.submitted.touch()
+            if save:
+                ranks = directory.path / save / "checkpoint" / "rank_0"
+                ranks.mkdir(parents=True)
+                (ranks / "glm-6b_rank_0-1_4.ckpt").touch()
+            for state in (State.PREPARING, State.TRAINING, State.MERGING, State.FAILED):
+                job = store.move(job, state)
+            requests.retry(job, User(0))
+            assert store.job(job.id).state is (State.MERGING if save else State.QUEUED)
+
+
+@pytest.mark.parametrize("outcome", (Outcome.COMPLETED, Outcome.FAILED))
+def test_a_training_whose_directory_was_away_when_it_ended_is_not_done_twice(
+    requests: tuple[Requests, Store], tmp_path: Path, outcome: Outcome
+) -> None:
+    """Its job failed for that; put back, its record tells how it ended, and what it saved is there."""
+    asked, store = requests
+    job = store.job(1)
+    for state in (State.PREPARING, State.TRAINING, State.FAILED):
+        job = store.move(job, state)
+    directory = job.directory(tmp_path)
+    save = directory.output / "checkpoint" / "rank_0" / "glm-6b_rank_0-1_4.ckpt"
+    save.parent.mkdir(parents=True)
+    save.touch()
+    train, now = directory.step(1, Step.TRAIN), datetime.now(UTC)
+    train.path.mkdir(parents=True)
+    StepExit(step=Step.TRAIN, outcome=outcome, reason="", started=now, ended=now).publish(train.exit)
+    asked.retry(job, User(0))
+    assert store.job(1).state is (State.MERGING if outcome is Outcome.COMPLETED else State.QUEUED)
+
+
+@pytest.fixture
+def requests(tmp_path: Path) -> Iterator[tuple[Requests, Store]]:
+    """Return what answers requests, and its store with job 1, which user 1001 dropped, and job 2, which nobody did."""
+    with Store.open(tmp_path / "glmd.db") as store, Waiting() as waiting:
+        store.add(NewJob("c", "run", devices=(0,), owner=User(1001)))
+        store.add(NewJob("tree", "tree"))
+        for job in store.jobs():
+            job.directory(tmp_path).path.mkdir(parents=True)
+            job.directory(tmp_path).submitted.touch()
+        yield Requests(Root(tmp_path), store, waiting), store
+
+
+def test_who_asked_is_in_the_reason_and_in_the_jobs_events(requests: tuple[Requests, Store], tmp_path: Path) -> None:
+    """Of a cancel and of a retry, by the kernel's word."""
+    asked, store = requests
+    asked.cancel(store.job(1), User(12345))
+    assert store.job(1).reason == "cancelled by 12345 while it waited"
+    asked.retry(store.job(1), User(0))
+    assert store.job(1).reason == "retried by root"
+    lines = store.job(1).directory(tmp_path).events.read_text().splitlines()
+    events = [event for event in map(json.loads, lines) if event["event"] in {"cancel_asked", "retry_asked"}]
+    assert [(e["event"], e["user"], e["uid"]) for e in events] == [
+        ("cancel_asked", "12345", 12345),
+        ("retry_asked", "root", 0),
+    ]
+
+
+def test_who_asked_to_end_a_running_job_is_kept(requests: tuple[Requests, Store]) -> None:
+    """Until it has ended, and over a restart of the daemon: it is in the store."""
+    asked, store = requests
+    job = store.move(store.job(1), State.PREPARING)
+    asked.cancel(job, User(12345))
+    assert (store.job(1).cancel, store.cancelled_by(job), store.owner_of(job)) == (True, "12345", User(1001))
+
+
+def test_by_default_every_member_may(requests: tuple[Requests, Store]) -> None:
+    """Whoever the kernel lets connect."""
+    asked, store = requests
+    assert "cancelled" in asked.cancel(store.job(1), User(1002))
+
+
+@pytest.mark.parametrize("action", ("cancel", "retry"))
+@pytest.mark.parametrize(("job", "user"), ((1, 1002), (2, 1001), (2, 1002)))
+def test_with_cancel_owner_others_are_refused(
+    requests: tuple[Requests, Store], action: str, job: int, user: int
+) -> None:
+    """The word says whose the job is, and which setting says so; nothing is changed."""
+    asked, store = requests
+    asked.allowed = Cancel.OWNER
+    if action == "retry":
+        store.move(store.job(job), State.FAILED)
+    before = store.job(job)
+    with pytest.raises(RequestRefusedError, match=f"job {job} is not {user}'s: .*`cancel: owner`"):
+        getattr(asked, action)(before, User(user))
+    assert store.job(job) == before
+
+
+@pytest.mark.parametrize("user", (1001, 0, os.geteuid()))
+def test_with_cancel_owner_the_owner_root_and_glmd_itself_may(
+    requests: tuple[Requests, Store], tmp_path: Path, user: int
+) -> None:
+    """Also retry."""
+    asked, store = requests
+    asked.allowed = Cancel.OWNER
+    store.job(1).directory(tmp_path).submitted.touch()
+    assert "cancelled" in asked.cancel(store.job(1), User(user))
+    assert "again" in asked.retry(store.job(1), User(user))
+
+
+def stop_writing(store: Store, *, now: bool) -> None:
+    """Let SQLite refuse to write, or write again, as on a full disk."""
+    store._connection.execute(f"PRAGMA query_only = {int(now)}")
+
+
+@pytest.mark.parametrize("waits", (True, False))
+def test_a_cancel_needs_no_disk(tmp_path: Path, *, waits: bool) -> None:
+    """The job may be what fills it: it is ended all the same, and the answer says what is not written down yet."""
+    with (
+        Store.open(tmp_path / "glmd.db") as store,
+        Waiting() as waiting,
+        subprocess.Popen(["sleep", "600"]) as shim,
+    ):
+        requests = Requests(Root(tmp_path), store, waiting)
+        job = store.add(NewJob("c", "run", devices=(0,)))
+        if not waits:
+            job = store.move(store.move(job, State.PREPARING), State.TRAINING)
+        train = job.directory(tmp_path).step(1, Step.TRAIN)
+        train.path.mkdir(parents=True)
+        me = ProcessIdentity.of(shim.pid)
+        record = ShimRecord(pid=me.pid, start_time=me.start_time, boot_id=me.boot_id, started=datetime.now(UTC))
+        record.publish(train.shim)
+        stop_writing(store, now=True)
+        assert "cannot be written down yet (attempt to write a readonly database)" in requests.cancel(job, User(12345))
+        assert store.job(job.id).cancel
+        assert store.job(job.id).state is job.state
+        with pytest.raises(sqlite3.OperationalError):
+            requests.write_wishes()
+        if waits:
+            shim.kill()
+        else:
+            assert shim.wait(60) == -signal.SIGTERM
+        stop_writing(store, now=False)
+        requests.write_wishes()
+        assert store.unwritten_wishes() == {}
+        with Store.open_for_reading(tmp_path / "glmd.db") as another:
+            assert another.job(job.id).state is (State.CANCELLED if waits else State.TRAINING)
+            assert another.job(job.id).cancel is not waits
+            assert waits or another.cancelled_by(job) == "12345"

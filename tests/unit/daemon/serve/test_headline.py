@@ -1,0 +1,35 @@
+"""The line that `systemctl status glmd` shows."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from daemon.core.states import Job, State
+from daemon.serve.headline import headline
+from handlers.rank_log.progress import Progress
+
+AT = datetime(2026, 11, 24, tzinfo=UTC)
+TRAINS = Job(42, "run", State.TRAINING, "", 1, 0, (0, 1), "glm-6b", False, AT, AT)
+PROGRESS = Progress(epoch=12, epochs=31, step=4, steps=4, loss=2.3125, seconds_per_step=7.5)
+
+
+def test_it_says_what_runs_and_how_far() -> None:
+    """Epoch, loss, time left and the queue's length fit one line."""
+    assert headline([TRAINS], 3, {42: PROGRESS}) == (
+        "0042-run training, epoch 12/31, step 4/4, loss 2.312, 9m30s left; 3 queued"
+    )
+
+
+def test_a_training_that_says_nothing_yet_has_no_progress() -> None:
+    """Loading and compiling take minutes in which there is nothing to show."""
+    assert headline([TRAINS], 0, {}) == "0042-run training; 0 queued"
+
+
+def test_many_jobs_do_not_flood_it() -> None:
+    """Beyond three the rest is counted."""
+    jobs = [replace(TRAINS, id=number, state=State.MERGING) for number in range(1, 6)]
+    assert headline(jobs, 0, {}).endswith("0003-run merging; 2 more; 0 queued")
+
+
+def test_nothing_to_do_is_said() -> None:
+    """An idle daemon says so."""
+    assert headline([], 0, {}) == "idle; 0 queued"
