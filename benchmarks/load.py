@@ -30,11 +30,10 @@ from typing import Self
 import psutil
 
 from daemon.core.control import NotRunningError, ask
+from daemon.core.names import REASON, digest_of, job_name
 from daemon.core.root import Root
 from daemon.core.states import State
 from daemon.face.audit import check_state
-from daemon.serve.intake.claims import REASON
-from daemon.serve.intake.drops import digest_of, job_name
 from tests.acceptance.house import CONFIG, House
 
 SEED = 20261124

@@ -13,11 +13,11 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
+from daemon.core.checking import mindformers_of, rules
 from daemon.core.control import NotRunningError, ask
 from daemon.core.root import Root
 from daemon.core.settings import NightlySettings, Settings
 from daemon.core.store import Store, StoreError
-from daemon.serve.jobs.prepare import mindformers_of, rules
 from handlers.errors import BadInputError
 from handlers.host.service_manager import runs_this_host
 from handlers.mindformers.dialect import dialect_of

@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.core.names import NAME_MAX, is_ignored
+from daemon.core.names import NAME_MAX, digest_of, is_ignored
 from daemon.core.root import Root
 from daemon.core.states import State
 from daemon.core.store import Store, StoreError
 from daemon.face.status import JobStatus, job_status
-from daemon.serve.intake.drops import digest_of
 from handlers.ckpt.files.durable import publish_bytes
 from handlers.errors import BadInputError
 from handlers.printable import printable

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from daemon.commands.arguments import ConfigOption, RootOption, settings_of
+from daemon.core.checking import rules
 from daemon.core.root import Root
 from daemon.core.settings import Settings
-from daemon.serve.jobs.prepare import rules
 from handlers.errors import BadInputError
 from handlers.mindformers.installed import Installed, named
 from handlers.printable import printable

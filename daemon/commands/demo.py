@@ -19,12 +19,12 @@ from daemon.client.rehearsal import NAME, RehearsalError, Stage, new_root, remov
 from daemon.commands.arguments import ConfigOption, settings_of
 from daemon.commands.terminal.board import Board
 from daemon.commands.terminal.table import size
+from daemon.core.checking import rules
 from daemon.core.control import ask
 from daemon.core.root import Root
 from daemon.core.settings import load_settings
 from daemon.core.states import Job, State
 from daemon.face.status import JobStatus
-from daemon.serve.jobs.prepare import rules
 from handlers.ckpt.publishing.manifest import Manifest, read_manifest
 from handlers.validate.check import check
 

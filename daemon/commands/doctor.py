@@ -11,9 +11,9 @@ from daemon.client.diagnosis import Finding, Verdict, examine
 from daemon.commands.arguments import ConfigOption, JsonOption, RootOption, root_of, settings_of
 from daemon.commands.terminal.progress import progress
 from daemon.commands.terminal.table import colour
+from daemon.core.nights import schedule_of
 from daemon.core.root import Root
 from daemon.core.settings import NightlySettings
-from daemon.serve.intake.nightly import schedule_of
 from handlers.printable import printable, to_json
 
 NIGHTS = 5

@@ -12,10 +12,11 @@ from daemon.commands.own_parser import Parser
 from daemon.commands.paragraphs import paragraphs, terminal_width
 from daemon.commands.terminal.streaming import json_lines, write
 from daemon.commands.terminal.table import colour, table
+from daemon.core.presence import Presence
 from daemon.core.root import Root
 from daemon.core.states import State
 from daemon.core.store import Store
-from daemon.face.status import Detail, JobStatus, Overview, Presence, detail, overview, overview_of_all, seconds_since
+from daemon.face.status import Detail, JobStatus, Overview, detail, overview, overview_of_all, seconds_since
 from handlers.printable import printable
 from handlers.units.devices import format_devices
 from handlers.units.durations import format_duration

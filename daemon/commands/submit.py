@@ -11,9 +11,10 @@ from daemon.commands.check import checked_file
 from daemon.commands.paragraphs import paragraphs
 from daemon.commands.status import progress_text
 from daemon.commands.terminal.live_line import LiveLine
+from daemon.core.presence import Presence, presence
 from daemon.core.root import Root
 from daemon.core.states import State
-from daemon.face.status import JobStatus, Presence, presence
+from daemon.face.status import JobStatus
 from handlers.printable import printable
 
 PATIENCE = 10.0

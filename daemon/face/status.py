@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.core.job_rows import told_of_unreadable
+from daemon.core.presence import Presence, presence
 from daemon.core.states import ACTIVE, OVER, Job, State
 from daemon.core.store import Store, Transition
 from handlers.rank_log.progress import Progress, read_progress
@@ -22,17 +22,6 @@ NEXT = 10
 """Jobs that wait and are shown, those that are next; `--all` shows every one."""
 PAGE = 1000
 """Rows that are read at a time."""
-
-
-class Presence(Enum):
-    """Whether a daemon is there."""
-
-    ANSWERS = auto()
-    BUSY = auto()
-    """It is, and has no time to answer."""
-    UNKNOWN = auto()
-    """This user may not ask it."""
-    ABSENT = auto()
 
 
 @dataclass(frozen=True)
@@ -236,21 +225,6 @@ def _steps(job: Job, root: Path) -> tuple[Attempted, ...]:
             except ValidationError as error:
                 raise OSError(f"{path}: not a record of glmd: {error}") from error
     return tuple(found)
-
-
-def presence(root: Path) -> Presence:
-    """Say whether a daemon is there at `root`; waits a second for its answer at most."""
-    from daemon.core.control import BusyError, NotAllowedError, NotRunningError, ask  # noqa: PLC0415
-
-    try:
-        ask(root, "ping", timeout=1.0)
-    except BusyError:
-        return Presence.BUSY
-    except NotAllowedError:
-        return Presence.UNKNOWN
-    except NotRunningError:
-        return Presence.ABSENT
-    return Presence.ANSWERS
 
 
 def trouble_at(root: Path) -> str:

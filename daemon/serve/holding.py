@@ -10,9 +10,9 @@ import os
 import structlog
 
 from daemon.core.control import Control
+from daemon.core.presence import Presence, presence
 from daemon.core.root import Root
 from daemon.core.store import Store
-from daemon.face.status import Presence, presence
 from daemon.serve.loop.singleton import AlreadyRunningError, Lock
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

@@ -14,9 +14,11 @@ from types import FrameType
 
 import structlog
 
+from daemon.core.checking import rules
 from daemon.core.control import Control, Request, RequestRefusedError
 from daemon.core.database import StoreError, unreadable, with_remedy
 from daemon.core.living import living
+from daemon.core.may_pass import may_pass
 from daemon.core.root import Root
 from daemon.core.settings import Settings, SettingsError, load_settings
 from daemon.core.states import ACTIVE, OVER, State
@@ -29,19 +31,18 @@ from daemon.serve.holding import Holding, refuse_beside_another
 from daemon.serve.intake.drops import Intake
 from daemon.serve.intake.inbox import Inbox
 from daemon.serve.intake.nightly import Cycles
-from daemon.serve.intake.settling import Kind
 from daemon.serve.intake.trees import WatchedTrees
 from daemon.serve.jobs.pipeline import Pipeline
-from daemon.serve.jobs.prepare import rules
 from daemon.serve.jobs.requests import Requests
 from daemon.serve.lock_holders import holders
 from daemon.serve.loop import systemd as notify
-from daemon.serve.loop.faults import SHOWN, Faults, concerns_the_store, may_pass
+from daemon.serve.loop.faults import SHOWN, Faults, concerns_the_store
 from daemon.serve.loop.singleton import only_daemon
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.loop.workers import Elsewhere, Lane, Workers
 from daemon.serve.old_roots import bring_over
 from daemon.serve.steps.runner import choose_runner
+from daemon.serve.watch.kind import Kind
 from daemon.serve.watch.watching import DirectoryWatch
 from handlers import events
 from handlers.printable import printable

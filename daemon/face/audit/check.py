@@ -6,6 +6,8 @@ from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING
 
+from daemon.core.may_pass import may_pass
+from daemon.core.presence import Presence, presence
 from daemon.core.root import Root
 from daemon.core.store import StoreError
 from daemon.face.audit.disagreement import Disagreement
@@ -15,8 +17,6 @@ from daemon.face.audit.ledger import damaged, read_ledger
 from daemon.face.audit.ledger_rules import ledger_disagreements
 from daemon.face.audit.output_rules import latest_disagreements
 from daemon.face.audit.place_rules import claimed_tokens, place_disagreements
-from daemon.face.status import Presence, presence
-from daemon.serve.loop.faults import may_pass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

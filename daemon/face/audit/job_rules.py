@@ -7,14 +7,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from daemon.core.life import START_ALLOWANCE, Life, life
 from daemon.core.living import living
 from daemon.core.root import Root
 from daemon.core.states import STEP_OF, Job, State
 from daemon.face.audit.disagreement import Disagreement, Kind
 from daemon.face.audit.job_files import JobFiles, PlanOutline, read_record
 from daemon.face.audit.ledger import Row
-from daemon.serve.jobs.starting import START_ALLOWANCE
-from daemon.serve.steps.runner import Life, life
 from handlers.records.job_dir import Step, StepDir
 from handlers.records.job_plan import JobPlan
 from handlers.records.step_exit import Outcome, StepExit

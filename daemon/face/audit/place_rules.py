@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from daemon.core.names import REASON, reason_file
 from daemon.core.root import Root
 from daemon.core.states import State
 from daemon.core.temporaries import PATTERN, living_shim
 from daemon.face.audit.disagreement import Disagreement, Kind
 from daemon.face.audit.job_rules import WAS_BEING_WRITTEN
 from daemon.face.audit.ledger import Ledger
-from daemon.serve.intake.claims import REASON, reason_file
 from handlers.records.job_dir import Step, is_number
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import structlog
 
-from daemon.core.names import NAME_MAX, fitting
+from daemon.core.names import fitting, reason_file
 from handlers.ckpt.files import durable
 from handlers.errors import BadInputError
 from handlers.passing_errors import may_pass
@@ -28,9 +28,6 @@ from handlers.printable import printable
 
 log = structlog.get_logger()
 
-REASON = ".reason.txt"
-# A file that is being published has a name that is this much longer: a dot, and durable's random ending.
-_REASON_NAME_MAX = NAME_MAX - len(".") - len(".01234567.tmp")
 _REASON_MAX = 1 << 20
 """Bytes of a reason that are read again; glmd's own are far shorter."""
 
@@ -203,11 +200,6 @@ def reject(claim: Claim, rejected: Path, reason: str) -> Path:
     durable.move(claim.path, target)
     _finish(claim)
     return target
-
-
-def reason_file(rejected: Path) -> Path:
-    """Return where the reason lies of the rejected file `rejected`."""
-    return rejected.with_name(fitting(rejected.name, REASON, _REASON_NAME_MAX))
 
 
 def next_place(rejected: Path, name: str) -> Path:

@@ -4,9 +4,7 @@ Each claim goes through steps that may be repeated: the row in the store is foun
 published whole, and the claimed file goes away last. So a crash anywhere leaves a claim that the next start finishes.
 """
 
-import hashlib
 import os
-import re
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -15,10 +13,13 @@ from pathlib import Path
 
 import structlog
 
+from daemon.core.may_pass import may_pass
+from daemon.core.names import digest_of, job_name
 from daemon.core.root import Root
 from daemon.core.states import Job, State
 from daemon.core.store import NewJob, Store
 from daemon.core.users import User
+from daemon.core.vanished import refuse_absent_jobs
 from daemon.serve.intake.claims import (
     Claim,
     NotClaimableError,
@@ -31,8 +32,7 @@ from daemon.serve.intake.claims import (
 )
 from daemon.serve.intake.halves import SameName, earliest, same_name, tell_the_other
 from daemon.serve.intake.inbox import Inbox
-from daemon.serve.jobs.vanished import refuse_absent_jobs
-from daemon.serve.loop.faults import Defect, Faults, concerns_the_store, may_pass
+from daemon.serve.loop.faults import Defect, Faults, concerns_the_store
 from daemon.serve.loop.workers import Lane, Workers
 from handlers.ckpt.files.durable import make_directory, publish_bytes
 from handlers.errors import BadInputError
@@ -41,8 +41,6 @@ from handlers.printable import printable
 from handlers.validate.check import CheckedConfig, Rules, check
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True)
@@ -58,17 +56,6 @@ class Accepted:
     def digest(self) -> str:
         """Tells whether the same bytes were dropped before."""
         return digest_of(self.content)
-
-
-def digest_of(content: bytes) -> str:
-    """Return what the store knows dropped bytes by."""
-    return hashlib.sha256(content).hexdigest()
-
-
-def job_name(file_name: str) -> str:
-    """Return a name for a job's directory and unit, made from the dropped file's name."""
-    stem = file_name.rsplit(".", 1)[0] if file_name.endswith((".yaml", ".yml")) else file_name
-    return _NOT_IN_NAMES.sub("_", stem).strip("._-")[:64] or "unnamed"
 
 
 class Intake:

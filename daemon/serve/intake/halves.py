@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from daemon.core.names import reason_file
 from daemon.core.root import Root
 from daemon.core.states import Job, State
-from daemon.serve.intake.claims import Claim, add_to_reason, newest_rejected, next_place, reason_file
+from daemon.serve.intake.claims import Claim, add_to_reason, newest_rejected, next_place
 from handlers.ckpt.errors import DamagedFileError
 from handlers.ckpt.files.bounded import read_bounded
 from handlers.printable import printable

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import structlog
 
-from daemon.core.crontab import CrontabError, parse
-from daemon.core.schedule import Schedule, zone_named
-from daemon.core.settings import NightlySettings, SettingsError
+from daemon.core.crontab import parse
+from daemon.core.nights import schedule_of
+from daemon.core.schedule import Schedule
+from daemon.core.settings import NightlySettings
 from daemon.core.states import OVER, State
 from daemon.core.store import Store
 from daemon.serve.loop.faults import Faults
@@ -33,19 +34,6 @@ Submit = Callable[[Hashable, Callable[[], Path], Callable[[Future[Path]], None]]
 
 AGAIN = timedelta(minutes=5)
 """When to try a drop again that failed (template missing, disk full)."""
-
-
-def schedule_of(settings: NightlySettings) -> Schedule:
-    """Return when a cycle runs. Raises SettingsError when its cron expression or zone makes no sense."""
-    try:
-        crontab = parse(settings.cron)
-    except CrontabError as error:
-        raise SettingsError(f"nightly {settings.name}: cron {settings.cron!r}: {error}") from error
-    try:
-        zone = None if settings.timezone is None else zone_named(settings.timezone)
-    except ValueError as error:
-        raise SettingsError(f"nightly {settings.name}: timezone: {error}") from error
-    return Schedule(crontab, zone)
 
 
 class Cycle:

@@ -1,30 +1,12 @@
 """When a dropped file may be taken: the time logic alone, without I/O and without a clock."""
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
+
+from daemon.serve.watch.kind import Kind
 
 OPEN_SETTLE = 60.0
 """Seconds a file that was opened but never seen closed must stay as it is: its close event was lost, or never was one
 (truncate, a writer killed with its machine). A writer that pauses for longer is not told from these."""
-
-
-class Kind(StrEnum):
-    """How somebody came to know of a file."""
-
-    CREATED = "created"
-    """It appeared. Alone, without OPENED, that is a hard link, a symbolic link, a FIFO or a directory."""
-    OPENED = "opened"
-    """Somebody opened it. After CREATED, that is its writer; otherwise it may be a reader."""
-    MODIFIED = "modified"
-    """Somebody writes into it."""
-    CLOSED = "closed"
-    """A writer closed it."""
-    MOVED_IN = "moved_in"
-    """It was renamed to this name, as careful writers do."""
-    DELETED = "deleted"
-    """It was removed, or renamed away."""
-    SCAN = "scan"
-    """It was found by looking; nobody knows who has it open. Of a watched directory: it has to be looked at whole."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ import structlog
 
 from daemon.core.settings import Observer, WatchSettings
 from daemon.serve.apart.guarded import link
-from daemon.serve.intake.settling import Kind
 from daemon.serve.loop.waiting import Waiting
+from daemon.serve.watch.kind import Kind
 from daemon.serve.watch.watching import DirectoryWatch
 from handlers.ckpt.errors import CkptError
 from handlers.errors import HandlerError

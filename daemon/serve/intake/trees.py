@@ -9,11 +9,11 @@ from pathlib import Path
 
 import structlog
 
+from daemon.core.names import job_name, source_of
 from daemon.core.root import Root
 from daemon.core.settings import Observer, WatchSettings
 from daemon.core.states import Job, State
 from daemon.core.store import NewJob, Store
-from daemon.serve.intake.drops import job_name
 from daemon.serve.intake.tree_follower import follow
 from daemon.serve.loop.faults import Faults
 from daemon.serve.loop.workers import Lane, Workers
@@ -137,11 +137,6 @@ class WatchedTrees:
         )
         plan.publish(directory.plan)
         log.info("tree_ready", job=job.id, path=str(settings.path), tag=str(ready.tag), ranks=len(ready.shards))
-
-
-def source_of(tree: Path) -> str:
-    """Return how the claims of all merges of `tree` begin."""
-    return f"tree:{tree}:"
 
 
 def _claim(tree: Path, ready: Ready) -> str:

@@ -3,11 +3,12 @@
 import subprocess
 from dataclasses import replace
 
+from daemon.core.checking import checked_again
 from daemon.core.root import Root
 from daemon.core.settings import Settings
 from daemon.core.states import Job
 from daemon.serve.jobs.attempts import came_to
-from daemon.serve.jobs.prepare import checked_again, prepare
+from daemon.serve.jobs.prepare import prepare
 from handlers.errors import HandlerError
 from handlers.host.service_manager import runs_this_host
 from handlers.rank_log.advice import filled_in

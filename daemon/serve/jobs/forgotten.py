@@ -13,10 +13,10 @@ from pathlib import Path
 import structlog
 from pydantic import ValidationError
 
+from daemon.core.names import digest_of
 from daemon.core.root import Root
 from daemon.core.states import HOLDING_DEVICES, State
 from daemon.core.store import Forgotten, NewJob, Store, Transition
-from daemon.serve.intake.drops import digest_of
 from daemon.serve.jobs.taking_in import MOST_ATTEMPTS, NotTakenInError, way
 from handlers.ckpt.errors import CkptError
 from handlers.ckpt.files.bounded import read_bounded

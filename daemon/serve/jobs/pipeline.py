@@ -16,11 +16,14 @@ from typing import TypeVar
 import structlog
 from pydantic import ValidationError
 
+from daemon.core.life import Life
 from daemon.core.living import Run
+from daemon.core.may_pass import may_pass
 from daemon.core.root import Root
 from daemon.core.settings import Preflight, Settings
 from daemon.core.states import ACTIVE, STEP_OF, Job, State
 from daemon.core.store import DeviceTakenError, Store
+from daemon.core.vanished import refuse_absent_jobs, refuse_vanished, why
 from daemon.serve.jobs.attempts import how_it_begins
 from daemon.serve.jobs.endings import Cancelled, Completed, died, ended, host_went_down, stuck
 from daemon.serve.jobs.follow_up import follow_up
@@ -32,11 +35,10 @@ from daemon.serve.jobs.startable import startable
 from daemon.serve.jobs.starting import Starts
 from daemon.serve.jobs.stuck_devices import free_devices
 from daemon.serve.jobs.unfilled import why_never
-from daemon.serve.jobs.vanished import refuse_absent_jobs, refuse_vanished, why
-from daemon.serve.loop.faults import Defect, Faults, may_pass
+from daemon.serve.loop.faults import Defect, Faults
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.loop.workers import Lane, Workers
-from daemon.serve.steps.runner import Life, Runner, forestall
+from daemon.serve.steps.runner import Runner, forestall
 from handlers.ckpt.files.durable import make_directory, publish_bytes
 from handlers.errors import HandlerError
 from handlers.records.job_dir import Step, StepDir

@@ -9,11 +9,11 @@ from functools import partial
 
 import structlog
 
+from daemon.core.checking import checked_again
+from daemon.core.may_pass import may_pass
 from daemon.core.root import Root
 from daemon.core.settings import Preflight, Settings
 from daemon.core.states import Job
-from daemon.serve.jobs.prepare import checked_again
-from daemon.serve.loop.faults import may_pass
 from daemon.serve.loop.workers import Lane, Workers
 from handlers.cards.preflight import Obstacle, look_at_cards, look_at_ports
 from handlers.errors import HandlerError

@@ -4,17 +4,13 @@ from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
+from daemon.core.checking import checked_again, read_config
 from daemon.core.root import Root
 from daemon.core.settings import Settings
 from daemon.core.states import Job
 from daemon.serve.jobs.attempts import NothingLeftError, begin, how_it_begins, tree_with_tag
-from handlers.ckpt.errors import DamagedFileError
-from handlers.ckpt.files.bounded import read_bounded
 from handlers.ckpt.files.durable import make_directory, move, publish_bytes
-from handlers.errors import BadInputError
 from handlers.events import job_log
-from handlers.host.reach import reach
-from handlers.mindformers.installed import Installed, find_installed, named
 from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.table import make, write
 from handlers.records.job_dir import JobDir, Step
@@ -24,35 +20,9 @@ from handlers.records.train_plan import TrainPlan
 from handlers.resume.config import resuming
 from handlers.training.learned_limits import configuration, earlier_silences, learned
 from handlers.training.plan import TrainRequest, plan_training
-from handlers.validate.check import CheckedConfig, Rules, check
+from handlers.validate.check import CheckedConfig
 from handlers.validate.document import parse
 from handlers.validate.initial_weights import as_rank_directory, weights_to_load
-
-
-def rules(settings: Settings, root: Root, mindformers: Installed | None = None) -> Rules:
-    """Return what a dropped file is held against; `mindformers` instead of what the settings lead to."""
-    mindformers = mindformers or mindformers_of(settings)
-    unknown = "what its versions do not agree upon is a warning; name it: training.mindformers in the settings"
-    return Rules(
-        devices=settings.devices,
-        topology=settings.rank_table.topology,
-        max_bytes=settings.inbox.max_bytes,
-        disk=root.jobs,
-        latest=root.latest,
-        allowed=(*settings.allowed_paths, root.path),
-        version=mindformers.version,
-        against=f"{mindformers}; {unknown}" if mindformers.version is None else str(mindformers),
-    )
-
-
-def mindformers_of(settings: Settings) -> Installed:
-    """Return the MindFormers that trains. Its files are looked at, which may take long on a network file system."""
-    training = settings.training
-    if training.mindformers is not None:
-        return named(training.mindformers, "training.mindformers")
-    for path in (training.checkout, training.python):
-        reach(path.absolute())
-    return find_installed(training.checkout, training.python)
 
 
 def prepare(job: Job, settings: Settings, root: Root, *, resumes: int = 0) -> JobPlan:
@@ -79,7 +49,7 @@ def prepare(job: Job, settings: Settings, root: Root, *, resumes: int = 0) -> Jo
             log.warning("save_passed_over", reason=how)
         if save is not None:
             weights, config = None, directory.resumed_config(job.attempt)
-            publish_bytes(config, resuming(_read(directory.config, settings), save))
+            publish_bytes(config, resuming(read_config(directory.config, settings), save))
             log.info("training_resumes", path=save, resumes=resumes)
     train = plan_training(
         TrainRequest(
@@ -152,19 +122,6 @@ def _limits(checked: CheckedConfig, root: Root, attempt: int) -> TimeLimits:
     if attempt > 1:
         return limits
     return learned(limits, earlier_silences(root.jobs, _configuration(checked)), fixed=timeout.model_fields_set)
-
-
-def checked_again(job: Job, settings: Settings, root: Root) -> CheckedConfig:
-    """Check the job's file as when it was dropped: disk and inputs may have changed. Raises HandlerError or OSError."""
-    content = _read(job.directory(root.path).submitted, settings)
-    return check(content, f"{job.name}.yaml", rules(settings, root))
-
-
-def _read(config: Path, settings: Settings) -> bytes:
-    try:
-        return read_bounded(config, settings.inbox.max_bytes)
-    except DamagedFileError as error:  # somebody has put it there
-        raise BadInputError(str(error)) from error
 
 
 def plan_merging(checked: CheckedConfig, directory: JobDir, root: Root, source: Path | None = None) -> MergePlan:

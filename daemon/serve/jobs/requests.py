@@ -8,6 +8,8 @@ import structlog
 from pydantic import ValidationError
 
 from daemon.core.control import RequestRefusedError
+from daemon.core.life import life
+from daemon.core.may_pass import may_pass
 from daemon.core.root import Root
 from daemon.core.settings import Cancel
 from daemon.core.states import ACTIVE, STEP_OF, Job, State
@@ -15,9 +17,7 @@ from daemon.core.store import Store
 from daemon.core.users import User
 from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.stuck_devices import refuse_while_stuck
-from daemon.serve.loop.faults import may_pass
 from daemon.serve.loop.waiting import Waiting
-from daemon.serve.steps.runner import life
 from handlers.events import job_log
 from handlers.records.job_dir import Step
 from handlers.records.step_exit import Outcome, StepExit

@@ -9,16 +9,16 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from daemon.core.life import Life, life
 from daemon.core.living import Living, Run, living, training_on
 from daemon.core.root import Root
 from daemon.core.states import Job
 from daemon.core.store import DeviceTakenError, Store, TransitionError
+from daemon.core.vanished import is_there, refuse_absent_jobs
 from daemon.serve.jobs.forgotten import take_in_forgotten
 from daemon.serve.jobs.taking_in import NotTakenInError, is_accounted_for, take_in
-from daemon.serve.jobs.vanished import is_there, refuse_absent_jobs
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.steps.leftovers import Leftovers
-from daemon.serve.steps.runner import Life, life
 from daemon.serve.steps.shim_watch import Followed, ShimWatch
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.process import ProcessIdentity

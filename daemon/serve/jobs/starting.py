@@ -5,18 +5,17 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from functools import partial
 
+from daemon.core.life import START_ALLOWANCE
 from daemon.core.living import Run
+from daemon.core.may_pass import may_pass
 from daemon.core.root import Root
 from daemon.core.states import Job
-from daemon.serve.loop.faults import Defect, Faults, may_pass
+from daemon.serve.loop.faults import Defect, Faults
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.loop.workers import Lane, Workers
 from daemon.serve.steps.runner import Runner, RunnerError, forestall
 from handlers.records.job_dir import Step
 from handlers.records.step_exit import Outcome
-
-START_ALLOWANCE = 60.0
-"""Seconds that a shim may take to write shim.json."""
 
 
 class Starts:

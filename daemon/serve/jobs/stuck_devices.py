@@ -14,7 +14,7 @@ from daemon.core.living import living
 from daemon.core.root import Root
 from daemon.core.states import HOLDING_DEVICES, Job
 from daemon.core.store import Store
-from daemon.serve.jobs.vanished import refuse_absent_jobs
+from daemon.core.vanished import refuse_absent_jobs
 from handlers.records.job_dir import Step
 from handlers.records.step_exit import StepExit, still_there
 

@@ -7,9 +7,9 @@ import structlog
 from pydantic import ValidationError
 
 from daemon.core.living import Living
+from daemon.core.names import digest_of
 from daemon.core.states import TRANSITIONS, Job, State
 from daemon.core.store import NewJob, Store
-from daemon.serve.intake.drops import digest_of
 from handlers.ckpt.errors import CkptError
 from handlers.ckpt.files.bounded import read_bounded
 from handlers.errors import RefusedError

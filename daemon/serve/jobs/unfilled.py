@@ -1,10 +1,10 @@
 """Waiting jobs whose directories have nothing to run: whether somebody is still to fill them."""
 
+from daemon.core.names import source_of
 from daemon.core.root import Root
 from daemon.core.settings import Settings
 from daemon.core.states import Job
 from daemon.core.store import Store
-from daemon.serve.intake.trees import source_of
 
 
 def why_never(job: Job, store: Store, root: Root, settings: Settings) -> str:

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 import structlog
 
 from daemon.core.database import StoreError
+from daemon.core.may_pass import SQLITE_CODES
 from daemon.serve.loop.singleton import LockLostError
-from handlers import passing_errors as passing
 from handlers.host.shortages import shortage
 from handlers.printable import printable
 
@@ -34,30 +34,6 @@ SHOWN = 3
 LONGEST_REASON = 1000
 """Characters."""
 
-_SQLITE_CODES = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_PROTOCOL,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_NOMEM,
-    }
-)
-
-
-def may_pass(error: BaseException | None) -> bool:
-    """Tell whether the very same call may succeed later.
-
-    Of SQLite's errors, damage (SQLITE_CORRUPT, SQLITE_NOTADB) does not pass, nor do defects of glmd's own.
-    """
-    if isinstance(error, OSError):
-        return passing.may_pass(error)
-    # The low byte is the primary code, see https://sqlite.org/rescode.html
-    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _SQLITE_CODES
-
 
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -70,7 +46,7 @@ def concerns_the_store(error: Exception) -> bool:
     if isinstance(error, (StoreError, LockLostError)):
         return True
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return isinstance(error, sqlite3.Error) and code in _SQLITE_CODES | _DAMAGE
+    return isinstance(error, sqlite3.Error) and code in SQLITE_CODES | _DAMAGE
 
 
 @dataclass(frozen=True)

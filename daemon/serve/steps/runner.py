@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -17,8 +16,6 @@ from handlers.ckpt.files.bounded import without_waiting
 from handlers.ckpt.files.durable import make_directory, open_lock
 from handlers.host.service_manager import for_children, runs_this_host
 from handlers.records.job_dir import Step, StepDir
-from handlers.records.process import ProcessIdentity
-from handlers.records.shim_record import ShimRecord
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.shim import marks
 from handlers.shim.service_result import ServiceResult
@@ -117,41 +114,6 @@ def choose_runner(choice: Choice) -> Runner:
     if choice is Choice.SYSTEMD or (choice is Choice.AUTO and under_systemd):
         return SystemdRunner()
     return SpawnRunner()
-
-
-class Life(StrEnum):
-    """What the records of a step's directory say of its shim."""
-
-    NONE = "none"
-    """No shim was there yet."""
-    RUNNING = "running"
-    ENDED = "ended"
-    """exit.json says how."""
-    DIED = "died"
-    """It is gone and has left no exit.json: killed from outside, or the host went down."""
-    ENDING = "ending"
-    """It is gone, and what it left behind is being ended."""
-    VANISHED = "vanished"
-    """It is gone, and so is the job's directory."""
-
-
-def life(directory: StepDir) -> tuple[Life, ProcessIdentity | None]:
-    """Return what has become of the shim of a step by its records, and who it is while it runs; raises OSError.
-
-    Records may be lost or damaged while it lives: daemon.serve.jobs.runs asks the kernel first.
-    """
-    if directory.exit.exists():
-        return Life.ENDED, None
-    try:
-        identity = ShimRecord.read(directory.shim).identity
-    except FileNotFoundError:
-        return Life.NONE, None
-    except ValidationError:  # damaged
-        return Life.DIED, None
-    if identity.alive():
-        return Life.RUNNING, identity
-    # It may have written exit.json and ended between the first look and the second.
-    return (Life.ENDED if directory.exit.exists() else Life.DIED), None
 
 
 def forestall(directory: StepDir, step: Step, reason: str, outcome: Outcome = Outcome.FAILED) -> bool:

@@ -13,8 +13,8 @@ from watchdog.observers.api import BaseObserver, ObservedWatch
 from watchdog.observers.polling import PollingObserverVFS
 
 from daemon.core.settings import Observer
-from daemon.serve.intake.settling import Kind
 from daemon.serve.watch.inotify import InotifyObserver
+from daemon.serve.watch.kind import Kind
 from handlers.host.file_systems import network_file_system
 
 log = structlog.get_logger()

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from daemon.core.control import MOST_CLIENTS, BusyError, Control, NotRunningError, Request, RequestRefusedError, ask
+from daemon.core.presence import Presence, presence
 from daemon.core.users import User
-from daemon.face.status import Presence, presence
 from daemon.serve.loop.waiting import Waiting
 
 

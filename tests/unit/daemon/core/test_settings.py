@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from daemon.commands.exit_codes import message
+from daemon.core.names import job_name
 from daemon.core.settings import NightlySettings, Settings, SettingsError, WatchSettings, load_settings
-from daemon.serve.intake.drops import job_name
 from handlers.nightly import run_name
 from handlers.rank_table.topology import Topology
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.core.presence import Presence
 from daemon.core.root import Root
 from daemon.core.states import Job, State
 from daemon.core.store import NewJob, StoreError
@@ -17,7 +18,6 @@ from daemon.face.audit import Kind, check, check_state, jobs
 from daemon.face.audit.check import PATIENCE
 from daemon.face.audit.ledger import read_ledger
 from daemon.face.audit.place_rules import place_disagreements
-from daemon.face.status import Presence
 from handlers.ckpt.files.durable import publish_symlink
 from handlers.records.job_dir import Step
 from handlers.records.step_exit import Outcome, Survivor

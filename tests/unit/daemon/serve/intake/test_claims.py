@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from daemon.core.names import REASON, reason_file
 from daemon.serve.intake.claims import (
-    REASON,
     ChangedError,
     Claim,
     NotAFileError,
@@ -25,7 +25,6 @@ from daemon.serve.intake.claims import (
     newest_rejected,
     next_place,
     read_claimed,
-    reason_file,
     reject,
     snapshot,
 )

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from daemon.core.checking import rules
+from daemon.core.names import job_name
 from daemon.core.root import Root
 from daemon.core.settings import Settings
 from daemon.core.store import Store
 from daemon.serve.intake.claims import Claim, claim
-from daemon.serve.intake.drops import Intake, job_name
+from daemon.serve.intake.drops import Intake
 from daemon.serve.intake.inbox import Inbox
-from daemon.serve.jobs.prepare import rules
 from daemon.serve.loop.faults import Faults
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.loop.workers import Workers

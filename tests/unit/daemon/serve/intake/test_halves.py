@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from daemon.core.names import reason_file
 from daemon.core.states import Job, State
 from daemon.core.store import Store
-from daemon.serve.intake.claims import reason_file
 from tests.faults.world import World
 
 

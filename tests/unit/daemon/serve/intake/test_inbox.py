@@ -10,7 +10,7 @@ import structlog
 from daemon.serve.intake import inbox as inbox_module
 from daemon.serve.intake.claims import claim, read_claimed
 from daemon.serve.intake.inbox import Inbox
-from daemon.serve.intake.settling import Kind
+from daemon.serve.watch.kind import Kind
 
 
 @pytest.fixture

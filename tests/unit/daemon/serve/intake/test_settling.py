@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.serve.intake.settling import Facts, Kind, Settling, Sighting
+from daemon.serve.intake.settling import Facts, Settling, Sighting
+from daemon.serve.watch.kind import Kind
 
 SETTLE, OPEN_SETTLE = 2, 60
 SMALL, LARGE, OTHER = Facts(1, 10, 100), Facts(2, 20, 100), Facts(2, 20, 101)

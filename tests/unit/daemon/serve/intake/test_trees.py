@@ -15,11 +15,11 @@ from daemon.core.settings import WatchSettings
 from daemon.core.states import State
 from daemon.core.store import Store
 from daemon.serve.intake import tree_follower
-from daemon.serve.intake.settling import Kind
 from daemon.serve.intake.tree_follower import TreeFollower
 from daemon.serve.intake.trees import WatchedTrees
 from daemon.serve.loop.faults import Faults
 from daemon.serve.loop.workers import Here, Workers
+from daemon.serve.watch.kind import Kind
 from handlers.records.job_plan import JobPlan
 from handlers.shards.tree_tracker import TreeTracker
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from daemon.serve.loop.faults import Defect, Faults, may_pass
+from daemon.core.may_pass import may_pass
+from daemon.serve.loop.faults import Defect, Faults
 
 
 def failing(number: int) -> Callable[[], None]:

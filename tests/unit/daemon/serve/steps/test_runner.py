@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from daemon.core.life import Life, life
 from daemon.core.settings import Runner
-from daemon.serve.steps.runner import Life, SpawnRunner, SystemdRunner, choose_runner, forestall, life
+from daemon.serve.steps.runner import SpawnRunner, SystemdRunner, choose_runner, forestall
 from handlers.records.job_dir import JobDir, Step, StepDir
 from handlers.records.process import ProcessIdentity
 from handlers.records.shim_record import ShimRecord

@@ -15,8 +15,8 @@ import structlog
 
 from daemon.core.settings import Observer
 from daemon.serve.intake.inbox import Inbox
-from daemon.serve.intake.settling import Kind
 from daemon.serve.watch import watching
+from daemon.serve.watch.kind import Kind
 from daemon.serve.watch.watching import DirectoryWatch
 
 NOBODY = 65534

@@ -1,0 +1,30 @@
+"""Whether a daemon is there."""
+
+from enum import Enum, auto
+from pathlib import Path
+
+
+class Presence(Enum):
+    """Whether a daemon is there."""
+
+    ANSWERS = auto()
+    BUSY = auto()
+    """It is, and has no time to answer."""
+    UNKNOWN = auto()
+    """This user may not ask it."""
+    ABSENT = auto()
+
+
+def presence(root: Path) -> Presence:
+    """Say whether a daemon is there at `root`; waits a second for its answer at most."""
+    from daemon.core.control import BusyError, NotAllowedError, NotRunningError, ask  # noqa: PLC0415
+
+    try:
+        ask(root, "ping", timeout=1.0)
+    except BusyError:
+        return Presence.BUSY
+    except NotAllowedError:
+        return Presence.UNKNOWN
+    except NotRunningError:
+        return Presence.ABSENT
+    return Presence.ANSWERS
