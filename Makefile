@@ -35,10 +35,11 @@ test: lint $(TRAINING)/.complete $(MINDSPORE)/.complete  ## all checks and tests
 	$(if $(TIERS),@echo "not root: leaving out the tests that need it")
 	$(INTERPRETERS) .venv/bin/pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder --durations=10 --cov $(TIERS)
 
-lint: .venv/.made  ## ruff and mypy
+lint: .venv/.made  ## ruff, mypy, and the walls between the rooms
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
 
 bench: .venv/.made $(TRAINING)/.complete $(MINDSPORE)/.complete  ## the benchmarks' tables
 	for program in merge readiness inbox idle scale; do \
@@ -54,7 +55,7 @@ lock: COMPILE = -q --universal --python-version 3.11 --generate-hashes --no-anno
 lock: export UV_CUSTOM_COMPILE_COMMAND = make lock
 
 clean:  ## remove what make made here; the MindSpore environments stay in ~/.cache/glmd
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 install:  ## (as root) into PREFIX (/usr/local), with units, user and directories; DESTDIR is honoured

@@ -12,7 +12,8 @@ from daemon.commands.arguments import JsonOption
 from daemon.commands.difference import difference
 from daemon.commands.terminal.table import size, table
 from handlers.ckpt import open_set, read_strategies
-from handlers.ckpt.copying.finite import NotFinite, named
+from handlers.ckpt.copying.finite import named
+from handlers.ckpt.entry import NotFinite
 from handlers.ckpt.looking.inspect import CkptTable, EntryRow, OutputTable, SetTable, StrategyTable, inspect_set
 from handlers.ckpt.looking.inspect import inspect as inspect_path
 from handlers.ckpt.planning.coverage import said

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from handlers.ckpt.copying.copy import Effort
-    from handlers.ckpt.copying.finite import NotFinite
-    from handlers.ckpt.entry import CkptFile, Entry, Family, Fingerprint, Format
+    from handlers.ckpt.entry import CkptFile, Entry, Family, Fingerprint, Format, NotFinite
     from handlers.ckpt.errors import (
         CkptError,
         DamagedFileError,
@@ -103,7 +102,7 @@ _MODULES = {
     "LoraScale": "planning.lora",
     "Manifest": "publishing.manifest",
     "NoSpaceError": "errors",
-    "NotFinite": "copying.finite",
+    "NotFinite": "entry",
     "NotFiniteError": "errors",
     "OutputExistsError": "errors",
     "OutputOptions": "planning.output",

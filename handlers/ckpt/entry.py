@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from handlers.ckpt.planning.state_names import named_state
+from handlers.ckpt.state_names import named_state
 
 TEXT = "str"
 """Text entries are UTF-32 of any length, with dims [0]."""
@@ -124,3 +124,20 @@ def shape(dims: tuple[int, ...]) -> tuple[int, ...]:
 def element_count(dims: tuple[int, ...]) -> int:
     """Count the elements of a tensor."""
     return math.prod(shape(dims))
+
+
+@dataclass(frozen=True, slots=True)
+class NotFinite:
+    """How many elements of a parameter are no finite numbers. A complex one with a NaN part is counted as NaN only."""
+
+    nan: int = 0
+    infinite: int = 0
+
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        return bool(self.nan or self.infinite)
+
+    def __str__(self) -> str:
+        """Return it as `3 NaN, 1 infinite`."""
+        counts = ((self.nan, "NaN"), (self.infinite, "infinite"))
+        return ", ".join(f"{count} {what}" for count, what in counts if count) or "none"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from handlers.ckpt.copying.finite import NotFinite
+    from handlers.ckpt.entry import NotFinite
 
 
 class CkptError(Exception):

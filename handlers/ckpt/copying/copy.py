@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import xxhash
 
 from handlers.ckpt.copying.crew import Crew
-from handlers.ckpt.copying.finite import NotFinite, Tally
+from handlers.ckpt.copying.finite import Tally
 from handlers.ckpt.copying.replicas import ComparedContent
 from handlers.ckpt.copying.sources import Content, Sources
 from handlers.ckpt.copying.updated import Fills, UpdatedContent
+from handlers.ckpt.entry import NotFinite
 from handlers.ckpt.files.target import Target, Window
 from handlers.ckpt.files.transfer import Flusher
 from handlers.ckpt.planning.output import OutputFile, Placed

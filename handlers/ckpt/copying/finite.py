@@ -16,27 +16,12 @@ from typing import Literal, cast
 
 from simsimd import inner
 
+from handlers.ckpt.entry import NotFinite
+
 PORTION = 1 << 16
 """Bytes that are looked at at once, so that they and the zeros stay in the processor's cache."""
 NAMED = 3
 """Parameters that a message names."""
-
-
-@dataclass(frozen=True, slots=True)
-class NotFinite:
-    """How many elements of a parameter are no finite numbers. A complex one with a NaN part is counted as NaN only."""
-
-    nan: int = 0
-    infinite: int = 0
-
-    def __bool__(self) -> bool:
-        """Tell whether there are any."""
-        return bool(self.nan or self.infinite)
-
-    def __str__(self) -> str:
-        """Return it as `3 NaN, 1 infinite`."""
-        counts = ((self.nan, "NaN"), (self.infinite, "infinite"))
-        return ", ".join(f"{count} {what}" for count, what in counts if count) or "none"
 
 
 def named(found: Mapping[str, NotFinite], where: Mapping[str, str] | None = None) -> str:

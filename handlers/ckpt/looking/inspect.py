@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from handlers.ckpt.copying.finite import NotFinite, Tally
-from handlers.ckpt.entry import CkptFile, Entry, Format
+from handlers.ckpt.copying.finite import Tally
+from handlers.ckpt.entry import CkptFile, Entry, Format, NotFinite
 from handlers.ckpt.errors import DamagedFileError
 from handlers.ckpt.files.opening import reopened
 from handlers.ckpt.files.transfer import blocks

@@ -9,8 +9,8 @@ from pathlib import Path
 import xxhash
 
 from handlers.ckpt.copying.copy import Copied, Progress
-from handlers.ckpt.copying.finite import NotFinite, Tally
-from handlers.ckpt.entry import Entry, shape
+from handlers.ckpt.copying.finite import Tally
+from handlers.ckpt.entry import Entry, NotFinite, shape
 from handlers.ckpt.errors import CkptError
 from handlers.ckpt.files.transfer import blocks
 from handlers.ckpt.formats.walk import walk

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from handlers.ckpt.entry import TEXT, Entry, Family, shape
-from handlers.ckpt.planning.state_names import State, is_listed, named_state
+from handlers.ckpt.state_names import State, is_listed, named_state
 
 Shapes = Mapping[str, tuple[int, ...] | None]
 """Of entries, by name; None where only the name is known."""

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import xxhash
 
 from handlers.ckpt.copying.copy import Copied, Effort
-from handlers.ckpt.copying.finite import NotFinite
-from handlers.ckpt.entry import Fingerprint
+from handlers.ckpt.entry import Fingerprint, NotFinite
 from handlers.ckpt.errors import DamagedFileError
 from handlers.ckpt.files.bounded import read_bounded
 from handlers.ckpt.planning.origin import Origin

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from handlers.ckpt.copying.finite import NAMED, NotFinite, Tally, named
+from handlers.ckpt.copying.finite import NAMED, Tally, named
 from handlers.ckpt.copying.sources import Sources
+from handlers.ckpt.entry import NotFinite
 from handlers.ckpt.errors import NotFiniteError
 from handlers.ckpt.planning.coverage import said
 from handlers.ckpt.planning.plan import Parameter, Plan
