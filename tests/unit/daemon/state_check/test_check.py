@@ -347,6 +347,17 @@ def test_an_end_that_the_state_denies(place: Place) -> None:
     }
 
 
+def test_an_end_of_a_job_whose_directory_was_removed(place: Place) -> None:
+    """Its shim has made what it needs of it anew: the job failed for that, and nothing is there to be retried."""
+    job = place.job(*TRAINING)
+    place.end(job, Step.TRAIN)
+    place.store.move(job, State.FAILED)
+    assert place.kinds() == {Kind.EXIT_CONTRADICTS}
+    for path in (place.directory(job).submitted, place.directory(job).plan):
+        path.unlink()
+    assert place.kinds() == set()
+
+
 def test_a_training_that_failed_after_its_last_save_may_be_merged(place: Place) -> None:
     """All is trained that was to be."""
     job = place.job(*MERGING)
