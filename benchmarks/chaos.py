@@ -114,6 +114,8 @@ class Soak:
         self._house.environment(STANDIN_PAUSE="0.04", STANDIN_SAVE="10", **{name: value})
         self._house.settings |= {"inbox": {"settle": 0.1, "rescan": 2}, "cancel": "owner"}
         self._scene = Scene(self._house, seed)
+        self._for_good: set[int] = set()
+        """The jobs that nobody can retry."""
         self._has_members = os.environ[IN_NAMESPACE] == "0"
         directory.chmod(0o711)  # for members
 
@@ -155,11 +157,11 @@ class Soak:
     def _retry(self, job: Job, acts: set[Act]) -> None:
         """Retry a job, where it can come to something."""
         if Act.ABSURD_VALUES in acts:
-            self._figures.failed_for_good += 1
+            self._for_good.add(job.id)
             return
         retried = self._house.run("retry", str(job.id))
         if Act.DIRECTORY_REMOVED in acts and "nothing to run any more" in retried.stderr:
-            self._figures.failed_for_good += 1
+            self._for_good.add(job.id)
         elif retried.returncode != 0:
             self._figures.faults.append(f"{job.label} cannot be retried: {retried.stderr}")
 
@@ -177,10 +179,13 @@ class Soak:
         self._scene.restart(signal.SIGTERM)  # a start removes what killed writers left
         jobs = self._house.jobs()
         self._count(jobs)
-        failed = [job for job in jobs if job.state not in {State.DONE, State.REJECTED}]
+        self._figures.failed_for_good = len(self._for_good)
         self._figures.done_after_retry = sum(job.state is State.DONE for job in jobs) - self._figures.done
-        if len(failed) != self._figures.failed_for_good:
-            self._figures.faults += [f"{job.label} is {job.state} after its retry: {job.reason}" for job in failed]
+        self._figures.faults += [
+            f"{job.label} is {job.state} after its retry: {job.reason}"
+            for job in jobs
+            if job.state not in {State.DONE, State.REJECTED} and job.id not in self._for_good
+        ]
         self._figures.faults += [str(each) for each in check_state(Root(self._root))]
         log = self._house.log.read_text(errors="replace")
         self._figures.faults += [line for line in log.splitlines() if DEFECT in line]

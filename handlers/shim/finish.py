@@ -94,10 +94,12 @@ def _end_of(run: StepRun, begun: Begun | Exception | None, home: Home, wakeups: 
     end = supervise(begun, run.directory.stacks, wakeups, log)
     if end.outcome is not Outcome.COMPLETED:
         return end
-    output = home.directory.output
-    _save(output, log)
-    # The tree is this attempt's own: what those before it wrote was put aside.
-    return end if holds_shards(output) else _saved_nothing(end, begun.plan, run.job_dir.output)
+    # Trees of this attempt's own: what those before it wrote was put aside. They are two while the directory is away,
+    # and ranks make some of it anew under its old name.
+    outputs = {home.directory.output, *(each for each in (run.job_dir.output,) if each.is_dir())}
+    for output in outputs:
+        _save(output, log)
+    return end if any(map(holds_shards, outputs)) else _saved_nothing(end, begun.plan, run.job_dir.output)
 
 
 def _saved_nothing(end: StepEnd, plan: TrainPlan, output: Path) -> StepEnd:

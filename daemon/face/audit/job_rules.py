@@ -125,6 +125,8 @@ def _stray_shims(row: Row, files: JobFiles) -> Iterator[Disagreement]:
 def _past_exits(row: Row, files: JobFiles) -> Iterator[Disagreement]:
     """Yield the exits that the state contradicts: of the step that brought the job where it is, and of its training."""
     job = row.job
+    if job.state in {State.FAILED, State.CANCELLED} and not {"submitted.yaml", "plan.json"} & files.names:
+        return  # the directory was removed, and what its shim had still to write made of it anew
     before = row.moves[-2] if len(row.moves) > 1 else None
     if job.state.is_over and before is not None and before.state in STEP_OF:
         records = files.step(before.attempt, STEP_OF[before.state])

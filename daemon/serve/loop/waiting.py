@@ -33,7 +33,8 @@ class Waiting:
 
     def wake(self) -> None:
         """Let the present or next `wait` return at once."""
-        with contextlib.suppress(BlockingIOError):  # full: it is going to wake anyway
+        # Full: it is going to wake anyway. Closed: nobody waits any more, and a worker ends only now.
+        with contextlib.suppress(OSError):
             self._outer.send(b"\0")
 
     def watch(self, descriptor: int, ready: Callable[[], None]) -> None:

@@ -14,7 +14,7 @@ import pytest
 from handlers.ckpt.planning.origin import Origin
 from handlers.ckpt.publishing.manifest import Manifest, read_manifest
 from handlers.merging.merge import run as merge_run
-from handlers.records.job_dir import Step
+from handlers.records.job_dir import JobDir, Step
 from handlers.records.job_plan import JobPlan
 from handlers.records.merge_plan import MergePlan
 from handlers.records.shim_record import ShimRecord
@@ -86,6 +86,20 @@ def test_ranks_that_saved_nothing_trained_nothing(workshop: "Workshop", name: st
     assert f"saved anything in {workshop.job_dir.output / 'checkpoint'}" in end.reason
     for told in (train.processes[0].argv[0], "training.python", "training.checkout", "`glmd logs 42 --rank 0`"):
         assert told in end.reason
+
+
+def test_what_ranks_save_while_the_directory_is_away_is_saved(workshop: "Workshop", tmp_path: Path) -> None:
+    """They make the directory anew, under its old name; whoever puts the other one back has both."""
+    away = tmp_path / "away"
+    workshop.publish(workshop.train(f"""
+    os.rename({str(workshop.job_dir.path)!r}, {str(away)!r})
+    shard = Path({str(workshop.job_dir.output)!r}, "checkpoint", "rank_0", "demo_rank_0-1_4.ckpt")
+    shard.parent.mkdir(parents=True)
+    shard.touch()
+    """))  # fmt: skip
+    shutil.rmtree(workshop.job_dir.output)
+    assert finish(start(workshop))[0] == 0
+    assert StepExit.read(JobDir(away).step(1, Step.TRAIN).exit).outcome is Outcome.COMPLETED
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.unit.daemon.state_check.conftest import DONE, NOW, Place
 
 from daemon.core.presence import Presence
 from daemon.core.root import Root
@@ -22,7 +23,6 @@ from handlers.ckpt.files.durable import publish_symlink
 from handlers.records.job_dir import Step
 from handlers.records.step_exit import Outcome, Survivor
 from tests.unit.daemon.commands.conftest import Site
-from tests.unit.daemon.state_check.conftest import DONE, NOW, Place
 
 TRAINING = (State.PREPARING, State.TRAINING)
 MERGING = (*TRAINING, State.MERGING)
@@ -345,6 +345,17 @@ def test_an_end_that_the_state_denies(place: Place) -> None:
     assert {(one.kind, one.job) for one in found} == {
         (Kind.EXIT_CONTRADICTS, job) for job in (failed.id, 1, merging.id)
     }
+
+
+def test_an_end_of_a_job_whose_directory_was_removed(place: Place) -> None:
+    """Its shim has made what it needs of it anew: the job failed for that, and nothing is there to be retried."""
+    job = place.job(*TRAINING)
+    place.end(job, Step.TRAIN)
+    place.store.move(job, State.FAILED)
+    assert place.kinds() == {Kind.EXIT_CONTRADICTS}
+    for path in (place.directory(job).submitted, place.directory(job).plan):
+        path.unlink()
+    assert place.kinds() == set()
 
 
 def test_a_training_that_failed_after_its_last_save_may_be_merged(place: Place) -> None:

@@ -43,6 +43,13 @@ def test_a_signal_wakes_it() -> None:
         signal.signal(signal.SIGHUP, previous)
 
 
+def test_who_wakes_it_too_late_is_not_told() -> None:
+    """A worker may come to its end after the daemon's loop."""
+    with Waiting() as waiting:
+        pass
+    waiting.wake()
+
+
 def test_the_end_of_a_process_wakes_it() -> None:
     """A pidfd is readable when its process has ended."""
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child, Waiting() as waiting:
