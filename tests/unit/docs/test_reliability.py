@@ -22,7 +22,7 @@ def test_every_test_that_is_named_is_there() -> None:
 
 def test_every_kind_of_disagreement_is_explained_and_tried() -> None:
     """In the table, and by hand in the tests of the check."""
-    tried = (TESTS / "unit" / "daemon" / "state_check" / "test_check.py").read_text()
+    tried = (TESTS / "unit" / "daemon" / "face" / "audit" / "test_check.py").read_text()
     for kind in Kind:
         assert f"`{kind}`" in TEXT
         assert f"Kind.{kind.name}" in tried

@@ -8,7 +8,7 @@ from daemon.core.root import Root
 from daemon.core.temporaries import sweep, sweep_job, temporaries
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.shim_record import ShimRecord
-from tests.unit.daemon.state_check.conftest import NOW
+from tests.unit.daemon.face.audit.conftest import NOW
 
 LEFT = (
     "rejected/.bad.yaml.reason.txt.1a2b3c4d.tmp",

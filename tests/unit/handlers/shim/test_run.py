@@ -352,7 +352,7 @@ def test_a_merge_says_that_latest_stays_where_it_is(workshop: "Workshop", tmp_pa
 
 STAND_IN = """
 import sys, time, types
-import handlers
+import handlers.merging
 merge = types.ModuleType("handlers.merging.merge")
 exec(sys.argv[1], merge.__dict__)
 sys.modules["handlers.merging.merge"] = handlers.merging.merge = merge

@@ -9,7 +9,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.unit.daemon.state_check.conftest import DONE, NOW, Place
 
 from daemon.core.presence import Presence
 from daemon.core.root import Root
@@ -23,6 +22,7 @@ from handlers.ckpt.files.durable import publish_symlink
 from handlers.records.job_dir import Step
 from handlers.records.step_exit import Outcome, Survivor
 from tests.unit.daemon.commands.conftest import Site
+from tests.unit.daemon.face.audit.conftest import DONE, NOW, Place
 
 TRAINING = (State.PREPARING, State.TRAINING)
 MERGING = (*TRAINING, State.MERGING)
