@@ -109,7 +109,7 @@ def test_no_store_at_all(tmp_path: Path) -> None:
     ("statement", "says"),
     (
         ("DELETE FROM transitions WHERE job = 2", "no transition says"),
-        ("DELETE FROM transitions WHERE job = 1 AND state = 'training'", "from preparing to merging"),
+        ("DELETE FROM transitions WHERE job = 1 AND state = 'preparing'", "from queued to training"),
         ("DELETE FROM transitions WHERE job = 1 AND state = 'queued'", "begins with preparing"),
         ("UPDATE transitions SET attempt = 3 WHERE job = 1 AND state = 'merging'", "from attempt 1 to 3"),
         ("UPDATE jobs SET attempt = 2 WHERE id = 2", "attempt 2"),
