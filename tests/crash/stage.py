@@ -23,7 +23,7 @@ from daemon.core.settings import load_settings
 from daemon.core.states import Job
 from daemon.core.store import Store, StoreError
 from daemon.serve import service
-from daemon.serve.jobs import pipeline, starting
+from daemon.serve.jobs import after_step, starting
 from daemon.serve.loop.workers import Workers
 from daemon.serve.steps import runner
 from handlers.merging import merge as _merge  # noqa: F401 - imported before the fork, else by every shim
@@ -232,7 +232,7 @@ class Stage:
         def daemon() -> int:
             starter = ShimStarter(theirs, self.no_shim)
             runner.subprocess = SimpleNamespace(Popen=starter, DEVNULL=subprocess.DEVNULL)  # type: ignore[assignment]
-            pipeline.DEATH_ALLOWANCE, starting.START_ALLOWANCE = 0.0, 5.0
+            after_step.DEATH_ALLOWANCE, starting.START_ALLOWANCE = 0.0, 5.0
             service.Workers = functools.partial(Workers, limit=1)  # type: ignore[assignment, misc]  # one order, always
             service.Apart = InThread  # type: ignore[assignment, misc]  # what it does is to be crashed, too
             file = self.root / "glmd.yaml"

@@ -7,14 +7,10 @@ repeats what was not finished.
 
 import contextlib
 import signal
-import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import TypeVar
 
 import structlog
-from pydantic import ValidationError
 
 from daemon.core.life import Life
 from daemon.core.living import Run
@@ -23,34 +19,28 @@ from daemon.core.root import Root
 from daemon.core.settings import Preflight, Settings
 from daemon.core.states import ACTIVE, STEP_OF, Job, State
 from daemon.core.store import DeviceTakenError, Store
-from daemon.core.vanished import refuse_absent_jobs, refuse_vanished, why
+from daemon.core.vanished import refuse_vanished
+from daemon.serve.jobs.after_step import AfterStep
 from daemon.serve.jobs.attempts import how_it_begins
-from daemon.serve.jobs.endings import Cancelled, Completed, died, ended, host_went_down, stuck
-from daemon.serve.jobs.follow_up import follow_up
 from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.preflight import Go, Preflights, Refuse, Verdict, Wait
 from daemon.serve.jobs.prepare import prepare
-from daemon.serve.jobs.runs import LOOK_EVERY, Found, Runs
+from daemon.serve.jobs.runs import LOOK_EVERY, Runs
+from daemon.serve.jobs.set_aside import SetAside
 from daemon.serve.jobs.startable import startable
 from daemon.serve.jobs.starting import Starts
 from daemon.serve.jobs.stuck_devices import free_devices
 from daemon.serve.jobs.unfilled import why_never
-from daemon.serve.loop.faults import Defect, Faults
+from daemon.serve.jobs.writers import Writers
+from daemon.serve.loop.faults import Faults
 from daemon.serve.loop.waiting import Waiting
-from daemon.serve.loop.workers import Lane, Workers
-from daemon.serve.steps.runner import Runner, forestall
-from handlers.ckpt.files.durable import make_directory, publish_bytes
+from daemon.serve.loop.workers import Workers
+from daemon.serve.steps.runner import Runner
 from handlers.errors import HandlerError
-from handlers.records.job_dir import Step, StepDir
+from handlers.records.job_dir import Step
 from handlers.records.job_plan import JobPlan
-from handlers.resume.decision import Decision, Ending, Failure, Resume, Trained
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-Result = TypeVar("Result")
-
-DEATH_ALLOWANCE = 2.0
-"""Seconds in which the cause of a shim's death may still become known."""
 
 
 class Pipeline:
@@ -69,27 +59,25 @@ class Pipeline:
         self.settings = settings
         self._root = root
         self._store = store
-        self._runner = runner
-        self._waiting = waiting
-        self._workers = workers
         self._faults = faults
         self._moves = Moves(root, store, waiting)
         self._preflights = Preflights(root, workers)
-        self._deaths: dict[Run, float] = {}
-        """When it was found that its shim had died."""
-        self._writing: dict[int, Job] = {}
-        """The jobs in whose directories somebody may be writing, as they were when that began."""
         self._is_anything_left = False
         """Whether a job that is over keeps devices locked: what is on them may be gone any moment."""
         self._runs = Runs(root, store, waiting)
+        self._set_aside = SetAside(root, store, waiting)
         self._starts = Starts(root, runner, waiting, workers, faults, self._set_aside)
+        self._writers = Writers(root, store, workers, faults, self._set_aside)
+        self._after_step = AfterStep(
+            root, store, runner, self._moves, faults, self._writers, self._set_aside
+        )  # fmt: skip
 
     def turn(self) -> None:
         """Take every step that can be taken now."""
         self.find_the_living()
         if not self._runs.are_known:
             return
-        self._stop_late_writers()
+        self._writers.stop_late()
         for number in set(self._store.locks().values()):
             self._faults.attempt(f"devices of job {number}", partial(self._free_devices, number))
         self._start_waiting_jobs()
@@ -98,20 +86,20 @@ class Pipeline:
         runs = {Run.of(job, STEP_OF[job.state]) for job in active if job.state in STEP_OF}
         self._starts.keep(runs)
         self._runs.keep(runs)
-        self._deaths = {run: at for run, at in self._deaths.items() if run in runs}
+        self._after_step.keep(runs)
         for job in active:
             if job.state in STEP_OF:
                 self._faults.attempt(
                     f"job {job.id}", partial(self._follow, job, STEP_OF[job.state]), partial(self._set_aside, job)
                 )
             elif job.cancel:
-                self._cancelled(job, " before its ranks were started")
-            elif not self._faults.is_paused(f"preparing job {job.id}"):
-                self._workers.submit_apart(
-                    Lane.JOBS,
-                    job.writer,
+                self._after_step.cancelled(job, " before its ranks were started")
+            else:
+                self._writers.submit(
+                    job,
+                    f"preparing job {job.id}",
                     partial(prepare, job, self.settings, self._root),
-                    self._still(job, f"preparing job {job.id}", partial(self._prepared, job)),
+                    partial(self._prepared, job),
                 )
 
     def find_the_living(self) -> None:
@@ -125,9 +113,9 @@ class Pipeline:
     @property
     def is_waiting_for_a_shim(self) -> bool:
         """Whether one was started and has not said who it is, or died and it is not known of what: turn again soon."""
-        young = time.monotonic() - DEATH_ALLOWANCE
-        was_started = self._starts.is_waiting_for_a_shim
-        return was_started or self._runs.is_busy or any(died_at > young for died_at in self._deaths.values())
+        return (
+            self._starts.is_waiting_for_a_shim or self._runs.is_busy or self._after_step.is_waiting_for_a_cause
+        )  # fmt: skip
 
     def next_due(self, now: float) -> float | None:
         """Return when, on the monotonic clock, a job is to be looked at again; None when none is."""
@@ -154,7 +142,9 @@ class Pipeline:
         if directory.submitted.exists() and self.settings.preflight is Preflight.OFF:
             self._moves.move(job, State.PREPARING)
         elif directory.submitted.exists():
-            self._preflights.look(job, self.settings, self._still(job, f"job {job.id}", partial(self._looked, job)))
+            self._preflights.look(
+                job, self.settings, self._writers.still(job, f"job {job.id}", partial(self._looked, job))
+            )
         elif directory.plan.exists():
             self._moves.move(job, State.MERGING)
         elif reason := why_never(job, self._store, self._root, self.settings):
@@ -206,7 +196,7 @@ class Pipeline:
                 found.shim.signal(signal.SIGTERM)  # again with every turn, which does no harm
         elif found.life is not Life.ENDING:
             self._faults.passed(f"directory of job {job.id}")
-            self._ended(job, step, found)
+            self._after_step.act(job, step, found, self.settings)
 
     def _wait_for_the_shim(self, job: Job, step: Step) -> None:
         """Start the shim of `step`, or give it up when it should have come up long ago."""
@@ -218,135 +208,8 @@ class Pipeline:
             self._runs.refuse_taken_devices(job)
             self._starts.begin(job, step)
 
-    def _ended(self, job: Job, step: Step, found: Found) -> None:
-        directory = job.directory(self._root.path).step(job.attempt, step)
-        if found.life is Life.VANISHED:
-            self._vanished(job, step)
-            return
-        if found.life is Life.DIED:
-            end: Completed | Cancelled | Failure | None = self._death(job, step, directory, found)
-        else:
-            end = ended(directory, step, cancel=job.cancel)
-        if end is None:  # not yet known, and looked at again soon
-            return
-        match end := stuck(end, found.stuck):
-            case Completed(reason):
-                self._moves.move(job, State.MERGING if step is Step.TRAIN else State.DONE, reason)
-            case Cancelled(reason):
-                self._cancelled(job, f": {reason}")
-            case Failure():
-                self._failed(job, step, end)
-
-    def _vanished(self, job: Job, step: Step) -> None:
-        """Fail a job whose directory is gone, now that nobody works in it any more."""
-        path = job.directory(self._root.path).path
-        reason = f"{path} is not there, and its {step} has ended: {why(job, self._root)}, then glmd retry {job.id}"
-        if job.cancel:
-            self._cancelled(job, f"; {reason}")
-        else:
-            self._moves.move(job, State.FAILED, reason)
-
-    def _failed(self, job: Job, step: Step, failure: Failure) -> None:
-        """Act on a step that did not come to its end."""
-        lost = failure.ending is Ending.LOST
-        if job.cancel and lost:
-            self._cancelled(job, f": {failure.reason}")
-        elif job.cancel:
-            self._moves.move(job, State.FAILED, failure.reason)
-        elif step is Step.MERGE and lost:
-            self._moves.move(job, State.MERGING, f"merges again after: {failure.reason}", attempt=job.attempt + 1)
-        elif not self._faults.is_paused(f"following up job {job.id}"):
-            self._workers.submit_apart(
-                Lane.JOBS,
-                job.writer,
-                partial(follow_up, job, step, failure, self.settings, self._root),
-                self._still(job, f"following up job {job.id}", partial(self._followed_up, job, failure)),
-            )
-
-    def _followed_up(self, job: Job, failure: Failure, decided: Future[Decision | None]) -> None:
-        if self._store.job(job.id).cancel:  # asked meanwhile
-            self._cancelled(job, f" after: {failure.reason}")
-            return
-        try:
-            decision = decided.result()
-        except (OSError, ValidationError) as error:  # of what there is of the attempt, or is no longer
-            if may_pass(error):
-                self._faults.failed(f"following up job {job.id}", error)
-                return
-            self._moves.move(job, State.FAILED, f"{failure.reason}; not tried again: {error}")
-            return
-        except Exception as error:  # noqa: BLE001 - logged, and the job is set aside
-            aside = partial(self._set_aside, job, after=f"{failure.reason}; not tried again: ")
-            self._faults.defect(f"following up job {job.id}", error, aside)
-            return
-        self._faults.passed(f"following up job {job.id}")
-        if isinstance(decision, Resume):
-            self._moves.move(job, State.TRAINING, decision.reason, attempt=job.attempt + 1)
-        elif isinstance(decision, Trained):
-            self._moves.move(job, State.MERGING, decision.reason)
-        elif decision is not None:
-            self._moves.move(job, State.FAILED, decision.reason)
-
-    def _death(self, job: Job, step: Step, directory: StepDir, found: Found) -> Failure | None:
-        """Return how a shim died; None while that may still become known."""
-        run, now, lost = Run.of(job, step), time.monotonic(), host_went_down(directory)
-        cause = self._runner.cause_of_death(directory)
-        if cause is None and not lost and now - self._deaths.setdefault(run, now) < DEATH_ALLOWANCE:
-            return None
-        return died(step, cause, lost=lost, left=found.ended)
-
     # Small parts
-
-    def _cancelled(self, job: Job, when: str) -> None:
-        by = self._store.cancelled_by(job)
-        self._moves.move(job, State.CANCELLED, f"cancelled{f' by {by}' if by else ''}{when}")
 
     def _free_devices(self, number: int) -> None:
         if job := self._store.readable(number):  # else nobody knows what is on them
             free_devices(job, self._store, self._root)
-
-    def _set_aside(self, job: Job, defect: Defect, after: str = "") -> None:
-        """Fail a job over which glmd itself failed, by as little as may fail in its turn; `after` is what came before.
-
-        A shim that lives goes on, and its devices stay locked until it has ended; one that is late comes up no more.
-        """
-        now = self._store.readable(job.id)
-        if now is None or now.state.is_over:
-            return
-        job = now
-        directory = job.directory(self._root.path)
-        make_directory(directory.path)
-        publish_bytes(directory.defect, defect.traceback.encode("utf-8", "backslashreplace"))
-        if job.state in STEP_OF:
-            step = STEP_OF[job.state]
-            forestall(directory.step(job.attempt, step), step, defect.reason)
-        # Freed by the next turn, when nothing is found to be on them.
-        self._store.move(job, State.FAILED, f"{after}{defect.reason}; see {directory.defect}", keep_devices=True)
-        self._waiting.wake()
-
-    def _stop_late_writers(self) -> None:
-        """End work for jobs that have been cancelled or retried meanwhile, before the next one writes there."""
-        for job in tuple(self._writing.values()):
-            now = self._store.readable(job.id)
-            if now is None or now.cancel or (now.state, now.attempt) != (job.state, job.attempt):
-                del self._writing[job.id]
-                self._workers.stop(job.writer)
-
-    def _still(self, job: Job, what: str, then: Callable[[Result], None]) -> Callable[[Result], None]:
-        """Return `then` for a result that counts only while `job` is where it was when the work for it was begun.
-
-        It may have been cancelled meanwhile, perhaps retried. An OSError holds up no others: the result is got again.
-        """
-        self._writing[job.id] = job
-
-        def take(result: Result) -> None:
-            now = self._store.readable(job.id)
-            if now is not None and (now.state, now.attempt) == (job.state, job.attempt):
-                refuse_absent_jobs(self._root)  # what could not be found then is not gone
-                then(result)
-
-        def contained(result: Result) -> None:
-            self._writing.pop(job.id, None)
-            self._faults.contain(what, partial(take, result), partial(self._set_aside, job))
-
-        return contained

@@ -16,7 +16,7 @@ from daemon.core.settings import Preflight, Settings, WatchSettings
 from daemon.core.states import Job, State
 from daemon.core.store import NewJob, Store
 from daemon.core.users import User
-from daemon.serve.jobs import pipeline as pipeline_module
+from daemon.serve.jobs import after_step
 from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.pipeline import Pipeline
 from daemon.serve.jobs.preflight import Go, Refuse
@@ -199,14 +199,14 @@ def test_a_record_of_the_service_manager_that_is_damaged_says_nothing(house: Hou
 def test_the_loop_rests_when_a_shims_death_is_known(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often it turned while what follows was decided."""
     decided = threading.Event()
-    monkeypatch.setattr(pipeline_module, "follow_up", lambda *_: decided.wait(10) and GiveUp("it died"))
+    monkeypatch.setattr(after_step, "follow_up", lambda *_: decided.wait(10) and GiveUp("it died"))
     house.job_in(State.PREPARING, State.TRAINING)
     write_dead_shim(house.train())
     house.pipeline.turn()
     assert house.pipeline.is_waiting_for_a_shim
-    monkeypatch.setattr(pipeline_module, "DEATH_ALLOWANCE", 0.0)
+    monkeypatch.setattr(after_step, "DEATH_ALLOWANCE", 0.0)
     house.pipeline.turn()
-    monkeypatch.setattr(pipeline_module, "DEATH_ALLOWANCE", 60.0)
+    monkeypatch.setattr(after_step, "DEATH_ALLOWANCE", 60.0)
     house.pipeline.turn()
     decided.set()
     house.deliver()
@@ -255,8 +255,8 @@ def test_what_follows_a_training_that_was_cancelled_meanwhile_counts_for_nothing
 ) -> None:
     """To decide it may take a while; the cancel has ended the job by then."""
     decided = threading.Event()
-    monkeypatch.setattr(pipeline_module, "follow_up", lambda *_: decided.wait(10) and GiveUp("it died"))
-    monkeypatch.setattr(pipeline_module, "DEATH_ALLOWANCE", 0.0)
+    monkeypatch.setattr(after_step, "follow_up", lambda *_: decided.wait(10) and GiveUp("it died"))
+    monkeypatch.setattr(after_step, "DEATH_ALLOWANCE", 0.0)
     house.job_in(State.PREPARING, State.TRAINING)
     write_dead_shim(house.train())
     house.pipeline.turn()

@@ -1,0 +1,147 @@
+"""What follows the end of a step: the next one, the same once more, or the job's own end."""
+
+import time
+from collections.abc import Collection
+from concurrent.futures import Future
+from functools import partial
+
+from pydantic import ValidationError
+
+from daemon.core.life import Life
+from daemon.core.living import Run
+from daemon.core.may_pass import may_pass
+from daemon.core.root import Root
+from daemon.core.settings import Settings
+from daemon.core.states import Job, State
+from daemon.core.store import Store
+from daemon.core.vanished import why
+from daemon.serve.jobs.endings import Cancelled, Completed, died, ended, host_went_down, stuck
+from daemon.serve.jobs.follow_up import follow_up
+from daemon.serve.jobs.moves import Moves
+from daemon.serve.jobs.runs import Found
+from daemon.serve.jobs.set_aside import SetAside
+from daemon.serve.jobs.writers import Writers
+from daemon.serve.loop.faults import Faults
+from daemon.serve.steps.runner import Runner
+from handlers.records.job_dir import Step, StepDir
+from handlers.resume.decision import Decision, Ending, Failure, Resume, Trained
+
+DEATH_ALLOWANCE = 2.0
+"""Seconds in which the cause of a shim's death may still become known."""
+
+
+class AfterStep:
+    """Acts on the ends of steps. For the loop's thread."""
+
+    def __init__(
+        self,
+        root: Root,
+        store: Store,
+        runner: Runner,
+        moves: Moves,
+        faults: Faults,
+        writers: Writers,
+        set_aside: SetAside,
+    ) -> None:
+        self._root = root
+        self._store = store
+        self._runner = runner
+        self._moves = moves
+        self._faults = faults
+        self._writers = writers
+        self._set_aside = set_aside
+        self._deaths: dict[Run, float] = {}
+        """When it was found that its shim had died."""
+
+    @property
+    def is_waiting_for_a_cause(self) -> bool:
+        """Whether a shim died and it is not known of what: turn again soon."""
+        young = time.monotonic() - DEATH_ALLOWANCE
+        return any(died_at > young for died_at in self._deaths.values())
+
+    def keep(self, runs: Collection[Run]) -> None:
+        """Forget all runs but these."""
+        self._deaths = {run: at for run, at in self._deaths.items() if run in runs}
+
+    def act(self, job: Job, step: Step, found: Found, settings: Settings) -> None:
+        """Let `job` go where the end of `step` leads. Raises OSError, and TransitionError where it moved meanwhile."""
+        directory = job.directory(self._root.path).step(job.attempt, step)
+        if found.life is Life.VANISHED:
+            self._vanished(job, step)
+            return
+        if found.life is Life.DIED:
+            end: Completed | Cancelled | Failure | None = self._death(job, step, directory, found)
+        else:
+            end = ended(directory, step, cancel=job.cancel)
+        if end is None:  # not yet known, and looked at again soon
+            return
+        match end := stuck(end, found.stuck):
+            case Completed(reason):
+                self._moves.move(job, State.MERGING if step is Step.TRAIN else State.DONE, reason)
+            case Cancelled(reason):
+                self.cancelled(job, f": {reason}")
+            case Failure():
+                self._failed(job, step, end, settings)
+
+    def _vanished(self, job: Job, step: Step) -> None:
+        """Fail a job whose directory is gone, now that nobody works in it any more."""
+        path = job.directory(self._root.path).path
+        reason = f"{path} is not there, and its {step} has ended: {why(job, self._root)}, then glmd retry {job.id}"
+        if job.cancel:
+            self.cancelled(job, f"; {reason}")
+        else:
+            self._moves.move(job, State.FAILED, reason)
+
+    def _failed(self, job: Job, step: Step, failure: Failure, settings: Settings) -> None:
+        """Act on a step that did not come to its end."""
+        lost = failure.ending is Ending.LOST
+        if job.cancel and lost:
+            self.cancelled(job, f": {failure.reason}")
+        elif job.cancel:
+            self._moves.move(job, State.FAILED, failure.reason)
+        elif step is Step.MERGE and lost:
+            self._moves.move(job, State.MERGING, f"merges again after: {failure.reason}", attempt=job.attempt + 1)
+        else:
+            self._writers.submit(
+                job,
+                f"following up job {job.id}",
+                partial(follow_up, job, step, failure, settings, self._root),
+                partial(self._followed_up, job, failure),
+            )
+
+    def _followed_up(self, job: Job, failure: Failure, decided: Future[Decision | None]) -> None:
+        if self._store.job(job.id).cancel:  # asked meanwhile
+            self.cancelled(job, f" after: {failure.reason}")
+            return
+        try:
+            decision = decided.result()
+        except (OSError, ValidationError) as error:  # of what there is of the attempt, or is no longer
+            if may_pass(error):
+                self._faults.failed(f"following up job {job.id}", error)
+                return
+            self._moves.move(job, State.FAILED, f"{failure.reason}; not tried again: {error}")
+            return
+        except Exception as error:  # noqa: BLE001 - logged, and the job is set aside
+            aside = partial(self._set_aside, job, after=f"{failure.reason}; not tried again: ")
+            self._faults.defect(f"following up job {job.id}", error, aside)
+            return
+        self._faults.passed(f"following up job {job.id}")
+        if isinstance(decision, Resume):
+            self._moves.move(job, State.TRAINING, decision.reason, attempt=job.attempt + 1)
+        elif isinstance(decision, Trained):
+            self._moves.move(job, State.MERGING, decision.reason)
+        elif decision is not None:
+            self._moves.move(job, State.FAILED, decision.reason)
+
+    def _death(self, job: Job, step: Step, directory: StepDir, found: Found) -> Failure | None:
+        """Return how a shim died; None while that may still become known."""
+        run, now, lost = Run.of(job, step), time.monotonic(), host_went_down(directory)
+        cause = self._runner.cause_of_death(directory)
+        if cause is None and not lost and now - self._deaths.setdefault(run, now) < DEATH_ALLOWANCE:
+            return None
+        return died(step, cause, lost=lost, left=found.ended)
+
+    def cancelled(self, job: Job, when: str) -> None:
+        """Let `job` be cancelled, and say by whom; `when` follows."""
+        by = self._store.cancelled_by(job)
+        self._moves.move(job, State.CANCELLED, f"cancelled{f' by {by}' if by else ''}{when}")
