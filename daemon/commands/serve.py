@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from daemon.commands.arguments import ConfigOption, RootOption, settings_of
-from daemon.serve.service import serve as run_service
+from daemon.serve.start_up import serve as run_service
 from handlers.ckpt.files.durable import UMASK
 from handlers.errors import BadInputError
 

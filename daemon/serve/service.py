@@ -5,7 +5,6 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,19 +14,16 @@ from types import FrameType
 import structlog
 
 from daemon.core.checking import rules
-from daemon.core.control import Control, Request, RequestRefusedError
-from daemon.core.database import StoreError, unreadable, with_remedy
-from daemon.core.living import living
+from daemon.core.control import Request, RequestRefusedError
+from daemon.core.database import StoreError, with_remedy
 from daemon.core.may_pass import may_pass
 from daemon.core.root import Root
 from daemon.core.settings import Settings, SettingsError, load_settings
-from daemon.core.states import ACTIVE, OVER, State
+from daemon.core.states import OVER, State
 from daemon.core.store import Store
 from daemon.core.temporaries import sweep
 from daemon.core.users import User
-from daemon.serve.apart.processes import Apart
-from daemon.serve.headline import headline
-from daemon.serve.holding import Holding, refuse_beside_another
+from daemon.serve.holding import Holding
 from daemon.serve.intake.drops import Intake
 from daemon.serve.intake.inbox import Inbox
 from daemon.serve.intake.nightly import Cycles
@@ -37,73 +33,23 @@ from daemon.serve.jobs.requests import Requests
 from daemon.serve.lock_holders import holders
 from daemon.serve.loop import systemd as notify
 from daemon.serve.loop.faults import SHOWN, Faults, concerns_the_store
-from daemon.serve.loop.singleton import only_daemon
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.loop.workers import Elsewhere, Lane, Workers
-from daemon.serve.old_roots import bring_over
 from daemon.serve.steps.runner import choose_runner
 from daemon.serve.watch.kind import Kind
 from daemon.serve.watch.watching import DirectoryWatch
+from daemon.serve.work import Work
 from handlers import events
 from handlers.printable import printable
-from handlers.rank_log.progress import Progress, read_progress
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-PROGRESS_EVERY = 5.0
-"""Seconds between two looks at the ranks' logs."""
-ROOT_EVERY = 0.5
-"""Seconds between two looks for a root that is away."""
 LONGEST_WAIT = 60.0
 LEAST_WAIT_IN_A_FAULT = 0.1
 SWEPT = 100
 """Jobs that were the last to be over: what systemd says of a step is written when that has ended."""
 MOST_NOTICES = 1000
 """How many hints of the watch one turn takes, so that a flood of them does not hold the rest up."""
-
-
-def serve(settings: Settings, *, settings_file: Path | None) -> int:
-    """Run the daemon until TERM or INT; return its exit code. At start-up raises OSError, StoreError, HandlerError."""
-    events.configure(format=settings.log.format.value, level=settings.log.level)
-    root = Root(settings.root)
-    if wait_for_the_root(root):
-        settings = load_settings(settings_file, root.path)  # they may lie in it
-    root.create()
-    refuse_beside_another(root)
-    with (
-        only_daemon(root.lock) as lock,
-        Store.open(root.store) as store,
-        Waiting() as waiting,
-        contextlib.closing(Apart()) as apart,
-    ):
-        apart.start()
-        bring_over(root)
-        if store.number_above(highest := root.highest_number) and highest:
-            log.warning("store_lacks_jobs", path=root.store, jobs=root.jobs, highest=highest)
-        service = Service(settings, settings_file, root, store, waiting, apart)
-        with Control(root.path, service.answer) as control:
-            waiting.watch(control.fileno(), control.serve)
-            service.holding.hold(lock, control)
-            try:
-                service.run()
-            except sqlite3.Error as error:  # of those that do not pass
-                raise unreadable(root.store, error) from error
-    return 0
-
-
-def wait_for_the_root(root: Root) -> bool:
-    """Wait while a root that was moved away is missing, and its ranks train on: a new one would stand in its way.
-
-    Return whether it was waited for.
-    """
-    is_told = False
-    while not (root.jobs.is_dir() or (root.path.is_dir() and not root.store.exists())) and (found := living(root)):
-        if not is_told:
-            runs = ", ".join(f"{one.run.label} (pid {one.pids[0]})" for one in found)
-            log.error("root_is_away", path=root.jobs, reason=f"it is not there, and {runs} runs: put it back")
-            is_told = True
-        time.sleep(ROOT_EVERY)
-    return is_told
 
 
 class Service:
@@ -131,16 +77,12 @@ class Service:
         self._intake = Intake(inbox, root, store, self._workers, partial(rules, settings, root), self._faults)
         self._pipeline = Pipeline(settings, root, store, self._runner, waiting, self._workers, self._faults)
         self._requests = Requests(root, store, waiting)
-        self._progress: dict[tuple[int, int], Progress] = {}
-        """What trainings are at, by job and attempt."""
-        self._work = ""
+        self._work = Work(root, store, self._workers)
         self._headline = ""
         self._is_announced = False
         self._due = 0.0
         self._notices: SimpleQueue[tuple[Path, Kind]] = SimpleQueue()
         self._is_scanning = False
-        self._is_training = False
-        self._progress_due = 0.0
         self._rescan_due = 0.0
         self._stop = False
         self._reload = False
@@ -274,7 +216,7 @@ class Service:
         self._faults.attempt("cancelling", self._requests.write_wishes)
         self._faults.attempt("jobs", self._pipeline.turn)
         self._faults.attempt("children", self._runner.reap)
-        self._faults.attempt("progress", partial(self._tell, now))
+        self._faults.attempt("progress", partial(self._work.look, now))
 
     def _take_result(self, take: Callable[[], None]) -> None:
         """Take what a worker has come to; one that cannot be taken holds up no other."""
@@ -286,12 +228,10 @@ class Service:
 
     def _seconds_to_wait(self, now: float) -> float:
         waits = [LONGEST_WAIT, self._rescan_due - now]
-        if self._is_training:
-            waits.append(self._progress_due - now)
         if self._pipeline.is_waiting_for_a_shim:
             waits.append(0.1)
-        if (look_due := self._pipeline.next_due(now)) is not None:
-            waits.append(look_due - now)
+        looks = (self._pipeline.next_due(now), self._work.next_due)
+        waits += [due - now for due in looks if due is not None]
         today = datetime.now(UTC)
         nightly = self._cycles.next_due(today)
         waits += [
@@ -318,27 +258,9 @@ class Service:
             else:
                 self._intake.inbox.notice(path, kind, now)
 
-    def _tell(self, now: float) -> None:
-        active = self._store.jobs(ACTIVE)
-        training = {(job.id, job.attempt): job for job in active if job.state is State.TRAINING}
-        self._is_training = bool(training)
-        if now >= self._progress_due:
-            self._progress_due = now + PROGRESS_EVERY
-            for attempt, job in training.items():
-                output, ranks = job.directory(self._root.path).output, range(len(job.devices))
-                self._workers.submit(
-                    Lane.PROGRESS,
-                    ("progress", *attempt),
-                    partial(read_progress, output, ranks),
-                    partial(self._progressed, attempt),
-                )
-        self._progress = {attempt: seen for attempt, seen in self._progress.items() if attempt in training}
-        seen_of = {job: seen for (job, _), seen in self._progress.items()}
-        self._work = headline(active, self._store.queue_length(), seen_of)
-
     def _show(self) -> None:
         """Let `systemctl status` say what runs, after what fails at present."""
-        parts = (self._faults.summary, self.holding.told, self._unreadable(), self._work)
+        parts = (self._faults.summary, self.holding.told, self._unreadable(), self._work.told)
         text = "; ".join(part for part in parts if part)
         tell = notify.status if self._is_announced else notify.ready
         is_known = text == self._headline and self._is_announced
@@ -361,15 +283,6 @@ class Service:
         """Take a hint of the watch, in one of its threads."""
         self._notices.put((path, kind))
         self._waiting.wake()
-
-    def _progressed(self, attempt: tuple[int, int], progress: Future[Progress | None]) -> None:
-        try:
-            seen = progress.result()
-        except Exception as error:  # noqa: BLE001 - of what ranks have logged; it is for show alone
-            log.warning("progress_unreadable", job=attempt[0], reason=f"{type(error).__name__}: {error}")
-            return
-        if seen is not None:
-            self._progress[attempt] = seen
 
     def _read_settings_again(self) -> str:
         self._faults.attempt("systemd", notify.reloading)

@@ -22,7 +22,7 @@ from daemon.core.control import NotRunningError, RequestRefusedError, ask
 from daemon.core.settings import load_settings
 from daemon.core.states import Job
 from daemon.core.store import Store, StoreError
-from daemon.serve import service
+from daemon.serve import service, start_up
 from daemon.serve.jobs import after_step, starting
 from daemon.serve.loop.workers import Workers
 from daemon.serve.steps import runner
@@ -234,9 +234,9 @@ class Stage:
             runner.subprocess = SimpleNamespace(Popen=starter, DEVNULL=subprocess.DEVNULL)  # type: ignore[assignment]
             after_step.DEATH_ALLOWANCE, starting.START_ALLOWANCE = 0.0, 5.0
             service.Workers = functools.partial(Workers, limit=1)  # type: ignore[assignment, misc]  # one order, always
-            service.Apart = InThread  # type: ignore[assignment, misc]  # what it does is to be crashed, too
+            start_up.Apart = InThread  # type: ignore[assignment, misc]  # what it does is to be crashed, too
             file = self.root / "glmd.yaml"
-            return service.serve(load_settings(file, self.root), settings_file=file)
+            return start_up.serve(load_settings(file, self.root), settings_file=file)
 
         self._daemon = self._fork("daemon", daemon)
         os.close(theirs)

@@ -87,7 +87,7 @@ def test_the_daemon_has_the_kernel_interfaces_it_uses(box: Box) -> None:
         import os, pathlib, psutil, socket, sqlite3, subprocess, threading
         from watchdog.events import FileSystemEventHandler
         from watchdog.observers import Observer
-        import daemon.cli, daemon.serve.service
+        import daemon.cli, daemon.serve.start_up
         seen = threading.Event()
         class Handler(FileSystemEventHandler):
             def on_any_event(self, event): seen.set()

@@ -1,8 +1,6 @@
 """Promises of daemon.serve.service that hang on what no command of glmd sends."""
 
-import time
 from collections.abc import Iterator
-from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -10,12 +8,10 @@ import pytest
 from daemon.core.control import Request, RequestRefusedError
 from daemon.core.root import Root
 from daemon.core.settings import Settings
-from daemon.core.states import State
-from daemon.core.store import NewJob, Store
+from daemon.core.store import Store
 from daemon.core.users import User
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.service import Service
-from handlers.rank_log.progress import Progress
 
 
 @pytest.fixture
@@ -35,22 +31,6 @@ def test_a_job_that_cannot_be_is_not_there(service: Service, action: str, number
     """Whatever the number: a client's does not end the daemon."""
     with pytest.raises(RequestRefusedError, match=f"there is no job {number}"):
         service.answer(Request(action, number), User(0))
-
-
-def test_what_an_earlier_attempt_was_at_is_not_shown_of_the_next(service: Service) -> None:
-    """Which has begun anew; not even when the look at the earlier one's logs ends only then."""
-    job = service._store.add(NewJob("c", "run", devices=(0,)))
-    for state in (State.PREPARING, State.TRAINING):
-        job = service._store.move(job, state)
-    seen: Future[Progress | None] = Future()
-    seen.set_result(Progress(epoch=12, epochs=31, step=1, steps=4, loss=2.31, seconds_per_step=None))
-    service._progressed((1, 1), seen)
-    service._tell(time.monotonic())
-    assert "epoch 12/31" in service._work
-    service._store.move(job, State.TRAINING, attempt=2)
-    service._progressed((1, 1), seen)
-    service._tell(time.monotonic())
-    assert "epoch" not in service._work
 
 
 def test_clients_are_told_what_fails(service: Service) -> None:

@@ -1,0 +1,66 @@
+"""What is going on: the jobs at work, how far their trainings are, and how many wait."""
+
+from concurrent.futures import Future
+from functools import partial
+
+import structlog
+
+from daemon.core.root import Root
+from daemon.core.states import ACTIVE, State
+from daemon.core.store import Store
+from daemon.serve.headline import headline
+from daemon.serve.loop.workers import Lane, Workers
+from handlers.rank_log.progress import Progress, read_progress
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+PROGRESS_EVERY = 5.0
+"""Seconds between two looks at the ranks' logs."""
+
+
+class Work:
+    """Looks at it now and then. For the loop's thread; workers read the ranks' logs."""
+
+    def __init__(self, root: Root, store: Store, workers: Workers) -> None:
+        self._root = root
+        self._store = store
+        self._workers = workers
+        self._progress: dict[tuple[int, int], Progress] = {}
+        """How far trainings are, by job and attempt."""
+        self._is_training = False
+        self._due = 0.0
+        self.told = ""
+        """For people, in one line."""
+
+    @property
+    def next_due(self) -> float | None:
+        """When, on the monotonic clock, to look again; None where nothing trains."""
+        return self._due if self._is_training else None
+
+    def look(self, now: float) -> None:
+        """See what is at work; what the ranks say is there with a later look."""
+        active = self._store.jobs(ACTIVE)
+        training = {(job.id, job.attempt): job for job in active if job.state is State.TRAINING}
+        self._is_training = bool(training)
+        if now >= self._due:
+            self._due = now + PROGRESS_EVERY
+            for attempt, job in training.items():
+                output, ranks = job.directory(self._root.path).output, range(len(job.devices))
+                self._workers.submit(
+                    Lane.PROGRESS,
+                    ("progress", *attempt),
+                    partial(read_progress, output, ranks),
+                    partial(self._progressed, attempt),
+                )
+        self._progress = {attempt: seen for attempt, seen in self._progress.items() if attempt in training}
+        seen_of = {job: seen for (job, _), seen in self._progress.items()}
+        self.told = headline(active, self._store.queue_length(), seen_of)
+
+    def _progressed(self, attempt: tuple[int, int], progress: Future[Progress | None]) -> None:
+        try:
+            seen = progress.result()
+        except Exception as error:  # noqa: BLE001 - of what ranks have logged; it is for show alone
+            log.warning("progress_unreadable", job=attempt[0], reason=f"{type(error).__name__}: {error}")
+            return
+        if seen is not None:
+            self._progress[attempt] = seen

@@ -1,0 +1,39 @@
+"""Promises of daemon.serve.work: what is shown of trainings is theirs, and of now."""
+
+import time
+from concurrent.futures import Future
+from pathlib import Path
+
+from daemon.core.root import Root
+from daemon.core.states import State
+from daemon.core.store import NewJob, Store
+from daemon.serve.loop.workers import Workers
+from daemon.serve.work import Work
+from handlers.rank_log.progress import Progress
+
+
+def test_what_an_earlier_attempt_was_at_is_not_shown_of_the_next(tmp_path: Path) -> None:
+    """Which has begun anew; not even when the look at the earlier one's logs ends only then."""
+    with Store.open(tmp_path / "glmd.db") as store:
+        work = Work(Root(tmp_path), store, Workers(lambda: None))
+        job = store.add(NewJob("c", "run", devices=(0,)))
+        for state in (State.PREPARING, State.TRAINING):
+            job = store.move(job, state)
+        seen: Future[Progress | None] = Future()
+        seen.set_result(Progress(epoch=12, epochs=31, step=1, steps=4, loss=2.31, seconds_per_step=None))
+        work._progressed((1, 1), seen)
+        work.look(time.monotonic())
+        assert "epoch 12/31" in work.told
+        store.move(job, State.TRAINING, attempt=2)
+        work._progressed((1, 1), seen)
+        work.look(time.monotonic())
+        assert "epoch" not in work.told
+
+
+def test_nothing_is_looked_at_where_nothing_trains(tmp_path: Path) -> None:
+    """An idle daemon sleeps."""
+    with Store.open(tmp_path / "glmd.db") as store:
+        work = Work(Root(tmp_path), store, Workers(lambda: None))
+        work.look(time.monotonic())
+        assert work.next_due is None
+        assert work.told == "idle; 0 queued"
