@@ -22,7 +22,7 @@ pytestmark = pytest.mark.root
 
 GLM, ALICE, BOB = 20001, 20002, 20003
 BECOME = """
-import ctypes, json, os, stat, sys
+import ctypes, fcntl, json, os, socket, stat, sys, time  # as root: what it imports cannot be read later
 from pathlib import Path
 import daemon.core.control, daemon.client.submission, daemon.core.root
 root, me = sys.argv[1], int(sys.argv[2])
@@ -31,7 +31,6 @@ ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE: /proc/self is ours ag
 os.chdir(root)
 """
 ATTACK = """
-import fcntl
 done = []
 def lock(path):
     with path.open("rb") as stream:

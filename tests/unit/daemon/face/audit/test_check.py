@@ -494,6 +494,6 @@ def test_what_a_running_daemon_puts_right_is_not_said(tmp_path: Path) -> None:
 
 def test_its_patience_outlasts_the_daemons_own() -> None:
     """A shim's death is acted on a moment later, when the cause may be known."""
-    from daemon.serve.jobs.pipeline import DEATH_ALLOWANCE  # noqa: PLC0415 - beside what it is compared with
+    from daemon.serve.jobs.after_step import DEATH_ALLOWANCE  # noqa: PLC0415 - beside what it is compared with
 
     assert PATIENCE > DEATH_ALLOWANCE
