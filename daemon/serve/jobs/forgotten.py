@@ -5,6 +5,7 @@ queue before: the records of what has run since are read as after any restart, a
 """
 
 import json
+import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
@@ -34,24 +35,24 @@ _AGAIN = "taken in again from its directory: the store, an older or a new one, d
 
 def take_in_forgotten(root: Root, store: Store, besides: Collection[int]) -> None:
     """Add the jobs that have a directory and no row, but for `besides`, which live. Raises OSError."""
-    numbers = store.numbers()
-    there = [path for path in sorted(root.jobs.iterdir()) if _number(path)]
-    same = Counter(map(_number, there))
+    known = store.numbers() | set(besides)
+    names = os.listdir(root.jobs)  # noqa: PTH208 - a Path of each takes long, and nobody is served before
+    unknown = sorted(name for name in names if (number := _number(name)) and number not in known)
+    same = Counter(map(_number, unknown))
     found = [
         _forgotten(JobDir(path))
-        for path in there
-        if same[number := _number(path)] == 1 and number not in numbers and number not in besides
-        if (path.is_dir() and (path / "submitted.yaml").exists()) or (path / "plan.json").exists()
+        for path in map(root.jobs.joinpath, unknown)
+        if same[_number(path.name)] == 1 and ((path / "submitted.yaml").exists() or (path / "plan.json").exists())
     ]
     if found:
         store.add_forgotten(found)
         log.warning("jobs_taken_in", path=root.jobs, jobs=[one.number for one in found], reason=_AGAIN)
 
 
-def _number(path: Path) -> int:
-    """Return the number of the job whose directory this is, by its name; 0 where it is none's."""
-    number, _, name = path.name.partition("-")
-    return int(number) if name and is_number(number) and path.name == f"{int(number):04d}-{name}" else 0
+def _number(name: str) -> int:
+    """Return the number of the job whose directory is called `name`; 0 where it is none's."""
+    number, _, rest = name.partition("-")
+    return int(number) if rest and is_number(number) and number == f"{int(number):04d}" else 0
 
 
 def _forgotten(directory: JobDir) -> Forgotten:
