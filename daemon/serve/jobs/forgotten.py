@@ -12,23 +12,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
-from pydantic import ValidationError
 
 from daemon.core.names import digest_of
 from daemon.core.root import Root
 from daemon.core.states import HOLDING_DEVICES, State
 from daemon.core.store import Forgotten, NewJob, Store, Transition
-from daemon.serve.jobs.taking_in import MOST_ATTEMPTS, NotTakenInError, way
-from handlers.ckpt.errors import CkptError
-from handlers.ckpt.files.bounded import read_bounded
+from daemon.serve.jobs.taking_in import MOST_ATTEMPTS, MOST_DROPPED, NotTakenInError, content_of, plan_of, way
 from handlers.records.job_dir import JobDir, is_number
-from handlers.records.job_plan import JobPlan
 from handlers.units.devices import LIMIT
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-_MOST_BYTES = 16 << 20
-"""Of a job's events; a dropped file has far fewer."""
+_MOST_EVENTS = 16 << 20
+"""Bytes of a job's events."""
 _MOST_PRIORITY = 1 << 62
 _AGAIN = "taken in again from its directory: the store, an older or a new one, did not know it"
 
@@ -58,7 +54,7 @@ def _number(name: str) -> int:
 def _forgotten(directory: JobDir) -> Forgotten:
     events = list(_events(directory.events))
     queued = next((event for event in events if event.get("event") == "job_queued"), {})
-    plan = _plan(directory)
+    plan = plan_of(directory)
     devices = _devices(queued.get("devices"))
     priority = queued.get("priority")
     history = _history(events)
@@ -68,7 +64,7 @@ def _forgotten(directory: JobDir) -> Forgotten:
     if devices is None:
         reason = f"drop {directory.submitted} again: nothing tells which devices this job was for"
         history = [*history[:1], Transition(history[0].at, State.FAILED, 1, reason)]
-    content = _content(directory.submitted)
+    content = content_of(directory.submitted, MOST_DROPPED)
     number, _, name = directory.path.name.partition("-")
     new = NewJob(
         claim=f"{'tree:' if content is None else ''}taken-in:{directory.path.name}",
@@ -109,7 +105,7 @@ def _steps(before: Transition, event: Mapping[str, object]) -> Iterator[Transiti
 
 
 def _events(path: Path) -> Iterator[Mapping[str, object]]:
-    for line in (_content(path) or b"").splitlines():
+    for line in (content_of(path, _MOST_EVENTS) or b"").splitlines():
         try:
             event = json.loads(line)
         except (ValueError, RecursionError):
@@ -129,17 +125,3 @@ def _devices(value: object) -> tuple[int, ...] | None:
     if not isinstance(value, list) or not all(type(one) is int and 0 <= one < LIMIT for one in value):
         return None
     return tuple(value)
-
-
-def _plan(directory: JobDir) -> JobPlan | None:
-    try:
-        return JobPlan.read(directory.plan)
-    except (OSError, ValidationError):
-        return None
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        return read_bounded(path, _MOST_BYTES)
-    except (OSError, CkptError):
-        return None

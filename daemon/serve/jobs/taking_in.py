@@ -19,7 +19,7 @@ from handlers.records.job_plan import JobPlan
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 STATE_OF = {Step.TRAIN: State.TRAINING, Step.MERGE: State.MERGING}
-_MOST_BYTES = 1 << 20
+MOST_DROPPED = 1 << 20
 """Of a dropped file, by far."""
 MOST_ATTEMPTS = 1000
 """That a store may be behind."""
@@ -80,9 +80,9 @@ def way(state: State, wanted: State) -> tuple[State, ...]:
 
 def _new(found: Living) -> NewJob:
     """Return what the job of `found` is made of, as far as its directory tells."""
-    plan = _plan(found.directory)
+    plan = plan_of(found.directory)
     of_a_tree = plan is not None and not found.directory.submitted.exists()
-    content = _content(found.directory.submitted)
+    content = content_of(found.directory.submitted, MOST_DROPPED)
     return NewJob(
         claim=f"{'tree:' if of_a_tree else ''}taken-in:{found.run.label}",
         name=found.run.name,
@@ -92,15 +92,17 @@ def _new(found: Living) -> NewJob:
     )
 
 
-def _plan(directory: JobDir) -> JobPlan | None:
+def plan_of(directory: JobDir) -> JobPlan | None:
+    """Return a job's plan; None where there is none that can be read."""
     try:
         return JobPlan.read(directory.plan)
     except (OSError, ValidationError):
         return None
 
 
-def _content(path: Path) -> bytes | None:
+def content_of(path: Path, most: int) -> bytes | None:
+    """Return what is in a file of at most `most` bytes; None where that cannot be read."""
     try:
-        return read_bounded(path, _MOST_BYTES)
+        return read_bounded(path, most)
     except (OSError, CkptError):
         return None
