@@ -7,7 +7,7 @@ records its reason and time, and takes or frees the job's devices.
 import json
 import sqlite3
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -163,12 +163,7 @@ class Store(StoreReading):
             last = next(reversed(self.history(number)), None) or Transition(
                 datetime.fromisoformat(at), State.QUEUED, 1, reason
             )
-            self._connection.execute(
-                "INSERT INTO jobs (id, claim, digest, name, state, reason, attempt, priority, devices, prefix,"
-                " submitted, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (number, new.claim, new.digest, new.name, last.state, reason, last.attempt, new.priority,
-                 json.dumps(new.devices), new.prefix, at, at),
-            )  # fmt: skip
+            self._insert(Forgotten(number, new, (replace(last, at=datetime.fromisoformat(at)),), reason))
             if not self.history(number):
                 self._record(number, at, last.state, last.attempt, reason)
             self._connection.execute("DELETE FROM device_locks WHERE job = ?", (number,))
@@ -181,15 +176,19 @@ class Store(StoreReading):
         """Add jobs with their numbers and histories, all or none."""
         with transaction(self._connection):
             for one in jobs:
-                new, first, last = one.new, one.history[0], one.history[-1]
-                self._connection.execute(
-                    "INSERT INTO jobs (id, claim, digest, name, state, reason, attempt, priority, devices, prefix,"
-                    " submitted, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (one.number, new.claim, new.digest, new.name, last.state, one.reason, last.attempt, new.priority,
-                     json.dumps(new.devices), new.prefix, first.at.isoformat(), last.at.isoformat()),
-                )  # fmt: skip
+                self._insert(one)
                 for step in () if self.history(one.number) else one.history:
                     self._record(one.number, step.at.isoformat(), step.state, step.attempt, step.reason)
+
+    def _insert(self, one: Forgotten) -> None:
+        """Add its row."""
+        new, first, last = one.new, one.history[0], one.history[-1]
+        self._connection.execute(
+            "INSERT INTO jobs (id, claim, digest, name, state, reason, attempt, priority, devices, prefix, submitted,"
+            " changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (one.number, new.claim, new.digest, new.name, last.state, one.reason, last.attempt, new.priority,
+             json.dumps(new.devices), new.prefix, first.at.isoformat(), last.at.isoformat()),
+        )  # fmt: skip
 
     def move(
         self, job: Job, state: State, reason: str = "", *, attempt: int | None = None, keep_devices: bool = False

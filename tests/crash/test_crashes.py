@@ -32,7 +32,7 @@ NOT_REACHED = {
     "daemon/core/store_files.py write_back: unlink": _REMOVED,
     "daemon/core/store.py Store._lock: execute": _TRANSACTION,
     "daemon/core/store.py Store.add_again: execute": _TRANSACTION,
-    "daemon/core/store.py Store.add_forgotten: execute": _TRANSACTION,
+    "daemon/core/store.py Store._insert: execute": _TRANSACTION,
     "daemon/core/store.py Store._record: execute": _TRANSACTION,
     "daemon/core/store.py Store.explain: execute": _ONE_STATEMENT,
     "handlers/ckpt/files/durable.py publish_symlink: unlink": _CLEANING,
