@@ -1,6 +1,6 @@
 """A soak: real jobs under a daemon that is killed, as are its shims and ranks, while all around it goes wrong.
 
-    python benchmarks/chaos.py [--minutes 60] [--seed N] [--json]
+    python benchmarks/chaos.py [--minutes 60] [--seed N] [--json] [--keep DIRECTORY]
 
 Everything is real but the training, which tests/acceptance/standin plays in real processes: daemon, shims, ranks,
 merges. The root directory is a small tmpfs, in a mount namespace of this program's own (unshare). For N minutes YAMLs
@@ -9,7 +9,8 @@ filled, directories are removed or moved away and put back, an older store is pu
 answers, or has absurd values, a member of the group tries what he may not (as root alone). Then there is calm: what
 failed must say so in words that name what was done to it, and is retried once. In the end every dropped file is one job
 that is done, or failed for want of its directory, or was rejected for what was done to it; root and store agree; no
-device had two jobs at once, no process is left, and glmd met no defect of its own. Else the exit code is 1.
+device had two jobs at once, no process is left, and glmd met no defect of its own. Else the exit code is 1, and --keep
+has a copy of all that is left, for whoever looks why.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -82,15 +84,16 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--keep", type=Path, help="copy what is left to this directory when the soak fails")
     asked = parser.parse_args()
     if IN_NAMESPACE not in os.environ:
         os.environ[IN_NAMESPACE] = str(os.getuid())
         unshare = ["unshare", "--mount", "--propagation", "private", *([] if os.getuid() == 0 else ["--map-root-user"])]
-        words = [__file__, "--minutes", str(asked.minutes), "--seed", str(asked.seed), *(["--json"] * asked.json)]
-        os.execvp(unshare[0], [*unshare, sys.executable, *words])  # noqa: S606 - a list of words, no shell
+        seed = [] if "--seed" in sys.argv else ["--seed", str(asked.seed)]
+        os.execvp(unshare[0], [*unshare, sys.executable, *sys.argv, *seed])  # noqa: S606 - a list of words, no shell
     print(f"seed {asked.seed}", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as directory:
-        figures = Soak(Path(directory), asked.minutes, asked.seed).run()
+        figures = Soak(Path(directory), asked.minutes, asked.seed).run(asked.keep)
     if asked.json:
         print(json.dumps(asdict(figures)))
     else:
@@ -119,8 +122,8 @@ class Soak:
         self._has_members = os.environ[IN_NAMESPACE] == "0"
         directory.chmod(0o711)  # for members
 
-    def run(self) -> Figures:
-        """Return what happened."""
+    def run(self, keep: Path | None) -> Figures:
+        """Return what happened; where that was not as it should be, copy what is left to `keep`."""
         with small_disk(self._root, int(64 + 8 * self._figures.minutes), has_members=self._has_members):
             storm = Storm(self._scene, has_members=self._has_members)
             try:
@@ -134,6 +137,9 @@ class Soak:
             self._figures.left_out = [act for act in Act if act not in storm.acts]
             self._figures.faults += self._house.taken_twice()
             self._figures.faults += [*self._scene.faults, *(f"left running: {one}" for one in self._left_for_good())]
+            if keep is not None and self._figures.faults:
+                shutil.copytree(self._root, keep, symlinks=True, ignore=shutil.ignore_patterns("*.sock"))
+                shutil.copy(self._house.log, keep / "daemon.log")
         return self._figures
 
     # The calm, and the reckoning
