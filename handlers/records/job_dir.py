@@ -86,8 +86,17 @@ class JobDir:
         """Return where `step` of attempt number `attempt` (from 1) keeps its records."""
         return StepDir(self._attempt(attempt) / step)
 
+    def attempts(self) -> tuple[int, ...]:
+        """Return the numbers of the attempts that were begun, also those that an older store knows nothing of."""
+        names = [path.name for path in self._attempts.iterdir()] if self._attempts.is_dir() else []
+        return tuple(sorted(int(name) for name in names if is_number(name)))
+
+    @property
+    def _attempts(self) -> Path:
+        return self.path / "attempts"
+
     def _attempt(self, attempt: int) -> Path:
-        return self.path / "attempts" / str(attempt)
+        return self._attempts / str(attempt)
 
 
 @dataclass(frozen=True)

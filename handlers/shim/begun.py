@@ -14,6 +14,7 @@ from handlers.event_lines import Log
 from handlers.records.train_plan import ProcessPlan, Role, TrainPlan
 from handlers.shim import marks
 from handlers.shim.children import Children
+from handlers.shim.home import while_moving
 from handlers.shim.instance import StepRun
 from handlers.shim.patience import patiently
 from handlers.shim.signs_of_life import SignsOfLife
@@ -51,7 +52,8 @@ def begin(plan: TrainPlan, run: StepRun, devices: Sequence[int], wakeups: Wakeup
     """
     path = run.directory.environment
     try:
-        filled = patiently("environment.json", partial(plan.with_environments, path), wakeups, log)
+        read = partial(while_moving, partial(plan.with_environments, path))
+        filled = patiently("environment.json", read, wakeups, log)
     except ValueError as error:  # its text may quote a secret
         raise BadInputError(
             f"{path}: not the environments of this plan's processes; glmd retry writes them anew"

@@ -17,7 +17,7 @@ from handlers.event_lines import EventLog, Log
 from handlers.printable import printable_lines
 from handlers.rank_log.advice import filled_in
 from handlers.records.beginning import training_began
-from handlers.records.job_dir import Step
+from handlers.records.job_dir import JobDir, Step
 from handlers.records.job_plan import JobPlan
 from handlers.records.step_exit import Diagnosis, Outcome, StepExit
 from handlers.records.train_plan import Role, TrainPlan
@@ -61,16 +61,16 @@ def finish(
     )
     log.info("step_ended", outcome=step_exit.outcome, reason=step_exit.reason)
     try:
-        patiently("exit.json", partial(_publish, step_exit, run, home), wakeups, log)
+        patiently("exit.json", partial(home.do, partial(_publish, step_exit, run)), wakeups, log)
     except OSError as error:
         log.error("exit_not_recorded", path=run.directory.exit, reason=str(error))  # noqa: TRY400 - an OSError says it all
         return False
     return step_exit.outcome is Outcome.COMPLETED
 
 
-def _publish(step_exit: StepExit, run: StepRun, home: Home) -> None:
+def _publish(step_exit: StepExit, run: StepRun, job_dir: JobDir) -> None:
     """Write exit.json where the job's directory is now, however much of it somebody has removed."""
-    directory = home.directory.step(run.attempt, run.step)
+    directory = job_dir.step(run.attempt, run.step)
     make_directory(directory.path)
     step_exit.publish(directory.exit)
 
@@ -85,7 +85,7 @@ def _end_of(run: StepRun, begun: Begun | Exception | None, home: Home, wakeups: 
     if isinstance(begun, Exception):
         raise begun
     if begun is None:
-        plan = patiently("plan.json", partial(_read_plan, run.job_dir.plan), wakeups, log)
+        plan = patiently("plan.json", partial(home.do, _read_plan), wakeups, log)
         if run.step is Step.MERGE:
             return _merge_at_home(plan, run, home, wakeups, log)
         if plan.train is None:
@@ -125,7 +125,8 @@ def _save(output: Path, log: Log) -> None:
     log.info("output_saved", seconds=round(time.monotonic() - started, 3))
 
 
-def _read_plan(path: Path) -> JobPlan:
+def _read_plan(job_dir: JobDir) -> JobPlan:
+    path = job_dir.plan
     try:
         return JobPlan.read(path)
     except ValidationError as error:

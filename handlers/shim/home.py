@@ -1,15 +1,35 @@
 """A job's directory, held open by its shim: somebody may move it away, and back, while the step runs."""
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from handlers.records.job_dir import JobDir
 from handlers.shim.wakeups import Wakeups
 
 _LOOK_EVERY = 0.5
 """Seconds."""
+_TRY_EVERY = 0.05
+"""Seconds."""
+MOVING = 1.0
+"""Seconds that it may take somebody to move a directory away and back: a name may not be there meanwhile."""
+
+Result = TypeVar("Result")
+
+
+def while_moving(work: Callable[[], Result]) -> Result:
+    """Return what `work` does, tried again for a moment where a name is not there. Raises OSError."""
+    deadline = time.monotonic() + MOVING
+    while True:
+        try:
+            return work()
+        except FileNotFoundError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(_TRY_EVERY)
 
 
 class Home:
@@ -19,7 +39,8 @@ class Home:
         self._named = directory
 
     def __enter__(self) -> Self:
-        self._descriptor = os.open(self._named.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+        self._descriptor = while_moving(lambda: os.open(self._named.path, flags))
         # A name by which the kernel leads to what is held open, man 5 proc_pid_fd.
         self._held = JobDir(Path(f"/proc/self/fd/{self._descriptor}"))
         return self
@@ -33,6 +54,10 @@ class Home:
     def directory(self) -> JobDir:
         """Where to write now. What lies under the old name counts first: it may have been restored from a copy."""
         return self._held if _has_a_plan(self._held) and not _has_a_plan(self._named) else self._named
+
+    def do(self, work: Callable[[JobDir], Result]) -> Result:
+        """Return what `work` does in the directory, also while somebody moves that. Raises OSError."""
+        return while_moving(lambda: work(self.directory))
 
     @property
     def is_away(self) -> bool:

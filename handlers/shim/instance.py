@@ -1,5 +1,6 @@
 """Which run of which step a systemd instance name means: glmd-job@0042-1-train.service."""
 
+import errno
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +32,16 @@ class StepRun:
 
 
 def find_step_run(root: Path, instance: str) -> StepRun:
-    """Return the run that `instance`, as `0042-1-train`, names below `root`. Raises BadInputError."""
+    """Return the run that `instance`, as `0042-1-train`, names below `root`.
+
+    Raises BadInputError, and FileNotFoundError where there is no directory of such a job.
+    """
     match = _NAME.fullmatch(instance)
     if match is None:
         raise BadInputError(f"{instance!r} is no instance: JOB-ATTEMPT-STEP, as 0042-1-train")
     found = [path for path in (root.absolute() / "jobs").glob(f"{match['job']}-*") if path.is_dir()]
+    if not found:
+        raise FileNotFoundError(errno.ENOENT, "0 directories, not one", f"{root}/jobs/{match['job']}-*")
     if len(found) != 1:
         raise BadInputError(f"{root}/jobs/{match['job']}-*: {len(found)} directories, not one")
     return StepRun(JobDir(found[0]), int(match["attempt"]), Step(match["step"]))

@@ -25,11 +25,11 @@ from handlers.ckpt.files.bounded import read_bounded
 from handlers.ckpt.files.durable import make_directory, open_lock, publish_bytes
 from handlers.errors import BadInputError
 from handlers.event_lines import EventLog, Log
-from handlers.records.job_dir import JobDir, Step, StepDir
+from handlers.records.job_dir import JobDir, Step
 from handlers.records.process import ProcessIdentity
 from handlers.records.train_plan import MOST_PLAN_BYTES
 from handlers.shim.begun import Begun, begin
-from handlers.shim.home import Home
+from handlers.shim.home import Home, while_moving
 from handlers.shim.instance import StepRun, find_step_run
 from handlers.shim.own_plan import own_training
 from handlers.shim.patience import patiently
@@ -44,19 +44,23 @@ EXIT_REFUSED = 75
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the step that the command line names; return the exit code."""
     parser = _parser()
+    given = parser.parse_args(arguments)
     try:
-        run = _asked_for(parser.parse_args(arguments))
-    except BadInputError as error:
+        run = while_moving(lambda: _asked_for(given))
+    except (BadInputError, FileNotFoundError) as error:
         parser.error(str(error))
     log = EventLog()
-    with Wakeups() as wakeups, patiently("lock", partial(_open_lock, run.directory), wakeups, log) as lock:
+    with (
+        Wakeups() as wakeups,
+        Home(run.job_dir) as home,
+        patiently("lock", partial(home.do, partial(_open_lock, run)), wakeups, log) as lock,
+    ):
         mine = _take(lock)
-        if not mine or run.directory.exit.exists():
+        if not mine or home.directory.step(run.attempt, run.step).exit.exists():
             reason = "it has ended" if mine else "another shim runs it"
             log.warning("shim_refused", path=run.directory.path, reason=reason)
             return EXIT_REFUSED
-        with Home(run.job_dir) as home:
-            return _run_step(run, home, wakeups)
+        return _run_step(run, home, wakeups)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,12 +76,14 @@ def _parser() -> argparse.ArgumentParser:
 def _asked_for(given: argparse.Namespace) -> StepRun:
     if given.root is not None and given.instance is not None and given.job_dir is None:
         return find_step_run(given.root, given.instance)
-    if given.root is None and given.instance is None and given.step is not None and given.job_dir.is_dir():
+    if given.root is None and given.instance is None and given.step is not None:
+        given.job_dir.stat()
         return StepRun(JobDir(given.job_dir.absolute()), given.attempt, given.step)
-    raise BadInputError("give JOB_DIR (an existing directory), ATTEMPT and STEP, or --root and --instance")
+    raise BadInputError("give JOB_DIR, ATTEMPT and STEP, or --root and --instance")
 
 
-def _open_lock(directory: StepDir) -> BinaryIO:
+def _open_lock(run: StepRun, job_dir: JobDir) -> BinaryIO:
+    directory = job_dir.step(run.attempt, run.step)
     make_directory(directory.path)
     return open_lock(directory.lock)
 
@@ -96,7 +102,7 @@ def _run_step(run: StepRun, home: Home, wakeups: Wakeups) -> int:
     log = EventLog(run.job_dir.events, job=run.job, attempt=run.attempt, step=run.step)
     begun: Begun | Exception | None
     try:
-        begun = _begun(run, started, wakeups, log)
+        begun = _begun(run, started, home, wakeups, log)
     except Exception as error:  # noqa: BLE001 - raised again where exit.json is made of it
         begun = error
     from handlers.shim.finish import finish  # noqa: PLC0415 - half a second, for which no rank is to wait
@@ -104,17 +110,25 @@ def _run_step(run: StepRun, home: Home, wakeups: Wakeups) -> int:
     return EXIT_COMPLETED if finish(run, begun, started, home, wakeups, log) else EXIT_NOT_COMPLETED
 
 
-def _begun(run: StepRun, started: datetime, wakeups: Wakeups, log: Log) -> Begun | None:
+def _begun(run: StepRun, started: datetime, home: Home, wakeups: Wakeups, log: Log) -> Begun | None:
     """Say who runs the step, and start its ranks; None where there is more to read first, or nothing to start."""
     me = {**asdict(ProcessIdentity.of(os.getpid())), "started": started.isoformat()}
     content = (json.dumps(me, indent=2) + "\n").encode()
-    patiently("shim.json", partial(publish_bytes, run.directory.shim, content), wakeups, log)
+    patiently("shim.json", partial(home.do, partial(_say_who, run, content)), wakeups, log)
     log.info("step_started")
     if run.step is not Step.TRAIN:
         return None
     try:
-        plan = patiently("plan.json", partial(read_bounded, run.job_dir.plan, MOST_PLAN_BYTES), wakeups, log)
+        plan = patiently("plan.json", partial(home.do, _plan), wakeups, log)
     except DamagedFileError:
         return None
     own = own_training(plan)
     return None if own is None else begin(own.plan, run, own.devices, wakeups, log)
+
+
+def _say_who(run: StepRun, content: bytes, job_dir: JobDir) -> None:
+    publish_bytes(job_dir.step(run.attempt, run.step).shim, content)
+
+
+def _plan(job_dir: JobDir) -> bytes:
+    return read_bounded(job_dir.plan, MOST_PLAN_BYTES)

@@ -15,6 +15,7 @@ from handlers.ckpt.files.durable import UMASK, make_directory
 from handlers.errors import BadInputError
 from handlers.records.job_dir import StepDir
 from handlers.records.record import Record
+from handlers.shim.home import while_moving
 from handlers.shim.instance import find_step_run
 
 
@@ -41,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--instance", required=True)
     given = parser.parse_args(arguments)
     try:
-        run = find_step_run(given.root, given.instance)
-    except BadInputError as error:
+        run = while_moving(lambda: find_step_run(given.root, given.instance))
+    except (BadInputError, FileNotFoundError) as error:
         parser.error(str(error))
     result = ServiceResult(
         service_result=os.environ.get("SERVICE_RESULT", ""),

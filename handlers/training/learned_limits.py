@@ -78,8 +78,9 @@ def earlier_silences(jobs: Path, wanted: str) -> tuple[Silences, ...]:
     """Return what completed trainings of the configuration `wanted` below `jobs` had seen, the newest jobs' first."""
     found: list[Silences] = []
     for job in _newest(jobs):
-        for directory in sorted((job / "attempts").glob("[0-9]*")):
-            exit_ = _completed(JobDir(job), directory.name)
+        directory = JobDir(job)
+        for attempt in directory.attempts():
+            exit_ = _completed(directory, attempt)
             if exit_ is not None and exit_.silences is not None and exit_.silences.configuration == wanted:
                 found.append(exit_.silences)
         if len(found) >= MOST_TRAININGS:
@@ -98,12 +99,10 @@ def _newest(jobs: Path) -> list[Path]:
     return [jobs / name for _, name in newest]
 
 
-def _completed(job: JobDir, attempt: str) -> StepExit | None:
+def _completed(job: JobDir, attempt: int) -> StepExit | None:
     """Return how a training ended that was completed. A record that cannot be read teaches nothing."""
-    if not is_number(attempt):
-        return None
     try:
-        exit_ = StepExit.read(job.step(int(attempt), Step.TRAIN).exit)
+        exit_ = StepExit.read(job.step(attempt, Step.TRAIN).exit)
     except (OSError, ValidationError):
         return None
     return exit_ if exit_.outcome is Outcome.COMPLETED else None

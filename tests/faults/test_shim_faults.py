@@ -2,12 +2,17 @@
 
 import errno
 import os
+import subprocess
+import sys
+import time
 import warnings
 from itertools import count
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.places import bring_back
 from handlers.records.job_dir import Step
 from handlers.records.shim_record import ShimRecord
 from handlers.records.step_exit import Outcome, StepExit
@@ -22,6 +27,8 @@ CASES = (
     (Call.WRITE, errno.ENOSPC, 1, "attempts"),
     (Call.WRITE, errno.ENOSPC, 5, "attempts"),
     (Call.FSYNC, errno.EIO, 1, "attempts"),
+    (Call.OPEN, errno.ENOENT, 1, "attempts"),
+    (Call.RENAME, errno.ENOENT, 2, "attempts"),
     (Call.RENAME, errno.EDQUOT, 3, "attempts"),
     (Call.OPEN, errno.ENOSPC, 3, "output/log"),
     (Call.RENAME, errno.EDQUOT, 1, "output/log"),
@@ -71,3 +78,19 @@ def test_a_training_is_not_lost_for_its_records(
         if code == NOT_HIT:
             break
     assert first > 1, "no call was hit"
+
+
+def test_a_directory_may_be_moved_away_and_back_at_any_moment(workshop: "Workshop") -> None:
+    """Above all while its shim begins and ends: the end is known, or at least that no step has begun."""
+    chance, there, away = Random(1), workshop.job_dir.path, workshop.job_dir.path.parent / "away"  # noqa: S311
+    for attempt in range(1, 13):
+        workshop.publish(workshop.train("pass"), attempts=(attempt,))
+        command = [sys.executable, "-m", "handlers.shim", str(there), str(attempt), Step.TRAIN]
+        shim = subprocess.Popen(command, stderr=subprocess.PIPE)
+        while shim.poll() is None:
+            there.rename(away)
+            time.sleep(chance.uniform(0, 0.01))
+            bring_back(away, there)
+            time.sleep(chance.uniform(0, 0.02))
+        _, said = shim.communicate()
+        assert workshop.job_dir.step(attempt, Step.TRAIN).exit.exists(), said.decode()

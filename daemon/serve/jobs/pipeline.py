@@ -199,11 +199,11 @@ class Pipeline:
             self._after_step.act(job, step, found, self.settings)
 
     def _wait_for_the_shim(self, job: Job, step: Step) -> None:
-        """Start the shim of `step`, or give it up when it should have come up long ago."""
+        """Start the shim of `step`, again when it is late, or give it up when it is long so."""
         if job.cancel:  # not simply moved: a shim may come up yet
             self._starts.cancel(job, step)
         elif self._starts.was_begun(Run.of(job, step)):
-            self._starts.give_up_late(job, step)
+            self._starts.handle_late(job, step)
         else:
             self._runs.refuse_taken_devices(job)
             self._starts.begin(job, step)

@@ -17,9 +17,10 @@ from daemon.core.store import Store
 from daemon.core.users import User
 from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.stuck_devices import refuse_while_stuck
+from daemon.serve.jobs.taking_in import MOST_ATTEMPTS
 from daemon.serve.loop.waiting import Waiting
 from handlers.events import job_log
-from handlers.records.job_dir import Step
+from handlers.records.job_dir import JobDir, Step, StepDir
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.shards.names import holds_shards
 
@@ -93,11 +94,12 @@ class Requests:
         if not directory.submitted.exists() and not directory.plan.exists():
             raise RequestRefusedError(f"{directory.path} has nothing to run any more; drop the file again")
         self._note("retry_asked", job, by)
-        if not directory.submitted.exists() or self._trained(job):
-            self._moves.move(job, State.MERGING, f"retried by {by.name}: merging again", attempt=job.attempt + 1)
-            return f"job {job.id} merges again, as attempt {job.attempt + 1}"
-        self._moves.move(job, State.QUEUED, f"retried by {by.name}", attempt=job.attempt + 1)
-        return f"job {job.id} is queued again, as attempt {job.attempt + 1}"
+        last = _last_attempt(job, directory)
+        if not directory.submitted.exists() or self._trained(job, directory, last):
+            self._moves.move(job, State.MERGING, f"retried by {by.name}: merging again", attempt=last + 1)
+            return f"job {job.id} merges again, as attempt {last + 1}"
+        self._moves.move(job, State.QUEUED, f"retried by {by.name}", attempt=last + 1)
+        return f"job {job.id} is queued again, as attempt {last + 1}"
 
     def _refuse_strangers(self, job: Job, by: User) -> None:
         """Raise RequestRefusedError where the settings leave a job to whoever dropped it, and that is not `by`."""
@@ -116,20 +118,26 @@ class Requests:
         log = job_log(job.directory(self._root.path).events, job=job.id, attempt=job.attempt)
         log.info(event, user=by.name, uid=by.number)
 
-    def _trained(self, job: Job) -> bool:
+    def _trained(self, job: Job, directory: JobDir, last: int) -> bool:
         """Say whether the training of `job` is over: it was merged last, or its record says so. Raises OSError."""
         done = [step.state for step in self._store.history(job.id) if step.state in ACTIVE]
-        return (done[-1:] == [State.MERGING] or self._came_to_its_end(job)) and self._has_saves(job)
+        is_over = done[-1:] == [State.MERGING] or _came_to_its_end(directory.step(last, Step.TRAIN))
+        return is_over and _has_saves(directory, last)
 
-    def _came_to_its_end(self, job: Job) -> bool:
-        """Say whether the last training completed, though the store does not know: its directory was away then."""
-        with contextlib.suppress(FileNotFoundError, ValidationError):
-            record = StepExit.read(job.directory(self._root.path).step(job.attempt, Step.TRAIN).exit)
-            return record.outcome is Outcome.COMPLETED
-        return False
 
-    def _has_saves(self, job: Job) -> bool:
-        """Say whether anything is there to merge: to merge nothing again and again would fail for ever."""
-        directory = job.directory(self._root.path)
-        earlier = (directory.earlier_output(attempt) for attempt in range(job.attempt, 0, -1))
-        return any(map(holds_shards, (directory.output, *earlier)))
+def _last_attempt(job: Job, directory: JobDir) -> int:
+    """Return the number of the last attempt that was begun: an older store, put back, may not know of it."""
+    return max(number for number in (job.attempt, *directory.attempts()) if number - job.attempt <= MOST_ATTEMPTS)
+
+
+def _came_to_its_end(train: StepDir) -> bool:
+    """Say whether a training completed, though the store does not know: its directory was away then."""
+    with contextlib.suppress(FileNotFoundError, ValidationError):
+        return StepExit.read(train.exit).outcome is Outcome.COMPLETED
+    return False
+
+
+def _has_saves(directory: JobDir, last: int) -> bool:
+    """Say whether anything is there to merge: to merge nothing again and again would fail for ever."""
+    earlier = (directory.earlier_output(attempt) for attempt in range(last, 0, -1))
+    return any(map(holds_shards, (directory.output, *earlier)))

@@ -17,6 +17,9 @@ from daemon.serve.steps.runner import Runner, RunnerError, forestall
 from handlers.records.job_dir import Step
 from handlers.records.step_exit import Outcome
 
+START_AGAIN = 15.0
+"""Seconds after which a shim of which nothing is seen is started once more."""
+
 
 class Starts:
     """The runs whose shims are being started. For the loop's thread; `set_aside` fails a job over a defect."""
@@ -37,7 +40,9 @@ class Starts:
         self._faults = faults
         self._set_aside = set_aside
         self._started: dict[Run, float | None] = {}
-        """When, on the monotonic clock, its shim was started; None while a worker is yet to do so."""
+        """When, on the monotonic clock, its shim was started first; None while a worker is yet to do so."""
+        self._again: dict[Run, float] = {}
+        """When to start it once more, where nothing is seen of it."""
 
     @property
     def is_waiting_for_a_shim(self) -> bool:
@@ -47,6 +52,7 @@ class Starts:
     def keep(self, runs: Collection[Run]) -> None:
         """Forget all runs but these."""
         self._started = {run: at for run, at in self._started.items() if run in runs}
+        self._again = {run: at for run, at in self._again.items() if run in runs}
 
     def was_begun(self, run: Run) -> bool:
         """Say whether the shim of `run` was started, or is about to be."""
@@ -66,18 +72,30 @@ class Starts:
         run = Run.of(job, step)
         if not self._faults.is_paused(f"starting job {job.id}"):
             self._started[run] = None
-            self._workers.submit(
-                Lane.STARTS,
-                ("start", run),
-                partial(self._runner.start, job, step, self._root.path),
-                partial(self._was_started, job, run),
-            )
+            self._start(job, run)
 
-    def give_up_late(self, job: Job, step: Step) -> None:
-        """Give a shim up that should have come up long ago."""
-        since = self._started[Run.of(job, step)]
-        if since is not None and time.monotonic() - since > START_ALLOWANCE:
+    def handle_late(self, job: Job, step: Step) -> None:
+        """Start a shim once more that should have come up, and give it up when that was long ago.
+
+        It may have ended before it could say so, its directory being away. Of two that come up, one refuses.
+        """
+        run, now = Run.of(job, step), time.monotonic()
+        since = self._started[run]
+        if since is None:
+            return
+        if now - since > START_ALLOWANCE:
             self._give_up(job, step, f"the shim of {step} did not come up in {START_ALLOWANCE:g} s")
+        elif now > self._again.setdefault(run, since + START_AGAIN):
+            self._again[run] = now + START_AGAIN
+            self._start(job, run)
+
+    def _start(self, job: Job, run: Run) -> None:
+        self._workers.submit(
+            Lane.STARTS,
+            ("start", run),
+            partial(self._runner.start, job, run.step, self._root.path),
+            partial(self._was_started, job, run),
+        )
 
     def cancel(self, job: Job, step: Step) -> None:
         """Let the shim of `step` not come up any more, should it have been started, perhaps by the daemon before."""
@@ -87,7 +105,8 @@ class Starts:
 
     def _was_started(self, job: Job, run: Run, started: Future[None]) -> None:
         # Only now does its time begin: behind thousands of drops to be checked, a start may wait for minutes.
-        self._started[run] = time.monotonic()
+        if run in self._started:
+            self._started[run] = self._started[run] or time.monotonic()
         try:
             started.result()
         except RunnerError as error:

@@ -172,6 +172,20 @@ def test_a_start_that_waits_for_its_turn_is_not_given_up(house: House, monkeypat
     assert house.train().exit.exists(), "now the time is up"
 
 
+def test_a_shim_of_which_nothing_is_seen_is_started_once_more(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have found its directory away, and ended; of two that come up, one refuses."""
+    monkeypatch.setattr("daemon.serve.jobs.starting.START_AGAIN", 0.0)
+    house.job_in(State.PREPARING, State.TRAINING)
+    for _ in range(3):
+        house.pipeline.turn()
+        house.deliver()
+    assert house.runner.started == [(1, Step.TRAIN)] * 3
+    write_dead_shim(house.train())
+    house.pipeline.turn()
+    assert house.pipeline.is_waiting_for_a_shim, "for the cause of its death"
+    assert house.runner.started == [(1, Step.TRAIN)] * 3
+
+
 def test_who_cancels_while_a_shim_of_the_daemon_before_comes_up_gets_no_stray_training(house: House) -> None:
     """Its devices are not another job's while it may still begin: it is kept from beginning first."""
     house.store.ask_to_cancel(house.job_in(State.PREPARING, State.TRAINING))

@@ -64,6 +64,30 @@ def test_a_retry_merges_only_where_something_was_saved(tmp_path: Path) -> None:
             assert store.job(job.id).state is (State.MERGING if save else State.QUEUED)
 
 
+@pytest.mark.parametrize("last", (1, 2, 7))
+@pytest.mark.parametrize("outcome", (Outcome.COMPLETED, Outcome.FAILED))
+def test_a_retry_is_an_attempt_that_was_never_begun(tmp_path: Path, last: int, outcome: Outcome) -> None:
+    """Of what an older store has forgotten, neither the records nor the saves are taken for the new attempt's."""
+    now = datetime.now(UTC)
+    with Store.open(tmp_path / "glmd.db") as store, Waiting() as waiting:
+        job = store.add(NewJob("c", "run"))
+        directory = job.directory(tmp_path)
+        (directory.path / "attempts" / "9999999").mkdir(parents=True)  # somebody's own
+        directory.submitted.touch()
+        for state in (State.PREPARING, State.TRAINING, State.FAILED):
+            job = store.move(job, state)
+        for attempt in range(1, last + 1):
+            train = directory.step(attempt, Step.TRAIN)
+            train.path.mkdir(parents=True)
+            StepExit(step=Step.TRAIN, outcome=outcome, reason="", started=now, ended=now).publish(train.exit)
+        save = directory.output / "checkpoint" / "rank_0" / "glm-6b_rank_0-1_4.ckpt"
+        save.parent.mkdir(parents=True)
+        save.touch()
+        Requests(Root(tmp_path), store, waiting).retry(job, User(0))
+        state = State.MERGING if outcome is Outcome.COMPLETED else State.QUEUED
+        assert (store.job(job.id).attempt, store.job(job.id).state) == (last + 1, state)
+
+
 @pytest.mark.parametrize("outcome", (Outcome.COMPLETED, Outcome.FAILED))
 def test_a_training_whose_directory_was_away_when_it_ended_is_not_done_twice(
     requests: tuple[Requests, Store], tmp_path: Path, outcome: Outcome
