@@ -69,7 +69,7 @@ class Places:
     def move_root(self) -> bool:
         """Move the root, which is a mount, or jobs/ away for a while, and perhaps kill the daemon meanwhile."""
         self._scene.undo(everything=True)
-        self._scene.note(Act.ROOT_MOVED, (job.name for job in self._scene.jobs_not_over()))
+        self._scene.note(Act.ROOT_MOVED, self._scene.names_not_over())
         is_killed, is_whole = self._scene.chance.random() < 0.4, self._scene.chance.random() < 0.5
         away = self._aside / "root" if is_whole else self._root / "away"
         away.mkdir(exist_ok=is_whole)

@@ -56,6 +56,11 @@ class Scene:
         """Return them."""
         return [job for job in self.house.jobs() if not job.state.is_over]
 
+    def names_not_over(self) -> list[str]:
+        """Return the names of what was dropped and is not over, whether it is a job yet or not."""
+        over = {job.name for job in self.house.jobs() if job.state.is_over}
+        return [name for name in self.names if name not in over]
+
     # The daemon
 
     def start(self) -> None:

@@ -112,7 +112,7 @@ class Storm:
 
     def _fill(self) -> bool:
         """Fill the disk, strike once more while it is full, and free it again."""
-        self._scene.note(Act.DISK_FULL, (job.name for job in self._scene.jobs_not_over()))
+        self._scene.note(Act.DISK_FULL, self._scene.names_not_over())
         ballast = self._root / "ballast"
         with suppress(OSError), ballast.open("wb", buffering=0) as stream:
             for size in (1 << 20, 1 << 12):

@@ -17,7 +17,7 @@ from daemon.core.store import Store
 from daemon.core.users import User
 from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.stuck_devices import refuse_while_stuck
-from daemon.serve.jobs.taking_in import MOST_ATTEMPTS
+from daemon.serve.jobs.taking_in import MOST_ATTEMPTS, plan_of
 from daemon.serve.loop.waiting import Waiting
 from handlers.events import job_log
 from handlers.records.job_dir import JobDir, Step, StepDir
@@ -91,11 +91,12 @@ class Requests:
             raise RequestRefusedError(f"job {job.id} is {job.state}; only failed and cancelled jobs can be retried")
         refuse_while_stuck(job, self._store, self._root)
         directory = job.directory(self._root.path)
-        if not directory.submitted.exists() and not directory.plan.exists():
+        last = _last_attempt(job, directory)
+        is_trained = self._is_trained(job, directory, last)
+        if not is_trained and not directory.submitted.exists():
             raise RequestRefusedError(f"{directory.path} has nothing to run any more; drop the file again")
         self._note("retry_asked", job, by)
-        last = _last_attempt(job, directory)
-        if not directory.submitted.exists() or self._trained(job, directory, last):
+        if is_trained:
             self._moves.move(job, State.MERGING, f"retried by {by.name}: merging again", attempt=last + 1)
             return f"job {job.id} merges again, as attempt {last + 1}"
         self._moves.move(job, State.QUEUED, f"retried by {by.name}", attempt=last + 1)
@@ -118,8 +119,11 @@ class Requests:
         log = job_log(job.directory(self._root.path).events, job=job.id, attempt=job.attempt)
         log.info(event, user=by.name, uid=by.number)
 
-    def _trained(self, job: Job, directory: JobDir, last: int) -> bool:
-        """Say whether the training of `job` is over: it was merged last, or its record says so. Raises OSError."""
+    def _is_trained(self, job: Job, directory: JobDir, last: int) -> bool:
+        """Say whether only the merge is to be done: after a training that is over, or of a tree. Raises OSError."""
+        if not directory.submitted.exists():
+            plan = plan_of(directory)
+            return plan is not None and (plan.train is None or _has_saves(directory, last))
         done = [step.state for step in self._store.history(job.id) if step.state in ACTIVE]
         is_over = done[-1:] == [State.MERGING] or _came_to_its_end(directory.step(last, Step.TRAIN))
         return is_over and _has_saves(directory, last)

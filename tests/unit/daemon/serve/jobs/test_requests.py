@@ -20,6 +20,8 @@ from daemon.core.users import User
 from daemon.serve.jobs.requests import Requests
 from daemon.serve.loop.waiting import Waiting
 from handlers.records.job_dir import Step
+from handlers.records.job_plan import JobPlan, TimeLimits, TrainPlan
+from handlers.records.merge_plan import MergePlan
 from handlers.records.process import ProcessIdentity
 from handlers.records.shim_record import ShimRecord
 from handlers.records.step_exit import Outcome, StepExit, Survivor
@@ -86,6 +88,22 @@ def test_a_retry_is_an_attempt_that_was_never_begun(tmp_path: Path, last: int, o
         Requests(Root(tmp_path), store, waiting).retry(job, User(0))
         state = State.MERGING if outcome is Outcome.COMPLETED else State.QUEUED
         assert (store.job(job.id).attempt, store.job(job.id).state) == (last + 1, state)
+
+
+def test_what_writers_made_anew_of_a_removed_directory_is_not_merged(tmp_path: Path) -> None:
+    """A plan to train, without the file to train by and without saves, is nothing to run."""
+    with Store.open(tmp_path / "glmd.db") as store, Waiting() as waiting:
+        job = store.add(NewJob("c", "run"))
+        directory = job.directory(tmp_path)
+        directory.path.mkdir(parents=True)
+        for state in (State.PREPARING, State.TRAINING, State.FAILED):
+            job = store.move(job, state)
+        train = TrainPlan(processes=(), limits=TimeLimits(silence=None, first_step=None), grace=1.0)
+        merge = MergePlan(source=directory.output, destination=directory.merged)
+        JobPlan(job=1, name="run", train=train, merge=merge).publish(directory.plan)
+        with pytest.raises(RequestRefusedError, match="nothing to run any more; drop the file again"):
+            Requests(Root(tmp_path), store, waiting).retry(job, User(0))
+        assert store.job(job.id) == job
 
 
 @pytest.mark.parametrize("outcome", (Outcome.COMPLETED, Outcome.FAILED))
