@@ -117,8 +117,8 @@ class Soak:
         self._house.environment(STANDIN_PAUSE="0.04", STANDIN_SAVE="10", **{name: value})
         self._house.settings |= {"inbox": {"settle": 0.1, "rescan": 2}, "cancel": "owner"}
         self._scene = Scene(self._house, seed)
-        self._for_good: set[int] = set()
-        """The jobs that nobody can retry."""
+        self._may_fail: set[int] = set()
+        """The jobs that may fail for good: nothing can be made of them, though they were retried."""
         self._has_members = os.environ[IN_NAMESPACE] == "0"
         directory.chmod(0o711)  # for members
 
@@ -161,14 +161,12 @@ class Soak:
         self._until_over()
 
     def _retry(self, job: Job, acts: set[Act]) -> None:
-        """Retry a job, where it can come to something."""
-        if Act.ABSURD_VALUES in acts:
-            self._for_good.add(job.id)
-            return
+        """Retry a job, and note where it need not come to anything."""
         retried = self._house.run("retry", str(job.id))
-        if Act.DIRECTORY_REMOVED in acts and "nothing to run any more" in retried.stderr:
-            self._for_good.add(job.id)
-        elif retried.returncode != 0:
+        is_removed = Act.DIRECTORY_REMOVED in acts and "nothing to run any more" in retried.stderr
+        if is_removed or Act.ABSURD_VALUES in acts:
+            self._may_fail.add(job.id)
+        if retried.returncode != 0 and not is_removed:
             self._figures.faults.append(f"{job.label} cannot be retried: {retried.stderr}")
 
     def _until_over(self) -> None:
@@ -185,12 +183,13 @@ class Soak:
         self._scene.restart(signal.SIGTERM)  # a start removes what killed writers left
         jobs = self._house.jobs()
         self._count(jobs)
-        self._figures.failed_for_good = len(self._for_good)
+        failed = [job for job in jobs if job.state not in {State.DONE, State.REJECTED}]
+        self._figures.failed_for_good = len(failed)
         self._figures.done_after_retry = sum(job.state is State.DONE for job in jobs) - self._figures.done
         self._figures.faults += [
             f"{job.label} is {job.state} after its retry: {job.reason}"
-            for job in jobs
-            if job.state not in {State.DONE, State.REJECTED} and job.id not in self._for_good
+            for job in failed
+            if job.id not in self._may_fail
         ]
         self._figures.faults += [str(each) for each in check_state(Root(self._root))]
         log = self._house.log.read_text(errors="replace")
