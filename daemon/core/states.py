@@ -53,6 +53,16 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.DONE: frozenset(),
     State.REJECTED: frozenset(),
 }
+MOST_FORGOTTEN = 1000
+"""Attempts that a store may be behind a job's directory."""
+
+
+def attempts_more(was: State, state: State) -> range:
+    """Return by how much the attempt may grow on a job's way from `was` to `state`.
+
+    A retry also counts those that an older store has forgotten, and the job's directory has not.
+    """
+    return range(1 if state is was else 0, 1 + (MOST_FORGOTTEN if was.is_over else 1))
 
 
 @dataclass(frozen=True)

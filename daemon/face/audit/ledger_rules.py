@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from daemon.core.states import HOLDING_DEVICES, OVER, TRANSITIONS, Job, State
+from daemon.core.states import HOLDING_DEVICES, OVER, TRANSITIONS, Job, State, attempts_more
 from daemon.face.audit.disagreement import Disagreement, Kind
 from daemon.face.audit.ledger import Ledger, Row
 
@@ -36,7 +36,7 @@ def _wrong_history(row: Row) -> str | None:
     for one, other in pairwise(moves):
         if other.state not in TRANSITIONS[one.state]:
             return f"it went from {one.state} to {other.state}, for which the table of transitions has no way"
-        if other.attempt - one.attempt not in ({1} if other.state is one.state else {0, 1}):
+        if other.attempt - one.attempt not in attempts_more(one.state, other.state):
             return f"it went from attempt {one.attempt} to {other.attempt}"
     if (last.state, last.attempt) != (job.state, job.attempt):
         there = f"{last.state}, attempt {last.attempt}"

@@ -15,9 +15,9 @@ import structlog
 
 from daemon.core.names import digest_of
 from daemon.core.root import Root
-from daemon.core.states import HOLDING_DEVICES, State
+from daemon.core.states import HOLDING_DEVICES, State, attempts_more
 from daemon.core.store import Forgotten, NewJob, Store, Transition
-from daemon.serve.jobs.taking_in import MOST_ATTEMPTS, MOST_DROPPED, NotTakenInError, content_of, plan_of, way
+from daemon.serve.jobs.taking_in import MOST_DROPPED, NotTakenInError, content_of, plan_of, way
 from handlers.records.job_dir import JobDir, is_number
 from handlers.units.devices import LIMIT
 
@@ -91,14 +91,12 @@ def _history(events: list[Mapping[str, object]]) -> list[Transition]:
 def _steps(before: Transition, event: Mapping[str, object]) -> Iterator[Transition]:
     """Yield the transitions that lead to where a job was moved, several where events before it are lost."""
     attempt, reason = event.get("attempt"), event.get("reason")
-    if type(attempt) is not int or not before.attempt <= attempt <= min(before.attempt + 1, MOST_ATTEMPTS):
-        return
     try:
         state = State(str(event.get("state")))
         states = (state,) if state is before.state else way(before.state, state)
     except (ValueError, NotTakenInError):
         return
-    if state is before.state and attempt == before.attempt:
+    if type(attempt) is not int or attempt - before.attempt not in attempts_more(before.state, state):
         return
     for one in states:
         yield Transition(_time(event), one, attempt, reason if isinstance(reason, str) and one is state else "")

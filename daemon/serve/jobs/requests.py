@@ -12,12 +12,12 @@ from daemon.core.life import life
 from daemon.core.may_pass import may_pass
 from daemon.core.root import Root
 from daemon.core.settings import Cancel
-from daemon.core.states import ACTIVE, STEP_OF, Job, State
+from daemon.core.states import ACTIVE, MOST_FORGOTTEN, STEP_OF, Job, State
 from daemon.core.store import Store
 from daemon.core.users import User
 from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.stuck_devices import refuse_while_stuck
-from daemon.serve.jobs.taking_in import MOST_ATTEMPTS, plan_of
+from daemon.serve.jobs.taking_in import plan_of
 from daemon.serve.loop.waiting import Waiting
 from handlers.events import job_log
 from handlers.records.job_dir import JobDir, Step, StepDir
@@ -131,7 +131,7 @@ class Requests:
 
 def _last_attempt(job: Job, directory: JobDir) -> int:
     """Return the number of the last attempt that was begun: an older store, put back, may not know of it."""
-    return max(number for number in (job.attempt, *directory.attempts()) if number - job.attempt <= MOST_ATTEMPTS)
+    return max(number for number in (job.attempt, *directory.attempts()) if number - job.attempt < MOST_FORGOTTEN)
 
 
 def _came_to_its_end(train: StepDir) -> bool:

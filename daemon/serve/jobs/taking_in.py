@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from daemon.core.living import Living
 from daemon.core.names import digest_of
-from daemon.core.states import TRANSITIONS, Job, State
+from daemon.core.states import MOST_FORGOTTEN, TRANSITIONS, Job, State
 from daemon.core.store import NewJob, Store
 from handlers.ckpt.errors import CkptError
 from handlers.ckpt.files.bounded import read_bounded
@@ -21,8 +21,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 STATE_OF = {Step.TRAIN: State.TRAINING, Step.MERGE: State.MERGING}
 MOST_DROPPED = 1 << 20
 """Of a dropped file, by far."""
-MOST_ATTEMPTS = 1000
-"""That a store may be behind."""
 
 
 class NotTakenInError(RefusedError):
@@ -54,7 +52,7 @@ def take_in(found: Living, store: Store) -> Job:
         job = store.add_again(run.job, _new(found), reason)
     if job.name != run.name:
         raise NotTakenInError(f"the store's job {job.id} is {job.name}")
-    if not 0 <= run.attempt - job.attempt <= MOST_ATTEMPTS:
+    if not 0 <= run.attempt - job.attempt <= MOST_FORGOTTEN:
         raise NotTakenInError(f"the store's job {job.id} is at attempt {job.attempt}")
     for state in way(job.state, wanted):
         job = store.move(job, state, reason)

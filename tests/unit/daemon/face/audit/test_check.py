@@ -366,6 +366,13 @@ def test_a_training_that_failed_after_its_last_save_may_be_merged(place: Place) 
     assert place.kinds() == set()
 
 
+def test_a_retry_under_an_older_store_passes_over_what_that_had_forgotten(place: Place) -> None:
+    """Its attempt is none that the directory knows."""
+    job = place.store.move(place.job(State.PREPARING, State.TRAINING, State.FAILED), State.QUEUED, attempt=3)
+    assert job.attempt == 3
+    assert place.kinds() == set()
+
+
 def test_records_of_an_attempt_that_the_store_has_not_made(place: Place) -> None:
     """The store came from an older backup."""
     (place.directory(done(place)).path / "attempts" / "2" / "train").mkdir(parents=True)

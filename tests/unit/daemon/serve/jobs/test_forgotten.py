@@ -56,6 +56,8 @@ ENDS = {
     "it is done": ((*TRAINED, moved("training", "merging"), moved("merging", "done")), State.DONE, 1),
     "it failed": ((*TRAINED, moved("training", "failed")), State.FAILED, 1),
     "it waits again": ((*TRAINED, moved("training", "failed"), moved("failed", "queued", 2)), State.QUEUED, 2),
+    "it waits again, and an attempt was forgotten before": (
+        (*TRAINED, moved("training", "failed"), moved("failed", "queued", 3)), State.QUEUED, 3),
     "a line is lost": ((moved("preparing", "training"), moved("training", "failed")), State.FAILED, 1),
     "lines are rubbish": ((*TRAINED, "{", "[]", "null", "9" * 5000, "[" * 9000, moved("x", "nowhere"),
                            moved("training", "failed", -1), moved("training", "failed")), State.FAILED, 1),
