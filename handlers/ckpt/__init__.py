@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from handlers.ckpt.copying.copy import Effort
+    from handlers.ckpt.copying.copy import CopyOptions
     from handlers.ckpt.entry import CkptFile, Entry, Family, Fingerprint, Format, NotFinite
     from handlers.ckpt.errors import (
         CkptError,
@@ -45,9 +45,9 @@ __all__ = [
     "CheckpointSet",
     "CkptError",
     "CkptFile",
+    "CopyOptions",
     "DamagedFileError",
     "Difference",
-    "Effort",
     "Entry",
     "Family",
     "Fingerprint",
@@ -90,7 +90,7 @@ _MODULES = {
     "CkptFile": "entry",
     "DamagedFileError": "errors",
     "Difference": "looking.diff",
-    "Effort": "copying.copy",
+    "CopyOptions": "copying.copy",
     "Entry": "entry",
     "Family": "entry",
     "Fingerprint": "entry",

@@ -5,7 +5,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from handlers.ckpt import Effort, Family, NotFinite, OutputOptions, Plan, merge, plan_merge, read_strategies, walk_all
+from handlers.ckpt import (
+    CopyOptions,
+    Family,
+    NotFinite,
+    OutputOptions,
+    Plan,
+    merge,
+    plan_merge,
+    read_strategies,
+    walk_all,
+)
 from handlers.ckpt.files.durable import make_directory
 from handlers.ckpt.planning.lora import LoraScale, with_adapters
 from handlers.ckpt.publishing.manifest import Manifest
@@ -99,7 +109,7 @@ def run(
         tag=tag,
         force=plan.force,
         progress=progress,
-        effort=Effort(hashed=plan.hashed, compared=plan.compared),
+        copy_options=CopyOptions(hashed=plan.hashed, compared=plan.compared),
     )
     kept_latest = "" if plan.latest is None else _promote(plan.latest, plan, manifest)
     summary = MergeSummary(

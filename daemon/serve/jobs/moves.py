@@ -4,7 +4,7 @@ from daemon.core.root import Root
 from daemon.core.states import HOLDING_DEVICES, Job, State
 from daemon.core.store import Store
 from daemon.core.temporaries import sweep_job
-from daemon.serve.jobs.stuck_devices import left_behind
+from daemon.serve.jobs.stuck_devices import surviving_pids
 from daemon.serve.loop.waiting import Waiting
 from handlers.events import job_log
 
@@ -19,7 +19,7 @@ class Moves:
 
     def move(self, job: Job, state: State, reason: str = "", *, attempt: int | None = None) -> None:
         """Let `job` go to `state`; its devices stay locked while processes of it that cannot be ended are on them."""
-        is_stuck = job.state in HOLDING_DEVICES - {state} and bool(left_behind(job, self._root))
+        is_stuck = job.state in HOLDING_DEVICES - {state} and bool(surviving_pids(job, self._root))
         if state.is_over:  # a crash between the two is made good by the next start, to which the job is not over
             sweep_job(job.directory(self._root.path).path)
         moved = self._store.move(job, state, reason, attempt=attempt, keep_devices=is_stuck)

@@ -21,7 +21,7 @@ from handlers.records.step_exit import StepExit, still_there
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
-def left_behind(job: Job, root: Root) -> tuple[int, ...]:
+def surviving_pids(job: Job, root: Root) -> tuple[int, ...]:
     """Return the pids of those of the job's trainings that are there still, and of their shims. Raises OSError."""
     refuse_absent_jobs(root)
     directory = job.directory(root.path)
@@ -35,7 +35,7 @@ def left_behind(job: Job, root: Root) -> tuple[int, ...]:
 
 def free_devices(job: Job, store: Store, root: Root) -> None:
     """Free what `job` keeps locked because of processes that have gone since. Raises OSError."""
-    if job.state not in HOLDING_DEVICES and not left_behind(job, root):
+    if job.state not in HOLDING_DEVICES and not surviving_pids(job, root):
         store.free_devices(job)
         log.info("devices_freed", job=job.id, devices=job.devices)
 
@@ -44,7 +44,7 @@ def refuse_while_stuck(job: Job, store: Store, root: Root) -> None:
     """Raise RequestRefusedError while processes that `job` has left behind hold its devices; else free these."""
     if job.state in HOLDING_DEVICES or job.id not in store.locks().values():
         return
-    if pids := left_behind(job, root):
+    if pids := surviving_pids(job, root):
         raise RequestRefusedError(
             f"job {job.id} has left processes that cannot be ended (pid {', '.join(map(str, pids))}); its devices stay "
             "locked while these are there: mend what they wait for (storage, the driver), or reboot the host"

@@ -13,7 +13,7 @@ from handlers.ckpt.copying.crew import Crew
 from handlers.ckpt.copying.finite import Tally
 from handlers.ckpt.copying.replicas import ComparedContent
 from handlers.ckpt.copying.sources import Content, Sources
-from handlers.ckpt.copying.updated import Fills, UpdatedContent
+from handlers.ckpt.copying.updated import ParameterContent, UpdatedContent
 from handlers.ckpt.entry import NotFinite
 from handlers.ckpt.files.target import Target, Window
 from handlers.ckpt.files.transfer import Flusher
@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class CopyOptions:
     """What a merge takes the time for."""
 
     hashed: bool = True
@@ -55,13 +55,13 @@ class Copy:
     """A plan being carried out: `sources` are the shards' descriptors by rank, `size` is that of all output files."""
 
     def __init__(
-        self, plan: Plan, sources: Mapping[int, int], size: int, progress: Progress | None, effort: Effort
+        self, plan: Plan, sources: Mapping[int, int], size: int, progress: Progress | None, copy_options: CopyOptions
     ) -> None:
         self._sources = Sources(plan.shards, sources)
         self._strategy = plan.strategy is not None
         self._size = size
         self._progress = progress
-        self._effort = effort
+        self._options = copy_options
         self._written = 0
         self._compared: set[str] = set()
         """Parameters that an earlier file has too, and whose replicas were compared then."""
@@ -88,7 +88,7 @@ class Copy:
                 wrote(len(file.preamble))
             crew = Crew()
             crew.run(
-                min(self._effort.workers, len(shares)),
+                min(self._options.workers, len(shares)),
                 lambda: self._work(todo, Window(target, BUFFER, crew.report), found),
                 wrote,
             )
@@ -105,10 +105,10 @@ class Copy:
     def _copy(self, placed: Placed, window: Window) -> Copied:
         """Copy one parameter."""
         parameter = placed.parameter
-        content: Fills = self._content(parameter)
+        content: ParameterContent = self._content(parameter)
         if parameter.update is not None:
             content = UpdatedContent(parameter, parameter.update, self._content)
-        digest = xxhash.xxh3_128() if self._effort.hashed else None
+        digest = xxhash.xxh3_128() if self._options.hashed else None
         tally = Tally(parameter.type)
         for head, extent in zip(placed.heads or (b"",), placed.extents, strict=True):
             window.move(extent.offset - len(head))
@@ -127,7 +127,7 @@ class Copy:
     def _content(self, parameter: Parameter) -> Content | ComparedContent:
         """Return what reads `parameter`."""
         # What no strategy of the run names may be slices, which no trust makes replicas.
-        compared = self._effort.compared or (self._strategy and not parameter.laid)
+        compared = self._options.compared or (self._strategy and not parameter.laid)
         if compared and parameter.name not in self._compared:
             return ComparedContent(parameter, self._sources, strategy=self._strategy)
         return Content(parameter, self._sources)

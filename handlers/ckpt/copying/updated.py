@@ -11,7 +11,7 @@ BLOCK = 1 << 19
 """Bytes that are updated at once; whole elements, which the portions asked for may cut."""
 
 
-class Fills(Protocol):
+class ParameterContent(Protocol):
     """What gives a parameter's content."""
 
     def fill(self, view: memoryview, /) -> None:
@@ -21,7 +21,9 @@ class Fills(Protocol):
 class UpdatedContent:
     """Like Content, of `weight` with the adapter `pair`; `content_of` gives what reads them."""
 
-    def __init__(self, weight: Parameter, pair: LoraPair, content_of: "Callable[[Parameter], Fills]") -> None:
+    def __init__(
+        self, weight: Parameter, pair: LoraPair, content_of: "Callable[[Parameter], ParameterContent]"
+    ) -> None:
         from handlers.ckpt.copying.lora_update import Update  # noqa: PLC0415 - it imports numpy, which most merges do without
 
         def whole(half: Parameter) -> bytes:

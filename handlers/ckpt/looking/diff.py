@@ -97,9 +97,9 @@ def diff(a: Sequence[Path], b: Sequence[Path], progress: Progress | None = None)
         one, two = _Side(a, stack), _Side(b, stack)
         common = [name for name in one.places if name in two.places]
         described = [found for name in common if (found := _described(one.entry(name), two.entry(name)))]
-        alike = [name for name in common if name not in {each.name for each in described}]
-        compared = _Comparison(one, two, sum(one.entry(name).nbytes for name in alike), progress)
-        contents = tuple(content for name in alike if (content := compared.content(name)))
+        comparable = [name for name in common if name not in {each.name for each in described}]
+        compared = _Comparison(one, two, sum(one.entry(name).nbytes for name in comparable), progress)
+        contents = tuple(content for name in comparable if (content := compared.content(name)))
         return Difference(
             only_a=tuple(name for name in one.places if name not in two.places),
             only_b=tuple(name for name in two.places if name not in one.places),
@@ -107,7 +107,7 @@ def diff(a: Sequence[Path], b: Sequence[Path], progress: Progress | None = None)
             contents=contents,
             reordered=_reordered(common, two) if one.formats == two.formats else None,
             metadata=_metadata(one, two) if one.formats == two.formats else {},
-            compared=len(alike),
+            compared=len(comparable),
         )
 
 

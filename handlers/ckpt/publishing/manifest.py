@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import xxhash
 
-from handlers.ckpt.copying.copy import Copied, Effort
+from handlers.ckpt.copying.copy import Copied, CopyOptions
 from handlers.ckpt.entry import Fingerprint, NotFinite
 from handlers.ckpt.errors import DamagedFileError
 from handlers.ckpt.files.bounded import read_bounded
@@ -192,11 +192,11 @@ class Manifest:
         """Return it as JSON."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False).encode() + b"\n"
 
-    def is_of(self, plan: Plan, output: Output, effort: Effort) -> bool:
+    def is_of(self, plan: Plan, output: Output, copy_options: CopyOptions) -> bool:
         """Tell whether carrying out `plan` would make the same output again, with no more care than was taken."""
         return (
-            (self.hash is not None or not effort.hashed)
-            and (self.replicas_compared or not effort.compared)
+            (self.hash is not None or not copy_options.hashed)
+            and (self.replicas_compared or not copy_options.compared)
             and self.counted
             and {rank: source.fingerprint for rank, source in self.sources.items()}
             == {rank: shard.fingerprint for rank, shard in plan.shards.items()}
@@ -242,7 +242,7 @@ def check_names(path: Path | str, names: Sequence[str]) -> None:
 
 
 def manifest_of(
-    plan: Plan, files: Sequence[MergedFile], output: Output, effort: Effort, *, prefix: str, tag: str
+    plan: Plan, files: Sequence[MergedFile], output: Output, copy_options: CopyOptions, *, prefix: str, tag: str
 ) -> Manifest:
     """Describe `files`, which are `plan` carried out."""
     return Manifest(
@@ -259,8 +259,8 @@ def manifest_of(
         dropped=plan.dropped,
         unlaid=plan.unlaid,
         updates=plan.updates,
-        hash=HASH if effort.hashed else None,
-        replicas_compared=effort.compared,
+        hash=HASH if copy_options.hashed else None,
+        replicas_compared=copy_options.compared,
         dropped_by_prefix=plan.dropped_by_prefix,
         origin=plan.origin,
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from handlers.ckpt.copying.copy import Copy, Effort, Progress
+from handlers.ckpt.copying.copy import Copy, CopyOptions, Progress
 from handlers.ckpt.copying.sources import Sources
 from handlers.ckpt.entry import Fingerprint
 from handlers.ckpt.errors import DamagedFileError, NoSpaceError, OutputExistsError
@@ -32,7 +32,7 @@ from handlers.ckpt.publishing.manifest import (
 from handlers.ckpt.publishing.not_finite import refuse_not_finite
 
 DEFAULT_OPTIONS = OutputOptions()
-DEFAULT_EFFORT = Effort()
+DEFAULT_COPY_OPTIONS = CopyOptions()
 SPARE_FILES = 64
 """That a process has open besides the shards."""
 
@@ -46,7 +46,7 @@ def merge(
     tag: str = "",
     force: bool = False,
     progress: Progress | None = None,
-    effort: Effort = DEFAULT_EFFORT,
+    copy_options: CopyOptions = DEFAULT_COPY_OPTIONS,
 ) -> Manifest:
     """Write the plan's checkpoint into the directory `destination`, manifest.json with it; return the manifest.
 
@@ -56,7 +56,7 @@ def merge(
     other existing output unless `force`, InconsistentError where replicas differ or a source changes meanwhile,
     NoSpaceError, and OSError.
     """
-    wanted = _Wanted(plan, lay_out(plan, options), utf8(prefix), tag, effort, options.allow_not_finite)
+    wanted = _Wanted(plan, lay_out(plan, options), utf8(prefix), tag, copy_options, options.allow_not_finite)
     try:
         with staging(destination) as stage:
             manifest = _done_before(wanted, stage, force=force)
@@ -84,13 +84,13 @@ class _Wanted:
     output: Output
     prefix: str
     tag: str
-    effort: Effort
+    copy_options: CopyOptions
     allow_not_finite: Sequence[str]
 
     def is_what(self, manifest: Manifest) -> bool:
         """Tell whether `manifest` is of this very output."""
         return (manifest.prefix, manifest.tag) == (self.prefix, self.tag) and manifest.is_of(
-            self.plan, self.output, self.effort
+            self.plan, self.output, self.copy_options
         )
 
 
@@ -174,9 +174,9 @@ def _stage(wanted: _Wanted, stage: Staging, progress: Progress | None) -> Manife
     plan = wanted.plan
     size = sum(file.size for file in wanted.output.files)
     with _opened(plan) as descriptors:
-        copy = Copy(plan, descriptors, size, progress, wanted.effort)
+        copy = Copy(plan, descriptors, size, progress, wanted.copy_options)
         files = [_write(file, stage, copy) for file in wanted.output.files]
-        manifest = manifest_of(plan, files, wanted.output, wanted.effort, prefix=wanted.prefix, tag=wanted.tag)
+        manifest = manifest_of(plan, files, wanted.output, wanted.copy_options, prefix=wanted.prefix, tag=wanted.tag)
         sources = Sources(plan.shards, descriptors)
         refuse_not_finite(manifest, wanted.allow_not_finite, stage.destination, plan, sources)
     if wanted.output.index is not None:

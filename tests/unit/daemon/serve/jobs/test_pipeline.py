@@ -253,13 +253,13 @@ def test_devices_of_a_job_that_gives_errors_hold_up_no_other(house: House, monke
         job = house.store.add(NewJob(f"c{number}", "run", devices=(number,)))
         house.store.move(house.store.move(job, State.PREPARING), State.FAILED, keep_devices=True)
 
-    def left_behind(job: Job, root: Root) -> tuple[int, ...]:
+    def surviving_pids(job: Job, root: Root) -> tuple[int, ...]:
         del root
         if job.id == 1:
             raise OSError(5, "Input/output error")
         return ()
 
-    monkeypatch.setattr("daemon.serve.jobs.stuck_devices.left_behind", left_behind)
+    monkeypatch.setattr("daemon.serve.jobs.stuck_devices.surviving_pids", surviving_pids)
     house.pipeline.turn()
     assert house.store.locks() == {1: 1}
 

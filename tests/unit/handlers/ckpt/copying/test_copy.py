@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from handlers.ckpt import (
-    Effort,
+    CopyOptions,
     Format,
     InconsistentError,
     Manifest,
@@ -58,27 +58,27 @@ def planned(run: Run, *, transformed: bool = False) -> Plan:
     return plan_merge(shards, read_strategies([run.strategy]), transformed=transformed)
 
 
-def merged(run: Run, effort: Effort, progress: Progress | None = None, **options: object) -> Manifest:
+def merged(run: Run, copy_options: CopyOptions, progress: Progress | None = None, **options: object) -> Manifest:
     """Merge a written run into a new directory beside it."""
     destination = run.source.parent / "merged"
     destination.mkdir()
-    return merge(planned(run), destination, OutputOptions(**options), effort=effort, progress=progress)
+    return merge(planned(run), destination, OutputOptions(**options), copy_options=copy_options, progress=progress)
 
 
 @pytest.mark.parametrize("workers", WORKERS)
 def test_any_number_of_threads_gives_the_same_file(run: Run, workers: int) -> None:
     """And the same hashes, in the file's order."""
-    manifest = merged(run, Effort(workers=workers))
+    manifest = merged(run, CopyOptions(workers=workers))
     assert (run.source.parent / "merged" / "filtered_transformed.ckpt").read_bytes() == run.merged()
     assert [each.name for each in manifest.parameters] == list(run.tensors)
-    alone = merge(planned(run), run.source, effort=Effort(workers=1))
+    alone = merge(planned(run), run.source, copy_options=CopyOptions(workers=1))
     assert [each.hash for each in manifest.parameters] == [each.hash for each in alone.parameters]
 
 
 @pytest.mark.parametrize("workers", WORKERS)
 def test_any_number_of_threads_gives_the_same_safetensors(run: Run, workers: int) -> None:
     """What stands before the tensors is there, and each of several files is whole."""
-    merged(run, Effort(workers=workers), format=Format.SAFETENSORS, max_shard_size=200_000)
+    merged(run, CopyOptions(workers=workers), format=Format.SAFETENSORS, max_shard_size=200_000)
     files = sorted((run.source.parent / "merged").glob("*.safetensors"))
     assert len(files) > 2
     found = {}
@@ -92,7 +92,7 @@ def test_any_number_of_threads_gives_the_same_safetensors(run: Run, workers: int
 
 def test_without_hashing(run: Run) -> None:
     """The file is the same, and the manifest says that there are no hashes."""
-    manifest = merged(run, Effort(hashed=False))
+    manifest = merged(run, CopyOptions(hashed=False))
     assert (run.source.parent / "merged" / "filtered_transformed.ckpt").read_bytes() == run.merged()
     assert manifest.hash is None
     assert {each.hash for each in manifest.parameters} == {None}
@@ -105,8 +105,8 @@ def test_replicas_are_compared_or_trusted(run: Run, *, hashed: bool) -> None:
     slices["w7"] = slices["w7"] + 1
     run.write_shard(3, ckpt(slices))
     with pytest.raises(InconsistentError, match="w7: it differs"):
-        merge(planned(run), run.source, effort=Effort(hashed=hashed))
-    merge(planned(run), run.source, effort=Effort(hashed=hashed, compared=False))
+        merge(planned(run), run.source, copy_options=CopyOptions(hashed=hashed))
+    merge(planned(run), run.source, copy_options=CopyOptions(hashed=hashed, compared=False))
     assert (run.source / "filtered_transformed.ckpt").read_bytes() == run.merged()
 
 
@@ -118,7 +118,7 @@ def test_progress_is_told_in_one_thread(run: Run) -> None:
         reports.append((done, of))
         callers.add(threading.current_thread())
 
-    merged(run, Effort(workers=4), progress)
+    merged(run, CopyOptions(workers=4), progress)
     assert reports == sorted(reports)
     assert len(reports) > 10
     assert reports[-1] == (len(run.merged()),) * 2
@@ -138,7 +138,7 @@ def test_the_error_of_one_thread_is_raised(run: Run, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(os, "pwrite", failing)
     with pytest.raises(OSError, match="Input/output error"):
-        merged(run, Effort(workers=workers))
+        merged(run, CopyOptions(workers=workers))
     assert list((run.source.parent / "merged").iterdir()) == []
 
 
@@ -150,7 +150,7 @@ def test_a_shard_that_cannot_be_read_is_named(run: Run, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(os, "preadv", failing)
     with pytest.raises(OSError, match=r"Input/output error: .*rank_\d-31_4\.ckpt"):
-        merged(run, Effort())
+        merged(run, CopyOptions())
 
 
 def test_an_interrupt_leaves_nothing(run: Run) -> None:
@@ -160,7 +160,7 @@ def test_an_interrupt_leaves_nothing(run: Run) -> None:
         signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        merged(run, Effort(workers=4), interrupt)
+        merged(run, CopyOptions(workers=4), interrupt)
     assert list((run.source.parent / "merged").iterdir()) == []
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from handlers.ckpt import (
+    CopyOptions,
     DamagedFileError,
-    Effort,
     Format,
     OutputOptions,
     merge,
@@ -39,7 +39,7 @@ def merge_run(run: Run, destination: Path, *, hashed: bool = True) -> Path:
     """Merge a written run."""
     destination.mkdir()
     shards = {rank: walk(run.shard(rank)) for rank in range(run.ranks)}
-    merge(plan_merge(shards, read_strategy(run.strategy)), destination, effort=Effort(hashed=hashed))
+    merge(plan_merge(shards, read_strategy(run.strategy)), destination, copy_options=CopyOptions(hashed=hashed))
     return destination
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from handlers.ckpt import (
-    Effort,
+    CopyOptions,
     Family,
     Format,
     Lora,
@@ -272,7 +272,7 @@ def test_verify_counts_again(tmp_path: Path) -> None:
 def test_verify_without_hashes_says_what_the_manifest_says(tmp_path: Path) -> None:
     """Contents are not read then."""
     plan = plan_of(spoilt(small_run(tmp_path / "output"), ROWS).write())
-    merge(plan, tmp_path, ALL, effort=Effort(hashed=False))
+    merge(plan, tmp_path, ALL, copy_options=CopyOptions(hashed=False))
     assert verify(tmp_path).not_finite == {ROWS: NotFinite(1, 2)}
 
 
