@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from daemon.core.settings import SettingsError
+from handlers.codes import Code
 from handlers.validate.document import Document
 from handlers.validate.model_problem import meant, message_of, problem_of
 from handlers.validate.problem import ConfigError, Problem
@@ -52,7 +53,10 @@ def refuse_keys(document: Document, data: Mapping[object, object], known: Collec
     if wrong:
         names = {str(key) for key in wrong}
         there = [place for place in document.root if place.name in names]
-        problems = [place.key_problem("is not a key that glmd knows", meant(place.name, known)) for place in there]
+        problems = [
+            place.key_problem(Code.CONFIG_UNKNOWN_KEY, "is not a key that glmd knows", meant(place.name, known))
+            for place in there
+        ]
         raise (
             WrongSettingsError(document.name, problems)
             if problems

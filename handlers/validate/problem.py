@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.printable import printable
 
@@ -47,6 +48,8 @@ class Problem:
     """Why, or what would be right."""
     excerpt: str = ""
     """The line of the file."""
+    code: Code | None = None
+    """Which rule of glmd's it is; None for what others say."""
 
     def __str__(self) -> str:
         where = f"{self.where}: " if self.where else ""
@@ -55,7 +58,8 @@ class Problem:
     def render(self, name: str) -> str:
         """Return the problem as text for a terminal or a file: where, what, the line, and a caret with the hint."""
         where = f"{visible(self.where, 120)}: " if self.where else ""
-        first = f"{visible(name)}:{self.line}:{self.column}: {where}{visible(self.message)}"
+        code = f" [{self.code}]" if self.code else ""
+        first = f"{visible(name)}:{self.line}:{self.column}: {where}{visible(self.message)}{code}"
         hint = visible(self.hint)
         if not self.excerpt.strip():
             return f"{first}\n  {hint}" if hint else first
@@ -78,7 +82,7 @@ class Findings:
 
 
 class ConfigError(BadInputError):
-    """A configuration cannot run. `problems` are all that was found, in the order of the file.
+    """A configuration cannot run. `problems` are all that was found, in the order of the file; its code is the first's.
 
     `against` says which MindFormers it was checked against, where that is to be told.
     """
@@ -87,7 +91,7 @@ class ConfigError(BadInputError):
         self.name = name
         self.problems = in_order(problems)
         checked = [f"checked against {against}"] if against else []
-        super().__init__("\n".join([render(self.problems, name), *checked]))
+        super().__init__("\n".join([render(self.problems, name), *checked]), self.problems[0].code)
 
 
 def agreement(found: Mapping[str, Findings]) -> Findings:
