@@ -9,6 +9,7 @@ from daemon.commands.arguments import ConfigOption, RootOption, settings_of
 from daemon.core.checking import rules
 from daemon.core.root import Root
 from daemon.core.settings import Settings
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.mindformers.installed import Installed, named
 from handlers.printable import printable
@@ -57,11 +58,13 @@ def checked_file(file: Path, settings: Settings, mindformers: Installed | None =
     held_against = rules(settings, Root(settings.root), mindformers)
     try:
         if not file.is_file():
-            raise BadInputError(f"{file}: {'not a regular file' if file.exists() else 'no such file'}")
+            raise BadInputError(
+                f"{file}: {'not a regular file' if file.exists() else 'no such file'}", Code.USAGE_NOT_THERE
+            )
         with file.open("rb") as stream:
             content = stream.read(held_against.max_bytes + 1)  # no more: the check says that it is too much
     except OSError as error:
-        raise BadInputError(f"{file}: {error.strerror}") from error
+        raise BadInputError(f"{file}: {error.strerror}", Code.USAGE_NOT_THERE) from error
     checked = check_content(content, str(file), held_against)
     for warning in checked.warnings:
         typer.echo(f"warning: {warning.render(str(file))}", err=True)

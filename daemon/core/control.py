@@ -17,6 +17,7 @@ from typing import Self
 
 from daemon.core.root import SOCKET
 from daemon.core.users import User
+from handlers.codes import Code
 
 MAX_PACKET = 64 * 1024
 MOST_CLIENTS = 64
@@ -30,13 +31,19 @@ _AGAIN = 0.02
 class NotRunningError(Exception):
     """No daemon answers at this root."""
 
+    code = Code.DAEMON_NOT_RUNNING
+
 
 class NotAllowedError(NotRunningError):
     """One may answer, but not this user."""
 
+    code = Code.DAEMON_NOT_ALLOWED
+
 
 class BusyError(NotRunningError):
     """One is there, and did not answer in time, or hung up."""
+
+    code = Code.DAEMON_BUSY
 
 
 class RequestRefusedError(Exception):

@@ -1,7 +1,7 @@
 """What is wrong with a settings file, with line and column as for any YAML, or with an environment variable."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,10 @@ _PREFIX = "GLMD_"
 
 class WrongSettingsError(SettingsError, ConfigError):
     """The settings file has problems, each with line and column."""
+
+    def __init__(self, name: str, problems: Iterable[Problem]) -> None:
+        super().__init__(name, problems)
+        self.code = Code.SETTINGS_UNUSABLE
 
 
 def unreadable(path: Path, error: Exception) -> SettingsError:

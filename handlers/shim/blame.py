@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from handlers.codes import Code
 from handlers.rank_log.advice import filled_in
 from handlers.rank_log.error_kinds import KnownError
 from handlers.rank_log.known_errors import SIGNALS, Finding, known_error_in
@@ -21,6 +22,7 @@ class Blame:
     process: ProcessPlan
     """Whose failure it is; it may run still."""
     reason: str
+    code: Code
     diagnosis: Diagnosis | None
 
 
@@ -55,7 +57,8 @@ def blame(failed: Sequence[ProcessExit], processes: Sequence[ProcessPlan], *, oo
     echoes = [w.process for w in witnesses if w.is_echo and w is not guilty]
     diagnosis = _diagnosis(guilty, oom_kills)
     reason = "; ".join(part for part in (_what(guilty), _lost(echoes), _advice(diagnosis)) if part)
-    return Blame(guilty.process, reason, diagnosis)
+    error = _error(guilty)
+    return Blame(guilty.process, reason, Code.RANK_FAILED if error is None else error.code, diagnosis)
 
 
 def _earlier_cause(echo: _Witness, witnesses: Sequence[_Witness]) -> _Witness | None:

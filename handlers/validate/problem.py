@@ -58,8 +58,7 @@ class Problem:
     def render(self, name: str) -> str:
         """Return the problem as text for a terminal or a file: where, what, the line, and a caret with the hint."""
         where = f"{visible(self.where, 120)}: " if self.where else ""
-        code = f" [{self.code}]" if self.code else ""
-        first = f"{visible(name)}:{self.line}:{self.column}: {where}{visible(self.message)}{code}"
+        first = f"{visible(name)}:{self.line}:{self.column}: {where}{visible(self.message)}"
         hint = visible(self.hint)
         if not self.excerpt.strip():
             return f"{first}\n  {hint}" if hint else first

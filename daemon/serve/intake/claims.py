@@ -22,6 +22,7 @@ import structlog
 
 from daemon.core.names import fitting, reason_file
 from handlers.ckpt.files import durable
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.passing_errors import may_pass
 from handlers.printable import printable
@@ -44,21 +45,31 @@ _KINDS = {
 class NotClaimableError(BadInputError):
     """A dropped file cannot be moved out of the inbox, so it stays there."""
 
+    code = Code.DROP_CANNOT_BE_MOVED
+
 
 class NotAFileError(BadInputError):
     """What was dropped is no regular file."""
+
+    code = Code.DROP_NOT_A_FILE
 
 
 class TooLargeError(BadInputError):
     """A dropped file is larger than the limit."""
 
+    code = Code.DROP_TOO_LARGE
+
 
 class UnreadableError(BadInputError):
     """The daemon may not read a dropped file."""
 
+    code = Code.DROP_UNREADABLE
+
 
 class ChangedError(BadInputError):
     """A dropped file was written to while it was read."""
+
+    code = Code.DROP_CHANGED_MEANWHILE
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from daemon.core.settings import Runner as Choice
 from daemon.core.states import Job
 from handlers.ckpt.files.bounded import without_waiting
 from handlers.ckpt.files.durable import make_directory, open_lock
+from handlers.codes import Code
 from handlers.host.service_manager import for_children, runs_this_host
 from handlers.records.job_dir import Step, StepDir
 from handlers.records.step_exit import Outcome, StepExit
@@ -23,6 +24,8 @@ from handlers.shim.service_result import ServiceResult
 
 class RunnerError(Exception):
     """A shim could not be started."""
+
+    code = Code.SHIM_NOT_STARTED
 
 
 class Runner(Protocol):
