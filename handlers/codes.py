@@ -83,7 +83,6 @@ class Code(StrEnum):
     NIGHT_CRON = "night.cron"
     NIGHT_TIMEZONE = "night.timezone"
     NIGHT_TEMPLATE = "night.template"
-    NIGHT_FAILED = "night.failed"
     NIGHT_SKIPPED = "night.skipped"
 
     # Devices.

@@ -199,15 +199,17 @@ def discard(claim: Claim) -> None:
     _finish(claim)
 
 
-def reject(claim: Claim, rejected: Path, reason: str) -> Path:
+def reject(claim: Claim, rejected: Path, reason: str, code: str = "") -> Path:
     """Move the claimed file as it is into `rejected`, beside a file that says why; return where it is now.
 
-    That is NAME, or NAME.2, NAME.3, … when there are such; the reason is in that + `.reason.txt`.
+    That is NAME, or NAME.2, NAME.3, … when there are such; the reason is in that + `.reason.txt`, whose first line is
+    `code: …` for programs.
     """
     target = next_place(rejected, claim.name)
     # The reason first: the file must never lie there without one. When a crash happens in between, the reason without
     # its file marks the place as free, and the next try takes it again.
-    durable.publish_bytes(reason_file(target), f"{_readable(reason)}\n".encode())
+    said = f"code: {code}\n{reason}" if code else reason
+    durable.publish_bytes(reason_file(target), f"{_readable(said)}\n".encode())
     durable.move(claim.path, target)
     _finish(claim)
     return target

@@ -119,7 +119,9 @@ def choose_runner(choice: Choice) -> Runner:
     return SpawnRunner()
 
 
-def forestall(directory: StepDir, step: Step, reason: str, outcome: Outcome = Outcome.FAILED) -> bool:
+def forestall(
+    directory: StepDir, step: Step, reason: str, outcome: Outcome = Outcome.FAILED, *, code: Code = Code.SHIM_LATE
+) -> bool:
     """Keep a shim that has not come up from ever doing so; return False when one has come up after all.
 
     A shim that is late (a service manager under load) would else train on devices that are another job's by then.
@@ -132,5 +134,6 @@ def forestall(directory: StepDir, step: Step, reason: str, outcome: Outcome = Ou
             return False
         if not directory.exit.exists():
             now = datetime.now(UTC)
-            StepExit(step=step, outcome=outcome, reason=reason, started=now, ended=now).publish(directory.exit)
+            step_exit = StepExit(step=step, outcome=outcome, reason=reason, code=code, started=now, ended=now)
+            step_exit.publish(directory.exit)
     return True
