@@ -32,6 +32,9 @@ log = structlog.get_logger()
 _REASON_MAX = 1 << 20
 """Bytes of a reason that are read again; glmd's own are far shorter."""
 
+_CODE = "code: "
+"""How the last line of a reason begins."""
+
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
     stat.S_IFIFO: "a FIFO",
@@ -202,14 +205,14 @@ def discard(claim: Claim) -> None:
 def reject(claim: Claim, rejected: Path, reason: str, code: str = "") -> Path:
     """Move the claimed file as it is into `rejected`, beside a file that says why; return where it is now.
 
-    That is NAME, or NAME.2, NAME.3, … when there are such; the reason is in that + `.reason.txt`, whose first line is
-    `code: …` for programs.
+    That is NAME, or NAME.2, NAME.3, … when there are such; the reason is in that + `.reason.txt`, whose last line is
+    `code: …`, for programs.
     """
     target = next_place(rejected, claim.name)
     # The reason first: the file must never lie there without one. When a crash happens in between, the reason without
     # its file marks the place as free, and the next try takes it again.
-    said = f"code: {code}\n{reason}" if code else reason
-    durable.publish_bytes(reason_file(target), f"{_readable(said)}\n".encode())
+    told = f"{_readable(reason)}\n" + (f"{_CODE}{code}\n" if code else "")
+    durable.publish_bytes(reason_file(target), told.encode())
     durable.move(claim.path, target)
     _finish(claim)
     return target
@@ -229,7 +232,10 @@ def newest_rejected(rejected: Path, name: str) -> Path | None:
 
 
 def add_to_reason(rejected: Path, words: str) -> None:
-    """Add `words`, once, to what is said of the rejected file `rejected`, unless somebody removed or replaced that."""
+    """Add `words`, once, to what is said of the rejected file `rejected`, unless somebody removed or replaced that.
+
+    The code stays the last line.
+    """
     try:
         with open(reason_file(rejected), "rb", opener=_open_only) as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
@@ -241,7 +247,9 @@ def add_to_reason(rejected: Path, words: str) -> None:
         raise
     more = f"{_readable(words)}\n".encode()
     if len(said) < _REASON_MAX and more not in said:
-        durable.publish_bytes(reason_file(rejected), said + more)
+        before, mark, code = said.rpartition(b"\n" + _CODE.encode())
+        told = before + b"\n" + more + mark[1:] + code if mark and code.count(b"\n") == 1 else said + more
+        durable.publish_bytes(reason_file(rejected), told)
 
 
 def _places(rejected: Path, name: str) -> Iterator[Path]:

@@ -17,7 +17,7 @@ class Moves:
         self._store = store
         self._waiting = waiting
 
-    def move(self, job: Job, state: State, reason: str = "", *, code: str = "", attempt: int | None = None) -> None:
+    def move(self, job: Job, state: State, reason: str = "", code: str = "", *, attempt: int | None = None) -> None:
         """Let `job` go to `state`; its devices stay locked while processes of it that cannot be ended are on them.
 
         `code` says the reason to programs, where that is an error's (handlers.codes).

@@ -63,7 +63,7 @@ class Requests:
     def _cancel(self, job: Job, by: str) -> bool:
         """Let `job` be cancelled, or become so when its step has ended; say which. Raises OSError, sqlite3.Error."""
         if job.state is State.QUEUED:
-            self._moves.move(job, State.CANCELLED, f"cancelled by {by} while it waited", code=Code.JOB_CANCELLED)
+            self._moves.move(job, State.CANCELLED, f"cancelled by {by} while it waited", Code.JOB_CANCELLED)
             return True
         self._store.ask_to_cancel(job, by)
         return False
