@@ -26,13 +26,17 @@ def main() -> int:
         if short := shortage(error):
             print(f"glmd: {short}", file=sys.stderr)  # noqa: T201 - this is where errors come out
             return FAILED
-        from daemon.commands.exit_codes import exit_code, message  # noqa: PLC0415 - imports every room; seldom needed
+        from daemon.commands.exit_codes import as_json, exit_code, told  # noqa: PLC0415 - imports every room; seldom needed
 
         code = exit_code(error)
         if code is None:
             raise
+        if "--json" in sys.argv[1:]:
+            from handlers.printable import to_json  # noqa: PLC0415 - as above
+
+            print(to_json(as_json(error)))  # noqa: T201 - likewise
         sys.stdout.flush()
-        print(message(error), file=sys.stderr)  # noqa: T201 - this is where errors come out
+        print(told(error), file=sys.stderr)  # noqa: T201 - this is where errors come out
         return code
     return 0
 

@@ -12,6 +12,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from handlers.ckpt.errors import DamagedFileError
 from handlers.ckpt.files.bounded import read_bounded
 from handlers.ckpt.files.durable import publish_bytes
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.host.reach import reach
 
@@ -61,7 +62,9 @@ def content_of(template: Path, name: str, *, devices: str | None = None, continu
     try:
         text = read_bounded(template, _MOST).decode("utf-8")
     except (OSError, DamagedFileError, UnicodeDecodeError) as error:
-        raise BadInputError(f"nightly cycle {name}: template {template} cannot be read: {error}") from error
+        raise BadInputError(
+            f"nightly cycle {name}: template {template} cannot be read: {error}", Code.NIGHT_TEMPLATE
+        ) from error
     given = {"devices": devices, "continue_from": continue_from}
     values = {key: value for key, value in given.items() if value is not None}
     return (_with_section(text, values, template) if values else text).encode()
@@ -77,16 +80,16 @@ def _with_section(text: str, values: dict[str, str], template: Path) -> str:
     except MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"{template}:{mark.line + 1}:{mark.column + 1}" if mark else str(template)
-        raise BadInputError(f"{place}: {error.problem}") from error
+        raise BadInputError(f"{place}: {error.problem}", Code.NIGHT_TEMPLATE) from error
     except YAMLError as error:
-        raise BadInputError(f"{template}: {error}") from error
+        raise BadInputError(f"{template}: {error}", Code.NIGHT_TEMPLATE) from error
     if not isinstance(document, CommentedMap):
-        raise BadInputError(f"{template}: a training's YAML is a mapping of names to values")
+        raise BadInputError(f"{template}: a training's YAML is a mapping of names to values", Code.NIGHT_TEMPLATE)
     if document.get("glmd") is None:
         document["glmd"] = CommentedMap()
     section = document["glmd"]
     if not isinstance(section, CommentedMap):
-        raise BadInputError(f"{template}: glmd must be a mapping, not {section!r}")
+        raise BadInputError(f"{template}: glmd must be a mapping, not {section!r}", Code.NIGHT_TEMPLATE)
     section.update(values)
     stream = io.StringIO()
     yaml.dump(document, stream)

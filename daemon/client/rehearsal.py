@@ -19,6 +19,7 @@ from daemon.core.control import NotRunningError, RequestRefusedError, ask
 from daemon.core.root import Root
 from daemon.core.states import OVER, Job, State
 from daemon.core.store import Store
+from handlers.codes import Code
 from handlers.errors import BadInputError, HandlerError
 from handlers.rank_log.tail import tail
 from handlers.records.process import ProcessIdentity
@@ -50,6 +51,8 @@ rank_table:
 
 class RehearsalError(HandlerError):
     """The rehearsal could not be played to its end."""
+
+    code = Code.DEMO_FAILED
 
 
 class Stage:
@@ -193,7 +196,8 @@ def training_python(configured: Path) -> Path:
     raise BadInputError(
         f"{configured}: no training interpreter. The rehearsal trains with MindSpore 2.0 and MindFormers 0.8 "
         "on Python 3.9: `make demo` in glmd's source tree builds that environment and rehearses. If you have one, name "
-        "it: GLMD_TRAINING__PYTHON=/path/to/bin/python glmd demo"
+        "it: GLMD_TRAINING__PYTHON=/path/to/bin/python glmd demo",
+        Code.TRAINING_NO_INTERPRETER,
     )
 
 
@@ -204,7 +208,7 @@ def new_root(wish: Path | None) -> Path:
 
         return Path(tempfile.mkdtemp(prefix="glmd-demo-"))
     if wish.exists() and (not wish.is_dir() or any(wish.iterdir())):
-        raise BadInputError(f"{wish}: is not empty; the rehearsal wants a directory of its own")
+        raise BadInputError(f"{wish}: is not empty; the rehearsal wants a directory of its own", Code.DEMO_NOT_EMPTY)
     wish.mkdir(parents=True, exist_ok=True)
     return wish.absolute()
 

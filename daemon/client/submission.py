@@ -11,6 +11,7 @@ from daemon.core.states import State
 from daemon.core.store import Store, StoreError
 from daemon.face.status import JobStatus, job_status
 from handlers.ckpt.files.durable import publish_bytes
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.printable import printable
 
@@ -38,11 +39,13 @@ def drop(content: bytes, name: str, root: Root) -> Drop:
     if is_ignored(name) or "/" in name or not name.isprintable() or len(name.encode()) > NAME_MAX - _ROOM:
         raise BadInputError(
             f"{printable(name)!r} cannot be a name in the inbox, where hidden and temporary files are passed over; "
-            "choose another, as --name glm_6b"
+            "choose another, as --name glm_6b",
+            Code.DROP_NAME,
         )
     if not root.inbox.is_dir():
         raise BadInputError(
-            f"{root.inbox}: no inbox there; start glmd with this root once, or name another with --root"
+            f"{root.inbox}: no inbox there; start glmd with this root once, or name another with --root",
+            Code.DROP_NO_INBOX,
         )
     newest = _newest_job(root)
     for candidate in _names(name):
@@ -51,7 +54,7 @@ def drop(content: bytes, name: str, root: Root) -> Drop:
         except FileExistsError:
             continue
         return Drop(root.inbox / candidate, digest_of(content), newest)
-    raise BadInputError(f"{root.inbox}: thousands of files named like {printable(name)} wait there")
+    raise BadInputError(f"{root.inbox}: thousands of files named like {printable(name)} wait there", Code.DROP_NAME)
 
 
 def job_of(dropped: Drop, root: Root) -> JobStatus | None:

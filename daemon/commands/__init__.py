@@ -20,6 +20,10 @@ COMMANDS = {
         "daemon.commands.doctor:doctor",
         "Say what this host has and lacks, or with --state whether root and store agree.",
     ),
+    "explain": (
+        "daemon.commands.explain:explain",
+        "Say what the code of an error means and what to do, or list all codes.",
+    ),
     "demo": ("daemon.commands.demo:demo", "Rehearse the whole way: a tiny GLM, really trained and merged."),
 }
 """Name → (module:attribute, line of help)."""

@@ -1,17 +1,19 @@
 """`glmd check`: what the daemon would say to a file, without dropping it."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from daemon.commands.arguments import ConfigOption, RootOption, settings_of
+from daemon.commands.arguments import ConfigOption, JsonOption, RootOption, settings_of
 from daemon.core.checking import rules
 from daemon.core.root import Root
 from daemon.core.settings import Settings
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.mindformers.installed import Installed, named
-from handlers.printable import printable
+from handlers.printable import printable, to_json
 from handlers.units.devices import format_devices
 from handlers.validate.check import CheckedConfig
 from handlers.validate.check import check as check_content
@@ -36,11 +38,15 @@ def check(
             show_default=False,
         ),
     ] = None,
+    json_: JsonOption = False,
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Check a YAML as the daemon would; nothing is dropped."""
-    _, checked = checked_file(file, settings_of(root, config), mindformers)
+    _, checked = checked_file(file, settings_of(root, config), mindformers, quiet=json_)
+    if json_:
+        typer.echo(to_json(_as_json(file, checked)))
+        return
     good = (
         f"{file}: good: {checked.run_mode} on {checked.device_target} devices {format_devices(checked.devices)}, "
         f"prefix {checked.prefix}, tag {checked.section.merge.tag}"
@@ -49,20 +55,39 @@ def check(
     typer.echo(printable(f"checked against {checked.against}"), err=True)
 
 
-def checked_file(file: Path, settings: Settings, mindformers: Installed | None = None) -> tuple[bytes, CheckedConfig]:
+def _as_json(file: Path, checked: CheckedConfig) -> dict[str, object]:
+    return {
+        "ok": True,
+        "path": str(file),
+        "run_mode": checked.run_mode,
+        "device_target": checked.device_target,
+        "devices": checked.devices,
+        "prefix": checked.prefix,
+        "tag": checked.section.merge.tag,
+        "against": checked.against,
+        "problems": [],
+        "warnings": [asdict(warning) for warning in checked.warnings],
+    }
+
+
+def checked_file(
+    file: Path, settings: Settings, mindformers: Installed | None = None, *, quiet: bool = False
+) -> tuple[bytes, CheckedConfig]:
     """Return the bytes of `file` and what they mean, as the daemon would read them; warnings go to standard error.
 
-    Raises BadInputError, with all problems at once.
+    Unless it is to be `quiet`. Raises BadInputError, with all problems at once.
     """
     held_against = rules(settings, Root(settings.root), mindformers)
     try:
         if not file.is_file():
-            raise BadInputError(f"{file}: {'not a regular file' if file.exists() else 'no such file'}")
+            raise BadInputError(
+                f"{file}: {'not a regular file' if file.exists() else 'no such file'}", Code.USAGE_NOT_THERE
+            )
         with file.open("rb") as stream:
             content = stream.read(held_against.max_bytes + 1)  # no more: the check says that it is too much
     except OSError as error:
-        raise BadInputError(f"{file}: {error.strerror}") from error
+        raise BadInputError(f"{file}: {error.strerror}", Code.USAGE_NOT_THERE) from error
     checked = check_content(content, str(file), held_against)
-    for warning in checked.warnings:
+    for warning in () if quiet else checked.warnings:
         typer.echo(f"warning: {warning.render(str(file))}", err=True)
     return content, checked

@@ -11,6 +11,7 @@ from handlers.ckpt import Difference, diff, read_manifest
 from handlers.ckpt.looking.diff import Content
 from handlers.ckpt.planning.output import TRANSFORMED
 from handlers.ckpt.publishing.manifest import NAME
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.printable import printable, to_json
 
@@ -36,7 +37,10 @@ def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     if not (path / NAME).is_file():
-        raise BadInputError(f"{path}: no {NAME} is there; name a checkpoint file, or a directory that glmd merged into")
+        raise BadInputError(
+            f"{path}: no {NAME} is there; name a checkpoint file, or a directory that glmd merged into",
+            Code.VERIFY_NO_MANIFEST,
+        )
     return [path / file.name for file in read_manifest(path / NAME).files if file.name != TRANSFORMED]
 
 

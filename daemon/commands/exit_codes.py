@@ -1,8 +1,10 @@
 """What an error means to the shell: the one place that says so."""
 
 import errno
+from dataclasses import asdict
 
 from daemon.core.control import NotRunningError, RequestRefusedError
+from daemon.core.error_codes import code_of
 from daemon.core.store import DamagedStoreError, StoreError
 from handlers.ckpt.errors import CkptError, NoSpaceError
 from handlers.errors import BadInputError, HandlerError, RefusedError
@@ -59,6 +61,30 @@ def message(error: Exception) -> str:
     if isinstance(error, CkptError):
         return printable(text)  # it is a line; any further would be a name's
     return "\n".join(map(printable, text.split("\n")))
+
+
+def told(error: Exception) -> str:
+    """Return `message` with the code that `glmd explain` takes. Bad usage explains itself."""
+    text, code = message(error), code_of(error)
+    if isinstance(error, ConfigError):
+        codes = dict.fromkeys(str(problem.code) for problem in error.problems if problem.code)
+        return f"{text}\n[{', '.join(codes)}]" if codes else text
+    if not code or code.startswith("usage."):
+        return text
+    first, *others = text.split("\n")
+    return "\n".join([f"{first} [{code}]", *others])
+
+
+def as_json(error: Exception) -> dict[str, object]:
+    """Return what `--json` gives in the place of a result; docs/cli.md names the keys."""
+    problems = [asdict(problem) for problem in error.problems] if isinstance(error, ConfigError) else []
+    return {
+        "ok": False,
+        "code": code_of(error),
+        "message": _words(error),
+        "exit_code": exit_code(error),
+        "problems": problems,
+    }
 
 
 def _words(error: Exception) -> str:

@@ -18,6 +18,7 @@ from handlers.ckpt.looking.inspect import CkptTable, EntryRow, OutputTable, SetT
 from handlers.ckpt.looking.inspect import inspect as inspect_path
 from handlers.ckpt.planning.coverage import said
 from handlers.ckpt.publishing.manifest import NAME
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.printable import printable, to_json
 from handlers.shards.names import LAST, find_strategies
@@ -60,15 +61,19 @@ def inspect(
     """Show what checkpoint and strategy files hold, or where two differ."""
     for path in paths:
         if not (path.is_file() or path.is_dir()):
-            raise BadInputError(f"{path}: {'neither a file nor a directory' if path.exists() else 'no such file'}")
+            raise BadInputError(
+                f"{path}: {'neither a file nor a directory' if path.exists() else 'no such file'}", Code.USAGE_NOT_THERE
+            )
     if diff:
         if len(paths) != 2:
-            raise BadInputError(f"--diff compares two checkpoints; {len(paths)} are named")
+            raise BadInputError(f"--diff compares two checkpoints; {len(paths)} are named", Code.USAGE_OPTIONS)
         raise typer.Exit(difference(paths[0], paths[1], as_json=json_))
     if len(paths) != 1:
-        raise BadInputError("name one file or directory; --diff compares two")
+        raise BadInputError("name one file or directory; --diff compares two", Code.USAGE_OPTIONS)
     if finite and paths[0].is_dir():
-        raise BadInputError(f"--finite reads one checkpoint file, and {paths[0]} is a directory: name a file in it")
+        raise BadInputError(
+            f"--finite reads one checkpoint file, and {paths[0]} is a directory: name a file in it", Code.USAGE_OPTIONS
+        )
     found = _found(paths[0], strategy, tag, prefix, count=finite)
     if json_:
         typer.echo(to_json({"kind": KINDS[type(found)], **asdict(found)}))

@@ -17,6 +17,7 @@ from daemon.commands.arguments import ConfigOption, JobArgument, RootOption, job
 from daemon.core.root import Root
 from daemon.core.states import Job
 from daemon.core.store import Store
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.printable import printable, printable_json, printable_lines
 
@@ -51,7 +52,7 @@ def logs(
         found = job_in(store, job)
     path = _path(found, rank, place)
     if not follow and not path.exists():
-        raise BadInputError(f"{path}: not there{_why(found)}")
+        raise BadInputError(f"{path}: not there{_why(found)}", Code.JOB_NO_LOG)
     kind = _Kind.OUTPUT if rank is not None else _Kind.JSON if json_ else _Kind.EVENT
     for line in lines(path, partial(_is_over, found.id, place) if follow else lambda: True):
         typer.echo(_shown(line.decode("utf-8", "replace"), kind))
@@ -68,7 +69,7 @@ def _path(job: Job, rank: int | None, place: Root) -> Path:
         return directory.events
     if rank not in job.ranks:
         what = f"ranks 0 to {job.ranks[-1]}" if job.ranks else "no ranks: it only merges"
-        raise BadInputError(f"job {job.id} has {what}")
+        raise BadInputError(f"job {job.id} has {what}", Code.JOB_NO_LOG)
     return directory.rank_log(rank)
 
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from handlers.codes import Code
 from handlers.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ def job_number(text: str) -> int:
     """Return the number in `42`, `0042` or `0042-name`; raises BadInputError."""
     match = _JOB.fullmatch(text.strip().rstrip("/").rpartition("/")[2])
     if not match:
-        raise BadInputError(f"{text!r} is no job; write its number, as 42, or its directory's name, as 0042-NAME")
+        raise BadInputError(
+            f"{text!r} is no job; write its number, as 42, or its directory's name, as 0042-NAME", Code.JOB_NUMBER
+        )
     return int(match[1])
 
 
@@ -40,8 +43,8 @@ def job_in(store: "Store", text: str) -> "Job":
     try:
         job = store.job(number)
     except (KeyError, OverflowError) as error:
-        raise BadInputError(f"there is no job {number}; glmd status --all lists them") from error
+        raise BadInputError(f"there is no job {number}; glmd status --all lists them", Code.JOB_NONE) from error
     name = text.strip().rstrip("/").rpartition("/")[2].partition("-")[2]
     if name and name != job.name:
-        raise BadInputError(f"there is no job {text!r}; {number} is {job.label}")
+        raise BadInputError(f"there is no job {text!r}; {number} is {job.label}", Code.JOB_NONE)
     return job

@@ -13,6 +13,7 @@ from handlers.ckpt.copying.finite import named
 from handlers.ckpt.entry import Format
 from handlers.ckpt.planning.families import ordered
 from handlers.ckpt.planning.lora import Lora
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.merging.merge import MergeSummary, run
 from handlers.printable import printable
@@ -55,12 +56,17 @@ def plan_of(arguments: Sequence[str]) -> MergePlan:
     _check_there(given)
     if given.data_parallel and given.src_strategy_file:
         raise BadInputError(
-            "--data-parallel is for runs without strategy files; leave out one of it and --src-strategy-file"
+            "--data-parallel is for runs without strategy files; leave out one of it and --src-strategy-file",
+            Code.USAGE_OPTIONS,
         )
     if given.data_parallel and given.stages not in {None, 1}:
-        raise BadInputError("--data-parallel is for runs without pipeline stages; leave out one of it and --stages")
+        raise BadInputError(
+            "--data-parallel is for runs without pipeline stages; leave out one of it and --stages", Code.USAGE_OPTIONS
+        )
     if given.max_shard_size is not None and given.format != Format.SAFETENSORS:
-        raise BadInputError("--max-shard-size is for --format safetensors; a .ckpt is always one file")
+        raise BadInputError(
+            "--max-shard-size is for --format safetensors; a .ckpt is always one file", Code.USAGE_OPTIONS
+        )
     alpha, rank = _scale(given)
     return MergePlan(
         source=source,
@@ -92,16 +98,16 @@ def _check_there(given: argparse.Namespace) -> None:
     for flag in ("src_strategy_file", "layout_from", "config"):
         path: Path | None = getattr(given, flag)
         if path is not None and not path.exists():
-            raise BadInputError(f"--{flag.replace('_', '-')}: {path} does not exist")
+            raise BadInputError(f"--{flag.replace('_', '-')}: {path} does not exist", Code.USAGE_NOT_THERE)
 
 
 def _source(directory: Path | None, shards: Sequence[Path]) -> Path:
     if directory is None:
         if not shards:
-            raise BadInputError("say what to merge: --src-checkpoints-dir DIR, or --shards FILE…")
+            raise BadInputError("say what to merge: --src-checkpoints-dir DIR, or --shards FILE…", Code.USAGE_OPTIONS)
         return Path(os.path.commonpath([path.absolute().parent for path in shards]))
     if not directory.is_dir():
-        raise BadInputError(f"--src-checkpoints-dir: {directory} is not a directory")
+        raise BadInputError(f"--src-checkpoints-dir: {directory} is not a directory", Code.USAGE_NOT_THERE)
     return directory.absolute()
 
 
@@ -114,10 +120,13 @@ def _scale(given: argparse.Namespace) -> tuple[float | None, int | None]:
         scale = read_lora_config(given.config)
         return scale.alpha, scale.rank
     if (alpha is None) != (rank is None) or given.config is not None:
-        raise BadInputError("give --lora-alpha and --lora-rank, or --config with the run's YAML, which has both")
+        raise BadInputError(
+            "give --lora-alpha and --lora-rank, or --config with the run's YAML, which has both", Code.USAGE_OPTIONS
+        )
     if given.lora == Lora.MERGE and alpha is None:
         raise BadInputError(
             "--lora merge scales the adapters by lora_alpha / lora_rank, which the shards do not say: give "
-            "--lora-alpha and --lora-rank, or --config with the run's YAML"
+            "--lora-alpha and --lora-rank, or --config with the run's YAML",
+            Code.USAGE_OPTIONS,
         )
     return alpha, rank

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from handlers.codes import Code
 from handlers.errors import RefusedError
 from handlers.printable import printable
 from handlers.rank_table.topology import Topology
@@ -90,7 +91,7 @@ def check(
 
     table, problems = inspect(file, ranks=ranks, topology=topology)
     if table is None or problems:
-        raise RefusedError("\n".join(f"{file}: {problem}" for problem in problems))
+        raise RefusedError("\n".join(f"{file}: {problem}" for problem in problems), Code.RANK_TABLE_REFUSED)
     _warn(find_warnings(table, topology=topology))
     form = "" if table.form is Form.SERVER_LIST else f", {table.form.value}"
     typer.echo(f"OK: {len(table.servers)} server(s), {len(table.devices)} rank(s){form}")

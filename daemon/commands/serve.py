@@ -9,6 +9,7 @@ import typer
 from daemon.commands.arguments import ConfigOption, RootOption, settings_of
 from daemon.serve.start_up import serve as run_service
 from handlers.ckpt.files.durable import UMASK
+from handlers.codes import Code
 from handlers.errors import BadInputError
 
 LEAST_FILES = 64
@@ -23,13 +24,15 @@ def serve(*, allow_root: AllowRoot = False, root: RootOption = None, config: Con
         raise BadInputError(
             "glmd does not serve as root: dropped files name paths to read and programs run for them; run it as the "
             "user glm (runuser -u glm -- glmd serve, or systemctl start glmd), or say --allow-root where root is all "
-            "there is"
+            "there is",
+            Code.DAEMON_AS_ROOT,
         )
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files < LEAST_FILES:
         raise BadInputError(
             f"glmd serves with {LEAST_FILES} open files at least, and {files} are allowed here: ulimit -n 1024, or "
-            "LimitNOFILE= in its unit"
+            "LimitNOFILE= in its unit",
+            Code.DAEMON_TOO_FEW_FILES,
         )
     os.umask(UMASK)
     raise typer.Exit(run_service(settings_of(root, config), settings_file=config))

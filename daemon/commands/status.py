@@ -147,7 +147,9 @@ def _detail(found: Detail, now: datetime) -> list[str]:
 
 def _step(attempt: int, ended: "StepExit") -> list[str]:
     took = format_duration((ended.ended - ended.started).total_seconds())
-    lines = [f"  attempt {attempt}, {ended.step}: {ended.outcome} after {took}"]
+    lines = [
+        f"  attempt {attempt}, {ended.step}: {ended.outcome} after {took}{f' [{ended.code}]' if ended.code else ''}"
+    ]
     if ended.reason:
         lines += _told("    ", ended.reason)
     if (first := ended.first) is not None:

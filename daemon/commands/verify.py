@@ -15,6 +15,7 @@ from handlers.ckpt import Problem, Verification
 from handlers.ckpt import verify as verify_output
 from handlers.ckpt.copying.finite import named
 from handlers.ckpt.publishing.manifest import NAME
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.merging import deep_verify
 from handlers.merging.deep_verify import DeepVerification
@@ -35,7 +36,10 @@ def verify(
 ) -> None:
     """Hold a merged checkpoint against its manifest."""
     if not (directory / NAME).is_file():
-        raise BadInputError(f"{directory}: no {NAME} is there; name the directory that a checkpoint was merged into")
+        raise BadInputError(
+            f"{directory}: no {NAME} is there; name the directory that a checkpoint was merged into",
+            Code.VERIFY_NO_MANIFEST,
+        )
     python = _training_python(root, config) if deep else None
     with progress("verify_progress", "verifying") as shown:
         found = verify_output(directory, shown)
@@ -57,7 +61,8 @@ def _training_python(root: Path | None, config: Path | None) -> Path:
     if not os.access(python, os.X_OK):
         raise BadInputError(
             f"training.python: {python} is no interpreter; --deep needs one with MindSpore: set it, or say "
-            "GLMD_TRAINING__PYTHON=/path/to/bin/python"
+            "GLMD_TRAINING__PYTHON=/path/to/bin/python",
+            Code.TRAINING_NO_INTERPRETER,
         )
     return python
 

@@ -7,6 +7,7 @@ from daemon.core.settings import Settings
 from daemon.core.states import Job
 from handlers.ckpt.errors import DamagedFileError
 from handlers.ckpt.files.bounded import read_bounded
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.host.reach import reach
 from handlers.mindformers.installed import Installed, find_installed, named
@@ -50,4 +51,4 @@ def read_config(config: Path, settings: Settings) -> bytes:
     try:
         return read_bounded(config, settings.inbox.max_bytes)
     except DamagedFileError as error:  # somebody has put it there
-        raise BadInputError(str(error)) from error
+        raise BadInputError(str(error), Code.JOB_FILE_UNUSABLE) from error

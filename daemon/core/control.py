@@ -17,6 +17,7 @@ from typing import Self
 
 from daemon.core.root import SOCKET
 from daemon.core.users import User
+from handlers.codes import Code
 
 MAX_PACKET = 64 * 1024
 MOST_CLIENTS = 64
@@ -30,17 +31,27 @@ _AGAIN = 0.02
 class NotRunningError(Exception):
     """No daemon answers at this root."""
 
+    code = Code.DAEMON_NOT_RUNNING
+
 
 class NotAllowedError(NotRunningError):
     """One may answer, but not this user."""
+
+    code = Code.DAEMON_NOT_ALLOWED
 
 
 class BusyError(NotRunningError):
     """One is there, and did not answer in time, or hung up."""
 
+    code = Code.DAEMON_BUSY
+
 
 class RequestRefusedError(Exception):
-    """The daemon answered, and the answer is no; the text says why."""
+    """The daemon answered, and the answer is no; the text says why, and the code to programs."""
+
+    def __init__(self, answer: str, code: str = "") -> None:
+        super().__init__(answer)
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -66,13 +77,20 @@ class Reply:
 
     ok: bool
     answer: str
+    code: str = ""
+    """Of a no (handlers.codes); an older daemon says none."""
+
+    def packet(self) -> bytes:
+        """Return what is sent."""
+        told = {key: value for key, value in asdict(self).items() if key != "code" or value}
+        return json.dumps(told).encode()
 
     @classmethod
     def read(cls, packet: bytes) -> Self:
         """Read what a daemon answered; raises ValueError."""
         match json.loads(packet):
-            case {"ok": bool(ok), "answer": str(answer)}:
-                return cls(ok, answer)
+            case {"ok": bool(ok), "answer": str(answer), **more}:
+                return cls(ok, answer, str(more.get("code", "")))
             case _:
                 raise ValueError("not an answer")
 
@@ -108,7 +126,7 @@ def ask(root: Path, action: str, job: int | None = None, *, timeout: float = 30.
     except ValueError as error:
         raise NotRunningError(f"glmd at {root} gave no answer that this version understands") from error
     if not reply.ok:
-        raise RequestRefusedError(reply.answer)
+        raise RequestRefusedError(reply.answer, reply.code)
     return reply.answer
 
 
@@ -215,7 +233,7 @@ class Control:
         if (client := next((client for client in self._clients if client in ready), None)) is not None:
             with self._let_go(client), contextlib.suppress(OSError):
                 asks = User.at_the_other_end(client)
-                client.send(json.dumps(asdict(self._reply(client.recv(MAX_PACKET), asks))).encode())
+                client.send(self._reply(client.recv(MAX_PACKET), asks).packet())
 
     def _let_in(self) -> None:
         try:
@@ -254,7 +272,7 @@ class Control:
         try:
             return Reply(ok=True, answer=_bounded(self._answer(request, asks)))
         except RequestRefusedError as error:
-            return Reply(ok=False, answer=_bounded(str(error)))
+            return Reply(ok=False, answer=_bounded(str(error)), code=error.code)
 
 
 def _bounded(answer: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from daemon.core.users import User
 from handlers.ckpt.files.durable import make_directory
+from handlers.codes import Code
 from handlers.errors import RefusedError
 from handlers.records.job_dir import is_number
 
@@ -20,6 +21,8 @@ GROUP_DROPS = 0o3770
 
 class ForeignDirectoryError(RefusedError, OSError):
     """A directory that files are moved out of, or into, is not glmd's own."""
+
+    code = Code.DAEMON_FOREIGN_DIRECTORY
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.mindformers.version import Version
 from handlers.rank_table.topology import Topology
@@ -28,6 +29,8 @@ DEFAULT_ROOT = Path("/var/glm")
 
 class SettingsError(BadInputError):
     """The settings file or an override cannot be used."""
+
+    code = Code.SETTINGS_UNUSABLE
 
 
 Devices = Annotated[
@@ -265,7 +268,7 @@ def load_settings(file: Path | None, root: Path | None) -> Settings:
     candidates = [file] if file else [*([root / "glmd.yaml"] if root else []), DEFAULT_FILE]
     found = next((candidate for candidate in candidates if candidate.exists()), None)
     if file and not found:
-        raise SettingsError(f"{file}: no such settings file")
+        raise SettingsError(f"{file}: no such settings file", Code.SETTINGS_NOT_THERE)
     settings = _read(found) if found else _from_environment()
     return settings.model_copy(update={"root": root.absolute()}) if root else settings
 

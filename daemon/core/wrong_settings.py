@@ -1,7 +1,7 @@
 """What is wrong with a settings file, with line and column as for any YAML, or with an environment variable."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from daemon.core.settings import SettingsError
+from handlers.codes import Code
 from handlers.validate.document import Document
 from handlers.validate.model_problem import meant, message_of, problem_of
 from handlers.validate.problem import ConfigError, Problem
@@ -18,6 +19,10 @@ _PREFIX = "GLMD_"
 
 class WrongSettingsError(SettingsError, ConfigError):
     """The settings file has problems, each with line and column."""
+
+    def __init__(self, name: str, problems: Iterable[Problem]) -> None:
+        super().__init__(name, problems)
+        self.code = Code.SETTINGS_UNUSABLE
 
 
 def unreadable(path: Path, error: Exception) -> SettingsError:
@@ -52,7 +57,10 @@ def refuse_keys(document: Document, data: Mapping[object, object], known: Collec
     if wrong:
         names = {str(key) for key in wrong}
         there = [place for place in document.root if place.name in names]
-        problems = [place.key_problem("is not a key that glmd knows", meant(place.name, known)) for place in there]
+        problems = [
+            place.key_problem(Code.CONFIG_UNKNOWN_KEY, "is not a key that glmd knows", meant(place.name, known))
+            for place in there
+        ]
         raise (
             WrongSettingsError(document.name, problems)
             if problems

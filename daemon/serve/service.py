@@ -16,6 +16,7 @@ import structlog
 from daemon.core.checking import rules
 from daemon.core.control import Request, RequestRefusedError
 from daemon.core.database import StoreError, with_remedy
+from daemon.core.error_codes import code_of
 from daemon.core.may_pass import may_pass
 from daemon.core.root import Root
 from daemon.core.settings import Settings, SettingsError, load_settings
@@ -32,7 +33,7 @@ from daemon.serve.jobs.pipeline import Pipeline
 from daemon.serve.jobs.requests import Requests
 from daemon.serve.lock_holders import holders
 from daemon.serve.loop import systemd as notify
-from daemon.serve.loop.faults import SHOWN, Faults, concerns_the_store
+from daemon.serve.loop.faults import SHOWN, Defect, Faults, concerns_the_store
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.loop.workers import Elsewhere, Lane, Workers
 from daemon.serve.steps.runner import choose_runner
@@ -40,6 +41,7 @@ from daemon.serve.watch.kind import Kind
 from daemon.serve.watch.watching import DirectoryWatch
 from daemon.serve.work import Work
 from handlers import events
+from handlers.codes import Code
 from handlers.printable import printable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -173,7 +175,7 @@ class Service:
             if concerns_the_store(error):
                 raise
             defect = self._faults.defect(f"request {request.action:.20}", error, lambda _: None)
-            raise RequestRefusedError(f"{defect.reason}; its traceback is in the daemon's log") from error
+            raise RequestRefusedError(f"{defect.reason}; its traceback is in the daemon's log", Defect.CODE) from error
 
     def _answer(self, request: Request, by: User) -> str:
         match request.action, request.job:
@@ -189,11 +191,13 @@ class Service:
                     do = self._requests.cancel if request.action == "cancel" else self._requests.retry
                     return do(job, by)
                 except (KeyError, OverflowError):  # the latter for a number that no row can have
-                    raise RequestRefusedError(f"there is no job {number}") from None
+                    raise RequestRefusedError(f"there is no job {number}", Code.JOB_NONE) from None
                 except (OSError, sqlite3.Error) as error:
-                    raise RequestRefusedError(f"not now: {error}; ask again when that is mended") from error
+                    told = f"not now: {error}; ask again when that is mended"
+                    raise RequestRefusedError(told, code_of(error)) from error
             case _:
-                raise RequestRefusedError(f"this glmd does not know how to {request.action:.100}")
+                told = f"this glmd does not know how to {request.action:.100}"
+                raise RequestRefusedError(told, Code.DAEMON_REQUEST)
 
     # One turn
 
@@ -295,8 +299,8 @@ class Service:
             watch.stop()
             trees.close()
         except (SettingsError, OSError, RuntimeError) as error:  # the last where no thread can be started
-            log.error("settings_refused", reason=str(error))  # noqa: TRY400 - the text is the whole story
-            raise RequestRefusedError(f"the settings stay as they were: {error}") from error
+            log.error("settings_refused", code=code_of(error), reason=str(error))  # noqa: TRY400 - it says it all
+            raise RequestRefusedError(f"the settings stay as they were: {error}", code_of(error)) from error
         finally:
             self._is_announced = False
             self._show()

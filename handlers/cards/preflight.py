@@ -12,9 +12,10 @@ import re
 import shutil
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from handlers.cards.ask import ask
+from handlers.codes import Code
 from handlers.units.devices import format_devices
 
 TOOL = "npu-smi"
@@ -60,6 +61,7 @@ class Obstacle:
     text: str
     passes: bool
     """Whether it may go away by itself."""
+    code: str = field(default="", compare=False)
 
 
 def read_cards(printed: str) -> Mapping[int, Card]:
@@ -112,15 +114,19 @@ def look_at_cards(devices: Sequence[int]) -> tuple[tuple[Obstacle, ...], str]:
 def _against(devices: Sequence[int], cards: Mapping[int, Card]) -> Iterable[Obstacle]:
     absent = [device for device in devices if device not in cards]
     if absent:
-        yield Obstacle(f"{format_devices(absent)} are not among those that {TOOL} shows", passes=False)
+        yield Obstacle(
+            f"{format_devices(absent)} are not among those that {TOOL} shows", passes=False, code=Code.DEVICE_ABSENT
+        )
     for device in devices:
         if device not in cards:
             continue
         card = cards[device]
         if card.health != "OK":
-            yield Obstacle(f"the health of device {device} is {card.health} ({TOOL} info)", passes=False)
+            text = f"the health of device {device} is {card.health} ({TOOL} info)"
+            yield Obstacle(text, passes=False, code=Code.DEVICE_UNHEALTHY)
         if card.processes:
-            yield Obstacle(f"device {device} is in use by {', '.join(map(str, card.processes))}", passes=True)
+            text = f"device {device} is in use by {', '.join(map(str, card.processes))}"
+            yield Obstacle(text, passes=True, code=Code.DEVICE_IN_USE)
 
 
 def look_at_ports(devices: Sequence[int], environment: Mapping[str, str]) -> tuple[Obstacle, ...]:
@@ -134,7 +140,8 @@ def look_at_ports(devices: Sequence[int], environment: Mapping[str, str]) -> tup
     if not taken:
         return ()
     ports = ", ".join(map(str, taken))
-    return (Obstacle(f"port {ports} of this host is in use, and HCCL needs it: see ss -tnap", passes=True),)
+    text = f"port {ports} of this host is in use, and HCCL needs it: see ss -tnap"
+    return (Obstacle(text, passes=True, code=Code.DEVICE_PORT_IN_USE),)
 
 
 def _is_free(port: int) -> bool:

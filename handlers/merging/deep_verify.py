@@ -21,6 +21,7 @@ from handlers.ckpt.files.transfer import blocks
 from handlers.ckpt.formats.walk import walk
 from handlers.ckpt.looking.verify import Problem
 from handlers.ckpt.publishing.manifest import NAME, Manifest, read_manifest
+from handlers.codes import Code
 from handlers.errors import HandlerError
 from handlers.rank_log.tail import tail
 
@@ -35,6 +36,8 @@ Progress = Callable[[int, int], None]
 
 class MindSporeError(HandlerError):
     """MindSpore could not load the output."""
+
+    code = Code.VERIFY_MINDSPORE
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from handlers.codes import Code
+
 
 @dataclass(frozen=True)
 class KnownError:
@@ -19,6 +21,20 @@ class KnownError:
     """Whether the same training may do better when it is simply begun again; None where that depends."""
     is_echo: bool = False
     """Whether a rank says so when *another* one is late or lost: then it is not where to look."""
+
+    @property
+    def code(self) -> Code:
+        """What programs know it by."""
+        return code_of(self.name)
+
+
+def code_of(name: str) -> Code:
+    """Return the code of the error called `name`: EI0006 is rank.EI0006, `EI…` is rank.EI, `no data` is rank.no-data.
+
+    A family goes by the first of its components, so that others can come to it.
+    """
+    first = name.partition(",")[0].removesuffix("…")
+    return Code(f"rank.{first.lower().replace(' ', '-') if ' ' in first else first}")
 
 
 def by_code(

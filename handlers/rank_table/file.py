@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.rank_table.contents import Device, Form, RankTable, Server
 from handlers.rank_table.group_list import read_groups
@@ -29,9 +30,11 @@ def parse(content: bytes, where: str) -> tuple[RankTable | None, list[str]]:
     try:
         document = json.loads(content)
     except json.JSONDecodeError as error:
-        raise BadInputError(f"{where}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from error
+        raise BadInputError(
+            f"{where}:{error.lineno}:{error.colno}: not JSON: {error.msg}", Code.RANK_TABLE_NOT_JSON
+        ) from error
     except (ValueError, RecursionError) as error:  # no UTF-8; a number of thousands of digits; too deep
-        raise BadInputError(f"{where}: not JSON: {error}") from error
+        raise BadInputError(f"{where}: not JSON: {error}", Code.RANK_TABLE_NOT_JSON) from error
     values = JsonValues()
     table = _table(document, values)
     return table, values.all_problems()
@@ -42,7 +45,7 @@ def load(path: Path) -> tuple[RankTable | None, list[str]]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise BadInputError(f"{path}: cannot be read: {error.strerror}") from error
+        raise BadInputError(f"{path}: cannot be read: {error.strerror}", Code.RANK_TABLE_UNREADABLE) from error
     return parse(content, str(path))
 
 

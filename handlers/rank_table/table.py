@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from handlers.ckpt.files.durable import make_directory, publish_bytes
+from handlers.codes import Code
 from handlers.errors import BadInputError, RefusedError
 from handlers.rank_table.contents import Device, RankTable, Server
 from handlers.rank_table.file import load
@@ -102,7 +103,7 @@ def _table(server_id: str, physical: Sequence[int], ips: dict[int, str]) -> Rank
 
 def _refuse(problems: Sequence[str], headline: str = "HCCL would not take this rank table:") -> None:
     if problems:
-        raise RefusedError("\n".join([headline, *(f"  {problem}" for problem in problems)]))
+        raise RefusedError("\n".join([headline, *(f"  {problem}" for problem in problems)]), Code.RANK_TABLE_REFUSED)
 
 
 def _physical(devices: Sequence[int], visible: Sequence[int] | None) -> tuple[int, ...]:
@@ -111,7 +112,8 @@ def _physical(devices: Sequence[int], visible: Sequence[int] | None) -> tuple[in
     if absent := [position for position in devices if position >= len(visible)]:
         raise BadInputError(
             f"devices {format_devices(devices)}: {format_devices(visible)} are visible, so the positions are "
-            f"[0,{len(visible)}) and {format_devices(absent)} is not there{bracket_hint(devices, absent)}"
+            f"[0,{len(visible)}) and {format_devices(absent)} is not there{bracket_hint(devices, absent)}",
+            Code.DEVICE_NOT_VISIBLE,
         )
     return tuple(visible[position] for position in devices)
 
@@ -122,10 +124,16 @@ def _server_id(server_ip: str) -> tuple[str, list[str]]:
         try:
             return str(ipaddress.ip_address(server_ip)), []
         except ValueError as error:
-            raise BadInputError(f"server address {server_ip!r} is not an IP address; give --server-ip IP") from error
+            raise BadInputError(
+                f"server address {server_ip!r} is not an IP address; give --server-ip IP",
+                Code.RANK_TABLE_SERVER_ADDRESS,
+            ) from error
     found = host_address()
     if not found:
-        raise BadInputError("this host has no address but loopback ones, which all hosts share; give --server-ip IP")
+        raise BadInputError(
+            "this host has no address but loopback ones, which all hosts share; give --server-ip IP",
+            Code.RANK_TABLE_NO_SERVER_ADDRESS,
+        )
     if not found.others:
         return found.ip, []
     others = ", ".join(found.others)
@@ -147,5 +155,6 @@ def _without_address(devices: Sequence[int], missing: dict[int, str], source: Hc
     raise RefusedError(
         f"no address for {len(missing)} of {len(devices)} devices{bracket_hint(devices, missing)}\n{reasons}\n"
         f"Set it with `hccn_tool -i N -ip -s address IP netmask MASK` for each device N (root), or write address_N=IP "
-        f"into {source.conf}"
+        f"into {source.conf}",
+        Code.RANK_TABLE_NO_DEVICE_ADDRESS,
     )

@@ -86,6 +86,8 @@ class StepExit(Record):
     outcome: Outcome
     reason: str
     """One line for people: `rank 3 on device 3 exited 1 first (09:14:07): ValueError: …`; of a merge, what was kept."""
+    code: str = ""
+    """The same for programs, as `rank.EI0006` (handlers.codes); empty where it completed, or an older glmd wrote it."""
     first: ProcessExit | None = None
     """The process whose failure ended the training: not one that only lost its peer, where that can be told."""
     diagnosis: Diagnosis | None = None

@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 
+from handlers.codes import Code
 from handlers.errors import HandlerError
 from handlers.validate.document import parse
 
 
 class UnresumableError(HandlerError):
     """The configuration cannot be made into one that resumes."""
+
+    code = Code.CONFIG_NOT_RESUMABLE
 
 
 def resuming(config: bytes, weights: Path) -> bytes:

@@ -12,11 +12,12 @@ The rules, in this order; the first that applies holds:
 8. An attempt that has saved nothing new is not repeated, unless it is the first, and it hung or its error may pass.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
 from typing import Self
 
+from handlers.codes import Code
 from handlers.records.record import Count, Record
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.resume.point import ResumePoint
@@ -67,18 +68,22 @@ class Failure:
     """For people."""
     may_pass: bool | None = None
     """Whether its error may not come again (handlers.rank_log.known_errors); None where that is not known."""
+    code: str = field(default="", compare=False)
+    """What programs know it by; see handlers.codes."""
 
     @classmethod
     def of(cls, record: StepExit, reason: str, *, lost: bool) -> Self:
         """Describe what exit.json says; `lost` when the host has gone down since the step began."""
         may_pass = record.diagnosis.may_pass if record.diagnosis else None
         if record.needs_operator and not lost:
-            return cls(Ending.STUCK, reason, may_pass)
+            return cls(Ending.STUCK, reason, may_pass, record.code)
         if record.outcome is Outcome.CANCELLED:
-            return cls(Ending.LOST if lost else Ending.STOPPED, reason)
+            if lost:
+                return cls(Ending.LOST, reason, code=Code.HOST_WENT_DOWN)
+            return cls(Ending.STOPPED, reason, code=record.code)
         if record.outcome is Outcome.TIMED_OUT:
-            return cls(Ending.OVERTIME if record.limit == "total" else Ending.HUNG, reason, may_pass)
-        return cls(Ending.FAILED, reason, may_pass)
+            return cls(Ending.OVERTIME if record.limit == "total" else Ending.HUNG, reason, may_pass, record.code)
+        return cls(Ending.FAILED, reason, may_pass, record.code)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.ckpt import InconsistentError, Strategy, read_strategies
+from handlers.ckpt.codes import Code
 from handlers.shards.names import (
     LAST,
     NETWORK,
@@ -60,7 +61,7 @@ def choose(
     wanted = Wanted(source, parse_tag(tag), prefix, ranks)
     shards = shards_of(files) if files else find_shards(source, wanted.tag)
     if not shards:
-        raise InconsistentError(nothing_found(wanted))
+        raise InconsistentError(nothing_found(wanted), Code.NO_SHARDS)
     said = read_strategies(find_strategies(source, strategy)) if needs_strategy or strategy is not None else None
     if said is not None and stages is not None:
         _check_stages(said, stages)
@@ -71,7 +72,8 @@ def choose(
     if beside:
         raise InconsistentError(
             f"{beside[0]}: it is named as a shard, but of tag {chosen.tag}, {chosen.shards[0].path.name} and its likes "
-            "would be merged without it: name one shard a rank, all of one tag"
+            "would be merged without it: name one shard a rank, all of one tag",
+            Code.SHARDS_MIXED,
         )
     return chosen
 
@@ -83,12 +85,14 @@ def _check_stages(strategy: Strategy, stages: int) -> None:
         raise InconsistentError(
             f"{strategy.path}: the run has {stages} pipeline stages, but no strategy file speaks of stage "
             f"{', '.join(map(str, missing[:5]))}{', …' * (len(missing) > 5)}: is it another run's, or is the output of "
-            "some ranks still to come?"
+            "some ranks still to come?",
+            Code.STAGES_INCOMPLETE,
         )
     if len(strategy.stages) > stages:
         raise InconsistentError(
             f"{strategy.path} and those beside it speak of {len(strategy.stages)} pipeline stages, but the run has "
-            f"{stages}: are they another run's?"
+            f"{stages}: are they another run's?",
+            Code.STAGES_INCOMPLETE,
         )
 
 
@@ -104,7 +108,8 @@ def _refuse_one_of_several_stages(given: Path, strategy: Strategy, source: Path)
                 where = f"beside it lies {path.name}" if directory == given.parent else f"there is {path} too"
                 raise InconsistentError(
                     f"{given} speaks of {strategy.ranks} ranks, but {where}: is it one pipeline stage's of several? "
-                    "Then give the directory. Or is that of an earlier, larger run? Then move it away"
+                    "Then give the directory. Or is that of an earlier, larger run? Then move it away",
+                    Code.RANKS_DIFFER,
                 )
 
 
@@ -129,7 +134,9 @@ def choose_among(shards: Sequence[Shard], wanted: Wanted, strategy: Strategy | N
             by_rank.setdefault(shard.rank, []).append(shard)
     lacking = [rank for rank in range(count) if not by_rank[rank]]
     if lacking:
-        raise InconsistentError(f"{source}: {_have(lacking)} no shard with prefix {prefix} (of {count} ranks)")
+        raise InconsistentError(
+            f"{source}: {_have(lacking)} no shard with prefix {prefix} (of {count} ranks)", Code.SHARDS_INCOMPLETE
+        )
     tag = wanted.tag or _newest({rank: by_rank[rank] for rank in range(count)}, source)
     return Chosen(prefix, tag, _of_tag(by_rank, tag, count, source), strategy)
 
@@ -138,14 +145,18 @@ def _count(shards: Sequence[Shard], ranks: int | None, strategy: Strategy | None
     if strategy is None:
         return ranks or max(shard.rank for shard in shards) + 1
     if ranks is not None and ranks != strategy.ranks:
-        raise InconsistentError(f"{strategy.path} speaks of {strategy.ranks} ranks, but the run has {ranks}")
+        raise InconsistentError(
+            f"{strategy.path} speaks of {strategy.ranks} ranks, but the run has {ranks}", Code.RANKS_DIFFER
+        )
     return strategy.ranks
 
 
 def _only_prefix(shards: Sequence[Shard], source: Path) -> str:
     prefixes = sorted({shard.prefix for shard in shards})
     if len(prefixes) > 1:
-        raise InconsistentError(f"{source} has shards of several prefixes ({', '.join(prefixes)}): say which")
+        raise InconsistentError(
+            f"{source} has shards of several prefixes ({', '.join(prefixes)}): say which", Code.SEVERAL_PREFIXES
+        )
     return prefixes[0]
 
 
@@ -156,7 +167,7 @@ def _newest(by_rank: Mapping[int, Sequence[Shard]], source: Path) -> Tag:
     if len(tags) > 1:
         said = "; ".join(f"{_ranks([r for r, tag in newest.items() if tag == each])}: {each}" for each in tags)
         raise InconsistentError(
-            f"{source}: ranks disagree on their newest tag: {said}; wait for the rest, or name a tag"
+            f"{source}: ranks disagree on their newest tag: {said}; wait for the rest, or name a tag", Code.TAGS_DIFFER
         )
     return tags[0]
 
@@ -166,12 +177,15 @@ def _of_tag(by_rank: Mapping[int, Sequence[Shard]], tag: Tag, count: int, source
     found = {rank: [shard for shard in shards if shard.tag == tag] for rank, shards in by_rank.items()}
     lacking = [rank for rank in range(count) if not found[rank]]
     if lacking:
-        raise InconsistentError(f"{source}: {_have(lacking)} no shard of tag {tag} (of {count} ranks)")
+        raise InconsistentError(
+            f"{source}: {_have(lacking)} no shard of tag {tag} (of {count} ranks)", Code.SHARDS_INCOMPLETE
+        )
     beyond = [rank for rank in found if rank >= count and found[rank]]
     if beyond:
         raise InconsistentError(
             f"{source}: {_have(beyond)} a shard of tag {tag} too, but {count} ranks are spoken of: "
-            "is the strategy one pipeline stage's of several, or another run's?"
+            "is the strategy one pipeline stage's of several, or another run's?",
+            Code.RANKS_DIFFER,
         )
     if any(len(shards) > 1 for shards in found.values()):
         _refuse_mixed_runs(found, tag, source)
@@ -186,7 +200,8 @@ def _refuse_mixed_runs(found: Mapping[int, Sequence[Shard]], tag: Tag, source: P
         example = next(found[rank] for rank, each in bumps.items() if len(each) > 1)
         raise InconsistentError(
             f"{source}: tag {tag} was saved by more than one run, and not on all ranks ("
-            f"{', '.join(shard.path.name for shard in example)}): which belong together? Move the older run's away"
+            f"{', '.join(shard.path.name for shard in example)}): which belong together? Move the older run's away",
+            Code.SHARDS_MIXED,
         )
 
 
@@ -196,7 +211,8 @@ def _refuse_twins(found: Mapping[int, Sequence[Shard]], tag: Tag, source: Path) 
         if len({shard.bump for shard in shards}) < len(shards):
             names = ", ".join(sorted(shard.path.name for shard in shards))
             raise InconsistentError(
-                f"{source}: rank {rank} has tag {tag} twice ({names}): which counts? Move the other away"
+                f"{source}: rank {rank} has tag {tag} twice ({names}): which counts? Move the other away",
+                Code.SHARDS_MIXED,
             )
 
 
@@ -206,7 +222,8 @@ def _of_one_format(shards: Sequence[Shard]) -> tuple[Shard, ...]:
         if shard.format != first.format:
             raise InconsistentError(
                 f"{shard.path} is {shard.format}, but {first.path} is {first.format}: a run writes one format; "
-                "are they of two runs?"
+                "are they of two runs?",
+                Code.SHARDS_MIXED,
             )
     return tuple(shards)
 

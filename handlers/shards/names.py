@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Self
 
 from handlers.ckpt import Format, InconsistentError
+from handlers.ckpt import codes as ckpt
+from handlers.codes import Code
 from handlers.errors import BadInputError
 
 LAST = "last"
@@ -50,7 +52,9 @@ class Tag:
             return cls(-1, -1)
         match = _TAG.fullmatch(text)
         if match is None:
-            raise BadInputError(f"tag {text!r} is neither `{LAST}` nor EPOCH_STEP, as `31_4`, nor `network`")
+            raise BadInputError(
+                f"tag {text!r} is neither `{LAST}` nor EPOCH_STEP, as `31_4`, nor `network`", Code.MERGE_TAG_FORM
+            )
         return cls(int(match[1]), int(match[2]))
 
     def __str__(self) -> str:
@@ -87,7 +91,8 @@ class Shard:
         rank = int(match["rank"])
         directory = rank_of_directory(path.parent)
         if directory not in {None, rank}:
-            raise InconsistentError(f"{path} is named for rank {rank} but lies in rank {directory}'s directory")
+            message = f"{path} is named for rank {rank} but lies in rank {directory}'s directory"
+            raise InconsistentError(message, ckpt.Code.SHARDS_MIXED)
         return cls(
             path, match["prefix"], rank, int(match["bump"] or 0), Tag.parse(match["tag"]), Format(match["format"])
         )
@@ -140,7 +145,7 @@ def shards_of(files: Sequence[Path]) -> tuple[Shard, ...]:
     others = sorted(set(files) - {shard.path for shard in shards})
     if others:
         why = "its name is not PREFIX_rank_N-EPOCH_STEP.ckpt" if others[0].is_file() else "there is no such file"
-        raise BadInputError(f"{others[0]}: it is named as a shard, but {why}")
+        raise BadInputError(f"{others[0]}: it is named as a shard, but {why}", Code.MERGE_NOT_A_SHARD)
     return shards
 
 
@@ -185,5 +190,6 @@ def find_strategies(source: Path, strategy: Path | None = None) -> tuple[Path, .
 def no_strategy(directory: Path) -> InconsistentError:
     """Say that a directory has no strategy files."""
     return InconsistentError(
-        f"{directory} has no ckpt_strategy_rank_N.ckpt (or .json): without it nobody knows how to merge"
+        f"{directory} has no ckpt_strategy_rank_N.ckpt (or .json): without it nobody knows how to merge",
+        ckpt.Code.NO_STRATEGY,
     )

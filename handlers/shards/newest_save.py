@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from handlers.ckpt import InconsistentError
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.shards.names import LAST, find_shards, find_strategies, parse_tag
 
@@ -21,10 +22,16 @@ def newest_save(
     newest = wanted or max((shard.tag for shard in shards), default=None)
     chosen = [shard for shard in shards if shard.tag == newest]
     if not chosen:
-        raise BadInputError(f"{source} holds neither manifest.json nor shards" + (f" of tag {tag}" if wanted else ""))
+        raise BadInputError(
+            f"{source} holds neither manifest.json nor shards" + (f" of tag {tag}" if wanted else ""),
+            Code.MERGE_NO_SHARDS,
+        )
     prefixes = sorted({shard.prefix for shard in chosen})
     if len(prefixes) > 1:
-        raise BadInputError(f"{source} has shards of several prefixes ({', '.join(prefixes)}): say which (--prefix)")
+        raise BadInputError(
+            f"{source} has shards of several prefixes ({', '.join(prefixes)}): say which (--prefix)",
+            Code.MERGE_SEVERAL_PREFIXES,
+        )
     by_rank = {shard.rank: shard.path for shard in sorted(chosen, key=lambda shard: shard.bump)}
     try:
         return by_rank, find_strategies(source, strategy)

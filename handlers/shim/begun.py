@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.event_lines import Log
 from handlers.records.train_plan import ProcessPlan, RankPlan, TrainPlan
@@ -52,7 +53,7 @@ def begin(plan: TrainPlan, run: StepRun, devices: Sequence[int], wakeups: Wakeup
         filled = patiently("environment.json", read, wakeups, log)
     except ValueError as error:  # its text may quote a secret
         raise BadInputError(
-            f"{path}: not the environments of this plan's processes; glmd retry writes them anew"
+            f"{path}: not the environments of this plan's processes; glmd retry writes them anew", Code.SHIM_ENVIRONMENT
         ) from error
     marked = filled.with_variable(marks.NAME, marks.mark(run.directory.path, devices))
     return start(marked, run.job_dir.output, wakeups, log)

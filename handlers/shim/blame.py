@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from handlers.codes import Code
 from handlers.rank_log.advice import filled_in
 from handlers.rank_log.error_kinds import KnownError
 from handlers.rank_log.known_errors import SIGNALS, Finding, known_error_in
@@ -22,6 +23,7 @@ class Blame:
     pid: int
     """Of the process whose failure it is; it may run still."""
     reason: str
+    code: Code
     diagnosis: Diagnosis | None
 
 
@@ -69,7 +71,8 @@ def blame(failed: Sequence[ProcessExit], started: Mapping[int, ProcessPlan], *, 
     echoes = [w.rank for w in witnesses if w.rank is not None and w.is_echo and w is not guilty]
     diagnosis = _diagnosis(guilty, oom_kills)
     reason = "; ".join(part for part in (_what(guilty), _lost(echoes), _advice(diagnosis)) if part)
-    return Blame(guilty.pid, reason, diagnosis)
+    error = _error(guilty)
+    return Blame(guilty.pid, reason, Code.RANK_FAILED if error is None else error.code, diagnosis)
 
 
 def _witnesses(failed: Sequence[ProcessExit], started: Mapping[int, ProcessPlan]) -> Iterator[_Witness]:

@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from handlers.ckpt.errors import CkptError
 from handlers.ckpt.files.durable import fsync_directory, fsync_tree, make_directory
 from handlers.ckpt.planning.origin import Origin
+from handlers.codes import Code
+from handlers.error_codes import code_of
 from handlers.errors import BadInputError, HandlerError
 from handlers.event_lines import EventLog, Log
 from handlers.printable import printable_lines
@@ -41,15 +43,16 @@ def finish(
     try:
         end = _end_of(run, begun, home, wakeups, log)
     except (CkptError, HandlerError, OSError) as error:
-        end = StepEnd(Outcome.FAILED, str(error))
+        end = StepEnd(Outcome.FAILED, str(error), code_of(error))
     except Exception as error:
         log.exception("shim_broke")
         what = f"unexpected {type(error).__name__}: {error}; its traceback is in {run.job_dir.events}"
-        end = StepEnd(Outcome.FAILED, what)
+        end = StepEnd(Outcome.FAILED, what, Code.GLMD_DEFECT)
     step_exit = StepExit(
         step=run.step,
         outcome=end.outcome,
         reason=" ".join(printable_lines(filled_in(end.reason, job=job)).split()),
+        code=end.code,
         first=end.first,
         diagnosis=_of_job(end.diagnosis, job),
         limit=end.limit,
@@ -59,7 +62,7 @@ def finish(
         started=started,
         ended=datetime.now(UTC),
     )
-    log.info("step_ended", outcome=step_exit.outcome, reason=step_exit.reason)
+    log.info("step_ended", outcome=step_exit.outcome, code=step_exit.code, reason=step_exit.reason)
     try:
         patiently("exit.json", partial(home.do, partial(_publish, step_exit, run)), wakeups, log)
     except OSError as error:
@@ -89,7 +92,7 @@ def _end_of(run: StepRun, begun: Begun | Exception | None, home: Home, wakeups: 
         if run.step is Step.MERGE:
             return _merge_at_home(plan, run, home, wakeups, log)
         if plan.train is None:
-            raise BadInputError(f"{run.job_dir.plan}: plans no training, only a merge")
+            raise BadInputError(f"{run.job_dir.plan}: plans no training, only a merge", Code.SHIM_PLAN)
         begun = begin(plan.train, run, plan.devices, wakeups, log)
     end = supervise(begun, run.directory.stacks, wakeups, log)
     if end.outcome is not Outcome.COMPLETED:
@@ -110,7 +113,7 @@ def _saved_nothing(end: StepEnd, plan: TrainPlan, output: Path) -> StepEnd:
         f"`{' '.join(rank.argv[:2])}`; is that the Python with MindFormers (training.python) and its checkout "
         "(training.checkout)? `glmd logs N --rank 0` shows what it printed"
     )
-    return replace(end, outcome=Outcome.FAILED, reason=reason, silences=None)
+    return replace(end, outcome=Outcome.FAILED, reason=reason, code=Code.RANK_NOTHING_SAVED, silences=None)
 
 
 def _save(output: Path, log: Log) -> None:
@@ -132,7 +135,9 @@ def _read_plan(job_dir: JobDir) -> JobPlan:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise BadInputError(f"{path}: not a plan that this version can run: {where}: {first['msg']}") from error
+        raise BadInputError(
+            f"{path}: not a plan that this version can run: {where}: {first['msg']}", Code.SHIM_PLAN
+        ) from error
 
 
 def _origin(plan: JobPlan, run: StepRun) -> Origin:
@@ -168,7 +173,7 @@ def _merge(plan: JobPlan, run: StepRun, wakeups: Wakeups, log: Log) -> StepEnd:
             summary = merge.run(wanted, _progress_events(log), EventLog().info)
     except KeyboardInterrupt:
         name = wakeups.stop.name if wakeups.stop is not None else "SIGINT"
-        return StepEnd(Outcome.CANCELLED, f"told to end by {name}")
+        return StepEnd(Outcome.CANCELLED, f"told to end by {name}", Code.SHIM_STOPPED)
     log.info(
         "shards_merged",
         tag=summary.tag,

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.records.job_dir import JobDir, Step, StepDir, is_number
 
@@ -38,10 +39,10 @@ def find_step_run(root: Path, instance: str) -> StepRun:
     """
     match = _NAME.fullmatch(instance)
     if match is None:
-        raise BadInputError(f"{instance!r} is no instance: JOB-ATTEMPT-STEP, as 0042-1-train")
+        raise BadInputError(f"{instance!r} is no instance: JOB-ATTEMPT-STEP, as 0042-1-train", Code.SHIM_USAGE)
     found = [path for path in (root.absolute() / "jobs").glob(f"{match['job']}-*") if path.is_dir()]
     if not found:
         raise FileNotFoundError(errno.ENOENT, "0 directories, not one", f"{root}/jobs/{match['job']}-*")
     if len(found) != 1:
-        raise BadInputError(f"{root}/jobs/{match['job']}-*: {len(found)} directories, not one")
+        raise BadInputError(f"{root}/jobs/{match['job']}-*: {len(found)} directories, not one", Code.SHIM_USAGE)
     return StepRun(JobDir(found[0]), int(match["attempt"]), Step(match["step"]))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from handlers.codes import Code
 from handlers.rank_log.phase import Phase
 from handlers.records.train_plan import TimeLimits
 
@@ -10,6 +11,13 @@ LONGEST_LOOK = 3.0
 """Seconds between two looks that count. Whoever looks once a second and comes later than this was stopped himself."""
 
 Setting = Literal["silence", "first_step", "total"]
+
+_HUNG = {
+    Phase.LOAD: Code.HANG_LOAD,
+    Phase.FIRST_STEP: Code.HANG_FIRST_STEP,
+    Phase.STEP: Code.HANG_SILENCE,
+    Phase.SAVING: Code.HANG_SAVING,
+}
 
 
 @dataclass(frozen=True)
@@ -21,6 +29,11 @@ class PassedLimit:
     seconds: float
     phase: Phase
     """What the training was at."""
+
+    @property
+    def code(self) -> Code:
+        """What programs know it by."""
+        return Code.HANG_TOTAL if self.setting == "total" else _HUNG[self.phase]
 
 
 class LimitClock:

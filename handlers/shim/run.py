@@ -23,6 +23,7 @@ from typing import BinaryIO
 from handlers.ckpt.errors import DamagedFileError
 from handlers.ckpt.files.bounded import read_bounded
 from handlers.ckpt.files.durable import make_directory, open_lock, publish_bytes
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.event_lines import EventLog, Log
 from handlers.records.job_dir import JobDir, Step
@@ -86,7 +87,7 @@ def _asked_for(given: argparse.Namespace) -> StepRun:
     if given.root is None and given.instance is None and given.step is not None:
         given.job_dir.stat()
         return StepRun(JobDir(given.job_dir.absolute()), given.attempt, given.step)
-    raise BadInputError("give JOB_DIR, ATTEMPT and STEP, or --root and --instance")
+    raise BadInputError("give JOB_DIR, ATTEMPT and STEP, or --root and --instance", Code.SHIM_USAGE)
 
 
 def _open_lock(run: StepRun, job_dir: JobDir) -> BinaryIO:

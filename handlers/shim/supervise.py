@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil  # noqa: F401 - what handlers.shim.children needs in the end, got while the ranks are starting
 
+from handlers.codes import Code
 from handlers.event_lines import Log
 from handlers.rank_log.last_words import last_line, last_words, no_words
 from handlers.rank_log.phase import Phase
@@ -32,6 +33,8 @@ class StepEnd:
 
     outcome: Outcome
     reason: str
+    code: str = ""
+    """Empty where it completed."""
     first: ProcessExit | None = None
     diagnosis: Diagnosis | None = None
     limit: str | None = None
@@ -76,7 +79,7 @@ class _Training:
         """Return how the training ended when not all of it could be started."""
         if self._begun.stopped is not None:
             return self._cancelled(self._begun.stopped)
-        return StepEnd(Outcome.FAILED, self._begun.failure) if self._begun.failure else None
+        return StepEnd(Outcome.FAILED, self._begun.failure, Code.RANK_NOT_STARTED) if self._begun.failure else None
 
     def watch(self) -> StepEnd:
         """Wait until there is a reason to end the training, or it has ended well."""
@@ -94,7 +97,7 @@ class _Training:
             self._look()
             passed = self._clock.passed()
             if passed is not None:
-                return StepEnd(Outcome.TIMED_OUT, self._hung(passed), limit=passed.setting)
+                return StepEnd(Outcome.TIMED_OUT, self._hung(passed), passed.code, limit=passed.setting)
             self._wakeups.wait(min(self._clock.seconds_left(), _LOOK_EVERY))
 
     def end(self, *, patient: bool) -> tuple[Survivor, ...]:
@@ -116,6 +119,7 @@ class _Training:
         return replace(
             end,
             reason="; ".join(part for part in (needed, end.reason) if part),
+            code=Code.SHIM_SURVIVORS if survivors else end.code,
             first=first,
             processes=tuple(self._exits),
             survivors=survivors,
@@ -164,7 +168,7 @@ class _Training:
 
     @staticmethod
     def _cancelled(stop: signal.Signals) -> StepEnd:
-        return StepEnd(Outcome.CANCELLED, f"told to end by {stop.name}")
+        return StepEnd(Outcome.CANCELLED, f"told to end by {stop.name}", Code.SHIM_STOPPED)
 
     def _look(self) -> None:
         self._clock.look(time.monotonic())
@@ -177,7 +181,7 @@ class _Training:
         meanwhile = kills - before if kills is not None and before is not None else None
         found = blame(failed, self._begun.started, oom_kills=meanwhile)
         self._guilty = found.pid
-        return StepEnd(Outcome.FAILED, found.reason, diagnosis=found.diagnosis)
+        return StepEnd(Outcome.FAILED, found.reason, found.code, diagnosis=found.diagnosis)
 
     def _silences(self) -> Silences:
         self._clock.sign_of_life()  # the end is one

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.host.reach import reach
 from handlers.host.service_manager import for_children
@@ -85,7 +86,8 @@ def _interpreter(python: Path) -> Path:
         what = "is not executable by this user" if absolute.is_file() else "is not there"
         raise BadInputError(
             f"{absolute}: the training interpreter {what}; "
-            "set `training.python` in glmd.yaml to the Python that has MindSpore"
+            "set `training.python` in glmd.yaml to the Python that has MindSpore",
+            Code.TRAINING_NO_INTERPRETER,
         )
     return absolute
 
@@ -97,7 +99,8 @@ def _script(checkout: Path) -> Path:
         what = "cannot be read by this user" if script.exists() else "is not there"
         raise BadInputError(
             f"{script}: {what}; set `training.checkout` in glmd.yaml to a MindFormers checkout, "
-            "the directory that holds run_mindformer.py"
+            "the directory that holds run_mindformer.py",
+            Code.TRAINING_NO_CHECKOUT,
         )
     return script
 

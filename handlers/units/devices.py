@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from handlers.codes import Code
 from handlers.errors import BadInputError
 
 LIMIT = 64
@@ -16,6 +17,8 @@ _ITEM = re.compile(r"(\d+)(?:-(\d+))?", re.ASCII)
 
 class DevicesError(BadInputError, ValueError):
     """A text does not name a set of devices; a ValueError too, so that settings can point at the value."""
+
+    code = Code.DEVICE_WORDS
 
 
 def parse_devices(text: str) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from handlers.codes import Code
 from handlers.host.reach import DoesNotAnswerError, reach
 from handlers.validate.document import Place
 from handlers.validate.problem import Findings, quoted
@@ -32,7 +33,9 @@ def check_allowed(root: Place, allowed: Sequence[Path], findings: Findings) -> N
         text = str(place.data)
         path = _resolved(text) if text.startswith("/") else None
         if path is None or not any(path.is_relative_to(one) for one in inside):
-            problem = place.problem(f"{quoted(place.data, _SHOWN)} lies where no job may read", hint)
+            problem = place.problem(
+                Code.CONFIG_PATH_NOT_ALLOWED, f"{quoted(place.data, _SHOWN)} lies where no job may read", hint
+            )
             findings.problems.append(problem)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from handlers.ckpt.planning.lora import LoraScale
+from handlers.codes import Code
 from handlers.mindformers.dialect import DIALECTS, Dialect, dialect_of
 from handlers.mindformers.version import OF_GLM_6B, Version
 from handlers.rank_table.topology import Topology, topology_note, topology_problem
@@ -171,16 +172,24 @@ def _devices(
     place = document.root.get(KEY, "devices") or document.root.get(KEY) or document.root
     absent = [device for device in devices if device not in rules.devices]
     if not devices:
-        findings.problems.append(place.problem("no devices", "settings list none, and the file names none"))
+        findings.problems.append(
+            place.problem(Code.CONFIG_NO_DEVICES, "no devices", "settings list none, and the file names none")
+        )
     elif absent:
         message = (
             f"{format_devices(absent)} are not among this host's devices: {format_devices(rules.devices) or 'none'}"
         )
-        findings.problems.append(place.problem(message, bracket_hint(devices, absent).removeprefix("; ")))
+        findings.problems.append(
+            place.problem(Code.CONFIG_UNKNOWN_DEVICES, message, bracket_hint(devices, absent).removeprefix("; "))
+        )
         return ()
     elif target == "Ascend":
         if reason := topology_problem(devices, rules.topology):
-            findings.problems.append(place.problem("HCCL would not take these devices together", reason))
+            findings.problems.append(
+                place.problem(Code.CONFIG_DEVICE_TOPOLOGY, "HCCL would not take these devices together", reason)
+            )
         elif note := topology_note(devices, rules.topology):
-            findings.warnings.append(place.problem("not every product takes these devices together", note))
+            findings.warnings.append(
+                place.problem(Code.CONFIG_DEVICE_TOPOLOGY, "not every product takes these devices together", note)
+            )
     return devices

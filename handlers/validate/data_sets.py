@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from handlers.codes import Code
 from handlers.mindformers.dialect import Dialect
 from handlers.mindformers.loaders import DIRECTORY_OR_FILES, FORMATS, LOADERS, Loader, Reads
 from handlers.validate.document import Place
@@ -55,7 +56,11 @@ def _check_loader(loader: Place, dialect: Dialect, findings: Findings) -> None:
         return
     elsewhere = LOADERS.get(name)
     hint = f"it came with {elsewhere.since}" if elsewhere else "does the checkout, or a register_path, bring it?"
-    findings.warnings.append(kind.problem(f"{quoted(kind.data)} is no data loader of MindFormers {dialect.name}", hint))
+    findings.warnings.append(
+        kind.problem(
+            Code.CONFIG_DATA_LOADER, f"{quoted(kind.data)} is no data loader of MindFormers {dialect.name}", hint
+        )
+    )
     quiet = Findings()
     sources = elsewhere or DIRECTORY_OR_FILES
     if any(loader.get(*key.split(".")) for key in sources.sources):
@@ -76,7 +81,7 @@ def _check_sources(loader: Place, known: Loader, dialect: Dialect, findings: Fin
     first = next(iter(known.sources))
     if known.makes_up:
         hint = f"without {first} MindFormers makes up its data"
-        findings.warnings.append(loader.key_problem("names no data", hint))
+        findings.warnings.append(loader.key_problem(Code.CONFIG_NO_DATA, "names no data", hint))
     else:
         findings.problems.append(loader.missing(first))
 
@@ -93,13 +98,17 @@ def _check_files(place: Place, reads: Reads, findings: Findings) -> None:
     else:
         path = check_readable(place, findings)
         if reads is Reads.DIRECTORY and path is not None and not path.is_dir():
-            findings.problems.append(place.problem(f"{quoted(place.data)} is a file", "name its directory"))
+            findings.problems.append(
+                place.problem(Code.CONFIG_PATH, f"{quoted(place.data)} is a file", "name its directory")
+            )
 
 
 def _check_parts(place: Place, dialect: Dialect, findings: Findings) -> None:
     parts = [part for part in place if isinstance(part.data, dict)] if isinstance(place.data, list) else []
     if not parts:
-        findings.problems.append(place.problem(f"{quoted(place.data)} is no list of data loaders"))
+        findings.problems.append(
+            place.problem(Code.CONFIG_DATA_LOADER, f"{quoted(place.data)} is no list of data loaders")
+        )
     for part in parts:
         _check_loader(part, dialect, findings)
 
@@ -107,14 +116,20 @@ def _check_parts(place: Place, dialect: Dialect, findings: Findings) -> None:
 def _prefixes(place: Place, findings: Findings) -> tuple[Place, ...]:
     """Return the prefixes of a blend, read as Megatron does: an even number may be weights and prefixes in turn."""
     if not isinstance(place.data, list):
-        findings.problems.append(place.problem(f"{quoted(place.data)} is no list", "write - WEIGHT and - PREFIX lines"))
+        findings.problems.append(
+            place.problem(
+                Code.CONFIG_DATA_LOADER, f"{quoted(place.data)} is no list", "write - WEIGHT and - PREFIX lines"
+            )
+        )
         return ()
     blend = tuple(place)
     weighted = len(blend) % 2 == 0 and any(_is_number(weight) for weight in blend[::2])
     for weight in blend[::2] if weighted else ():
         if not _is_number(weight):
             hint = "weights and paths stand in turn, or there are paths alone"
-            findings.problems.append(weight.problem(f"{quoted(weight.data)} is no weight", hint))
+            findings.problems.append(
+                weight.problem(Code.CONFIG_DATA_LOADER, f"{quoted(weight.data)} is no weight", hint)
+            )
     return blend[1::2] if weighted else blend
 
 
@@ -135,7 +150,9 @@ def _check_hub(loader: Place, place: Place, findings: Findings) -> None:
             findings.problems.append(loader.missing("data_files", f"{quoted(name)} is a format: name the files"))
     elif isinstance(name, str) and name.count("/") <= 1 and not name.startswith(("/", ".", "~")) and name:
         hint = "it is downloaded; write a path from the root (/…) for one that is here"
-        findings.warnings.append(place.problem(f"{quoted(name)} is taken for the name of a data set on a hub", hint))
+        findings.warnings.append(
+            place.problem(Code.CONFIG_DATA_HUB, f"{quoted(name)} is taken for the name of a data set on a hub", hint)
+        )
     else:
         check_readable(place, findings)
     for file in _leaves(files) if files else ():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.ckpt.entry import Family
+from handlers.codes import Code
 from handlers.mindformers.models import GLM
 from handlers.mindformers.tuning import LORA, LORA_RANK
 from handlers.validate.document import Place
@@ -50,7 +51,9 @@ def check_disk(
     if sizes is None:
         kind = model.get("type")
         message = f"how large the shards of {quoted(kind.data if kind else None)} will be is not known"
-        findings.warnings.append((kind or model).problem(message, "free disk was not checked"))
+        findings.warnings.append(
+            (kind or model).problem(Code.CONFIG_DISK_NOT_CHECKED, message, "free disk was not checked")
+        )
         return
     ranks = parallel.ranks
     shards = ranks * (saving.kept + 1) * sizes.shard
@@ -61,12 +64,16 @@ def check_disk(
     needed = shards + network + merged
     free = _free(disk)
     if free is None:
-        findings.warnings.append(saving.place.problem(f"free disk was not checked: {disk} cannot be asked"))
+        findings.warnings.append(
+            saving.place.problem(Code.CONFIG_DISK_NOT_CHECKED, f"free disk was not checked: {disk} cannot be asked")
+        )
     elif needed > free:
         terms = f"{ranks} ranks × ({saving.kept} kept + 1) × {in_words(sizes.shard)} = {in_words(shards)}"
         terms += f", {in_words(network)} of weights alone" if network else ""
         hint = f"{terms}, {in_words(merged)} merged; {disk} has {in_words(free)} free"
-        findings.problems.append(saving.place.problem(f"needs about {in_words(needed)} of disk", hint))
+        findings.problems.append(
+            saving.place.problem(Code.CONFIG_DISK_SPACE, f"needs about {in_words(needed)} of disk", hint)
+        )
 
 
 def glm_sizes(model: Place, parallel: Parallel) -> Sizes | None:

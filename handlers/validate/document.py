@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 
+from handlers.codes import Code
 from handlers.validate.problem import ConfigError, Problem, visible
 from handlers.validate.yaml_nodes import Data, Entry, Node, YamlProblemError, compose
 
 MAX_BYTES = 1 << 20
 """More than a hundred times the longest stock YAML."""
 
+_INSEPARABLE = Code.CONFIG_SECTION_INSEPARABLE
 _BOM = b"\xef\xbb\xbf"
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _NOT_TEXT = re.compile(
@@ -32,9 +34,11 @@ def parse(content: bytes, name: str, max_bytes: int = MAX_BYTES) -> "Document":
     except YamlProblemError as error:
         raise ConfigError(name, [_with_excerpt(error.problem, lines)]) from error
     if node is None:
-        raise ConfigError(name, [Problem(1, 1, "", "the file holds only comments", "a configuration was expected")])
+        hint = "a configuration was expected"
+        raise ConfigError(name, [Problem(1, 1, "", "the file holds only comments", hint, code=Code.YAML_EMPTY)])
     if not isinstance(node.data, dict):
-        problem = Problem(node.line, node.column, "", "the file is not a mapping", "write `key: value` lines")
+        message, hint = "the file is not a mapping", "write `key: value` lines"
+        problem = Problem(node.line, node.column, "", message, hint, code=Code.YAML_NOT_A_MAPPING)
         raise ConfigError(name, [_with_excerpt(problem, lines)])
     return Document(name, content, lines, node, tuple(_with_excerpt(problem, lines) for problem in problems))
 
@@ -42,22 +46,23 @@ def parse(content: bytes, name: str, max_bytes: int = MAX_BYTES) -> "Document":
 def _text(content: bytes, name: str, max_bytes: int) -> str:
     if len(content) > max_bytes:
         message = f"the file has {len(content)} bytes, the limit is {max_bytes}"
-        raise ConfigError(name, [Problem(1, 1, "", message, "is it a data file or a checkpoint?")])
+        hint = "is it a data file or a checkpoint?"
+        raise ConfigError(name, [Problem(1, 1, "", message, hint, code=Code.DROP_TOO_LARGE)])
     content = content.removeprefix(_BOM)
     if not content.strip():
-        raise ConfigError(name, [Problem(1, 1, "", "the file is empty")])
+        raise ConfigError(name, [Problem(1, 1, "", "the file is empty", code=Code.YAML_EMPTY)])
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
         line, column = _place(content[: error.start].decode())
         message = f"byte 0x{content[error.start]:02x} at offset {error.start} is not UTF-8"
         hint = "save the file as UTF-8, as with iconv -f GB18030 -t UTF-8"
-        raise ConfigError(name, [Problem(line, column, "", message, hint)]) from error
+        raise ConfigError(name, [Problem(line, column, "", message, hint, code=Code.YAML_NOT_TEXT)]) from error
     if match := _NOT_TEXT.search(text):
         line, column = _place(text[: match.start()])
         message = f"the character U+{ord(match[0]):04X} does not belong in a text file"
         hint = "is it a binary file?" if match[0] < " " or match[0] == "\x7f" else "remove it"
-        raise ConfigError(name, [Problem(line, column, "", message, hint)])
+        raise ConfigError(name, [Problem(line, column, "", message, hint, code=Code.YAML_NOT_TEXT)])
     return text
 
 
@@ -106,16 +111,16 @@ class Document:
         except ConfigError:
             same = len(self.node.entries) == 1
         if not same:
-            raise ConfigError(self.name, [self.root[key].key_problem("cannot be cut out of this file", "move it")])
+            problem = self.root[key].key_problem(_INSEPARABLE, "cannot be cut out of this file", "move it")
+            raise ConfigError(self.name, [problem])
         return rest
 
     def _span(self, key: str) -> tuple[int, int]:
         """Return the first line of the top-level `key`, and the line behind its last."""
         place = self.root[key]
         if self.node.flow or place.entry.merged:
-            raise ConfigError(
-                self.name, [place.key_problem(f"write `{key}:` at the start of a line of its own, not in braces")]
-            )
+            message = f"write `{key}:` at the start of a line of its own, not in braces"
+            raise ConfigError(self.name, [place.key_problem(_INSEPARABLE, message)])
         start = place.entry.line
         following = [entry.line for entry in self.node.entries.values() if not entry.merged and entry.line > start]
         end = min(following, default=len(self.lines) + 1)
@@ -123,7 +128,8 @@ class Document:
             end -= 1
         for outside in self._reached(key):
             if start <= outside.entry.node.line < end:
-                problem = outside.problem(f"an anchor in `{key}:` is used outside of it", "move the anchor out")
+                message = f"an anchor in `{key}:` is used outside of it"
+                problem = outside.problem(_INSEPARABLE, message, "move the anchor out")
                 raise ConfigError(self.name, [problem])
         return start, end
 
@@ -191,25 +197,26 @@ class Place:
             place = place[key]
         return None if place.data is None else place
 
-    def problem(self, message: str, hint: str = "") -> Problem:
+    def problem(self, code: Code, message: str, hint: str = "") -> Problem:
         """Return a problem at the value, or at the key where the value is no single thing to point at."""
         node = self.entry.node
         if node.data is None or node.entries or node.elements:
-            return self.key_problem(message, hint)
-        return _with_excerpt(Problem(node.line, node.column, self.where, message, hint), self.document.lines)
-
-    def key_problem(self, message: str, hint: str = "") -> Problem:
-        """Return a problem at the key."""
-        problem = Problem(self.entry.line, self.entry.column, self.where, message, hint)
+            return self.key_problem(code, message, hint)
+        problem = Problem(node.line, node.column, self.where, message, hint, code=code)
         return _with_excerpt(problem, self.document.lines)
 
-    def missing(self, key: str, hint: str = "") -> Problem:
+    def key_problem(self, code: Code, message: str, hint: str = "") -> Problem:
+        """Return a problem at the key."""
+        problem = Problem(self.entry.line, self.entry.column, self.where, message, hint, code=code)
+        return _with_excerpt(problem, self.document.lines)
+
+    def missing(self, key: str, hint: str = "", code: Code = Code.CONFIG_MISSING_KEY) -> Problem:
         """Return the problem that `key` is not in this mapping, or is empty; names a key that looks like it."""
         if key in self.entry.node.entries:
-            return self[key].key_problem("is empty", hint)
+            return self[key].key_problem(code, "is empty", hint)
         where = f"{self.where}.{key}" if self.where else key
         close = get_close_matches(key, [str(name) for name in self.entry.node.entries], n=1, cutoff=0.8)
         if close:
             hint = f"is `{visible(close[0], 60)}` meant for it?" + (f" {hint}" if hint else "")
         line, column = self.entry.line, self.entry.column
-        return _with_excerpt(Problem(line, column, where, "is missing", hint), self.document.lines)
+        return _with_excerpt(Problem(line, column, where, "is missing", hint, code=code), self.document.lines)

@@ -18,6 +18,7 @@ from pydantic import (
 from handlers.ckpt.entry import Family, Format
 from handlers.ckpt.planning.families import keep_name
 from handlers.ckpt.planning.lora import Lora
+from handlers.codes import Code
 from handlers.units.byte_sizes import parse_size
 from handlers.units.devices import parse_devices
 from handlers.units.duration_types import Limit
@@ -38,12 +39,16 @@ _TEXTS = {"devices", "continue_from", "layout_from", "tag"}
 """Keys whose scalars count as they are written: YAML reads `31_4` as 314 and `010` as 8."""
 
 
+class _LaterError(ValueError):
+    code = Code.CONFIG_NOT_IN_THIS_VERSION
+
+
 def _later(*names: str) -> BeforeValidator:
     """Refuse what glmd will learn, but does not do yet."""
 
     def refuse(value: object) -> object:
         if isinstance(value, str) and value in names:
-            raise ValueError(f"{value!r} is not in this version of glmd")
+            raise _LaterError(f"{value!r} is not in this version of glmd")
         return value
 
     return BeforeValidator(refuse)
@@ -59,7 +64,7 @@ def _devices(value: object) -> str:
 def _tag(value: object) -> str:
     text = str(value)
     if text == "every":
-        raise ValueError("'every' is not in this version of glmd; write `last` or one tag, as 31_4")
+        raise _LaterError("'every' is not in this version of glmd; write `last` or one tag, as 31_4")
     if text != "last" and not _TAG.fullmatch(text):
         raise ValueError(f"{quoted(text)} is no tag; write `last`, or EPOCH_STEP as in the files' names: 31_4")
     return text
@@ -165,7 +170,9 @@ def read_section(root: Place) -> tuple[GlmdSection, frozenset[str], tuple[Proble
     if place is None:
         return GlmdSection(), frozenset(), ()
     if not isinstance(place.data, dict):
-        problem = place.problem("is not a mapping", 'write keys under it, as `  devices: "[0,8)"`')
+        problem = place.problem(
+            Code.CONFIG_NOT_A_MAPPING, "is not a mapping", 'write keys under it, as `  devices: "[0,8)"`'
+        )
         return GlmdSection(), frozenset(), (problem,)
     if oversized := _oversized(place):
         return GlmdSection(), frozenset(GlmdSection.model_fields), (oversized,)
@@ -186,9 +193,9 @@ def _oversized(section: Place) -> Problem | None:
         place = waiting.pop()
         count += 1
         if count > _MOST_VALUES:
-            return section.key_problem(f"holds more than {_MOST_VALUES} values")
+            return section.key_problem(Code.YAML_TOO_COMPLEX, f"holds more than {_MOST_VALUES} values")
         if len(place.text) > _LONGEST or len(place.name) > _LONGEST:
-            return place.key_problem(f"is longer than {_LONGEST} characters")
+            return place.key_problem(Code.YAML_TOO_COMPLEX, f"is longer than {_LONGEST} characters")
         waiting.extend(place)
     return None
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from handlers.ckpt.files.durable import make_directory, publish_symlink
+from handlers.codes import Code
 from handlers.mindformers.dialect import Dialect
 from handlers.validate.document import Place
 from handlers.validate.glmd_section import KEY, GlmdSection
@@ -64,7 +65,7 @@ def check_weights(
     if section.continue_from == "latest" and not section.merge.can_be_continued:
         message = "will not come upon what this file's own jobs publish"
         hint = "no training can start from it: it is no .ckpt, or without the network's weights"
-        findings.warnings.append(root[KEY]["continue_from"].problem(message, hint))
+        findings.warnings.append(root[KEY]["continue_from"].problem(Code.CONFIG_CONTINUE_FROM, message, hint))
     if published is None:
         first_night = section.continue_from == "latest"
         place = (
@@ -76,7 +77,11 @@ def check_weights(
             return
         if first_night:
             message = "nothing of this prefix is published yet"
-            findings.warnings.append(root[KEY]["continue_from"].problem(message, "load_checkpoint serves this time"))
+            findings.warnings.append(
+                root[KEY]["continue_from"].problem(
+                    Code.CONFIG_CONTINUE_FROM, message, "load_checkpoint serves this time"
+                )
+            )
         loading = how_loaded(root, dialect, findings)
         form = check_form(place, loading, parallel, findings)
     else:
@@ -93,7 +98,7 @@ def _check_published(place: Place, published: Path, loading: Loading, parallel: 
         warn_of_whole(place, loading, parallel, findings)
     else:
         hint = f"load_ckpt_format lets MindFormers look for {loading.suffix}: leave it out"
-        findings.problems.append(place.problem(f"stands for a {published.suffix} file", hint))
+        findings.problems.append(place.problem(Code.CONFIG_WEIGHTS_FORM, f"stands for a {published.suffix} file", hint))
 
 
 def _add_missing(root: Place, dialect: Dialect, findings: Findings, *, first_night: bool) -> None:
@@ -103,8 +108,7 @@ def _add_missing(root: Place, dialect: Dialect, findings: Findings, *, first_nig
         hint += "; nothing is published yet that continue_from: latest could take"
     elif root.get("model", "model_config", "checkpoint_name_or_path"):
         hint += "; in training MindFormers does not look at checkpoint_name_or_path"
-    key = root.get("load_checkpoint")
-    problem = key.key_problem("is empty", hint) if key else root.missing("load_checkpoint", hint)
+    problem = root.missing("load_checkpoint", hint, Code.CONFIG_NO_WEIGHTS)
     (findings.problems if needed else findings.warnings).append(problem)
 
 
@@ -115,7 +119,9 @@ def _check_sink(root: Place, dialect: Dialect, findings: Findings) -> None:
     if runner is not None and not sinks(root, dialect):
         hint = "MindFormers loads weights into a cut network in sink mode only: set it to True"
         findings.problems.append(
-            runner.missing("sink_mode", hint) if sink is None else sink.problem(f"is {quoted(sink.data)}", hint)
+            runner.missing("sink_mode", hint, Code.CONFIG_SINK_MODE)
+            if sink is None
+            else sink.problem(Code.CONFIG_SINK_MODE, f"is {quoted(sink.data)}", hint)
         )
     size = root.get("runner_config", "sink_size")
     if size is not None and size.data == 1 and sinks(root, dialect) and not dialect.builds_with_sink_size_one:
@@ -123,4 +129,4 @@ def _check_sink(root: Place, dialect: Dialect, findings: Findings) -> None:
             f"MindFormers {dialect.name} loads weights into a cut network with a sink_size above 1, or -1: with 1 it "
             "raises ValueError when all ranks have built the network"
         )
-        findings.problems.append(size.problem("is 1", hint))
+        findings.problems.append(size.problem(Code.CONFIG_SINK_MODE, "is 1", hint))

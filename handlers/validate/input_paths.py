@@ -5,6 +5,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from handlers.codes import Code
 from handlers.host.reach import reach
 from handlers.validate.document import Place
 from handlers.validate.problem import Findings, quoted
@@ -17,12 +18,12 @@ def check_readable(place: Place, findings: Findings, *, file_only: bool = False)
     """Return the path at `place` when it is an absolute one of a readable file or directory; else add the problem."""
     path = place.data
     if not isinstance(path, str) or not path:
-        problem = place.problem(f"{quoted(path)} is no path")
+        problem = place.problem(Code.CONFIG_PATH, f"{quoted(path)} is no path")
     elif not path.startswith("/"):
         hint = "write it from the root (/…): every rank runs in a directory of its own"
-        problem = place.problem(f"{quoted(path)} is a relative path", hint)
+        problem = place.problem(Code.CONFIG_PATH, f"{quoted(path)} is a relative path", hint)
     elif reason := _unreadable(path, file_only=file_only):
-        problem = place.problem(f"{quoted(path, _SHOWN)} {reason[0]}", reason[1])
+        problem = place.problem(Code.CONFIG_PATH_UNREADABLE, f"{quoted(path, _SHOWN)} {reason[0]}", reason[1])
     else:
         return Path(path)
     findings.problems.append(problem)
@@ -65,5 +66,7 @@ def check_prefix(place: Place, suffixes: Sequence[str], findings: Findings) -> N
     for suffix in suffixes:
         if reason := _unreadable(f"{prefix.strip()}{suffix}", file_only=True):
             hint = f"leave {prefix[-4:]} out" if prefix.endswith(tuple(suffixes)) else reason[1]
-            findings.problems.append(place.problem(f"{quoted(prefix + suffix, _SHOWN)} {reason[0]}", hint))
+            findings.problems.append(
+                place.problem(Code.CONFIG_PATH_UNREADABLE, f"{quoted(prefix + suffix, _SHOWN)} {reason[0]}", hint)
+            )
             return

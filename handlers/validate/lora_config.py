@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.ckpt.planning.lora import LoraScale
+from handlers.codes import Code
 from handlers.mindformers.tuning import FORMS, LORA, LORA_ALPHA, LORA_RANK, Form
 from handlers.validate.document import Place, parse
 from handlers.validate.mindformers_rules import whole
@@ -55,7 +56,7 @@ def read_scale(root: Place, findings: Findings) -> LoraScale | None:
         return None
     if kind.data != LORA:
         hint = "only LoRA adapters can be merged into their weights"
-        findings.problems.append(kind.problem(f"{quoted(kind.data)} is not lora", hint))
+        findings.problems.append(kind.problem(Code.CONFIG_LORA, f"{quoted(kind.data)} is not lora", hint))
         return None
     if settings is None:
         findings.problems.append(asked.section.missing("pet_config", "lora_rank and lora_alpha stand in it"))
@@ -71,7 +72,7 @@ def _alpha(settings: Place, findings: Findings) -> float:
         return 0
     alpha = place.data
     if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < math.inf:
-        findings.problems.append(place.problem(f"{quoted(alpha)} is not a number above 0"))
+        findings.problems.append(place.problem(Code.CONFIG_NUMBER, f"{quoted(alpha)} is not a number above 0"))
         return 0
     return float(alpha)
 

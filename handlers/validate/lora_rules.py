@@ -3,6 +3,7 @@
 import re
 
 from handlers.ckpt.planning.lora import Lora, LoraScale
+from handlers.codes import Code
 from handlers.mindformers.tuning import KINDS, LORA, READ_NOWHERE, STRATEGY_OF_ALL_SINCE, TARGETS_SINCE
 from handlers.mindformers.version import OF_GLM_6B, Version
 from handlers.validate.document import Place
@@ -21,17 +22,21 @@ def check_adapters(root: Place, findings: Findings, version: Version = OF_GLM_6B
         for keys in READ_NOWHERE:
             if place := root.get(*keys):
                 hint = "it is read as model.model_config.pet_config: the whole network will be trained"
-                findings.warnings.append(place.key_problem("MindFormers does not look here", hint))
+                findings.warnings.append(
+                    place.key_problem(Code.CONFIG_ADAPTERS_IGNORED, "MindFormers does not look here", hint)
+                )
         return
     read = asked.form.before is None or version < asked.form.before
     if not read:
         message = f"MindFormers from {asked.form.before} on does not read this form"
         hint = "write model_config: pet_config: {pet_type: lora, lora_rank, lora_alpha, target_modules}"
-        findings.warnings.append(asked.section.key_problem(message, hint))
+        findings.warnings.append(asked.section.key_problem(Code.CONFIG_ADAPTERS_IGNORED, message, hint))
     kind = asked.kind
     if kind is not None and kind.data not in KINDS:
         hint = f"it makes adapters for {', '.join(KINDS)}; of another one glmd does not know what is trained"
-        findings.warnings.append(kind.problem(f"MindFormers has no model for {quoted(kind.data)}", hint))
+        findings.warnings.append(
+            kind.problem(Code.CONFIG_ADAPTERS_IGNORED, f"MindFormers has no model for {quoted(kind.data)}", hint)
+        )
     if kind is not None and kind.data == LORA and asked.form.before is None and version >= TARGETS_SINCE:
         _check_targets(asked.section, findings)
 
@@ -44,12 +49,16 @@ def _check_targets(pet: Place, findings: Findings) -> None:
         findings.problems.append(pet.missing("target_modules", hint))
         return
     if not isinstance(target.data, str):
-        findings.problems.append(target.problem(f"{quoted(target.data)} is no regular expression", "put it in quotes"))
+        findings.problems.append(
+            target.problem(Code.CONFIG_LORA, f"{quoted(target.data)} is no regular expression", "put it in quotes")
+        )
         return
     try:
         re.compile(target.data)
     except re.error as error:
-        findings.problems.append(target.problem(f"{quoted(target.data)} is no regular expression", str(error)))
+        findings.problems.append(
+            target.problem(Code.CONFIG_LORA, f"{quoted(target.data)} is no regular expression", str(error))
+        )
 
 
 def check_lora(
@@ -63,7 +72,9 @@ def check_lora(
     if asked is None:
         if wish.lora is not Lora.KEEP:
             message = f"{quoted(wish.lora)} is for a LoRA run, and the file has no pet_config"
-            findings.problems.append(root[KEY]["merge"]["lora"].problem(message, "leave it out, or write pet_config"))
+            findings.problems.append(
+                root[KEY]["merge"]["lora"].problem(Code.CONFIG_LORA, message, "leave it out, or write pet_config")
+            )
         return None
     frozen_too = wish.lora is not Lora.ONLY or wish.transformed
     if frozen_too and wish.layout_from is None and parallel.by_strategy and parallel.model > 1:
@@ -87,4 +98,6 @@ def _check_frozen(root: Place, asked: Adapters, parallel: Parallel, findings: Fi
         "full run of the same network and layout; or take `lora: only`, or parallel_mode: 0"
     )
     known = asked.kind is None or asked.kind.data in KINDS
-    (findings.problems if known else findings.warnings).append(asked.section.problem(message, hint))
+    (findings.problems if known else findings.warnings).append(
+        asked.section.problem(Code.CONFIG_FROZEN_WEIGHTS, message, hint)
+    )

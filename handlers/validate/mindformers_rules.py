@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from handlers.codes import Code
 from handlers.mindformers.dialect import Dialect
 from handlers.units.devices import format_devices
 from handlers.validate.document import Place
@@ -60,7 +61,9 @@ def whole(parent: Place | None, key: str, default: int, findings: Findings, leas
         return default
     number = place.data
     if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= _LARGEST:
-        findings.problems.append(place.problem(f"{quoted(number)} is not a whole number from {least} on"))
+        findings.problems.append(
+            place.problem(Code.CONFIG_NUMBER, f"{quoted(number)} is not a whole number from {least} on")
+        )
         return default
     return number
 
@@ -95,14 +98,16 @@ def check_parts(root: Place, dialect: Dialect, findings: Findings) -> None:
                 hint = "is this a MindFormers configuration?" if key == "model" else ""
                 findings.problems.append(root.missing(key, hint))
         elif not isinstance(part.data, dict):
-            findings.problems.append(part.problem(f"{quoted(part.data)} is not a mapping"))
+            findings.problems.append(part.problem(Code.CONFIG_NOT_A_MAPPING, f"{quoted(part.data)} is not a mapping"))
     whole(root.get("runner_config"), "epochs", 1, findings)
     if base := root.get("base_config"):
         hint = "a job runs from a copy of this file alone: write the whole configuration in it"
-        findings.problems.append(base.problem("other files are not taken in", hint))
+        findings.problems.append(base.problem(Code.CONFIG_BASE_CONFIG, "other files are not taken in", hint))
     if is_true(root, "only_save_strategy"):
         hint = "MindFormers ends before it trains, and no checkpoint comes of it"
-        findings.problems.append(root["only_save_strategy"].problem("True leaves nothing to merge", hint))
+        findings.problems.append(
+            root["only_save_strategy"].problem(Code.CONFIG_NOTHING_TO_MERGE, "True leaves nothing to merge", hint)
+        )
     _check_output(root, findings)
     check_strategy_files(root, dialect, findings)
 
@@ -113,9 +118,13 @@ def _check_output(root: Place, findings: Findings) -> None:
         inside = isinstance(path, str) and not path.startswith(("/", "~")) and ".." not in path.split("/")
         if not inside:
             hint = "every job has an output of its own in its directory: leave it at ./output"
-            findings.problems.append(output.problem(f"{quoted(path)} lies outside the job", hint))
+            findings.problems.append(
+                output.problem(Code.CONFIG_OUTPUT_DIR, f"{quoted(path)} lies outside the job", hint)
+            )
         elif posixpath.normpath(str(path)) not in {"output", "."}:
-            findings.warnings.append(output.problem("is not looked at", "the job writes to its own output/"))
+            findings.warnings.append(
+                output.problem(Code.CONFIG_OUTPUT_DIR, "is not looked at", "the job writes to its own output/")
+            )
 
 
 def check_run_mode(root: Place, section: GlmdSection, findings: Findings) -> str:
@@ -124,9 +133,12 @@ def check_run_mode(root: Place, section: GlmdSection, findings: Findings) -> str
         return section.run_mode
     place = root.get("run_mode")
     if place is None:
-        findings.problems.append(root.missing("run_mode", "train or finetune, here or in the glmd: section"))
+        hint = "train or finetune, here or in the glmd: section"
+        findings.problems.append(root.missing("run_mode", hint, Code.CONFIG_RUN_MODE))
     elif place.data not in TRAINING:
-        findings.problems.append(place.problem(f"{quoted(place.data)} is no training", "glmd runs train and finetune"))
+        findings.problems.append(
+            place.problem(Code.CONFIG_RUN_MODE, f"{quoted(place.data)} is no training", "glmd runs train and finetune")
+        )
     else:
         return str(place.data)
     return "train"
@@ -139,7 +151,9 @@ def check_device_target(root: Place, findings: Findings) -> Target:
         return "CPU"
     if place is not None and place.data != "Ascend":
         hint = "Ascend, or CPU for a rehearsal"
-        findings.problems.append(place.problem(f"{quoted(place.data)} is not supported", hint))
+        findings.problems.append(
+            place.problem(Code.CONFIG_DEVICE_TARGET, f"{quoted(place.data)} is not supported", hint)
+        )
     return "Ascend"
 
 
@@ -164,18 +178,23 @@ def check_parallel(
         if target == "CPU":
             hint = "MindSpore cuts networks on Ascend only; glmd's own rehearsal stands in for it on a CPU"
             place = root.get("parallel")
-            problem = place.key_problem("is not data parallel", hint) if place else root.missing("parallel", hint)
+            code = Code.CONFIG_PARALLEL_ON_CPU
+            problem = (
+                place.key_problem(code, "is not data parallel", hint) if place else root.missing("parallel", hint, code)
+            )
             findings.warnings.append(problem)
     if config is None:
         return parallel
     if _CONTEXT not in factors and (unknown := config.get(_CONTEXT)):
         hint = f"MindFormers {dialect.name} takes no such key: remove it"
-        findings.problems.append(unknown.key_problem("is not known", hint))
+        findings.problems.append(unknown.key_problem(Code.CONFIG_UNKNOWN_KEY, "is not known", hint))
     if not parallel.by_strategy:
         for key in {"model_parallel", _CONTEXT} & factors.keys():
             if factors[key] > 1:
                 hint = "with parallel_mode 0 each rank holds the whole model; set parallel_mode: 1 to cut it"
-                findings.warnings.append(config[key].problem(f"{factors[key]} has no effect", hint))
+                findings.warnings.append(
+                    config[key].problem(Code.CONFIG_NO_EFFECT, f"{factors[key]} has no effect", hint)
+                )
     _check_stages(config, parallel, findings)
     return parallel
 
@@ -192,14 +211,18 @@ def _mode(root: Place, dialect: Dialect, findings: Findings) -> int:
     mode = MODES.get(value.upper()) if isinstance(value, str) else value
     if not isinstance(mode, int) or isinstance(mode, bool) or mode not in MODES.values():
         hint = "0 data parallel, 1 semi-auto parallel, 2 auto parallel"
-        findings.problems.append(place.problem(f"{quoted(value)} is not supported", hint))
+        findings.problems.append(place.problem(Code.CONFIG_PARALLEL_MODE, f"{quoted(value)} is not supported", hint))
         return 0
     if isinstance(value, str) and value not in MODES:
         hint = f"MindFormers knows these names in capitals: {value.upper()}, or {mode}"
-        findings.problems.append(place.problem(f"{quoted(value)} is not known", hint))
+        findings.problems.append(place.problem(Code.CONFIG_PARALLEL_MODE, f"{quoted(value)} is not known", hint))
     elif mode == MODES["HYBRID_PARALLEL"]:
         hint = "it writes slices without saying how they were cut: use 1, semi-auto parallel"
-        findings.problems.append(place.problem("merging hybrid parallel shards is not in this version of glmd", hint))
+        findings.problems.append(
+            place.problem(
+                Code.CONFIG_PARALLEL_MODE, "merging hybrid parallel shards is not in this version of glmd", hint
+            )
+        )
     return mode
 
 
@@ -210,13 +233,15 @@ def _add_product_problem(root: Place, factors: Mapping[str, int], devices: tuple
     many = f"{len(devices)} device" + "s" * (len(devices) > 1)
     config = root.get("parallel_config")
     if config is None:
-        findings.problems.append(root.missing("parallel_config", hint))
+        findings.problems.append(root.missing("parallel_config", hint, Code.CONFIG_PARALLEL_PRODUCT))
         return
     for key in sorted(factors, key=lambda key: key != "model_parallel"):  # cut weights first
         if factors[key] > 1:
-            findings.problems.append(config[key].problem(f"{factors[key]} does not fit {many}", hint))
+            findings.problems.append(
+                config[key].problem(Code.CONFIG_PARALLEL_PRODUCT, f"{factors[key]} does not fit {many}", hint)
+            )
             return
-    findings.problems.append(config.problem(f"uses one of {many}", hint))
+    findings.problems.append(config.problem(Code.CONFIG_PARALLEL_PRODUCT, f"uses one of {many}", hint))
 
 
 def _check_stages(config: Place, parallel: Parallel, findings: Findings) -> None:
@@ -224,8 +249,10 @@ def _check_stages(config: Place, parallel: Parallel, findings: Findings) -> None
         return
     stages = config["pipeline_stage"]
     if not parallel.by_strategy:
-        findings.problems.append(stages.problem(f"{parallel.stages} needs parallel_mode 1 or 2"))
+        findings.problems.append(
+            stages.problem(Code.CONFIG_PIPELINE_STAGES, f"{parallel.stages} needs parallel_mode 1 or 2")
+        )
     if (micro := whole(config, "micro_batch_num", 1, findings)) < parallel.stages:
         place = config.get("micro_batch_num") or stages
         message = f"micro_batch_num {micro} is less than pipeline_stage {parallel.stages}"
-        findings.problems.append(place.problem(message))
+        findings.problems.append(place.problem(Code.CONFIG_PIPELINE_STAGES, message))

@@ -7,6 +7,7 @@ from typing import get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from handlers.codes import Code
 from handlers.validate.document import Place
 from handlers.validate.problem import Problem, quoted
 
@@ -28,10 +29,17 @@ def problem_of(section: Place, model: type[BaseModel], details: ErrorDetails) ->
             break
         place = within
     if details["type"] == "extra_forbidden":
-        return place.key_problem("is not a key that glmd knows", meant(place.name, _known(model, details)))
+        hint = meant(place.name, _known(model, details))
+        return place.key_problem(Code.CONFIG_UNKNOWN_KEY, "is not a key that glmd knows", hint)
     if details["type"] == "missing":
         return place.missing(str(details["loc"][-1]))
-    return place.problem(message_of(details))
+    return place.problem(_code_of(details), message_of(details))
+
+
+def _code_of(details: ErrorDetails) -> Code:
+    """Return the code of what is wrong with a value: where our own check raised it, that may say which."""
+    code = getattr(details.get("ctx", {}).get("error"), "code", None)
+    return code if isinstance(code, Code) else Code.CONFIG_VALUE
 
 
 def message_of(details: ErrorDetails) -> str:

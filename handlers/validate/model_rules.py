@@ -1,5 +1,6 @@
 """What a model's sizes must be for its layers to go over the stages, and its weights over the model parallel ranks."""
 
+from handlers.codes import Code
 from handlers.mindformers.models import LAYERS, USUAL_LAYERS, USUAL_SIZES, Family, Qkv, family_of
 from handlers.mindformers.version import OF_GLM_6B, Version
 from handlers.validate.document import Place
@@ -34,11 +35,13 @@ def _check_family(
         whole_vocabulary = _is(root.get("parallel_config"), "vocab_emb_dp", default=True)
         for cut in family.cuts:
             if cut.counts(version, vocab_emb_dp=whole_vocabulary) and (message := _uncut(sizes[cut.key], parallel)):
-                findings.problems.append(model[cut.key].problem(*message))
+                findings.problems.append(model[cut.key].problem(Code.CONFIG_MODEL_CUT, *message))
         if family.qkv is not None:
             _check_qkv(model, family.qkv, parallel, findings)
         if 0 < sizes[LAYERS] < parallel.stages:
-            findings.problems.append(model[LAYERS].problem(_too_few(sizes[LAYERS], parallel)))
+            findings.problems.append(
+                model[LAYERS].problem(Code.CONFIG_PIPELINE_STAGES, _too_few(sizes[LAYERS], parallel))
+            )
         if family.offsets_since is not None and version >= family.offsets_since:
             _check_offset(model, parallel, findings)
 
@@ -74,7 +77,7 @@ def _check_heads(model: Place, family: Family, sizes: dict[str, int], findings: 
     heads, hidden = sizes[family.heads.key], sizes["hidden_size"]
     if heads and hidden % heads:
         message = f"{heads} heads do not divide hidden_size {hidden}"
-        findings.problems.append(model[family.heads.key].problem(message))
+        findings.problems.append(model[family.heads.key].problem(Code.CONFIG_MODEL_CUT, message))
 
 
 def _check_qkv(model: Place, qkv: Qkv, parallel: Parallel, findings: Findings) -> None:
@@ -89,7 +92,9 @@ def _check_qkv(model: Place, qkv: Qkv, parallel: Parallel, findings: Findings) -
         return
     message = f"{rows} rows of queries, keys and values cannot be cut for model_parallel {parallel.model}"
     hint = f"{qkv.head_size} {size} × ({qkv.heads} {heads} + 2 × {qkv.groups} {groups}) leaves {rows % parallel.model}"
-    findings.problems.append((model.get(qkv.groups) or model.get(qkv.heads) or model).problem(message, hint))
+    findings.problems.append(
+        (model.get(qkv.groups) or model.get(qkv.heads) or model).problem(Code.CONFIG_MODEL_CUT, message, hint)
+    )
 
 
 def _check_offset(model: Place, parallel: Parallel, findings: Findings) -> None:
@@ -98,13 +103,17 @@ def _check_offset(model: Place, parallel: Parallel, findings: Findings) -> None:
     if offset is None or (isinstance(offset.data, int) and not isinstance(offset.data, bool)):
         return
     if not isinstance(offset.data, list):
-        findings.problems.append(offset.problem(f"{quoted(offset.data)} is neither a number nor a list of them"))
+        findings.problems.append(
+            offset.problem(Code.CONFIG_PIPELINE_STAGES, f"{quoted(offset.data)} is neither a number nor a list of them")
+        )
         return
     lists = [each for each in offset.data if isinstance(each, list)] or [offset.data]
     for each in lists:
         if len(each) != parallel.stages:
             message = f"{len(each)} offsets do not fit pipeline_stage {parallel.stages}"
-            findings.problems.append(offset.key_problem(message, "there is one for each stage"))
+            findings.problems.append(
+                offset.key_problem(Code.CONFIG_PIPELINE_STAGES, message, "there is one for each stage")
+            )
             return
 
 
@@ -114,8 +123,8 @@ def _warn_of_unknown(model: Place, parallel: Parallel, findings: Findings) -> No
     for key in USUAL_SIZES:
         place = model.get(key)
         if place is not None and type(place.data) is int and (message := _uncut(place.data, parallel)):
-            findings.warnings.append(place.problem(message[0], f"{message[1]}; {hint}"))
+            findings.warnings.append(place.problem(Code.CONFIG_MODEL_CUT, message[0], f"{message[1]}; {hint}"))
     for key in USUAL_LAYERS:
         place = model.get(key)
         if place is not None and type(place.data) is int and 0 < place.data < parallel.stages:
-            findings.warnings.append(place.problem(_too_few(place.data, parallel), hint))
+            findings.warnings.append(place.problem(Code.CONFIG_PIPELINE_STAGES, _too_few(place.data, parallel), hint))

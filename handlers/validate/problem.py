@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.printable import printable
 
@@ -47,6 +48,8 @@ class Problem:
     """Why, or what would be right."""
     excerpt: str = ""
     """The line of the file."""
+    code: Code | None = None
+    """Which rule of glmd's it is; None for what others say."""
 
     def __str__(self) -> str:
         where = f"{self.where}: " if self.where else ""
@@ -78,7 +81,7 @@ class Findings:
 
 
 class ConfigError(BadInputError):
-    """A configuration cannot run. `problems` are all that was found, in the order of the file.
+    """A configuration cannot run. `problems` are all that was found, in the order of the file; its code is the first's.
 
     `against` says which MindFormers it was checked against, where that is to be told.
     """
@@ -87,7 +90,7 @@ class ConfigError(BadInputError):
         self.name = name
         self.problems = in_order(problems)
         checked = [f"checked against {against}"] if against else []
-        super().__init__("\n".join([render(self.problems, name), *checked]))
+        super().__init__("\n".join([render(self.problems, name), *checked]), self.problems[0].code)
 
 
 def agreement(found: Mapping[str, Findings]) -> Findings:

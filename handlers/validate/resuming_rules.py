@@ -1,5 +1,6 @@
 """Warnings of saves that a training could not be resumed from; see handlers.resume.resumable."""
 
+from handlers.codes import Code
 from handlers.mindformers.dialect import Dialect
 from handlers.validate.document import Place
 from handlers.validate.mindformers_rules import Parallel, sinks
@@ -17,11 +18,13 @@ def check_resuming(root: Place, steps: Place, parallel: Parallel, dialect: Diale
         message = "without data sinking no save can be resumed from"
         hint = "MindFormers loads weights into a cut network in sink mode only: set it to True"
         sink = root.get("runner_config", "sink_mode")
-        findings.warnings.append((sink or root.get("runner_config") or root).problem(message, hint))
+        findings.warnings.append(
+            (sink or root.get("runner_config") or root).problem(Code.CONFIG_NOT_RESUMABLE, message, hint)
+        )
     elif not dialect.resumes_inside_epoch:
         message = "a save inside an epoch cannot be resumed from"
         hint = (
             f"without data sinking MindFormers ({dialect.name}) goes on at the beginning of an epoch only: set "
             "runner_config.sink_mode to True, or this to the steps of a whole epoch (which this file does not tell)"
         )
-        findings.warnings.append(steps.problem(message, hint))
+        findings.warnings.append(steps.problem(Code.CONFIG_NOT_RESUMABLE, message, hint))

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from handlers.codes import Code
 from handlers.mindformers.dialect import DIALECTS, Dialect
 from handlers.validate.document import Place
 from handlers.validate.glmd_section import KEY, GlmdSection
@@ -53,19 +54,28 @@ def check_saving(root: Place, section: GlmdSection, dialect: Dialect, findings: 
 def _callback(root: Place, dialect: Dialect, findings: Findings) -> Place | None:
     callbacks, right = root.get("callbacks"), dialect.checkpoint_callback
     if callbacks is None:
-        findings.problems.append(root.missing("callbacks", f"a {right} is needed: without it nothing is saved"))
+        hint = f"a {right} is needed: without it nothing is saved"
+        findings.problems.append(root.missing("callbacks", hint, Code.CONFIG_CHECKPOINT_CALLBACK))
         return None
     savers = [(place, kind) for place in callbacks if (kind := place.get("type")) and kind.data in _SPELLINGS]
     if not savers:
         hint = f"add `- type: {right}` with prefix and save_checkpoint_steps"
-        findings.problems.append(callbacks.key_problem("none of them saves checkpoints", hint))
+        findings.problems.append(
+            callbacks.key_problem(Code.CONFIG_CHECKPOINT_CALLBACK, "none of them saves checkpoints", hint)
+        )
         return None
     for second, _ in savers[1:]:
-        findings.problems.append(second.key_problem("a second checkpoint callback", "one prefix, one set of shards"))
+        findings.problems.append(
+            second.key_problem(
+                Code.CONFIG_CHECKPOINT_CALLBACK, "a second checkpoint callback", "one prefix, one set of shards"
+            )
+        )
     callback, kind = savers[0]
     if kind.data != right:
         hint = f"in MindFormers {dialect.name} it is called {right}"
-        findings.problems.append(kind.problem(f"{quoted(kind.data)} is not known", hint))
+        findings.problems.append(
+            kind.problem(Code.CONFIG_CHECKPOINT_CALLBACK, f"{quoted(kind.data)} is not known", hint)
+        )
     return callback
 
 
@@ -85,11 +95,15 @@ def _check_files(callback: Place, findings: Findings) -> None:
     for key, hint in refused.items():
         place = callback.get(key)
         if place is not None and place.data is not False and place.data != "":
-            findings.problems.append(place.problem(f"{quoted(place.data)} is not possible here", hint))
+            findings.problems.append(
+                place.problem(Code.CONFIG_SAVING_FORM, f"{quoted(place.data)} is not possible here", hint)
+            )
     written = callback.get("checkpoint_format")
     if written is not None and written.data != "ckpt":
         findings.problems.append(
-            written.problem(f"{quoted(written.data)} is not in this version of glmd", "write ckpt")
+            written.problem(
+                Code.CONFIG_SAVING_FORM, f"{quoted(written.data)} is not in this version of glmd", "write ckpt"
+            )
         )
 
 
@@ -99,7 +113,7 @@ def _prefix(callback: Place, findings: Findings) -> str:
         findings.problems.append(callback.missing("prefix", "the first part of the shards' names, as glm-6b"))
     elif not isinstance(place.data, str) or not _PREFIX.fullmatch(place.data):
         hint = "letters, digits and . _ + - after a letter or digit: it becomes part of file names"
-        findings.problems.append(place.problem(f"{quoted(place.data)} is no prefix", hint))
+        findings.problems.append(place.problem(Code.CONFIG_PREFIX, f"{quoted(place.data)} is no prefix", hint))
     else:
         return place.data
     return ""
@@ -110,15 +124,17 @@ def _check_form(root: Place, callback: Place, dialect: Dialect, findings: Findin
     legacy = root.get("use_legacy")
     if dialect.mcore_saves_safetensors and legacy is not None and legacy.data is False:
         hint = "it saves .safetensors, whatever the callback says"
-        findings.problems.append(legacy.problem("False is not in this version of glmd", hint))
+        findings.problems.append(legacy.problem(Code.CONFIG_SAVING_FORM, "False is not in this version of glmd", hint))
     if not dialect.has_new_checkpoints:
         return
     hint = "it saves whole iterations in another form: leave it out"
     if section := root.get("checkpoint"):
-        findings.problems.append(section.key_problem("is not in this version of glmd", hint))
+        findings.problems.append(section.key_problem(Code.CONFIG_SAVING_FORM, "is not in this version of glmd", hint))
     for place in (root.get("use_legacy_format"), callback.get("use_legacy_format")):
         if place is not None and place.data is False:
-            findings.problems.append(place.problem("False is not in this version of glmd", hint))
+            findings.problems.append(
+                place.problem(Code.CONFIG_SAVING_FORM, "False is not in this version of glmd", hint)
+            )
 
 
 def _check_tag(root: Place, section: GlmdSection, dialect: Dialect, findings: Findings) -> None:
@@ -132,6 +148,12 @@ def _check_tag(root: Place, section: GlmdSection, dialect: Dialect, findings: Fi
         size = sink_size(root, dialect)
         if size > 0 and step != size:
             hint = f"with sink_size {size} every tag ends in _{size}"
-            findings.warnings.append(asked.problem(f"{section.merge.tag} will not be written", hint))
+            findings.warnings.append(
+                asked.problem(Code.CONFIG_TAG_NOT_WRITTEN, f"{section.merge.tag} will not be written", hint)
+            )
     elif epochs and epoch > epochs:
-        findings.warnings.append(asked.problem(f"{section.merge.tag} will not be written", f"epochs is {epochs}"))
+        findings.warnings.append(
+            asked.problem(
+                Code.CONFIG_TAG_NOT_WRITTEN, f"{section.merge.tag} will not be written", f"epochs is {epochs}"
+            )
+        )

@@ -2,6 +2,7 @@
 
 import posixpath
 
+from handlers.codes import Code
 from handlers.mindformers.dialect import Dialect
 from handlers.validate.document import Place
 from handlers.validate.problem import Findings, quoted
@@ -18,18 +19,24 @@ def check_strategy_files(root: Place, dialect: Dialect, findings: Findings) -> N
     for place in filter(None, places):
         if not isinstance(place.data, str) or posixpath.normpath(place.data) != _STRATEGY_FILE:
             hint = f"leave it at ./{_STRATEGY_FILE}: the merge looks for these files in output/strategy"
-            findings.problems.append(place.problem(f"{quoted(place.data)} would not be found", hint))
+            findings.problems.append(
+                place.problem(Code.CONFIG_STRATEGY_FILES, f"{quoted(place.data)} would not be found", hint)
+            )
     if config is None:
         return
     if not isinstance(config.data, dict):
         hint = "as `{only_trainable_params: False}`"
-        findings.problems.append(config.problem(f"{quoted(config.data)} is not a mapping", hint))
+        findings.problems.append(
+            config.problem(Code.CONFIG_NOT_A_MAPPING, f"{quoted(config.data)} is not a mapping", hint)
+        )
         return
     if (only := config.get("only_trainable_params")) and not isinstance(only.data, bool):
-        findings.problems.append(only.problem(f"{quoted(only.data)} is neither True nor False"))
+        findings.problems.append(only.problem(Code.CONFIG_VALUE, f"{quoted(only.data)} is neither True nor False"))
     for place in config:
         if place.name not in _CONFIG_KEYS:
-            findings.problems.append(place.key_problem("MindSpore does not know it", f"it takes {_CONFIG_KEYS}"))
+            findings.problems.append(
+                place.key_problem(Code.CONFIG_UNKNOWN_KEY, "MindSpore does not know it", f"it takes {_CONFIG_KEYS}")
+            )
     _check_order(root["parallel"], dialect, findings)
 
 
@@ -44,7 +51,9 @@ def _check_order(parallel: Place, dialect: Dialect, findings: Findings) -> None:
         return
     if keys.index("strategy_ckpt_save_file") < keys.index("strategy_ckpt_config"):
         hint = "MindSpore takes the later of the two settings as it is written, in the rank's own directory: remove it"
-        findings.problems.append(save_file.problem("would not be found, behind strategy_ckpt_save_file", hint))
+        findings.problems.append(
+            save_file.problem(Code.CONFIG_STRATEGY_FILES, "would not be found, behind strategy_ckpt_save_file", hint)
+        )
 
 
 def names_frozen_weights(root: Place) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
+from handlers.codes import Code
 from handlers.mindformers.dialect import Dialect
 from handlers.validate.document import Place
 from handlers.validate.input_paths import check_readable
@@ -53,7 +54,9 @@ def how_loaded(root: Place, dialect: Dialect, findings: Findings) -> Loading:
         if written.data == "safetensors":
             suffix = SAFETENSORS
         elif written.data != "ckpt":
-            findings.problems.append(written.problem(f"{quoted(written.data)} is not known", "ckpt or safetensors"))
+            findings.problems.append(
+                written.problem(Code.CONFIG_WEIGHTS_FORM, f"{quoted(written.data)} is not known", "ckpt or safetensors")
+            )
     return Loading(suffix, is_true(root, "auto_trans_ckpt"), dialect)
 
 
@@ -61,7 +64,7 @@ def check_form(place: Place, loading: Loading, parallel: Parallel, findings: Fin
     """Return the form of the weights at `place`; add a problem where MindFormers does not take it so."""
     if place.data in _DOWNLOADED:
         message = f"every rank will download {quoted(place.data)}"
-        findings.warnings.append(place.problem(message, "download it once and name the file"))
+        findings.warnings.append(place.problem(Code.CONFIG_WEIGHTS_FORM, message, "download it once and name the file"))
         return Form.WHOLE
     path = check_readable(place, findings)
     if path is None:
@@ -73,7 +76,7 @@ def check_form(place: Place, loading: Loading, parallel: Parallel, findings: Fin
     if loading.dialect.takes_whole_weights and not has_ranks and any(path.glob(f"*{loading.suffix}")):
         if loading.suffix == SAFETENSORS and not loading.cuts:
             hint = "MindFormers takes a directory of .safetensors with auto_trans_ckpt: True only"
-            findings.problems.append(place.problem("holds whole weights", hint))
+            findings.problems.append(place.problem(Code.CONFIG_WEIGHTS_FORM, "holds whole weights", hint))
         else:
             warn_of_whole(place, loading, parallel, findings)
         return Form.WHOLE
@@ -91,19 +94,23 @@ def warn_of_whole(place: Place, loading: Loading, parallel: Parallel, findings: 
     hint = "MindFormers cuts whole weights with auto_trans_ckpt: True"
     if place.name == "load_checkpoint" and not loading.dialect.takes_whole_weights:
         hint += ", out of a directory that holds rank_0/…ckpt"
-    findings.warnings.append(place.problem(f"one file for model_parallel {parallel.model}", hint))
+    findings.warnings.append(
+        place.problem(Code.CONFIG_WEIGHTS_FORM, f"one file for model_parallel {parallel.model}", hint)
+    )
 
 
 def _check_file(place: Place, path: Path, loading: Loading, parallel: Parallel, findings: Findings) -> None:
     takes_it = loading.dialect.takes_whole_weights or not loading.cuts or place.name != "load_checkpoint"
     if path.suffix != loading.suffix:
-        findings.problems.append(place.problem(f"is no {loading.suffix} file", loading.hint(path.name)))
+        findings.problems.append(
+            place.problem(Code.CONFIG_WEIGHTS_FORM, f"is no {loading.suffix} file", loading.hint(path.name))
+        )
     elif loading.suffix == SAFETENSORS and not path.parent.name.startswith("rank_"):
         hint = "MindFormers takes .safetensors as a directory: name the one that holds this file alone"
-        findings.problems.append(place.problem("is one file", hint))
+        findings.problems.append(place.problem(Code.CONFIG_WEIGHTS_FORM, "is one file", hint))
     elif not takes_it:
         hint = f"auto_trans_ckpt needs a directory that holds rank_0/{path.name}"
-        findings.problems.append(place.problem("is one file", hint))
+        findings.problems.append(place.problem(Code.CONFIG_WEIGHTS_FORM, "is one file", hint))
     else:
         warn_of_whole(place, loading, parallel, findings)
 
@@ -111,10 +118,16 @@ def _check_file(place: Place, path: Path, loading: Loading, parallel: Parallel, 
 def _check_slices_to_cut(place: Place, path: Path, loading: Loading, findings: Findings) -> None:
     if not loading.dialect.takes_whole_weights:
         if not any(path.glob("rank*")):
-            findings.problems.append(place.problem("holds no rank_N directories", "auto_trans_ckpt needs at least one"))
+            findings.problems.append(
+                place.problem(
+                    Code.CONFIG_WEIGHTS_FORM, "holds no rank_N directories", "auto_trans_ckpt needs at least one"
+                )
+            )
     elif not (path / "rank_0").is_dir():
         hint = _other(path, loading) or "auto_trans_ckpt needs one or the other"
-        findings.problems.append(place.problem(f"holds neither rank_0/ nor {loading.suffix} files", hint))
+        findings.problems.append(
+            place.problem(Code.CONFIG_WEIGHTS_FORM, f"holds neither rank_0/ nor {loading.suffix} files", hint)
+        )
 
 
 def _check_slices(place: Place, path: Path, loading: Loading, ranks: int, findings: Findings) -> None:
@@ -122,7 +135,9 @@ def _check_slices(place: Place, path: Path, loading: Loading, ranks: int, findin
     if lacking:
         hint = "each rank loads its own shard; for another number of ranks set auto_trans_ckpt: True"
         hint = _other(path, loading) or _other(path / f"rank_{lacking[0]}", loading) or hint
-        findings.problems.append(place.problem(f"holds no {loading.suffix} in rank_{lacking[0]}/", hint))
+        findings.problems.append(
+            place.problem(Code.CONFIG_WEIGHTS_FORM, f"holds no {loading.suffix} in rank_{lacking[0]}/", hint)
+        )
 
 
 def _other(directory: Path, loading: Loading) -> str:

@@ -10,6 +10,7 @@ from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as YamlNode
 
+from handlers.codes import Code
 from handlers.validate.problem import Problem, quoted, visible
 from handlers.validate.yaml_scalars import TAG, PyYamlResolver, Scalar, scalar
 
@@ -20,6 +21,7 @@ _NODES = 20_000
 _EXPANDED = 200_000
 """How many nodes there may be with every alias written out: what keeps a few lines from meaning billions of nodes."""
 _DEPTH = 50
+_TOO_MANY = f"more than {_NODES} values"
 
 
 class YamlProblemError(Exception):
@@ -72,7 +74,8 @@ def compose(text: str) -> tuple[Node | None, tuple[Problem, ...]]:
     except MarkedYAMLError as error:
         raise YamlProblemError(_syntax_problem(error, text)) from error
     except Exception as error:  # the parser meets text that nobody has looked at, and must not end the daemon
-        raise YamlProblemError(Problem(1, 1, "", f"cannot be read as YAML: {type(error).__name__}: {error}")) from error
+        message = f"cannot be read as YAML: {type(error).__name__}: {error}"
+        raise YamlProblemError(Problem(1, 1, "", message, code=Code.YAML_SYNTAX)) from error
     if root is None:
         return None, ()
     builder = _Builder()
@@ -91,7 +94,7 @@ class _BoundedComposer(Composer):
         self.nodes += 1
         if self.nodes > _NODES:
             mark = self.parser.peek_event().start_mark
-            raise MarkedYAMLError(problem=f"more than {_NODES} values", problem_mark=mark)
+            raise MarkedYAMLError(problem=_TOO_MANY, problem_mark=mark)
         node: YamlNode = super().compose_node(parent, index)
         return node
 
@@ -103,6 +106,7 @@ def _syntax_problem(error: MarkedYAMLError, text: str) -> Problem:
     start = line if error.context_mark is None else error.context_mark.line + 1
     hint = f"{error.context} that starts in line {start}" if error.context and error.context_mark else ""
     lines = text.splitlines()
+    code = Code.YAML_SYNTAX
     if start <= len(lines) and lines[start - 1].lstrip().startswith("devices:"):
         hint = 'a set of devices needs quotes: devices: "[0,8)"'
     elif "'\\t'" in message:
@@ -110,8 +114,10 @@ def _syntax_problem(error: MarkedYAMLError, text: str) -> Problem:
     elif "another document" in message:
         message, hint = "a second document starts here", "one file is one job: drop a file for each"
     elif "maximum depth" in message:
-        message, hint = f"nested deeper than {_DEPTH} levels", ""
-    return Problem(line, column, "", message, hint)
+        code, message, hint = Code.YAML_TOO_COMPLEX, f"nested deeper than {_DEPTH} levels", ""
+    elif message == _TOO_MANY:
+        code = Code.YAML_TOO_COMPLEX
+    return Problem(line, column, "", message, hint, code=code)
 
 
 class _Builder:
@@ -130,8 +136,8 @@ class _Builder:
         node = self._built[key]
         if node is None:
             line, column = _position(source)
-            message = "this value contains itself through an alias"
-            raise YamlProblemError(Problem(line, column, where, message, "an alias may name what ended before it"))
+            message, hint = "this value contains itself through an alias", "an alias may name what ended before it"
+            raise YamlProblemError(Problem(line, column, where, message, hint, code=Code.YAML_TOO_COMPLEX))
         return node
 
     def _node(self, source: YamlNode, where: str) -> Node:
@@ -145,11 +151,12 @@ class _Builder:
 
     def _bounded(self, node: Node, where: str) -> Node:
         if node.expanded > _EXPANDED:
-            message = f"the aliases in it stand for more than {_EXPANDED} values"
-            raise YamlProblemError(Problem(node.line, node.column, where, message, "write out what is meant"))
-        if node.depth > _DEPTH:
-            raise YamlProblemError(Problem(node.line, node.column, where, f"nested deeper than {_DEPTH} levels"))
-        return node
+            message, hint = f"the aliases in it stand for more than {_EXPANDED} values", "write out what is meant"
+        elif node.depth > _DEPTH:
+            message, hint = f"nested deeper than {_DEPTH} levels", ""
+        else:
+            return node
+        raise YamlProblemError(Problem(node.line, node.column, where, message, hint, code=Code.YAML_TOO_COMPLEX))
 
     def _mapping(self, source: MappingNode, where: str) -> Node:
         own: dict[Scalar, Entry] = {}
@@ -157,7 +164,7 @@ class _Builder:
         merges = 0
         for key_source, value_source in source.value:
             if not isinstance(key_source, ScalarNode):
-                self._problem(key_source, where, "a key must be a plain text, not a collection")
+                self._problem(key_source, Code.YAML_KEY, where, "a key must be a plain text, not a collection")
                 continue
             if str(key_source.tag) == TAG + "merge":
                 merges += 1
@@ -169,11 +176,13 @@ class _Builder:
                 continue
             if key.data in own:
                 first = own[key.data].line
-                self._problem(key_source, _dotted(where, key.text), f"duplicate key, first in line {first}")
+                message = f"duplicate key, first in line {first}"
+                self._problem(key_source, Code.YAML_DUPLICATE_KEY, _dotted(where, key.text), message)
                 continue
             own[key.data] = Entry(key.line, key.column, value)
         if merges > 1:
-            self._problem(source, _dotted(where, "<<"), "duplicate merge key", "write <<: [*one, *two]")
+            hint = "write <<: [*one, *two]"
+            self._problem(source, Code.YAML_MERGE_KEY, _dotted(where, "<<"), "duplicate merge key", hint)
         entries = {**merged, **own}
         line, column = _position(source)
         return Node(
@@ -191,7 +200,8 @@ class _Builder:
         for mapping in node.elements or (node,):
             if not isinstance(mapping.data, dict):
                 message = f"<< takes a mapping or a list of mappings, not {quoted(mapping.data)}"
-                self.problems.append(Problem(mapping.line, mapping.column, _dotted(where, "<<"), message))
+                problem = Problem(mapping.line, mapping.column, _dotted(where, "<<"), message, code=Code.YAML_MERGE_KEY)
+                self.problems.append(problem)
             for key, entry in mapping.entries.items():
                 into.setdefault(key, Entry(entry.line, entry.column, entry.node, merged=True))
 
@@ -216,7 +226,7 @@ class _Builder:
         except KeyError:
             self._check_tag(source, "str", where)
         except ValueError as error:
-            self._problem(source, where, f"{quoted(text)} is not what its tag says: {error}")
+            self._problem(source, Code.YAML_TAG, where, f"{quoted(text)} is not what its tag says: {error}")
         return Node(None, line, column, text)
 
     def _check_tag(self, source: YamlNode, expected: str, where: str) -> None:
@@ -224,11 +234,12 @@ class _Builder:
         if tag != TAG + expected:
             shown = "!!" + tag.removeprefix(TAG) if tag.startswith(TAG) else tag
             message = f"the tag {visible(shown, 60)} is not allowed"
-            self._problem(source, where, message, "a configuration is made of texts, numbers, lists and mappings")
+            hint = "a configuration is made of texts, numbers, lists and mappings"
+            self._problem(source, Code.YAML_TAG, where, message, hint)
 
-    def _problem(self, source: YamlNode, where: str, message: str, hint: str = "") -> None:
+    def _problem(self, source: YamlNode, code: Code, where: str, message: str, hint: str = "") -> None:
         line, column = _position(source)
-        self.problems.append(Problem(line, column, where, message, hint))
+        self.problems.append(Problem(line, column, where, message, hint, code=code))
 
 
 def _dotted(where: str, key: str) -> str:

@@ -22,6 +22,7 @@ import structlog
 
 from daemon.core.names import fitting, reason_file
 from handlers.ckpt.files import durable
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.passing_errors import may_pass
 from handlers.printable import printable
@@ -30,6 +31,9 @@ log = structlog.get_logger()
 
 _REASON_MAX = 1 << 20
 """Bytes of a reason that are read again; glmd's own are far shorter."""
+
+_CODE = "code: "
+"""How the last line of a reason begins."""
 
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
@@ -44,21 +48,31 @@ _KINDS = {
 class NotClaimableError(BadInputError):
     """A dropped file cannot be moved out of the inbox, so it stays there."""
 
+    code = Code.DROP_CANNOT_BE_MOVED
+
 
 class NotAFileError(BadInputError):
     """What was dropped is no regular file."""
+
+    code = Code.DROP_NOT_A_FILE
 
 
 class TooLargeError(BadInputError):
     """A dropped file is larger than the limit."""
 
+    code = Code.DROP_TOO_LARGE
+
 
 class UnreadableError(BadInputError):
     """The daemon may not read a dropped file."""
 
+    code = Code.DROP_UNREADABLE
+
 
 class ChangedError(BadInputError):
     """A dropped file was written to while it was read."""
+
+    code = Code.DROP_CHANGED_MEANWHILE
 
 
 @dataclass(frozen=True)
@@ -188,15 +202,17 @@ def discard(claim: Claim) -> None:
     _finish(claim)
 
 
-def reject(claim: Claim, rejected: Path, reason: str) -> Path:
+def reject(claim: Claim, rejected: Path, reason: str, code: str = "") -> Path:
     """Move the claimed file as it is into `rejected`, beside a file that says why; return where it is now.
 
-    That is NAME, or NAME.2, NAME.3, … when there are such; the reason is in that + `.reason.txt`.
+    That is NAME, or NAME.2, NAME.3, … when there are such; the reason is in that + `.reason.txt`, whose last line is
+    `code: …`, for programs.
     """
     target = next_place(rejected, claim.name)
     # The reason first: the file must never lie there without one. When a crash happens in between, the reason without
     # its file marks the place as free, and the next try takes it again.
-    durable.publish_bytes(reason_file(target), f"{_readable(reason)}\n".encode())
+    told = f"{_readable(reason)}\n" + (f"{_CODE}{code}\n" if code else "")
+    durable.publish_bytes(reason_file(target), told.encode())
     durable.move(claim.path, target)
     _finish(claim)
     return target
@@ -216,7 +232,10 @@ def newest_rejected(rejected: Path, name: str) -> Path | None:
 
 
 def add_to_reason(rejected: Path, words: str) -> None:
-    """Add `words`, once, to what is said of the rejected file `rejected`, unless somebody removed or replaced that."""
+    """Add `words`, once, to what is said of the rejected file `rejected`, unless somebody removed or replaced that.
+
+    The code stays the last line.
+    """
     try:
         with open(reason_file(rejected), "rb", opener=_open_only) as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
@@ -228,7 +247,9 @@ def add_to_reason(rejected: Path, words: str) -> None:
         raise
     more = f"{_readable(words)}\n".encode()
     if len(said) < _REASON_MAX and more not in said:
-        durable.publish_bytes(reason_file(rejected), said + more)
+        before, mark, code = said.rpartition(b"\n" + _CODE.encode())
+        told = before + b"\n" + more + mark[1:] + code if mark and code.count(b"\n") == 1 else said + more
+        durable.publish_bytes(reason_file(rejected), told)
 
 
 def _places(rejected: Path, name: str) -> Iterator[Path]:

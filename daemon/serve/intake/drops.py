@@ -35,6 +35,7 @@ from daemon.serve.intake.inbox import Inbox
 from daemon.serve.loop.faults import Defect, Faults, concerns_the_store
 from daemon.serve.loop.workers import Lane, Workers
 from handlers.ckpt.files.durable import make_directory, publish_bytes
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.events import job_log
 from handlers.printable import printable
@@ -87,14 +88,14 @@ class Intake:
 
     def _leave_alone(self, path: Path, defect: Defect) -> None:
         """Let a file lie that glmd itself failed to take, until it changes."""
-        log.warning("drop_left_in_inbox", path=printable(path.name), reason=defect.reason)
+        log.warning("drop_left_in_inbox", path=printable(path.name), code=defect.CODE, reason=defect.reason)
         self.inbox.leave_alone(path)
 
     def _take(self, path: Path) -> None:
         try:
             claimed = claim(path, self._root.claims)
         except NotClaimableError as error:
-            self._leave(path, str(error))
+            self._leave(path, str(error), error.code)
         else:
             if claimed is not None:
                 log.info("drop_claimed", path=printable(path.name), claim=claimed.token)
@@ -124,10 +125,12 @@ class Intake:
 
     def _set_aside(self, claimed: Claim, defect: Defect) -> None:
         """Reject what glmd itself failed over, by as little as can fail in its turn: it must not come back."""
-        log.warning("drop_set_aside", claim=claimed.token, path=printable(claimed.name), reason=defect.reason)
+        told = {"path": printable(claimed.name), "code": defect.CODE, "reason": defect.reason}
+        log.warning("drop_set_aside", claim=claimed.token, **told)
         self._faults.contain(f"row of {printable(claimed.name)}", partial(self._note_defect, claimed, defect))
         if os.path.lexists(claimed.path):
-            reject(claimed, self._root.rejected, f"{printable(claimed.name)}: {defect.reason}\n\n{defect.traceback}")
+            reason = f"{printable(claimed.name)}: {defect.reason}\n\n{defect.traceback}"
+            reject(claimed, self._root.rejected, reason, defect.CODE)
 
     def _note_defect(self, claimed: Claim, defect: Defect) -> None:
         job = self._store.add(NewJob(claim=claimed.token, name=job_name(claimed.name)), State.REJECTED, defect.reason)
@@ -145,7 +148,7 @@ class Intake:
         try:
             accepted = examined.result()
         except BadInputError as error:
-            self._reject(claimed, str(error))
+            self._reject(claimed, str(error), error.code)
         else:
             self._accept(claimed, accepted)
 
@@ -156,6 +159,7 @@ class Intake:
                 claimed,
                 f"{printable(claimed.name)}: the same file as job {twin.id}, which is {twin.state}; drop it again when "
                 "that one is over, or change a comment in it to run it twice",
+                Code.DROP_DUPLICATE,
                 accepted.digest,
             )
             return
@@ -193,7 +197,7 @@ class Intake:
             checked_against=accepted.checked.against,
         )
 
-    def _leave(self, path: Path, reason: str) -> None:
+    def _leave(self, path: Path, reason: str, code: str) -> None:
         """Report what cannot be moved away, once."""
         self.inbox.leave_alone(path)
         try:
@@ -202,9 +206,9 @@ class Intake:
             return
         claim_once = f"left:{status.st_ino}:{status.st_mtime_ns}"
         job = self._store.add(NewJob(claim=claim_once, name=job_name(path.name)), State.REJECTED, reason)
-        log.warning("drop_left_in_inbox", job=job.id, path=printable(path.name), reason=reason)
+        log.warning("drop_left_in_inbox", job=job.id, path=printable(path.name), code=code, reason=reason)
 
-    def _reject(self, claimed: Claim, reason: str, digest: str = "") -> None:
+    def _reject(self, claimed: Claim, reason: str, code: str = "", digest: str = "") -> None:
         """Reject `claimed`; `digest` is given where it is the same file as a job's, and so no half of another."""
         others = self._same_name(claimed)
         told = "" if digest else others.told()
@@ -215,8 +219,8 @@ class Intake:
             job = self._store.move(job, State.FAILED, reason)
         if not digest:
             tell_the_other(claimed, others, self._root)
-        path = reject(claimed, self._root.rejected, job.reason)
-        log.warning("drop_rejected", job=job.id, path=str(path), reason=job.reason)
+        path = reject(claimed, self._root.rejected, job.reason, code)
+        log.warning("drop_rejected", job=job.id, path=str(path), code=code, reason=job.reason)
 
     def _same_name(self, claimed: Claim) -> SameName:
         own = self._store.claimed(claimed.token)

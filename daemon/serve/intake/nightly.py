@@ -23,6 +23,8 @@ from daemon.core.settings import NightlySettings
 from daemon.core.states import OVER, State
 from daemon.core.store import Store
 from daemon.serve.loop.faults import Faults
+from handlers.codes import Code
+from handlers.error_codes import code_of
 from handlers.errors import HandlerError
 from handlers.host.reach import DoesNotAnswerError
 from handlers.nightly import drop, is_run_of, run_name
@@ -105,7 +107,8 @@ class Cycles:
         if self._was_dropped(run_name(name, due)):  # a crash kept it from being remembered
             remember()
         elif self._is_unfinished(name):
-            log.warning("nightly_skipped", cycle=name, due=due.isoformat(), reason="the run before is not over")
+            told = {"code": Code.NIGHT_SKIPPED, "reason": "the run before is not over"}
+            log.warning("nightly_skipped", cycle=name, due=due.isoformat(), **told)
             remember()
         else:
             work = partial(
@@ -129,7 +132,8 @@ class Cycles:
             self._faults.failed(f"nightly {name}", error)
             return
         except (HandlerError, OSError) as error:
-            log.error("nightly_failed", cycle=name, due=due.isoformat(), reason=str(error))  # noqa: TRY400 - the text is the whole story
+            told = {"code": code_of(error), "reason": str(error)}
+            log.error("nightly_failed", cycle=name, due=due.isoformat(), **told)  # noqa: TRY400 - the text is the whole story
             cycle.not_before = now + AGAIN
             return
         log.info("nightly_dropped", cycle=name, due=due.isoformat(), path=str(path))

@@ -18,6 +18,7 @@ from daemon.serve.intake.tree_follower import follow
 from daemon.serve.loop.faults import Faults
 from daemon.serve.loop.workers import Lane, Workers
 from handlers.ckpt.files.durable import make_directory
+from handlers.codes import Code
 from handlers.records.job_dir import JobDir
 from handlers.records.job_plan import JobPlan
 from handlers.records.merge_plan import MergePlan
@@ -100,8 +101,10 @@ class WatchedTrees:
         """End what a crash has left without a plan, if by now its shards are no longer there to plan with."""
         for other in self._store.queued_from(source_of(path)):
             if other.id != job.id and not other.directory(self._root.path).plan.exists():
-                reason = f"glmd was killed before it had planned this merge, and {path} holds other shards now"
-                self._store.move(other, State.FAILED, f"{reason}: see job {job.id}")
+                why = f"glmd was killed before it had planned this merge, and {path} holds other shards now"
+                reason = f"{why}: see job {job.id}"
+                self._store.move(other, State.FAILED, reason)
+                log.warning("merge_overtaken", job=other.id, code=Code.JOB_OVERTAKEN, reason=reason)
 
     def _say(self, tree: _Tree, reason: str) -> None:
         if reason != tree.said:

@@ -23,6 +23,7 @@ from daemon.serve.jobs.set_aside import SetAside
 from daemon.serve.jobs.writers import Writers
 from daemon.serve.loop.faults import Faults
 from daemon.serve.steps.runner import Runner
+from handlers.codes import Code
 from handlers.records.job_dir import Step, StepDir
 from handlers.resume.decision import Decision, Ending, Failure, Resume, Trained
 
@@ -90,7 +91,7 @@ class AfterStep:
         if job.cancel:
             self.cancelled(job, f"; {reason}")
         else:
-            self._moves.move(job, State.FAILED, reason)
+            self._moves.move(job, State.FAILED, reason, Code.JOB_DIRECTORY_GONE)
 
     def _failed(self, job: Job, step: Step, failure: Failure, settings: Settings) -> None:
         """Act on a step that did not come to its end."""
@@ -98,9 +99,10 @@ class AfterStep:
         if job.cancel and lost:
             self.cancelled(job, f": {failure.reason}")
         elif job.cancel:
-            self._moves.move(job, State.FAILED, failure.reason)
+            self._moves.move(job, State.FAILED, failure.reason, failure.code)
         elif step is Step.MERGE and lost:
-            self._moves.move(job, State.MERGING, f"merges again after: {failure.reason}", attempt=job.attempt + 1)
+            reason = f"merges again after: {failure.reason}"
+            self._moves.move(job, State.MERGING, reason, failure.code, attempt=job.attempt + 1)
         else:
             self._writers.submit(
                 job,
@@ -119,7 +121,7 @@ class AfterStep:
             if may_pass(error):
                 self._faults.failed(f"following up job {job.id}", error)
                 return
-            self._moves.move(job, State.FAILED, f"{failure.reason}; not tried again: {error}")
+            self._moves.move(job, State.FAILED, f"{failure.reason}; not tried again: {error}", failure.code)
             return
         except Exception as error:  # noqa: BLE001 - logged, and the job is set aside
             aside = partial(self._set_aside, job, after=f"{failure.reason}; not tried again: ")
@@ -127,11 +129,11 @@ class AfterStep:
             return
         self._faults.passed(f"following up job {job.id}")
         if isinstance(decision, Resume):
-            self._moves.move(job, State.TRAINING, decision.reason, attempt=job.attempt + 1)
+            self._moves.move(job, State.TRAINING, decision.reason, failure.code, attempt=job.attempt + 1)
         elif isinstance(decision, Trained):
-            self._moves.move(job, State.MERGING, decision.reason)
+            self._moves.move(job, State.MERGING, decision.reason, failure.code)
         elif decision is not None:
-            self._moves.move(job, State.FAILED, decision.reason)
+            self._moves.move(job, State.FAILED, decision.reason, failure.code)
 
     def _death(self, job: Job, step: Step, directory: StepDir, found: Found) -> Failure | None:
         """Return how a shim died; None while that may still become known."""
@@ -144,4 +146,5 @@ class AfterStep:
     def cancelled(self, job: Job, when: str) -> None:
         """Let `job` be cancelled, and say by whom; `when` follows."""
         by = self._store.cancelled_by(job)
-        self._moves.move(job, State.CANCELLED, f"cancelled{f' by {by}' if by else ''}{when}")
+        reason = f"cancelled{f' by {by}' if by else ''}{when}"
+        self._moves.move(job, State.CANCELLED, reason, Code.JOB_CANCELLED)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
+from handlers.codes import Code
 from handlers.records.job_dir import Step, StepDir
 from handlers.records.process import boot_id
 from handlers.records.shim_record import ShimRecord
@@ -32,7 +33,7 @@ def ended(directory: StepDir, step: Step, *, cancel: bool) -> Completed | Cancel
     try:
         record = StepExit.read(directory.exit)
     except ValidationError as error:
-        return Failure(Ending.FAILED, f"{directory.exit} cannot be read: {error}")
+        return Failure(Ending.FAILED, f"{directory.exit} cannot be read: {error}", code=Code.SHIM_NO_EXIT)
     if record.outcome is Outcome.COMPLETED:
         return Completed(record.reason)
     if record.outcome is Outcome.CANCELLED and cancel:
@@ -49,11 +50,12 @@ def died(step: Step, cause: str | None, *, lost: bool, left: Sequence[int] = ())
     `left` are the pids of what outlived it for a while.
     """
     if lost:
-        return Failure(Ending.LOST, f"the host went down during {step}")
+        return Failure(Ending.LOST, f"the host went down during {step}", code=Code.HOST_WENT_DOWN)
     fate = "what it ran with it"
     if left:
         fate = f"what it ran with it but for pid {', '.join(map(str, left))}, which glmd told to end"
-    return Failure(Ending.FAILED, f"the shim of {step} died without a word ({cause or 'killed'}), and {fate}")
+    reason = f"the shim of {step} died without a word ({cause or 'killed'}), and {fate}"
+    return Failure(Ending.FAILED, reason, code=Code.SHIM_DIED)
 
 
 def stuck(end: Completed | Cancelled | Failure, left: Sequence[Survivor]) -> Completed | Cancelled | Failure:
@@ -61,7 +63,9 @@ def stuck(end: Completed | Cancelled | Failure, left: Sequence[Survivor]) -> Com
     if not left:
         return end
     reason = "; ".join(part for part in (operator_needed(left), end.reason) if part)
-    return replace(end, reason=reason, ending=Ending.STUCK) if isinstance(end, Failure) else replace(end, reason=reason)
+    if isinstance(end, Failure):
+        return replace(end, reason=reason, ending=Ending.STUCK, code=Code.SHIM_SURVIVORS)
+    return replace(end, reason=reason)
 
 
 def host_went_down(directory: StepDir) -> bool:

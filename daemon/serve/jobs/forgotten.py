@@ -18,6 +18,7 @@ from daemon.core.root import Root
 from daemon.core.states import HOLDING_DEVICES, State, attempts_more
 from daemon.core.store import Forgotten, NewJob, Store, Transition
 from daemon.serve.jobs.taking_in import MOST_DROPPED, NotTakenInError, content_of, plan_of, way
+from handlers.codes import Code
 from handlers.records.job_dir import JobDir, is_number
 from handlers.units.devices import LIMIT
 
@@ -64,6 +65,7 @@ def _forgotten(directory: JobDir) -> Forgotten:
     if devices is None:
         reason = f"drop {directory.submitted} again: nothing tells which devices this job was for"
         history = [*history[:1], Transition(history[0].at, State.FAILED, 1, reason)]
+        log.warning("devices_unknown", path=directory.path, code=Code.JOB_DEVICES_UNKNOWN, reason=reason)
     content = content_of(directory.submitted, MOST_DROPPED)
     number, _, name = directory.path.name.partition("-")
     new = NewJob(

@@ -17,12 +17,15 @@ class Moves:
         self._store = store
         self._waiting = waiting
 
-    def move(self, job: Job, state: State, reason: str = "", *, attempt: int | None = None) -> None:
-        """Let `job` go to `state`; its devices stay locked while processes of it that cannot be ended are on them."""
+    def move(self, job: Job, state: State, reason: str = "", code: str = "", *, attempt: int | None = None) -> None:
+        """Let `job` go to `state`; its devices stay locked while processes of it that cannot be ended are on them.
+
+        `code` says the reason to programs, where that is an error's (handlers.codes).
+        """
         is_stuck = job.state in HOLDING_DEVICES - {state} and bool(surviving_pids(job, self._root))
         if state.is_over:  # a crash between the two is made good by the next start, to which the job is not over
             sweep_job(job.directory(self._root.path).path)
         moved = self._store.move(job, state, reason, attempt=attempt, keep_devices=is_stuck)
         self._waiting.wake()  # the next turn is due at once: this job or one that waited for its devices can go on
         log = job_log(job.directory(self._root.path).events, job=job.id, attempt=moved.attempt)
-        log.info("job_moved", state=str(state), was=str(job.state), reason=reason)
+        log.info("job_moved", state=str(state), was=str(job.state), code=code, reason=reason)

@@ -36,6 +36,7 @@ from daemon.serve.loop.faults import Faults
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.loop.workers import Workers
 from daemon.serve.steps.runner import Runner
+from handlers.error_codes import code_of
 from handlers.errors import HandlerError
 from handlers.records.job_dir import Step
 from handlers.records.job_plan import JobPlan
@@ -147,8 +148,8 @@ class Pipeline:
             )
         elif directory.plan.exists():
             self._moves.move(job, State.MERGING)
-        elif reason := why_never(job, self._store, self._root, self.settings):
-            self._moves.move(job, State.FAILED, reason)
+        elif never := why_never(job, self._store, self._root, self.settings):
+            self._moves.move(job, State.FAILED, never.reason, never.code)
         # else the directory is still being filled by whoever added the job
 
     def _looked(self, job: Job, verdict: Verdict) -> None:
@@ -161,7 +162,7 @@ class Pipeline:
             case Wait(reason):
                 self._store.explain(job, reason)
             case Refuse(reason):
-                self._moves.move(job, State.FAILED, reason)
+                self._moves.move(job, State.FAILED, reason, verdict.code)
 
     def _prepared(self, job: Job, plan: Future[JobPlan]) -> None:
         if self._store.job(job.id).cancel:  # asked just now; the next turn ends it
@@ -172,7 +173,7 @@ class Pipeline:
             if may_pass(error):  # the job keeps its devices; a later turn prepares it again
                 self._faults.failed(f"preparing job {job.id}", error)
                 return
-            self._moves.move(job, State.FAILED, str(error))
+            self._moves.move(job, State.FAILED, str(error), code_of(error))
         else:
             self._faults.passed(f"preparing job {job.id}")
             if is_to_train:

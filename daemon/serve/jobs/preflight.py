@@ -16,6 +16,8 @@ from daemon.core.settings import Preflight, Settings
 from daemon.core.states import Job
 from daemon.serve.loop.workers import Lane, Workers
 from handlers.cards.preflight import Obstacle, look_at_cards, look_at_ports
+from handlers.codes import Code
+from handlers.error_codes import code_of
 from handlers.errors import HandlerError
 from handlers.events import job_log
 
@@ -35,6 +37,7 @@ class Wait:
     """Something does that may go away by itself."""
 
     reason: str
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Refuse:
     """Something does that somebody has to mend."""
 
     reason: str
+    code: str = ""
 
 
 Verdict = Go | Wait | Refuse
@@ -83,7 +87,8 @@ class Preflights:
             verdict = looked.result()
         except Exception as error:
             log.exception("preflight_broke", job=job)
-            verdict = Refuse(f"a defect in glmd: {type(error).__name__}: {error}; see the daemon's log")
+            reason = f"a defect in glmd: {type(error).__name__}: {error}; see the daemon's log"
+            verdict = Refuse(reason, Code.GLMD_DEFECT)
         then(verdict)
 
 
@@ -92,12 +97,14 @@ def examine(job: Job, settings: Settings, root: Root) -> Verdict:
     try:
         obstacles = _obstacles(job, settings, root)
     except (HandlerError, OSError) as error:  # too little disk, a file that is gone
-        return Wait(f"waits: {error}") if may_pass(error) else Refuse(str(error))
+        return Wait(f"waits: {error}", code_of(error)) if may_pass(error) else Refuse(str(error), code_of(error))
     refuse_all = settings.preflight is Preflight.REFUSE
-    refused = [obstacle.text for obstacle in obstacles if refuse_all or not obstacle.passes]
+    refused = [obstacle for obstacle in obstacles if refuse_all or not obstacle.passes]
     if refused:
-        return Refuse(f"not started: {'; '.join(refused)}")
-    return Wait(f"waits: {'; '.join(obstacle.text for obstacle in obstacles)}") if obstacles else Go()
+        return Refuse(f"not started: {'; '.join(obstacle.text for obstacle in refused)}", refused[0].code)
+    if obstacles:
+        return Wait(f"waits: {'; '.join(obstacle.text for obstacle in obstacles)}", obstacles[0].code)
+    return Go()
 
 
 def _obstacles(job: Job, settings: Settings, root: Root) -> tuple[Obstacle, ...]:

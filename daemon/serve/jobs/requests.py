@@ -8,6 +8,7 @@ import structlog
 from pydantic import ValidationError
 
 from daemon.core.control import RequestRefusedError
+from daemon.core.error_codes import code_of
 from daemon.core.life import life
 from daemon.core.may_pass import may_pass
 from daemon.core.root import Root
@@ -19,6 +20,7 @@ from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.stuck_devices import refuse_while_stuck
 from daemon.serve.jobs.taking_in import plan_of
 from daemon.serve.loop.waiting import Waiting
+from handlers.codes import Code
 from handlers.events import job_log
 from handlers.records.job_dir import JobDir, Step, StepDir
 from handlers.records.step_exit import Outcome, StepExit
@@ -42,7 +44,7 @@ class Requests:
         self._refuse_strangers(job, by)
         if job.state.is_over:
             refuse_while_stuck(job, self._store, self._root)  # that says more than that it is over
-            raise RequestRefusedError(f"job {job.id} is {job.state} already")
+            raise RequestRefusedError(f"job {job.id} is {job.state} already", Code.JOB_OVER)
         self._note("cancel_asked", job, by)
         try:
             if self._cancel(job, by.name):
@@ -61,7 +63,7 @@ class Requests:
     def _cancel(self, job: Job, by: str) -> bool:
         """Let `job` be cancelled, or become so when its step has ended; say which. Raises OSError, sqlite3.Error."""
         if job.state is State.QUEUED:
-            self._moves.move(job, State.CANCELLED, f"cancelled by {by} while it waited")
+            self._moves.move(job, State.CANCELLED, f"cancelled by {by} while it waited", Code.JOB_CANCELLED)
             return True
         self._store.ask_to_cancel(job, by)
         return False
@@ -78,7 +80,7 @@ class Requests:
                 _, shim = life(job.directory(self._root.path).step(job.attempt, STEP_OF[job.state]))
                 if shim is not None:
                     shim.signal(signal.SIGTERM)
-        log.warning("cancel_unwritten", job=job.id, user=by, reason=str(error))
+        log.warning("cancel_unwritten", job=job.id, user=by, code=code_of(error), reason=str(error))
         return (
             f"job {job.id} {what}; this cannot be written down yet ({error}), and is forgotten if glmd ends before it "
             "can be"
@@ -88,13 +90,15 @@ class Requests:
         """Queue `job` again from the step that did not succeed; raises RequestRefusedError."""
         self._refuse_strangers(job, by)
         if job.state not in {State.FAILED, State.CANCELLED}:
-            raise RequestRefusedError(f"job {job.id} is {job.state}; only failed and cancelled jobs can be retried")
+            told = f"job {job.id} is {job.state}; only failed and cancelled jobs can be retried"
+            raise RequestRefusedError(told, Code.JOB_NOT_RETRYABLE)
         refuse_while_stuck(job, self._store, self._root)
         directory = job.directory(self._root.path)
         last = _last_attempt(job, directory)
         is_trained = self._is_trained(job, directory, last)
         if not is_trained and not directory.submitted.exists():
-            raise RequestRefusedError(f"{directory.path} has nothing to run any more; drop the file again")
+            told = f"{directory.path} has nothing to run any more; drop the file again"
+            raise RequestRefusedError(told, Code.JOB_NOTHING_TO_RUN)
         self._note("retry_asked", job, by)
         if is_trained:
             self._moves.move(job, State.MERGING, f"retried by {by.name}: merging again", attempt=last + 1)
@@ -111,7 +115,8 @@ class Requests:
             whose = f"{owner.name} dropped it" if owner else "nobody knows who dropped it"
             raise RequestRefusedError(
                 f"job {job.id} is not {by.name}'s: {whose}, and glmd's settings say `cancel: owner`; ask "
-                f"{f'{owner.name} or ' if owner else ''}an administrator"
+                f"{f'{owner.name} or ' if owner else ''}an administrator",
+                Code.JOB_NOT_YOURS,
             )
 
     def _note(self, event: str, job: Job, by: User) -> None:

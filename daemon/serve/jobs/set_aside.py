@@ -30,7 +30,7 @@ class SetAside:
         publish_bytes(directory.defect, defect.traceback.encode("utf-8", "backslashreplace"))
         if now.state in STEP_OF:
             step = STEP_OF[now.state]
-            forestall(directory.step(now.attempt, step), step, defect.reason)
+            forestall(directory.step(now.attempt, step), step, defect.reason, code=defect.CODE)
         # Freed by the next turn, when nothing is found to be on them.
         self._store.move(now, State.FAILED, f"{after}{defect.reason}; see {directory.defect}", keep_devices=True)
         self._waiting.wake()

@@ -14,6 +14,7 @@ from daemon.serve.loop.faults import Defect, Faults
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.loop.workers import Lane, Workers
 from daemon.serve.steps.runner import Runner, RunnerError, forestall
+from handlers.codes import Code
 from handlers.records.job_dir import Step
 from handlers.records.step_exit import Outcome
 
@@ -84,7 +85,7 @@ class Starts:
         if since is None:
             return
         if now - since > START_ALLOWANCE:
-            self._give_up(job, step, f"the shim of {step} did not come up in {START_ALLOWANCE:g} s")
+            self._give_up(job, step, f"the shim of {step} did not come up in {START_ALLOWANCE:g} s", Code.SHIM_LATE)
         elif now > self._again.setdefault(run, since + START_AGAIN):
             self._again[run] = now + START_AGAIN
             self._start(job, run)
@@ -101,7 +102,7 @@ class Starts:
         """Let the shim of `step` not come up any more, should it have been started, perhaps by the daemon before."""
         run = Run.of(job, step)
         self._started[run] = self._started.get(run) or time.monotonic()
-        self._give_up(job, step, f"told to end before {step} was started", Outcome.CANCELLED)
+        self._give_up(job, step, f"told to end before {step} was started", Code.JOB_CANCELLED, Outcome.CANCELLED)
 
     def _was_started(self, job: Job, run: Run, started: Future[None]) -> None:
         # Only now does its time begin: behind thousands of drops to be checked, a start may wait for minutes.
@@ -114,12 +115,12 @@ class Starts:
                 self._faults.failed(f"starting job {job.id}", error.__cause__)
                 self._started.pop(run, None)
                 return
-            give_up = partial(self._give_up, job, run.step, str(error))
+            give_up = partial(self._give_up, job, run.step, str(error), error.code)
             self._faults.attempt(f"giving up job {job.id}", give_up, partial(self._set_aside, job))
         except Exception as error:  # noqa: BLE001 - logged, and the job is set aside
             self._faults.defect(f"starting job {job.id}", error, partial(self._set_aside, job))
 
-    def _give_up(self, job: Job, step: Step, reason: str, outcome: Outcome = Outcome.FAILED) -> None:
+    def _give_up(self, job: Job, step: Step, reason: str, code: Code, outcome: Outcome = Outcome.FAILED) -> None:
         """Let no shim of this run come up any more; the next turn reads the exit that says so."""
-        if forestall(job.directory(self._root.path).step(job.attempt, step), step, reason, outcome):
+        if forestall(job.directory(self._root.path).step(job.attempt, step), step, reason, outcome, code=code):
             self._waiting.wake()

@@ -15,6 +15,7 @@ from daemon.core.root import Root
 from daemon.core.states import HOLDING_DEVICES, Job
 from daemon.core.store import Store
 from daemon.core.vanished import refuse_absent_jobs
+from handlers.codes import Code
 from handlers.records.job_dir import Step
 from handlers.records.step_exit import StepExit, still_there
 
@@ -47,6 +48,7 @@ def refuse_while_stuck(job: Job, store: Store, root: Root) -> None:
     if pids := surviving_pids(job, root):
         raise RequestRefusedError(
             f"job {job.id} has left processes that cannot be ended (pid {', '.join(map(str, pids))}); its devices stay "
-            "locked while these are there: mend what they wait for (storage, the driver), or reboot the host"
+            "locked while these are there: mend what they wait for (storage, the driver), or reboot the host",
+            Code.SHIM_SURVIVORS,
         )
     store.free_devices(job)

@@ -12,6 +12,7 @@ from daemon.core.states import MOST_FORGOTTEN, TRANSITIONS, Job, State
 from daemon.core.store import NewJob, Store
 from handlers.ckpt.errors import CkptError
 from handlers.ckpt.files.bounded import read_bounded
+from handlers.codes import Code
 from handlers.errors import RefusedError
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.job_plan import JobPlan
@@ -25,6 +26,8 @@ MOST_DROPPED = 1 << 20
 
 class NotTakenInError(RefusedError):
     """A run that lives has no place in the store."""
+
+    code = Code.JOB_NOT_TAKEN_IN
 
 
 def is_accounted_for(job: Job | None, found: Living, locks: dict[int, int]) -> bool:

@@ -16,8 +16,10 @@ from dataclasses import dataclass, replace
 import structlog
 
 from daemon.core.database import StoreError
+from daemon.core.error_codes import code_of
 from daemon.core.may_pass import SQLITE_CODES
 from daemon.serve.loop.singleton import LockLostError
+from handlers.codes import Code
 from handlers.host.shortages import shortage
 from handlers.printable import printable
 
@@ -55,7 +57,7 @@ class Defect:
 
     error: Exception
 
-    CODE = "glmd.defect"
+    CODE = Code.GLMD_DEFECT
 
     @property
     def reason(self) -> str:
@@ -129,24 +131,24 @@ class Faults:
         self._defects += 1
         self._newest = f"{what}: {found.reason}"
         if aside is None:
-            self._pause(what, found.reason, LONGEST_REST)
+            self._pause(what, found.reason, LONGEST_REST, Defect.CODE)
         elif self.contain(what, lambda: aside(found)):
             self.passed(what)
         return found
 
     def failed(self, what: str, error: Exception) -> None:
         """Log that `what` failed; it is paused, for twice as long as after the time before."""
-        self._pause(what, _told(str(error)), self._longest_pause)
+        self._pause(what, _told(str(error)), self._longest_pause, code_of(error))
 
     def retry_all(self) -> None:
         """Let everything be tried at once: somebody may have mended it."""
         self._present = {what: replace(fault, due=time.monotonic()) for what, fault in self._present.items()}
 
-    def _pause(self, what: str, reason: str, longest: float) -> None:
+    def _pause(self, what: str, reason: str, longest: float, code: str) -> None:
         before = self._present.get(what)
         pause = self._first_pause if before is None else min(2 * before.pause, longest)
         self._present[what] = _Fault(reason, pause, time.monotonic() + pause)
-        log.error("fault", what=what, reason=reason, again_in_seconds=pause)
+        log.error("fault", what=what, code=code, reason=reason, again_in_seconds=pause)
 
     def passed(self, what: str) -> None:
         """Note that `what` succeeded."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from handlers.codes import Code
 from handlers.errors import RefusedError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -16,9 +17,13 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 class AlreadyRunningError(RefusedError):
     """Another daemon serves this root."""
 
+    code = Code.DAEMON_ALREADY_RUNNING
+
 
 class LockLostError(AlreadyRunningError):
     """Another daemon took the root, after this one's lock file was removed."""
+
+    code = Code.DAEMON_LOCK_LOST
 
 
 class Lock:

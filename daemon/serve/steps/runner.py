@@ -14,6 +14,7 @@ from daemon.core.settings import Runner as Choice
 from daemon.core.states import Job
 from handlers.ckpt.files.bounded import without_waiting
 from handlers.ckpt.files.durable import make_directory, open_lock
+from handlers.codes import Code
 from handlers.host.service_manager import for_children, runs_this_host
 from handlers.records.job_dir import Step, StepDir
 from handlers.records.step_exit import Outcome, StepExit
@@ -23,6 +24,8 @@ from handlers.shim.service_result import ServiceResult
 
 class RunnerError(Exception):
     """A shim could not be started."""
+
+    code = Code.SHIM_NOT_STARTED
 
 
 class Runner(Protocol):
@@ -116,7 +119,9 @@ def choose_runner(choice: Choice) -> Runner:
     return SpawnRunner()
 
 
-def forestall(directory: StepDir, step: Step, reason: str, outcome: Outcome = Outcome.FAILED) -> bool:
+def forestall(
+    directory: StepDir, step: Step, reason: str, outcome: Outcome = Outcome.FAILED, *, code: Code = Code.SHIM_LATE
+) -> bool:
     """Keep a shim that has not come up from ever doing so; return False when one has come up after all.
 
     A shim that is late (a service manager under load) would else train on devices that are another job's by then.
@@ -129,5 +134,6 @@ def forestall(directory: StepDir, step: Step, reason: str, outcome: Outcome = Ou
             return False
         if not directory.exit.exists():
             now = datetime.now(UTC)
-            StepExit(step=step, outcome=outcome, reason=reason, started=now, ended=now).publish(directory.exit)
+            step_exit = StepExit(step=step, outcome=outcome, reason=reason, code=code, started=now, ended=now)
+            step_exit.publish(directory.exit)
     return True

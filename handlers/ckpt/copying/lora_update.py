@@ -21,6 +21,7 @@ from typing import Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from handlers.ckpt.codes import Code
 from handlers.ckpt.entry import ITEM_SIZES
 from handlers.ckpt.errors import InconsistentError
 from handlers.ckpt.planning.plan import LoraPair, Parameter
@@ -76,7 +77,8 @@ class Update:
             except FloatingPointError as error:
                 raise InconsistentError(
                     f"{self._name}: with its adapter merged into it, an element is beyond what {self._type} can hold: "
-                    f"is the scaling of {self._scaling:g} (lora_alpha / lora_rank) the training's?"
+                    f"is the scaling of {self._scaling:g} (lora_alpha / lora_rank) the training's?",
+                    Code.ADAPTERS_UNFIT,
                 ) from error
 
     def _rectangles(self, first: int, count: int) -> Iterator[_Rectangle]:

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from xxhash import xxh3_128_digest
 
+from handlers.ckpt.codes import Code
 from handlers.ckpt.copying.sources import Content, Sources
 from handlers.ckpt.errors import InconsistentError
 from handlers.ckpt.planning.plan import Parameter
@@ -49,9 +50,12 @@ class ComparedContent:
         for ranks in self._parameter.tiling.replicas:
             for rank in ranks[1:]:
                 if not self._same(ranks[0], rank):
-                    raise InconsistentError(self._differ(self._sources.path(ranks[0]), self._sources.path(rank)))
+                    raise InconsistentError(
+                        self._differ(self._sources.path(ranks[0]), self._sources.path(rank)), Code.REPLICAS_DIFFER
+                    )
         raise InconsistentError(
-            f"{self._parameter.name}: what its ranks hold changed while it was merged: is a training still writing it?"
+            f"{self._parameter.name}: what its ranks hold changed while it was merged: is a training still writing it?",
+            Code.CHANGED,
         )
 
     def _same(self, first: int, other: int) -> bool:

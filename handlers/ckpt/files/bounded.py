@@ -5,6 +5,7 @@ import os
 import stat
 from pathlib import Path
 
+from handlers.ckpt.codes import Code
 from handlers.ckpt.errors import DamagedFileError
 
 
@@ -16,7 +17,7 @@ def read_bounded(path: Path | str, most: int) -> bytes:
         if stat.S_ISDIR(status.st_mode):  # as `open` says it
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(status.st_mode):
-            raise DamagedFileError(f"{path}: not a regular file")
+            raise DamagedFileError(f"{path}: not a regular file", Code.NOT_A_FILE)
         content = bytearray()
         if status.st_size <= most:
             wanted = status.st_size + 1  # it may grow while it is read
@@ -30,7 +31,7 @@ def read_bounded(path: Path | str, most: int) -> bytes:
     finally:
         os.close(descriptor)
     if status.st_size > most or len(content) > most:
-        raise DamagedFileError(f"{path}: larger than the {most} bytes that such a file may have")
+        raise DamagedFileError(f"{path}: larger than the {most} bytes that such a file may have", Code.NOT_A_FILE)
     return bytes(content)
 
 

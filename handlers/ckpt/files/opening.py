@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from handlers.ckpt.codes import Code
 from handlers.ckpt.entry import CkptFile, Fingerprint
 from handlers.ckpt.errors import DamagedFileError, InconsistentError
 
@@ -22,10 +23,12 @@ def opened(path: Path) -> Iterator[tuple[int, Fingerprint]]:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise DamagedFileError(f"{path} is no regular file ({stat.filemode(status.st_mode)})")
+            raise DamagedFileError(f"{path} is no regular file ({stat.filemode(status.st_mode)})", Code.NOT_A_FILE)
         yield descriptor, Fingerprint.of(status)
         if Fingerprint.of(os.fstat(descriptor)) != Fingerprint.of(status):
-            raise InconsistentError(f"{path} changed while it was read: wait until the training has closed it")
+            raise InconsistentError(
+                f"{path} changed while it was read: wait until the training has closed it", Code.CHANGED
+            )
     finally:
         os.close(descriptor)
 
@@ -39,6 +42,6 @@ def reopened(file: CkptFile, when: str) -> Iterator[int]:
     with opened(file.path) as (descriptor, fingerprint):
         if fingerprint != file.fingerprint:
             raise InconsistentError(
-                f"{file.path} changed {when}: is a training still writing it? Try again when it has ended"
+                f"{file.path} changed {when}: is a training still writing it? Try again when it has ended", Code.CHANGED
             )
         yield descriptor

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from handlers.ckpt.codes import Code
 from handlers.ckpt.errors import OutputExistsError
 from handlers.ckpt.files.durable import fsync_directory
 
@@ -137,7 +138,9 @@ def _hold(path: Path) -> int:
                 return descriptor
         except BlockingIOError as error:
             os.close(descriptor)
-            raise OutputExistsError(f"{path.parent}: another merge is going on there; wait for its end") from error
+            raise OutputExistsError(
+                f"{path.parent}: another merge is going on there; wait for its end", Code.UNDER_WAY
+            ) from error
         except FileNotFoundError:
             pass
         except OSError as error:

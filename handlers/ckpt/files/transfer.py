@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from handlers.ckpt.codes import Code
 from handlers.ckpt.entry import Extent
 from handlers.ckpt.errors import InconsistentError
 
@@ -63,7 +64,7 @@ def read_into(descriptor: int, views: Sequence[memoryview], offset: int, path: P
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(path)) from error
         if count == 0:
-            raise InconsistentError(f"{path} became shorter while it was read: was it replaced?")
+            raise InconsistentError(f"{path} became shorter while it was read: was it replaced?", Code.CHANGED)
         offset += count
         while pending and count >= len(pending[-1]):
             count -= len(pending.pop())

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from handlers.ckpt.codes import Code
 from handlers.ckpt.entry import ITEM_SIZES, MAX_DIMS, TEXT, CkptFile, Entry, Extent, element_count
 from handlers.ckpt.errors import DamagedFileError, UnsupportedLayoutError
 from handlers.ckpt.files.opening import opened
@@ -135,7 +136,7 @@ def _record_at(descriptor: int, offset: int, size: int, path: Path, last: str) -
     try:
         record = _parse(window)
     except UnsupportedLayoutError as error:
-        raise UnsupportedLayoutError(f"{path}: at byte {offset}: {error}") from error
+        raise UnsupportedLayoutError(f"{path}: at byte {offset}: {error}", Code.UNSUPPORTED_FORM) from error
     except PastEndError as error:
         if offset + len(window) < size:
             reason = f"a record's header is over {WINDOW} bytes"
@@ -144,12 +145,15 @@ def _record_at(descriptor: int, offset: int, size: int, path: Path, last: str) -
         raise DamagedFileError(f"{path}: at byte {offset}{behind}: {reason}") from error
     except WireError as error:
         if not offset and window.startswith(CIPHER_MAGICS):
-            raise UnsupportedLayoutError(f"{path} is encrypted (enc_key); save it without a key") from error
+            raise UnsupportedLayoutError(
+                f"{path} is encrypted (enc_key); save it without a key", Code.UNSUPPORTED_FORM
+            ) from error
         reason = "its CRC trailer is cut off" if window.startswith(TRAILER[: len(window)]) else error.reason
         raise DamagedFileError(f"{path}: at byte {offset + error.offset}{behind}: {reason}") from error
     if record.type not in ITEM_SIZES:
         raise UnsupportedLayoutError(
-            f"{path}: at byte {offset}: {record.tag}: tensor type {record.type[:40]!r} is not one that glmd knows"
+            f"{path}: at byte {offset}: {record.tag}: tensor type {record.type[:40]!r} is not one that glmd knows",
+            Code.UNSUPPORTED_FORM,
         )
     if offset + record.end > size:
         raise DamagedFileError(
@@ -165,7 +169,9 @@ def _parse(window: bytes) -> _Record:
     at, tag_end = _open(window, at, _TAG, value_end, "a tag")
     tag = _text(window, at, tag_end, "tag")
     if window[tag_end : tag_end + 1] == bytes([_MAP_TENSOR]):
-        raise UnsupportedLayoutError(f"{tag} is a map parameter (a hash table); glmd merges tensors")
+        raise UnsupportedLayoutError(
+            f"{tag} is a map parameter (a hash table); glmd merges tensors", Code.UNSUPPORTED_FORM
+        )
     at, tensor_end = _open(window, tag_end, _TENSOR, value_end, "a tensor")
     if tensor_end != value_end:
         raise WireError(at, f"{tag}: its tensor ends at {tensor_end}, the record at {value_end}")

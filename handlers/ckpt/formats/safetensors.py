@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from handlers.ckpt.codes import Code
 from handlers.ckpt.entry import ITEM_SIZES, MAX_DIMS, CkptFile, Entry, Extent, Format, shape
 from handlers.ckpt.errors import DamagedFileError, UnsupportedLayoutError
 from handlers.ckpt.files.opening import opened
@@ -76,7 +77,7 @@ def walk_safetensors(path: Path) -> CkptFile:
         except _HeaderError as error:
             raise DamagedFileError(f"{path}: {error}") from error
         except UnsupportedLayoutError as error:
-            raise UnsupportedLayoutError(f"{path}: {error}") from error
+            raise UnsupportedLayoutError(f"{path}: {error}", Code.UNSUPPORTED_FORM) from error
     return CkptFile(path, fingerprint, entries, Format.SAFETENSORS, crc, metadata)
 
 
@@ -128,7 +129,8 @@ def _metadata(value: object) -> dict[str, str]:
     if redundancy == "True":
         raise UnsupportedLayoutError(
             "it was saved without its replicas (remove_redundancy): each rank holds other parameters, which glmd does "
-            "not put together. Save with remove_redundancy: False, or let mindspore.unified_safetensors merge it"
+            "not put together. Save with remove_redundancy: False, or let mindspore.unified_safetensors merge it",
+            Code.UNSUPPORTED_FORM,
         )
     if redundancy != "False":
         raise _HeaderError(f"its metadata says remove_redundancy: {redundancy[:20]!r}, neither True nor False")
@@ -178,11 +180,15 @@ def _entry(name: str, described: object, packed: str | None, start: int) -> Entr
     if not isinstance(dtype, str) or dims is None or offsets is None or len(offsets) != 2 or len(dims) > MAX_DIMS:
         raise _HeaderError(f"{name}: its dtype, shape or data_offsets are impossible")
     if dtype not in TYPES or packed not in {None, PACKED}:
-        raise UnsupportedLayoutError(f"{name}: its dtype {(packed or dtype)[:40]!r} is not one that glmd knows")
+        raise UnsupportedLayoutError(
+            f"{name}: its dtype {(packed or dtype)[:40]!r} is not one that glmd knows", Code.UNSUPPORTED_FORM
+        )
     if packed and dtype != _DTYPES[PACKED]:
         raise _HeaderError(f"{name}: its metadata says {packed}, its dtype {dtype}")
     if dims == (0,):  # which is how a .ckpt has a scalar
-        raise UnsupportedLayoutError(f"{name}: it is empty (shape [0]); glmd merges tensors with elements")
+        raise UnsupportedLayoutError(
+            f"{name}: it is empty (shape [0]); glmd merges tensors with elements", Code.UNSUPPORTED_FORM
+        )
     type_, (begin, end) = packed or TYPES[dtype], offsets
     if end - begin != math.prod(dims) * ITEM_SIZES[type_]:
         raise _HeaderError(
@@ -246,6 +252,7 @@ def _dtype(tensor: Described) -> str:
     dtype = _DTYPES.get(tensor.type)
     if dtype is None:
         raise UnsupportedLayoutError(
-            f"{tensor.name}: safetensors has no dtype for {tensor.type}; write a .ckpt, or leave its family out (keep)"
+            f"{tensor.name}: safetensors has no dtype for {tensor.type}; write a .ckpt, or leave its family out (keep)",
+            Code.UNSUPPORTED_FORM,
         )
     return dtype

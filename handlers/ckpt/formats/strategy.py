@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from handlers.ckpt.codes import Code
 from handlers.ckpt.entry import Fingerprint
 from handlers.ckpt.errors import DamagedFileError, InconsistentError
 from handlers.ckpt.files.opening import opened
@@ -64,11 +65,14 @@ class Strategy:
         counts = {layout.ranks: name for name, layout in self.layouts.items()}
         if len(counts) != 1:
             said = ", ".join(f"{name} is on {count} ranks" for count, name in sorted(counts.items())[:5])
-            raise InconsistentError(f"{self.path}: parameters disagree on the number of ranks: {said}")
+            raise InconsistentError(
+                f"{self.path}: parameters disagree on the number of ranks: {said}", Code.STRATEGY_UNFIT
+            )
         ranks = next(iter(counts))
         if ranks * (max(self.stages) + 1) > MAX_RANKS:
             raise InconsistentError(
-                f"{self.path}: {max(self.stages) + 1} pipeline stages of {ranks} ranks: no run has over {MAX_RANKS}"
+                f"{self.path}: {max(self.stages) + 1} pipeline stages of {ranks} ranks: no run has over {MAX_RANKS}",
+                Code.RANKS_DIFFER,
             )
         return ranks
 
@@ -80,7 +84,8 @@ class Strategy:
             said = ", ".join(map(str, missing[:5])) + ", …" * (len(missing) > 5)
             raise InconsistentError(
                 f"{self.path}: it is of pipeline stage {min(self.stages)}, and no file of stage {said} is given: "
-                "give the directory of the strategy files, or the file that merge_pipeline_strategys made of them"
+                "give the directory of the strategy files, or the file that merge_pipeline_strategys made of them",
+                Code.STAGES_INCOMPLETE,
             )
         return self.stage_ranks * len(self.stages)
 
@@ -119,7 +124,8 @@ def join_strategies(parts: Iterable[Strategy]) -> Strategy:
             if known.layouts != stage.layouts:
                 raise InconsistentError(
                     f"{stage.path} is not what {known.path} is, though ranks of one pipeline stage (here {number}) "
-                    "write identical strategy files: are there files of two runs in the directory? Name the right one"
+                    "write identical strategy files: are there files of two runs in the directory? Name the right one",
+                    Code.SHARDS_MIXED,
                 )
             if known.path in part.files:
                 files.update(part.files)
@@ -141,7 +147,7 @@ def read_content(path: Path) -> tuple[bytes, Fingerprint]:
     """
     with opened(path) as (descriptor, fingerprint):
         if fingerprint.size > MAX_SIZE:
-            raise DamagedFileError(f"{path} is over {MAX_SIZE >> 20} MiB; no strategy file is")
+            raise DamagedFileError(f"{path} is over {MAX_SIZE >> 20} MiB; no strategy file is", Code.DAMAGED_STRATEGY)
         with os.fdopen(descriptor, "rb", closefd=False) as stream:
             return stream.read(), fingerprint
 
@@ -149,7 +155,7 @@ def read_content(path: Path) -> tuple[bytes, Fingerprint]:
 def _by_stage(path: Path, operators: set[int], layouts: Mapping[str, Layout]) -> dict[int, dict[str, Layout]]:
     """Sort a file's layouts by stage; `operators` are the stages of its operators."""
     if not layouts:
-        raise DamagedFileError(f"{path} names no parameter; is it a strategy file?")
+        raise DamagedFileError(f"{path} names no parameter; is it a strategy file?", Code.DAMAGED_STRATEGY)
     matches = {name: _JOINED.fullmatch(name) for name in layouts}
     stages: dict[int, dict[str, Layout]] = {}
     for name, match in matches.items():
@@ -159,16 +165,22 @@ def _by_stage(path: Path, operators: set[int], layouts: Mapping[str, Layout]) ->
         stages[_bounded(path, min(operators, default=0))] = dict(layouts)
     plain = next((name for name, match in matches.items() if match is None), "")
     if plain and len(matches) > sum(match is None for match in matches.values()):
-        raise DamagedFileError(f"{path}: {plain}: it is of no stage, though the names of others begin with theirs")
+        raise DamagedFileError(
+            f"{path}: {plain}: it is of no stage, though the names of others begin with theirs", Code.DAMAGED_STRATEGY
+        )
     without = operators - set(stages)
     if without:
         raise DamagedFileError(
-            f"{path} has operators of pipeline stages {sorted(operators)[:5]}, but no parameter of stage {min(without)}"
+            f"{path} has operators of pipeline stages {sorted(operators)[:5]}, "
+            f"but no parameter of stage {min(without)}",
+            Code.DAMAGED_STRATEGY,
         )
     return stages
 
 
 def _bounded(path: Path, stage: int) -> int:
     if stage > MAX_STAGE:
-        raise DamagedFileError(f"{path}: no run has a pipeline stage {stage}; is it a strategy file?")
+        raise DamagedFileError(
+            f"{path}: no run has a pipeline stage {stage}; is it a strategy file?", Code.DAMAGED_STRATEGY
+        )
     return stage

@@ -14,6 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from handlers.ckpt.codes import Code
 from handlers.ckpt.errors import DamagedFileError
 from handlers.ckpt.layout import MAX_NDIM, Layout, LayoutError
 
@@ -47,23 +48,31 @@ def parse_json(path: Path, content: bytes) -> tuple[set[int], dict[str, Layout]]
         layouts = _mapping(parts.get("parallel_layout_item", {}), "parallel_layout_item")
         return {_stage(operators, name) for name in operators}, {name: _layout(layouts, name) for name in layouts}
     except _PlaceError as error:
-        raise DamagedFileError(f"{path}: {error.place}: {error}; is it a strategy file?") from error
+        raise DamagedFileError(
+            f"{path}: {error.place}: {error}; is it a strategy file?", Code.DAMAGED_STRATEGY
+        ) from error
 
 
 def _load(path: Path, content: bytes) -> object:
     """Parse JSON, strictly: no NaN, no second value for a key, no more of anything than there is memory for."""
     if sum(map(content.count, (b",", b"[", b"{"))) > MAX_VALUES:
-        raise DamagedFileError(f"{path} has over {MAX_VALUES} values; no strategy file has")
+        raise DamagedFileError(f"{path} has over {MAX_VALUES} values; no strategy file has", Code.DAMAGED_STRATEGY)
     try:
         text = content.decode()
         root: object = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        raise DamagedFileError(f"{path}:{error.lineno}:{error.colno}: {error.msg}; is it a strategy file?") from error
+        raise DamagedFileError(
+            f"{path}:{error.lineno}:{error.colno}: {error.msg}; is it a strategy file?", Code.DAMAGED_STRATEGY
+        ) from error
     except UnicodeDecodeError as error:
-        raise DamagedFileError(f"{path}: at byte {error.start}: it is not UTF-8; is it a strategy file?") from error
+        raise DamagedFileError(
+            f"{path}: at byte {error.start}: it is not UTF-8; is it a strategy file?", Code.DAMAGED_STRATEGY
+        ) from error
     except (ValueError, RecursionError) as error:
         # What json leaves to int() and to the interpreter: numbers of thousands of digits, thousands of brackets.
-        raise DamagedFileError(f"{path}: {str(error) or 'nested too deep'}; is it a strategy file?") from error
+        raise DamagedFileError(
+            f"{path}: {str(error) or 'nested too deep'}; is it a strategy file?", Code.DAMAGED_STRATEGY
+        ) from error
     return root
 
 

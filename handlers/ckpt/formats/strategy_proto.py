@@ -19,6 +19,7 @@ dimension of the grid that cuts it; a tensor of one dimension has an empty Tenso
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from handlers.ckpt.codes import Code
 from handlers.ckpt.errors import DamagedFileError
 from handlers.ckpt.formats.wire import BYTES, VARINT, Field, WireError, fields, read_varint, signed
 from handlers.ckpt.layout import MAX_NDIM, Layout, LayoutError
@@ -39,7 +40,9 @@ def parse_proto(path: Path, content: bytes) -> tuple[set[int], dict[str, Layout]
             else:
                 _check_current_stage(item)
     except WireError as error:
-        raise DamagedFileError(f"{path}: at byte {error.offset}: {error.reason}; is it a strategy file?") from error
+        raise DamagedFileError(
+            f"{path}: at byte {error.offset}: {error.reason}; is it a strategy file?", Code.DAMAGED_STRATEGY
+        ) from error
     return stages, layouts
 
 

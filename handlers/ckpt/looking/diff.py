@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from handlers.ckpt.codes import Code
 from handlers.ckpt.copying.copy import Progress
 from handlers.ckpt.entry import ITEM_SIZES, TEXT, Entry, shape
 from handlers.ckpt.errors import InconsistentError
@@ -125,7 +126,9 @@ class _Side:
             for name in file.entries:
                 if name in self.places:
                     other = self._files[self.places[name]].path
-                    raise InconsistentError(f"{file.path}: {name}: it is in {other} too: which one is meant?")
+                    raise InconsistentError(
+                        f"{file.path}: {name}: it is in {other} too: which one is meant?", Code.ENTRIES_DIFFER
+                    )
                 self.places[name] = index
 
     def entry(self, name: str) -> Entry:

@@ -6,6 +6,7 @@ entries; what two of them have, tied embeddings or scalars, is one parameter, an
 
 from collections.abc import Mapping, Sequence
 
+from handlers.ckpt.codes import Code
 from handlers.ckpt.entry import CkptFile, element_count, shape
 from handlers.ckpt.errors import InconsistentError
 from handlers.ckpt.formats.strategy import Strategy
@@ -18,12 +19,13 @@ def check_ranks(shards: Mapping[int, CkptFile], strategy: Strategy | None) -> No
     if strategy is not None and count < len(shards):
         raise InconsistentError(
             f"{strategy.path} speaks of {count} ranks, but there are shards of {len(shards)}: "
-            "is it another run's, or one pipeline stage's of several?"
+            "is it another run's, or one pipeline stage's of several?",
+            Code.RANKS_DIFFER,
         )
     missing = [rank for rank in range(count) if rank not in shards]
     if missing or not shards:
         said = ", ".join(map(str, missing[:20])) + ", …" * (len(missing) > 20)
-        raise InconsistentError(f"of {count} ranks, these have no shard: {said or 'all'}")
+        raise InconsistentError(f"of {count} ranks, these have no shard: {said or 'all'}", Code.SHARDS_INCOMPLETE)
 
 
 def check_names(strategy: Strategy, shard: CkptFile, rank: int) -> None:
@@ -43,7 +45,8 @@ def check_names(strategy: Strategy, shard: CkptFile, rank: int) -> None:
         if prefixes.get(name, "") in present:
             raise InconsistentError(
                 f"{shard.path}: {name}: it is in the strategy {stage.path}, but not in the shard: is the file cut off "
-                "between two records, or is the strategy another run's?"
+                "between two records, or is the strategy another run's?",
+                Code.ENTRIES_DIFFER,
             )
 
 
@@ -58,7 +61,8 @@ def check_entries(shards: Sequence[CkptFile]) -> None:
             if lacking is not None:
                 raise InconsistentError(
                     f"{two.path}: {lacking}: it is missing here, but {one.path} has it: is the file cut off between "
-                    "two records, or from another run?"
+                    "two records, or from another run?",
+                    Code.ENTRIES_DIFFER,
                 )
         for name in first.entries:
             check_alike(name, first, other)
@@ -70,12 +74,14 @@ def check_alike(name: str, first: CkptFile, other: CkptFile) -> None:
     if (here.dims, here.type) != (entry.dims, entry.type):
         raise InconsistentError(
             f"{other.path}: {name}: it is {here.type}{list(here.dims)} here, "
-            f"but {entry.type}{list(entry.dims)} in {first.path}: are they of one run?"
+            f"but {entry.type}{list(entry.dims)} in {first.path}: are they of one run?",
+            Code.ENTRIES_DIFFER,
         )
     if here.nbytes != entry.nbytes:  # of a text, whose length no dims tell
         raise InconsistentError(
             f"{other.path}: {name}: it is a text of {here.nbytes} bytes here, but of {entry.nbytes} in {first.path}: "
-            "are they of one run?"
+            "are they of one run?",
+            Code.ENTRIES_DIFFER,
         )
 
 
@@ -91,5 +97,6 @@ def check_state(shapes: Mapping[str, tuple[int, ...]], families: Families, strat
         if whole != dims and len(whole) == len(dims) and element_count(dims) > 1:
             raise InconsistentError(
                 f"{strategy.path}: {name}: by its layout it is {list(dims)} as a whole, but {weight} is "
-                f"{list(shapes[weight])}: merge without it (keep weights and scalars)"
+                f"{list(shapes[weight])}: merge without it (keep weights and scalars)",
+                Code.STRATEGY_UNFIT,
             )

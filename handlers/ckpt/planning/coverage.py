@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from handlers.ckpt.codes import Code
 from handlers.ckpt.entry import CkptFile, Entry, shape
 from handlers.ckpt.errors import InconsistentError
 from handlers.ckpt.formats.strategy import Strategy
@@ -117,7 +118,9 @@ def spread_of(strategy: Strategy, entry: Entry) -> Spread | None:
     try:
         tiling = Tiling(layout, shape(entry.dims), first_ranks)
     except LayoutError as error:
-        raise InconsistentError(f"{strategy.path}: {entry.name}: {error}: is the strategy another run's?") from error
+        raise InconsistentError(
+            f"{strategy.path}: {entry.name}: {error}: is the strategy another run's?", Code.STRATEGY_UNFIT
+        ) from error
     slices = [
         Slice(ranks, tuple((at * size, (at + 1) * size) for at, size in zip(tile, tiling.slice_dims, strict=True)))
         for tile, ranks in sorted(tiling.holders.items())

@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from handlers.ckpt.codes import Code
 from handlers.ckpt.entry import CkptFile
 from handlers.ckpt.errors import InconsistentError
 from handlers.ckpt.planning.lora_fate import Lora
@@ -76,14 +77,16 @@ def _pairs(plan: Plan, scale: LoraScale | None) -> Mapping[str, LoraPair]:
         if half in found:
             raise InconsistentError(
                 f"{_where(plan, parameter)}: {found[half].name} is an adapter of the same weight: only one "
-                "can be merged into it, and which of them the training used is not said"
+                "can be merged into it, and which of them the training used is not said",
+                Code.ADAPTERS_UNFIT,
             )
         found[half] = parameter
     if not halves:
         shard = next(iter(plan.shards.values()))
         raise InconsistentError(
             f"{shard.path}: among what is kept of it is no LoRA adapter (…mindpet_delta_lora_a and _b): was this a "
-            "LoRA run? With `lora: keep`, or without it, everything is taken as it is"
+            "LoRA run? With `lora: keep`, or without it, everything is taken as it is",
+            Code.NO_ADAPTERS,
         )
     return {weight: _pair(plan, found, scale) for weight, found in halves.items()}
 
@@ -94,22 +97,27 @@ def _pair(plan: Plan, found: Mapping[str, Parameter], scale: LoraScale | None) -
         if other not in found:
             raise InconsistentError(
                 f"{_where(plan, found[half])}: its other half, {_other_half(found[half].name)}, is missing: is the "
-                "file cut off between two records?"
+                "file cut off between two records?",
+                Code.ADAPTERS_UNFIT,
             )
     a, b = found["a"], found["b"]
     for one in (a, b):
         if one.type not in TYPES or len(one.dims) != 2:
             raise InconsistentError(
-                f"{_where(plan, one)}: {_form(one)} is no half of an adapter, which is a matrix of {' or '.join(TYPES)}"
+                f"{_where(plan, one)}: {_form(one)} is no half of an adapter, "
+                f"which is a matrix of {' or '.join(TYPES)}",
+                Code.ADAPTERS_UNFIT,
             )
     if a.dims[0] != b.dims[1]:
         raise InconsistentError(
-            f"{_where(plan, a)}: {_form(a)} does not fit {b.name} {_form(b)}: (rank, in) and (out, rank) were expected"
+            f"{_where(plan, a)}: {_form(a)} does not fit {b.name} {_form(b)}: (rank, in) and (out, rank) were expected",
+            Code.ADAPTERS_UNFIT,
         )
     if scale is not None and a.dims[0] != scale.rank:
         raise InconsistentError(
             f"{_where(plan, a)}: {_form(a)} is of rank {a.dims[0]}, but lora_rank is {scale.rank}: is it the "
-            "configuration of another run? lora_alpha would be wrong too"
+            "configuration of another run? lora_alpha would be wrong too",
+            Code.ADAPTERS_UNFIT,
         )
     return LoraPair(a, b, scale.scaling if scale is not None else 1.0)
 
@@ -125,17 +133,21 @@ def _check_weight(plan: Plan, name: str, pair: LoraPair) -> None:
     if weight is None:
         raise InconsistentError(
             f"{_where(plan, pair.a)}: the weight that it belongs to, {name}, is not there: is the file cut off? "
-            "`lora: only` takes the adapters alone"
+            "`lora: only` takes the adapters alone",
+            Code.ADAPTERS_UNFIT,
         )
     if weight.type not in TYPES:
-        raise InconsistentError(f"{_where(plan, weight)}: no adapter can be added to {weight.type}")
+        raise InconsistentError(
+            f"{_where(plan, weight)}: no adapter can be added to {weight.type}", Code.ADAPTERS_UNFIT
+        )
     if weight.dims != (pair.b.dims[0], pair.a.dims[1]):
         hint = "transposed weights are not merged"
         if not weight.laid and plan.strategy is not None:
             hint = "no strategy names it: give the layout of a full run of the same network (--layout-from)"
         raise InconsistentError(
             f"{_where(plan, weight)}: {_form(weight)} does not fit its adapter, {pair.b.name} {_form(pair.b)} and "
-            f"{pair.a.name} {_form(pair.a)}; {hint}"
+            f"{pair.a.name} {_form(pair.a)}; {hint}",
+            Code.ADAPTERS_UNFIT,
         )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from handlers.ckpt.codes import Code
 from handlers.ckpt.entry import ITEM_SIZES, TEXT, CkptFile, Entry, Family, Fingerprint, shape
 from handlers.ckpt.errors import InconsistentError, UnsupportedLayoutError
 from handlers.ckpt.formats.strategy import Stage, Strategy
@@ -147,7 +148,7 @@ def plan_merge(
         check_state({parameter.name: parameter.tiling.dims for parameter in parameters}, families, strategy)
     kept = tuple(parameter for parameter in parameters if families.of[parameter.name] in keep)
     if not kept:
-        raise InconsistentError(f"{shards[0].path} has no entry to keep ({', '.join(keep)})")
+        raise InconsistentError(f"{shards[0].path} has no entry to keep ({', '.join(keep)})", Code.NOTHING_TO_KEEP)
     return Plan(
         shards=dict(shards),
         strategy=strategy,
@@ -165,7 +166,8 @@ def _check_keep(keep: Collection[str], families: Families, where: Path) -> None:
     for name in keep:
         if name not in there and name not in set(Family):
             raise InconsistentError(
-                f"{where}: no family of it or of the other shards is called {name!r} (keep). They have {families}"
+                f"{where}: no family of it or of the other shards is called {name!r} (keep). They have {families}",
+                Code.NOTHING_TO_KEEP,
             )
 
 
@@ -190,7 +192,8 @@ class _Part:
             if found is not None and found[1].uneven:
                 raise UnsupportedLayoutError(
                     f"{found[0].path}: {name}: its slices differ in size (it uses {found[1].uneven}); only even slices "
-                    "are merged"
+                    "are merged",
+                    Code.UNSUPPORTED_LAYOUT,
                 )
         check_entries(self.shards)
         if self.strategy is not None:
@@ -204,7 +207,8 @@ def _parts(shards: Mapping[int, CkptFile], strategy: Strategy | None, layout_fro
         if (each.ranks, each.stage_ranks) != (len(shards), sources[0].stage_ranks):
             raise InconsistentError(
                 f"{each.path} is for {each.ranks} ranks, {each.stage_ranks} a pipeline stage, but the run has "
-                f"{len(shards)}, {sources[0].stage_ranks} a stage: it must be of the same network, cut in the same way"
+                f"{len(shards)}, {sources[0].stage_ranks} a stage: it must be of the same network, cut in the same way",
+                Code.STRATEGY_UNFIT,
             )
     size = sources[0].stage_ranks if sources else len(shards)
     return [
@@ -232,7 +236,7 @@ def _parameter(name: str, owners: Sequence[_Part]) -> Parameter:
     except LayoutError as error:
         where = found[0].path if found is not None else shard.path
         raise InconsistentError(
-            f"{where}: {name}: {error}; {shard.path} and the strategy are not of one run"
+            f"{where}: {name}: {error}; {shard.path} and the strategy are not of one run", Code.STRATEGY_UNFIT
         ) from error
     item_size = entry.nbytes if entry.type == TEXT else ITEM_SIZES[entry.type]
     return Parameter(name, _saved_dims(entry, tiling), entry.type, item_size, tiling, found is not None)
@@ -247,12 +251,14 @@ def _check_shared(name: str, first: _Part, other: _Part) -> None:
             without = first if one is None else other
             raise InconsistentError(
                 f"{without.shards[0].path}: {name}: its pipeline stage's strategy does not name it, but "
-                f"{found[0].path if found else ''} does for another stage: are all files of one run?"
+                f"{found[0].path if found else ''} does for another stage: are all files of one run?",
+                Code.STRATEGY_UNFIT,
             )
     elif one[1] != two[1]:
         raise UnsupportedLayoutError(
             f"{two[0].path}: {name}: pipeline stages share it, but it is cut differently for another one "
-            f"({one[0].path}), so that its copies cannot be compared"
+            f"({one[0].path}), so that its copies cannot be compared",
+            Code.UNSUPPORTED_LAYOUT,
         )
     check_alike(name, first.shards[0], other.shards[0])
 

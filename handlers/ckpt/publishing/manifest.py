@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import xxhash
 
+from handlers.ckpt.codes import Code
 from handlers.ckpt.copying.copy import Copied, CopyOptions
 from handlers.ckpt.entry import Fingerprint, NotFinite
 from handlers.ckpt.errors import DamagedFileError
@@ -231,14 +232,17 @@ def unreadable(path: Path | str, error: "ValidationError") -> DamagedFileError:
     """Return what there is to say of a manifest that pydantic refuses."""
     first = error.errors(include_url=False)[0]
     where = ": ".join([str(path), *filter(None, [".".join(map(str, first["loc"]))])])
-    return DamagedFileError(f"{where}: {first['msg']}; it is no manifest of glmd")
+    return DamagedFileError(f"{where}: {first['msg']}; it is no manifest of glmd", Code.DAMAGED_MANIFEST)
 
 
 def check_names(path: Path | str, names: Sequence[str]) -> None:
     """Raise DamagedFileError unless these name files beside `path`: they are read, and removed where replaced."""
     for name in names:
         if name in {"", ".."} or "/" in name or name == "." or "\0" in name:
-            raise DamagedFileError(f"{path}: {name!r} is not the name of a file beside it; it is no manifest of glmd")
+            raise DamagedFileError(
+                f"{path}: {name!r} is not the name of a file beside it; it is no manifest of glmd",
+                Code.DAMAGED_MANIFEST,
+            )
 
 
 def manifest_of(

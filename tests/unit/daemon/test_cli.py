@@ -1,6 +1,7 @@
 """Promises of the program `glmd` as a whole."""
 
 import errno
+import json
 import os
 import resource
 import signal
@@ -15,11 +16,12 @@ import typer.testing
 from daemon import cli
 from daemon.commands import COMMANDS, HIDDEN
 from daemon.commands.app import app, load
-from daemon.commands.exit_codes import exit_code, message
+from daemon.commands.exit_codes import exit_code, message, told
 from daemon.core.control import NotRunningError, RequestRefusedError
 from daemon.core.settings import SettingsError
 from daemon.core.store import NewJob, Store, StoreError
 from handlers.ckpt.errors import DamagedFileError, NoSpaceError
+from handlers.codes import Code
 from handlers.errors import BadInputError, HandlerError, RefusedError
 from handlers.host.shortages import shortage
 from handlers.validate.problem import ConfigError, Problem
@@ -329,3 +331,26 @@ def test_no_file_of_a_command_can_be_written_by_others(tmp_path: Path) -> None:
     made = [path for name in ("merged", "table") for path in (tmp_path / name, *(tmp_path / name).rglob("*"))]
     assert len(made) > 4
     assert [str(path) for path in made if path.stat().st_mode & 0o002] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    (
+        (RefusedError("no:\n  why", Code.RANK_TABLE_REFUSED), "glmd: no: [rank-table.refused]\n  why"),
+        (DamagedFileError("a is cut off"), "glmd: a is cut off [merge.damaged]"),
+        (NotRunningError("x"), "glmd: x [daemon.not-running]"),
+        (RequestRefusedError("x"), "glmd: x"),
+        (BadInputError("x", Code.USAGE_OPTIONS), "glmd: x"),
+    ),
+)
+def test_an_error_is_told_with_its_code(error: Exception, line: str) -> None:
+    """At the end of its line; an older daemon's refusal has none, and bad usage explains itself."""
+    assert told(error) == line
+
+
+def test_an_error_of_json_is_json(tmp_path: Path) -> None:
+    """Programs get the code where the result would be; the line for people is where it always is."""
+    done = glmd("verify", tmp_path, "--json")
+    found = json.loads(done.stdout)
+    assert (found["ok"], found["code"], found["exit_code"], done.returncode) == (False, "verify.no-manifest", 2, 2)
+    assert done.stderr == f"glmd: {found['message']} [verify.no-manifest]\n"

@@ -1,5 +1,6 @@
 """Promises of `glmd check`."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,33 @@ def test_an_unknown_version(site: Site, good_yaml: Path) -> None:
     assert "checked against MindFormers of an unknown version (/nowhere has no directory mindformers/" in done.stderr
     assert "training.mindformers in the settings" in done.stderr
     assert "with MindFormers 1.2, 1.3 and 1.4" in done.stderr
+
+
+def test_programs_get_every_problem_with_its_code(site: Site, good_yaml: Path) -> None:
+    """And where it stands; people get the codes behind the problems."""
+    text = good_yaml.read_text()
+    good_yaml.write_text(
+        text.replace("model_parallel: 2", "model_parallel: 3").replace("num_heads: 2", "num_heads: two")
+    )
+    done = site.glmd("check", good_yaml, "--json")
+    assert done.returncode == 2
+    told = json.loads(done.stdout)
+    assert (told["ok"], told["exit_code"]) == (False, 2)
+    found = {problem["where"].rpartition(".")[2]: problem["code"] for problem in told["problems"]}
+    assert found["model_parallel"] == "config.parallel-product"
+    assert found["num_heads"] == "config.number"
+    assert told["code"] == told["problems"][0]["code"]
+    assert all(problem["line"] > 1 for problem in told["problems"])
+    last = done.stderr.splitlines()[-1]
+    assert "config.parallel-product" in last
+    assert "config.number" in last
+
+
+def test_programs_get_what_a_good_file_means(site: Site, good_yaml: Path) -> None:
+    """With its warnings, each with a code, and nothing else on any output."""
+    done = site.glmd("check", good_yaml, "--json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (told["ok"], told["prefix"], told["devices"], told["problems"]) == (True, "glm-6b", [0, 1], [])
+    assert told["warnings"]
+    assert all(warning["code"].startswith("config.") for warning in told["warnings"])

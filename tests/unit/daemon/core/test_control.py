@@ -224,3 +224,15 @@ class NotAllowed(socket.socket):
     def connect(self, address: object) -> None:
         """Refuse."""
         raise PermissionError(13, "Permission denied", address)
+
+
+def test_a_refusal_has_its_code(tmp_path: Path) -> None:
+    """It crosses the socket, so that programs can tell what stands against it."""
+
+    def refuse(_request: Request, _by: User) -> str:
+        raise RequestRefusedError("no", "job.over")
+
+    with Control(tmp_path, refuse) as control, daemon_that_serves(control):
+        with pytest.raises(RequestRefusedError) as raised:
+            ask(tmp_path, "cancel", 1)
+        assert (str(raised.value), raised.value.code) == ("no", "job.over")

@@ -74,3 +74,11 @@ def test_bytes_up_to_the_bound_are_read(tmp_path: Path) -> None:
     assert read_bounded(tmp_path / "file", 4) == b"1234"
     with pytest.raises(DamagedFileError):
         read_bounded(tmp_path / "file", 3)
+
+
+def test_an_end_that_an_older_glmd_wrote_has_no_code(tmp_path: Path) -> None:
+    """It is read all the same."""
+    told = json.loads(EXIT.model_dump_json())
+    del told["code"]
+    (tmp_path / "exit.json").write_text(json.dumps(told))
+    assert StepExit.read(tmp_path / "exit.json").code == ""

@@ -191,3 +191,9 @@ def test_how_an_attempt_began_is_kept(tmp_path: Path) -> None:
     assert TakenUp.read(path) == TakenUp(resumes=0, tag=None)
     TakenUp(resumes=2, tag="17_4").publish(path)
     assert TakenUp.read(path) == TakenUp(resumes=2, tag="17_4")
+
+
+def test_a_failure_has_the_code_of_its_end() -> None:
+    """A host that went down says more than the TERM that came before."""
+    assert Failure.of(step_exit(Outcome.FAILED, code="rank.EI0006"), "why", lost=False).code == "rank.EI0006"
+    assert Failure.of(step_exit(Outcome.CANCELLED, code="shim.stopped"), "why", lost=True).code == "host.went-down"

@@ -200,3 +200,16 @@ def test_kernel_counts_its_kills() -> None:
     count = oom_kills()
     assert count is not None
     assert count >= 0
+
+
+@pytest.mark.parametrize(("log", "code"), ((CAUSE, "rank.EI0004"), ("goodbye", "rank.failed"), ("", "rank.failed")))
+def test_an_end_has_the_code_of_its_error(workshop: "Workshop", log: str, code: str) -> None:
+    """Where the log shows one that is known."""
+    ranks = Ranks(workshop, log)
+    assert ranks.blame(ranks.exit(0)).code == code
+
+
+def test_a_kill_has_the_code_of_its_signal(workshop: "Workshop") -> None:
+    """As the kernel calls it."""
+    ranks = Ranks(workshop, "")
+    assert ranks.blame(ranks.exit(0, "SIGKILL")).code == "rank.SIGKILL"

@@ -1,5 +1,7 @@
 """When a training is taken for hung."""
 
+import pytest
+
 from handlers.rank_log.phase import Phase
 from handlers.records.job_plan import TimeLimits
 from handlers.shim.limit_clock import LONGEST_LOOK, LimitClock, PassedLimit
@@ -126,3 +128,22 @@ def test_next_look_is_at_the_nearest_limit() -> None:
     watch.clock.sign_of_life(Phase.STEP)
     assert watch.until(20).seconds_left() == 20
     assert watch.until(99).seconds_left() == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "phase", "code"),
+    (
+        (TimeLimits(first_step=5), Phase.LOAD, "hang.load"),
+        (TimeLimits(first_step=5), Phase.FIRST_STEP, "hang.first-step"),
+        (TimeLimits(silence=5), Phase.STEP, "hang.silence"),
+        (TimeLimits(silence=5), Phase.SAVING, "hang.saving"),
+        (TimeLimits(silence=None, total=5), Phase.STEP, "hang.total"),
+    ),
+)
+def test_each_way_to_hang_has_a_code(limits: TimeLimits, phase: Phase, code: str) -> None:
+    """By what the training was at, or by the limit of the whole."""
+    watch = Watch(limits)
+    watch.clock.sign_of_life(phase)
+    passed = watch.until(5).passed()
+    assert passed is not None
+    assert passed.code == code

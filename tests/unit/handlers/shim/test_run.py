@@ -472,3 +472,18 @@ def test_without_its_environments_nothing_is_started(workshop: "Workshop") -> No
     assert finish(start(workshop))[0] == 1
     assert ended(workshop).reason.startswith(f"{path}: not the environments of this plan's processes")
     assert "hf_secret" not in workshop.job_dir.events.read_text()
+
+
+def test_the_end_of_a_step_has_a_code(workshop: "Workshop") -> None:
+    """The same in exit.json and in the event."""
+    workshop.publish(workshop.train("pass", "raise KeyError('prefix')"))
+    assert finish(start(workshop))[0] == 1
+    assert ended(workshop).code == "rank.python-error"
+    assert events_of(workshop)[-1]["code"] == "rank.python-error"
+
+
+def test_a_merge_that_was_refused_has_the_code_of_its_error(workshop: "Workshop") -> None:
+    """That of the library's exception."""
+    workshop.publish(workshop.train("pass"))
+    assert finish(start(workshop, Step.MERGE))[0] == 1
+    assert ended(workshop, Step.MERGE).code == "merge.no-strategy"

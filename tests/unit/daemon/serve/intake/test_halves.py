@@ -157,3 +157,15 @@ def test_a_reason_that_somebody_removed(world: World) -> None:
     reason_file(world.root.rejected / "two.yaml").symlink_to(linked)
     assert drop(world, "two.yaml", "rest: [").state is State.REJECTED
     assert linked.read_text() == "as it was"
+
+
+def test_the_code_stays_the_last_line_of_a_reason(world: World) -> None:
+    """Whatever is added to it later, once."""
+    drop(world, "run.yaml", "seed: [")
+    assert reason(world, "run.yaml").splitlines()[-1] == "code: yaml.syntax"
+    drop(world, "run.yaml", "0]\n  nonsense")
+    for name, code in (("run.yaml", "code: yaml.syntax"), ("run.yaml.2", "code: yaml.not-a-mapping")):
+        lines = reason(world, name).splitlines()
+        assert [line for line in lines if line.startswith("code: ")] == [code]
+        assert lines[-1] == code
+        assert "inbox.settle" in lines[-2]

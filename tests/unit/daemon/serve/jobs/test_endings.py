@@ -70,3 +70,9 @@ def test_a_shim_that_died() -> None:
         Ending.FAILED, "the shim of merge died without a word (oom-kill), and what it ran with it"
     )
     assert died(Step.TRAIN, None, lost=True) == Failure(Ending.LOST, "the host went down during train")
+
+
+def test_what_shims_could_not_say_has_a_code() -> None:
+    """It died, or the host did."""
+    assert died(Step.MERGE, "oom-kill", lost=False).code == "shim.died"
+    assert died(Step.TRAIN, None, lost=True).code == "host.went-down"

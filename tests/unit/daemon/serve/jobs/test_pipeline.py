@@ -1,6 +1,7 @@
 """Promises of daemon.serve.jobs.pipeline that hang on a moment which no running daemon shows at will."""
 
 import fcntl
+import json
 import subprocess
 import threading
 import time
@@ -347,3 +348,15 @@ def test_devices_that_a_job_that_is_over_keeps_are_looked_at_again_soon(house: H
     house.pipeline.turn()
     assert house.store.locks() == {}
     assert house.pipeline.next_due(0.0) is None
+
+
+def test_a_move_has_the_code_of_its_reason(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the event, so that programs that follow a job's log know why it failed."""
+    monkeypatch.setattr("daemon.serve.jobs.preflight.examine", lambda *_: Refuse("unfit", "device.unhealthy"))
+    job = house.job_in()
+    house.pipeline.turn()
+    house.deliver()
+    assert house.job().state is State.FAILED
+    events = map(json.loads, job.directory(house.root.path).events.read_text().splitlines())
+    moved = [(event["state"], event["code"]) for event in events if event["event"] == "job_moved"]
+    assert moved == [("failed", "device.unhealthy")]

@@ -1,0 +1,77 @@
+"""Promises of `glmd explain`."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import typer.testing
+
+from daemon.commands.app import app
+from handlers.codes import Code
+
+HOUSE = Path(__file__).parents[4]
+
+
+def explained(*words: str) -> tuple[int, str]:
+    """Return the exit code and what was printed."""
+    done = typer.testing.CliRunner().invoke(app, ["explain", *words])
+    return done.exit_code, done.output
+
+
+@pytest.mark.parametrize("code", Code)
+def test_every_code_is_explained(code: Code) -> None:
+    """By its entry in docs/troubleshooting.md."""
+    exit_code, said = explained(code)
+    assert exit_code == 0
+    assert said.startswith(f"{code}\n\n")
+    assert len(said.splitlines()) > 2
+
+
+@pytest.mark.parametrize("word", ("rank.EI0006", "EI0006", "rank.ei0006", "[rank.EI0006]"))
+def test_a_code_is_found_as_people_have_it(word: str) -> None:
+    """With the brackets of an error's line, in small letters, as CANN prints it."""
+    assert explained(word)[1].startswith("rank.EI0006\n")
+
+
+def test_without_a_code_all_are_listed() -> None:
+    """One a line, with what it means in short."""
+    exit_code, said = explained()
+    assert exit_code == 0
+    lines = said.splitlines()[1:]
+    assert [line.split()[0] for line in lines] == [line.split()[0] for line in lines if len(line.split()) > 2]
+    assert {line.split()[0] for line in lines} == {str(code) for code in Code}
+
+
+def test_a_family_is_listed() -> None:
+    """By the part before the dot."""
+    exit_code, said = explained("hang")
+    assert exit_code == 0
+    assert {line.split()[0] for line in said.splitlines()[1:]} == {c for c in Code if c.family == "hang"}
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    (("merge.replica-differ", "merge.replicas-differ"), ("zzz", "lists all codes"), ("a\x1b[2J", r"\x1b")),
+)
+def test_what_is_no_code_is_bad_usage(word: str, hint: str) -> None:
+    """Exit code 2, with the nearest codes."""
+    exit_code, said = explained(word)
+    assert exit_code == 2
+    assert hint in said
+    assert "\x1b" not in said
+
+
+def test_the_wheel_has_the_entries(tmp_path: Path) -> None:
+    """An installed glmd has no docs/ beside it."""
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=HOUSE, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(tmp_path / "installed")
+    told = subprocess.run(
+        [sys.executable, "-c", "from daemon.cli import main; main()", "explain", "merge.replicas-differ"],
+        cwd=tmp_path, env={"PYTHONPATH": str(tmp_path / "installed")}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "Replicas that must be equal are not" in told.stdout
