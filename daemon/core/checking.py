@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from daemon.core.names import digest_of
 from daemon.core.root import Root
 from daemon.core.settings import Settings
 from daemon.core.states import Job
@@ -11,7 +12,10 @@ from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.host.reach import reach
 from handlers.mindformers.installed import Installed, find_installed, named
+from handlers.records.checked import Checked
+from handlers.records.job_dir import JobDir
 from handlers.validate.check import CheckedConfig, Rules, check
+from handlers.validate.remembered import as_record, from_record, look_again
 
 
 def rules(settings: Settings, root: Root, mindformers: Installed | None = None) -> Rules:
@@ -40,10 +44,36 @@ def mindformers_of(settings: Settings) -> Installed:
     return find_installed(training.checkout, training.python)
 
 
-def checked_again(job: Job, settings: Settings, root: Root) -> CheckedConfig:
-    """Check the job's file as when it was dropped: disk and inputs may have changed. Raises HandlerError or OSError."""
-    content = read_config(job.directory(root.path).submitted, settings)
-    return check(content, f"{job.name}.yaml", rules(settings, root))
+def checked_again(job: Job, settings: Settings, root: Root, *, is_resumed: bool = False) -> CheckedConfig:
+    """Return what the check of the job's file found, having looked again at what may have changed on this host.
+
+    It is checked anew where nothing was kept of the check, or was found for another version of MindFormers; but a
+    training that is resumed goes on by the rules that it began with. Raises HandlerError or OSError.
+    """
+    directory, now = job.directory(root.path), rules(settings, root)
+    content, name = read_config(directory.submitted, settings), f"{job.name}.yaml"
+    checked = _remembered(directory, digest_of(content), settings)
+    if checked is None or not (is_resumed or checked.mindformers == now.known_version):
+        checked = check(content, name, now)
+        remember(directory, checked, digest_of(content))
+    else:
+        look_again(checked, name, now)
+    return checked
+
+
+def remember(directory: JobDir, checked: CheckedConfig, digest: str) -> None:
+    """Keep what was found in the file with this digest, for the steps that follow. Raises OSError."""
+    if (record := as_record(checked, digest)) is not None:
+        record.publish(directory.checked)
+
+
+def _remembered(directory: JobDir, digest: str, settings: Settings) -> CheckedConfig | None:
+    """Return what was found in the file with this digest; None where that is not known, or not to be understood."""
+    try:
+        record = Checked.read(directory.checked)
+        return from_record(record, read_config(directory.config, settings)) if record.digest == digest else None
+    except (FileNotFoundError, ValueError):  # of a job that an older glmd took in, or damaged
+        return None
 
 
 def read_config(config: Path, settings: Settings) -> bytes:

@@ -38,6 +38,11 @@ class JobDir:
         return self.path / "config.yaml"
 
     @property
+    def checked(self) -> Path:
+        """What the check of the dropped file found."""
+        return self.path / "checked.json"
+
+    @property
     def plan(self) -> Path:
         """Devices, command lines and the merge to do; written before anything starts."""
         return self.path / "plan.json"

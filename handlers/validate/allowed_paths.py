@@ -8,8 +8,10 @@ from pathlib import Path
 
 from handlers.codes import Code
 from handlers.host.reach import DoesNotAnswerError, reach
+from handlers.records.checked import MOST_LOOKS, PathLook, Wanted
 from handlers.validate.document import Place
-from handlers.validate.problem import Findings, quoted
+from handlers.validate.problem import Findings, Problem, quoted
+from handlers.validate.spots import at, encodable, spot
 
 _OUT = re.compile(r"/|\.\.(/|$)|~[\w.-]*(/|$)")
 """How a path begins that is absolute, leads upwards, or to somebody's home."""
@@ -25,18 +27,26 @@ def check_allowed(root: Place, allowed: Sequence[Path], findings: Findings) -> N
     lead to at this moment. What a training opens that its file does not name is for the rights of the user glm and the
     sandbox of its unit.
     """
-    if Path("/") in allowed:
-        return
-    inside = [one for each in allowed if (one := _allowed(each)) is not None]
-    hint = f"settings allow {', '.join(map(str, allowed)) or 'none'} (allowed_paths)"
     for place in _paths(root):
-        text = str(place.data)
-        path = _resolved(text) if text.startswith("/") else None
-        if path is None or not any(path.is_relative_to(one) for one in inside):
-            problem = place.problem(
-                Code.CONFIG_PATH_NOT_ALLOWED, f"{quoted(place.data, _SHOWN)} lies where no job may read", hint
-            )
+        if Path("/") in allowed and len(findings.looks) > MOST_LOOKS:
+            return
+        look = PathLook(path=encodable(str(place.data)), wanted=Wanted.ALLOWED, at=spot(place))
+        findings.looks.append(look)
+        if problem := not_allowed(look, allowed):
             findings.problems.append(problem)
+
+
+def not_allowed(look: PathLook, allowed: Sequence[Path]) -> Problem | None:
+    """Return what is wrong with where a path that the file names leads now; raises DoesNotAnswerError."""
+    if Path("/") in allowed:
+        return None
+    path = _resolved(look.path) if look.path.startswith("/") else None
+    inside = (one for each in allowed if (one := _allowed(each)) is not None)
+    if path is not None and any(path.is_relative_to(one) for one in inside):
+        return None
+    hint = f"settings allow {', '.join(map(str, allowed)) or 'none'} (allowed_paths)"
+    message = f"{quoted(look.path, _SHOWN)} lies where no job may read"
+    return at(look.at, Code.CONFIG_PATH_NOT_ALLOWED, message, hint)
 
 
 def _allowed(path: Path) -> Path | None:

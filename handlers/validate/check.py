@@ -8,11 +8,12 @@ from handlers.codes import Code
 from handlers.mindformers.dialect import DIALECTS, Dialect, dialect_of
 from handlers.mindformers.version import OF_GLM_6B, Version
 from handlers.rank_table.topology import Topology, topology_note, topology_problem
+from handlers.records.checked import DiskLook, PathLook, Spot
 from handlers.units.devices import bracket_hint, format_devices, parse_devices
 from handlers.validate.allowed_paths import check_allowed
 from handlers.validate.data_sets import check_data
 from handlers.validate.disk_estimate import check_disk
-from handlers.validate.document import MAX_BYTES, Document, parse
+from handlers.validate.document import MAX_BYTES, Document, Place, parse
 from handlers.validate.glmd_section import KEY, GlmdSection, read_section
 from handlers.validate.initial_weights import check_weights, weights_to_load
 from handlers.validate.lora_rules import check_adapters, check_lora
@@ -30,6 +31,7 @@ from handlers.validate.model_rules import check_model
 from handlers.validate.problem import ConfigError, Findings, Problem, agreement, in_order
 from handlers.validate.resuming_rules import check_resuming
 from handlers.validate.saving_rules import check_saving
+from handlers.validate.spots import at, spot
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class Rules:
     warning then."""
     against: str = ""
     """What people are told of that version: `MindFormers 0.8.0 (/opt/mindformers)`."""
+
+    @property
+    def known_version(self) -> str | None:
+        """The version as text; None where it is not known."""
+        return None if self.version is None else str(self.version)
 
 
 @dataclass(frozen=True)
@@ -76,12 +83,18 @@ class CheckedConfig:
     config: bytes
     """What runs: the file byte for byte, without its `glmd:` section."""
     warnings: tuple[Problem, ...]
+    devices_at: Spot
+    """Where the file says so, or would."""
     sink_size: int | None = None
     """Steps of one of MindFormers' epochs with data sinking, -1 for a pass over the data; None without sinking."""
     stages: int | None = None
     """How many pipeline stages there will be; None where that is not known."""
     against: str = ""
     """What people are told of the MindFormers that it was checked against."""
+    mindformers: str | None = None
+    """Its version; None where that was not known."""
+    looks: tuple[PathLook | DiskLook, ...] = ()
+    """What may change on this host before it runs."""
     lora_scale: LoraScale | None = None
     """How strongly the adapters count, where they are to be merged into their weights."""
 
@@ -104,8 +117,9 @@ def check(content: bytes, name: str, rules: Rules) -> CheckedConfig:
     if findings.problems:
         raise ConfigError(name, findings.problems, rules.against)
     # The oldest that takes the file, since glmd began with it; what no release takes may be for a changed checkout.
-    best, _ = min(results.values(), key=lambda result: len(result[1].problems))
-    return replace(best, config=config, warnings=in_order(agreed.warnings))
+    best, found = min(results.values(), key=lambda result: len(result[1].problems))
+    looks = tuple(dict.fromkeys(found.looks))
+    return replace(best, config=config, warnings=in_order(agreed.warnings), looks=looks)
 
 
 def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[CheckedConfig, Findings]:
@@ -151,7 +165,9 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
         sink_size=sink_size(root, dialect) if sinks(root, dialect) else None,
         stages=parallel.stages if parallel.by_strategy else 1,
         against=rules.against,
+        mindformers=rules.known_version,
         lora_scale=lora_scale,
+        devices_at=devices_at(root),
     )
     return checked, findings
 
@@ -169,27 +185,30 @@ def _devices(
 ) -> tuple[int, ...]:
     """Return the devices that the job runs on, none where they are wrong."""
     devices = rules.devices if section.devices is None else parse_devices(section.devices)
-    place = document.root.get(KEY, "devices") or document.root.get(KEY) or document.root
-    absent = [device for device in devices if device not in rules.devices]
-    if not devices:
-        findings.problems.append(
-            place.problem(Code.CONFIG_NO_DEVICES, "no devices", "settings list none, and the file names none")
-        )
-    elif absent:
-        message = (
-            f"{format_devices(absent)} are not among this host's devices: {format_devices(rules.devices) or 'none'}"
-        )
-        findings.problems.append(
-            place.problem(Code.CONFIG_UNKNOWN_DEVICES, message, bracket_hint(devices, absent).removeprefix("; "))
-        )
-        return ()
-    elif target == "Ascend":
-        if reason := topology_problem(devices, rules.topology):
-            findings.problems.append(
-                place.problem(Code.CONFIG_DEVICE_TOPOLOGY, "HCCL would not take these devices together", reason)
-            )
-        elif note := topology_note(devices, rules.topology):
-            findings.warnings.append(
-                place.problem(Code.CONFIG_DEVICE_TOPOLOGY, "not every product takes these devices together", note)
-            )
+    place = devices_at(document.root)
+    if problem := wrong_devices(devices, rules, target, place):
+        findings.problems.append(problem)
+        return () if problem.code is Code.CONFIG_UNKNOWN_DEVICES else devices
+    if target == "Ascend" and (note := topology_note(devices, rules.topology)):
+        message = "not every product takes these devices together"
+        findings.warnings.append(at(place, Code.CONFIG_DEVICE_TOPOLOGY, message, note))
     return devices
+
+
+def devices_at(root: Place) -> Spot:
+    """Return where problems with the devices are."""
+    return spot(root.get(KEY, "devices") or root.get(KEY) or root)
+
+
+def wrong_devices(devices: tuple[int, ...], rules: Rules, target: Target, place: Spot) -> Problem | None:
+    """Return what is wrong with the devices of a job on this host."""
+    if not devices:
+        return at(place, Code.CONFIG_NO_DEVICES, "no devices", "settings list none, and the file names none")
+    if absent := [device for device in devices if device not in rules.devices]:
+        there = format_devices(rules.devices) or "none"
+        message = f"{format_devices(absent)} are not among this host's devices: {there}"
+        hint = bracket_hint(devices, absent).removeprefix("; ")
+        return at(place, Code.CONFIG_UNKNOWN_DEVICES, message, hint)
+    if target == "Ascend" and (reason := topology_problem(devices, rules.topology)):
+        return at(place, Code.CONFIG_DEVICE_TOPOLOGY, "HCCL would not take these devices together", reason)
+    return None

@@ -96,11 +96,7 @@ def _check_files(place: Place, reads: Reads, findings: Findings) -> None:
         for prefix in _prefixes(place, findings):
             check_prefix(prefix, _INDEXED, findings)
     else:
-        path = check_readable(place, findings)
-        if reads is Reads.DIRECTORY and path is not None and not path.is_dir():
-            findings.problems.append(
-                place.problem(Code.CONFIG_PATH, f"{quoted(place.data)} is a file", "name its directory")
-            )
+        check_readable(place, findings, directory_only=reads is Reads.DIRECTORY)
 
 
 def _check_parts(place: Place, dialect: Dialect, findings: Findings) -> None:

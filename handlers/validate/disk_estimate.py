@@ -8,12 +8,14 @@ from handlers.ckpt.entry import Family
 from handlers.codes import Code
 from handlers.mindformers.models import GLM
 from handlers.mindformers.tuning import LORA, LORA_RANK
+from handlers.records.checked import DiskLook
 from handlers.validate.document import Place
 from handlers.validate.glmd_section import MergeWish
 from handlers.validate.lora_config import adapters
 from handlers.validate.mindformers_rules import Parallel, whole
-from handlers.validate.problem import Findings, quoted
+from handlers.validate.problem import Findings, Problem, quoted
 from handlers.validate.saving_rules import Saving
+from handlers.validate.spots import at, spot
 
 _BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 _DEFAULTS = {
@@ -62,18 +64,24 @@ def check_disk(
     merged += sizes.weights * len(set(wish.keep) - set(Family))  # copies of the weights, which no list names
     merged += (sizes.weights + sizes.state) * wish.transformed
     needed = shards + network + merged
+    terms = f"{ranks} ranks × ({saving.kept} kept + 1) × {in_words(sizes.shard)} = {in_words(shards)}"
+    terms += f", {in_words(network)} of weights alone" if network else ""
+    look = DiskLook(bytes=needed, terms=f"{terms}, {in_words(merged)} merged", at=spot(saving.place))
+    findings.looks.append(look)
+    if _free(disk) is None:
+        message = f"free disk was not checked: {disk} cannot be asked"
+        findings.warnings.append(saving.place.problem(Code.CONFIG_DISK_NOT_CHECKED, message))
+    elif problem := too_little(look, disk):
+        findings.problems.append(problem)
+
+
+def too_little(look: DiskLook, disk: Path) -> Problem | None:
+    """Return what is wrong with the space that is free below `disk` now."""
     free = _free(disk)
-    if free is None:
-        findings.warnings.append(
-            saving.place.problem(Code.CONFIG_DISK_NOT_CHECKED, f"free disk was not checked: {disk} cannot be asked")
-        )
-    elif needed > free:
-        terms = f"{ranks} ranks × ({saving.kept} kept + 1) × {in_words(sizes.shard)} = {in_words(shards)}"
-        terms += f", {in_words(network)} of weights alone" if network else ""
-        hint = f"{terms}, {in_words(merged)} merged; {disk} has {in_words(free)} free"
-        findings.problems.append(
-            saving.place.problem(Code.CONFIG_DISK_SPACE, f"needs about {in_words(needed)} of disk", hint)
-        )
+    if free is None or look.bytes <= free:
+        return None
+    hint = f"{look.terms}; {disk} has {in_words(free)} free"
+    return at(look.at, Code.CONFIG_DISK_SPACE, f"needs about {in_words(look.bytes)} of disk", hint)
 
 
 def glm_sizes(model: Place, parallel: Parallel) -> Sizes | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.printable import printable
+from handlers.records.checked import DiskLook, PathLook
 
 _BEFORE, _AFTER = 90, 70
 """How many characters of a line an excerpt shows before and from the caret on."""
@@ -78,6 +79,8 @@ class Findings:
 
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    looks: list[PathLook | DiskLook] = field(default_factory=list, compare=False)
+    """What was looked at on this host, and may be another time: see handlers.validate.looking."""
 
 
 class ConfigError(BadInputError):

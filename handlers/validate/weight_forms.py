@@ -6,8 +6,9 @@ from pathlib import Path
 
 from handlers.codes import Code
 from handlers.mindformers.dialect import Dialect
+from handlers.records.checked import Wanted
 from handlers.validate.document import Place
-from handlers.validate.input_paths import check_readable
+from handlers.validate.input_paths import check_readable, look_for
 from handlers.validate.mindformers_rules import Parallel, is_true
 from handlers.validate.problem import Findings, quoted
 
@@ -123,7 +124,9 @@ def _check_slices_to_cut(place: Place, path: Path, loading: Loading, findings: F
                     Code.CONFIG_WEIGHTS_FORM, "holds no rank_N directories", "auto_trans_ckpt needs at least one"
                 )
             )
-    elif not (path / "rank_0").is_dir():
+    elif (path / "rank_0").is_dir():
+        look_for(str(path / "rank_0"), Wanted.DIRECTORY, place, findings)
+    else:
         hint = _other(path, loading) or "auto_trans_ckpt needs one or the other"
         findings.problems.append(
             place.problem(Code.CONFIG_WEIGHTS_FORM, f"holds neither rank_0/ nor {loading.suffix} files", hint)
@@ -131,13 +134,17 @@ def _check_slices_to_cut(place: Place, path: Path, loading: Loading, findings: F
 
 
 def _check_slices(place: Place, path: Path, loading: Loading, ranks: int, findings: Findings) -> None:
-    lacking = [rank for rank in range(ranks) if not any((path / f"rank_{rank}").glob(f"*{loading.suffix}"))]
+    directories = [path / f"rank_{rank}" for rank in range(ranks)]
+    lacking = [rank for rank, directory in enumerate(directories) if not any(directory.glob(f"*{loading.suffix}"))]
     if lacking:
         hint = "each rank loads its own shard; for another number of ranks set auto_trans_ckpt: True"
         hint = _other(path, loading) or _other(path / f"rank_{lacking[0]}", loading) or hint
         findings.problems.append(
             place.problem(Code.CONFIG_WEIGHTS_FORM, f"holds no {loading.suffix} in rank_{lacking[0]}/", hint)
         )
+        return
+    for directory in directories:
+        look_for(str(directory), Wanted.DIRECTORY, place, findings)
 
 
 def _other(directory: Path, loading: Loading) -> str:

@@ -73,6 +73,24 @@ def test_a_training_that_fails_after_a_save_is_resumed_from_it(house: House) -> 
     assert "attempt 2, train: completed" in shown
 
 
+def test_a_stricter_rule_ends_no_training_that_has_begun(house: House) -> None:
+    """Of another MindFormers, here; the next file is held against it, and a job that waits."""
+    house.environment(STANDIN_GATE=str(house.gate), STANDIN_SAVE="17")
+    house.start().drop()
+    house.until(State.TRAINING)
+    house.drop("next.yaml", text=CONFIG.format(data=house.data, devices="[0,2)") + "# another\n")
+    house.wait(lambda: is_saved(house.directory(), "17_4"), "a save")
+    house.training["mindformers"] = "1.3"  # where a callback has another name
+    (house.root / "glmd.yaml").write_text(json.dumps(house.settings))
+    assert house.run("reload").returncode == 0
+    rank = int((house.devices / "1").read_text().rpartition(" ")[2][:-1])
+    os.kill(rank, signal.SIGKILL)
+    house.wait(lambda: house.job().attempt == 2, "the next attempt")
+    house.gate.touch()
+    assert house.until(State.DONE).attempt == 2
+    assert "CheckpointMonitor" in house.until(State.FAILED, 2).reason
+
+
 def test_a_resumed_training_without_progress_is_the_last(house: House) -> None:
     """It fails at the same place again: the devices are needed elsewhere."""
     house.environment(STANDIN_SAVE="17", STANDIN_FAIL="1", STANDIN_FAIL_AT="20")

@@ -14,6 +14,7 @@ from daemon.core.states import STEP_OF, Job, State
 from daemon.face.audit.disagreement import Disagreement, Kind
 from daemon.face.audit.job_files import JobFiles, PlanOutline, read_record
 from daemon.face.audit.ledger import Row
+from handlers.records.checked import Checked
 from handlers.records.job_dir import Step, StepDir
 from handlers.records.job_plan import JobPlan
 from handlers.records.step_exit import Outcome, StepExit
@@ -75,6 +76,10 @@ def _records(row: Row, files: JobFiles) -> Iterator[Disagreement]:
         retry = f"glmd retry {number} writes it again, once the job is over"
         repair = "take it from a backup; the job is done, and needs it no more" if is_done else retry
         yield Disagreement(Kind.UNREADABLE, number, Path(plan), what, repair)
+    checked = f"{files.path}/checked.json"
+    if "checked.json" in files.names and not is_done and isinstance(what := read_record(Checked, checked), str):
+        repair = "remove it: the job's file is checked again, by the rules of today"
+        yield Disagreement(Kind.UNREADABLE, number, Path(checked), what, repair)
     for step in files.steps:
         for name, record in (("shim.json", step.shim), ("exit.json", step.exit)):
             if isinstance(record, str):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import structlog
 
+from daemon.core.checking import remember
 from daemon.core.may_pass import may_pass
 from daemon.core.names import digest_of, job_name
 from daemon.core.root import Root
@@ -182,6 +183,7 @@ class Intake:
         refuse_absent_jobs(self._root)  # made anew it would stand in the way of the one that comes back
         make_directory(directory.path)
         publish_bytes(directory.config, accepted.checked.config)
+        remember(directory, accepted.checked, accepted.digest)
         rejected_before = same_name(claimed, self._root).told()
         snapshot(claimed, accepted.content, directory.submitted)
         events = job_log(directory.events, job=job.id)

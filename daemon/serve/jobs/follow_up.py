@@ -26,7 +26,7 @@ def follow_up(job: Job, step: Step, failure: Failure, settings: Settings, root: 
     if step is Step.MERGE:
         return GiveUp(failure.reason)
     try:
-        checked = checked_again(job, settings, root)
+        checked = checked_again(job, settings, root, is_resumed=True)
         ended = came_to(job, job.directory(root.path), checked, failure)
         decision = decide(ended, checked.section.resume.attempts)
         if isinstance(decision, Resume):

@@ -33,7 +33,7 @@ def prepare(job: Job, settings: Settings, root: Root, *, resumes: int = 0) -> Jo
     harmless until the ranks are started. Raises HandlerError or OSError.
     """
     directory = job.directory(root.path)
-    checked = checked_again(job, settings, root)
+    checked = checked_again(job, settings, root, is_resumed=resumes > 0)
     log = job_log(directory.events, job=job.id, attempt=job.attempt)
     rank_table = _rank_table(job, settings, directory, log)
     source = None

@@ -11,6 +11,7 @@ from daemon.core.states import Job, State
 from daemon.serve.jobs.attempts import NothingLeftError, begin, came_to, how_it_begins, tree_with_tag
 from handlers.mindformers.dialect import dialect_of
 from handlers.mindformers.version import OF_GLM_6B
+from handlers.records.checked import Spot
 from handlers.records.job_dir import JobDir
 from handlers.resume.decision import Ending, Failure, GiveUp, TakenUp, decide
 from handlers.validate.check import CheckedConfig
@@ -25,6 +26,7 @@ JOB = Job(
 CHECKED = CheckedConfig(
     section=GlmdSection(),
     devices=(0, 1, 2, 3),
+    devices_at=Spot(line=1, column=1, where="", excerpt=""),
     run_mode="finetune",
     prefix="glm-6b",
     dialect=dialect_of(OF_GLM_6B),

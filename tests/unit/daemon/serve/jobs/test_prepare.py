@@ -10,6 +10,7 @@ from handlers.ckpt.entry import Family, Format
 from handlers.ckpt.planning.lora import Lora, LoraScale
 from handlers.mindformers.dialect import dialect_of
 from handlers.mindformers.version import OF_GLM_6B
+from handlers.records.checked import Spot
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.job_plan import JobPlan, TimeLimits
 from handlers.records.merge_plan import MergePlan
@@ -20,6 +21,7 @@ from handlers.validate.glmd_section import GlmdSection, MergeWish
 CHECKED = CheckedConfig(
     section=GlmdSection(),
     devices=(0, 1),
+    devices_at=Spot(line=1, column=1, where="", excerpt=""),
     run_mode="finetune",
     prefix="glm-6b",
     dialect=dialect_of(OF_GLM_6B),

@@ -1,0 +1,87 @@
+"""What a check found, as checked.json keeps it; and what of it is looked at again before the next step."""
+
+from handlers.ckpt.planning.lora import LoraScale
+from handlers.mindformers.dialect import DIALECTS
+from handlers.records.checked import MOST_LOOKS, Checked, DiskLook, PathLook, Wanted
+from handlers.validate.allowed_paths import not_allowed
+from handlers.validate.check import CheckedConfig, Rules, wrong_devices
+from handlers.validate.disk_estimate import too_little
+from handlers.validate.glmd_section import GlmdSection
+from handlers.validate.input_paths import problem_with
+from handlers.validate.problem import ConfigError, Problem
+
+
+def as_record(checked: CheckedConfig, digest: str) -> Checked | None:
+    """Return what `check` found in the file with this digest; None where that is too much to be kept."""
+    if len(checked.looks) > MOST_LOOKS:
+        return None
+    scale = checked.lora_scale
+    return Checked(
+        digest=digest,
+        mindformers=checked.mindformers,
+        against=checked.against,
+        dialect=checked.dialect.name,
+        section=checked.section.model_dump(mode="json", exclude_unset=True),
+        devices=checked.devices,
+        devices_at=checked.devices_at,
+        run_mode=checked.run_mode,
+        prefix=checked.prefix,
+        device_target=checked.device_target,
+        parallel_mode=checked.parallel_mode,
+        needs_strategy=checked.needs_strategy,
+        cuts_weights=checked.cuts_weights,
+        sink_size=checked.sink_size,
+        stages=checked.stages,
+        lora_alpha=scale.alpha if scale else None,
+        lora_rank=scale.rank if scale else None,
+        paths=tuple(look for look in checked.looks if isinstance(look, PathLook)),
+        disk=next((look for look in checked.looks if isinstance(look, DiskLook)), None),
+    )
+
+
+def from_record(record: Checked, config: bytes) -> CheckedConfig:
+    """Return what was found, with `config`, what runs. Raises ValueError where an older or newer glmd found it.
+
+    What the rules of today would say of it is not asked.
+    """
+    dialect = next((dialect for dialect in DIALECTS if dialect.name == record.dialect), None)
+    if dialect is None:
+        raise ValueError(f"{record.dialect!r} is no dialect that this version knows")
+    alpha, rank = record.lora_alpha, record.lora_rank
+    return CheckedConfig(
+        section=GlmdSection.model_validate(record.section),
+        devices=record.devices,
+        devices_at=record.devices_at,
+        run_mode=record.run_mode,
+        prefix=record.prefix,
+        dialect=dialect,
+        device_target=record.device_target,
+        parallel_mode=record.parallel_mode,
+        needs_strategy=record.needs_strategy,
+        cuts_weights=record.cuts_weights,
+        config=config,
+        warnings=(),
+        sink_size=record.sink_size,
+        stages=record.stages,
+        against=record.against,
+        mindformers=record.mindformers,
+        lora_scale=None if alpha is None or rank is None else LoraScale(alpha, rank),
+        looks=(*record.paths, *((record.disk,) if record.disk else ())),
+    )
+
+
+def look_again(checked: CheckedConfig, name: str, rules: Rules) -> None:
+    """Look at what may have changed on this host since the file `name` was checked.
+
+    These are the paths that it names, the free disk, and the devices. Raises ConfigError with everything that is wrong.
+    """
+    devices = wrong_devices(checked.devices, rules, checked.device_target, checked.devices_at)
+    found = (devices, *(_problem(look, rules) for look in checked.looks))
+    if problems := [problem for problem in found if problem is not None]:
+        raise ConfigError(name, problems, checked.against)
+
+
+def _problem(look: PathLook | DiskLook, rules: Rules) -> Problem | None:
+    if isinstance(look, DiskLook):
+        return None if rules.disk is None else too_little(look, rules.disk)
+    return not_allowed(look, rules.allowed) if look.wanted is Wanted.ALLOWED else problem_with(look)
