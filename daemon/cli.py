@@ -31,12 +31,9 @@ def main() -> int:
         code = exit_code(error)
         if code is None:
             raise
-        if "--json" in sys.argv[1:]:
-            from handlers.printable import to_json  # noqa: PLC0415 - as above
-
-            print(to_json(as_json(error)))  # noqa: T201 - likewise
         sys.stdout.flush()
-        print(told(error), file=sys.stderr)  # noqa: T201 - this is where errors come out
+        words = as_json(error) if "--json" in sys.argv[1:] else told(error)
+        print(words, file=sys.stderr)  # noqa: T201 - this is where errors come out
         return code
     return 0
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from daemon.commands.arguments import ConfigOption, JsonOption, RootOption, settings_of
+from daemon.commands.exit_codes import BAD_INPUT
 from daemon.core.checking import rules
 from daemon.core.root import Root
 from daemon.core.settings import Settings
@@ -17,6 +18,7 @@ from handlers.printable import printable, to_json
 from handlers.units.devices import format_devices
 from handlers.validate.check import CheckedConfig
 from handlers.validate.check import check as check_content
+from handlers.validate.problem import ConfigError
 
 
 def _version(text: str) -> Installed:
@@ -43,10 +45,12 @@ def check(
     config: ConfigOption = None,
 ) -> None:
     """Check a YAML as the daemon would; nothing is dropped."""
-    _, checked = checked_file(file, settings_of(root, config), mindformers, quiet=json_)
+    settings = settings_of(root, config)
     if json_:
-        typer.echo(to_json(_as_json(file, checked)))
-        return
+        found = _as_json(file, settings, mindformers)
+        typer.echo(to_json(found))
+        raise typer.Exit(0 if found["ok"] else BAD_INPUT)
+    _, checked = checked_file(file, settings, mindformers)
     good = (
         f"{file}: good: {checked.run_mode} on {checked.device_target} devices {format_devices(checked.devices)}, "
         f"prefix {checked.prefix}, tag {checked.section.merge.tag}"
@@ -55,7 +59,13 @@ def check(
     typer.echo(printable(f"checked against {checked.against}"), err=True)
 
 
-def _as_json(file: Path, checked: CheckedConfig) -> dict[str, object]:
+def _as_json(file: Path, settings: Settings, mindformers: Installed | None) -> dict[str, object]:
+    """Return what is documented in docs/cli.md: a file with problems is a result, too."""
+    try:
+        _, checked = checked_file(file, settings, mindformers, quiet=True)
+    except ConfigError as error:
+        problems = [asdict(problem) for problem in error.problems]
+        return {"ok": False, "path": str(file), "code": error.code, "problems": problems}
     return {
         "ok": True,
         "path": str(file),

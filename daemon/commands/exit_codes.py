@@ -8,7 +8,7 @@ from daemon.core.error_codes import code_of
 from daemon.core.store import DamagedStoreError, StoreError
 from handlers.ckpt.errors import CkptError, NoSpaceError
 from handlers.errors import BadInputError, HandlerError, RefusedError
-from handlers.printable import printable
+from handlers.printable import printable, to_json
 from handlers.validate.problem import ConfigError
 
 FAILED = 1
@@ -75,16 +75,11 @@ def told(error: Exception) -> str:
     return "\n".join([f"{first} [{code}]", *others])
 
 
-def as_json(error: Exception) -> dict[str, object]:
-    """Return what `--json` gives in the place of a result; docs/cli.md names the keys."""
+def as_json(error: Exception) -> str:
+    """Return the same for programs, in one line; docs/cli.md names the keys."""
     problems = [asdict(problem) for problem in error.problems] if isinstance(error, ConfigError) else []
-    return {
-        "ok": False,
-        "code": code_of(error),
-        "message": _words(error),
-        "exit_code": exit_code(error),
-        "problems": problems,
-    }
+    said = {"ok": False, "code": code_of(error), "message": _words(error), "exit_code": exit_code(error)}
+    return to_json({**said, "problems": problems}, indent=None)
 
 
 def _words(error: Exception) -> str:

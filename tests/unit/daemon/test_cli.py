@@ -349,8 +349,9 @@ def test_an_error_is_told_with_its_code(error: Exception, line: str) -> None:
 
 
 def test_an_error_of_json_is_json(tmp_path: Path) -> None:
-    """Programs get the code where the result would be; the line for people is where it always is."""
+    """Where errors always are: there is no result."""
     done = glmd("verify", tmp_path, "--json")
-    found = json.loads(done.stdout)
+    found = json.loads(done.stderr)
     assert (found["ok"], found["code"], found["exit_code"], done.returncode) == (False, "verify.no-manifest", 2, 2)
-    assert done.stderr == f"glmd: {found['message']} [verify.no-manifest]\n"
+    assert "no manifest.json is there" in found["message"]
+    assert done.stdout == ""
