@@ -66,8 +66,8 @@ def _path(job: Job, rank: int | None, place: Root) -> Path:
     directory = job.directory(place.path)
     if rank is None:
         return directory.events
-    if rank >= len(job.devices):
-        what = f"ranks 0 to {len(job.devices) - 1}" if job.devices else "no ranks: it only merges"
+    if rank not in job.ranks:
+        what = f"ranks 0 to {job.ranks[-1]}" if job.ranks else "no ranks: it only merges"
         raise BadInputError(f"job {job.id} has {what}")
     return directory.rank_log(rank)
 

@@ -90,6 +90,11 @@ class Job:
         return f"{self.id:04d}-{self.name}"
 
     @property
+    def ranks(self) -> range:
+        """The numbers of its ranks: one trains on each device."""
+        return range(len(self.devices))
+
+    @property
     def writer(self) -> tuple[str, int]:
         """The key of all work that writes in its directory: there is one at a time."""
         return "writer of job", self.id

@@ -185,7 +185,7 @@ def _word_of_the_daemon(root: Path) -> tuple[Presence, str]:
 def job_status(job: Job, root: Path) -> JobStatus:
     """Return `job` with its progress, which is read from the ranks' logs while they train."""
     directory = job.directory(root)
-    progress = read_progress(directory.output, range(len(job.devices))) if job.state is State.TRAINING else None
+    progress = read_progress(directory.output, job.ranks) if job.state is State.TRAINING else None
     return JobStatus(job, directory.path, progress)
 
 

@@ -45,7 +45,7 @@ class Work:
         if now >= self._due:
             self._due = now + PROGRESS_EVERY
             for attempt, job in training.items():
-                output, ranks = job.directory(self._root.path).output, range(len(job.devices))
+                output, ranks = job.directory(self._root.path).output, job.ranks
                 self._workers.submit(
                     Lane.PROGRESS,
                     ("progress", *attempt),

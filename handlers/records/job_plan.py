@@ -3,6 +3,7 @@
 But for environments, which may hold secrets: plan.json can be read by the whole group, environment.json by glmd alone.
 """
 
+import json
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,9 +11,17 @@ from pydantic import SerializerFunctionWrapHandler, field_serializer
 
 from handlers.records.merge_plan import MergePlan
 from handlers.records.record import Count, Device, Record
-from handlers.records.train_plan import MOST_PLAN_BYTES, Environments, ProcessPlan, Role, TimeLimits, TrainPlan
+from handlers.records.train_plan import (
+    MOST_PLAN_BYTES,
+    Environments,
+    ProcessPlan,
+    RankPlan,
+    Role,
+    TimeLimits,
+    TrainPlan,
+)
 
-__all__ = ["Environments", "JobPlan", "ProcessPlan", "Role", "TimeLimits", "TrainPlan"]
+__all__ = ["Environments", "JobPlan", "ProcessPlan", "RankPlan", "Role", "TimeLimits", "TrainPlan"]
 
 
 class JobPlan(Record):
@@ -27,6 +36,18 @@ class JobPlan(Record):
     train: TrainPlan | None = None
     merge: MergePlan
 
+    @classmethod
+    def of_this_version(cls, content: bytes) -> bytes:
+        """Return a plan in which each process was one rank, or none, as it is written now."""
+        if b'"rank":' not in content:
+            return content
+        try:
+            whole = json.loads(content)
+            whole["train"]["processes"] = [_with_ranks(process) for process in whole["train"]["processes"]]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return content  # whoever reads it says what is wrong
+        return json.dumps(whole).encode()
+
     @field_serializer("train", mode="wrap")
     def _without_environments(
         self, train: TrainPlan | None, serialize: SerializerFunctionWrapHandler
@@ -36,3 +57,8 @@ class JobPlan(Record):
             for process in told["processes"]:  # type: ignore[attr-defined] # a list, as the field says
                 del process["environment"]
         return told
+
+
+def _with_ranks(process: dict[str, object]) -> dict[str, object]:
+    rank = {"number": process.pop("rank"), "device": process.pop("device"), "log": process["log"]}
+    return {**process, "ranks": [] if rank["number"] is None else [rank]}

@@ -31,25 +31,44 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProcessPlan:
-    """One process that the shim starts. `rank` and `device` are None for a scheduler."""
+class RankPlan:
+    """One rank: what trains."""
 
     __pydantic_config__ = {"extra": "forbid", "strict": True}  # noqa: RUF012 - of its class, as pydantic wants it
 
-    role: Role
-    rank: int | None
+    number: int
     device: int | None
+    """Of the host that it is on; None where it has none of its own."""
+    log: Path
+    """All that it prints."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for numbers that no rank can have."""
+        for name, number, most in (("rank", self.number, MOST_RANKS), ("device", self.device, LIMIT)):
+            if number is not None and not 0 <= number < most:
+                raise ValueError(f"{name} {number} is none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessPlan:
+    """One process that the shim starts."""
+
+    __pydantic_config__ = {"extra": "forbid", "strict": True}  # noqa: RUF012 - as above
+
+    role: Role
+    ranks: tuple[RankPlan, ...]
+    """Those that it is, or that train below it: one, several, or with a scheduler none."""
     argv: tuple[str, ...]
     environment: dict[str, str] | None = field(default=None, repr=False)
     """The whole environment, not additions to the shim's. None in plan.json, but for one that an older glmd wrote."""
     directory: Path
     log: Path
+    """All that it prints: that of the rank that it is, too."""
 
-    def __post_init__(self) -> None:
-        """Raise ValueError for numbers that no process can have."""
-        for name, number, most in (("rank", self.rank, MOST_RANKS), ("device", self.device, LIMIT)):
-            if number is not None and not 0 <= number < most:
-                raise ValueError(f"{name} {number} is none")
+    @property
+    def rank(self) -> RankPlan | None:
+        """The one rank that it is; None where it is none, or holds several."""
+        return self.ranks[0] if len(self.ranks) == 1 else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +114,11 @@ class TrainPlan:
     def __post_init__(self) -> None:
         """Raise ValueError for what is no time to wait."""
         check_seconds(self.grace)
+
+    @property
+    def ranks(self) -> tuple[RankPlan, ...]:
+        """All that train, whichever process they are in."""
+        return tuple(rank for process in self.processes for rank in process.ranks)
 
     @property
     def environments(self) -> "Environments":

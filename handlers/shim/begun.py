@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from handlers.errors import BadInputError
 from handlers.event_lines import Log
-from handlers.records.train_plan import ProcessPlan, Role, TrainPlan
+from handlers.records.train_plan import ProcessPlan, RankPlan, TrainPlan
 from handlers.shim import marks
 from handlers.shim.children import Children
 from handlers.shim.home import while_moving
@@ -19,9 +18,6 @@ from handlers.shim.instance import StepRun
 from handlers.shim.patience import patiently
 from handlers.shim.signs_of_life import SignsOfLife
 from handlers.shim.wakeups import Wakeups
-
-if TYPE_CHECKING:
-    from handlers.records.step_exit import ProcessExit
 
 
 @dataclass(eq=False)
@@ -64,8 +60,7 @@ def begin(plan: TrainPlan, run: StepRun, devices: Sequence[int], wakeups: Wakeup
 
 def start(plan: TrainPlan, output: Path, wakeups: Wakeups, log: Log) -> Begun:
     """Start the processes of `plan`, which has their environments; they save in `output`. For the rest as `begin`."""
-    ranks = [process for process in plan.processes if process.role is Role.RANK]
-    begun = Begun(plan, SignsOfLife(ranks, output / "checkpoint"), oom_kills=oom_kills())
+    begun = Begun(plan, SignsOfLife(plan.ranks, output / "checkpoint"), oom_kills=oom_kills())
     for process in plan.processes:
         try:
             pid = patiently(f"start of {name(process)}", partial(begun.children.start, process), wakeups, log)
@@ -80,18 +75,21 @@ def start(plan: TrainPlan, output: Path, wakeups: Wakeups, log: Log) -> Begun:
     return begun
 
 
-def name(process: "ProcessPlan | ProcessExit") -> str:
+def name(process: ProcessPlan) -> str:
     """Return what a process is called in sentences."""
-    if process.role is Role.SCHEDULER:
-        return "the scheduler"
-    return f"rank {process.rank} on device {process.device}"
+    return f"the {process.role}" if process.rank is None else rank_name(process.rank)
+
+
+def rank_name(rank: RankPlan) -> str:
+    """Return what a rank is called in sentences."""
+    return f"rank {rank.number}" if rank.device is None else f"rank {rank.number} on device {rank.device}"
 
 
 def naming(process: ProcessPlan) -> dict[str, object]:
     """Return what names a process in a log event."""
-    if process.role is Role.SCHEDULER:
+    if process.rank is None:
         return {"role": process.role}
-    return {"rank": process.rank, "device": process.device}
+    return {"rank": process.rank.number, "device": process.rank.device}
 
 
 def oom_kills() -> int | None:

@@ -1,15 +1,16 @@
 """Which process's failure ended a training, and what is known of its error."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from handlers.rank_log.advice import filled_in
 from handlers.rank_log.error_kinds import KnownError
 from handlers.rank_log.known_errors import SIGNALS, Finding, known_error_in
 from handlers.rank_log.last_words import last_words, no_words
 from handlers.records.step_exit import Diagnosis, ProcessExit
-from handlers.records.train_plan import ProcessPlan
-from handlers.shim.begun import name
+from handlers.records.train_plan import ProcessPlan, RankPlan
+from handlers.shim.begun import name, rank_name
 
 _READ_RANK = "`glmd logs N --rank R`"
 
@@ -18,19 +19,31 @@ _READ_RANK = "`glmd logs N --rank R`"
 class Blame:
     """The answer."""
 
-    process: ProcessPlan
-    """Whose failure it is; it may run still."""
+    pid: int
+    """Of the process whose failure it is; it may run still."""
     reason: str
     diagnosis: Diagnosis | None
 
 
 @dataclass(frozen=True)
 class _Witness:
-    """One process: how it ended, when it has, and the error that its log shows."""
+    """A rank, or a process without any: how its process ended, when it has, and the error that its log shows."""
 
+    pid: int
     process: ProcessPlan
+    rank: RankPlan | None
     exit: ProcessExit | None
     finding: Finding | None
+
+    @property
+    def name(self) -> str:
+        """What it is called in sentences."""
+        return name(self.process) if self.rank is None else rank_name(self.rank)
+
+    @property
+    def log(self) -> Path:
+        """All that it printed."""
+        return self.process.log if self.rank is None else self.rank.log
 
     @property
     def is_echo(self) -> bool:
@@ -39,23 +52,32 @@ class _Witness:
         return self.finding is not None and self.finding.error.is_echo and not killed
 
 
-def blame(failed: Sequence[ProcessExit], processes: Sequence[ProcessPlan], *, oom_kills: int | None) -> Blame:
-    """Say which of `processes` is to blame, now that `failed` have failed; ask before the others are ended.
+def blame(failed: Sequence[ProcessExit], started: Mapping[int, ProcessPlan], *, oom_kills: int | None) -> Blame:
+    """Say which of the processes that were `started`, by pid, is to blame, now that `failed` have failed.
+
+    Ask before the others are ended.
 
     That is the first that failed, unless it only lost its peer (a socket or notify time-out, a closed connection) and
     another one shows a cause: one that failed within the same moment, or whose log had an error before. `oom_kills` is
     how many processes the kernel has killed for memory meanwhile; None where that is not known.
     """
-    ended = {(exit_.role, exit_.rank): exit_ for exit_ in failed}
-    witnesses = [_Witness(plan, ended.get((plan.role, plan.rank)), known_error_in(plan.log)) for plan in processes]
-    order = {(exit_.role, exit_.rank): number for number, exit_ in enumerate(failed)}
-    in_order = sorted((w for w in witnesses if w.exit), key=lambda w: order[w.process.role, w.process.rank])
+    witnesses = list(_witnesses(failed, started))
+    order = {exit_.pid: number for number, exit_ in enumerate(failed)}
+    in_order = sorted((w for w in witnesses if w.exit), key=lambda w: order[w.pid])
     first = in_order[0]
     guilty = next((w for w in in_order if not w.is_echo), None) or _earlier_cause(first, witnesses) or first
-    echoes = [w.process for w in witnesses if w.is_echo and w is not guilty]
+    echoes = [w.rank for w in witnesses if w.rank is not None and w.is_echo and w is not guilty]
     diagnosis = _diagnosis(guilty, oom_kills)
     reason = "; ".join(part for part in (_what(guilty), _lost(echoes), _advice(diagnosis)) if part)
-    return Blame(guilty.process, reason, diagnosis)
+    return Blame(guilty.pid, reason, diagnosis)
+
+
+def _witnesses(failed: Sequence[ProcessExit], started: Mapping[int, ProcessPlan]) -> Iterator[_Witness]:
+    ended = {exit_.pid: exit_ for exit_ in failed}
+    for pid, process in started.items():
+        for rank in process.ranks or (None,):
+            log = process.log if rank is None else rank.log
+            yield _Witness(pid, process, rank, ended.get(pid), known_error_in(log))
 
 
 def _earlier_cause(echo: _Witness, witnesses: Sequence[_Witness]) -> _Witness | None:
@@ -79,14 +101,14 @@ def _what(guilty: _Witness) -> str:
     if exit_ is None:
         said = guilty.finding.said.partition(" ")[2].partition(".")[0] if guilty.finding is not None else ""
         at = f" ({said})" if said else ""
-        return f"{name(guilty.process)} failed first{at}, and had not ended: {last_words(guilty.process.log)}"
+        return f"{guilty.name} failed first{at}, and had not ended: {last_words(guilty.log)}"
     how = f"was killed by {exit_.signal}" if exit_.signal else f"exited {exit_.exit_code}"
     at = exit_.ended.astimezone().strftime("%H:%M:%S")
-    return f"{name(exit_)} {how} first ({at}): {exit_.line or no_words(guilty.process.log)}"
+    return f"{guilty.name} {how} first ({at}): {exit_.line or no_words(guilty.log)}"
 
 
-def _lost(echoes: Sequence[ProcessPlan]) -> str:
-    ranks = sorted(process.rank for process in echoes if process.rank is not None)
+def _lost(echoes: Sequence[RankPlan]) -> str:
+    ranks = sorted(rank.number for rank in echoes)
     if not ranks:
         return ""
     if len(ranks) == 1:
@@ -102,21 +124,20 @@ def _diagnosis(guilty: _Witness, kills: int | None) -> Diagnosis | None:
     error = _error(guilty)
     if error is None:
         return None
-    rank = guilty.process.rank
     return Diagnosis(
         error=error.name,
-        rank=rank,
+        rank=None if guilty.rank is None else guilty.rank.number,
         cause=_who_killed(kills) if error.name == "SIGKILL" and kills is not None else error.cause,
-        remedy=_remedy(error, guilty.process),
+        remedy=_remedy(error, guilty),
         may_pass=error.may_pass,
     )
 
 
-def _remedy(error: KnownError, process: ProcessPlan) -> str:
+def _remedy(error: KnownError, guilty: _Witness) -> str:
     """Return what to do, with rank and device filled in; the job is not known here."""
-    # `glmd logs` shows no scheduler's log.
-    remedy = error.remedy if process.rank is not None else error.remedy.replace(_READ_RANK, f"`less {process.log}`")
-    return filled_in(remedy, rank=process.rank, device=process.device)
+    if guilty.rank is None:  # `glmd logs` shows no scheduler's log
+        return filled_in(error.remedy.replace(_READ_RANK, f"`less {guilty.log}`"), rank=None, device=None)
+    return filled_in(error.remedy, rank=guilty.rank.number, device=guilty.rank.device)
 
 
 def _error(guilty: _Witness) -> KnownError | None:

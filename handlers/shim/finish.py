@@ -20,7 +20,7 @@ from handlers.records.beginning import training_began
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.job_plan import JobPlan
 from handlers.records.step_exit import Diagnosis, Outcome, StepExit
-from handlers.records.train_plan import Role, TrainPlan
+from handlers.records.train_plan import TrainPlan
 from handlers.shards.names import holds_shards
 from handlers.shim.begun import Begun, begin
 from handlers.shim.home import Home
@@ -104,7 +104,7 @@ def _end_of(run: StepRun, begun: Begun | Exception | None, home: Home, wakeups: 
 
 def _saved_nothing(end: StepEnd, plan: TrainPlan, output: Path) -> StepEnd:
     """Return `end` as the failure that it is: every rank exited 0, and there is nothing to merge."""
-    rank = next(process for process in plan.processes if process.role is Role.RANK)
+    rank = next(process for process in plan.processes if process.ranks)
     reason = (
         f"all ranks exited 0, but none saved anything in {output / 'checkpoint'}: what ran was "
         f"`{' '.join(rank.argv[:2])}`; is that the Python with MindFormers (training.python) and its checkout "

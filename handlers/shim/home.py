@@ -16,18 +16,24 @@ _TRY_EVERY = 0.05
 """Seconds."""
 MOVING = 1.0
 """Seconds that it may take somebody to move a directory away and back: a name may not be there meanwhile."""
+AWAY = 60.0
+"""Seconds for which a shim that is to begin waits for jobs/ itself, and so for the whole root, as the daemon does."""
 
 Result = TypeVar("Result")
 
 
-def while_moving(work: Callable[[], Result]) -> Result:
-    """Return what `work` does, tried again for a moment where a name is not there. Raises OSError."""
-    deadline = time.monotonic() + MOVING
+def while_moving(work: Callable[[], Result], jobs: Path | None = None) -> Result:
+    """Return what `work` does, tried again for a moment where a name is not there; longer while `jobs` is not.
+
+    Raises OSError.
+    """
+    began = time.monotonic()
     while True:
         try:
             return work()
         except FileNotFoundError:
-            if time.monotonic() >= deadline:
+            is_away = jobs is not None and not jobs.is_dir()
+            if time.monotonic() - began >= (AWAY if is_away else MOVING):
                 raise
         time.sleep(_TRY_EVERY)
 

@@ -100,7 +100,7 @@ def _asked_for(words: Sequence[str]) -> Path | None:
     given = list(words[words.index("handlers.shim") + 1 :]) if "handlers.shim" in words else []
     match [word for word in given if word]:
         case ["--root", root, "--instance", instance]:
-            with contextlib.suppress(BadInputError):  # its directory is gone: its ranks' mark tells
+            with contextlib.suppress(BadInputError, FileNotFoundError):  # its directory is gone: its ranks' mark tells
                 return find_step_run(Path(root), instance).directory.path
         case [directory, attempt, ("train" | "merge") as step] if is_number(attempt):
             return JobDir(Path(os.path.realpath(directory))).step(int(attempt), Step(step)).path

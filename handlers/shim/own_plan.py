@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from handlers.records.merge_plan import MergePlan
-from handlers.records.train_plan import ProcessPlan, Role, TimeLimits, TrainPlan
+from handlers.records.train_plan import ProcessPlan, RankPlan, Role, TimeLimits, TrainPlan
 from handlers.units.devices import LIMIT
 
 _WHOLE = frozenset({"job", "name", "devices", "rank_table", "train", "merge"})
@@ -54,15 +54,23 @@ def own_training(content: bytes) -> OwnTraining | None:
 
 
 def _process(told: object) -> ProcessPlan:
-    process = _table(told, ("role", "rank", "device", "argv", "directory", "log"))
-    rank, device = process["rank"], process["device"]
+    process = _table(told, ("role", "ranks", "argv", "directory", "log"))
     return ProcessPlan(
         role=Role(_text(process["role"])),
-        rank=None if rank is None else _count(rank),
-        device=None if device is None else _count(device),
+        ranks=tuple(map(_rank, _list(process["ranks"]))),
         argv=tuple(map(_text, _list(process["argv"]))),
         directory=Path(_text(process["directory"])),
         log=Path(_text(process["log"])),
+    )
+
+
+def _rank(told: object) -> RankPlan:
+    rank = _table(told, ("number", "device", "log"))
+    device = rank["device"]
+    return RankPlan(
+        number=_count(rank["number"]),
+        device=None if device is None else _count(device),
+        log=Path(_text(rank["log"])),
     )
 
 

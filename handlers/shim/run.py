@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     given = parser.parse_args(arguments)
     try:
-        run = while_moving(lambda: _asked_for(given))
+        run = while_moving(lambda: _asked_for(given), _jobs(given))
     except (BadInputError, FileNotFoundError) as error:
         parser.error(str(error))
     log = EventLog()
@@ -71,6 +71,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", type=Path, help="where jobs/ is; with --instance")
     parser.add_argument("--instance", help="JOB-ATTEMPT-STEP, as 0042-1-train: the name of a systemd instance")
     return parser
+
+
+def _jobs(given: argparse.Namespace) -> Path | None:
+    """Return where the directories of all jobs are, as far as the command line says so."""
+    if given.root is not None:
+        return Path(given.root, "jobs")
+    return None if given.job_dir is None else Path(given.job_dir.absolute().parent)
 
 
 def _asked_for(given: argparse.Namespace) -> StepRun:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.rank_log.phase import Phase, phase_in
-from handlers.records.train_plan import ProcessPlan
+from handlers.records.train_plan import RankPlan
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Sign:
 class SignsOfLife:
     """Remembers how the ranks' logs and the files below `checkpoints` looked."""
 
-    def __init__(self, ranks: Sequence[ProcessPlan], checkpoints: Path) -> None:
+    def __init__(self, ranks: Sequence[RankPlan], checkpoints: Path) -> None:
         self._ranks = ranks
         self._checkpoints = checkpoints
         self._seen = self._now()
@@ -33,7 +33,7 @@ class SignsOfLife:
         self._seen = now
         return Sign(phase_in(max(grown, key=lambda log: now[log][1])) if grown else None)
 
-    def quietest(self) -> ProcessPlan:
+    def quietest(self) -> RankPlan:
         """Return the rank whose log has not changed for longest."""
         return min(self._ranks, key=lambda rank: self._seen.get(rank.log, (0, 0))[1])
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from handlers.ckpt.files.durable import make_directory
 from handlers.event_lines import Log
-from handlers.records.train_plan import ProcessPlan
+from handlers.records.train_plan import RankPlan
 
 PATIENCE = 20.0
 """Seconds for all ranks together, after which the training is ended without the rest."""
@@ -24,22 +24,22 @@ _THREAD = re.compile(r"^(Thread .*)\n +(\S.*)$", re.MULTILINE)
 """A thread's header and its innermost function, as py-spy writes them."""
 
 
-def save_stacks(ranks: Mapping[int, ProcessPlan], directory: Path, log: Log) -> dict[int, str]:
-    """Write rank_N.txt for each of `ranks`, given by pid; return the innermost Python function of those that show it.
+def save_stacks(ranks: Mapping[int, RankPlan], directory: Path, log: Log) -> dict[int, str]:
+    """Write rank_N.txt for each of `ranks`, by its process's pid; return those innermost Python functions that show.
 
     Takes PATIENCE at most, and never fails: what it is for is worth less than the ending of the training.
     """
     try:
         make_directory(directory)
         unread = _dump_python(ranks, directory)
-        found = {process.rank: _finish(_file(directory, process), pid) for pid, process in ranks.items()}
+        found = {rank.number: _finish(_file(directory, rank), pid) for pid, rank in ranks.items()}
     except OSError as error:
         log.warning("stacks_not_saved", path=directory, reason=str(error))
         return {}
     for pid, why in unread.items():
-        log.warning("python_stack_not_read", rank=ranks[pid].rank, reason=why)
+        log.warning("python_stack_not_read", rank=ranks[pid].number, reason=why)
     log.info("stacks_saved", path=directory)
-    return {rank: frame for rank, frame in found.items() if rank is not None and frame}
+    return {rank: frame for rank, frame in found.items() if frame}
 
 
 def _finish(file: Path, pid: int) -> str:
@@ -59,15 +59,15 @@ def _innermost(dump: str, pid: int) -> str:
     return threads[main[0]] if main else ""
 
 
-def _dump_python(ranks: Mapping[int, ProcessPlan], directory: Path) -> dict[int, str]:
+def _dump_python(ranks: Mapping[int, RankPlan], directory: Path) -> dict[int, str]:
     """Let py-spy write each rank's file; return why it did not for those, by pid, that it could not read."""
     tool = _py_spy()
     if tool is None:
         return dict.fromkeys(ranks, "py-spy is neither beside glmd's interpreter nor in PATH")
     unread, running = {}, {}
-    for pid, process in ranks.items():
+    for pid, rank in ranks.items():
         argv = [tool, "dump", "--nonblocking", "--pid", str(pid)]
-        with _file(directory, process).open("wb") as out:
+        with _file(directory, rank).open("wb") as out:
             try:
                 running[pid] = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
             except OSError as error:
@@ -94,8 +94,8 @@ def _py_spy() -> str | None:
     return str(beside) if beside.exists() else shutil.which("py-spy")
 
 
-def _file(directory: Path, process: ProcessPlan) -> Path:
-    return directory / f"rank_{process.rank}.txt"
+def _file(directory: Path, rank: RankPlan) -> Path:
+    return directory / f"rank_{rank.number}.txt"
 
 
 def _kernel_view(pid: int) -> str:

@@ -12,8 +12,8 @@ from handlers.event_lines import Log
 from handlers.rank_log.last_words import last_line, last_words, no_words
 from handlers.rank_log.phase import Phase
 from handlers.records.step_exit import Diagnosis, Outcome, ProcessExit, Silences, Survivor
-from handlers.records.train_plan import ProcessPlan, Role
-from handlers.shim.begun import Begun, name, naming, oom_kills
+from handlers.records.train_plan import ProcessPlan
+from handlers.shim.begun import Begun, naming, oom_kills, rank_name
 from handlers.shim.blame import blame
 from handlers.shim.limit_clock import LimitClock, PassedLimit
 from handlers.shim.stacks import save_stacks
@@ -68,7 +68,7 @@ class _Training:
         self._children = begun.children
         self._running = dict(begun.started)
         self._exits: list[ProcessExit] = []
-        self._guilty: ProcessPlan | None = None
+        self._guilty: int | None = None
         self._clock = LimitClock(begun.plan.limits, begun.at)
         self._signs = begun.signs
 
@@ -83,7 +83,7 @@ class _Training:
         while True:
             self._collect()
             failed = [exit_ for exit_ in self._exits if exit_.exit_code != 0]
-            if not failed and not any(process.role is Role.RANK for process in self._running.values()):
+            if not failed and not any(process.ranks for process in self._running.values()):
                 self._look()
                 return StepEnd(Outcome.COMPLETED, "", silences=self._silences())
             # A stop is asked about before a failure: who stops a whole unit or terminal signals the ranks as well.
@@ -112,8 +112,7 @@ class _Training:
     def report(self, end: StepEnd, survivors: tuple[Survivor, ...]) -> StepEnd:
         """Return `end` with all that happened since."""
         needed = operator_needed(survivors) if survivors else ""
-        guilty = self._guilty
-        first = next((e for e in self._exits if guilty and (e.role, e.rank) == (guilty.role, guilty.rank)), None)
+        first = next((exit_ for exit_ in self._exits if exit_.pid == self._guilty), None)
         return replace(
             end,
             reason="; ".join(part for part in (needed, end.reason) if part),
@@ -147,10 +146,11 @@ class _Training:
     def _collect(self) -> None:
         for pid, code in self._children.reap():
             process = self._running.pop(pid)
+            rank = process.rank
             exit_ = ProcessExit(
                 role=process.role,
-                rank=process.rank,
-                device=process.device,
+                rank=rank.number if rank else None,
+                device=rank.device if rank else None,
                 pid=pid,
                 exit_code=code if code >= 0 else None,
                 signal=_signal_name(-code) if code < 0 else None,
@@ -175,8 +175,8 @@ class _Training:
     def _failed(self, failed: list[ProcessExit]) -> StepEnd:
         kills, before = oom_kills(), self._begun.oom_kills
         meanwhile = kills - before if kills is not None and before is not None else None
-        found = blame(failed, self._plan.processes, oom_kills=meanwhile)
-        self._guilty = found.process
+        found = blame(failed, self._begun.started, oom_kills=meanwhile)
+        self._guilty = found.pid
         return StepEnd(Outcome.FAILED, found.reason, diagnosis=found.diagnosis)
 
     def _silences(self) -> Silences:
@@ -189,20 +189,20 @@ class _Training:
         what = "not finished" if passed.setting == "total" else f"no log line and no shard {passed.phase.when}"
         limits = self._plan.limits
         learned = f", learned from {limits.learned_from} earlier trainings" if limits.learned_from else ""
-        ranks = {pid: process for pid, process in self._running.items() if process.role is Role.RANK}
+        ranks = {pid: process.rank for pid, process in self._running.items() if process.rank is not None}
         frames = save_stacks(ranks, self._stacks, self._log)
         quietest = self._signs.quietest()
         words = last_line(quietest.log) or no_words(quietest.log)
-        frame = frames.get(quietest.rank) if quietest.rank is not None else None
+        frame = frames.get(quietest.number)
         return (
             f"{what} for {passed.seconds:g} s (timeout.{passed.setting}{learned}); "
-            f"quiet for longest is {name(quietest)}: {words}" + (f"; it stands in {frame}" if frame else "")
+            f"quiet for longest is {rank_name(quietest)}: {words}" + (f"; it stands in {frame}" if frame else "")
         )
 
 
 def _line(process: ProcessPlan, code: int) -> str:
     # MindSpore's scheduler exits 0 also when its cluster broke; then its last words are why a rank fails next.
-    return last_line(process.log) if code == 0 and process.role is Role.RANK else last_words(process.log)
+    return last_line(process.log) if code == 0 and process.ranks else last_words(process.log)
 
 
 def _signal_name(number: int) -> str:

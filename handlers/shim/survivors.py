@@ -21,6 +21,7 @@ def describe(pids: Sequence[int], started: Mapping[int, ProcessPlan]) -> tuple[S
             identity = ProcessIdentity.of(pid)
             name = Path(f"/proc/{pid}/comm").read_text("utf-8", "replace").strip()
             process = started.get(pid) or started.get(os.getsid(pid))
+            rank = process.rank if process else None
         except (ProcessLookupError, FileNotFoundError):
             continue
         if not identity.alive():  # dead, and not waited for by a parent that is stuck
@@ -32,8 +33,8 @@ def describe(pids: Sequence[int], started: Mapping[int, ProcessPlan]) -> tuple[S
                 boot_id=identity.boot_id,
                 name=name,
                 state=_state(pid),
-                rank=process.rank if process else None,
-                device=process.device if process else None,
+                rank=rank.number if rank else None,
+                device=rank.device if rank else None,
             )
         )
     return tuple(found)

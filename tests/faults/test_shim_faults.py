@@ -17,6 +17,7 @@ from handlers.records.job_dir import Step
 from handlers.records.shim_record import ShimRecord
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.shim import patience, run
+from handlers.shim.home import MOVING
 from tests.faults.injection import Call, Injection
 
 if TYPE_CHECKING:
@@ -94,3 +95,16 @@ def test_a_directory_may_be_moved_away_and_back_at_any_moment(workshop: "Worksho
             time.sleep(chance.uniform(0, 0.02))
         _, said = shim.communicate()
         assert workshop.job_dir.step(attempt, Step.TRAIN).exit.exists(), said.decode()
+
+
+def test_a_shim_that_is_to_begin_waits_for_the_root(workshop: "Workshop") -> None:
+    """Longer than for its own directory, of which the daemon says that it is gone."""
+    workshop.publish(workshop.train("pass"))
+    jobs = workshop.job_dir.path.parent
+    away = jobs.rename(jobs.with_name("away"))
+    command = [sys.executable, "-m", "handlers.shim", str(workshop.job_dir.path), "1", Step.TRAIN]
+    shim = subprocess.Popen(command)
+    with pytest.raises(subprocess.TimeoutExpired):
+        shim.wait(MOVING + 2)
+    away.rename(jobs)
+    assert shim.wait(30) == run.EXIT_COMPLETED

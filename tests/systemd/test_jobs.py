@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers.records.job_plan import JobPlan, ProcessPlan, Role, TimeLimits, TrainPlan
+from handlers.records.job_plan import JobPlan, ProcessPlan, RankPlan, Role, TimeLimits, TrainPlan
 from handlers.records.merge_plan import MergePlan
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.shim.service_result import ServiceResult
@@ -32,13 +32,13 @@ def job(box: Box) -> Iterator[None]:
 
 def plan(box: Box, command: str, limits: TimeLimits = LIMITS) -> None:
     """Plan a training whose only rank runs a shell command."""
+    log = JOB / "output/log/rank_0/mindformer.log"
     rank = ProcessPlan(
         role=Role.RANK,
-        rank=0,
-        device=0,
+        ranks=(RankPlan(number=0, device=0, log=log),),
         argv=("/bin/sh", "-c", command),
         directory=JOB,
-        log=JOB / "output/log/rank_0/mindformer.log",
+        log=log,
     )
     merge = MergePlan(source=JOB / "output", destination=JOB / "merged")
     whole = JobPlan(job=96, name="test", train=TrainPlan(processes=(rank,), limits=limits), merge=merge)

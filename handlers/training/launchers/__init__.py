@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from handlers.records.job_dir import JobDir
-from handlers.records.train_plan import ProcessPlan, Role
+from handlers.records.train_plan import ProcessPlan, RankPlan, Role
 
 
 @dataclass(frozen=True)
@@ -22,24 +22,28 @@ class Launch:
     """What each rank runs."""
     environment: Mapping[str, str] = field(repr=False)  # what it holds may be a secret
 
+    @property
+    def ranks(self) -> range:
+        """The numbers of all ranks: one trains on each device."""
+        return range(len(self.devices))
+
     def rank(self, rank: int, environment: Mapping[str, str]) -> ProcessPlan:
-        """Return the plan of one rank, with its own additions to the environment."""
-        device = self.devices[rank]
+        """Return the process that is one rank, with its own additions to the environment."""
+        device, log = self.devices[rank], self.job_dir.rank_log(rank)
         return ProcessPlan(
             role=Role.RANK,
-            rank=rank,
-            device=device,
+            ranks=(RankPlan(number=rank, device=device, log=log),),
             argv=self.command,
             environment={
                 **self.environment,
                 "RANK_ID": str(rank),
-                "RANK_SIZE": str(len(self.devices)),
+                "RANK_SIZE": str(len(self.ranks)),
                 "DEVICE_ID": str(device),
                 "RANK_TABLE_FILE": str(self.rank_table),
                 **environment,
             },
             directory=self.directory(f"rank_{rank}"),
-            log=self.job_dir.rank_log(rank),
+            log=log,
         )
 
     def directory(self, name: str) -> Path:

@@ -18,7 +18,7 @@ _SCHEDULE = (
 
 def cpu_cluster(launch: Launch) -> tuple[ProcessPlan, ...]:
     """Lay out MindSpore's dynamic cluster (its environment variables are documented with `mindspore.communication`)."""
-    ranks = len(launch.devices)
+    ranks = len(launch.ranks)
     cluster = {
         "MS_WORKER_NUM": str(ranks),
         "MS_SCHED_HOST": HOST,
@@ -28,14 +28,13 @@ def cpu_cluster(launch: Launch) -> tuple[ProcessPlan, ...]:
     }
     scheduler = ProcessPlan(
         role=Role.SCHEDULER,
-        rank=None,
-        device=None,
+        ranks=(),
         argv=(str(launch.python), "-c", _SCHEDULE),
         environment={**launch.environment, **cluster, "RANK_SIZE": str(ranks), "MS_ROLE": "MS_SCHED"},
         directory=launch.directory("scheduler"),
         log=launch.job_dir.output / "log" / "scheduler.log",
     )
-    workers = (launch.rank(rank, {**cluster, "MS_ROLE": "MS_WORKER", "MS_NODE_ID": str(rank)}) for rank in range(ranks))
+    workers = (launch.rank(rank, {**cluster, "MS_ROLE": "MS_WORKER", "MS_NODE_ID": str(rank)}) for rank in launch.ranks)
     return (scheduler, *workers)
 
 

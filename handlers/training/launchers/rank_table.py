@@ -6,4 +6,4 @@ from handlers.training.launchers import Launch
 
 def rank_table(launch: Launch) -> tuple[ProcessPlan, ...]:
     """Lay out what MindFormers' scripts/run_distribute.sh starts."""
-    return tuple(launch.rank(rank, {}) for rank in range(len(launch.devices)))
+    return tuple(launch.rank(rank, {}) for rank in launch.ranks)

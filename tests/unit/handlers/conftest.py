@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from handlers.records.job_dir import JobDir, Step
-from handlers.records.job_plan import JobPlan, ProcessPlan, Role, TimeLimits, TrainPlan
+from handlers.records.job_plan import JobPlan, ProcessPlan, RankPlan, Role, TimeLimits, TrainPlan
 from handlers.records.merge_plan import MergePlan
 
 PATIENCE = 30.0
@@ -31,15 +31,20 @@ class Workshop:
         """Plan a rank, or with None a scheduler. Scripts see os, sys, signal, time, subprocess and Path."""
         name = "scheduler" if rank is None else f"rank_{rank}"
         imports = "import os, signal, subprocess, sys, time; from pathlib import Path\n"
+        log = self.job_dir.output / "log" / "scheduler.log" if rank is None else self.job_dir.rank_log(rank)
         return ProcessPlan(
             role=Role.SCHEDULER if rank is None else Role.RANK,
-            rank=rank,
-            device=None if rank is None else rank + 4,
+            ranks=() if rank is None else (RankPlan(number=rank, device=rank + 4, log=log),),
             argv=(sys.executable, "-SE", "-u", "-c", imports + textwrap.dedent(script)),
             environment=self.environment,
             directory=self.job_dir.output / "work" / name,
-            log=self.job_dir.output / "log" / "scheduler.log" if rank is None else self.job_dir.rank_log(rank),
+            log=log,
         )
+
+    def rank(self, number: int) -> RankPlan:
+        """Plan a rank alone, without its process."""
+        (rank,) = self.process("", number).ranks
+        return rank
 
     def train(
         self, *ranks: str, scheduler: str | None = None, grace: float = 10.0, limits: TimeLimits | None = None

@@ -3,9 +3,10 @@
 import json
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import ValidationError
 
 from handlers.records.job_dir import Step
 from handlers.records.job_plan import Environments, JobPlan, TrainPlan
@@ -45,6 +46,33 @@ def test_a_plan_of_before_has_its_own_environments(workshop: "Workshop", tmp_pat
     workshop.job_dir.plan.write_text(json.dumps(plan))
     found = written(workshop).with_environments(tmp_path / "not there")
     assert [process.environment for process in found.processes] == [{"HOME": "/home/glm"}] * 2
+
+
+def as_before(plan: dict[str, Any]) -> dict[str, Any]:
+    """Return a plan as glmd wrote it when each process was one rank or none."""
+    for process in plan["train"]["processes"]:
+        (rank,) = process.pop("ranks") or [{"number": None, "device": None}]
+        process |= {"rank": rank["number"], "device": rank["device"]}
+    return plan
+
+
+def test_a_plan_of_before_ranks_were_apart_from_processes_is_read(workshop: "Workshop") -> None:
+    """As what it would be now."""
+    workshop.publish(workshop.train("pass", "pass", scheduler="pass"))
+    now = JobPlan.read(workshop.job_dir.plan)
+    workshop.job_dir.plan.write_text(json.dumps(as_before(json.loads(workshop.job_dir.plan.read_text())), indent=2))
+    assert JobPlan.read(workshop.job_dir.plan) == now
+
+
+@pytest.mark.parametrize("key", ("role", "rank", "device", "log"))
+def test_half_a_plan_of_before_is_none(workshop: "Workshop", key: str) -> None:
+    """It is refused as any that says nothing."""
+    workshop.publish(workshop.train("pass"))
+    plan = as_before(json.loads(workshop.job_dir.plan.read_text()))
+    del plan["train"]["processes"][0][key]
+    workshop.job_dir.plan.write_text(json.dumps(plan))
+    with pytest.raises(ValidationError):
+        JobPlan.read(workshop.job_dir.plan)
 
 
 def test_environments_of_another_plan_are_refused(workshop: "Workshop", tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Who is to blame when a training fails."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -23,12 +24,12 @@ class Ranks:
     """The ranks of a training that has failed, whose logs are what a test makes them."""
 
     def __init__(self, workshop: "Workshop", *logs: str) -> None:
-        self.plans: list[ProcessPlan] = []
+        self.plans: dict[int, ProcessPlan] = {}
         for rank, text in enumerate(logs):
             plan = workshop.process("pass", rank)
             plan.log.parent.mkdir(parents=True, exist_ok=True)
             plan.log.write_text(text)
-            self.plans.append(plan)
+            self.plans[100 + rank] = plan
 
     def exit(self, rank: int, signal: str | None = None) -> ProcessExit:
         """Return how a rank ended: with exit code 1, or by a signal."""
@@ -40,7 +41,7 @@ class Ranks:
             exit_code=None if signal else 1,
             signal=signal,
             ended=datetime(2026, 11, 24, 9, 14, 7, tzinfo=UTC),
-            line=last_words(self.plans[rank].log),
+            line=last_words(self.plans[100 + rank].log),
         )
 
     def blame(self, *failed: ProcessExit, kills: int | None = None) -> Blame:
@@ -52,7 +53,7 @@ def test_the_only_one_that_failed(workshop: "Workshop") -> None:
     """Its exit, its last words, and what they mean."""
     ranks = Ranks(workshop, "", CAUSE)
     found = ranks.blame(ranks.exit(1))
-    assert found.process is ranks.plans[1]
+    assert found.pid == 101
     assert found.reason.startswith("rank 1 on device 5 exited 1 first (")
     assert "EI0004: " in found.reason
     assert found.reason.endswith(
@@ -74,7 +75,7 @@ def test_of_two_that_ended_in_the_same_moment_the_cause_counts(workshop: "Worksh
     """The order in which exits are collected is the order of the ranks' starts, not of their ends."""
     ranks = Ranks(workshop, ECHO, LOST, CAUSE)
     found = ranks.blame(ranks.exit(0), ranks.exit(1), ranks.exit(2))
-    assert found.process is ranks.plans[2]
+    assert found.pid == 102
     assert "; ranks 0, 1 only lost their peer; cause: HCCL takes" in found.reason
 
 
@@ -82,7 +83,7 @@ def test_a_killed_rank_is_the_cause_whatever_its_log_says(workshop: "Workshop") 
     """Nothing announces a kill; an old complaint about a connection does not make it an echo."""
     ranks = Ranks(workshop, ECHO, LOST)
     found = ranks.blame(ranks.exit(0), ranks.exit(1, "SIGKILL"))
-    assert found.process is ranks.plans[1]
+    assert found.pid == 101
     assert found.reason.startswith("rank 1 on device 5 was killed by SIGKILL first")
     assert "rank 0 only lost its peer" in found.reason
 
@@ -92,7 +93,7 @@ def test_a_rank_that_still_runs_is_blamed_for_an_earlier_cause(workshop: "Worksh
     """It hangs in its own clean-up, and others time out; an error without a time must have been earlier."""
     ranks = Ranks(workshop, ECHO, log)
     found = ranks.blame(ranks.exit(0))
-    assert found.process is ranks.plans[1]
+    assert found.pid == 101
     assert found.reason.startswith("rank 1 on device 5 failed first")
     assert "and had not ended" in found.reason
     assert "rank 0 only lost its peer" in found.reason
@@ -102,21 +103,21 @@ def test_the_earliest_of_several_causes_counts(workshop: "Workshop") -> None:
     """By the time that the logs tell."""
     later = CAUSE.replace("09:14:05", "09:14:06").replace("EI0004", "EI0014")
     ranks = Ranks(workshop, ECHO, later, CAUSE)
-    assert ranks.blame(ranks.exit(0)).process is ranks.plans[2]
+    assert ranks.blame(ranks.exit(0)).pid == 102
 
 
 def test_a_later_error_is_no_cause(workshop: "Workshop") -> None:
     """What a rank complains about after the time-out came of it."""
     ranks = Ranks(workshop, ECHO, CAUSE.replace("09:14:05", "09:14:09"))
     found = ranks.blame(ranks.exit(0))
-    assert found.process is ranks.plans[0]
+    assert found.pid == 100
 
 
 def test_echoes_alone_name_the_first_and_say_where_to_look(workshop: "Workshop") -> None:
     """Without a cause in any log, the remedy sends to the rank that fell silent."""
     ranks = Ranks(workshop, ECHO, "loading")
     found = ranks.blame(ranks.exit(0))
-    assert found.process is ranks.plans[0]
+    assert found.pid == 100
     assert "cause: another rank did not open its connection in time" in found.reason
     assert "fell silent first" in found.reason
     assert "only lost" not in found.reason
@@ -175,10 +176,23 @@ def test_a_scheduler_is_no_rank_that_glmd_shows(workshop: "Workshop") -> None:
     died = ProcessExit(
         role=Role.SCHEDULER, rank=None, device=None, pid=7, exit_code=1, signal=None, ended=datetime.now(UTC), line="x"
     )
-    found = blame([died], [plan], oom_kills=None)
+    found = blame([died], {7: plan}, oom_kills=None)
     assert found.reason.endswith(f"read its traceback: `less {plan.log}`")
     assert found.diagnosis is not None
     assert found.diagnosis.remedy == f"read its traceback: `less {plan.log}`"
+
+
+def test_of_several_ranks_in_one_process_the_one_whose_log_shows_the_cause_is_named(workshop: "Workshop") -> None:
+    """The process ended, and which of its ranks failed only their logs tell."""
+    ranks = Ranks(workshop, ECHO, CAUSE, "")
+    own = next(iter(ranks.plans.values()))
+    node = replace(own, ranks=tuple(rank for plan in ranks.plans.values() for rank in plan.ranks))
+    found = blame([ranks.exit(0)], {100: node}, oom_kills=None)
+    assert found.pid == 100
+    assert found.reason.startswith("rank 1 on device 5 exited 1 first (")
+    assert "; rank 0 only lost its peer; " in found.reason
+    assert found.diagnosis is not None
+    assert (found.diagnosis.rank, found.diagnosis.error) == (1, "EI0004")
 
 
 def test_kernel_counts_its_kills() -> None:

@@ -79,6 +79,16 @@ def test_a_shim_is_known_by_its_command_line(step: Path, tmp_path: Path, how: st
         assert (found.step, found.is_shim) == (step, True)
 
 
+def test_a_units_shim_whose_directory_is_gone_is_known_by_its_lock(step: Path, tmp_path: Path) -> None:
+    """Its command line names the job's number alone."""
+    by_instance = ("--root", str(tmp_path), "--instance", "0001-2-train")
+    with process(LOCK, str(step / "lock"), "handlers.shim", *by_instance) as pid:
+        shutil.rmtree(step.parents[3])
+        found = of(pid)
+        assert found is not None
+        assert (found.step, found.is_shim) == (step, True)
+
+
 @pytest.mark.parametrize("value", ("", "0", "x:/a", "0:relative", f"{1 << 70}:/jobs/0001-run/attempts/1/train"))
 def test_a_mark_that_says_nothing_harms_nobody(value: str) -> None:
     """Anybody may set a variable."""

@@ -12,15 +12,18 @@ from pydantic import ValidationError
 
 from handlers.records.job_plan import JobPlan
 from handlers.records.merge_plan import MergePlan
-from handlers.records.train_plan import ProcessPlan, Role, TimeLimits, TrainPlan
+from handlers.records.train_plan import ProcessPlan, RankPlan, Role, TimeLimits, TrainPlan
 from handlers.shim.own_plan import OwnTraining, own_training
 
 if TYPE_CHECKING:
     from tests.unit.handlers.conftest import Workshop
 
 HERE = Path("/here")
-RANK = ProcessPlan(role=Role.RANK, rank=0, device=4, argv=("python", "-u"), directory=HERE, log=HERE / "log")
-SCHEDULER = ProcessPlan(role=Role.SCHEDULER, rank=None, device=None, argv=("x",), directory=HERE, log=HERE)
+LOG = HERE / "log"
+RANK = ProcessPlan(
+    role=Role.RANK, ranks=(RankPlan(number=0, device=4, log=LOG),), argv=("python", "-u"), directory=HERE, log=LOG
+)
+SCHEDULER = ProcessPlan(role=Role.SCHEDULER, ranks=(), argv=("x",), directory=HERE, log=HERE)
 PLAN = JobPlan(
     job=42,
     name="demo",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handlers.rank_log.phase import Phase
-from handlers.records.job_plan import ProcessPlan
+from handlers.records.job_plan import RankPlan
 from handlers.shim.signs_of_life import Sign, SignsOfLife
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _CLOCK = itertools.count(1)
 
 
-def say(rank: ProcessPlan, text: str) -> None:
+def say(rank: RankPlan, text: str) -> None:
     """Let a rank print a line, a second after the last one: a file system's clock may be too coarse for a test."""
     rank.log.parent.mkdir(parents=True, exist_ok=True)
     with rank.log.open("a") as log:
@@ -27,7 +27,7 @@ def say(rank: ProcessPlan, text: str) -> None:
 
 def test_log_that_grows_is_a_sign_with_its_phase(workshop: "Workshop", tmp_path: Path) -> None:
     """Nothing new is no sign, and what another rank said before does not count."""
-    one, two = ranks = [workshop.process("", rank) for rank in (0, 1)]
+    one, two = ranks = [workshop.rank(number) for number in (0, 1)]
     say(one, ".....Saving ckpt.....")
     signs = SignsOfLife(ranks, tmp_path / "checkpoint")
     assert signs.look() is None
@@ -42,7 +42,7 @@ def test_log_that_grows_is_a_sign_with_its_phase(workshop: "Workshop", tmp_path:
 
 def test_shard_that_appears_or_grows_is_a_sign(workshop: "Workshop", tmp_path: Path) -> None:
     """It does not tell the phase."""
-    signs = SignsOfLife([workshop.process("", 0)], tmp_path / "checkpoint")
+    signs = SignsOfLife([workshop.rank(0)], tmp_path / "checkpoint")
     shard = tmp_path / "checkpoint" / "rank_0" / "glm-6b_rank_0-31_4.ckpt"
     shard.parent.mkdir(parents=True)
     assert signs.look() is None
@@ -55,6 +55,6 @@ def test_shard_that_appears_or_grows_is_a_sign(workshop: "Workshop", tmp_path: P
 
 def test_rank_that_never_logged_is_the_quietest(workshop: "Workshop", tmp_path: Path) -> None:
     """Nothing at all is the longest silence."""
-    one, two = ranks = [workshop.process("", rank) for rank in (0, 1)]
+    one, two = ranks = [workshop.rank(number) for number in (0, 1)]
     say(one, "here")
     assert SignsOfLife(ranks, tmp_path).quietest() is two

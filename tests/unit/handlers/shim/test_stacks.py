@@ -11,7 +11,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from handlers.records.job_plan import ProcessPlan
+from handlers.records.job_plan import RankPlan
 from handlers.shim import stacks
 
 if TYPE_CHECKING:
@@ -21,23 +21,23 @@ HANGS = "import time\ndef all_reduce():\n    print('hangs', flush=True)\n    tim
 
 
 @pytest.fixture
-def hung(workshop: "Workshop") -> Iterator[dict[int, ProcessPlan]]:
+def hung(workshop: "Workshop") -> Iterator[dict[int, RankPlan]]:
     """Return a process that hangs, as rank 3."""
     with subprocess.Popen(
         [sys.executable, "-SEc", HANGS], env=workshop.environment, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        yield {process.pid: workshop.process("", 3)}
+        yield {process.pid: workshop.rank(3)}
         process.kill()
 
 
-def save(ranks: dict[int, ProcessPlan], directory: Path) -> dict[int, str]:
+def save(ranks: dict[int, RankPlan], directory: Path) -> dict[int, str]:
     """Save the stacks."""
     return stacks.save_stacks(ranks, directory, structlog.get_logger())
 
 
-def test_python_function_and_kernel_wait_are_told(hung: dict[int, ProcessPlan], tmp_path: Path) -> None:
+def test_python_function_and_kernel_wait_are_told(hung: dict[int, RankPlan], tmp_path: Path) -> None:
     """With py-spy, which glmd brings along."""
     assert save(hung, tmp_path / "stacks") == {3: "all_reduce (<string>:4)"}
     text = (tmp_path / "stacks" / "rank_3.txt").read_text()
@@ -46,7 +46,7 @@ def test_python_function_and_kernel_wait_are_told(hung: dict[int, ProcessPlan], 
 
 
 def test_without_py_spy_the_kernel_tells(
-    hung: dict[int, ProcessPlan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hung: dict[int, RankPlan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A host without it still learns whether a rank computes, sleeps or sits in the driver."""
     monkeypatch.setattr(stacks, "_py_spy", lambda: None)
@@ -57,7 +57,7 @@ def test_without_py_spy_the_kernel_tells(
 
 
 def test_py_spy_that_hangs_does_not_hold_up_the_ending(
-    hung: dict[int, ProcessPlan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hung: dict[int, RankPlan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is killed after the patience, and what the kernel says is saved all the same."""
     tool = tmp_path / "py-spy"
@@ -84,7 +84,7 @@ def test_py_spy_that_hangs_does_not_hold_up_the_ending(
 
 
 def test_py_spy_that_may_not_look_is_told(
-    hung: dict[int, ProcessPlan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hung: dict[int, RankPlan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sandbox that forbids it costs the Python stacks; an event says so, and what the kernel says is there."""
     tool = tmp_path / "py-spy"
@@ -104,10 +104,10 @@ def test_rank_that_has_gone_meanwhile(workshop: "Workshop", tmp_path: Path) -> N
     """There is nothing to tell, and no error."""
     with subprocess.Popen([sys.executable, "-SEc", ""]) as process:
         process.wait()
-    assert save({process.pid: workshop.process("", 0)}, tmp_path) == {}
+    assert save({process.pid: workshop.rank(0)}, tmp_path) == {}
 
 
-def test_full_disk_does_not_hold_up_the_ending(hung: dict[int, ProcessPlan], tmp_path: Path) -> None:
+def test_full_disk_does_not_hold_up_the_ending(hung: dict[int, RankPlan], tmp_path: Path) -> None:
     """Where nothing can be written, nothing is, and the training is ended all the same."""
     (tmp_path / "file").touch()
     assert save(hung, tmp_path / "file" / "stacks") == {}

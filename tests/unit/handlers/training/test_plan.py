@@ -35,12 +35,9 @@ def request_(tmp_path: Path) -> TrainRequest:
 def test_one_rank_a_device(request_: TrainRequest) -> None:
     """Ranks count from 0 in the order of the devices, with what run_distribute.sh sets."""
     plan = plan_training(request_)
-    assert [(process.role, process.rank, process.device) for process in plan.processes] == [
-        (Role.RANK, 0, 4),
-        (Role.RANK, 1, 5),
-        (Role.RANK, 2, 6),
-        (Role.RANK, 3, 7),
-    ]
+    assert [process.role for process in plan.processes] == [Role.RANK] * 4
+    assert [(rank.number, rank.device) for rank in plan.ranks] == [(0, 4), (1, 5), (2, 6), (3, 7)]
+    assert [process.rank for process in plan.processes] == list(plan.ranks)
     job_dir = request_.job_dir
     for rank, process in enumerate(plan.processes):
         assert {
@@ -167,8 +164,8 @@ def test_link_of_a_virtual_environment_is_kept(request_: TrainRequest, tmp_path:
 def test_cpu_has_a_scheduler(request_: TrainRequest) -> None:
     """On a CPU the ranks meet at a scheduler, which starts first."""
     plan = plan_training(replace(request_, devices=(0, 1), device_target="CPU"))
-    assert [(process.role, process.rank) for process in plan.processes] == [
-        (Role.SCHEDULER, None),
-        (Role.RANK, 0),
-        (Role.RANK, 1),
+    assert [(process.role, [rank.number for rank in process.ranks]) for process in plan.processes] == [
+        (Role.SCHEDULER, []),
+        (Role.RANK, [0]),
+        (Role.RANK, [1]),
     ]
