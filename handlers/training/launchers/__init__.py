@@ -54,14 +54,15 @@ class Launch:
 class Launcher(Protocol):
     """Lays a training out as processes; starts nothing, and writes nothing.
 
-    Each rank from 0 on is one process, on its own device, and runs the launch's `command`. The ranks come last and in
-    order: what they need to find each other (a scheduler) is started first.
+    Each of the launch's ranks is planned once, on its own device and with its own log: as a process that runs the
+    launch's `command`, or with others below one process. Processes with ranks come last, the ranks in order: what they
+    need to find each other (a scheduler) is started first.
 
     Every process has all of the launch's `environment`; what makes it this rank or scheduler wins over what stands
     there. A value of it, which may be a secret, goes nowhere else: commands, directories and logs are for the group.
 
-    No two processes share a directory or a log, and all of them lie in the job's output. Only ports differ between two
-    calls for the same launch.
+    No two processes share a directory, and neither do two a log; all of it lies in the job's output. Only ports differ
+    between two calls for the same launch.
     """
 
     def __call__(self, launch: Launch, /) -> tuple[ProcessPlan, ...]:

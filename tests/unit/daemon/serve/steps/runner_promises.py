@@ -16,7 +16,7 @@ import pytest
 from daemon.core.states import Job, State
 from daemon.serve.steps.runner import Runner, RunnerError
 from handlers.records.job_dir import Step, StepDir
-from handlers.records.job_plan import JobPlan, ProcessPlan, Role, TimeLimits, TrainPlan
+from handlers.records.job_plan import JobPlan, ProcessPlan, RankPlan, Role, TimeLimits, TrainPlan
 from handlers.records.merge_plan import MergePlan
 from handlers.records.step_exit import Outcome, StepExit
 
@@ -66,8 +66,7 @@ class Place(ABC):
         script += f"mkdir -p {saves}; touch {saves}/glm_rank_0-1_4.ckpt"
         rank = ProcessPlan(
             role=Role.RANK,
-            rank=0,
-            device=0,
+            ranks=(RankPlan(number=0, device=0, log=self.directory.rank_log(0)),),
             argv=("/bin/sh", "-c", script),
             environment={"PATH": "/usr/bin:/bin"},
             directory=self.directory.output / "work",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from handlers.records.job_dir import JobDir
-from handlers.records.job_plan import Environments, JobPlan, ProcessPlan, Role, TimeLimits, TrainPlan
+from handlers.records.job_plan import Environments, JobPlan, ProcessPlan, RankPlan, Role, TimeLimits, TrainPlan
 from handlers.records.merge_plan import MergePlan
 from handlers.training.launchers import Launch, Launcher
 from handlers.training.plan import LAUNCHERS
@@ -36,9 +36,9 @@ def launch(request: pytest.FixtureRequest, tmp_path: Path) -> Launch:
     )
 
 
-def ranks(processes: tuple[ProcessPlan, ...]) -> list[ProcessPlan]:
-    """Return those of the processes that train."""
-    return [process for process in processes if process.role is Role.RANK]
+def ranks(processes: tuple[ProcessPlan, ...]) -> list[RankPlan]:
+    """Return all that train, whichever process they are in."""
+    return [rank for process in processes for rank in process.ranks]
 
 
 def environment(process: ProcessPlan) -> dict[str, str]:
@@ -47,25 +47,27 @@ def environment(process: ProcessPlan) -> dict[str, str]:
     return process.environment
 
 
-def test_every_rank_is_there_once_and_runs_the_command(launcher: Launcher, launch: Launch) -> None:
+def test_every_rank_is_planned_once(launcher: Launcher, launch: Launch) -> None:
     """From 0 on, each on its own device and with its own log, behind whatever they meet at."""
     processes = launcher(launch)
-    found = ranks(processes)
-    assert [(one.rank, one.device, one.log) for one in found] == [
-        (rank, device, launch.job_dir.rank_log(rank)) for rank, device in enumerate(launch.devices)
+    assert ranks(processes) == [
+        RankPlan(number=rank, device=device, log=launch.job_dir.rank_log(rank))
+        for rank, device in enumerate(launch.devices)
     ]
-    assert {one.argv for one in found} == {launch.command}
-    assert list(processes[-len(found) :]) == found
-    assert {(one.role, one.rank, one.device) for one in processes[: -len(found)]} <= {(Role.SCHEDULER, None, None)}
+    trains = [bool(process.ranks) for process in processes]
+    assert trains == sorted(trains)
+    assert trains == [process.role is not Role.SCHEDULER for process in processes]
 
 
-def test_a_rank_is_told_who_it_is(launcher: Launcher, launch: Launch) -> None:
+def test_a_process_that_is_a_rank_knows_it_and_runs_the_command(launcher: Launcher, launch: Launch) -> None:
     """Whatever a run by hand has left in the environment."""
-    for rank, process in enumerate(ranks(launcher(replace(launch, environment=GIVEN | MADE_BY_HAND)))):
+    processes = launcher(replace(launch, environment=GIVEN | MADE_BY_HAND))
+    for process, rank in ((process, process.rank) for process in processes if process.rank is not None):
+        assert (process.argv, process.log) == (launch.command, rank.log)
         assert {
-            "RANK_ID": str(rank),
+            "RANK_ID": str(rank.number),
             "RANK_SIZE": str(len(launch.devices)),
-            "DEVICE_ID": str(launch.devices[rank]),
+            "DEVICE_ID": str(rank.device),
             "RANK_TABLE_FILE": str(launch.rank_table),
         }.items() <= environment(process).items()
 
