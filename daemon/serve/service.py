@@ -5,7 +5,6 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -28,6 +27,7 @@ from daemon.serve.holding import Holding
 from daemon.serve.intake.drops import Intake
 from daemon.serve.intake.inbox import Inbox
 from daemon.serve.intake.nightly import Cycles
+from daemon.serve.intake.source import Moment, Source
 from daemon.serve.intake.trees import WatchedTrees
 from daemon.serve.jobs.pipeline import Pipeline
 from daemon.serve.jobs.requests import Requests
@@ -84,7 +84,6 @@ class Service:
         self._is_announced = False
         self._due = 0.0
         self._notices: SimpleQueue[tuple[Path, Kind]] = SimpleQueue()
-        self._is_scanning = False
         self._rescan_due = 0.0
         self._stop = False
         self._reload = False
@@ -109,7 +108,8 @@ class Service:
         except BaseException:
             watch.stop()
             raise
-        self._cycles, self._trees, self._watch = cycles, trees, watch
+        self._sources: tuple[Source, ...] = (self._intake, trees, cycles)
+        self._trees, self._watch = trees, watch
         if self._settings.inbox != settings.inbox:  # else what it knows of half-written files is kept
             self._intake.inbox = Inbox(self._root.inbox, settle=settings.inbox.settle)
         self._settings = self._pipeline.settings = settings
@@ -144,12 +144,13 @@ class Service:
 
     def turn(self) -> None:
         """Take every step that can be taken now; what fails and may pass is left for a later turn, and shown."""
-        now = time.monotonic()
+        moment = Moment.now()
+        now = moment.monotonic
         self._due = now + LONGEST_WAIT
         if not self._faults.is_paused("store"):  # every room needs it: while it fails, nothing is to be tried
             try:
                 if self._faults.attempt("root", self.holding.look):
-                    self._faults.contain("turn", partial(self._turn, now))
+                    self._faults.contain("turn", partial(self._turn, moment))
             except sqlite3.Error as error:
                 if not may_pass(error):
                     raise
@@ -158,7 +159,7 @@ class Service:
                 self._faults.failed("store", StoreError(told))
             else:
                 self._faults.passed("store")
-                self._faults.contain("what is due next", partial(self._set_due, now))
+                self._faults.contain("what is due next", partial(self._set_due, moment))
         if (again := self._faults.next_due(now)) is not None:
             # Not at once, although what is paused may be due: it would turn without a rest.
             self._due = min(max(self._due, now + LEAST_WAIT_IN_A_FAULT), now + again)
@@ -201,7 +202,8 @@ class Service:
 
     # One turn
 
-    def _turn(self, now: float) -> None:
+    def _turn(self, moment: Moment) -> None:
+        now = moment.monotonic
         if self._reload:
             self._reload = False
             with contextlib.suppress(RequestRefusedError):  # logged where it is raised; the old settings stay
@@ -213,10 +215,8 @@ class Service:
             self._faults.attempt("watching", self._watch.refresh)
             self._intake.inbox.start_scan()
             self._faults.attempt("claims", self._intake.finish_leftovers)
-        self._faults.attempt("scanning", partial(self._scan, now))
-        self._faults.attempt("inbox", partial(self._intake.turn, now))
-        self._faults.attempt("trees", self._trees.turn)
-        self._faults.attempt("nightly", partial(self._cycles.turn, datetime.now(UTC)))
+        for source in self._sources:
+            self._faults.attempt(source.name, partial(source.turn, moment))
         self._faults.attempt("cancelling", self._requests.write_wishes)
         self._faults.attempt("jobs", self._pipeline.turn)
         self._faults.attempt("children", self._runner.reap)
@@ -227,31 +227,23 @@ class Service:
         if self._faults.contain("results", take):
             self._faults.passed("results")
 
-    def _set_due(self, now: float) -> None:
-        self._due = now + self._seconds_to_wait(now)
-
-    def _seconds_to_wait(self, now: float) -> float:
+    def _set_due(self, moment: Moment) -> None:
+        now = moment.monotonic
         waits = [LONGEST_WAIT, self._rescan_due - now]
         if self._pipeline.is_waiting_for_a_shim:
             waits.append(0.1)
         looks = (self._pipeline.next_due(now), self._work.next_due)
         waits += [due - now for due in looks if due is not None]
-        today = datetime.now(UTC)
-        nightly = self._cycles.next_due(today)
         waits += [
             seconds
             for seconds in (
-                self._intake.inbox.next_due(now),
+                *(source.next_due(moment) for source in self._sources),
                 self._workers.next_due(now),
-                (nightly - today).total_seconds() if nightly else None,
                 notify.watchdog_interval(),
             )
             if seconds is not None
         ]
-        return 0.0 if self._is_scanning or not self._notices.empty() else max(0.0, min(waits))
-
-    def _scan(self, now: float) -> None:
-        self._is_scanning = self._intake.inbox.scan(now)
+        self._due = now if not self._notices.empty() else now + max(0.0, min(waits))
 
     def _take_notices(self) -> None:
         for _ in range(min(self._notices.qsize(), MOST_NOTICES)):

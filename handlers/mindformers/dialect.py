@@ -12,7 +12,11 @@ from handlers.mindformers.version import Version
 
 @dataclass(frozen=True)
 class Dialect:
-    """What a range of versions does. Each field names the source it was read in."""
+    """What a range of versions does: a table of facts, each with the source that it was read in.
+
+    It holds from `since` to the next dialect's. Every fact is an answer, never "not looked up": what a field's None
+    means, the field says. A part of the YAML that may be left out has its defaults here. Nothing in a dialect changes.
+    """
 
     name: str
     """For people: `0.8 and older`."""

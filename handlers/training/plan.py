@@ -19,7 +19,8 @@ from handlers.training.launchers.rank_table import rank_table
 
 DeviceTarget = Literal["Ascend", "CPU"]
 
-_LAUNCHERS: Mapping[DeviceTarget, Launcher] = {"Ascend": rank_table, "CPU": cpu_cluster}
+LAUNCHERS: Mapping[DeviceTarget, Launcher] = {"Ascend": rank_table, "CPU": cpu_cluster}
+"""How ranks on such devices are laid out."""
 
 _NOT_INHERITED = re.compile(
     # The daemon's own interpreter, which is not the training's.
@@ -49,7 +50,7 @@ class TrainRequest:
     """The YAML to run; None for the job's config.yaml."""
     load_checkpoint: Path | None = None
     """What to continue from, instead of what the YAML names."""
-    extra_environment: Mapping[str, str] = field(default_factory=dict)
+    extra_environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # what it holds may be a secret
     configuration: str = ""
     """What it has in common with trainings whose time limits are learned together."""
     limits: TimeLimits = field(default_factory=TimeLimits)
@@ -61,7 +62,8 @@ def plan_training(request: TrainRequest) -> TrainPlan:
     """Return the processes of a training, as MindFormers' scripts/run_distribute.sh would start them.
 
     Unlike that script no source tree is copied: each rank has a working directory of its own, and runs the checkout's
-    run_mindformer.py by its absolute path. Raises BadInputError when the interpreter or the checkout is not there.
+    run_mindformer.py by its absolute path. Raises BadInputError when the interpreter or the checkout is not there, and
+    OSError as launchers do.
     """
     python = _interpreter(request.python)
     script = _script(request.checkout)
@@ -73,7 +75,7 @@ def plan_training(request: TrainRequest) -> TrainPlan:
         command=(str(python), *_arguments(request, script)),
         environment=_environment(request, python),
     )
-    processes = _LAUNCHERS[request.device_target](launch)
+    processes = LAUNCHERS[request.device_target](launch)
     return TrainPlan(
         processes=processes, limits=request.limits, grace=request.grace, configuration=request.configuration
     )

@@ -13,6 +13,7 @@ from daemon.core.settings import NightlySettings
 from daemon.core.states import State
 from daemon.core.store import NewJob, Store
 from daemon.serve.intake.nightly import AGAIN, Cycles
+from daemon.serve.intake.source import Moment
 from daemon.serve.loop.faults import Faults
 from tests.faults.world import MERGED, World
 from tests.unit.daemon.at_once import at_once
@@ -38,7 +39,7 @@ class Nights:
     def turn(self) -> None:
         """Let the daemon turn now."""
         self.latest = max(self.latest, self.now)
-        self.cycles.turn(self.now)
+        self.cycles.turn(Moment(0.0, self.now))
         for path in self.inbox.iterdir():
             self.runs.append(path.stem)
             self.store.move(self.store.add(NewJob(f"{len(self.runs)}", path.stem)), State.CANCELLED)

@@ -25,8 +25,8 @@ from google.protobuf.message import DecodeError, Message
 from safetensors import deserialize
 
 from handlers.ckpt import CkptError, CkptFile, Format, check_crc, read_strategy, walk
-from handlers.ckpt.formats.record import TRAILER_SIZE, walk_ckpt
-from handlers.ckpt.formats.safetensors import walk_safetensors
+from handlers.ckpt.formats.known import FORMATS
+from handlers.ckpt.formats.record import TRAILER_SIZE
 from tests.unit.handlers.ckpt import hostile
 
 
@@ -80,7 +80,7 @@ def check(content: bytes) -> int:
     """
     path = FILE.fill(content)
     accepted = 0
-    for read in (walk, walk_ckpt, walk_safetensors):
+    for read in (walk, *(known.walk_file for known in FORMATS.values())):
         try:
             file = read(path)
         except CkptError as error:

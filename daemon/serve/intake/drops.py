@@ -33,6 +33,7 @@ from daemon.serve.intake.claims import (
 )
 from daemon.serve.intake.halves import SameName, earliest, same_name, tell_the_other
 from daemon.serve.intake.inbox import Inbox
+from daemon.serve.intake.source import Moment
 from daemon.serve.loop.faults import Defect, Faults, concerns_the_store
 from daemon.serve.loop.workers import Lane, Workers
 from handlers.ckpt.files.durable import make_directory, publish_bytes
@@ -63,6 +64,8 @@ class Accepted:
 class Intake:
     """Takes settled files out of the inbox."""
 
+    name = "inbox"
+
     def __init__(
         self, inbox: Inbox, root: Root, store: Store, workers: Workers, rules: Callable[[], Rules], faults: Faults
     ) -> None:
@@ -74,9 +77,10 @@ class Intake:
         self._workers = workers
         self._faults = faults
 
-    def turn(self, now: float) -> None:
-        """Claim what has settled. Raises OSError for what may succeed later; a rescan finds the files again."""
-        settled = self.inbox.settled(now)
+    def turn(self, now: Moment) -> None:
+        """Go on with a scan of the inbox, and claim what has settled. After an OSError a rescan finds it again."""
+        self.inbox.scan(now.monotonic)
+        settled = self.inbox.settled(now.monotonic)
         if settled:
             self._root.refuse_foreign(self._root.inbox)
         for path in settled:
@@ -86,6 +90,10 @@ class Intake:
                 if may_pass(error) or concerns_the_store(error):
                     raise
                 self._faults.defect(f"drop {printable(path.name)}", error, partial(self._leave_alone, path))
+
+    def next_due(self, now: Moment) -> float | None:
+        """Return when there is more to scan, or the next file may have settled; see Source."""
+        return self.inbox.next_due(now.monotonic)
 
     def _leave_alone(self, path: Path, defect: Defect) -> None:
         """Let a file lie that glmd itself failed to take, until it changes."""

@@ -34,6 +34,7 @@ class Inbox:
         self._directory = directory
         self._settling = Settling(max(settle, least_settle(directory)), open_settle)
         self._unscanned = iter(list[str]())
+        self._is_scanning = False
         self._left_alone: dict[str, Facts] = {}
 
     def __len__(self) -> int:
@@ -61,7 +62,8 @@ class Inbox:
         batch = list(islice(self._unscanned, SCAN_LIMIT))
         for name in batch:
             self._look(name, Kind.SCAN, now)
-        return len(batch) == SCAN_LIMIT
+        self._is_scanning = len(batch) == SCAN_LIMIT
+        return self._is_scanning
 
     def settled(self, now: float) -> list[Path]:
         """Return at most TAKE_LIMIT entries that have settled, the longest settled first, and forget them.
@@ -77,8 +79,8 @@ class Inbox:
         return taken
 
     def next_due(self, now: float) -> float | None:
-        """Return in how many seconds `settled` may have something to return; None when nothing is followed."""
-        return self._settling.next_due(now)
+        """Return in how many seconds there is more to scan, or `settled` may return something; None where never."""
+        return 0.0 if self._is_scanning else self._settling.next_due(now)
 
     def leave_alone(self, path: Path) -> None:
         """Do not follow `path` again until it changes: it cannot be moved, and that was reported."""

@@ -22,6 +22,7 @@ from daemon.core.schedule import Schedule
 from daemon.core.settings import NightlySettings
 from daemon.core.states import OVER, State
 from daemon.core.store import Store
+from daemon.serve.intake.source import Moment
 from daemon.serve.loop.faults import Faults
 from handlers.codes import Code
 from handlers.error_codes import code_of
@@ -50,6 +51,8 @@ class Cycle:
 class Cycles:
     """All nightly cycles of a daemon."""
 
+    name = "nightly"
+
     def __init__(
         self,
         settings: Iterable[NightlySettings],
@@ -67,21 +70,23 @@ class Cycles:
         self._submit = submit
         self._are_others_forgotten = False
 
-    def turn(self, now: datetime) -> None:
+    def turn(self, now: Moment) -> None:
         """Drop what is due."""
+        wall = now.wall
         time.tzset()  # the host's zone may have been set since
         if not self._are_others_forgotten:  # a cycle that was taken out and comes back is a new one
             self._store.forget_cycles(keep=[cycle.settings.name for cycle in self._cycles])
             self._are_others_forgotten = True
         for cycle in self._cycles:
             # A pause that ends later than it can was counted from a clock that has been set back since.
-            if cycle.not_before is None or not now < cycle.not_before <= now + AGAIN:
+            if cycle.not_before is None or not wall < cycle.not_before <= wall + AGAIN:
                 cycle.not_before = None
-                self._faults.attempt(f"nightly {cycle.settings.name}", partial(self._turn, cycle, now))
+                self._faults.attempt(f"nightly {cycle.settings.name}", partial(self._turn, cycle, wall))
 
-    def next_due(self, now: datetime) -> datetime | None:
-        """Return when `turn` has something to do next."""
-        return min((cycle.not_before or cycle.schedule.after(now) for cycle in self._cycles), default=None)
+    def next_due(self, now: Moment) -> float | None:
+        """Return when the next night comes, or one that failed is to be tried again; see Source."""
+        due = min((cycle.not_before or cycle.schedule.after(now.wall) for cycle in self._cycles), default=None)
+        return None if due is None else (due - now.wall).total_seconds()
 
     def _turn(self, cycle: Cycle, now: datetime) -> None:
         try:
@@ -104,9 +109,10 @@ class Cycles:
     def _settle(self, cycle: Cycle, due: datetime, now: datetime, remember: Callable[[], None]) -> None:
         """Drop the run of the time `due`, or leave it out, and `remember` that; or try again later."""
         name = cycle.settings.name
+        is_unfinished = self._is_unfinished(name)  # before the next look: a worker may be about to drop this very run
         if self._was_dropped(run_name(name, due)):  # a crash kept it from being remembered
             remember()
-        elif self._is_unfinished(name):
+        elif is_unfinished:
             told = {"code": Code.NIGHT_SKIPPED, "reason": "the run before is not over"}
             log.warning("nightly_skipped", cycle=name, due=due.isoformat(), **told)
             remember()

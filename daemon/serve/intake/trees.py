@@ -14,6 +14,7 @@ from daemon.core.root import Root
 from daemon.core.settings import Observer, WatchSettings
 from daemon.core.states import Job, State
 from daemon.core.store import NewJob, Store
+from daemon.serve.intake.source import Moment
 from daemon.serve.intake.tree_follower import follow
 from daemon.serve.loop.faults import Faults
 from daemon.serve.loop.workers import Lane, Workers
@@ -42,6 +43,8 @@ class _Tree:
 class WatchedTrees:
     """All trees of the setting `watch:`, each followed by a process apart, which tells when it is complete."""
 
+    name = "trees"
+
     def __init__(
         self,
         settings: Iterable[WatchSettings],
@@ -61,8 +64,9 @@ class WatchedTrees:
         self._observer = observer
         self._rescan = rescan
 
-    def turn(self) -> None:
+    def turn(self, now: Moment) -> None:
         """See that each tree is followed, and make jobs of those that are complete."""
+        del now
         for tree in self._trees:
             if tree.ready is not None:
                 self._faults.attempt(f"merge of {tree.fault}", partial(self._merge, tree, tree.ready))
@@ -74,6 +78,11 @@ class WatchedTrees:
                     partial(self._ended, tree),
                     partial(self._told, tree),
                 )
+
+    def next_due(self, now: Moment) -> float | None:
+        """Return None: whoever follows a tree wakes the loop."""
+        del now
+        return None
 
     def close(self) -> None:
         """Follow none of them any more."""

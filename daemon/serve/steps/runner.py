@@ -23,22 +23,36 @@ from handlers.shim.service_result import ServiceResult
 
 
 class RunnerError(Exception):
-    """A shim could not be started."""
+    """A shim could not be started: which, why, and what to do. An OSError as its cause: no process was made."""
 
     code = Code.SHIM_NOT_STARTED
 
 
 class Runner(Protocol):
-    """Starts shims. `start` may block for seconds and is called from a worker thread."""
+    """Starts shims, which outlive the daemon, and tells of those that could not say themselves what became of them.
+
+    It keeps nothing that a daemon which is started anew would lack: who runs a step, and how it ended, the step's own
+    records say.
+    """
 
     def start(self, job: Job, step: Step, root: Path) -> None:
-        """Start the shim of `step` of the job's present attempt. Raises RunnerError."""
+        """Start the shim of `step` of the job's present attempt; `root` is the daemon's. Raises RunnerError.
+
+        It may block for seconds, and is called from a worker's thread. When it returns the shim is on its way, and
+        shim.json will say when it is there. The shim stays when whoever started it ends, in whatever way. To start a
+        step again is harmless, whether it runs or has ended, whoever started it: the later shim refuses, by the lock
+        and exit.json. So a start that failed may have been one.
+        """
 
     def cause_of_death(self, directory: StepDir) -> str | None:
-        """Return why a shim died that could not say so itself; None when that is not known, or not yet."""
+        """Return, in one line, why a shim died that could not say so itself; None where that is not known, or not yet.
+
+        It waits for nothing, and is asked again for a moment. A record that is damaged says nothing. Raises OSError
+        where it cannot be read.
+        """
 
     def reap(self) -> None:
-        """Collect the processes that have ended."""
+        """Collect the processes that have ended, so that no zombie is left; it waits for none that runs."""
 
 
 class SpawnRunner:
@@ -48,7 +62,7 @@ class SpawnRunner:
         self._children: list[subprocess.Popen[bytes]] = []
 
     def start(self, job: Job, step: Step, root: Path) -> None:
-        """Start the shim of `step` of the job's present attempt. Raises RunnerError."""
+        """Start it as a child; what it says before it has a log goes to the step's. See Runner."""
         directory = job.directory(root)
         log = directory.step(job.attempt, step).log
         try:
@@ -64,7 +78,9 @@ class SpawnRunner:
                     env={**for_children(os.environ), marks.NAME: marks.mark(log.parent, job.devices)},
                 )
         except OSError as error:
-            raise RunnerError(f"the shim of {job.label} could not be started: {error}") from error
+            raise RunnerError(
+                f"the shim of {job.label} could not be started: {error}; mend that, then glmd retry {job.id}"
+            ) from error
         self._children.append(child)
 
     def cause_of_death(self, directory: StepDir) -> str | None:
@@ -83,9 +99,10 @@ class SystemdRunner:
     """Starts a shim as the unit glmd-job@ID-ATTEMPT-STEP.service, which the polkit rule allows to the user glm."""
 
     def start(self, job: Job, step: Step, root: Path) -> None:
-        """Start the shim of `step` of the job's present attempt. Raises RunnerError."""
+        """Let systemd start it; see Runner."""
         del root  # the unit names it
         unit = f"glmd-job@{job.id:04d}-{job.attempt}-{step}.service"
+        remedy = f"see journalctl -u {unit}, then glmd retry {job.id}"
         try:
             done = subprocess.run(
                 ["systemctl", "start", unit],  # noqa: S607 - wherever this host has it
@@ -95,9 +112,9 @@ class SystemdRunner:
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise RunnerError(f"{unit} could not be started: {error}") from error
+            raise RunnerError(f"{unit} could not be started: {error}; {remedy}") from error
         if done.returncode != 0:
-            raise RunnerError(f"{unit} could not be started: {done.stderr.strip()}; see journalctl -u {unit}")
+            raise RunnerError(f"{unit} could not be started: {done.stderr.strip()}; {remedy}")
 
     def cause_of_death(self, directory: StepDir) -> str | None:
         """Return systemd's words for it, which the unit writes down a moment after the end."""

@@ -17,7 +17,8 @@ from handlers.ckpt.copying.updated import ParameterContent, UpdatedContent
 from handlers.ckpt.entry import NotFinite
 from handlers.ckpt.files.target import Target, Window
 from handlers.ckpt.files.transfer import Flusher
-from handlers.ckpt.planning.output import OutputFile, Placed
+from handlers.ckpt.formats import Placed
+from handlers.ckpt.planning.output import OutputFile
 from handlers.ckpt.planning.plan import Parameter, Plan
 
 BUFFER = 1 << 20
@@ -95,14 +96,14 @@ class Copy:
         self._compared.update(found)
         return [found[each.parameter.name] for each in file.placed]
 
-    def _work(self, shares: Iterator[Sequence[Placed]], window: Window, found: dict[str, Copied]) -> None:
+    def _work(self, shares: Iterator[Sequence[Placed[Parameter]]], window: Window, found: dict[str, Copied]) -> None:
         """Copy one share after the other, in one of the threads."""
         for share in shares:
             for placed in share:
                 found[placed.parameter.name] = self._copy(placed, window)
             window.flush()
 
-    def _copy(self, placed: Placed, window: Window) -> Copied:
+    def _copy(self, placed: Placed[Parameter], window: Window) -> Copied:
         """Copy one parameter."""
         parameter = placed.parameter
         content: ParameterContent = self._content(parameter)
@@ -133,9 +134,9 @@ class Copy:
         return Content(parameter, self._sources)
 
 
-def _shares(placed: Sequence[Placed]) -> Iterator[Sequence[Placed]]:
+def _shares(placed: Sequence[Placed[Parameter]]) -> Iterator[Sequence[Placed[Parameter]]]:
     """Divide a file's parameters, in their order, among the threads."""
-    share, size = list[Placed](), 0
+    share, size = list[Placed[Parameter]](), 0
     for each in placed:
         share.append(each)
         size += each.parameter.nbytes

@@ -14,7 +14,7 @@ bytes, a big-endian number, behind the last record; see handlers.ckpt.formats.cr
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from handlers.ckpt.codes import Code
 from handlers.ckpt.entry import ITEM_SIZES, MAX_DIMS, TEXT, CkptFile, Entry, Extent, element_count
 from handlers.ckpt.errors import DamagedFileError, UnsupportedLayoutError
 from handlers.ckpt.files.opening import opened
+from handlers.ckpt.formats import NewFile, Placed, Tensor
 from handlers.ckpt.formats.wire import PastEndError, WireError, read_varint, signed, varint
 
 WINDOW = 1024
@@ -32,6 +33,8 @@ TRAILER = b"crc_num"
 TRAILER_SIZE = len(TRAILER) + 10
 CIPHER_MAGICS = (b"\xd8\x5e\x3a\x7f", b"\xd9\x5e\x3a\x7f", b"\xda\x5e\x3a\x7f")
 """Of an encrypted file, by mode: AES-GCM, AES-CBC, SM4-CBC."""
+CHUNK = 512 << 20
+"""Bytes. `save_checkpoint` cuts larger tensors into consecutive records (SLICE_SIZE, 512 * 1024 KiB)."""
 
 _VALUE, _TAG, _TENSOR, _TYPE, _CONTENT = 0x0A, 0x0A, 0x12, 0x12, 0x1A  # keys: number << 3 | wire type
 _MAP_TENSOR = 0x1A
@@ -48,11 +51,16 @@ class _Record:
     end: int
 
 
-def walk_ckpt(path: Path) -> CkptFile:
-    """Find every entry of the `.ckpt` file `path`, reading headers only.
+def begins(first: bytes) -> bool:
+    """Tell a `.ckpt` by its first bytes; an encrypted one is one, too. See CheckpointFormat."""
+    # Where a name would be, which holds no NULs, a safetensors has four of them; its first byte may be any.
+    return (first[:1] == bytes([_VALUE]) and first[4:8] != bytes(4)) or first.startswith(CIPHER_MAGICS)
 
-    Raises DamagedFileError where the file is not whole to its last byte, UnsupportedLayoutError for encrypted files,
-    map parameters and unknown types, InconsistentError where the file changes meanwhile, and OSError.
+
+def walk_file(path: Path) -> CkptFile:
+    """Find every entry of a `.ckpt`, as CheckpointFormat says. A scalar has whatever dims were written.
+
+    UnsupportedLayoutError is for encrypted files, map parameters and unknown types.
     """
     with opened(path) as (descriptor, fingerprint):
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
@@ -228,6 +236,35 @@ def _dims(window: bytes, at: int, end: int, dims: list[int]) -> int:
         value, at = read_varint(window, at, packed_end)
         dims.append(signed(value))
     return packed_end
+
+
+def place(name: str, tensors: Iterable[Tensor], *, equal_chunks: bool) -> NewFile[Tensor]:
+    """Lay out a `.ckpt`, as CheckpointFormat says: the tensors in their order, each a record or consecutive ones."""
+    placed, offset = [], 0
+    for tensor in tensors:
+        heads, extents = [], []
+        cut = _equal_chunks(tensor.nbytes, ITEM_SIZES[tensor.type]) if equal_chunks else _full_chunks(tensor.nbytes)
+        for length in cut:
+            head = frame(tensor.name, tensor.dims, tensor.type, length)
+            heads.append(head)
+            extents.append(Extent(offset + len(head), length))
+            offset += len(head) + length
+        placed.append(Placed(tensor, tuple(heads), tuple(extents)))
+    return NewFile(name, b"", tuple(placed), offset)
+
+
+def _full_chunks(nbytes: int) -> Iterator[int]:
+    """Yield the bytes of each chunk as newer versions of MindSpore cut: the last one takes what is left."""
+    for start in range(0, max(1, nbytes), CHUNK):
+        yield min(CHUNK, nbytes - start)
+
+
+def _equal_chunks(nbytes: int, item_size: int) -> Iterator[int]:
+    """Yield the bytes of each chunk, as numpy.array_split cuts: equal, the first ones an element longer."""
+    count = max(1, -(-nbytes // CHUNK))
+    elements, longer = divmod(nbytes // item_size, count)
+    for index in range(count):
+        yield (elements + (index < longer)) * item_size
 
 
 def frame(name: str, dims: Sequence[int], type_: str, length: int) -> bytes:

@@ -15,12 +15,12 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 from handlers.ckpt.codes import Code
 from handlers.ckpt.entry import ITEM_SIZES, MAX_DIMS, CkptFile, Entry, Extent, Format, shape
 from handlers.ckpt.errors import DamagedFileError, UnsupportedLayoutError
 from handlers.ckpt.files.opening import opened
+from handlers.ckpt.formats import SNIFFED, Described, NewFile, Placed, Tensor
 
 MAX_HEADER = 32 << 20
 """Bytes. The library refuses over 100 MB; GLM-6B's, optimizer state included, has 0.13 MB."""
@@ -60,12 +60,17 @@ class _HeaderError(ValueError):
     """The header is not what the format says; the text says how."""
 
 
-def walk_safetensors(path: Path) -> CkptFile:
-    """Find every tensor of the safetensors file `path`, reading its header only. Entries are in the file's order.
+def begins(first: bytes) -> bool:
+    """Tell a safetensors file by its first bytes; see CheckpointFormat."""
+    # A header is under 4 GiB, and a JSON object; NULs are in no parameter's name.
+    return first[4:SNIFFED] == b"\0\0\0\0{"
 
-    A scalar has dims (), as in a `.ckpt` of MindSpore 2.10. Raises DamagedFileError where the file is not whole to
-    its last byte, UnsupportedLayoutError for dtypes that MindSpore has not, for empty tensors and for files without
-    their replicas, InconsistentError where the file changes meanwhile, and OSError.
+
+def walk_file(path: Path) -> CkptFile:
+    """Find every tensor of a safetensors file, in the file's order, as CheckpointFormat says. A scalar has dims ().
+
+    UnsupportedLayoutError is for dtypes that MindSpore has not, for shape [0], which a `.ckpt` would take for a
+    scalar's, and for files without their replicas.
     """
     with opened(path) as (descriptor, fingerprint):
         try:
@@ -205,27 +210,18 @@ def _numbers(value: object) -> tuple[int, ...] | None:
     return tuple(value)
 
 
-class Described(Protocol):
-    """A tensor as a header describes it: an Entry, or a Parameter of the output."""
+def place(name: str, tensors: Iterable[Tensor], *, equal_chunks: bool) -> NewFile[Tensor]:
+    """Lay out a file, as CheckpointFormat says: in the order that the library gives them, each in one piece.
 
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def dims(self) -> tuple[int, ...]:
-        """As MindSpore writes them: a scalar has () or (0,)."""
-
-    @property
-    def type(self) -> str:
-        """Its type, by MindSpore's name."""
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of content."""
-
-
-Tensor = TypeVar("Tensor", bound=Described)
+    UnsupportedLayoutError is as for `header`.
+    """
+    del equal_chunks
+    preamble, ordered = header(tensors)
+    placed, offset = [], len(preamble)
+    for tensor in ordered:
+        placed.append(Placed(tensor, (), (Extent(offset, tensor.nbytes),)))
+        offset += tensor.nbytes
+    return NewFile(name, preamble, tuple(placed), offset)
 
 
 def header(tensors: Iterable[Tensor]) -> tuple[bytes, list[Tensor]]:

@@ -9,8 +9,9 @@ from handlers.ckpt.entry import CkptFile, Entry, Format, NotFinite
 from handlers.ckpt.errors import DamagedFileError
 from handlers.ckpt.files.opening import reopened
 from handlers.ckpt.files.transfer import blocks
+from handlers.ckpt.formats import SNIFFED
 from handlers.ckpt.formats.strategy import Strategy, read_strategy
-from handlers.ckpt.formats.walk import SNIFFED, format_of, walk
+from handlers.ckpt.formats.walk import format_of, walk
 from handlers.ckpt.planning.checkpoint_set import CheckpointSet
 from handlers.ckpt.planning.coverage import Coverage, Slice, Spread, coverage, spread_of
 from handlers.ckpt.planning.families import Families, families_of

@@ -5,12 +5,12 @@ that name would write, in one file or several with an index.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from handlers.ckpt.entry import ITEM_SIZES, Extent, Format
-from handlers.ckpt.formats.record import frame
-from handlers.ckpt.formats.safetensors import header
+from handlers.ckpt.entry import Format
+from handlers.ckpt.formats import NewFile
+from handlers.ckpt.formats.known import FORMATS
 from handlers.ckpt.planning.plan import Parameter, Plan
 
 FILTERED = "filtered_transformed.ckpt"
@@ -20,31 +20,10 @@ TRANSFORMED = "transformed.ckpt"
 MODEL = "model"
 INDEX = "model.safetensors.index.json"
 """Names of safetensors files, as Hugging Face's libraries and MindFormers expect them."""
-CHUNK = 512 << 20
-"""Bytes. `save_checkpoint` cuts larger tensors into consecutive records (SLICE_SIZE, 512 * 1024 KiB)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A parameter's place in a file."""
-
-    parameter: Parameter
-    heads: tuple[bytes, ...]
-    """What stands before the content of each chunk."""
-    extents: tuple[Extent, ...]
-    """Where the content goes, one extent a chunk."""
-
-
-@dataclass(frozen=True)
-class OutputFile:
-    """One file of the output."""
-
-    name: str
-    preamble: bytes
-    """What stands before the first parameter."""
-    placed: tuple[Placed, ...]
-    size: int
-    """Bytes of the file."""
+OutputFile = NewFile[Parameter]
+"""One file of the output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +61,17 @@ def lay_out(plan: Plan, options: OutputOptions) -> Output:
 
     Raises UnsupportedLayoutError for a type that safetensors lack, and ValueError for a .ckpt in several files.
     """
-    whole = (_ckpt(TRANSFORMED, plan.transformed, equal_chunks=plan.equal_chunks),) if plan.transformed else ()
+    ckpt, chosen, equal = FORMATS[Format.CKPT], FORMATS[options.format], plan.equal_chunks
+    whole = (ckpt.place(TRANSFORMED, plan.transformed, equal_chunks=equal),) if plan.transformed else ()
     if options.format is Format.CKPT:
         if options.max_shard_size is not None:
             raise ValueError("only safetensors are cut into several files")
-        return Output((*whole, _ckpt(FILTERED, plan.parameters, equal_chunks=plan.equal_chunks)))
+        return Output((*whole, ckpt.place(FILTERED, plan.parameters, equal_chunks=equal)))
     groups = _groups(plan.parameters, options.max_shard_size)
     if len(groups) == 1:
-        return Output((*whole, _safetensors(f"{MODEL}.safetensors", groups[0])))
+        return Output((*whole, chosen.place(f"{MODEL}.safetensors", groups[0], equal_chunks=equal)))
     files = tuple(
-        _safetensors(f"{MODEL}-{number:05}-of-{len(groups):05}.safetensors", group)
+        chosen.place(f"{MODEL}-{number:05}-of-{len(groups):05}.safetensors", group, equal_chunks=equal)
         for number, group in enumerate(groups, 1)
     )
     return Output((*whole, *files), _index(files))
@@ -117,45 +97,3 @@ def _index(files: Sequence[OutputFile]) -> bytes:
     where = {placed.parameter.name: file.name for file in files for placed in file.placed}
     index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(where.items()))}
     return json.dumps(index, indent=2, ensure_ascii=False).encode() + b"\n"
-
-
-def _ckpt(name: str, parameters: tuple[Parameter, ...], *, equal_chunks: bool) -> OutputFile:
-    placed, offset = [], 0
-    for parameter in parameters:
-        heads, extents = [], []
-        cut = (
-            _equal_chunks(parameter.nbytes, ITEM_SIZES[parameter.type])
-            if equal_chunks
-            else _full_chunks(parameter.nbytes)
-        )
-        for length in cut:
-            head = frame(parameter.name, parameter.dims, parameter.type, length)
-            heads.append(head)
-            extents.append(Extent(offset + len(head), length))
-            offset += len(head) + length
-        placed.append(Placed(parameter, tuple(heads), tuple(extents)))
-    return OutputFile(name, b"", tuple(placed), offset)
-
-
-def _full_chunks(nbytes: int) -> Iterator[int]:
-    """Yield the bytes of each chunk as newer versions of MindSpore cut: the last one takes what is left."""
-    for start in range(0, max(1, nbytes), CHUNK):
-        yield min(CHUNK, nbytes - start)
-
-
-def _equal_chunks(nbytes: int, item_size: int) -> Iterator[int]:
-    """Yield the bytes of each chunk, as numpy.array_split cuts: equal, the first ones an element longer."""
-    count = max(1, -(-nbytes // CHUNK))
-    elements, longer = divmod(nbytes // item_size, count)
-    for index in range(count):
-        yield (elements + (index < longer)) * item_size
-
-
-def _safetensors(name: str, parameters: Sequence[Parameter]) -> OutputFile:
-    """Place parameters behind a header, in the order that the safetensors library gives them."""
-    preamble, ordered = header(parameters)
-    placed, offset = [], len(preamble)
-    for parameter in ordered:
-        placed.append(Placed(parameter, (), (Extent(offset, parameter.nbytes),)))
-        offset += parameter.nbytes
-    return OutputFile(name, preamble, tuple(placed), offset)

@@ -1,7 +1,7 @@
 """Ways to lay a training out as processes: one module a way, behind one Protocol."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +20,7 @@ class Launch:
     python: Path
     command: tuple[str, ...]
     """What each rank runs."""
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)  # what it holds may be a secret
 
     @property
     def ranks(self) -> range:
@@ -52,7 +52,18 @@ class Launch:
 
 
 class Launcher(Protocol):
-    """Lays a training out; starts nothing."""
+    """Lays a training out as processes; starts nothing, and writes nothing.
+
+    Each of the launch's ranks is planned once, on its own device and with its own log: as a process that runs the
+    launch's `command`, or with others below one process. Processes with ranks come last, the ranks in order: what they
+    need to find each other (a scheduler) is started first.
+
+    Every process has all of the launch's `environment`; what makes it this rank or scheduler wins over what stands
+    there. A value of it, which may be a secret, goes nowhere else: commands, directories and logs are for the group.
+
+    No two processes share a directory, and neither do two a log; all of it lies in the job's output. Only ports differ
+    between two calls for the same launch.
+    """
 
     def __call__(self, launch: Launch, /) -> tuple[ProcessPlan, ...]:
-        """Return the processes in the order in which to start them: schedulers, then ranks."""
+        """Return the processes in the order in which to start them. Raises OSError where the host has no port left."""

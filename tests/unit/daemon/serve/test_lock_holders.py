@@ -10,6 +10,7 @@ import pytest
 from daemon.core.root import Root
 from daemon.core.settings import Settings
 from daemon.core.store import Store
+from daemon.serve.intake.nightly import Cycles
 from daemon.serve.lock_holders import holders
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.service import Service
@@ -42,7 +43,8 @@ def test_whoever_keeps_the_store_locked_is_in_the_fault(root: Root) -> None:
         ) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "locked\n"
-            service._cycles._are_others_forgotten = False
+            (cycles,) = (source for source in service._sources if isinstance(source, Cycles))
+            cycles._are_others_forgotten = False
             service.turn()
             summary = service._faults.summary
             assert process.stdin is not None

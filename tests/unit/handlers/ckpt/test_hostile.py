@@ -25,7 +25,6 @@ from tests.unit.handlers.ckpt.hostile import (
     HOSTILE_CKPTS,
     HOSTILE_SAFETENSORS,
     HOSTILE_STRATEGIES,
-    RECORDS,
     SAFETENSORS,
     STRATEGY,
     STRATEGY_JSON,
@@ -97,23 +96,10 @@ def test_inspecting_a_hostile_file_refuses_it(written: Write, case: Hostile) -> 
         inspect(written(case.content))
 
 
-def test_a_cut_ckpt_is_refused_or_shorter_by_whole_parameters(read: Read) -> None:
-    """Only a cut exactly between two parameters is accepted: between chunks, and anywhere else, it is refused."""
-    ends = [sum(map(len, RECORDS[:count])) for count in range(1, len(RECORDS))]
-    between_chunks = ends[1]
-    whole = {f"cut at byte {end}" for end in ends if end != between_chunks}
-    assert accepted(read, truncations(CKPT)).keys() == whole
-
-
 def test_a_cut_ckpt_with_a_crc_is_refused(read: Read) -> None:
     """All cuts but those that take the CRC along with whole parameters, which leave what is cut above."""
     plain = accepted(read, truncations(CKPT)).keys() | {f"cut at byte {len(CKPT)}"}
     assert accepted(read, truncations(CKPT_WITH_CRC)).keys() == plain
-
-
-def test_a_cut_safetensors_is_refused(read: Read) -> None:
-    """Its header says how long it is."""
-    assert accepted(read, truncations(SAFETENSORS)) == {}
 
 
 def test_a_turned_bit_in_a_ckpt_loses_nothing(read: Read) -> None:

@@ -1,6 +1,9 @@
-"""Promises of handlers.mindformers.dialect: one answer for each version and question."""
+"""What every dialect keeps: handlers.mindformers.dialect.Dialect says it; and its one answer to each question."""
 
+import ast
+import inspect
 from dataclasses import fields
+from itertools import pairwise
 
 import pytest
 
@@ -8,6 +11,7 @@ from handlers.mindformers.dialect import DIALECTS, Dialect, dialect_of
 from handlers.mindformers.version import Version
 
 VERSIONS = ("0.6", "0.8", "1.0.2", "1.1", "1.2", "1.3.2", "1.5", "1.6", "1.7", "1.9")
+EVERY_VERSION = [Version(major, minor, patch) for major in range(3) for minor in range(20) for patch in (0, 1, 9)]
 ALL_PARTS = ("trainer", "model", "runner_config", "parallel", "parallel_config")
 THREE = ("data_parallel", "model_parallel", "pipeline_stage")
 FOUR = ("data_parallel", "model_parallel", "context_parallel", "pipeline_stage")
@@ -70,5 +74,40 @@ def test_dialects_are_in_order() -> None:
     begins = [dialect.since for dialect in DIALECTS]
     assert begins == sorted(set(begins))
     assert dialect_of(Version(0, 0)) is DIALECTS[0]
-    assert dialect_of(Version(9999, 0)) is DIALECTS[-1]
-    assert len({dialect.name for dialect in DIALECTS}) == len(DIALECTS)
+    assert dialect_of(Version(9999, 9999, 9999)) is DIALECTS[-1]
+    for dialect, following in pairwise(DIALECTS):
+        assert dialect_of(dialect.since) is dialect
+        assert max(tried for tried in EVERY_VERSION if dialect_of(tried) is dialect) < following.since
+
+
+def test_every_question_says_what_it_asks() -> None:
+    """In the docstring below it: whoever adds a dialect answers by that."""
+    (table,) = ast.parse(inspect.getsource(Dialect)).body
+    assert isinstance(table, ast.ClassDef)
+    asked = {
+        field.target.id
+        for field, said in pairwise(table.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(said, ast.Expr) and isinstance(said.value, ast.Constant) and said.value.value
+    }
+    assert asked == {field.name for field in fields(Dialect)}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_a_dialect_is_called_by_its_versions(dialect: Dialect) -> None:
+    """The first it holds for, and how far: users read it in refusals."""
+    words = dialect.name.split()
+    assert ("older" in words, "newer" in words) == (dialect is DIALECTS[0], dialect is DIALECTS[-1])
+    assert all(dialect_of(Version.parse(word)) is dialect for word in words if word[0].isdecimal())
+    assert dialect is DIALECTS[0] or Version.parse(words[0]) == dialect.since
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_what_may_be_left_out_has_a_default(dialect: Dialect) -> None:
+    """So that nobody who asks is left without an answer; and an answer is of the kind that its field says."""
+    assert (dialect.parallel_mode is None) == ("parallel" in dialect.parts)
+    assert "runner_config" in dialect.parts or dialect.sink_size is not None
+    assert not dialect.sink_mode or dialect.sink_size is not None
+    assert {"data_parallel", "model_parallel", "pipeline_stage"} <= set(dialect.factors)
+    assert dialect.checkpoint_callback.isidentifier()
+    assert hash(dialect)  # of what can change there is none

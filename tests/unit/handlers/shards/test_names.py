@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from handlers.ckpt import Format, InconsistentError
 from handlers.errors import BadInputError
@@ -114,3 +116,19 @@ def test_no_strategy_is_refused(run: Run) -> None:
     run.strategy.unlink()
     with pytest.raises(InconsistentError, match="output/strategy has no ckpt_strategy_rank_N"):
         find_strategies(run.source)
+
+
+@given(
+    prefix=st.from_regex(r"[\w.-]{1,9}(_rank_\d|-\d_\d)?", fullmatch=True),
+    rank=st.integers(0, 999_999),
+    bump=st.integers(0, 999_999),
+    tag=st.builds(Tag, st.integers(0, 999_999_999), st.integers(0, 999_999_999)) | st.just(NETWORK),
+    format_=st.sampled_from(Format),
+)
+def test_every_name_that_a_callback_writes_is_read(
+    prefix: str, rank: int, bump: int, tag: Tag, format_: Format
+) -> None:
+    """Whatever the prefix, also one that has a rank or a tag in it."""
+    path = Path(f"rank_{rank}/{prefix}_rank_{rank}{f'_{bump}' if bump else ''}-{tag}.{format_}")
+    assert Shard.named(path) == Shard(path, prefix, rank, bump, tag, format_)
+    assert Tag.parse(str(tag)) == tag

@@ -1,6 +1,7 @@
 """Names that strangers give become names that are safe in paths and units."""
 
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from daemon.core.store import Store
 from daemon.serve.intake.claims import Claim, claim
 from daemon.serve.intake.drops import Intake
 from daemon.serve.intake.inbox import Inbox
+from daemon.serve.intake.source import Moment
 from daemon.serve.loop.faults import Faults
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.loop.workers import Workers
@@ -51,7 +53,7 @@ def test_an_inbox_that_became_a_link_is_a_fault(tmp_path: Path) -> None:
         intake = Intake(inbox, root, store, Workers(waiting.wake), lambda: rules(Settings(), root), faults)
         inbox.start_scan()
         inbox.scan(0.0)
-        faults.attempt("inbox", lambda: intake.turn(1000.0))
+        faults.attempt("inbox", lambda: intake.turn(Moment(1000.0, datetime.now(UTC))))
     assert "is a symbolic link" in faults.summary
     assert (tmp_path / "elsewhere" / "run.yaml").read_text() == "somebody's own"
     assert not list(root.claims.iterdir())
@@ -77,7 +79,7 @@ def test_a_drop_that_cannot_be_taken_holds_up_no_other(tmp_path: Path, monkeypat
         for now in (0.0, 1000.0, 2000.0):
             inbox.start_scan()
             inbox.scan(now)
-            faults.attempt("inbox", lambda now=now: intake.turn(now))
+            faults.attempt("inbox", lambda now=now: intake.turn(Moment(now, datetime.now(UTC))))
         assert ended.acquire(timeout=30)
     assert [path.name for path in root.inbox.iterdir()] == ["bad.yaml"]
     assert "drop bad.yaml: glmd.defect" in faults.summary

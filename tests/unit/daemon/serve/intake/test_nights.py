@@ -15,6 +15,7 @@ import pytest
 from daemon.core.settings import NightlySettings
 from daemon.core.store import Store
 from daemon.serve.intake.nightly import Cycles
+from daemon.serve.intake.source import Moment
 from daemon.serve.loop.faults import Faults
 from handlers.nightly import run_name
 from tests.unit.daemon.at_once import at_once
@@ -126,11 +127,11 @@ def comes_once(template: Path, zone: str, moment: datetime) -> bool:
             Faults(),
             at_once,
         )
-        cycles.turn(start)
+        cycles.turn(Moment(0.0, start))
         now, runs = start, []
-        while (due := cycles.next_due(now)) is not None and due <= end:
-            now = due
-            cycles.turn(now)
+        while (due := cycles.next_due(Moment(0.0, now))) is not None and now + timedelta(seconds=due) <= end:
+            now += timedelta(seconds=due)
+            cycles.turn(Moment(0.0, now))
             for path in inbox.iterdir():  # it leaves no job: nothing but the time itself keeps it from coming twice
                 runs.append(path.stem)
                 path.unlink()

@@ -15,6 +15,7 @@ from daemon.core.settings import WatchSettings
 from daemon.core.states import State
 from daemon.core.store import Store
 from daemon.serve.intake import tree_follower
+from daemon.serve.intake.source import Moment
 from daemon.serve.intake.tree_follower import TreeFollower
 from daemon.serve.intake.trees import WatchedTrees
 from daemon.serve.loop.faults import Faults
@@ -84,7 +85,7 @@ class House:
         (tree,) = self.trees._trees
         if (seen := self.follower.turn(time.monotonic())) is not None:
             self.trees._told(tree, seen)
-        self.trees.turn()
+        self.trees.turn(Moment.now())
 
     def close(self) -> None:
         """End it all."""
@@ -204,19 +205,6 @@ def test_too_many_hints_become_one_look(house: House, monkeypatch: pytest.Monkey
         house.follower.notice(house.tree / "checkpoint", Kind.CREATED, time.monotonic())
     house.turn()
     assert len(house.store.jobs()) == 1
-
-
-def test_what_cannot_be_made_a_job_now_becomes_one_later(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk loses no merge: the follower tells of it once."""
-    for rank in (0, 1):
-        shard(house.tree, rank, "31_4", age=100)
-    with monkeypatch.context() as patch:
-        patch.setattr(JobPlan, "publish", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-        house.look()
-    house.trees._faults.retry_all()
-    house.trees.turn()
-    (job,) = house.store.jobs()
-    assert JobPlan.read(job.directory(house.root.path).plan).merge.tag == "31_4"
 
 
 def test_the_networks_shards_must_be_quiet_too(house: House) -> None:

@@ -26,7 +26,6 @@ from daemon.serve.jobs.runs import LOOK_EVERY
 from daemon.serve.loop.faults import Faults
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.loop.workers import Lane, Workers
-from daemon.serve.steps.runner import SystemdRunner
 from handlers.records.job_dir import Step, StepDir
 from handlers.records.process import boot_id
 from handlers.records.shim_record import ShimRecord
@@ -201,14 +200,6 @@ def test_who_cancels_while_a_shim_of_the_daemon_before_comes_up_gets_no_stray_tr
     assert house.job().state is State.CANCELLED
     assert StepExit.read(house.train().exit).outcome is Outcome.CANCELLED, "a late one finds it, and refuses"
     assert house.runner.started == []
-
-
-def test_a_record_of_the_service_manager_that_is_damaged_says_nothing(house: House) -> None:
-    """It must not end the daemon, which would meet it again."""
-    house.job_in(State.PREPARING, State.TRAINING)
-    write_dead_shim(house.train())
-    (house.train().path / "service_result.json").write_text("{")
-    assert SystemdRunner().cause_of_death(house.train()) is None
 
 
 def test_the_loop_rests_when_a_shims_death_is_known(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,11 @@
-"""What a step's records say of its shim."""
+"""What a step's records say of its shim, and how it is started without a service manager."""
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,12 +13,13 @@ import pytest
 
 from daemon.core.life import Life, life
 from daemon.core.settings import Runner
-from daemon.serve.steps.runner import SpawnRunner, SystemdRunner, choose_runner, forestall
+from daemon.serve.steps.runner import RunnerError, SpawnRunner, SystemdRunner, choose_runner, forestall
 from handlers.records.job_dir import JobDir, Step, StepDir
 from handlers.records.process import ProcessIdentity
 from handlers.records.shim_record import ShimRecord
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.shim.run import EXIT_REFUSED
+from tests.unit.daemon.serve.steps.runner_promises import Place, RunnerPromises
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -90,3 +93,76 @@ def test_auto_is_systemd_only_under_systemd(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     assert isinstance(choose_runner(Runner.AUTO), SpawnRunner)
     assert isinstance(choose_runner(Runner.SYSTEMD), SystemdRunner)
+
+
+def test_a_damaged_record_of_systemd_says_nothing(directory: StepDir) -> None:
+    """It must not end the daemon, which would meet it again."""
+    (directory.path / "service_result.json").write_text("{")
+    assert SystemdRunner().cause_of_death(directory) is None
+
+
+def test_a_host_without_systemd_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the setting asks for it all the same."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    place = SpawnPlace(tmp_path)
+    with pytest.raises(RunnerError, match=r"glmd-job@0042-1-train\.service could not be .*'systemctl'.*glmd retry 42"):
+        SystemdRunner().start(place.job, Step.TRAIN, place.root)
+
+
+class SpawnPlace(Place):
+    """Shims that are children of the tests, or orphans."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(SpawnRunner(), root, 42)
+        self.furnish()
+
+    def seen(self, path: Path) -> Path:
+        """Return the same."""
+        return path
+
+    def write(self, path: Path, content: str = "") -> None:
+        """Do so, with its directory."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+
+    def prevent(self) -> None:
+        """Let a file be where a directory is to be."""
+        self.step.environment.unlink()
+        self.step.path.rmdir()
+        self.step.path.touch()
+
+    def kill_shim(self) -> None:
+        """Do so."""
+        ShimRecord.read(self.step.shim).identity.signal(signal.SIGKILL)
+
+    def is_at_rest(self) -> bool:
+        """Ask the kernel: nobody holds the lock, and no child is left."""
+        self.runner.reap()
+        if self.runner._children or not self.step.lock.exists():
+            return not self.runner._children
+        with self.step.lock.open("ab") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+
+class TestSpawnRunner(RunnerPromises):
+    """A runner without a service manager."""
+
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> Iterator[Place]:
+        """Return a root with a job; no shim is left behind."""
+        place = SpawnPlace(tmp_path)
+        yield place
+        place.let_go()
+        place.until(place.is_at_rest, "no shim is left")
+
+    def test_nobody_saw_a_death(self, place: Place) -> None:
+        """So that nothing is said of it."""
+        place.start()
+        place.until_it_runs()
+        place.kill_shim()
+        place.until(place.is_at_rest, "it is collected")
+        assert place.runner.cause_of_death(place.step) is None

@@ -1,11 +1,8 @@
 """Promises of handlers.ckpt.formats.walk: a file is what its first bytes say, whatever it is called."""
 
-import os
-from pathlib import Path
-
 import pytest
 
-from handlers.ckpt import DamagedFileError, Format, InconsistentError, inspect, walk
+from handlers.ckpt import DamagedFileError, Format, inspect, walk
 from handlers.ckpt.formats.walk import SNIFFED, format_of
 from handlers.ckpt.looking.inspect import CkptTable
 from tests.unit.handlers.ckpt.ckpt_writer import Write, record
@@ -47,37 +44,3 @@ def test_an_empty_file_says_so(written: Write) -> None:
     """It is of no format."""
     with pytest.raises(DamagedFileError, match=r"shard\.ckpt is empty"):
         walk(written(b""))
-
-
-@pytest.mark.parametrize("content", (CKPT, SAFETENSORS), ids=("ckpt", "safetensors"))
-def test_a_file_that_changes_meanwhile_is_refused(
-    written: Write, monkeypatch: pytest.MonkeyPatch, content: bytes
-) -> None:
-    """A training that still writes it shows in its size and times."""
-    path = written(content)
-    real = os.pread
-
-    def growing(descriptor: int, length: int, offset: int) -> bytes:
-        with path.open("ab") as stream:
-            stream.write(b"x")
-        return real(descriptor, length, offset)
-
-    monkeypatch.setattr(os, "pread", growing)
-    with pytest.raises(InconsistentError, match="changed while it was read"):
-        walk(path)
-
-
-def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
-    """As for any open."""
-    with pytest.raises(FileNotFoundError):
-        walk(tmp_path / "shard.ckpt")
-
-
-def test_no_descriptor_is_left_open(written: Write) -> None:
-    """Neither after success nor after a refusal."""
-    good, bad = written(CKPT, "good"), written(CKPT[:-1], "bad")
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are enough
-    walk(good)
-    with pytest.raises(DamagedFileError):
-        walk(bad)
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208

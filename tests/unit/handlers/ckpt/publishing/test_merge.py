@@ -96,7 +96,7 @@ def test_chunked_shards_are_joined(tmp_path: Path, tensor_map: tuple[int, ...]) 
 
 def test_large_outputs_are_chunked(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A merged tensor over the limit is cut into records of one name, which join to the tensor."""
-    monkeypatch.setattr("handlers.ckpt.planning.output.CHUNK", 100)
+    monkeypatch.setattr("handlers.ckpt.formats.record.CHUNK", 100)
     merge_run(run, tmp_path)
     entry = walk(tmp_path / FILTERED).entries[COLUMNS]
     content = (tmp_path / FILTERED).read_bytes()
@@ -110,7 +110,7 @@ def test_chunks_are_cut_as_by_the_mindspore_of_the_shards(
     scalar: tuple[int, ...], lengths: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """2.0, which writes the shape of a scalar as [0], cuts equal chunks; newer ones, which write [], cut full ones."""
-    monkeypatch.setattr("handlers.ckpt.planning.output.CHUNK", 20)
+    monkeypatch.setattr("handlers.ckpt.formats.record.CHUNK", 20)
     shard = tmp_path / "shard.ckpt"
     shard.write_bytes(record("w", (12,), "Int32", bytes(48)) + record("step", scalar, "Int32", bytes(4)))
     merge(plan_merge({0: walk(shard)}, None), tmp_path)

@@ -104,7 +104,7 @@ def test_pipeline_stages_are_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("buffer", (1, 7, 1000))
 def test_chunks_files_and_buffers_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, buffer: int) -> None:
     """Wherever elements are cut."""
-    monkeypatch.setattr("handlers.ckpt.planning.output.CHUNK", 100)
+    monkeypatch.setattr("handlers.ckpt.formats.record.CHUNK", 100)
     monkeypatch.setattr("handlers.ckpt.copying.copy.BUFFER", buffer)
     run = spoilt(small_run(tmp_path / "output")).write()
     for number, options in enumerate((ALL, replace(ALL, format=Format.SAFETENSORS, max_shard_size=300))):

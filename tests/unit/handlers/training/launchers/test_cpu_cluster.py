@@ -8,21 +8,18 @@ from handlers.training.launchers import Launch
 from handlers.training.launchers.cpu_cluster import HOST, cpu_cluster, free_port
 
 
-def launch(tmp_path: Path) -> Launch:
-    """Describe a training of two ranks."""
-    return Launch(
-        job_dir=JobDir(tmp_path),
-        devices=(2, 3),
-        rank_table=tmp_path / "hccl_2p_23_127.0.0.1.json",
-        python=Path("/opt/python"),
-        command=("/opt/python", "run_mindformer.py"),
-        environment={"HOME": "/home/glm"},
-    )
-
-
 def test_all_meet_at_the_same_place(tmp_path: Path) -> None:
     """Scheduler and ranks agree on address and number, and each knows its role."""
-    scheduler, *ranks = cpu_cluster(launch(tmp_path))
+    scheduler, *ranks = cpu_cluster(
+        Launch(
+            job_dir=JobDir(tmp_path),
+            devices=(2, 3),
+            rank_table=tmp_path / "hccl_2p_23_127.0.0.1.json",
+            python=Path("/opt/python"),
+            command=("/opt/python", "run_mindformer.py"),
+            environment={"HOME": "/home/glm"},
+        )
+    )
     shared = ("MS_WORKER_NUM", "MS_SCHED_HOST", "MS_SCHED_PORT", "RANK_SIZE", "OMP_NUM_THREADS", "HOME")
     assert {tuple(process.environment[name] for name in shared) for process in (scheduler, *ranks)} == {
         ("2", HOST, scheduler.environment["MS_SCHED_PORT"], "2", "1", "/home/glm")
@@ -31,22 +28,6 @@ def test_all_meet_at_the_same_place(tmp_path: Path) -> None:
     assert [
         (rank.environment["MS_ROLE"], rank.environment["MS_NODE_ID"], rank.environment["RANK_ID"]) for rank in ranks
     ] == [("MS_WORKER", "0", "0"), ("MS_WORKER", "1", "1")]
-
-
-def test_rank_table_is_handed_over_all_the_same(tmp_path: Path) -> None:
-    """A rank on a CPU finds what a rank on a device finds."""
-    _, *ranks = cpu_cluster(launch(tmp_path))
-    assert [(rank.environment["DEVICE_ID"], rank.environment["RANK_TABLE_FILE"]) for rank in ranks] == [
-        ("2", str(tmp_path / "hccl_2p_23_127.0.0.1.json")),
-        ("3", str(tmp_path / "hccl_2p_23_127.0.0.1.json")),
-    ]
-
-
-def test_nobody_shares_a_file_or_directory(tmp_path: Path) -> None:
-    """Each process has its own log and working directory."""
-    processes = cpu_cluster(launch(tmp_path))
-    assert len({process.log for process in processes}) == 3
-    assert len({process.directory for process in processes}) == 3
 
 
 def test_port_is_free() -> None:
