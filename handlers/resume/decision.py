@@ -87,7 +87,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Ended:
+class PastAttempt:
     """What is known of an attempt that is over."""
 
     failure: Failure
@@ -129,36 +129,34 @@ class GiveUp:
 Decision = Resume | Trained | GiveUp
 
 
-def decide(ended: Ended, limit: int) -> Decision:
+def decide(past: PastAttempt, limit: int) -> Decision:
     """Decide what follows; `limit` is `resume.attempts`."""
-    failure, why = ended.failure, ended.failure.reason
+    failure, why = past.failure, past.failure.reason
     if failure.ending is Ending.STUCK:
         return GiveUp(why)
-    if ended.saved is not None and ended.finished:
-        return Trained(f"all is trained and saved as {ended.saved.tag}, although {why}")
+    if past.saved is not None and past.finished:
+        return Trained(f"all is trained and saved as {past.saved.tag}, although {why}")
     if failure.ending in {Ending.STOPPED, Ending.OVERTIME} or limit == 0:
         return GiveUp(why)
     if failure.may_pass is False:
         return GiveUp(f"{why}; not tried again: it would end the same way until that is mended")
-    if ended.resumes >= limit:
-        return GiveUp(f"{why}; not tried again: glmd has done so {ended.resumes} times (resume.attempts)")
-    return _unless_in_vain(ended)
+    if past.resumes >= limit:
+        return GiveUp(f"{why}; not tried again: glmd has done so {past.resumes} times (resume.attempts)")
+    return _unless_in_vain(past)
 
 
-def _unless_in_vain(ended: Ended) -> Resume | GiveUp:
-    failure, why = ended.failure, ended.failure.reason
-    if ended.saved is not None or failure.ending is Ending.LOST:
-        return _go_on(ended.saved or ended.began, why, ended.obstacle)
-    if ended.obstacle is not None:
-        retry = f"go on from {ended.began.tag}" if ended.began else "begin anew"
-        return GiveUp(
-            f"{why}; not resumed: {ended.obstacle.what}; {ended.obstacle.remedy}. `glmd retry N` would {retry}"
-        )
-    if ended.resumes > 0:
-        newer = f" newer than {ended.began.tag}" if ended.began else ""
+def _unless_in_vain(past: PastAttempt) -> Resume | GiveUp:
+    failure, why = past.failure, past.failure.reason
+    if past.saved is not None or failure.ending is Ending.LOST:
+        return _go_on(past.saved or past.began, why, past.obstacle)
+    if past.obstacle is not None:
+        retry = f"go on from {past.began.tag}" if past.began else "begin anew"
+        return GiveUp(f"{why}; not resumed: {past.obstacle.what}; {past.obstacle.remedy}. `glmd retry N` would {retry}")
+    if past.resumes > 0:
+        newer = f" newer than {past.began.tag}" if past.began else ""
         return GiveUp(f"{why}; not tried again: it came to no save{newer} that is complete on all ranks")
     if failure.ending is Ending.HUNG or failure.may_pass:
-        return _go_on(ended.began, why)
+        return _go_on(past.began, why)
     return GiveUp(why)
 
 

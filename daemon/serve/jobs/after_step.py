@@ -15,7 +15,7 @@ from daemon.core.settings import Settings
 from daemon.core.states import Job, State
 from daemon.core.store import Store
 from daemon.core.vanished import why
-from daemon.serve.jobs.endings import Cancelled, Completed, died, ended, host_went_down, stuck
+from daemon.serve.jobs.endings import Finished, died, ended, host_went_down, stuck
 from daemon.serve.jobs.follow_up import follow_up
 from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.runs import Found
@@ -71,15 +71,15 @@ class AfterStep:
             self._vanished(job, step)
             return
         if found.life is Life.DIED:
-            end: Completed | Cancelled | Failure | None = self._death(job, step, directory, found)
+            end: Finished | Failure | None = self._death(job, step, directory, found)
         else:
             end = ended(directory, step, cancel=job.cancel)
         if end is None:  # not yet known, and looked at again soon
             return
         match end := stuck(end, found.stuck):
-            case Completed(reason):
+            case Finished(is_cancelled=False, reason=reason):
                 self._moves.move(job, State.MERGING if step is Step.TRAIN else State.DONE, reason)
-            case Cancelled(reason):
+            case Finished(reason=reason):
                 self.cancelled(job, f": {reason}")
             case Failure():
                 self._failed(job, step, end, settings)

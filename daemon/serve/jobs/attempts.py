@@ -7,7 +7,7 @@ from daemon.core.states import Job
 from handlers.ckpt.files.durable import make_directory
 from handlers.rank_log.progress import Progress, read_progress
 from handlers.records.job_dir import JobDir
-from handlers.resume.decision import Ended, Failure, TakenUp
+from handlers.resume.decision import Failure, PastAttempt, TakenUp
 from handlers.resume.point import Expected, ResumePoint, complete, is_last, lay_out, newest_complete, newest_useful
 from handlers.resume.resumable import Course, schedule_of
 from handlers.shards.names import LAST
@@ -22,14 +22,14 @@ class NothingLeftError(Exception):
         self.tree = point.tree
 
 
-def came_to(job: Job, directory: JobDir, checked: CheckedConfig, failure: Failure) -> Ended:
+def past_attempt(job: Job, directory: JobDir, checked: CheckedConfig, failure: Failure) -> PastAttempt:
     """Return what the present attempt of `job`, which is over, came to. Raises OSError or pydantic.ValidationError."""
     run, progress = _expected(checked), _progress(directory, job.attempt, checked)
     course = _course(checked, progress)
     taken_up = TakenUp.read(directory.resume_record(job.attempt))
     began = newest_complete(directory.resume_from(job.attempt), run)
     found = newest_useful(_output(directory, job.attempt), run, course)
-    return Ended(
+    return PastAttempt(
         failure=failure,
         resumes=taken_up.resumes,
         began=None if began is None or course.obstacle(began.tag) else began,

@@ -15,29 +15,24 @@ from handlers.shim.survivors import operator_needed
 
 
 @dataclass(frozen=True)
-class Completed:
-    """It came to its end; the reason may be empty."""
+class Finished:
+    """A step came to its end, or was ended because somebody asked glmd for it: nothing is to be decided."""
 
+    is_cancelled: bool
     reason: str
+    """It may be empty."""
 
 
-@dataclass(frozen=True)
-class Cancelled:
-    """It was ended because somebody asked glmd for it."""
-
-    reason: str
-
-
-def ended(directory: StepDir, step: Step, *, cancel: bool) -> Completed | Cancelled | Failure:
+def ended(directory: StepDir, step: Step, *, cancel: bool) -> Finished | Failure:
     """Return what exit.json says of a step; `cancel` when glmd was asked to end it. Raises OSError."""
     try:
         record = StepExit.read(directory.exit)
     except ValidationError as error:
         return Failure(Ending.FAILED, f"{directory.exit} cannot be read: {error}", code=Code.SHIM_NO_EXIT)
     if record.outcome is Outcome.COMPLETED:
-        return Completed(record.reason)
+        return Finished(is_cancelled=False, reason=record.reason)
     if record.outcome is Outcome.CANCELLED and cancel:
-        return Cancelled(record.reason)
+        return Finished(is_cancelled=True, reason=record.reason)
     lost, reason = host_went_down(directory), record.reason
     if record.outcome is Outcome.CANCELLED:
         reason = f"{step} was {reason}, {'when the host went down' if lost else 'and not by glmd cancel'}"
@@ -58,7 +53,7 @@ def died(step: Step, cause: str | None, *, lost: bool, left: Sequence[int] = ())
     return Failure(Ending.FAILED, reason, code=Code.SHIM_DIED)
 
 
-def stuck(end: Completed | Cancelled | Failure, left: Sequence[Survivor]) -> Completed | Cancelled | Failure:
+def stuck(end: Finished | Failure, left: Sequence[Survivor]) -> Finished | Failure:
     """Return `end` with what is left that cannot be ended: whatever else follows, nothing is begun on those devices."""
     if not left:
         return end

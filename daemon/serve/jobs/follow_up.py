@@ -7,7 +7,7 @@ from daemon.core.checking import checked_again
 from daemon.core.root import Root
 from daemon.core.settings import Settings
 from daemon.core.states import Job
-from daemon.serve.jobs.attempts import came_to
+from daemon.serve.jobs.attempts import past_attempt
 from daemon.serve.jobs.prepare import prepare
 from handlers.errors import HandlerError
 from handlers.host.service_manager import runs_this_host
@@ -27,10 +27,10 @@ def follow_up(job: Job, step: Step, failure: Failure, settings: Settings, root: 
         return GiveUp(failure.reason)
     try:
         checked = checked_again(job, settings, root, is_resumed=True)
-        ended = came_to(job, job.directory(root.path), checked, failure)
-        decision = decide(ended, checked.section.resume.attempts)
+        past = past_attempt(job, job.directory(root.path), checked, failure)
+        decision = decide(past, checked.section.resume.attempts)
         if isinstance(decision, Resume):
-            prepare(replace(job, attempt=job.attempt + 1), settings, root, resumes=ended.resumes + 1)
+            prepare(replace(job, attempt=job.attempt + 1), settings, root, resumes=past.resumes + 1)
     except HandlerError as error:
         return GiveUp(f"{failure.reason}; not tried again: {error}")
     return replace(decision, reason=filled_in(decision.reason, job=job.id))

@@ -9,10 +9,10 @@ import pytest
 from handlers.records.job_dir import Step
 from handlers.records.step_exit import Diagnosis, Outcome, StepExit, Survivor
 from handlers.resume.decision import (
-    Ended,
     Ending,
     Failure,
     GiveUp,
+    PastAttempt,
     Resume,
     TakenUp,
     Trained,
@@ -32,9 +32,9 @@ def point(tag: str) -> ResumePoint:
 
 def ended(
     ending: Ending = Ending.FAILED, *, may_pass: bool | None = None, resumes: int = 0, began: str = "", saved: str = ""
-) -> Ended:
+) -> PastAttempt:
     """Return an attempt that is over: a first one that has saved nothing, unless told otherwise."""
-    return Ended(
+    return PastAttempt(
         failure=Failure(ending, WHY, may_pass),
         resumes=resumes,
         began=point(began) if began else None,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from daemon.core.states import Job, State
-from daemon.serve.jobs.attempts import NothingLeftError, begin, came_to, how_it_begins, tree_with_tag
+from daemon.serve.jobs.attempts import NothingLeftError, begin, how_it_begins, past_attempt, tree_with_tag
 from handlers.mindformers.dialect import dialect_of
 from handlers.mindformers.version import OF_GLM_6B
 from handlers.records.checked import Spot
@@ -109,7 +109,7 @@ def test_what_an_attempt_came_to(directory: JobDir, *, moved: bool) -> None:
     output = directory.earlier_output(2) if moved else directory.output
     small_run(output).write("17_4")
     let_log(output, 18)
-    found = came_to(JOB, directory, CHECKED, Failure(Ending.FAILED, "why"))
+    found = past_attempt(JOB, directory, CHECKED, Failure(Ending.FAILED, "why"))
     assert found.began is not None
     assert found.saved is not None
     assert (str(found.began.tag), str(found.saved.tag), found.resumes, found.finished) == ("9_4", "17_4", 1, False)
@@ -119,7 +119,7 @@ def test_an_attempt_that_saved_its_last_epoch_is_finished(directory: JobDir) -> 
     """By its log and the size of a sink."""
     small_run(directory.output).write("31_4")
     let_log(directory.output, 31)
-    assert came_to(replace(JOB, attempt=1), directory, CHECKED, Failure(Ending.FAILED, "why")).finished
+    assert past_attempt(replace(JOB, attempt=1), directory, CHECKED, Failure(Ending.FAILED, "why")).finished
 
 
 WHOLE = replace(CHECKED, needs_strategy=False, sink_size=None)
@@ -138,7 +138,7 @@ def let_save(tree: Path, *tags: str, epochs: int, steps: int) -> None:
 def test_a_save_inside_an_epoch_is_not_the_end(directory: JobDir) -> None:
     """One percent of the only epoch is saved: nothing is finished, and there is nothing to go on from."""
     let_save(directory.output, "1_100", epochs=1, steps=10_000)
-    found = came_to(replace(JOB, attempt=1), directory, WHOLE, Failure(Ending.FAILED, "why"))
+    found = past_attempt(replace(JOB, attempt=1), directory, WHOLE, Failure(Ending.FAILED, "why"))
     assert (found.saved, found.finished) == (None, False)
     assert found.obstacle is not None
     assert "1_100 falls inside an epoch of 10000 steps" in found.obstacle.what
@@ -151,7 +151,7 @@ def test_a_save_inside_an_epoch_is_not_the_end(directory: JobDir) -> None:
 def test_the_end_of_the_only_epoch_is_the_end(directory: JobDir) -> None:
     """All its steps are trained."""
     let_save(directory.output, "1_100", "1_10000", epochs=1, steps=10_000)
-    found = came_to(replace(JOB, attempt=1), directory, WHOLE, Failure(Ending.FAILED, "why"))
+    found = past_attempt(replace(JOB, attempt=1), directory, WHOLE, Failure(Ending.FAILED, "why"))
     assert found.saved is not None
     assert (str(found.saved.tag), found.finished, found.obstacle) == ("1_10000", True, None)
 
@@ -185,11 +185,11 @@ def test_a_version_that_goes_on_inside_an_epoch_does(directory: JobDir) -> None:
 def test_without_a_log_nothing_is_finished_and_no_data_left_out(directory: JobDir) -> None:
     """Nobody knows how many steps an epoch has: with data sinking a save is at an epoch's end all the same."""
     run = small_run(directory.output).write("31_4")
-    found = came_to(replace(JOB, attempt=1), directory, CHECKED, Failure(Ending.FAILED, "why"))
+    found = past_attempt(replace(JOB, attempt=1), directory, CHECKED, Failure(Ending.FAILED, "why"))
     assert found.saved is not None
     assert not found.finished
     run.layouts = {}
-    found = came_to(replace(JOB, attempt=1), directory, WHOLE, Failure(Ending.FAILED, "why"))
+    found = past_attempt(replace(JOB, attempt=1), directory, WHOLE, Failure(Ending.FAILED, "why"))
     assert (found.saved, found.finished) == (None, False)
     assert found.obstacle is not None
     assert "no log tells how many steps" in found.obstacle.what

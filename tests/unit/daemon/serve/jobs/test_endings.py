@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.serve.jobs.endings import Cancelled, Completed, died, ended, host_went_down
+from daemon.serve.jobs.endings import Finished, died, ended, host_went_down
 from handlers.ckpt.files.durable import make_directory
 from handlers.records.job_dir import JobDir, Step, StepDir
 from handlers.records.shim_record import ShimRecord
@@ -34,13 +34,13 @@ def let_end(directory: StepDir, outcome: Outcome, *, rebooted: bool = False) -> 
 def test_a_completed_step(directory: StepDir) -> None:
     """Also when somebody wanted it cancelled, too late."""
     let_end(directory, Outcome.COMPLETED)
-    assert ended(directory, Step.TRAIN, cancel=True) == Completed("told to end by SIGTERM")
+    assert ended(directory, Step.TRAIN, cancel=True) == Finished(is_cancelled=False, reason="told to end by SIGTERM")
 
 
 def test_who_ended_a_step(directory: StepDir) -> None:
     """Glmd, when it was asked to; else somebody, or the host's shutdown."""
     let_end(directory, Outcome.CANCELLED)
-    assert ended(directory, Step.TRAIN, cancel=True) == Cancelled("told to end by SIGTERM")
+    assert ended(directory, Step.TRAIN, cancel=True) == Finished(is_cancelled=True, reason="told to end by SIGTERM")
     why = "train was told to end by SIGTERM, and not by glmd cancel"
     assert ended(directory, Step.TRAIN, cancel=False) == Failure(Ending.STOPPED, why)
     let_end(directory, Outcome.CANCELLED, rebooted=True)
