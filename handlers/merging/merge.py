@@ -86,16 +86,7 @@ def run(
     for NoSpaceError), BadInputError for a malformed tag, and OSError.
     """
     started = time.monotonic()
-    chosen = choose(
-        plan.source,
-        tag=plan.tag,
-        prefix=plan.prefix,
-        ranks=plan.ranks,
-        stages=plan.stages,
-        strategy=plan.strategy,
-        needs_strategy=plan.needs_strategy,
-        files=plan.files,
-    )
+    chosen = _chosen(plan)
     tag, planned = str(chosen.tag), replace(_planned(plan, chosen), origin=plan.origin)
     size = sum(parameter.nbytes for parameter in (*planned.parameters, *planned.transformed))
     counts = {"ranks": len(chosen.shards), "stages": planned.stages, "entries": len(planned.parameters)}
@@ -112,10 +103,33 @@ def run(
         copy_options=CopyOptions(hashed=plan.hashed, compared=plan.compared),
     )
     kept_latest = "" if plan.latest is None else _promote(plan.latest, plan, manifest)
-    summary = MergeSummary(
+    summary = _summary(plan, chosen, planned, manifest, kept_latest, time.monotonic() - started)
+    report(
+        "merge_published", tag=tag, path=str(plan.destination), bytes=summary.bytes, seconds=round(summary.seconds, 3)
+    )
+    return summary
+
+
+def _chosen(plan: MergePlan) -> Chosen:
+    return choose(
+        plan.source,
+        tag=plan.tag,
+        prefix=plan.prefix,
+        ranks=plan.ranks,
+        stages=plan.stages,
+        strategy=plan.strategy,
+        needs_strategy=plan.needs_strategy,
+        files=plan.files,
+    )
+
+
+def _summary(
+    plan: MergePlan, chosen: Chosen, planned: Plan, manifest: Manifest, kept_latest: str, seconds: float
+) -> MergeSummary:
+    return MergeSummary(
         outputs=tuple(plan.destination / file.name for file in manifest.files),
         prefix=chosen.prefix,
-        tag=tag,
+        tag=str(chosen.tag),
         ranks=len(chosen.shards),
         stages=planned.stages,
         cautions=tuple(_cautions(planned, may_be_part=plan.stages is None and _may_be_part(planned))),
@@ -127,13 +141,9 @@ def run(
         agreed=plan.compared or chosen.strategy is not None,
         not_finite=manifest.not_finite,
         bytes=manifest.size,
-        seconds=time.monotonic() - started,
+        seconds=seconds,
         kept_latest=kept_latest,
     )
-    report(
-        "merge_published", tag=tag, path=str(plan.destination), bytes=summary.bytes, seconds=round(summary.seconds, 3)
-    )
-    return summary
 
 
 def _promote(latest: Path, plan: MergePlan, manifest: Manifest) -> str:

@@ -13,7 +13,7 @@ from handlers.ckpt.files.durable import make_directory, move, publish_bytes
 from handlers.events import job_log
 from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.table import make, write
-from handlers.records.job_dir import JobDir, Step
+from handlers.records.job_dir import JobDir, Step, StepDir
 from handlers.records.job_plan import JobPlan, TimeLimits
 from handlers.records.merge_plan import MergePlan
 from handlers.records.train_plan import TrainPlan
@@ -51,28 +51,32 @@ def prepare(job: Job, settings: Settings, root: Root, *, resumes: int = 0) -> Jo
             weights, config = None, directory.resumed_config(job.attempt)
             publish_bytes(config, resuming(read_config(directory.config, settings), save))
             log.info("training_resumes", path=save, resumes=resumes)
-    train = plan_training(
-        TrainRequest(
-            job_dir=directory,
-            devices=job.devices,
-            run_mode=checked.run_mode,
-            device_target=checked.device_target,
-            python=settings.training.python,
-            checkout=settings.training.checkout,
-            rank_table=rank_table,
-            config=config,
-            load_checkpoint=weights,
-            extra_environment=settings.training.environment,
-            configuration=_configuration(checked),
-            limits=_limits(checked, root, job.attempt),
-            grace=settings.training.grace,
-        )
+    request = TrainRequest(
+        job_dir=directory,
+        devices=job.devices,
+        run_mode=checked.run_mode,
+        device_target=checked.device_target,
+        python=settings.training.python,
+        checkout=settings.training.checkout,
+        rank_table=rank_table,
+        config=config,
+        load_checkpoint=weights,
+        extra_environment=settings.training.environment,
+        configuration=_configuration(checked),
+        limits=_limits(checked, root, job.attempt),
+        grace=settings.training.grace,
     )
-    records = directory.step(job.attempt, Step.TRAIN)
-    make_directory(records.path)
-    train.environments.publish(records.environment)
+    train = _planned(request, directory.step(job.attempt, Step.TRAIN))
     merge = plan_merging(checked, directory, root, source)
     return _publish(job, directory, merge=merge, train=train, rank_table=rank_table)
+
+
+def _planned(request: TrainRequest, records: StepDir) -> TrainPlan:
+    """Return the plan of a training, with its environments published."""
+    train = plan_training(request)
+    make_directory(records.path)
+    train.environments.publish(records.environment)
+    return train
 
 
 def _publish(
