@@ -206,7 +206,8 @@ class Pipeline:
         elif self._starts.was_begun(Run.of(job, step)):
             self._starts.handle_late(job, step)
         else:
-            self._runs.refuse_taken_devices(job)
+            if step is Step.TRAIN:
+                self._runs.refuse_taken_devices(job)
             self._starts.begin(job, step)
 
     # Small parts

@@ -26,7 +26,7 @@ from daemon.serve.jobs.runs import LOOK_EVERY
 from daemon.serve.loop.faults import Faults
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.loop.workers import Lane, Workers
-from handlers.records.job_dir import Step, StepDir
+from handlers.records.job_dir import JobDir, Step, StepDir
 from handlers.records.process import boot_id
 from handlers.records.shim_record import ShimRecord
 from handlers.records.step_exit import Outcome, StepExit
@@ -339,6 +339,21 @@ def test_devices_that_a_job_that_is_over_keeps_are_looked_at_again_soon(house: H
     house.pipeline.turn()
     assert house.store.locks() == {}
     assert house.pipeline.next_due(0.0) is None
+
+
+@pytest.mark.parametrize("step", Step)
+def test_a_training_waits_for_ranks_that_are_on_its_devices_and_a_merge_does_not(house: House, step: Step) -> None:
+    """Whatever the store says of them; a merge that is retried needs no devices, and they may train for days."""
+    states = (State.PREPARING, State.TRAINING, State.MERGING)
+    job = house.job_in(*states[: 2 if step is Step.TRAIN else 3])
+    other = JobDir(house.root.jobs / "0002-other").step(1, Step.TRAIN)
+    with subprocess.Popen(["sleep", "600"], env={NAME: mark(other.path, job.devices)}) as rank:
+        house.pipeline.turn()
+        assert house.faults.is_paused("job 1") is (step is Step.TRAIN)
+        if step is Step.MERGE:
+            house.deliver()
+        assert house.runner.started == ([] if step is Step.TRAIN else [(1, step)])
+        rank.kill()
 
 
 def test_a_move_has_the_code_of_its_reason(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
