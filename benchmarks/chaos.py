@@ -163,7 +163,8 @@ class Soak:
     def _retry(self, job: Job, acts: set[Act]) -> None:
         """Retry a job, and note where it need not come to anything."""
         retried = self._house.run("retry", str(job.id))
-        is_removed = Act.DIRECTORY_REMOVED in acts and "nothing to run any more" in retried.stderr
+        is_rejected = (self._root / "rejected" / f"{job.name}.yaml").exists()  # taken in, and refused after a fault
+        is_removed = (Act.DIRECTORY_REMOVED in acts or is_rejected) and "nothing to run any more" in retried.stderr
         if is_removed or Act.ABSURD_VALUES in acts:
             self._may_fail.add(job.id)
         if retried.returncode != 0 and not is_removed:

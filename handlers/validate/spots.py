@@ -22,7 +22,7 @@ def spot(place: Place) -> Spot:
 
 def at(place: Spot, code: Code, message: str, hint: str = "") -> Problem:
     """Return a problem there."""
-    return Problem(place.line, place.column, place.where, message, hint, place.excerpt, code)
+    return Problem(place.line, place.column, place.where, message, hint, place.excerpt, code=code)
 
 
 def encodable(text: str) -> str:

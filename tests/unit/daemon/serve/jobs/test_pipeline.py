@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -347,13 +348,13 @@ def test_a_training_waits_for_ranks_that_are_on_its_devices_and_a_merge_does_not
     states = (State.PREPARING, State.TRAINING, State.MERGING)
     job = house.job_in(*states[: 2 if step is Step.TRAIN else 3])
     other = JobDir(house.root.jobs / "0002-other").step(1, Step.TRAIN)
-    with subprocess.Popen(["sleep", "600"], env={NAME: mark(other.path, job.devices)}) as rank:
+    with subprocess.Popen(["sleep", "600"], env={NAME: mark(other.path, job.devices)}) as rank, ExitStack() as stack:
+        stack.callback(rank.kill)
         house.pipeline.turn()
         assert house.faults.is_paused("job 1") is (step is Step.TRAIN)
         if step is Step.MERGE:
             house.deliver()
         assert house.runner.started == ([] if step is Step.TRAIN else [(1, step)])
-        rank.kill()
 
 
 def test_a_move_has_the_code_of_its_reason(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
