@@ -3,7 +3,7 @@
 import errno
 
 from daemon.core.control import NotRunningError, RequestRefusedError
-from daemon.core.store import DamagedStoreError, StoreError
+from daemon.core.database import DamagedStoreError, NewerStoreError, StoreError
 from handlers.ckpt.errors import CkptError, NoSpaceError
 from handlers.errors import BadInputError, HandlerError, RefusedError
 from handlers.printable import printable
@@ -21,6 +21,7 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (CkptError, REFUSED),
     (HandlerError, FAILED),
     (DamagedStoreError, REFUSED),
+    (NewerStoreError, REFUSED),
     (StoreError, FAILED),
     (NotRunningError, FAILED),
     (OSError, FAILED),
