@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.acts import Act
 from benchmarks.scene import Scene
-from daemon.core.store import Store
+from daemon.core.read_store import ReadStore
 from tests.acceptance.dead_mount import Dead, DeadMount
 from tests.acceptance.house import CONFIG
 from tests.acceptance.test_living import copy_store, put_back
@@ -105,7 +105,7 @@ class Places:
     def put_old_store(self) -> bool:
         """Kill the daemon, and start it with the copy."""
         self._scene.undo(everything=True)  # who restores the store does so where the directories are
-        with Store.open_for_reading(self.copy) as copy:
+        with ReadStore.open(self.copy) as copy:
             known = {job.name for job in copy.jobs()}
         self._scene.note(Act.OLD_STORE, self._scene.names)
         removed = {name for name, acts in self._scene.done_to.items() if Act.DIRECTORY_REMOVED in acts}

@@ -30,6 +30,7 @@ from pathlib import Path
 from measuring import Measured, Report, measure, median
 
 from daemon.core.control import NotRunningError, ask
+from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.core.states import State
 from daemon.core.store import Store
@@ -194,7 +195,7 @@ def marked_checkout(house: House, path: Path) -> None:
 
 def gaps(house: House, jobs: int) -> list[float]:
     """Let trainings queue for one pair of devices; return the seconds between the ranks of one and of the next."""
-    first = Store.open_for_reading(house.root / "glmd.db")
+    first = ReadStore.open(house.root / "glmd.db")
     with first as store:
         before = store.highest()
     for number in range(jobs):
@@ -207,7 +208,7 @@ def gaps(house: House, jobs: int) -> list[float]:
 
 
 def _is_over(house: House, before: int, jobs: int) -> bool:
-    with Store.open_for_reading(house.root / "glmd.db") as store:
+    with ReadStore.open(house.root / "glmd.db") as store:
         page = store.page(before, jobs + 1).jobs
     failed = [job for job in page if job.state.is_over and job.state is not State.DONE]
     if failed:
@@ -221,7 +222,7 @@ def _mark(job: Path, name: str, which: Callable[[Iterator[int]], int]) -> int:
 
 def closed(house: House, tree: Path) -> tuple[float, float]:
     """Write shards into a watched tree, the last one open for long; return the seconds until a job, and its output."""
-    with Store.open_for_reading(house.root / "glmd.db") as store:
+    with ReadStore.open(house.root / "glmd.db") as store:
         before = store.highest()
     for rank in (0, 1):
         path = tree / "checkpoint" / f"rank_{rank}" / f"glm-6b_rank_{rank}-1_4.ckpt"
@@ -233,7 +234,7 @@ def closed(house: House, tree: Path) -> tuple[float, float]:
     began = time.monotonic()
 
     def merged() -> list[State]:
-        with Store.open_for_reading(house.root / "glmd.db") as store:
+        with ReadStore.open(house.root / "glmd.db") as store:
             return [job.state for job in store.page(before, 2).jobs]
 
     if merged():

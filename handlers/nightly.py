@@ -33,7 +33,12 @@ def run_name(name: str, scheduled: datetime) -> str:
 
 def is_run_of(name: str, run: str) -> bool:
     """Say whether `run` is what `run_name` calls one of cycle `name`'s runs."""
-    return re.fullmatch(rf"{re.escape(name)}-[0-9]{{8}}T[0-9]{{6}}Z", run) is not None
+    return is_run(run) and run.rpartition("-")[0] == name
+
+
+def is_run(name: str) -> bool:
+    """Say whether `name` is what `run_name` calls a run of some cycle."""
+    return re.fullmatch(r"[A-Za-z0-9_-]+-[0-9]{8}T[0-9]{6}Z", name) is not None
 
 
 def drop(

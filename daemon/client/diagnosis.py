@@ -15,9 +15,10 @@ from pathlib import Path
 
 from daemon.core.checking import mindformers_of, rules
 from daemon.core.control import NotRunningError, ask
+from daemon.core.database import StoreError
+from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.core.settings import NightlySettings, Settings
-from daemon.core.store import Store, StoreError
 from handlers.errors import BadInputError
 from handlers.host.service_manager import runs_this_host
 from handlers.mindformers.dialect import dialect_of
@@ -230,7 +231,7 @@ def _directories(settings: Settings) -> Finding:
             return Finding("root", Verdict.MISSING, what, advice)
     if root.store.exists():
         try:
-            Store.open_for_reading(root.store).close()
+            ReadStore.open(root.store).close()
         except StoreError as error:
             return Finding("root", Verdict.MISSING, str(error), "see docs/troubleshooting.md")
     return Finding("root", Verdict.OK, f"{root.path} can be {'written to' if is_mine else 'dropped into and read'}")

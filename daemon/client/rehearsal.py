@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Self
 
 from daemon.core.control import NotRunningError, RequestRefusedError, ask
+from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.core.states import OVER, Job, State
-from daemon.core.store import Store
 from handlers.codes import Code
 from handlers.errors import BadInputError, HandlerError
 from handlers.rank_log.tail import tail
@@ -163,7 +163,7 @@ class Stage:
             time.sleep(0.1)
 
     def _unfinished(self) -> tuple[Job, ...]:
-        with Store.open_for_reading(self.root.store) as store:
+        with ReadStore.open(self.root.store) as store:
             return store.jobs(set(State) - OVER)
 
     def _living_shims(self) -> Iterator[ProcessIdentity]:

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from daemon.core.database import StoreError
 from daemon.core.names import NAME_MAX, digest_of, is_ignored
+from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.core.states import State
-from daemon.core.store import Store, StoreError
 from daemon.face.status import JobStatus, job_status
 from handlers.ckpt.files.durable import publish_bytes
 from handlers.codes import Code
@@ -60,7 +61,7 @@ def drop(content: bytes, name: str, root: Root) -> Drop:
 def job_of(dropped: Drop, root: Root) -> JobStatus | None:
     """Return what `dropped` has become; None while it waits to be taken."""
     try:
-        with Store.open_for_reading(root.store) as store:
+        with ReadStore.open(root.store) as store:
             job = store.newest_with(dropped.digest)
             return job_status(job, root.path) if job and job.id > dropped.after else None
     except StoreError:
@@ -80,7 +81,7 @@ def wait_for_job(dropped: Drop, root: Root, seconds: float) -> JobStatus | None:
 def follow(job: int, root: Root, show: Callable[[JobStatus], None]) -> JobStatus:
     """Call `show` about twice a second until `job` is over, and return how it ended."""
     while True:
-        with Store.open_for_reading(root.store) as store:
+        with ReadStore.open(root.store) as store:
             status = job_status(store.job(job), root.path)
         show(status)
         if status.job.state.is_over:
@@ -96,7 +97,7 @@ def exit_code_of(state: State) -> int:
 def _newest_job(root: Root) -> int:
     if not root.store.exists():
         return 0
-    with Store.open_for_reading(root.store) as store:
+    with ReadStore.open(root.store) as store:
         return store.highest()
 
 

@@ -4,8 +4,8 @@ import typer
 
 from daemon.commands.arguments import ConfigOption, JobArgument, RootOption, job_in, root_of
 from daemon.core.control import ask
+from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
-from daemon.core.store import Store
 from handlers.printable import printable
 
 
@@ -25,6 +25,6 @@ def reload(*, root: RootOption = None, config: ConfigOption = None) -> None:
 
 
 def _ask_about(job: str, action: str, root: Root) -> None:
-    with Store.open_for_reading(root.store) as store:
+    with ReadStore.open(root.store) as store:
         number = job_in(store, job).id
     typer.echo(printable(ask(root.path, action, number)))

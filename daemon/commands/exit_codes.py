@@ -4,8 +4,8 @@ import errno
 from dataclasses import asdict
 
 from daemon.core.control import NotRunningError, RequestRefusedError
+from daemon.core.database import DamagedStoreError, NewerStoreError, StoreError
 from daemon.core.error_codes import code_of
-from daemon.core.store import DamagedStoreError, StoreError
 from handlers.ckpt.errors import CkptError, NoSpaceError
 from handlers.errors import BadInputError, HandlerError, RefusedError
 from handlers.printable import printable, to_json
@@ -23,6 +23,7 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (CkptError, REFUSED),
     (HandlerError, FAILED),
     (DamagedStoreError, REFUSED),
+    (NewerStoreError, REFUSED),
     (StoreError, FAILED),
     (NotRunningError, FAILED),
     (OSError, FAILED),

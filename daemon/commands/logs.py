@@ -14,9 +14,9 @@ from typing import Annotated, BinaryIO
 import typer
 
 from daemon.commands.arguments import ConfigOption, JobArgument, RootOption, job_in, root_of
+from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.core.states import Job
-from daemon.core.store import Store
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.printable import printable, printable_json, printable_lines
@@ -48,7 +48,7 @@ def logs(
 ) -> None:
     """Show a job's events, or what one rank prints."""
     place = Root(root_of(root, config))
-    with Store.open_for_reading(place.store) as store:
+    with ReadStore.open(place.store) as store:
         found = job_in(store, job)
     path = _path(found, rank, place)
     if not follow and not path.exists():
@@ -59,7 +59,7 @@ def logs(
 
 
 def _is_over(job: int, place: Root) -> bool:
-    with Store.open_for_reading(place.store) as store:  # anew: what a daemon that starts later writes counts
+    with ReadStore.open(place.store) as store:  # anew: what a daemon that starts later writes counts
         return store.job(job).state.is_over
 
 

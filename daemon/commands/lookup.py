@@ -8,9 +8,9 @@ from handlers.codes import Code
 from handlers.errors import BadInputError
 
 if TYPE_CHECKING:
+    from daemon.core.read_store import ReadStore
     from daemon.core.settings import Settings
     from daemon.core.states import Job
-    from daemon.core.store import Store
 
 _JOB = re.compile(r"(\d{1,100})(?:-(.*))?", re.ASCII | re.DOTALL)
 
@@ -37,7 +37,7 @@ def job_number(text: str) -> int:
     return int(match[1])
 
 
-def job_in(store: "Store", text: str) -> "Job":
+def job_in(store: "ReadStore", text: str) -> "Job":
     """Return the job that `text` names; raises BadInputError."""
     number = job_number(text)
     try:

@@ -13,9 +13,9 @@ from daemon.commands.paragraphs import paragraphs, terminal_width
 from daemon.commands.terminal.streaming import json_lines, write
 from daemon.commands.terminal.table import colour, table
 from daemon.core.presence import Presence
+from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.core.states import State
-from daemon.core.store import Store
 from daemon.face.status import Detail, JobStatus, Overview, detail, overview, overview_of_all, seconds_since
 from handlers.printable import printable
 from handlers.units.devices import format_devices
@@ -48,7 +48,7 @@ def status(words: Sequence[str]) -> None:
     given = _parser().parse_args(words)
     place, now = Root(root_of(given.root, given.config)), datetime.now(UTC)
     if given.job is not None:
-        with Store.open_for_reading(place.store) as store:
+        with ReadStore.open(place.store) as store:
             found = detail(store, job_in(store, given.job), place.path)
         write(json_lines(found.as_json().items()) if given.json else _detail(found, now))
         return

@@ -10,59 +10,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from daemon.core.migrations import VERSION, indexes, statements
+from daemon.core.store_copy import MODE, copy_to
 from daemon.core.users import User
-
-_FIRST_SCHEMA = """
-CREATE TABLE jobs (
-    id        INTEGER PRIMARY KEY AUTOINCREMENT,
-    claim     TEXT NOT NULL UNIQUE,     -- what it was made from; a second insert finds the first
-    digest    TEXT NOT NULL,            -- of the dropped bytes: recognises a file dropped twice
-    name      TEXT NOT NULL,
-    state     TEXT NOT NULL,
-    reason    TEXT NOT NULL,
-    attempt   INTEGER NOT NULL,
-    priority  INTEGER NOT NULL,
-    devices   TEXT NOT NULL,            -- JSON array
-    prefix    TEXT NOT NULL,
-    cancel    INTEGER NOT NULL DEFAULT 0,   -- somebody asked to end it
-    submitted TEXT NOT NULL,
-    changed   TEXT NOT NULL
-) STRICT;
-CREATE TABLE transitions (
-    job INTEGER NOT NULL REFERENCES jobs (id), at TEXT NOT NULL, state TEXT NOT NULL, attempt INTEGER NOT NULL,
-    reason TEXT NOT NULL
-) STRICT;
-CREATE TABLE device_locks (device INTEGER PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs (id)) STRICT;
-CREATE TABLE nightly (name TEXT PRIMARY KEY, due TEXT NOT NULL) STRICT;
-"""
-_USERS = """
-CREATE TABLE users (
-    job       INTEGER PRIMARY KEY REFERENCES jobs (id),
-    dropped   INTEGER,                  -- the user who owned the dropped file; NULL: nobody knows
-    cancelled TEXT                      -- who asked last to end it
-) STRICT;
-"""
-MIGRATIONS = (
-    _FIRST_SCHEMA,
-    # By which expression `due` was counted; empty: nobody remembers. `due` is told with its zone's offset since.
-    "ALTER TABLE nightly ADD COLUMN cron TEXT NOT NULL DEFAULT ''",
-    # Beside the jobs, not in their rows: a newer glmd's readers can so read the store of an older daemon.
-    _USERS,
-)
-"""What leads from each version to the next, from an empty file on."""
-VERSION = len(MIGRATIONS)
-
-_INDEXES = """
-CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state);
-CREATE INDEX IF NOT EXISTS jobs_by_digest ON jobs (digest);
-CREATE INDEX IF NOT EXISTS jobs_by_name ON jobs (name, submitted);
-CREATE INDEX IF NOT EXISTS transitions_by_job ON transitions (job);
-CREATE INDEX IF NOT EXISTS jobs_in_order ON jobs (state, priority DESC, id);
-"""
-"""They change no meaning, so a store of any version gets those that it lacks."""
-
-
-MODE = 0o640
 
 TEXT = partial(str, encoding="utf-8", errors="replace")
 """Makes text of a column's bytes. By itself sqlite3 gives up all rows where one is not UTF-8."""
@@ -96,6 +46,10 @@ class DamagedStoreError(StoreError):
     """The store's file is no database, or a damaged one: glmd serves no root by guessing."""
 
 
+class NewerStoreError(StoreError):
+    """The store was written by a newer glmd, and this one knows not what it says."""
+
+
 def open_database(path: Path, *, busy_seconds: float) -> sqlite3.Connection:
     """Open `path`, creating it when it is not there or empty. Raises StoreError, DamagedStoreError for damage.
 
@@ -111,71 +65,19 @@ def open_database(path: Path, *, busy_seconds: float) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
-        _check(connection, path)
-        _migrate(connection, path)
+        refuse_damaged(connection, path)
+        _bring_up_to_date(connection, path)
         _let_the_group_read(path)
     except BaseException as error:
         connection.close()
         if isinstance(error, sqlite3.OperationalError):  # locked, full, read-only: it may pass
             raise StoreError(f"{path}: {with_remedy(error, path)}; glmd cannot start until that is mended") from error
         if isinstance(error, sqlite3.DatabaseError):
-            raise _damaged(path, str(error)) from error
+            raise damaged(path, str(error)) from error
         if isinstance(error, OSError):
             raise StoreError(f"{path}: {error.strerror}; glmd cannot start until that is mended") from error
         raise
     return connection
-
-
-def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Open `path` as `connect_for_reading` does. Raises StoreError for whatever stands against it."""
-    try:
-        return connect_for_reading(path)
-    except sqlite3.Error as error:
-        raise unreadable(path, error) from error
-
-
-def unreadable(path: Path, error: sqlite3.Error) -> StoreError:
-    """Return what a reader is told of `error`."""
-    if type(error) is sqlite3.DatabaseError:  # of those that are not told apart, the one that means damage
-        return _damaged(path, str(error))
-    return StoreError(f"{path}: {error}{_advice(path)}")
-
-
-def connect_for_reading(path: Path) -> sqlite3.Connection:
-    """Open `path` to read what was committed so far, without changing or creating any file.
-
-    SQLite itself would make a `-wal` and a `-shm` that belong to whoever reads, and the daemon could not write them.
-    Without a `-wal` the file is whole by itself, and nobody writes it. What a daemon that starts later writes is not
-    seen: whoever waits for something opens anew each time. Raises StoreError when it is not there, and sqlite3.Error.
-    """
-    if not path.exists():
-        raise StoreError(f"{path}: no store there; was glmd ever started with this root?")
-    wal = beside(path, "wal")
-    was_in_use = wal.exists()
-    connection = _connect_for_reading(path, in_use=was_in_use)
-    if not was_in_use and wal.exists():  # a daemon has started just now
-        connection.close()
-        connection = _connect_for_reading(path, in_use=True)
-    return connection
-
-
-def _connect_for_reading(path: Path, *, in_use: bool) -> sqlite3.Connection:
-    """Open with what https://sqlite.org/uri.html and SQLite's os_unix.c offer to readers that create nothing."""
-    how = "mode=ro&readonly_shm=1" if in_use else "mode=ro&immutable=1"
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=10.0)
-    connection.text_factory = TEXT
-    try:
-        connection.execute("SELECT 1 FROM jobs LIMIT 1")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _advice(path: Path) -> str:
-    if beside(path, "wal").exists() and not beside(path, "shm").exists():
-        return f"; {path.name}-wal is there without {path.name}-shm: start glmd, which takes over what is in it"
-    return "; ask again, and if it stays so: glmd doctor --state"
 
 
 def beside(path: Path, ending: str) -> Path:
@@ -225,33 +127,71 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
+def refuse_damaged(connection: sqlite3.Connection, path: Path) -> None:
     """Raise DamagedStoreError for a page or an index that is wrong; reads the whole file, some 10 ms a megabyte."""
     wrong = [line for (line,) in connection.execute("PRAGMA quick_check(3)") if line != "ok"]
     if wrong:
-        raise _damaged(path, "; ".join(wrong))
+        raise damaged(path, "; ".join(wrong))
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def version_of(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the version of the store at `path`, 0 for an empty file. Raises NewerStoreError."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
-        raise StoreError(f"{path}: made by a newer glmd (schema {version}, this one knows {VERSION})")
-    if version < VERSION:
-        with transaction(connection):
-            for migration in MIGRATIONS[version:]:
-                _execute(connection, migration)
-            connection.execute(f"PRAGMA user_version={VERSION}")
+        raise NewerStoreError(
+            f"{path}: made by a newer glmd: its schema has version {version}, and this glmd knows versions up to "
+            f"{VERSION}; install the newer glmd again, or go back to a copy of before: docs/operations.md, «Upgrading, "
+            "and going back»"
+        )
+    return int(version)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema to this version, all at once or not at all."""
     with transaction(connection):
-        _execute(connection, _INDEXES)
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        for statement in statements(after=version):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={VERSION}")
 
 
-def _execute(connection: sqlite3.Connection, statements: str) -> None:
-    """Execute one statement a line or more; sqlite3's executescript would end the transaction."""
-    for statement in statements.split(";\n"):
-        connection.execute(statement)
+def backup_of(path: Path) -> Path:
+    """Return where the store lies as it was before a newer glmd changed it."""
+    return path.with_name(f"{path.name}.1")
 
 
-def _damaged(path: Path, what: str) -> DamagedStoreError:
+def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
+    version = version_of(connection, path)
+    if version == 0:
+        migrate(connection)
+    elif version < VERSION:
+        backup = _back_up(connection, path)
+        migrate(connection)
+        import structlog  # noqa: PLC0415 - 0.2 s, for which `glmd status` has no use
+
+        structlog.get_logger().info("store_migrated", path=path, was=version, version=VERSION, backup=backup)
+    with transaction(connection):
+        for statement in indexes():
+            connection.execute(statement)
+
+
+def _back_up(connection: sqlite3.Connection, path: Path) -> Path:
+    """Keep a copy of an older store, which replaces one of before when it is whole; return it. Raises StoreError."""
+    backup = backup_of(path)
+    try:
+        copy_to(backup, connection)
+    except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else with_remedy(error, backup)
+        size = path.stat().st_size // 1_000_000 + 1
+        raise StoreError(
+            f"{backup}: {reason}; glmd copies the store there before it changes it for this version, and has changed "
+            f"nothing. See that {size} MB are free there and that no directory has that name, and start glmd again"
+        ) from error
+    return backup
+
+
+def damaged(path: Path, what: str) -> DamagedStoreError:
+    """Return what is said of a store in which `what` is wrong."""
     return DamagedStoreError(
         f"{path}: damaged: {what}; docs/troubleshooting.md, «A damaged store», has the commands that save what can be "
         f"read. Or begin with an empty one: move it away, with {path.name}-wal and -shm; job directories stay, and new "

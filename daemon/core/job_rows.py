@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 
-from daemon.core.states import Job, State
+from daemon.core.states import Job, Source, State
 from handlers.units.devices import LIMIT
 
-Row = tuple[int, str, str, str, int, int, str, str, int, str, str]
-COLUMNS = "id, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed"
+Row = tuple[int, str, str, str, int, int, str, str, int, str, str, str, str]
+COLUMNS = "id, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed, source, code"
 NO_JOB = (ValueError, TypeError, RecursionError)
 """What `job_of` raises for a row that says nothing a job could have."""
 
@@ -19,7 +19,7 @@ _SHOWN = 100
 
 def job_of(row: Row) -> Job:
     """Return the job that `row`, with COLUMNS, is; raises NO_JOB for what none can have."""
-    number, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed = row
+    number, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed, source, code = row
     held = tuple(json.loads(devices))
     if not 1 <= attempt <= _MOST_ATTEMPTS:
         raise ValueError(f"attempt {attempt} is none")
@@ -42,6 +42,8 @@ def job_of(row: Row) -> Job:
         cancel=bool(cancel),
         submitted=times[0],
         changed=times[1],
+        source=Source(source),
+        code=code,
     )
 
 

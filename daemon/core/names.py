@@ -79,6 +79,6 @@ def job_name(file_name: str) -> str:
     return _NOT_IN_NAMES.sub("_", stem).strip("._-")[:64] or "unnamed"
 
 
-def source_of(tree: Path) -> str:
+def claims_of(tree: Path) -> str:
     """Return how the claims of all merges of `tree` begin."""
     return f"tree:{tree}:"

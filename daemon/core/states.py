@@ -34,6 +34,17 @@ class State(StrEnum):
         return self in OVER
 
 
+class Source(StrEnum):
+    """What a job was made of."""
+
+    DROP = "drop"
+    """A file that somebody put into the inbox."""
+    NIGHT = "night"
+    """A file that a nightly cycle put there: it is called as a run of one."""
+    TREE = "tree"
+    """The shards in a watched tree: there is nothing to train."""
+
+
 ACTIVE = frozenset({State.PREPARING, State.TRAINING, State.MERGING})
 OVER = frozenset({State.DONE, State.FAILED, State.CANCELLED, State.REJECTED})
 STEP_OF = {State.TRAINING: Step.TRAIN, State.MERGING: Step.MERGE}
@@ -83,6 +94,9 @@ class Job:
     """Whether somebody asked to end it; it is ended as soon as that can be done."""
     submitted: datetime
     changed: datetime
+    source: Source = Source.DROP
+    code: str = ""
+    """What programs tell `reason` by; empty where nothing says it."""
 
     @property
     def label(self) -> str:

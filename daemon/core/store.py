@@ -1,4 +1,4 @@
-"""The store: every job's place in the queue and its state.
+"""The store as the daemon has it: every job's place in the queue and its state.
 
 A transition that was answered is on disk, see daemon.core.database. Each transition is one transaction that also
 records its reason and time, and takes or frees the job's devices.
@@ -6,22 +6,29 @@ records its reason and time, and takes or frees the job's devices.
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from daemon.core.database import DamagedStoreError, StoreError, open_database, open_for_reading, transaction, unreadable
+from daemon.core.database import DamagedStoreError, StoreError, open_database, transaction
+from daemon.core.job_rows import Row
+from daemon.core.new_job import Forgotten, NewJob
+from daemon.core.read_store import ReadStore, Transition
 from daemon.core.states import HOLDING_DEVICES, TRANSITIONS, Job, State
 from daemon.core.store_files import StoreFiles, StoreReplacedError, save_beside, write_back
-from daemon.core.store_reading import StoreReading, Transition
-from daemon.core.users import User
 
-__all__ = ["DamagedStoreError", "DeviceTakenError", "NewJob", "Store", "StoreError", "Transition", "TransitionError"]
-
-_FIRST, _LAST = 1971, 9000
-"""Years; with a zone's offset and some weeks more, time is told of them as well."""
+__all__ = [
+    "DamagedStoreError",
+    "DeviceTakenError",
+    "Forgotten",
+    "NewJob",
+    "Store",
+    "StoreError",
+    "Transition",
+    "TransitionError",
+]
 
 BUSY_SECONDS = 2.0
 """How long the daemon waits for another process's lock at a time: its loop tries again, and has to answer meanwhile."""
@@ -35,66 +42,22 @@ class DeviceTakenError(Exception):
     """A device that a job was to get is held by another."""
 
 
-@dataclass(frozen=True)
-class NewJob:
-    """What a job is made of."""
+class Store(ReadStore):
+    """The store, opened to be read and written: by the one daemon, and nobody else."""
 
-    claim: str
-    name: str
-    digest: str = ""
-    priority: int = 0
-    devices: tuple[int, ...] = ()
-    prefix: str = ""
-    owner: User | None = None
-    """Whose the dropped file was; None where no file was dropped."""
-
-
-@dataclass(frozen=True)
-class Forgotten:
-    """A job that the store does not know, and had or would have this number."""
-
-    number: int
-    new: NewJob
-    history: tuple[Transition, ...]
-    """It ends in a state that holds no devices."""
-    reason: str
-
-
-class Store(StoreReading):
-    """The store, opened for reading and writing by the daemon, or only for reading by anybody else."""
-
-    def __init__(
-        self, connection: sqlite3.Connection, read_from: Path | None = None, files: StoreFiles | None = None
-    ) -> None:
-        super().__init__(connection)
+    def __init__(self, connection: sqlite3.Connection, files: StoreFiles) -> None:
+        super().__init__(connection, files.path)
         self._files = files
-        self._read_from = read_from
-        """Where a reader's is; the daemon has its own ways with what SQLite says."""
+        self._wishes: dict[int, str] = {}
+        """Jobs that are to be ended, where that could not be written yet, each with who asked."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open `path`, creating it when it is not there or empty. Raises StoreError, DamagedStoreError for damage."""
-        return cls(open_database(path, busy_seconds=BUSY_SECONDS), files=StoreFiles(path))
-
-    @classmethod
-    def open_for_reading(cls, path: Path) -> Self:
-        """Open `path` without being able to change it. Raises StoreError when it is not there.
-
-        What SQLite says against a read in the store's `with` block comes out of that as a StoreError, too.
-        """
-        return cls(open_for_reading(path), path)
-
-    def close(self) -> None:
-        """Close the file; the store cannot be used afterwards."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
+        return cls(open_database(path, busy_seconds=BUSY_SECONDS), StoreFiles(path))
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        self.close()
-        if self._read_from is not None and isinstance(error, sqlite3.Error):
-            raise unreadable(self._read_from, error) from error
+        self.close()  # the daemon has its own ways with what SQLite says
 
     def keep(self) -> tuple[Path, ...]:
         """Write what is in the store back to its path where a file of it was removed; return which were.
@@ -102,9 +65,7 @@ class Store(StoreReading):
         Raises StoreReplacedError where another file is in its place, when what was in the store is saved beside it;
         and OSError or sqlite3.Error, when nothing has changed.
         """
-        if self._files is None:
-            return ()
-        path = self._files.path
+        path = self.path
         try:
             removed = self._files.removed()
         except StoreReplacedError as error:
@@ -136,21 +97,16 @@ class Store(StoreReading):
 
     # Jobs
 
-    def add(self, new: NewJob, state: State = State.QUEUED, reason: str = "") -> Job:
+    def add(self, new: NewJob, state: State = State.QUEUED, reason: str = "", code: str = "") -> Job:
         """Add a job, or return the one that was added for the same claim before."""
-        at = _now()
+        first = Transition(_now(), state, 1, reason, code)
         with transaction(self._connection):
             if (there := self.claimed(new.claim)) is not None:
                 return there
-            (number,) = self._connection.execute(
-                "INSERT INTO jobs (claim, digest, name, state, reason, attempt, priority, devices, prefix, submitted,"
-                " changed) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?) RETURNING id",
-                (new.claim, new.digest, new.name, state, reason, new.priority, json.dumps(new.devices), new.prefix,
-                 at, at),
-            ).fetchone()  # fmt: skip
+            number = self._insert(new, first, first)
             if new.owner is not None:
                 self._connection.execute("INSERT INTO users (job, dropped) VALUES (?, ?)", (number, new.owner.number))
-            self._record(number, at, state, 1, reason)
+            self._record(number, first)
         return self._one("claim = ?", new.claim)
 
     def add_again(self, number: int, new: NewJob, reason: str) -> Job:
@@ -158,14 +114,13 @@ class Store(StoreReading):
 
         Raises DeviceTakenError where it would hold a device there that is another job's by now.
         """
-        at = _now()
+        queued = Transition(_now(), State.QUEUED, 1, reason)
         with transaction(self._connection):
-            last = next(reversed(self.history(number)), None) or Transition(
-                datetime.fromisoformat(at), State.QUEUED, 1, reason
-            )
-            self._insert(Forgotten(number, new, (replace(last, at=datetime.fromisoformat(at)),), reason))
+            last = next(reversed(self.history(number)), queued)
+            again = replace(last, at=queued.at, reason=reason, code="")
+            self._insert(new, again, again, number)
             if not self.history(number):
-                self._record(number, at, last.state, last.attempt, reason)
+                self._record(number, queued)
             self._connection.execute("DELETE FROM device_locks WHERE job = ?", (number,))
             job = self.job(number)
             if job.state in HOLDING_DEVICES:
@@ -176,22 +131,30 @@ class Store(StoreReading):
         """Add jobs with their numbers and histories, all or none."""
         with transaction(self._connection):
             for one in jobs:
-                self._insert(one)
+                last = replace(one.history[-1], reason=one.reason, code=one.code)
+                self._insert(one.new, one.history[0], last, one.number)
                 for step in () if self.history(one.number) else one.history:
-                    self._record(one.number, step.at.isoformat(), step.state, step.attempt, step.reason)
+                    self._record(one.number, step)
 
-    def _insert(self, one: Forgotten) -> None:
-        """Add its row."""
-        new, first, last = one.new, one.history[0], one.history[-1]
-        self._connection.execute(
-            "INSERT INTO jobs (id, claim, digest, name, state, reason, attempt, priority, devices, prefix, submitted,"
-            " changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (one.number, new.claim, new.digest, new.name, last.state, one.reason, last.attempt, new.priority,
-             json.dumps(new.devices), new.prefix, first.at.isoformat(), last.at.isoformat()),
-        )  # fmt: skip
+    def _insert(self, new: NewJob, first: Transition, last: Transition, number: int | None = None) -> int:
+        """Add the row of a job that has come from `first` to `last`; return its number, by default the next one."""
+        (number,) = self._connection.execute(
+            "INSERT INTO jobs (id, claim, source, digest, name, state, reason, code, attempt, priority, devices,"
+            " prefix, submitted, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            (number, new.claim, new.source, new.digest, new.name, last.state, last.reason, last.code, last.attempt,
+             new.priority, json.dumps(new.devices), new.prefix, first.at.isoformat(), last.at.isoformat()),
+        ).fetchone()  # fmt: skip
+        return int(number)
 
     def move(
-        self, job: Job, state: State, reason: str = "", *, attempt: int | None = None, keep_devices: bool = False
+        self,
+        job: Job,
+        state: State,
+        reason: str = "",
+        code: str = "",
+        *,
+        attempt: int | None = None,
+        keep_devices: bool = False,
     ) -> Job:
         """Let `job` go to `state`, in one transaction with its devices' locks.
 
@@ -202,18 +165,19 @@ class Store(StoreReading):
         """
         if state not in TRANSITIONS[job.state]:
             raise TransitionError(f"job {job.id} cannot go from {job.state} to {state}")
-        at, number = _now(), attempt or job.attempt
-        if state is job.state and number <= job.attempt:
+        step = Transition(_now(), state, attempt or job.attempt, reason, code)
+        if state is job.state and step.attempt <= job.attempt:
             raise TransitionError(f"job {job.id} is {state} already, as attempt {job.attempt}")
         with transaction(self._connection):
             moved = self._connection.execute(
-                "UPDATE jobs SET state = ?, reason = ?, attempt = ?, changed = ?, cancel = cancel AND ?"
+                "UPDATE jobs SET state = ?, reason = ?, code = ?, attempt = ?, changed = ?, cancel = cancel AND ?"
                 " WHERE id = ? AND state = ? AND attempt = ?",
-                (state, reason, number, at, not state.is_over, job.id, job.state, job.attempt),
-            )
+                (state, reason, code, step.attempt, step.at.isoformat(), not state.is_over, job.id, job.state,
+                 job.attempt),
+            )  # fmt: skip
             if moved.rowcount != 1:
                 raise TransitionError(f"job {job.id} is no longer {job.state} as attempt {job.attempt}")
-            self._record(job.id, at, state, number, reason)
+            self._record(job.id, step)
             if state not in HOLDING_DEVICES:
                 if not keep_devices:
                     self._connection.execute("DELETE FROM device_locks WHERE job = ?", (job.id,))
@@ -223,10 +187,11 @@ class Store(StoreReading):
             self._wishes.pop(job.id, None)
         return self.job(job.id)
 
-    def explain(self, job: Job, reason: str) -> None:
+    def explain(self, job: Job, reason: str, code: str = "") -> None:
         """Say why `job` is where it is, where that changes while its state does not."""
         self._connection.execute(
-            "UPDATE jobs SET reason = ? WHERE id = ? AND state = ? AND reason != ?", (reason, job.id, job.state, reason)
+            "UPDATE jobs SET reason = ?, code = ? WHERE id = ? AND state = ? AND (reason, code) != (?, ?)",
+            (reason, code, job.id, job.state, reason, code),
         )
 
     def free_devices(self, job: Job) -> None:
@@ -253,6 +218,14 @@ class Store(StoreReading):
         """Return the jobs that are to be ended, where that could not be written, each with who asked."""
         return dict(self._wishes)
 
+    def cancelled_by(self, job: Job) -> str:
+        """Return who asked last to end `job`, also where that is not written yet; empty where nobody knows."""
+        return self._wishes[job.id] if job.id in self._wishes else super().cancelled_by(job)
+
+    def _each_readable(self, rows: Iterable[Row]) -> Iterator[Job]:
+        for job in super()._each_readable(rows):
+            yield replace(job, cancel=True) if job.id in self._wishes else job
+
     def _lock(self, job: Job) -> None:
         try:
             self._connection.executemany(
@@ -262,21 +235,6 @@ class Store(StoreReading):
             raise DeviceTakenError(f"job {job.id} needs devices {job.devices}, of which one is taken") from error
 
     # Nightly cycles
-
-    def last_due(self, cycle: str) -> datetime | None:
-        """Return the time for which nightly `cycle` was last dropped. Raises ValueError where the row has none."""
-        row = self._connection.execute("SELECT due FROM nightly WHERE name = ?", (cycle,)).fetchone()
-        if row is None:
-            return None
-        due = datetime.fromisoformat(row[0])
-        if due.tzinfo is None or not _FIRST <= due.year <= _LAST:
-            raise ValueError(f"{row[0]:.100} is no time that a cycle was dropped for")
-        return due
-
-    def cron_of(self, cycle: str) -> str:
-        """Return the cron expression by which nightly `cycle` was last counted; empty where it was not remembered."""
-        row = self._connection.execute("SELECT cron FROM nightly WHERE name = ?", (cycle,)).fetchone()
-        return str(row[0]) if row else ""
 
     def set_last_due(self, cycle: str, due: datetime, cron: str = "") -> None:
         """Remember that nightly `cycle` was dropped for the time `due`, counted by the expression `cron`."""
@@ -289,12 +247,12 @@ class Store(StoreReading):
         kept = ",".join("?" * len(keep))
         self._connection.execute(f"DELETE FROM nightly WHERE name NOT IN ({kept})", tuple(keep))  # noqa: S608 - all ours
 
-    def _record(self, job: int, at: str, state: State, attempt: int, reason: str) -> None:
+    def _record(self, job: int, step: Transition) -> None:
         self._connection.execute(
-            "INSERT INTO transitions (job, at, state, attempt, reason) VALUES (?, ?, ?, ?, ?)",
-            (job, at, state, attempt, reason),
+            "INSERT INTO transitions (job, at, state, attempt, reason, code) VALUES (?, ?, ?, ?, ?, ?)",
+            (job, step.at.isoformat(), step.state, step.attempt, step.reason, step.code),
         )
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat()
+def _now() -> datetime:
+    return datetime.now(UTC)

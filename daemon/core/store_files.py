@@ -8,12 +8,11 @@ people to say.
 
 import os
 import sqlite3
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from daemon.core.database import MODE, StoreError, beside
-from handlers.ckpt.files.durable import publishing
+from daemon.core.database import StoreError, beside
+from daemon.core.store_copy import copy_to
 
 _ENDINGS = ("wal", "shm")
 
@@ -47,7 +46,7 @@ class StoreFiles:
 
 def write_back(connection: sqlite3.Connection, path: Path) -> None:
     """Give what `connection` holds its place at `path` again, whole or not at all. Raises OSError and sqlite3.Error."""
-    _save(connection, path)
+    copy_to(path, connection)
     for ending in _ENDINGS:  # of the file before: all that they hold is in this one
         beside(path, ending).unlink(missing_ok=True)
 
@@ -55,14 +54,8 @@ def write_back(connection: sqlite3.Connection, path: Path) -> None:
 def save_beside(connection: sqlite3.Connection, path: Path) -> Path:
     """Save what `connection` holds under a name of its own, and return it. Raises OSError and sqlite3.Error."""
     saved = path.with_name(f"{path.name}.was-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
-    _save(connection, saved)
+    copy_to(saved, connection)
     return saved
-
-
-def _save(connection: sqlite3.Connection, path: Path) -> None:
-    with publishing(path, mode=MODE) as stream, closing(sqlite3.connect(stream.name)) as copy:
-        copy.execute("PRAGMA journal_mode=OFF")  # it has no name yet, and needs nothing to fall back on
-        connection.backup(copy)
 
 
 def _inode(path: Path) -> _Inode | None:

@@ -30,6 +30,12 @@ def temporaries(root: Root, jobs: Iterable[Path] | None = None) -> Iterator[Path
         yield from temporaries_of(job)
     for place in (root.rejected, *([] if is_merging else [root.latest])):
         yield from sorted(place.glob(PATTERN))
+    yield from temporaries_of_the_store(root)
+
+
+def temporaries_of_the_store(root: Root) -> Iterator[Path]:
+    """Yield what was to become a copy of the store, or the store itself."""
+    yield from sorted(root.store.parent.glob(f".{root.store.name}{PATTERN}"))
 
 
 def temporaries_of(job: Path) -> Iterator[Path]:

@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.core.job_rows import told_of_unreadable
 from daemon.core.presence import Presence, presence
+from daemon.core.read_store import ReadStore, Transition
 from daemon.core.states import ACTIVE, OVER, Job, State
-from daemon.core.store import Store, Transition
 from handlers.rank_log.progress import Progress, read_progress
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class JobStatus:
             "label": job.label,
             "state": job.state,
             "reason": job.reason,
+            "code": job.code,
             "attempt": job.attempt,
             "priority": job.priority,
             "devices": list(job.devices),
@@ -112,10 +113,7 @@ class Detail:
         """Return the documented keys: those of the job, and history, paths and steps."""
         return {
             **self.status.as_json(),
-            "history": [
-                {"at": step.at.isoformat(), "state": step.state, "attempt": step.attempt, "reason": step.reason}
-                for step in self.history
-            ],
+            "history": [{**asdict(step), "at": step.at.isoformat()} for step in self.history],
             "paths": {name: str(path) for name, path in self.paths.items()},
             "steps": [{"attempt": step.attempt, **step.exit.model_dump(mode="json")} for step in self.steps],
         }
@@ -124,7 +122,7 @@ class Detail:
 def overview(root: Path, store: Path) -> Overview:
     """Return the jobs that matter now: those at work, the next ones that wait, and the newest that are over."""
     daemon, trouble = _word_of_the_daemon(root)
-    with Store.open_for_reading(store) as opened:
+    with ReadStore.open(store) as opened:
         waiting = opened.queue(NEXT)
         over = opened.newest_over(RECENT)
         jobs = sorted((*opened.jobs(ACTIVE), *waiting, *over), key=lambda job: job.id)
@@ -146,7 +144,7 @@ def overview_of_all(root: Path, store: Path) -> Overview:
     """Return all jobs. They are read while they are shown, so that memory does not grow with them."""
     daemon, trouble = _word_of_the_daemon(root)
     unreadable: dict[int, str] = {}
-    with Store.open_for_reading(store) as opened:
+    with ReadStore.open(store) as opened:
         queue = opened.queue_order()
         held = opened.locks()
     return Overview(
@@ -169,7 +167,7 @@ def _every_job(path: Path, unreadable: dict[int, str]) -> Iterator[Job]:
     """
     after: int | None = 0
     while after is not None:
-        with Store.open_for_reading(path) as store:
+        with ReadStore.open(path) as store:
             page = store.page(after, PAGE)
             unreadable.update(store.unreadable)
         yield from page.jobs
@@ -189,7 +187,7 @@ def job_status(job: Job, root: Path) -> JobStatus:
     return JobStatus(job, directory.path, progress)
 
 
-def detail(store: Store, job: Job, root: Path) -> Detail:
+def detail(store: ReadStore, job: Job, root: Path) -> Detail:
     """Return all that is known of `job`. Raises OSError where a record cannot be read."""
     directory = job.directory(root)
     paths = {

@@ -8,8 +8,8 @@ from pathlib import Path
 import structlog
 
 from daemon.core.control import Control
-from daemon.core.database import unreadable
 from daemon.core.living import living
+from daemon.core.reading import unreadable
 from daemon.core.root import Root
 from daemon.core.settings import Settings, load_settings
 from daemon.core.store import Store

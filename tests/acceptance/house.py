@@ -14,8 +14,9 @@ from typing import Self
 import pytest
 
 from daemon.core.control import NotRunningError, ask
+from daemon.core.read_store import ReadStore
 from daemon.core.states import Job, State
-from daemon.core.store import Store, StoreError
+from daemon.core.store import StoreError
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.process import ProcessIdentity
 from handlers.records.shim_record import ShimRecord
@@ -181,7 +182,7 @@ class House:
 
     def jobs(self) -> tuple[Job, ...]:
         """Return all jobs."""
-        with contextlib.suppress(StoreError), Store.open_for_reading(self.root / "glmd.db") as store:
+        with contextlib.suppress(StoreError), ReadStore.open(self.root / "glmd.db") as store:
             return store.jobs()
         return ()
 

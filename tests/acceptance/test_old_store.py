@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from daemon.core.read_store import ReadStore
 from daemon.core.states import State
-from daemon.core.store import Store
 from tests.acceptance.house import CONFIG, House
 from tests.acceptance.test_living import agree, copy_store, put_back
 
@@ -20,7 +20,7 @@ def drop(house: House, name: str, devices: str, priority: int = 0) -> None:
 
 def history(house: House, number: int) -> list[tuple[State, int]]:
     """Return through which states and attempts a job went."""
-    with Store.open_for_reading(house.root / "glmd.db") as store:
+    with ReadStore.open(house.root / "glmd.db") as store:
         return [(step.state, step.attempt) for step in store.history(number)]
 
 

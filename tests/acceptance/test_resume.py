@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from daemon.core.read_store import ReadStore
 from daemon.core.states import State
-from daemon.core.store import Store, Transition
+from daemon.core.store import Transition
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.job_plan import JobPlan
 from handlers.records.process import ProcessIdentity
@@ -27,13 +28,13 @@ NPU_SMI = Path(__file__).parents[1] / "fixtures" / "npu_smi"
 
 def history(house: House) -> tuple[Transition, ...]:
     """Return the first job's transitions."""
-    with Store.open_for_reading(house.root / "glmd.db") as store:
+    with ReadStore.open(house.root / "glmd.db") as store:
         return store.history(1)
 
 
 def locks(house: House) -> dict[int, int]:
     """Return which job holds each device."""
-    with Store.open_for_reading(house.root / "glmd.db") as store:
+    with ReadStore.open(house.root / "glmd.db") as store:
         return store.locks()
 
 

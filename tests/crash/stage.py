@@ -19,9 +19,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from daemon.core.control import NotRunningError, RequestRefusedError, ask
+from daemon.core.read_store import ReadStore
 from daemon.core.settings import load_settings
 from daemon.core.states import Job
-from daemon.core.store import Store, StoreError
+from daemon.core.store import StoreError
 from daemon.serve import service, start_up
 from daemon.serve.jobs import after_step, starting
 from daemon.serve.loop.workers import Workers
@@ -134,7 +135,7 @@ class Stage:
 
     def jobs(self) -> tuple[Job, ...]:
         """Return all jobs."""
-        with contextlib.suppress(StoreError), Store.open_for_reading(self.root / "glmd.db") as store:
+        with contextlib.suppress(StoreError), ReadStore.open(self.root / "glmd.db") as store:
             return store.jobs()
         return ()
 

@@ -15,6 +15,7 @@ _TRANSACTION = "within the transaction of its caller, whose commit is the step"
 _DEFECT = "after a defect of glmd's own, which the next daemon would meet again"
 _OF_BEFORE = "of an older glmd's root: the directory is open for reading when it is done, and the next start goes on"
 _REMOVED = "where somebody removed the store under a daemon; acceptance/test_removed_files.py kills it after that"
+_COPIED = f"{_REMOVED}; or of an older glmd's: unit/daemon/core/test_migrations.py kills the start behind it"
 NOT_REACHED = {
     "daemon/serve/intake/claims.py claim: rmdir": "after a rename that failed: leftover_claims finds it as empty",
     "daemon/core/database.py _replace_what_a_reader_made: unlink": "what another user left: found again",
@@ -28,7 +29,7 @@ NOT_REACHED = {
     "daemon/client/rehearsal.py remove: rmtree": "the demo's own place",
     "daemon/client/rehearsal.py Stage.furnish: write_text": "the demo's own place",
     "daemon/core/root.py set_mode: chmod": "where our units let nobody ask for setgid",
-    "daemon/core/store_files.py _save: publishing": _REMOVED,
+    "daemon/core/store_copy.py copy_to: publishing": _COPIED,
     "daemon/core/store_files.py write_back: unlink": _REMOVED,
     "daemon/core/store.py Store._lock: execute": _TRANSACTION,
     "daemon/core/store.py Store.add_again: execute": _TRANSACTION,

@@ -9,6 +9,7 @@ from typing import Self
 
 import pytest
 
+from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.core.settings import Settings
 from daemon.core.states import Job, State
@@ -93,7 +94,7 @@ class World:
 
     def are_over(self, count: int) -> bool:
         """Whether there are so many jobs, all over, and the inbox and the claims are empty."""
-        with Store.open_for_reading(self.root.store) as store:
+        with ReadStore.open(self.root.store) as store:
             jobs = store.jobs()
         return len(jobs) >= count and all(job.state.is_over for job in jobs) and not self.left()
 
@@ -103,7 +104,7 @@ class World:
 
     def jobs(self) -> dict[str, tuple[State, str]]:
         """Return each job's state and reason; fail when two have one name."""
-        with Store.open_for_reading(self.root.store) as store:
+        with ReadStore.open(self.root.store) as store:
             jobs = store.jobs()
         assert len({job.name for job in jobs}) == len(jobs), f"a file became two jobs: {jobs}"
         return {job.name: (job.state, job.reason) for job in jobs}

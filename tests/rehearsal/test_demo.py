@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from daemon.core.read_store import ReadStore
 from daemon.core.states import State
-from daemon.core.store import Store, StoreError
+from daemon.core.store import StoreError
 
 pytestmark = pytest.mark.rehearsal
 
@@ -46,7 +47,7 @@ def processes_of(root: Path) -> Iterator[str]:
 def states(root: Path) -> set[State]:
     """Return the states of the jobs at `root`."""
     try:
-        with Store.open_for_reading(root / "glmd.db") as store:
+        with ReadStore.open(root / "glmd.db") as store:
             return {job.state for job in store.jobs()}
     except StoreError:
         return set()

@@ -11,8 +11,9 @@ import pytest
 
 from daemon.client import submission
 from daemon.client.rehearsal import Stage, training_python
+from daemon.core.read_store import ReadStore
 from daemon.core.states import Job, State
-from daemon.core.store import Store, Transition
+from daemon.core.store import Transition
 from handlers.ckpt.publishing.manifest import read_manifest
 from handlers.rank_log.progress import progress_in
 from handlers.records.job_dir import JobDir
@@ -49,7 +50,7 @@ def wait(condition: Callable[[], object], what: str) -> None:
 
 def job_of(stage: Stage) -> tuple[Job, tuple[Transition, ...]]:
     """Return the job and its history."""
-    with Store.open_for_reading(stage.root.store) as store:
+    with ReadStore.open(stage.root.store) as store:
         return store.job(1), store.history(1)
 
 

@@ -16,6 +16,7 @@ FORBIDDEN = {
     "direction": ("handlers/events.py", "daemon.core.root"),
     "wings": ("daemon/face/status.py", "daemon.commands.app"),
     "one-door": ("daemon/commands/doctor.py", "daemon.serve.loop.waiting"),
+    "one-writer": ("daemon/face/status.py", "daemon.core.store"),
     "serve": ("daemon/serve/intake/drops.py", "daemon.serve.jobs.moves"),
     "core-is-light": ("daemon/core/root.py", "rich"),
     "handlers-keep-no-state": ("handlers/events.py", "sqlite3"),

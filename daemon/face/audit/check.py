@@ -1,19 +1,17 @@
 """Looking at a root until what is only in motion has come to rest."""
 
-import sqlite3
 import time
 from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING
 
-from daemon.core.may_pass import may_pass
+from daemon.core.database import DamagedStoreError
 from daemon.core.presence import Presence, presence
 from daemon.core.root import Root
-from daemon.core.store import StoreError
-from daemon.face.audit.disagreement import Disagreement
+from daemon.face.audit.disagreement import Disagreement, Kind
 from daemon.face.audit.job_rules import Look, needs_operator
 from daemon.face.audit.jobs import Progress, jobs_disagreements
-from daemon.face.audit.ledger import damaged, read_ledger
+from daemon.face.audit.ledger import read_ledger
 from daemon.face.audit.ledger_rules import ledger_disagreements
 from daemon.face.audit.output_rules import latest_disagreements
 from daemon.face.audit.place_rules import claimed_tokens, place_disagreements
@@ -71,7 +69,7 @@ def _look(root: Root, *, is_up: bool, progress: Progress = _untold, before: Foun
                 Part.PLACES: lambda: place_disagreements(ledger, root),
             }
             return {part: list(look()) if before is None or before[part] else [] for part, look in parts.items()}
-    except sqlite3.Error as error:
-        if may_pass(error):
-            raise StoreError(f"{root.store}: it cannot be read now: {error}") from error
-        return {Part.LEDGER: [damaged(root.store, error)]} | {part: [] for part in Part if part is not Part.LEDGER}
+    except DamagedStoreError as error:
+        what = str(error).removeprefix(f"{root.store}: ")
+        damage = Disagreement(Kind.UNREADABLE, None, root.store, what, "stop glmd first")
+        return {Part.LEDGER: [damage]} | {part: [] for part in Part if part is not Part.LEDGER}

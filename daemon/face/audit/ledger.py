@@ -6,15 +6,15 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Self
 
-from daemon.core.database import connect_for_reading
+from daemon.core.database import refuse_damaged
 from daemon.core.job_rows import COLUMNS, NO_JOB, job_of, why_none
-from daemon.core.states import Job, State
+from daemon.core.read_store import ReadStore
+from daemon.core.reading import open_for_reading, unreadable
+from daemon.core.states import Job, Source, State
 from daemon.face.audit.disagreement import Disagreement, Kind
 
 _ASK = "ask for help with the text above; glmd itself never writes such a row"
-_FROM_BACKUP = "stop glmd, and move the file away or take it from a backup; job directories stay as they are"
 
 
 @dataclass(frozen=True)
@@ -37,22 +37,12 @@ class Row:
 
     @property
     def is_of_a_drop(self) -> bool:
-        """Whether a dropped file became this job; else a watched tree did, or nothing could be claimed."""
-        return not self.claim.startswith(("tree:", "left:"))
+        """Whether a dropped file became this job, which is trained then; else a watched tree did."""
+        return self.job.source is not Source.TREE
 
 
-class Ledger:
+class Ledger(ReadStore):
     """Everything that the store says. Nothing of it is kept: a store may have had a hundred thousand jobs."""
-
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
-        self._connection = connection
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._connection.close()
 
     def __len__(self) -> int:
         (count,) = self._connection.execute("SELECT COUNT(*) FROM jobs").fetchone()
@@ -94,25 +84,6 @@ class Ledger:
             else:
                 yield Row(job, claim, digest, tuple(history))
 
-    def job(self, number: int) -> Job | None:
-        """Return one job; None where there is none, or none that can be read."""
-        return self._one("id = ?", number)
-
-    def job_of(self, claim: str) -> Job | None:
-        """Return the job that was made from `claim`."""
-        return self._one("claim = ?", claim)
-
-    def jobs(self, *states: State) -> Iterator[Job]:
-        """Yield the jobs in `states`."""
-        for state in states:
-            for (number,) in self._connection.execute("SELECT id FROM jobs WHERE state = ? ORDER BY id", (state,)):
-                if (job := self.job(number)) is not None:
-                    yield job
-
-    def locks(self) -> dict[int, int]:
-        """Return device → the job that holds it."""
-        return dict(self._connection.execute("SELECT device, job FROM device_locks ORDER BY device"))
-
     def label(self, number: int) -> str | None:
         """Return the name of a job's directory, also of one whose row cannot be read; None where there is no job."""
         found = self._connection.execute("SELECT name FROM jobs WHERE id = ?", (number,)).fetchone()
@@ -134,40 +105,23 @@ class Ledger:
         for job, digest, state, is_first in self._connection.execute(told):
             yield job, digest, state, bool(is_first)
 
-    def _one(self, where: str, value: object) -> Job | None:
-        told = f"SELECT {COLUMNS} FROM jobs WHERE {where}"  # noqa: S608 - all ours
-        raw = self._connection.execute(told, (value,)).fetchone()
-        try:
-            return None if raw is None else job_of(raw)
-        except NO_JOB:
-            return None
-
     def _unreadable(self, job: int, what: str) -> Disagreement:
         return Disagreement(Kind.UNREADABLE, job, self.path, what, _ASK)
 
 
 def read_ledger(path: Path, *, checked: bool = False) -> Ledger:
-    """Open the store at `path`. Raises StoreError when it is not there, and sqlite3.Error when it is damaged.
+    """Open the store at `path`. Raises StoreError, and DamagedStoreError where it is damaged.
 
     `checked` where it was looked through for damage just now.
     """
-    connection = connect_for_reading(path)
+    connection = open_for_reading(path)
     try:
         connection.execute("BEGIN")  # all that follows is of one moment
         if not checked:
-            _check(connection)
-    except BaseException:
+            refuse_damaged(connection, path)
+    except BaseException as error:
         connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise unreadable(path, error) from error
         raise
-    return Ledger(path, connection)
-
-
-def _check(connection: sqlite3.Connection) -> None:
-    damage = [line for (line,) in connection.execute("PRAGMA quick_check(3)") if line != "ok"]
-    if damage:
-        raise sqlite3.DatabaseError("; ".join(damage))
-
-
-def damaged(path: Path, error: sqlite3.Error) -> Disagreement:
-    """Return what there is to say of a store that SQLite cannot read."""
-    return Disagreement(Kind.UNREADABLE, None, path, f"SQLite says: {error}", _FROM_BACKUP)
+    return Ledger(connection, path)

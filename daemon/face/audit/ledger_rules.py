@@ -47,7 +47,7 @@ def _wrong_history(row: Row) -> str | None:
 def _locks(ledger: Ledger, waiting: Callable[[Job], bool]) -> Iterator[Disagreement]:
     locks = ledger.locks()
     for device, number in locks.items():
-        job = ledger.job(number)
+        job = ledger.readable(number)
         if job is None or (job.state not in HOLDING_DEVICES and not waiting(job)):
             state = f"which is {job.state}" if job else "which is not there"
             what = f"device {device} is held for job {number}, {state}"
@@ -56,7 +56,7 @@ def _locks(ledger: Ledger, waiting: Callable[[Job], bool]) -> Iterator[Disagreem
                 f"delete the row from the table device_locks (sqlite3 {ledger.path}), and start it"
             )
             yield Disagreement(Kind.DEVICE_LOCK_LEFT, number, ledger.path, what, repair)
-    for job in ledger.jobs(*HOLDING_DEVICES):
+    for job in ledger.jobs(HOLDING_DEVICES):
         if free := [one for one in job.devices if locks.get(one) != job.id]:
             what = f"it is {job.state}, and does not hold its devices {', '.join(map(str, free))}"
             repair = f"glmd cancel {job.id}, then glmd retry {job.id}: another job could get them"

@@ -9,7 +9,7 @@ from pathlib import Path
 from daemon.core.names import REASON, reason_file
 from daemon.core.root import Root
 from daemon.core.states import State
-from daemon.core.temporaries import PATTERN, living_shim
+from daemon.core.temporaries import PATTERN, living_shim, temporaries_of_the_store
 from daemon.face.audit.disagreement import Disagreement, Kind
 from daemon.face.audit.job_rules import WAS_BEING_WRITTEN
 from daemon.face.audit.ledger import Ledger
@@ -33,7 +33,7 @@ def _claims(ledger: Ledger, root: Root) -> Iterator[Disagreement]:
     taken: dict[tuple[int, int], list[Path]] = defaultdict(list)
     for claim in sorted(root.claims.glob("*")):
         files = sorted(claim.glob("*")) if claim.is_dir() else [claim]
-        job = ledger.job_of(claim.name)
+        job = ledger.claimed(claim.name)
         names = ", ".join(ascii(path.name)[1:-1] for path in files) or "nothing"
         what = f"{names} was taken out of the inbox, and is {'still there' if job else 'no job and not rejected'}"
         repair = "start glmd, which finishes it; a running one tries again every inbox.rescan, and logs why it cannot"
@@ -63,7 +63,7 @@ def _rejected(root: Root) -> Iterator[Disagreement]:
 
 
 def _is_merging(ledger: Ledger, root: Root) -> bool:
-    merging = (job.directory(root.path).step(job.attempt, Step.MERGE) for job in ledger.jobs(State.MERGING))
+    merging = (job.directory(root.path).step(job.attempt, Step.MERGE) for job in ledger.jobs([State.MERGING]))
     return any(living_shim(step) is not None for step in merging)
 
 
@@ -81,6 +81,7 @@ def _directories(ledger: Ledger, root: Root) -> Iterator[Disagreement]:
 
 
 def _temporaries(root: Root, *, is_merging: bool) -> Iterator[Disagreement]:
-    for place in (root.rejected, *([] if is_merging else [root.latest])):
-        for path in sorted(place.glob(PATTERN)):
-            yield Disagreement(Kind.TEMPORARY_LEFT, None, path, WAS_BEING_WRITTEN, "restart glmd, which removes it")
+    places = (root.rejected, *([] if is_merging else [root.latest]))
+    left = (path for place in places for path in sorted(place.glob(PATTERN)))
+    for path in (*left, *temporaries_of_the_store(root)):
+        yield Disagreement(Kind.TEMPORARY_LEFT, None, path, WAS_BEING_WRITTEN, "restart glmd, which removes it")

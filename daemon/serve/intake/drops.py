@@ -7,7 +7,7 @@ published whole, and the claimed file goes away last. So a crash anywhere leaves
 import os
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -142,7 +142,7 @@ class Intake:
             reject(claimed, self._root.rejected, reason, defect.CODE)
 
     def _note_defect(self, claimed: Claim, defect: Defect) -> None:
-        job = self._store.add(NewJob(claim=claimed.token, name=job_name(claimed.name)), State.REJECTED, defect.reason)
+        job = self._store.add(NewJob.of_drop(claimed.token, claimed.name), State.REJECTED, defect.reason)
         if job.state is State.QUEUED:
             self._store.move(job, State.FAILED, defect.reason)
 
@@ -174,10 +174,8 @@ class Intake:
             return
         checked = accepted.checked
         job = self._store.add(
-            NewJob(
-                claim=claimed.token,
-                name=job_name(claimed.name),
-                digest=accepted.digest,
+            replace(
+                NewJob.of_drop(claimed.token, claimed.name, accepted.digest),
                 priority=checked.section.priority,
                 devices=checked.devices,
                 prefix=checked.prefix,
@@ -215,7 +213,7 @@ class Intake:
         except FileNotFoundError:  # somebody removed it just now
             return
         claim_once = f"left:{status.st_ino}:{status.st_mtime_ns}"
-        job = self._store.add(NewJob(claim=claim_once, name=job_name(path.name)), State.REJECTED, reason)
+        job = self._store.add(NewJob.of_drop(claim_once, path.name), State.REJECTED, reason, code)
         log.warning("drop_left_in_inbox", job=job.id, path=printable(path.name), code=code, reason=reason)
 
     def _reject(self, claimed: Claim, reason: str, code: str = "", digest: str = "") -> None:
@@ -223,7 +221,7 @@ class Intake:
         others = self._same_name(claimed)
         told = "" if digest else others.told()
         reason = f"{reason}\n{told}" if told else reason
-        new = NewJob(claim=claimed.token, name=job_name(claimed.name), digest=digest)
+        new = NewJob.of_drop(claimed.token, claimed.name, digest)
         job = self._store.add(new, State.REJECTED, reason)  # one that was decided before a fault keeps its reason
         if job.state is State.QUEUED:  # accepted before a crash, and no longer right
             job = self._store.move(job, State.FAILED, reason)

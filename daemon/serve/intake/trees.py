@@ -9,10 +9,10 @@ from pathlib import Path
 
 import structlog
 
-from daemon.core.names import job_name, source_of
+from daemon.core.names import claims_of, job_name
 from daemon.core.root import Root
 from daemon.core.settings import Observer, WatchSettings
-from daemon.core.states import Job, State
+from daemon.core.states import Job, Source, State
 from daemon.core.store import NewJob, Store
 from daemon.serve.intake.source import Moment
 from daemon.serve.intake.tree_follower import follow
@@ -108,7 +108,7 @@ class WatchedTrees:
 
     def _end_overtaken(self, path: Path, job: Job) -> None:
         """End what a crash has left without a plan, if by now its shards are no longer there to plan with."""
-        for other in self._store.queued_from(source_of(path)):
+        for other in self._store.queued_with(claims_of(path)):
             if other.id != job.id and not other.directory(self._root.path).plan.exists():
                 why = f"glmd was killed before it had planned this merge, and {path} holds other shards now"
                 reason = f"{why}: see job {job.id}"
@@ -123,7 +123,8 @@ class WatchedTrees:
     def _merge(self, tree: _Tree, ready: Ready) -> None:
         """Queue a merge of what is ready, unless these very shards have had one."""
         settings = tree.settings
-        new = NewJob(claim=_claim(settings.path, ready), name=job_name(settings.path.name), prefix=ready.prefix)
+        name = job_name(settings.path.name)
+        new = NewJob(_claim(settings.path, ready), name, prefix=ready.prefix, source=Source.TREE)
         job = self._store.add(new)
         self._end_overtaken(settings.path, job)
         directory = job.directory(self._root.path)
@@ -156,4 +157,4 @@ def _claim(tree: Path, ready: Ready) -> str:
     digest = hashlib.sha256()
     for shard, read in zip(ready.shards, ready.fingerprints, strict=True):
         digest.update(f"{shard.path}:{read.size}:{read.mtime_ns}:{read.inode}\n".encode())
-    return f"{source_of(tree)}{ready.prefix}:{ready.tag}:{digest.hexdigest()[:16]}"
+    return f"{claims_of(tree)}{ready.prefix}:{ready.tag}:{digest.hexdigest()[:16]}"

@@ -17,7 +17,7 @@ from daemon.core.names import digest_of
 from daemon.core.root import Root
 from daemon.core.states import HOLDING_DEVICES, State, attempts_more
 from daemon.core.store import Forgotten, NewJob, Store, Transition
-from daemon.serve.jobs.taking_in import MOST_DROPPED, NotTakenInError, content_of, plan_of, way
+from daemon.serve.jobs.taking_in import MOST_DROPPED, NotTakenInError, content_of, plan_of, source_of, way
 from handlers.codes import Code
 from handlers.records.job_dir import JobDir, is_number
 from handlers.units.devices import LIMIT
@@ -69,14 +69,16 @@ def _forgotten(directory: JobDir) -> Forgotten:
     content = content_of(directory.submitted, MOST_DROPPED)
     number, _, name = directory.path.name.partition("-")
     new = NewJob(
-        claim=f"{'tree:' if content is None else ''}taken-in:{directory.path.name}",
+        claim=f"taken-in:{directory.path.name}",
         name=name,
         digest=digest_of(content) if content is not None else "",
         priority=priority if type(priority) is int and abs(priority) < _MOST_PRIORITY else 0,
         devices=devices or (),
         prefix=(plan and plan.merge.prefix) or "",
+        source=source_of(directory, plan, name),
     )
-    return Forgotten(int(number), new, tuple(history), "; ".join(part for part in (reason, _AGAIN) if part))
+    told = "; ".join(part for part in (reason, _AGAIN) if part)
+    return Forgotten(int(number), new, tuple(history), told, history[-1].code)
 
 
 def _history(events: list[Mapping[str, object]]) -> list[Transition]:
@@ -92,7 +94,7 @@ def _history(events: list[Mapping[str, object]]) -> list[Transition]:
 
 def _steps(before: Transition, event: Mapping[str, object]) -> Iterator[Transition]:
     """Yield the transitions that lead to where a job was moved, several where events before it are lost."""
-    attempt, reason = event.get("attempt"), event.get("reason")
+    attempt = event.get("attempt")
     try:
         state = State(str(event.get("state")))
         states = (state,) if state is before.state else way(before.state, state)
@@ -101,7 +103,12 @@ def _steps(before: Transition, event: Mapping[str, object]) -> Iterator[Transiti
     if type(attempt) is not int or attempt - before.attempt not in attempts_more(before.state, state):
         return
     for one in states:
-        yield Transition(_time(event), one, attempt, reason if isinstance(reason, str) and one is state else "")
+        said = event if one is state else {}
+        yield Transition(_time(event), one, attempt, _text(said.get("reason")), _text(said.get("code")))
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _events(path: Path) -> Iterator[Mapping[str, object]]:

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from daemon.core.living import Living
 from daemon.core.names import digest_of
-from daemon.core.states import MOST_FORGOTTEN, TRANSITIONS, Job, State
+from daemon.core.new_job import source_of_drop
+from daemon.core.states import MOST_FORGOTTEN, TRANSITIONS, Job, Source, State
 from daemon.core.store import NewJob, Store
 from handlers.ckpt.errors import CkptError
 from handlers.ckpt.files.bounded import read_bounded
@@ -82,15 +83,21 @@ def way(state: State, wanted: State) -> tuple[State, ...]:
 def _new(found: Living) -> NewJob:
     """Return what the job of `found` is made of, as far as its directory tells."""
     plan = plan_of(found.directory)
-    of_a_tree = plan is not None and not found.directory.submitted.exists()
     content = content_of(found.directory.submitted, MOST_DROPPED)
     return NewJob(
-        claim=f"{'tree:' if of_a_tree else ''}taken-in:{found.run.label}",
+        claim=f"taken-in:{found.run.label}",
         name=found.run.name,
         digest=digest_of(content) if content is not None else "",
         devices=found.devices or (plan.devices if plan is not None else ()),
         prefix=(plan and plan.merge.prefix) or "",
+        source=source_of(found.directory, plan, found.run.name),
     )
+
+
+def source_of(directory: JobDir, plan: JobPlan | None, name: str) -> Source:
+    """Return what the job `name` was made of, as its directory with `plan` shows it."""
+    is_of_a_tree = plan is not None and plan.train is None and not directory.submitted.exists()
+    return Source.TREE if is_of_a_tree else source_of_drop(name)
 
 
 def plan_of(directory: JobDir) -> JobPlan | None:

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from daemon.core.names import source_of
+from daemon.core.names import claims_of
 from daemon.core.root import Root
 from daemon.core.settings import Settings
-from daemon.core.states import Job
+from daemon.core.states import Job, Source
 from daemon.core.store import Store
 from handlers.codes import Code
 
@@ -25,8 +25,8 @@ def why_never(job: Job, store: Store, root: Root, settings: Settings) -> Never |
     """
     root.jobs.stat()
     claim, directory = store.claim_of(job), job.directory(root.path)
-    if claim.startswith("tree:"):
-        if any(claim.startswith(source_of(tree.path)) for tree in settings.watch):
+    if job.source is Source.TREE:
+        if any(claim.startswith(claims_of(tree.path)) for tree in settings.watch):
             return None  # its next look plans the merge
         reason = f"{directory.plan} is not there, and its tree is no longer watched (watch: in the settings)"
         return Never(reason, Code.JOB_TREE_GONE)

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from daemon.core.read_store import ReadStore
 from daemon.core.states import State
-from daemon.core.store import Store
 from handlers.records.job_dir import Step
 from handlers.records.shim_record import ShimRecord
 from tests.unit.daemon.commands.conftest import Site
@@ -35,7 +35,7 @@ def test_a_waiting_job_is_cancelled_and_retried(site: Site) -> None:
         assert "cancelled already" in refused.stderr
         assert "attempt 2" in site.glmd("retry", "1").stdout
         assert site.glmd("cancel", "7").returncode == 2
-    with Store.open_for_reading(site.root.store) as store:
+    with ReadStore.open(site.root.store) as store:
         assert [step.state for step in store.history(1)][:3] == [State.QUEUED, State.CANCELLED, State.QUEUED]
 
 

@@ -1,12 +1,17 @@
 """Promises of `glmd serve`."""
 
+import contextlib
+import json
 import os
 import resource
 import signal
+import sqlite3
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from daemon.core.migrations import VERSION
 from tests.unit.daemon.commands.conftest import PATIENCE, Site
 
 
@@ -49,3 +54,41 @@ def test_too_few_open_files_are_told_at_the_start(site: Site) -> None:
     )
     assert refused.returncode == 2
     assert "ulimit -n 1024" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "command", ("serve --allow-root", "status", "status 1", "cancel 1", "logs 1", "doctor --state")
+)
+def test_a_newer_glmds_store_is_refused_with_both_versions(site: Site, command: str) -> None:
+    """By the daemon and by every command that reads it: in one line, with what to do."""
+    with contextlib.closing(sqlite3.connect(site.root.store)) as store:
+        store.execute("PRAGMA user_version=99")
+    refused = site.glmd(*command.split())
+    assert (refused.returncode, refused.stdout) == (3, "")
+    told = refused.stderr.splitlines()[-1]
+    assert "made by a newer glmd: its schema has version 99" in told
+    assert f"knows versions up to {VERSION}; install the newer glmd again" in told
+
+
+def test_the_diagnosis_tells_of_a_newer_glmds_store(site: Site) -> None:
+    """Among what the host has and lacks."""
+    with contextlib.closing(sqlite3.connect(site.root.store)) as store:
+        store.execute("PRAGMA user_version=99")
+    told = site.glmd("doctor")
+    assert told.returncode == 1
+    assert f"version 99, and this glmd knows versions up to {VERSION}" in " ".join(told.stdout.split())
+
+
+def test_an_older_glmds_store_is_served(site: Site) -> None:
+    """It is copied before it is changed, which the log says; meanwhile whoever reads sees its jobs as ever."""
+    for path in site.root.path.glob("glmd.db*"):
+        path.unlink()
+    with contextlib.closing(sqlite3.connect(site.root.store)) as store:
+        store.executescript((Path(__file__).parents[1] / "core" / "store_0_1.sql").read_text())
+    before = site.glmd("status", "--json", "--all")
+    assert [job["name"] for job in json.loads(before.stdout)["jobs"]][:2] == ["run_glm_6b", "run_glm_6b_lora"]
+    with site.daemon():
+        told = (site.root.path / "serve.log").read_text()
+    assert "store_migrated" in told
+    assert site.root.path.joinpath("glmd.db.1").exists()
+    assert site.glmd("status", "2").returncode == 0

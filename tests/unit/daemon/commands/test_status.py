@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from daemon.core import store_reading
+from daemon.core import read_store
 from daemon.core.control import Control
+from daemon.core.read_store import ReadStore
 from daemon.core.states import State
 from daemon.core.store import NewJob, Store
 from daemon.face.status import overview, overview_of_all
@@ -146,8 +147,8 @@ def test_the_work_is_that_of_what_is_shown(site: Site, monkeypatch: pytest.Monke
         for number in range(300):
             store.add(NewJob(str(number), "a"), State.QUEUED if number % 3 else State.REJECTED)
     read: list[int] = []
-    job_of = store_reading.job_of
-    monkeypatch.setattr(store_reading, "job_of", lambda row: read.append(row[0]) or job_of(row))
+    job_of = read_store.job_of
+    monkeypatch.setattr(read_store, "job_of", lambda row: read.append(row[0]) or job_of(row))
     monkeypatch.setattr("daemon.face.status.read_progress", lambda *_: pytest.fail("a log was read"))
     shown = overview(site.root.path, site.root.store)
     assert [status.job.id for status in shown.jobs] == sorted([*range(2, 16, 3), *range(3, 17, 3), *range(271, 300, 3)])
@@ -159,9 +160,9 @@ def test_all_jobs_are_read_while_they_are_shown(site: Site, monkeypatch: pytest.
     for name in "abcde":
         site.add(name)
     monkeypatch.setattr("daemon.face.status.PAGE", 2)
-    opened: list[Store] = []
-    opens = Store.open_for_reading
-    monkeypatch.setattr(Store, "open_for_reading", lambda path: opened.append(opens(path)) or opened[-1])
+    opened: list[ReadStore] = []
+    opens = ReadStore.open
+    monkeypatch.setattr(ReadStore, "open", lambda path: opened.append(opens(path)) or opened[-1])
     shown = overview_of_all(site.root.path, site.root.store)
     assert len(opened) == 1
     assert [next(shown.jobs).job.id, next(shown.jobs).job.id] == [1, 2]
@@ -182,13 +183,24 @@ def test_json_has_the_documented_keys(site: Site) -> None:
     assert list(told) == keys
     assert list(json.loads(site.glmd("status", "--json", "--all").stdout)) == keys
     keys = [
-        "id", "name", "label", "state", "reason", "attempt", "priority", "devices", "prefix", "submitted", "changed",
-        "directory", "progress",
+        "id", "name", "label", "state", "reason", "code", "attempt", "priority", "devices", "prefix", "submitted",
+        "changed", "directory", "progress",
     ]  # fmt: skip
     assert list(told["jobs"][0]) == keys
     detail = json.loads(site.glmd("status", "1", "--json").stdout)
     assert list(detail) == [*keys, "history", "paths", "steps"]
-    assert list(detail["history"][0]) == ["at", "state", "attempt", "reason"]
+    assert list(detail["history"][0]) == ["at", "state", "attempt", "reason", "code"]
+
+
+def test_json_has_what_programs_tell_a_reason_by(site: Site) -> None:
+    """Of the job, and of each of its transitions; empty where nothing says it."""
+    with Store.open(site.root.store) as store:
+        job = store.add(NewJob("c", "run"))
+        store.move(job, State.FAILED, "no rank table", "rank-table.missing")
+    assert json.loads(site.glmd("status", "--json").stdout)["jobs"][0]["code"] == "rank-table.missing"
+    told = json.loads(site.glmd("status", "1", "--json").stdout)
+    assert (told["code"], [step["code"] for step in told["history"]]) == (
+        "rank-table.missing", ["", "rank-table.missing"])  # fmt: skip
 
 
 @pytest.mark.parametrize("text", ("1", "0001", "0001-run_glm_6b", "jobs/0001-run_glm_6b/"))

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from daemon.core.control import Control
+from daemon.core.read_store import ReadStore
 from daemon.core.states import State
-from daemon.core.store import Store
 from tests.unit.daemon.commands.conftest import Site, environment
 
 
@@ -78,7 +78,7 @@ def test_a_running_daemon_answers_with_the_job_and_its_end(site: Site, good_yaml
     assert done.returncode == 1
     assert f"job 1: {site.root.jobs}/0001-run_glm_6b" in done.stdout
     assert "job 1 failed: /nowhere/python: the training interpreter is not there" in done.stderr
-    with Store.open_for_reading(site.root.store) as store:
+    with ReadStore.open(site.root.store) as store:
         assert store.job(1).state is State.FAILED
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.core.database import MIGRATIONS
-from daemon.core.states import State
+from daemon.core.read_store import ReadStore
+from daemon.core.states import Source, State
 from daemon.core.store import DamagedStoreError, DeviceTakenError, NewJob, Store, StoreError, TransitionError
 from daemon.serve.jobs.startable import startable
 
@@ -147,6 +147,33 @@ def test_history_tells_every_state_with_its_reason(path: Path) -> None:
         ]
 
 
+def test_what_programs_tell_a_reason_by_goes_with_it(path: Path) -> None:
+    """A code is of one reason: a move, or another reason, without one has none."""
+    with Store.open(path) as store:
+        job = store.add(NewJob("c", "run"), State.QUEUED, "waits: for devices", "device.busy")
+        store.explain(job, "waits: for ports", "device.port")
+        assert store.job(job.id).code == "device.port"
+        store.explain(job, "waits: for ports", "device.ports")
+        assert store.job(job.id).code == "device.ports"
+        store.explain(job, "waits: for ports")
+        assert store.job(job.id).code == ""
+        job = store.move(job, State.PREPARING)
+        job = store.move(job, State.FAILED, "no rank table", "rank-table.missing")
+    with ReadStore.open(path) as store:
+        assert store.job(job.id) == job
+        assert (job.reason, job.code) == ("no rank table", "rank-table.missing")
+        assert [step.code for step in store.history(job.id)] == ["device.busy", "", "rank-table.missing"]
+
+
+@pytest.mark.parametrize("source", Source)
+def test_what_a_job_was_made_of_is_kept(path: Path, source: Source) -> None:
+    """Whatever its claim is called."""
+    with Store.open(path) as store:
+        job = store.add(NewJob("tree:or not", "run", source=source))
+    with ReadStore.open(path) as store:
+        assert store.job(job.id).source is source
+
+
 def test_a_file_dropped_twice_is_recognised_until_the_first_is_over(path: Path) -> None:
     """The same bytes count as the same job only while that one is not over."""
     with Store.open(path) as store:
@@ -206,30 +233,6 @@ def test_a_nightly_time_is_kept_with_what_it_was_counted_by(path: Path) -> None:
         assert store.last_due("glm") is None
 
 
-def test_a_store_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
-    """With all that is in it; of a nightly time nobody knows by which expression it was counted."""
-    connection = sqlite3.connect(path)
-    connection.executescript(MIGRATIONS[0])
-    connection.execute("INSERT INTO nightly (name, due) VALUES ('glm', '2026-11-24T02:00:00+00:00')")
-    connection.execute("PRAGMA user_version=1")
-    connection.commit()
-    connection.close()
-    for _ in range(2):
-        with Store.open(path) as store:
-            assert store.last_due("glm") == datetime(2026, 11, 24, 2, tzinfo=UTC)
-            assert store.cron_of("glm") == ""
-
-
-def test_a_newer_schema_is_refused(path: Path) -> None:
-    """An older glmd keeps its hands off a newer one's store."""
-    Store.open(path).close()
-    connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version=99")
-    connection.close()
-    with pytest.raises(StoreError, match="newer glmd"):
-        Store.open(path)
-
-
 def test_no_drop_is_held_against_all_jobs_one_by_one(path: Path) -> None:
     """Ten thousand jobs make the look for the same bytes or name no slower, in a store of before, too."""
     Store.open(path).close()
@@ -246,17 +249,27 @@ def test_no_drop_is_held_against_all_jobs_one_by_one(path: Path) -> None:
 def test_reading_does_not_make_a_store(path: Path) -> None:
     """`glmd status` of a wrong root says so and leaves nothing behind."""
     with pytest.raises(StoreError, match="no store there"):
-        Store.open_for_reading(path)
+        ReadStore.open(path)
     assert not path.exists()
 
 
 def test_readers_see_what_the_daemon_wrote_and_cannot_write(path: Path) -> None:
     """A reader beside the living daemon sees each finished transition."""
-    with Store.open(path) as store, Store.open_for_reading(path) as reader:
+    with Store.open(path) as store, ReadStore.open(path) as reader:
         job = store.add(NewJob("c", "run"))
         assert reader.job(job.id) == job
-        with pytest.raises(sqlite3.OperationalError):
-            reader.add(NewJob("d", "run"))
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            reader._connection.execute("DELETE FROM jobs")
+
+
+def test_what_a_reader_has_cannot_write(path: Path) -> None:
+    """It is of another type, to which none of the daemon's ways of changing the store belongs."""
+    writing = set(vars(Store)) - set(vars(ReadStore))
+    assert {"add", "add_again", "add_forgotten", "ask_to_cancel", "explain", "move", "set_last_due"} <= writing
+    Store.open(path).close()
+    with ReadStore.open(path) as reader:
+        assert type(reader) is ReadStore
+        assert not [name for name in writing if hasattr(reader, name)]
 
 
 @pytest.mark.parametrize("state", ("in use", "killed", "stopped"))
@@ -271,10 +284,10 @@ def test_a_reader_creates_nothing(path: Path, tmp_path: Path, state: str) -> Non
     elif state == "stopped":
         store.close()
     before = {each.name: each.stat().st_mtime_ns for each in path.parent.iterdir()}
-    with Store.open_for_reading(path) as reader:
+    with ReadStore.open(path) as reader:
         assert [job.name for job in reader.jobs()] == ["run"]
-        with pytest.raises(sqlite3.OperationalError):
-            reader.add(NewJob("d", "run"))
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            reader._connection.execute("DELETE FROM jobs")
     assert {each.name: each.stat().st_mtime_ns for each in path.parent.iterdir()} == before
     store.close()
 
@@ -286,11 +299,11 @@ def test_a_reader_sees_what_only_the_log_of_a_killed_daemon_has(path: Path, tmp_
             store.add(NewJob(f"c{number}", "run"))
         shutil.copytree(path.parent, tmp_path / "left")
     left = tmp_path / "left" / path.name
-    with Store.open_for_reading(left) as reader:
+    with ReadStore.open(left) as reader:
         assert len(reader.jobs()) == 3
     left.with_name("glmd.db-shm").unlink()
     with pytest.raises(StoreError, match=r"glmd\.db-wal is there without glmd\.db-shm: start glmd"):
-        Store.open_for_reading(left)
+        ReadStore.open(left)
     assert not left.with_name("glmd.db-shm").exists()
 
 
@@ -349,7 +362,7 @@ def test_what_stops_a_reader_midway_is_told_with_the_store_s_path(
 ) -> None:
     """As what stops it at the start is: one line and an exit code, no traceback; the daemon itself gets it bare."""
     Store.open(path).close()
-    with pytest.raises(told, match=f"^{path}: .*{raised}") as caught, Store.open_for_reading(path):
+    with pytest.raises(told, match=f"^{path}: .*{raised}") as caught, ReadStore.open(path):
         raise raised
     assert type(caught.value) is told
     with pytest.raises(sqlite3.Error), Store.open(path):
@@ -366,6 +379,7 @@ UNREADABLE = (
     ("name", "'../../x'"),
     ("name", "'a' || char(0)"),
     ("prefix", "'../../x'"),
+    ("source", "'a dream'"),
 )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from daemon.core.database import with_remedy
+from daemon.core.read_store import ReadStore
 from daemon.core.store import NewJob, Store, StoreError
 from daemon.core.store_files import StoreReplacedError
 
@@ -29,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 
 def names(path: Path) -> list[str]:
     """Return what a reader sees."""
-    with Store.open_for_reading(path) as reader:
+    with ReadStore.open(path) as reader:
         return [job.name for job in reader.jobs()]
 
 

@@ -51,6 +51,18 @@ def test_what_a_living_shim_writes_is_left_alone(root: Root) -> None:
     assert found == {LEFT[0], LEFT[2], LEFT[3], "jobs/0001-run/attempts/2/.resume_from.tmp"}
 
 
+def test_what_was_to_become_the_store_or_a_copy_of_it_is_removed(root: Root) -> None:
+    """A backup before a migration, what was written back, what was saved; the copies themselves stay."""
+    left = (".glmd.db.1.1a2b3c4d.tmp", ".glmd.db.1a2b3c4d.tmp", ".glmd.db.was-20261124T091407Z.1a2b3c4d.tmp")
+    stays = ("glmd.db.1", "glmd.db.was-20261124T091407Z", ".another.tmp")
+    for name in (*left, *stays):
+        (root.path / name).touch()
+    assert {path.name for path in temporaries(root, []) if path.parent == root.path} == set(left)
+    sweep(root, [])
+    assert not [name for name in left if (root.path / name).exists()]
+    assert [name for name in stays if (root.path / name).exists()] == list(stays)
+
+
 def test_of_jobs_that_are_over_a_start_reads_nothing(root: Root) -> None:
     """What dead writers left there was removed when each came to be over."""
     sweep(root, [])

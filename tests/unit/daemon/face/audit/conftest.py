@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from daemon.core.root import Root
-from daemon.core.states import Job, State
+from daemon.core.states import Job, Source, State
 from daemon.core.store import NewJob, Store
 from daemon.face.audit import Kind, check_state
 from daemon.serve.intake.claims import Claim, reject
@@ -121,7 +121,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     place.job(State.PREPARING, State.FAILED)
     place.reject("bad.yaml")
     place.store.add(NewJob("claim of bad.yaml", "bad"), State.REJECTED, "it is no YAML")
-    tree = place.store.add(NewJob("tree:/data:glm-6b:31_4:0", "fullft"))
+    tree = place.store.add(NewJob("tree:/data:glm-6b:31_4:0", "fullft", source=Source.TREE))
     place.directory(tree).path.mkdir()
     place.plan(tree, train=False)
     place.job(digest="of these bytes")  # dropped again when the first one was over

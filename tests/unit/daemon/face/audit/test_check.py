@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.core.database import NewerStoreError
 from daemon.core.presence import Presence
 from daemon.core.root import Root
 from daemon.core.states import Job, State
@@ -259,6 +260,27 @@ def test_a_trees_job_without_its_plan(place: Place) -> None:
     assert place.kinds() == {Kind.FILE_MISSING}
 
 
+def test_the_store_of_an_older_daemon(place: Place) -> None:
+    """Of another schema, as between an upgrade and the restart: what it was made of is read from each claim."""
+    for table, column in (("jobs", "source"), ("jobs", "code"), ("transitions", "code")):
+        place.sql(f"ALTER TABLE {table} DROP COLUMN {column}")
+    place.sql("PRAGMA user_version=3")
+    assert place.kinds() == set()
+
+
+def test_the_copy_of_a_store_of_before(place: Place) -> None:
+    """It is glmd's own, and nothing is wrong with it."""
+    shutil.copy(place.root.store, place.root.path / "glmd.db.1")
+    assert place.kinds() == set()
+
+
+def test_the_store_of_a_newer_glmd(place: Place) -> None:
+    """It is neither damaged nor read by guessing."""
+    place.sql("PRAGMA user_version=99")
+    with pytest.raises(NewerStoreError, match="version 99"):
+        check_state(place.root)
+
+
 # Claims and rejected files
 
 
@@ -458,7 +480,8 @@ def test_a_merge_that_was_killed(place: Place) -> None:
 
 @pytest.mark.parametrize(
     "name", ("jobs/0001-run/.plan.json.1a2b3c4d.tmp", "jobs/0001-run/attempts/1/train/.exit.json.1a2b3c4d.tmp",
-             "latest/.glm-6b.1a2b3c4d.tmp", "rejected/.bad.yaml.reason.txt.1a2b3c4d.tmp")
+             "latest/.glm-6b.1a2b3c4d.tmp", "rejected/.bad.yaml.reason.txt.1a2b3c4d.tmp",
+             ".glmd.db.1.1a2b3c4d.tmp", ".glmd.db.1a2b3c4d.tmp")
 )  # fmt: skip
 def test_what_was_being_written(place: Place, name: str) -> None:
     """A temporary name whose writer is dead."""

@@ -10,6 +10,7 @@ from daemon.core.checking import rules
 from daemon.core.names import job_name
 from daemon.core.root import Root
 from daemon.core.settings import Settings
+from daemon.core.states import Source, State
 from daemon.core.store import Store
 from daemon.serve.intake.claims import Claim, claim
 from daemon.serve.intake.drops import Intake
@@ -18,6 +19,7 @@ from daemon.serve.intake.source import Moment
 from daemon.serve.loop.faults import Faults
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.loop.workers import Workers
+from tests.faults.world import World
 
 
 @pytest.mark.parametrize(
@@ -84,3 +86,17 @@ def test_a_drop_that_cannot_be_taken_holds_up_no_other(tmp_path: Path, monkeypat
     assert [path.name for path in root.inbox.iterdir()] == ["bad.yaml"]
     assert "drop bad.yaml: glmd.defect" in faults.summary
     assert "2 defects" not in faults.summary
+
+
+@pytest.mark.parametrize("text", (None, "seed: ["))
+def test_what_a_night_dropped_is_known_as_a_nights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    """By its name, whether it can be run or is rejected; what anybody dropped is not."""
+    with World(tmp_path, monkeypatch) as world:
+        for name in ("glm-6b-20261124T180000Z.yaml", "run_glm_6b.yaml"):
+            world.drop(name, text)
+        world.turn_until(lambda: world.are_over(2), "both to be decided")
+        assert world.store.job(1).state is (State.FAILED if text is None else State.REJECTED)
+        sources = {job.name: job.source for job in world.store.jobs()}
+    assert sources == {"glm-6b-20261124T180000Z": Source.NIGHT, "run_glm_6b": Source.DROP}

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from daemon.core.names import reason_file
+from daemon.core.read_store import ReadStore
 from daemon.core.states import Job, State
-from daemon.core.store import Store
 from tests.faults.world import World
 
 
@@ -29,7 +29,7 @@ def drop(world: World, name: str, text: str | None = None) -> Job:
 
 def all_jobs(world: World) -> tuple[Job, ...]:
     """Return every row of the store."""
-    with Store.open_for_reading(world.root.store) as store:
+    with ReadStore.open(world.root.store) as store:
         return store.jobs()
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from daemon.core.root import Root
 from daemon.core.settings import WatchSettings
-from daemon.core.states import State
+from daemon.core.states import Source, State
 from daemon.core.store import Store
 from daemon.serve.intake import tree_follower
 from daemon.serve.intake.source import Moment
@@ -117,6 +117,7 @@ def test_a_complete_tree_becomes_one_job(house: House) -> None:
     (job,) = house.store.jobs()
     plan = JobPlan.read(job.directory(house.root.path).plan)
     assert (job.state, plan.train, plan.merge.tag, plan.merge.source) == (State.QUEUED, None, "31_4", house.tree)
+    assert job.source is Source.TREE
     assert sorted(path.name for path in house.tree.iterdir()) == ["checkpoint"]
 
 

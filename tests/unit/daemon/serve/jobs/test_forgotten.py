@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from daemon.core.root import Root
-from daemon.core.states import State
+from daemon.core.states import Source, State
 from daemon.core.store import NewJob, Store
 from daemon.serve.jobs.forgotten import take_in_forgotten
+from handlers.records.job_plan import JobPlan
+from handlers.records.merge_plan import MergePlan
+from handlers.records.train_plan import TimeLimits, TrainPlan
 
 
 @pytest.fixture
@@ -64,6 +67,41 @@ ENDS = {
     "it comes from nowhere": ((moved("queued", "done"), moved("done", "queued"), moved("", "failed", 10**30)),
                               State.DONE, 1),
 }  # fmt: skip
+
+
+MADE_OF = {
+    "0004-run": (Source.DROP, Source.TREE),
+    "0004-glm-6b-20261124T180000Z": (Source.NIGHT, Source.TREE),
+}
+
+
+@pytest.mark.parametrize("name", MADE_OF)
+def test_what_it_was_made_of_is_seen(root: Root, store: Store, name: str) -> None:
+    """A dropped file lies in its directory, a night's is called so; without one or a training it is a tree's."""
+    of_a_drop, of_a_tree = MADE_OF[name]
+    path = directory(root, QUEUED, name=name)
+    merge = MergePlan(source=path / "output", destination=path / "merged")
+    JobPlan(job=4, name="run", merge=merge).publish(path / "plan.json")  # as after a retry that had only to merge
+    tree = directory(root, QUEUED, name=name.replace("0004", "0005"))
+    (tree / "submitted.yaml").unlink()
+    JobPlan(job=5, name="run", merge=merge).publish(tree / "plan.json")
+    removed = directory(root, QUEUED, name="0006-run")
+    (removed / "submitted.yaml").unlink()
+    train = TrainPlan(processes=(), limits=TimeLimits())
+    JobPlan(job=6, name="run", train=train, merge=merge).publish(removed / "plan.json")
+    take_in_forgotten(root, store, besides=())
+    assert [job.source for job in store.jobs()] == [of_a_drop, of_a_tree, Source.DROP]
+
+
+def test_the_code_of_its_last_move_is_known(root: Root, store: Store) -> None:
+    """As its reason is; a line of an older glmd, or of nobody's, has none."""
+    events = (*TRAINED, moved("training", "failed", reason="rank 3 exited 1") | {"code": "rank.exited"})
+    directory(root, QUEUED, *events)
+    directory(root, QUEUED, *TRAINED, moved("training", "failed") | {"code": 7}, name="0005-run")
+    take_in_forgotten(root, store, besides=())
+    first, second = store.jobs()
+    assert (first.code, [step.code for step in store.history(4)]) == ("rank.exited", ["", "", "", "rank.exited"])
+    assert (second.code, store.history(5)[-1].code) == ("", "")
 
 
 @pytest.mark.parametrize("what", ENDS)

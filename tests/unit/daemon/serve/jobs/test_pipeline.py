@@ -15,7 +15,7 @@ import pytest
 from daemon.core.control import RequestRefusedError
 from daemon.core.root import Root
 from daemon.core.settings import Preflight, Settings, WatchSettings
-from daemon.core.states import Job, State
+from daemon.core.states import Job, Source, State
 from daemon.core.store import NewJob, Store
 from daemon.core.users import User
 from daemon.serve.jobs import after_step
@@ -275,10 +275,10 @@ def test_what_follows_a_training_that_was_cancelled_meanwhile_counts_for_nothing
     assert "died without a word" in house.job().reason
 
 
-def queue_without_directory(house: House, claim: str) -> Job:
+def queue_without_directory(house: House, claim: str, source: Source = Source.DROP) -> Job:
     """Add a waiting job, in whose directory nothing is."""
     (house.root.path / "jobs").mkdir(exist_ok=True)
-    return house.store.add(NewJob(claim, "run", devices=(0,)))
+    return house.store.add(NewJob(claim, "run", devices=(0,), source=source))
 
 
 def test_a_queued_job_whose_directory_is_gone_fails_and_holds_up_no_other(house: House) -> None:
@@ -292,12 +292,14 @@ def test_a_queued_job_whose_directory_is_gone_fails_and_holds_up_no_other(house:
         house.requests.retry(job, User(0))
 
 
-@pytest.mark.parametrize("claim", ("c1", "tree:/data/run:glm:1_4:0123"))
-def test_a_queued_job_that_is_still_to_be_filled_waits(house: House, claim: str) -> None:
+@pytest.mark.parametrize(
+    ("claim", "source"), (("c1", Source.DROP), ("c1", Source.NIGHT), ("tree:/data/run:glm:1_4:0123", Source.TREE))
+)
+def test_a_queued_job_that_is_still_to_be_filled_waits(house: House, claim: str, source: Source) -> None:
     """After a crash or on a full disk: its claim is there, or its tree is looked at again; else it fails."""
     (house.root.claims / "c1").mkdir(parents=True)
     house.pipeline.settings = Settings(watch=(WatchSettings(path=Path("/data/run")),))
-    job = queue_without_directory(house, claim)
+    job = queue_without_directory(house, claim, source)
     house.pipeline.turn()
     assert house.store.job(job.id).state is State.QUEUED
     (house.root.claims / "c1").rmdir()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from daemon.core.control import RequestRefusedError
+from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.core.settings import Cancel
 from daemon.core.states import State
@@ -230,7 +231,7 @@ def test_a_cancel_needs_no_disk(tmp_path: Path, *, waits: bool) -> None:
         stop_writing(store, now=False)
         requests.write_wishes()
         assert store.unwritten_wishes() == {}
-        with Store.open_for_reading(tmp_path / "glmd.db") as another:
+        with ReadStore.open(tmp_path / "glmd.db") as another:
             assert another.job(job.id).state is (State.CANCELLED if waits else State.TRAINING)
             assert another.job(job.id).cancel is not waits
             assert waits or another.cancelled_by(job) == "12345"

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from daemon.core.living import Living, Run
-from daemon.core.states import State
+from daemon.core.states import Source, State
 from daemon.core.store import DeviceTakenError, NewJob, Store
 from daemon.serve.jobs.taking_in import NotTakenInError, is_accounted_for, take_in
 from handlers.records.job_dir import JobDir, Step
+from handlers.records.job_plan import JobPlan
+from handlers.records.merge_plan import MergePlan
 from handlers.records.process import ProcessIdentity
 
 
@@ -54,6 +56,17 @@ def test_it_is_taken_in_by_the_ways_of_the_table(
     assert job.state is (State.TRAINING if step is Step.TRAIN else State.MERGING)
     assert store.locks() == ({0: 1, 1: 1} if step is Step.TRAIN else {})
     assert is_accounted_for(job, lives, store.locks())
+
+
+@pytest.mark.parametrize("step", tuple(Step))
+def test_what_it_was_made_of_is_seen(store: Store, tmp_path: Path, step: Step) -> None:
+    """What trains was dropped, also where its directory is gone; a plan that has nothing to train is a tree's."""
+    lives = found(tmp_path, step=step)
+    if step is Step.MERGE:
+        lives.directory.path.mkdir(parents=True)
+        merge = MergePlan(source=tmp_path / "tree", destination=lives.directory.merged)
+        JobPlan(job=1, name="run", merge=merge).publish(lives.directory.plan)
+    assert take_in(lives, store).source is (Source.DROP if step is Step.TRAIN else Source.TREE)
 
 
 @pytest.mark.parametrize("what", ("done", "another name", "a later attempt"))

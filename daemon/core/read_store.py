@@ -1,16 +1,21 @@
-"""What may be asked of the store: jobs, their histories, and the devices that they hold."""
+"""The store for whoever only reads it: jobs, their histories, the devices that they hold, and the last nights."""
 
 import contextlib
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+from pathlib import Path
+from typing import Self
 
 from daemon.core.job_rows import COLUMNS, NO_JOB, Row, job_of, told_of_unreadable, why_none
+from daemon.core.reading import open_for_reading, unreadable
 from daemon.core.states import OVER, Job, State
 from daemon.core.users import User
 
+_FIRST, _LAST = 1971, 9000
+"""Years; with a zone's offset and some weeks more, time is told of them as well."""
 _QUEUE = "priority DESC, id"
 """Who is next, as the index jobs_in_order has it."""
 
@@ -23,6 +28,8 @@ class Transition:
     state: State
     attempt: int
     reason: str
+    code: str = ""
+    """What programs tell `reason` by; empty where nothing says it."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +41,34 @@ class Page:
     """Behind which number the next page begins; None where there is none."""
 
 
-class StoreReading:
-    """The half of the store that changes nothing."""
+class ReadStore:
+    """The store, opened to be read: it has no way to change it. The daemon alone has daemon.core.store.Store."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
-        self._wishes: dict[int, str] = {}
-        """Jobs that are to be ended, where that could not be written yet, each with who asked."""
+        self.path = path
         self.unreadable: dict[int, str] = {}
         """The rows that say nothing a job could have, by number, with why; they are left alone, with their devices."""
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open `path` without being able to change it. Raises StoreError when it is not there.
+
+        What SQLite says against a read in the store's `with` block comes out of that as a StoreError, too.
+        """
+        return cls(open_for_reading(path), path)
+
+    def close(self) -> None:
+        """Close the file; the store cannot be used afterwards."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self.close()
+        if isinstance(error, sqlite3.Error):
+            raise unreadable(self.path, error) from error
 
     def told_of_unreadable(self, most: int) -> list[str]:
         """Return what there is to say of the rows that say nothing, as far as rows were read; of at most so many."""
@@ -147,9 +173,9 @@ class StoreReading:
             iter(self._select(f"digest = ? AND state NOT IN ({','.join('?' * len(over))})", digest, *over)), None
         )
 
-    def queued_from(self, source: str) -> tuple[Job, ...]:
-        """Return the waiting jobs whose claims begin with `source`."""
-        return self._select("state = ? AND substr(claim, 1, ?) = ?", State.QUEUED, len(source), source)
+    def queued_with(self, claims: str) -> tuple[Job, ...]:
+        """Return the waiting jobs whose claims begin with `claims`."""
+        return self._select("state = ? AND substr(claim, 1, ?) = ?", State.QUEUED, len(claims), claims)
 
     def newest_with(self, digest: str) -> Job | None:
         """Return the newest job that was made of bytes with this digest."""
@@ -166,18 +192,16 @@ class StoreReading:
     def history(self, job: int) -> tuple[Transition, ...]:
         """Return a job's transitions, oldest first; without those that say nothing."""
         rows = self._connection.execute(
-            "SELECT at, state, attempt, reason FROM transitions WHERE job = ? ORDER BY rowid", (job,)
+            "SELECT at, state, attempt, reason, code FROM transitions WHERE job = ? ORDER BY rowid", (job,)
         )
         found = []
-        for at, state, attempt, reason in rows:
+        for at, state, attempt, reason, code in rows:
             with contextlib.suppress(ValueError):  # `glmd doctor --state` tells
-                found.append(Transition(datetime.fromisoformat(at), State(state), attempt, reason))
+                found.append(Transition(datetime.fromisoformat(at), State(state), attempt, reason, code))
         return tuple(found)
 
     def cancelled_by(self, job: Job) -> str:
         """Return who asked last to end `job`; empty where nobody knows."""
-        if job.id in self._wishes:
-            return self._wishes[job.id]
         row = self._connection.execute("SELECT cancelled FROM users WHERE job = ?", (job.id,)).fetchone()
         return row[0] or "" if row else ""
 
@@ -189,6 +213,21 @@ class StoreReading:
     def locks(self) -> dict[int, int]:
         """Return which job holds each device that is held."""
         return dict(self._connection.execute("SELECT device, job FROM device_locks ORDER BY device"))
+
+    def last_due(self, cycle: str) -> datetime | None:
+        """Return the time for which nightly `cycle` was last dropped. Raises ValueError where the row has none."""
+        row = self._connection.execute("SELECT due FROM nightly WHERE name = ?", (cycle,)).fetchone()
+        if row is None:
+            return None
+        due = datetime.fromisoformat(row[0])
+        if due.tzinfo is None or not _FIRST <= due.year <= _LAST:
+            raise ValueError(f"{row[0]:.100} is no time that a cycle was dropped for")
+        return due
+
+    def cron_of(self, cycle: str) -> str:
+        """Return the cron expression by which nightly `cycle` was last counted; empty where it was not remembered."""
+        row = self._connection.execute("SELECT cron FROM nightly WHERE name = ?", (cycle,)).fetchone()
+        return str(row[0]) if row else ""
 
     def _one(self, where: str, value: object) -> Job:
         found = self._select(where, value)
@@ -213,4 +252,4 @@ class StoreReading:
                 self.unreadable[row[0]] = why_none(error)
             else:
                 self.unreadable.pop(row[0], None)  # somebody has mended it
-                yield replace(job, cancel=True) if job.id in self._wishes else job
+                yield job

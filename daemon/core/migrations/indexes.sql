@@ -1,0 +1,6 @@
+-- They change no meaning, so a store of any version gets those that it lacks.
+CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state);
+CREATE INDEX IF NOT EXISTS jobs_by_digest ON jobs (digest);
+CREATE INDEX IF NOT EXISTS jobs_by_name ON jobs (name, submitted);
+CREATE INDEX IF NOT EXISTS transitions_by_job ON transitions (job);
+CREATE INDEX IF NOT EXISTS jobs_in_order ON jobs (state, priority DESC, id);
