@@ -245,6 +245,7 @@ class Code(StrEnum):
     STORE_UNUSABLE = "store.unusable"
     STORE_DAMAGED = "store.damaged"
     STORE_REPLACED = "store.replaced"
+    STORE_NEWER = "store.newer"
 
     # What the host denies.
     HOST_WENT_DOWN = "host.went-down"

@@ -127,6 +127,7 @@ def _detail(found: Detail, now: datetime) -> list[str]:
     state = colour(job.state, COLOURS[job.state]) if job.state in COLOURS else str(job.state)
     facts = {
         "why": job.reason,
+        "code": f"{job.code}: glmd explain {job.code}" if job.code else "",
         "progress": progress_text(found.status),
         "devices": format_devices(job.devices) if job.devices else "none",
         "prefix": job.prefix,

@@ -3,7 +3,7 @@
 import sqlite3
 
 from daemon.core.control import NotRunningError, RequestRefusedError
-from daemon.core.database import DamagedStoreError, StoreError
+from daemon.core.database import DamagedStoreError, NewerStoreError, StoreError
 from daemon.core.store_files import StoreReplacedError
 from handlers import error_codes
 from handlers.codes import Code
@@ -17,6 +17,8 @@ def code_of(error: BaseException) -> str:
         return Code.STORE_REPLACED
     if isinstance(error, DamagedStoreError):
         return Code.STORE_DAMAGED
+    if isinstance(error, NewerStoreError):
+        return Code.STORE_NEWER
     if isinstance(error, (StoreError, sqlite3.Error)):
         return Code.STORE_UNUSABLE
     return error_codes.code_of(error)

@@ -142,14 +142,14 @@ class Intake:
             reject(claimed, self._root.rejected, reason, defect.CODE)
 
     def _note_defect(self, claimed: Claim, defect: Defect) -> None:
-        job = self._store.add(NewJob.of_drop(claimed.token, claimed.name), State.REJECTED, defect.reason)
+        job = self._store.add(NewJob.of_drop(claimed.token, claimed.name), State.REJECTED, defect.reason, defect.CODE)
         if job.state is State.QUEUED:
-            self._store.move(job, State.FAILED, defect.reason)
+            self._store.move(job, State.FAILED, defect.reason, defect.CODE)
 
     def _finish(self, claimed: Claim, examined: Future[Accepted]) -> None:
         job = self._store.claimed(claimed.token)
         if job is not None and job.state is State.REJECTED:  # decided before a fault, so that it cannot change
-            self._reject(claimed, job.reason)
+            self._reject(claimed, job.reason, job.code)
             return
         if job is not None and job.directory(self._root.path).submitted.exists():  # only to be discarded was left
             discard(claimed)
@@ -222,13 +222,13 @@ class Intake:
         told = "" if digest else others.told()
         reason = f"{reason}\n{told}" if told else reason
         new = NewJob.of_drop(claimed.token, claimed.name, digest)
-        job = self._store.add(new, State.REJECTED, reason)  # one that was decided before a fault keeps its reason
+        job = self._store.add(new, State.REJECTED, reason, code)  # one that was decided before a fault keeps its reason
         if job.state is State.QUEUED:  # accepted before a crash, and no longer right
-            job = self._store.move(job, State.FAILED, reason)
+            job = self._store.move(job, State.FAILED, reason, code)
         if not digest:
             tell_the_other(claimed, others, self._root)
-        path = reject(claimed, self._root.rejected, job.reason, code)
-        log.warning("drop_rejected", job=job.id, path=str(path), code=code, reason=job.reason)
+        path = reject(claimed, self._root.rejected, job.reason, job.code)
+        log.warning("drop_rejected", job=job.id, path=str(path), code=job.code, reason=job.reason)
 
     def _same_name(self, claimed: Claim) -> SameName:
         own = self._store.claimed(claimed.token)

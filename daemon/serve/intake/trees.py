@@ -112,7 +112,7 @@ class WatchedTrees:
             if other.id != job.id and not other.directory(self._root.path).plan.exists():
                 why = f"glmd was killed before it had planned this merge, and {path} holds other shards now"
                 reason = f"{why}: see job {job.id}"
-                self._store.move(other, State.FAILED, reason)
+                self._store.move(other, State.FAILED, reason, Code.JOB_OVERTAKEN)
                 log.warning("merge_overtaken", job=other.id, code=Code.JOB_OVERTAKEN, reason=reason)
 
     def _say(self, tree: _Tree, reason: str) -> None:

@@ -21,12 +21,12 @@ from daemon.serve.jobs.taking_in import MOST_DROPPED, NotTakenInError, content_o
 from handlers.codes import Code
 from handlers.records.job_dir import JobDir, is_number
 from handlers.units.devices import LIMIT
+from handlers.validate.glmd_section import MOST_PRIORITY
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 _MOST_EVENTS = 16 << 20
 """Bytes of a job's events."""
-_MOST_PRIORITY = 1 << 62
 _AGAIN = "taken in again from its directory: the store, an older or a new one, did not know it"
 
 
@@ -64,7 +64,7 @@ def _forgotten(directory: JobDir) -> Forgotten:
         devices = plan.devices
     if devices is None:
         reason = f"drop {directory.submitted} again: nothing tells which devices this job was for"
-        history = [*history[:1], Transition(history[0].at, State.FAILED, 1, reason)]
+        history = [*history[:1], Transition(history[0].at, State.FAILED, 1, reason, Code.JOB_DEVICES_UNKNOWN)]
         log.warning("devices_unknown", path=directory.path, code=Code.JOB_DEVICES_UNKNOWN, reason=reason)
     content = content_of(directory.submitted, MOST_DROPPED)
     number, _, name = directory.path.name.partition("-")
@@ -72,7 +72,7 @@ def _forgotten(directory: JobDir) -> Forgotten:
         claim=f"taken-in:{directory.path.name}",
         name=name,
         digest=digest_of(content) if content is not None else "",
-        priority=priority if type(priority) is int and abs(priority) < _MOST_PRIORITY else 0,
+        priority=priority if type(priority) is int and abs(priority) <= MOST_PRIORITY else 0,
         devices=devices or (),
         prefix=(plan and plan.merge.prefix) or "",
         source=source_of(directory, plan, name),

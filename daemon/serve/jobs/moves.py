@@ -25,7 +25,7 @@ class Moves:
         is_stuck = job.state in HOLDING_DEVICES - {state} and bool(surviving_pids(job, self._root))
         if state.is_over:  # a crash between the two is made good by the next start, to which the job is not over
             sweep_job(job.directory(self._root.path).path)
-        moved = self._store.move(job, state, reason, attempt=attempt, keep_devices=is_stuck)
+        moved = self._store.move(job, state, reason, code, attempt=attempt, keep_devices=is_stuck)
         self._waiting.wake()  # the next turn is due at once: this job or one that waited for its devices can go on
         log = job_log(job.directory(self._root.path).events, job=job.id, attempt=moved.attempt)
         log.info("job_moved", state=str(state), was=str(job.state), code=code, reason=reason)

@@ -160,7 +160,7 @@ class Pipeline:
             case Go():  # they are not free after all
                 pass
             case Wait(reason):
-                self._store.explain(job, reason)
+                self._store.explain(job, reason, verdict.code)
             case Refuse(reason):
                 self._moves.move(job, State.FAILED, reason, verdict.code)
 

@@ -32,5 +32,6 @@ class SetAside:
             step = STEP_OF[now.state]
             forestall(directory.step(now.attempt, step), step, defect.reason, code=defect.CODE)
         # Freed by the next turn, when nothing is found to be on them.
-        self._store.move(now, State.FAILED, f"{after}{defect.reason}; see {directory.defect}", keep_devices=True)
+        reason = f"{after}{defect.reason}; see {directory.defect}"
+        self._store.move(now, State.FAILED, reason, defect.CODE, keep_devices=True)
         self._waiting.wake()

@@ -360,7 +360,7 @@ def test_a_training_waits_for_ranks_that_are_on_its_devices_and_a_merge_does_not
 
 
 def test_a_move_has_the_code_of_its_reason(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the event, so that programs that follow a job's log know why it failed."""
+    """In the event and in the store, so that programs know why it failed, whichever they read."""
     monkeypatch.setattr("daemon.serve.jobs.preflight.examine", lambda *_: Refuse("unfit", "device.unhealthy"))
     job = house.job_in()
     house.pipeline.turn()
@@ -369,3 +369,5 @@ def test_a_move_has_the_code_of_its_reason(house: House, monkeypatch: pytest.Mon
     events = map(json.loads, job.directory(house.root.path).events.read_text().splitlines())
     moved = [(event["state"], event["code"]) for event in events if event["event"] == "job_moved"]
     assert moved == [("failed", "device.unhealthy")]
+    assert house.job().code == "device.unhealthy"
+    assert [step.code for step in house.store.history(job.id)] == ["", "device.unhealthy"]
