@@ -7,6 +7,8 @@ import resource
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -234,7 +236,11 @@ def test_ctrl_c_is_exit_code_130(tmp_path: Path) -> None:
     events.parent.mkdir(parents=True)
     events.write_text('{"event": "job_queued", "level": "info", "timestamp": "2026-11-24T03:00:00Z"}\n')
     words = [*GLMD, "logs", "1", "-f", "--root", str(tmp_path)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    # Who runs tests in the background of a shell script lets them ignore SIGINT.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, preexec_fn=heed) as process, ExitStack() as stack:  # noqa: PLW1509
+        stack.callback(process.kill)
         assert process.stdout is not None
         assert b"job_queued" in process.stdout.readline()
         process.send_signal(signal.SIGINT)

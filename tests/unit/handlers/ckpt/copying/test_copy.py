@@ -155,12 +155,16 @@ def test_a_shard_that_cannot_be_read_is_named(run: Run, monkeypatch: pytest.Monk
 
 def test_an_interrupt_leaves_nothing(run: Run) -> None:
     """Ctrl-C in the middle: no thread, no file, and the interrupt is what the caller sees."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell script's background ignores it
 
     def interrupt(_done: int, _all: int) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
-        merged(run, CopyOptions(workers=4), interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            merged(run, CopyOptions(workers=4), interrupt)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert list((run.source.parent / "merged").iterdir()) == []
 
 
