@@ -52,10 +52,11 @@ def checked_again(job: Job, settings: Settings, root: Root, *, is_resumed: bool 
     """
     directory, now = job.directory(root.path), rules(settings, root)
     content, name = read_config(directory.submitted, settings), f"{job.name}.yaml"
-    checked = _remembered(directory, digest_of(content), settings)
+    digest = digest_of(content)
+    checked = _remembered(directory, digest, settings)
     if checked is None or not (is_resumed or checked.mindformers == now.known_version):
         checked = check(content, name, now)
-        remember(directory, checked, digest_of(content))
+        remember(directory, checked, digest)
     else:
         look_again(checked, name, now)
     return checked

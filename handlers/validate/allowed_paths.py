@@ -3,7 +3,8 @@
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from handlers.codes import Code
@@ -27,26 +28,25 @@ def check_allowed(root: Place, allowed: Sequence[Path], findings: Findings) -> N
     lead to at this moment. What a training opens that its file does not name is for the rights of the user glm and the
     sandbox of its unit.
     """
-    for place in _paths(root):
-        if Path("/") in allowed and len(findings.looks) > MOST_LOOKS:
-            return
-        look = PathLook(path=encodable(str(place.data)), wanted=Wanted.ALLOWED, at=spot(place))
-        findings.looks.append(look)
-        if problem := not_allowed(look, allowed):
-            findings.problems.append(problem)
-
-
-def not_allowed(look: PathLook, allowed: Sequence[Path]) -> Problem | None:
-    """Return what is wrong with where a path that the file names leads now; raises DoesNotAnswerError."""
+    paths = _paths(root)
     if Path("/") in allowed:
-        return None
-    path = _resolved(look.path) if look.path.startswith("/") else None
-    inside = (one for each in allowed if (one := _allowed(each)) is not None)
-    if path is not None and any(path.is_relative_to(one) for one in inside):
-        return None
+        paths = islice(paths, MOST_LOOKS + 1)
+    looks = [PathLook(path=encodable(str(place.data)), wanted=Wanted.ALLOWED, at=spot(place)) for place in paths]
+    findings.looks.extend(looks)
+    findings.problems.extend(not_allowed(looks, allowed))
+
+
+def not_allowed(looks: Iterable[PathLook], allowed: Sequence[Path]) -> Iterator[Problem]:
+    """Yield what is wrong with where paths that the file names lead now; raises DoesNotAnswerError."""
+    if Path("/") in allowed:
+        return
+    inside = [one for each in allowed if (one := _allowed(each)) is not None]
     hint = f"settings allow {', '.join(map(str, allowed)) or 'none'} (allowed_paths)"
-    message = f"{quoted(look.path, _SHOWN)} lies where no job may read"
-    return at(look.at, Code.CONFIG_PATH_NOT_ALLOWED, message, hint)
+    for look in looks:
+        path = _resolved(look.path) if look.path.startswith("/") else None
+        if path is None or not any(path.is_relative_to(one) for one in inside):
+            message = f"{quoted(look.path, _SHOWN)} lies where no job may read"
+            yield at(look.at, Code.CONFIG_PATH_NOT_ALLOWED, message, hint)
 
 
 def _allowed(path: Path) -> Path | None:

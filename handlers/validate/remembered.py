@@ -8,7 +8,7 @@ from handlers.validate.check import CheckedConfig, Rules, wrong_devices
 from handlers.validate.disk_estimate import too_little
 from handlers.validate.glmd_section import GlmdSection
 from handlers.validate.input_paths import problem_with
-from handlers.validate.problem import ConfigError, Problem
+from handlers.validate.problem import ConfigError
 
 
 def as_record(checked: CheckedConfig, digest: str) -> Checked | None:
@@ -75,13 +75,12 @@ def look_again(checked: CheckedConfig, name: str, rules: Rules) -> None:
 
     These are the paths that it names, the free disk, and the devices. Raises ConfigError with everything that is wrong.
     """
-    devices = wrong_devices(checked.devices, rules, checked.device_target, checked.devices_at)
-    found = (devices, *(_problem(look, rules) for look in checked.looks))
+    paths = [look for look in checked.looks if isinstance(look, PathLook)]
+    found = [
+        wrong_devices(checked.devices, rules, checked.device_target, checked.devices_at),
+        *not_allowed((look for look in paths if look.wanted is Wanted.ALLOWED), rules.allowed),
+        *(problem_with(look) for look in paths if look.wanted is not Wanted.ALLOWED),
+        *(too_little(look, rules.disk) for look in checked.looks if isinstance(look, DiskLook) and rules.disk),
+    ]
     if problems := [problem for problem in found if problem is not None]:
         raise ConfigError(name, problems, checked.against)
-
-
-def _problem(look: PathLook | DiskLook, rules: Rules) -> Problem | None:
-    if isinstance(look, DiskLook):
-        return None if rules.disk is None else too_little(look, rules.disk)
-    return not_allowed(look, rules.allowed) if look.wanted is Wanted.ALLOWED else problem_with(look)
