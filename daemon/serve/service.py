@@ -27,7 +27,7 @@ from daemon.serve.holding import Holding
 from daemon.serve.intake.drops import Intake
 from daemon.serve.intake.inbox import Inbox
 from daemon.serve.intake.nightly import Cycles
-from daemon.serve.intake.source import Moment, Source
+from daemon.serve.intake.source import Moment, WorkSource
 from daemon.serve.intake.trees import WatchedTrees
 from daemon.serve.jobs.pipeline import Pipeline
 from daemon.serve.jobs.requests import Requests
@@ -108,7 +108,7 @@ class Service:
         except BaseException:
             watch.stop()
             raise
-        self._sources: tuple[Source, ...] = (self._intake, trees, cycles)
+        self._sources: tuple[WorkSource, ...] = (self._intake, trees, cycles)
         self._trees, self._watch = trees, watch
         if self._settings.inbox != settings.inbox:  # else what it knows of half-written files is kept
             self._intake.inbox = Inbox(self._root.inbox, settle=settings.inbox.settle)

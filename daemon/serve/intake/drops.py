@@ -92,7 +92,7 @@ class Intake:
                 self._faults.defect(f"drop {printable(path.name)}", error, partial(self._leave_alone, path))
 
     def next_due(self, now: Moment) -> float | None:
-        """Return when there is more to scan, or the next file may have settled; see Source."""
+        """Return when there is more to scan, or the next file may have settled; see WorkSource."""
         return self.inbox.next_due(now.monotonic)
 
     def _leave_alone(self, path: Path, defect: Defect) -> None:

@@ -84,7 +84,7 @@ class Cycles:
                 self._faults.attempt(f"nightly {cycle.settings.name}", partial(self._turn, cycle, wall))
 
     def next_due(self, now: Moment) -> float | None:
-        """Return when the next night comes, or one that failed is to be tried again; see Source."""
+        """Return when the next night comes, or one that failed is to be tried again; see WorkSource."""
         due = min((cycle.not_before or cycle.schedule.after(now.wall) for cycle in self._cycles), default=None)
         return None if due is None else (due - now.wall).total_seconds()
 

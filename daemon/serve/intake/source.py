@@ -21,7 +21,7 @@ class Moment:
         return cls(time.monotonic(), datetime.now(UTC))
 
 
-class Source(Protocol):
+class WorkSource(Protocol):
     """A way in which work comes. It ends with a job in the store, or with a file in the inbox, which is another way.
 
     * Each piece of work has a name of its own (a claim's token, a tree's very shards, the time of a night) that the

@@ -1,4 +1,4 @@
-"""What every source of work keeps: daemon.serve.intake.source.Source says it."""
+"""What every source of work keeps: daemon.serve.intake.source.WorkSource says it."""
 
 import os
 import tempfile
@@ -24,7 +24,7 @@ from daemon.face.audit import check_state
 from daemon.serve.intake.drops import Intake
 from daemon.serve.intake.inbox import Inbox
 from daemon.serve.intake.nightly import AGAIN, Cycles
-from daemon.serve.intake.source import Moment, Source
+from daemon.serve.intake.source import Moment, WorkSource
 from daemon.serve.intake.trees import WatchedTrees
 from daemon.serve.loop.faults import Faults
 from daemon.serve.loop.workers import Lane, Workers
@@ -78,7 +78,7 @@ class Stand:
         self.intake = Intake(inbox, self.root, self.store, self.workers, rules_of_now, self.faults)
         self.sources = self.made()
 
-    def made(self) -> tuple[Source, ...]:
+    def made(self) -> tuple[WorkSource, ...]:
         """Return the source, and what takes in what it drops."""
         raise NotImplementedError
 
@@ -144,7 +144,7 @@ class Stand:
 class Drops(Stand):
     """Files in the inbox."""
 
-    def made(self) -> tuple[Source, ...]:
+    def made(self) -> tuple[WorkSource, ...]:
         """Return what takes them."""
         return (self.intake,)
 
@@ -156,7 +156,7 @@ class Drops(Stand):
 class Trees(Stand):
     """Output trees of others."""
 
-    def made(self) -> tuple[Source, ...]:
+    def made(self) -> tuple[WorkSource, ...]:
         """Return what follows them."""
         watched = [
             WatchSettings(path=self.path / name, needs_strategy=False, ranks=1, quiet=0.0) for name in self.names
@@ -183,7 +183,7 @@ class Nights(Stand):
         """Return where it is."""
         return self.path / f"{name}.yaml"
 
-    def made(self) -> tuple[Source, ...]:
+    def made(self) -> tuple[WorkSource, ...]:
         """Return the cycles, and what takes in their drops."""
         cycles = [
             NightlySettings(name=name, cron="0 2 * * *", timezone="UTC", template=self.template(name), devices="[0,2)")
