@@ -88,7 +88,7 @@ def _end_of(run: StepRun, begun: Begun | Exception | None, home: Home, wakeups: 
     if isinstance(begun, Exception):
         raise begun
     if begun is None:
-        plan = patiently("plan.json", partial(home.do, _read_plan), wakeups, log)
+        plan = patiently("plan.json", partial(home.do, partial(_read_plan, run)), wakeups, log)
         if run.step is Step.MERGE:
             return _merge_at_home(plan, run, home, wakeups, log)
         if plan.train is None:
@@ -128,15 +128,14 @@ def _save(output: Path, log: Log) -> None:
     log.info("output_saved", seconds=round(time.monotonic() - started, 3))
 
 
-def _read_plan(job_dir: JobDir) -> JobPlan:
-    path = job_dir.plan
+def _read_plan(run: StepRun, job_dir: JobDir) -> JobPlan:
     try:
-        return JobPlan.read(path)
+        return JobPlan.read(job_dir.plan)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise BadInputError(
-            f"{path}: not a plan that this version can run: {where}: {first['msg']}", Code.SHIM_PLAN
+            f"{run.job_dir.plan}: not a plan that this version can run: {where}: {first['msg']}", Code.SHIM_PLAN
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Starting the shims of runs, each once, and giving up those that do not come up."""
+"""Starting the shims of runs, once more those of which nothing is seen, and giving up those that do not come up."""
 
 import time
 from collections.abc import Callable, Collection
