@@ -12,7 +12,7 @@ import re
 import shutil
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from handlers.cards.ask import ask
 from handlers.codes import Code
@@ -61,7 +61,7 @@ class Obstacle:
     text: str
     passes: bool
     """Whether it may go away by itself."""
-    code: str = field(default="", compare=False)
+    code: str = ""
 
 
 def read_cards(printed: str) -> Mapping[int, Card]:

@@ -12,7 +12,7 @@ The rules, in this order; the first that applies holds:
 8. An attempt that has saved nothing new is not repeated, unless it is the first, and it hung or its error may pass.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 from typing import Self
@@ -68,7 +68,7 @@ class Failure:
     """For people."""
     may_pass: bool | None = None
     """Whether its error may not come again (handlers.rank_log.known_errors); None where that is not known."""
-    code: str = field(default="", compare=False)
+    code: str = ""
     """What programs know it by; see handlers.codes."""
 
     @classmethod

@@ -10,6 +10,7 @@ import pytest
 
 from handlers.cards import preflight
 from handlers.cards.preflight import Obstacle, look_at_cards, look_at_ports, read_cards
+from handlers.codes import Code
 
 PRINTED = Path(__file__).parents[3] / "fixtures" / "npu_smi"
 """In the form in which public reports show what npu-smi 1.8 to 26.0 prints. No card was at hand; numbers are ours."""
@@ -82,9 +83,9 @@ def test_what_stands_against_a_training(tool: Path) -> None:
     assert look_at_cards((0, 1, 3)) == ((), "")
     assert look_at_cards((2, 5, 8, 9)) == (
         (
-            Obstacle("[8,10) are not among those that npu-smi shows", passes=False),
-            Obstacle("device 2 is in use by pid 1333928 (python, 37709 MB)", passes=True),
-            Obstacle("the health of device 5 is Alarm (npu-smi info)", passes=False),
+            Obstacle("[8,10) are not among those that npu-smi shows", passes=False, code=Code.DEVICE_ABSENT),
+            Obstacle("device 2 is in use by pid 1333928 (python, 37709 MB)", passes=True, code=Code.DEVICE_IN_USE),
+            Obstacle("the health of device 5 is Alarm (npu-smi info)", passes=False, code=Code.DEVICE_UNHEALTHY),
         ),
         "",
     )

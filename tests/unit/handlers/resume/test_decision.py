@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from handlers.codes import Code
 from handlers.records.job_dir import Step
 from handlers.records.step_exit import Diagnosis, Outcome, StepExit, Survivor
 from handlers.resume.decision import (
@@ -175,7 +176,8 @@ SURVIVOR = Survivor(pid=1, start_time=1, boot_id="x", name="python", state="D", 
 )
 def test_how_an_attempt_ended(record: StepExit, lost: bool, ending: Ending) -> None:  # noqa: FBT001 - an expectation
     """A TERM that came before a reboot was the shutdown's, and no process outlives a reboot."""
-    assert Failure.of(record, "why", lost=lost) == Failure(ending, "why")
+    code = Code.HOST_WENT_DOWN if ending is Ending.LOST else ""
+    assert Failure.of(record, "why", lost=lost) == Failure(ending, "why", code=code)
 
 
 def test_the_diagnosis_is_taken_over() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from daemon.serve.jobs.endings import Finished, died, ended, host_went_down
 from handlers.ckpt.files.durable import make_directory
+from handlers.codes import Code
 from handlers.records.job_dir import JobDir, Step, StepDir
 from handlers.records.shim_record import ShimRecord
 from handlers.records.step_exit import Outcome, StepExit
@@ -45,7 +46,7 @@ def test_who_ended_a_step(directory: StepDir) -> None:
     assert ended(directory, Step.TRAIN, cancel=False) == Failure(Ending.STOPPED, why)
     let_end(directory, Outcome.CANCELLED, rebooted=True)
     why = "train was told to end by SIGTERM, when the host went down"
-    assert ended(directory, Step.TRAIN, cancel=False) == Failure(Ending.LOST, why)
+    assert ended(directory, Step.TRAIN, cancel=False) == Failure(Ending.LOST, why, code=Code.HOST_WENT_DOWN)
 
 
 def test_an_exit_that_is_no_record_is_a_failure(directory: StepDir) -> None:
@@ -67,9 +68,13 @@ def test_whether_the_host_went_down(directory: StepDir) -> None:
 def test_a_shim_that_died() -> None:
     """The service manager's word for it, if there is one; a reboot explains itself."""
     assert died(Step.MERGE, "oom-kill", lost=False) == Failure(
-        Ending.FAILED, "the shim of merge died without a word (oom-kill), and what it ran with it"
+        Ending.FAILED,
+        "the shim of merge died without a word (oom-kill), and what it ran with it",
+        code=Code.SHIM_DIED,
     )
-    assert died(Step.TRAIN, None, lost=True) == Failure(Ending.LOST, "the host went down during train")
+    assert died(Step.TRAIN, None, lost=True) == Failure(
+        Ending.LOST, "the host went down during train", code=Code.HOST_WENT_DOWN
+    )
 
 
 def test_what_shims_could_not_say_has_a_code() -> None:
