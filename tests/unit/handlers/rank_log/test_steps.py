@@ -57,7 +57,8 @@ FORMS = {
     "1.5": (
         (
             "{ Epoch:[  2/ 31], step:[    3/    4], loss:[11.770123/11.776000], per_step_time: 1237ms, lr: "
-            "0.00013425417, overflow cond: False, loss_scale: 1.0, global_norm: [1.1446204], train_throughput_per_npu: 120.000T"
+            "0.00013425417, overflow cond: False, loss_scale: 1.0, global_norm: [1.1446204], "
+            "train_throughput_per_npu: 120.000T"
         ),
         {
             "loss": 11.770123,
