@@ -14,7 +14,7 @@ from handlers.ckpt.files.bounded import without_waiting
 from handlers.rank_log.step_reader import LoggedStep
 from handlers.training_record import tensorboard
 from handlers.training_record.growing import GrowingFile
-from handlers.training_record.rows import Header, Row, row_line, rows_in
+from handlers.training_record.rows import Header, Row, is_header, row_line, rows_in
 from handlers.training_record.thinning import FACTOR, thin
 
 NAME = "steps.jsonl"
@@ -88,14 +88,30 @@ class RecordWriter:
         self._thin_at = max(self._most_rows, self._rows + self._most_rows // 4)
 
 
-def read(path: Path) -> Iterator[Row]:
+def read(path: Path, at_most: int | None = None) -> Iterator[Row]:
     """Yield the rows of a record, also of one that grows: a last line that has no end yet is none.
 
-    Raises OSError.
+    With `at_most` about so many of a longer one, evenly, with the first and the last. Raises OSError.
     """
     with open(path, "rb", opener=without_waiting) as stream:
-        lines = iter(lambda: stream.readline(_LONGEST), b"")
-        yield from rows_in(line for line in lines if line.endswith(b"\n"))
+        stride = 1
+        if at_most is not None:
+            stride = 1 + sum(1 for _ in stream) // at_most
+            stream.seek(0)
+        yield from rows_in(_evenly(iter(lambda: stream.readline(_LONGEST), b""), stride))
+
+
+def _evenly(lines: Iterable[bytes], stride: int) -> Iterator[bytes]:
+    """Yield headers, and of the whole lines that are none each of `stride`, and the last."""
+    waiting = b""
+    for number, line in enumerate(line for line in lines if line.endswith(b"\n")):
+        if is_header(line) or number % stride == 1 % stride:
+            yield line
+            waiting = b""
+        else:
+            waiting = line
+    if waiting:
+        yield waiting
 
 
 def stitched(rows: Iterable[Row]) -> list[Row]:
