@@ -71,7 +71,7 @@ def _curves(found: Sequence[Compared]) -> Iterator[str]:
         return
     last = max(each[-1][0] for each in points.values())
     for job, each in points.items():
-        yield f"{printable(job.label)}: loss by step, 1 to {last}"
+        yield f"{printable(job.label)}: loss by step"
         yield from curve(each, across=(1, last), between=(min(losses), max(losses)), height=_HEIGHT)
         yield ""
 
@@ -94,4 +94,4 @@ def _configurations(jobs: Sequence[Job], rows: Sequence[DifferentKey]) -> Iterat
         yield "the configurations are the same"
         return
     header = ("KEY", *(job.label for job in jobs))
-    yield from table(header, ((row.key, *("—" if value is None else value for value in row.values)) for row in rows))
+    yield from table(header, ((row.key, *("-" if value is None else value for value in row.values)) for row in rows))

@@ -1,7 +1,9 @@
 """What was recorded of a job's training, over all its attempts: for curves, tables and comparisons."""
 
 import math
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +98,23 @@ def training_of(directory: JobDir, at_most: int | None = None) -> Training | Non
     """
     rows = stitched(_rows(directory, at_most))
     return Training(rows) if rows else None
+
+
+def disk_of(directory: JobDir) -> dict[str, int]:
+    """Return how many bytes of disk the parts of a job's directory take; those that are there."""
+    attempts = [directory.earlier_output(attempt) for attempt in directory.attempts()]
+    places = {"output": [directory.output], "earlier_outputs": attempts, "merged": [directory.merged]}
+    sizes = {name: sum(map(_size, paths)) for name, paths in places.items()}
+    return {name: size for name, size in sizes.items() if size}
+
+
+def _size(directory: Path) -> int:
+    found = 0
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            with suppress(OSError):  # deleted meanwhile for a newer save
+                found += os.lstat(f"{parent}/{name}").st_blocks * 512
+    return found
 
 
 def record_of(directory: JobDir, attempt: int) -> Path:

@@ -19,7 +19,7 @@ def curve(
     width: int = WIDTH,
     height: int = HEIGHT,
 ) -> Iterator[str]:
-    """Yield the lines of a curve, with the highest and the lowest number at its left.
+    """Yield the lines of a curve, with the highest and the lowest number at its left, and its ends below it.
 
     It lies `across` the first and the last place, and `between` the lowest and the highest number: those of `points`
     where nothing else is said. Numbers that are not finite are gaps.
@@ -37,7 +37,10 @@ def curve(
     labels = [f"{high:.4g}", *[""] * (height - 2), f"{low:.4g}"][-height:]
     margin = max(map(len, labels))
     for label, line in zip(labels, cells, strict=True):
-        yield f"{label:>{margin}} " + "".join(chr(_BLANK + dots) for dots in line).rstrip(chr(_BLANK))
+        drawn = "".join(chr(_BLANK + dots) for dots in line).rstrip(chr(_BLANK))
+        yield f"{label:>{margin}} {drawn}".rstrip()
+    begin, end = f"{left:.15g}", f"{right:.15g}"
+    yield f"{'':{margin}} {begin}{end:>{max(width - len(begin), len(end) + 1)}}"
 
 
 def _columns(points: Sequence[Point], left: float, right: float, columns: int) -> dict[int, tuple[float, float]]:
