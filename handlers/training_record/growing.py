@@ -33,11 +33,11 @@ class GrowingFile:
                 self._kept, self._lead = size, joint if size else beginning
             if size > self._kept:
                 os.ftruncate(descriptor, self._kept)
-            place, rest = self._kept, memoryview(self._lead + piece)
+            os.lseek(descriptor, self._kept, os.SEEK_SET)
+            rest = memoryview(self._lead + piece)
+            self._written = self._kept + len(rest)
             while rest:
-                done = os.pwrite(descriptor, rest, place)
-                place, rest = place + done, rest[done:]
-            self._written = place
+                rest = rest[os.write(descriptor, rest) :]
         finally:
             os.close(descriptor)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from handlers.ckpt.files.bounded import without_waiting
 from handlers.rank_log.step_reader import LoggedStep
+from handlers.rank_log.steps import StepLine
 from handlers.training_record import tensorboard
 from handlers.training_record.growing import GrowingFile
 from handlers.training_record.rows import Header, Row, is_header, row_line, rows_in
@@ -48,13 +49,13 @@ class RecordWriter:
             return
         told, lines = self._told, []
         for logged in steps:
-            header = self._of(logged, rank)
-            if header != told:
+            header = self._of(logged.step, rank, told)
+            if header is not told:
                 lines.append(header.line())
                 told = header
             lines.append(row_line(logged))
         # Where somebody has removed the file, or an earlier writer was killed within a line.
-        again = b"" if self._told is None else self._of(steps[0], rank).line()
+        again = b"" if self._told is None else self._of(steps[0].step, rank, None).line()
         self._steps.write(b"".join(lines), beginning=again, joint=b"\n" + again)
         self._add_events(steps)
         self._steps.keep()
@@ -62,8 +63,11 @@ class RecordWriter:
         self._rows += len(steps)
         self._thin()
 
-    def _of(self, logged: LoggedStep, rank: int) -> Header:
-        return replace(self._header, rank=rank, epochs=logged.step.epochs, steps=logged.step.steps)
+    def _of(self, step: StepLine, rank: int, told: Header | None) -> Header:
+        """Return the header of a step: `told`, if that is of it too."""
+        if told is not None and (told.rank, told.epochs, told.steps) == (rank, step.epochs, step.steps):
+            return told
+        return replace(self._header, rank=rank, epochs=step.epochs, steps=step.steps)
 
     def _add_events(self, steps: Sequence[LoggedStep]) -> None:
         chosen = [logged.step for number, logged in enumerate(steps, self._rows) if number % self._every == 0]

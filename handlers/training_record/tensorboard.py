@@ -6,7 +6,7 @@ which wall_time is field 1, step 2, file_version 3, summary 5, and in that value
 """
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from handlers.rank_log.steps import StepLine
 
@@ -27,6 +27,25 @@ def _table() -> tuple[int, ...]:
 _TABLE = _table()
 
 
+_TAGS = {
+    "loss": "loss",
+    "learning_rate": "learning-rate",
+    "loss_scale": "loss-scale",
+    "norm": "grad-norm",
+    "milliseconds": "iteration-time",
+    "samples": "throughput",
+    "teraflops": "model-flops-throughput-per-npu",
+    "lm_loss": "lm-loss",
+    "balancing_loss": "load-balancing-loss",
+    "mtp_loss": "mtp-loss",
+    "overflow": "overflow",
+}
+"""What a step tells, and its tag: those of core/callback/callback.py of MindFormers 1.5 and newer.
+
+So a training with 0.8 and one with 1.x lie in one plot. `overflow` is ours.
+"""
+
+
 def crc32c(content: bytes) -> int:
     """Return the CRC-32C of `content`."""
     table, rest = _TABLE, 0xFFFFFFFF
@@ -42,34 +61,10 @@ def beginning(at: float) -> bytes:
 
 def scalars(step: StepLine, at: float) -> bytes:
     """Return the event of a step, with MindFormers' own tags; `at` is when, for a log without times."""
-    values = b"".join(_text(1, _value(tag, number)) for tag, number in _tagged(step).items())
+    numbers = ((begin, getattr(step, field)) for field, begin in _VALUES)
+    values = b"".join(begin + _float(number) for begin, number in numbers if number is not None)
     when = at if step.time is None else step.time
     return _record(_event_time(when) + b"\x10" + _varint(step.number) + _text(5, values))
-
-
-def _tagged(step: StepLine) -> Mapping[str, float]:
-    """Return what there is of a step under the tags of core/callback/callback.py of MindFormers 1.5 and newer.
-
-    So a training with 0.8 and one with 1.x lie in one plot. `overflow` is ours.
-    """
-    numbers = {
-        "loss": step.loss,
-        "learning-rate": step.learning_rate,
-        "loss-scale": step.loss_scale,
-        "grad-norm": step.norm,
-        "iteration-time": step.milliseconds,
-        "throughput": step.samples,
-        "model-flops-throughput-per-npu": step.teraflops,
-        "lm-loss": step.lm_loss,
-        "load-balancing-loss": step.balancing_loss,
-        "mtp-loss": step.mtp_loss,
-        "overflow": step.overflow,
-    }
-    return {tag: float(number) for tag, number in numbers.items() if number is not None}
-
-
-def _value(tag: str, number: float) -> bytes:
-    return _text(1, tag.encode()) + b"\x15" + _float(number)
 
 
 def _float(number: float) -> bytes:
@@ -85,6 +80,12 @@ def _event_time(at: float) -> bytes:
 
 def _text(field: int, content: bytes) -> bytes:
     return bytes((field << 3 | 2,)) + _varint(len(content)) + content
+
+
+def _value(tag: str) -> bytes:
+    """Return how a value begins, up to its number of four bytes."""
+    begin = _text(1, tag.encode()) + b"\x15"
+    return b"\x0a" + _varint(len(begin) + 4) + begin
 
 
 def _varint(number: int) -> bytes:
@@ -105,3 +106,6 @@ def _with_checksums(parts: Iterable[bytes]) -> Iterable[bytes]:
         rest = crc32c(part)
         yield part
         yield struct.pack("<I", (rest >> 15 | rest << 17) + 0xA282EAD8 & 0xFFFFFFFF)
+
+
+_VALUES = tuple((field, _value(tag)) for field, tag in _TAGS.items())

@@ -360,10 +360,10 @@ def test_a_job_shows_its_curve_where_it_came_to_and_what_it_takes(site: Site) ->
     assert plain.returncode == 0, plain.stderr
     assert plain.stdout.isascii()
     told = json.loads(site.glmd("status", "1", "--json").stdout)
-    assert told["training"] == dict(
-        steps=20, planned=124, rows=20, first_loss=9.0, last_loss=0.45, lowest_loss=0.45,
-        samples_per_second=13.0, seconds=18.0, overflows=14,
-    )  # fmt: skip
+    assert told["training"] == {
+        "steps": 20, "planned": 124, "rows": 20, "first_loss": 9.0, "last_loss": 0.45, "lowest_loss": 0.45,
+        "samples_per_second": 13.0, "seconds": 18.0, "overflows": 14,
+    }  # fmt: skip
     assert told["disk"] == {"output": 3 << 20, "earlier_outputs": 2 << 20, "merged": 1 << 20}
 
 

@@ -113,7 +113,7 @@ def test_a_disk_that_is_full_for_long(workshop: "Workshop", monkeypatch: pytest.
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "pwrite", refuse)
+        patch.setattr(os, "write", refuse)
         for step in range(2, 9):
             prints(workshop, step)
             assert not found.look()
