@@ -38,6 +38,8 @@ class StepReader:
         self._offset = 0
         self._held: LoggedStep | None = None
         """Of which the line that tells its samples may still come."""
+        self._cut_at = 0
+        """Where the log ended at the last look, within a line."""
         self._is_sure = False
         """Whether it is known that the loss is this rank's."""
 
@@ -52,7 +54,8 @@ class StepReader:
         end = content.rfind(b"\n") + 1
         if not end:
             if len(content) < MOST_BYTES:
-                return []
+                before, self._cut_at = self._cut_at, self._offset + len(content)
+                return self._let_go() if before == self._cut_at else []
             end = len(content)  # of a line without end, by pieces
         if self._turned_to_rank_0(content):
             return []
@@ -62,7 +65,7 @@ class StepReader:
 
     def at_end(self) -> bool:
         """Say whether there is no more to read for now."""
-        return self._held is None and self._size() <= self._offset
+        return self._held is None and self._size() <= max(self._offset, self._cut_at)
 
     def turn_to_next_rank(self) -> bool:
         """Read another rank's log from its beginning, the next lower one's; return False where there is none."""
@@ -75,7 +78,7 @@ class StepReader:
     def _more(self) -> bytes:
         size = self._size()
         if size < self._offset:  # somebody emptied it
-            self._offset, self._held = 0, None
+            self._turn_to(self.rank)
         if size == self._offset:
             return b""
         descriptor = without_waiting(self._logs[self.rank], os.O_RDONLY | os.O_CLOEXEC)
@@ -94,7 +97,7 @@ class StepReader:
         return True
 
     def _turn_to(self, rank: int) -> None:
-        self.rank, self._offset, self._held = rank, 0, None
+        self.rank, self._offset, self._cut_at, self._held = rank, 0, 0, None
 
     def _let_go(self) -> list[LoggedStep]:
         held, self._held = self._held, None

@@ -87,6 +87,21 @@ def test_a_line_that_is_being_written_is_left(logs: Logs) -> None:
     assert found[0].step.samples == 6.5
 
 
+@pytest.mark.parametrize("samples", (None, 6.5))
+def test_a_line_that_stays_without_an_end_holds_nothing_up(logs: Logs, samples: float | None) -> None:
+    """A rank was killed within it: the step before comes, and that is all there is."""
+    reader = StepReader(logs.paths)
+    logs.add(step(1, samples=samples) + PREFIX + "{ Epoch:[  1/  2], st")
+    found: list[LoggedStep] = []
+    for _ in range(3):
+        found += reader.read()
+    assert numbers(found) == [1]
+    assert reader.at_end()
+    logs.add("\n" + step(2))
+    assert not reader.at_end()
+    assert numbers(all_of(reader)) == [2]
+
+
 def test_a_look_reads_no_more_than_it_may(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
     """What there is more comes with the next ones; so does a line that has no end."""
     monkeypatch.setattr(step_reader, "MOST_BYTES", 1000)

@@ -219,3 +219,13 @@ def test_thinning_that_fails_loses_nothing(
     rows = list(read(tmp_path / NAME))
     assert len(rows) < 200
     assert rows[-1].step.number == 300
+
+
+@pytest.mark.parametrize("count", (1, 2, 99, 100, 101, 250, 1000))
+def test_a_glance_at_a_long_record(tmp_path: Path, header: Header, logged: Making, count: int) -> None:
+    """It has about as many rows as were asked for, the first and the last among them."""
+    RecordWriter(tmp_path, header).append([*map(logged, range(1, count + 1))], 7)
+    kept = numbers(list(read(tmp_path / NAME, 100)))
+    assert kept == sorted(set(kept))
+    assert (kept[0], kept[-1]) == (1, count)
+    assert min(count, 49) <= len(kept) <= 101
