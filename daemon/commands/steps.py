@@ -2,23 +2,30 @@
 
 import argparse
 import os
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from daemon.commands.lookup import job_in, root_of
 from daemon.commands.own_parser import Parser
-from daemon.commands.terminal.streaming import json_lines, write
+from daemon.commands.terminal.streaming import json_lines, write, write_at_once
 from daemon.commands.terminal.table import table
 from daemon.core.root import Root
 from daemon.core.states import Job
 from daemon.core.store import Store
-from daemon.face.training import Training, training_of
+from daemon.face.training import Training, record_of, training_of
 from handlers.errors import BadInputError, RefusedError
+from handlers.training_record.following import Follower
 from handlers.training_record.rows import Row, as_json
 
 _COLUMNS = ("attempt", "t", "n", "e", "s", "loss", "mean", "ms", "lr", "over", "scale", "norm", "sps", "tf")
 """Of CSV: of steps.jsonl, but `at`; and the losses apart."""
 _APART = ("lm", "lb", "mtp")
+_HEADER = ("STEP", "EPOCH", "LOSS", "MEAN", "LR", "S/STEP", "SAMPLES/S", "NORM", "SCALE", "OVERFLOW", "ATTEMPT")
+_NARROWEST = 8
+"""Cells of a column whose later rows are not known yet."""
+POLL = 0.5
+"""Seconds between two looks at a record that grows."""
 
 
 def steps(words: Sequence[str]) -> None:
@@ -32,6 +39,9 @@ def steps(words: Sequence[str]) -> None:
         raise BadInputError("glmd steps shows one job; --all, and several, are for glmd steps rebuild")
     with Store.open_for_reading(place.store) as store:
         job = job_in(store, given.words[0])
+    if given.follow:
+        write_at_once(_followed(job, place))
+        return
     training = training_of(job.directory(place.path))
     if training is None:
         raise BadInputError(_nothing(job))
@@ -42,12 +52,13 @@ def steps(words: Sequence[str]) -> None:
 
 
 def _parser() -> Parser:
-    usage = "glmd steps [--csv | --json] JOB\n       glmd steps rebuild (JOB ... | --all)"
+    usage = "glmd steps [--csv | --json | --follow] JOB\n       glmd steps rebuild (JOB ... | --all)"
     parser = Parser(prog="glmd steps", usage=usage, description=steps.__doc__, allow_abbrev=False)
     told = "As 42, 0042 or 0042-NAME; with `rebuild` before it, the job's record is made anew from its logs."
     parser.add_argument("words", nargs="+", metavar="JOB", help=told)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="Comma-separated values, with the keys of docs/cli.md.")
+    form.add_argument("--follow", "-f", action="store_true", help="Go on until the job is over.")
     form.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
     parser.add_argument("--all", action="store_true", help="With rebuild: every job.")
     root = Path(os.environ["GLMD_ROOT"]) if os.environ.get("GLMD_ROOT") else None
@@ -67,8 +78,30 @@ def _nothing(job: Job) -> str:
 
 
 def _table(training: Training) -> Iterator[str]:
-    header = ("STEP", "EPOCH", "LOSS", "MEAN", "LR", "S/STEP", "SAMPLES/S", "NORM", "SCALE", "OVERFLOW", "ATTEMPT")
-    return table(header, map(_row, training.rows), right=frozenset(range(len(header))))
+    return table(_HEADER, map(_row, training.rows), right=frozenset(range(len(_HEADER))))
+
+
+def _followed(job: Job, place: Root) -> Iterator[str]:
+    """Yield a line for each step as it is recorded, of whichever attempt, until the job is over."""
+    yield _aligned(_HEADER)
+    directory, followers = job.directory(place.path), dict[int, Follower]()
+    while True:
+        with Store.open_for_reading(place.store) as store:
+            is_over = store.job(job.id).state.is_over  # before reading: what was recorded before the end is read then
+        found = False
+        for attempt in directory.attempts():
+            follower = followers.setdefault(attempt, Follower(record_of(directory, attempt)))
+            for row in follower.read():
+                found = True
+                yield _aligned(_row(row))
+        if is_over and not found:
+            return
+        if not found:
+            time.sleep(POLL)
+
+
+def _aligned(cells: Sequence[str]) -> str:
+    return "  ".join(f"{cell:>{max(_NARROWEST, len(name))}}" for name, cell in zip(_HEADER, cells, strict=True))
 
 
 def _row(row: Row) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import subprocess
 
 import pytest
 
@@ -11,7 +12,7 @@ from handlers.records.job_dir import Step
 from handlers.records.process import ProcessIdentity
 from handlers.records.shim_record import ShimRecord
 from handlers.training_record.record import EVENTS, NAME
-from tests.unit.daemon.commands.conftest import Site
+from tests.unit.daemon.commands.conftest import Site, environment
 from tests.unit.daemon.commands.trained import DONE, log_lines, record
 
 
@@ -131,3 +132,20 @@ def test_words_that_mean_nothing(site: Site, words: tuple[str, ...]) -> None:
     """They are refused, and nothing is done."""
     site.add("a", *DONE)
     assert site.glmd("steps", *words).returncode == 2
+
+
+def test_steps_are_followed_until_the_job_is_over(site: Site) -> None:
+    """Also those of an attempt that begins meanwhile; each is shown once."""
+    job = site.add("a", State.PREPARING, State.TRAINING)
+    record(site, job, range(1, 4))
+    with subprocess.Popen(
+        site.command("steps", "1", "-f"), stdout=subprocess.PIPE, text=True, env=environment()
+    ) as following:
+        assert following.stdout is not None
+        assert following.stdout.readline().split()[:2] == ["STEP", "EPOCH"]
+        assert [following.stdout.readline().split()[0] for _ in range(3)] == ["1", "2", "3"]
+        record(site, job, range(3, 6), attempt=2)
+        assert [following.stdout.readline().split()[0] for _ in range(3)] == ["3", "4", "5"]
+        site.move(job, State.FAILED)
+        assert following.stdout.read() == ""
+        assert following.wait(60) == 0
