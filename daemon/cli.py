@@ -42,13 +42,27 @@ def _run(words: list[str]) -> None:
     command = _place_of_the_command(words)
     if command < len(words) and (name := words[command]) in OWN_PARSER:
         module, _, function = COMMANDS[name][0].partition(":")
-        # Those before `merge` mean nothing to it: its own --config is the training's YAML.
-        common = [] if name == "merge" else words[:command]
+        common = _for(name, words[:command])
         getattr(import_module(module), function)([*common, *words[command + 1 :]])
         return
     from daemon.commands.app import app  # noqa: PLC0415 - typer, which half of this exists to do without
 
     app(prog_name="glmd")
+
+
+def _for(name: str, common: list[str]) -> list[str]:
+    """Return the common options as the command `name` takes them, where its own --config means something else."""
+    match name:
+        case "merge":  # the training's YAML; ours mean nothing to it
+            return []
+        case "compare":  # whether configurations are compared
+            return ["--config-file" + word.removeprefix("--config") if _is_config(word) else word for word in common]
+        case _:
+            return common
+
+
+def _is_config(word: str) -> bool:
+    return word.partition("=")[0] == "--config"
 
 
 def _place_of_the_command(words: list[str]) -> int:

@@ -224,6 +224,8 @@ class Code(StrEnum):
     JOB_NOT_YOURS = "job.not-yours"
     JOB_NOTHING_TO_RUN = "job.nothing-to-run"
     JOB_NO_LOG = "job.no-log"
+    JOB_NO_STEPS = "job.no-steps"
+    JOB_TRAINS = "job.trains"
     JOB_FILE_UNUSABLE = "job.file-unusable"
     JOB_DIRECTORY_GONE = "job.directory-gone"
     JOB_TREE_GONE = "job.tree-gone"

@@ -6,6 +6,14 @@ COMMANDS = {
     "check": ("daemon.commands.check:check", "Check a YAML as the daemon would; nothing is dropped."),
     "status": ("daemon.commands.status:status", "Show all jobs, or one in detail; also with the daemon down."),
     "logs": ("daemon.commands.logs:logs", "Show a job's events, or what one rank prints."),
+    "steps": (
+        "daemon.commands.steps:steps",
+        "Show a job's training step by step, or make its record anew from its logs.",
+    ),
+    "compare": (
+        "daemon.commands.compare:compare",
+        "Show the trainings of several jobs beside each other.",
+    ),
     "cancel": ("daemon.commands.control:cancel", "End a job, or take it out of the queue."),
     "retry": ("daemon.commands.control:retry", "Do the step again that failed or was cancelled."),
     "reload": ("daemon.commands.control:reload", "Let the daemon read its settings again."),
@@ -31,7 +39,7 @@ COMMANDS = {
 HIDDEN = frozenset({"reload"})
 """What systemd runs rather than people; docs/cli.md has it all the same."""
 
-OWN_PARSER = frozenset({"merge", "status"})
+OWN_PARSER = frozenset({"compare", "merge", "status", "steps"})
 """Commands that take their words unparsed: loading typer takes longer than what they do."""
 COMMON = ("--root", "--config")
 """Options that may stand before any command."""

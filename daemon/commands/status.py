@@ -12,6 +12,7 @@ from daemon.commands.own_parser import Parser
 from daemon.commands.paragraphs import paragraphs, terminal_width
 from daemon.commands.terminal.streaming import json_lines, write
 from daemon.commands.terminal.table import colour, table
+from daemon.commands.training_lines import training_lines
 from daemon.core.presence import Presence
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
@@ -136,6 +137,7 @@ def _detail(found: Detail, now: datetime) -> list[str]:
     }
     lines = [f"{printable(job.label)}: {state} for {format_duration(seconds_since(job.changed, now))}"]
     lines += _pairs(facts)
+    lines += training_lines(found)
     lines += ["", "history"]
     for step in found.history:
         lines += _told(f"  {step.at.astimezone():%Y-%m-%d %H:%M:%S}  {step.state:<9}  ", step.reason)

@@ -11,6 +11,7 @@ from daemon.core.job_rows import told_of_unreadable
 from daemon.core.presence import Presence, presence
 from daemon.core.read_store import ReadStore, Transition
 from daemon.core.states import ACTIVE, OVER, Job, State
+from daemon.face.training import GLANCE, Training, disk_of, training_of
 from handlers.rank_log.progress import Progress, read_progress
 
 if TYPE_CHECKING:
@@ -108,14 +109,20 @@ class Detail:
     paths: dict[str, Path]
     """What there is of config, output, logs, events, plan and merged."""
     steps: tuple[Attempted, ...]
+    training: Training | None
+    """As far as it is recorded: enough of it for a curve."""
+    disk: dict[str, int]
+    """Bytes that parts of its directory take."""
 
     def as_json(self) -> dict[str, object]:
-        """Return the documented keys: those of the job, and history, paths and steps."""
+        """Return the documented keys: those of the job, and history, paths, steps, training and disk."""
         return {
             **self.status.as_json(),
             "history": [{**asdict(step), "at": step.at.isoformat()} for step in self.history],
             "paths": {name: str(path) for name, path in self.paths.items()},
             "steps": [{"attempt": step.attempt, **step.exit.model_dump(mode="json")} for step in self.steps],
+            "training": None if self.training is None else self.training.as_json(),
+            "disk": self.disk,
         }
 
 
@@ -203,6 +210,8 @@ def detail(store: ReadStore, job: Job, root: Path) -> Detail:
         history=store.history(job.id),
         paths={name: path for name, path in paths.items() if path.exists()},
         steps=_steps(job, root),
+        training=training_of(directory, GLANCE),
+        disk=disk_of(directory),
     )
 
 

@@ -9,7 +9,7 @@ from handlers.mindformers.log_lines import PREFIX, STARTING
 from handlers.rank_log.cann_codes import CODE, INNER_CODE
 from handlers.rank_log.chatter import continues_a_record, level, without_chatter
 from handlers.rank_log.how_far import how_far
-from handlers.rank_log.progress import is_step
+from handlers.rank_log.steps import is_step
 from handlers.rank_log.tail import tail
 
 LONGEST = 300

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from handlers.mindformers.log_lines import SAVING, STARTING
-from handlers.rank_log.progress import is_step
+from handlers.rank_log.steps import is_step
 from handlers.rank_log.tail import tail
 
 

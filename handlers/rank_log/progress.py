@@ -1,10 +1,10 @@
-"""How far a training is, read from its ranks' logs; handlers.mindformers.log_lines has the forms of the lines."""
+"""How far a training is, read from its ranks' logs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from handlers.mindformers.log_lines import STEP
+from handlers.rank_log.steps import is_step, step_in
 from handlers.rank_log.tail import tail
 
 _RECENT = 20
@@ -50,24 +50,19 @@ def progress_in(log: Path) -> Progress | None:
 
 def last_step(lines: Sequence[str]) -> Progress | None:
     """Return the last step that `lines` report, or None."""
-    found = [match for line in lines if (match := STEP.search(line))]
+    found = [step for line in lines if (step := step_in(line)) is not None]
     if not found:
         return None
     last = found[-1]
-    times = [int(match["milliseconds"]) for match in found[-_RECENT:] if match["milliseconds"]]
+    times = [step.milliseconds for step in found[-_RECENT:] if step.milliseconds is not None]
     return Progress(
-        epoch=int(last["epoch"] or 1),
-        epochs=int(last["epochs"] or 1),
-        step=int(last["step"]),
-        steps=int(last["steps"]),
-        loss=float(last["loss"]),
+        epoch=last.epoch,
+        epochs=last.epochs,
+        step=last.step,
+        steps=last.steps,
+        loss=last.loss,
         seconds_per_step=_median(times) / 1000 if times else None,
     )
-
-
-def is_step(line: str) -> bool:
-    """Say whether `line` reports a step."""
-    return STEP.search(line) is not None
 
 
 def after_last_step(lines: Sequence[str]) -> Sequence[str]:

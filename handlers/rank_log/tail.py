@@ -24,7 +24,18 @@ def tail(path: Path) -> list[str]:
             content = stream.read(TAIL_BYTES)
     except OSError:
         return []
+    lines = lines_of(content)
+    return lines[1:] if start > 0 and len(lines) > 1 else lines
+
+
+def lines_of(content: bytes) -> list[str]:
+    """Return the lines of a piece of a log, free of terminal sequences and control characters."""
+    text = content.decode("utf-8", "replace")
+    if "\x1b" in text:
+        text = _TERMINAL_SEQUENCE.sub("", text)
     # A progress bar rewrites its line with carriage returns: each state of it is a line here.
-    lines = _TERMINAL_SEQUENCE.sub("", content.decode("utf-8", "replace")).replace("\r", "\n").split("\n")
-    whole = lines[1:] if start > 0 and len(lines) > 1 else lines
-    return ["".join(c for c in line if c.isprintable() or c == "\t").rstrip() for line in whole]
+    return [_printable(line).rstrip() for line in text.replace("\r", "\n").split("\n")]
+
+
+def _printable(line: str) -> str:
+    return line if line.isprintable() else "".join(c for c in line if c.isprintable() or c == "\t")

@@ -28,6 +28,7 @@ from handlers.shim.begun import Begun, begin
 from handlers.shim.home import Home
 from handlers.shim.instance import StepRun
 from handlers.shim.patience import patiently
+from handlers.shim.step_recorder import recorder_of
 from handlers.shim.supervise import StepEnd, supervise
 from handlers.shim.wakeups import Wakeups
 
@@ -94,7 +95,7 @@ def _end_of(run: StepRun, begun: Begun | Exception | None, home: Home, wakeups: 
         if plan.train is None:
             raise BadInputError(f"{run.job_dir.plan}: plans no training, only a merge", Code.SHIM_PLAN)
         begun = begin(plan.train, run, plan.devices, wakeups, log)
-    end = supervise(begun, run.directory.stacks, wakeups, log)
+    end = supervise(begun, run.directory.stacks, wakeups, log, recorder_of(run, begun.plan, log))
     if end.outcome is not Outcome.COMPLETED:
         return end
     # Trees of this attempt's own: what those before it wrote was put aside. They are two while the directory is away,

@@ -18,6 +18,7 @@ from handlers.shim.begun import Begun, naming, oom_kills, rank_name
 from handlers.shim.blame import blame
 from handlers.shim.limit_clock import LimitClock, PassedLimit
 from handlers.shim.stacks import save_stacks
+from handlers.shim.step_recorder import StepRecorder
 from handlers.shim.survivors import describe, operator_needed
 from handlers.shim.wakeups import Wakeups
 
@@ -44,26 +45,29 @@ class StepEnd:
     silences: Silences | None = None
 
 
-def supervise(begun: Begun, stacks: Path, wakeups: Wakeups, log: Log) -> StepEnd:
+def supervise(begun: Begun, stacks: Path, wakeups: Wakeups, log: Log, recorder: StepRecorder | None = None) -> StepEnd:
     """Wait for the processes that were begun, and leave none behind, whatever happens.
 
     A process that fails, a time limit that passes or a stop signal ends the others at once: TERM, and KILL after the
-    plan's grace. `stacks` is where each rank of a hung training is written down. Must run in the main thread, as
-    `begin`.
+    plan's grace. `stacks` is where each rank of a hung training is written down; `recorder` looks at what they print,
+    and has its last look when all are gone. Must run in the main thread, as `begin`.
     """
-    training = _Training(begun, stacks, wakeups, log)
+    training = _Training(begun, stacks, wakeups, log, recorder)
     patient = False
     try:
         end = training.not_begun() or training.watch()
         patient = end.outcome is Outcome.COMPLETED
     finally:
         survivors = training.end(patient=patient)
+        if recorder is not None:
+            recorder.finish()
     return training.report(end, survivors)
 
 
 class _Training:
-    def __init__(self, begun: Begun, stacks: Path, wakeups: Wakeups, log: Log) -> None:
+    def __init__(self, begun: Begun, stacks: Path, wakeups: Wakeups, log: Log, recorder: StepRecorder | None) -> None:
         self._begun = begun
+        self._recorder = recorder
         self._plan = begun.plan
         self._stacks = stacks
         self._wakeups = wakeups
@@ -172,6 +176,8 @@ class _Training:
 
     def _look(self) -> None:
         self._clock.look(time.monotonic())
+        if self._recorder is not None:
+            self._recorder.look()
         sign = self._signs.look()
         if sign is not None:
             self._clock.sign_of_life(sign.phase)

@@ -16,6 +16,7 @@ _DEFECT = "after a defect of glmd's own, which the next daemon would meet again"
 _OF_BEFORE = "of an older glmd's root: the directory is open for reading when it is done, and the next start goes on"
 _REMOVED = "where somebody removed the store under a daemon; acceptance/test_removed_files.py kills it after that"
 _COPIED = f"{_REMOVED}; or of an older glmd's: unit/daemon/core/test_migrations.py kills the start behind it"
+_DERIVED = "of the record of a training, which `glmd steps rebuild` makes again from the logs"
 NOT_REACHED = {
     "daemon/serve/intake/claims.py claim: rmdir": "after a rename that failed: leftover_claims finds it as empty",
     "daemon/core/database.py _replace_what_a_reader_made: unlink": "what another user left: found again",
@@ -46,6 +47,11 @@ NOT_REACHED = {
     "handlers/shim/finish.py _publish: make_directory": _THERE,
     "handlers/shim/run.py _open_lock: make_directory": _THERE,
     "handlers/shim/service_result.py main: make_directory": _THERE,
+    "handlers/training_record/growing.py GrowingFile.write: ftruncate": _CLEANING,
+    "handlers/training_record/rebuilding.py rebuild: move": _DERIVED,
+    "handlers/training_record/rebuilding.py rebuild: rmtree": _DERIVED,
+    "handlers/training_record/rebuilding.py rebuild: unlink": _DERIVED,
+    "handlers/training_record/thinning.py thin: publishing": _DERIVED,
 }
 """Calls that change what is on the disk, and that no scenario comes to. A new one needs a scenario, or a reason."""
 SOMETIMES_REACHED = {

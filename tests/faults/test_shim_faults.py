@@ -18,6 +18,7 @@ from handlers.records.shim_record import ShimRecord
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.shim import patience, run
 from handlers.shim.home import MOVING
+from handlers.training_record.record import NAME, read, stitched
 from tests.faults.injection import Call, Injection
 
 if TYPE_CHECKING:
@@ -76,6 +77,43 @@ def test_a_training_is_not_lost_for_its_records(
         assert ShimRecord.read(directory.shim)
         records = ["environment.json", "exit.json", "lock", "shim.json"]
         assert sorted(path.name for path in directory.path.iterdir()) == records
+        if code == NOT_HIT:
+            break
+    assert first > 1, "no call was hit"
+
+
+RECORD_CASES = (
+    (Call.OPEN, errno.EMFILE, 1, "attempts"),
+    (Call.OPEN, errno.EIO, 2, "attempts"),
+    (Call.WRITE, errno.ENOSPC, 1, "attempts"),
+    (Call.WRITE, errno.EIO, 2, "attempts"),
+    (Call.WRITE, errno.EDQUOT, 2, "attempts"),
+    (Call.OPEN, errno.EMFILE, 2, "output/log"),
+    (Call.OPEN, errno.EIO, 1, "output/log"),
+)
+STEPS = """
+for number in range(1, 4):
+    print("{ Epoch:[  1/  2], step:[%5d/   40], loss:[%d.000/1.000], per_step_time: 12ms, " % (number, number))
+"""
+
+
+@pytest.mark.parametrize(("call", "number", "times", "below"), RECORD_CASES)
+def test_a_training_is_not_lost_for_the_record_of_its_steps(
+    workshop: "Workshop", monkeypatch: pytest.MonkeyPatch, call: Call, number: int, times: int, below: str
+) -> None:
+    """Whichever call fails while steps are recorded: the training completes, and each step is recorded once."""
+    train = workshop.train(STEPS)
+    for first in count(1):
+        directory = workshop.job_dir.step(first, Step.TRAIN)
+        workshop.publish(train, attempts=(first,))
+        workshop.job_dir.rank_log(0).unlink(missing_ok=True)
+        injection = Injection(call, number, first, workshop.job_dir.path / below, times)
+        code = shim_with(injection, workshop, first, monkeypatch)
+        assert code in {run.EXIT_COMPLETED, NOT_HIT}
+        assert StepExit.read(directory.exit).outcome is Outcome.COMPLETED
+        rows = stitched(read(directory.path / NAME))
+        assert [row.step.number for row in rows] == [1, 2, 3]
+        assert len(list(read(directory.path / NAME))) == 3
         if code == NOT_HIT:
             break
     assert first > 1, "no call was hit"

@@ -23,6 +23,7 @@ FORBIDDEN = {
     "ckpt-is-a-library": ("handlers/ckpt/layout.py", "handlers.printable"),
     "ckpt-floors": ("handlers/ckpt/formats/walk.py", "handlers.ckpt.planning.plan"),
     "dialect-stands-alone": ("handlers/mindformers/version.py", "handlers.errors"),
+    "record-of-a-training": ("handlers/training_record/rows.py", "handlers.records.job_dir"),
     "records-are-the-ground": ("handlers/records/record.py", "handlers.shards.names"),
 }
 """By contract: which room must not import what."""

@@ -18,6 +18,13 @@ def write(lines: Iterable[str]) -> None:
     sys.stdout.flush()
 
 
+def write_at_once(lines: Iterable[str]) -> None:
+    """Write lines to standard output, each as it comes."""
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+
 def json_lines(document: Iterable[tuple[str, object]]) -> Iterator[str]:
     """Yield a JSON object of these keys and values, as handlers.printable.to_json writes it.
 

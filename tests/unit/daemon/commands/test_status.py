@@ -23,6 +23,7 @@ from handlers.records.job_dir import Step
 from handlers.records.job_plan import Role
 from handlers.records.step_exit import Outcome, ProcessExit, StepExit
 from tests.unit.daemon.commands.conftest import Site, environment
+from tests.unit.daemon.commands.trained import record
 
 TRAINING = (State.PREPARING, State.TRAINING)
 FAILED = (*TRAINING, State.FAILED)
@@ -188,7 +189,7 @@ def test_json_has_the_documented_keys(site: Site) -> None:
     ]  # fmt: skip
     assert list(told["jobs"][0]) == keys
     detail = json.loads(site.glmd("status", "1", "--json").stdout)
-    assert list(detail) == [*keys, "history", "paths", "steps"]
+    assert list(detail) == [*keys, "history", "paths", "steps", "training", "disk"]
     assert list(detail["history"][0]) == ["at", "state", "attempt", "reason", "code"]
 
 
@@ -351,3 +352,36 @@ def test_rows_that_cannot_be_read_are_shown(site: Site) -> None:
     assert f"trouble: {told}" in printed
     assert list(rows(printed)) == ["2"]
     assert json.loads(site.glmd("status", "--json").stdout)["trouble"] == [told]
+
+
+def test_a_job_shows_its_curve_where_it_came_to_and_what_it_takes(site: Site) -> None:
+    """From its record, so of one that is over, too; and the disk from what is there."""
+    job = site.add("a", *TRAINING, State.MERGING, State.DONE)
+    record(site, job, range(1, 9), samples=6.5)
+    record(site, job, range(7, 21), attempt=2, samples=6.5, overflow=True)
+    directory = job.directory(site.root.path)
+    for place, count in ((directory.output, 3), (directory.earlier_output(1), 2), (directory.merged, 1)):
+        place.mkdir(parents=True)
+        (place / "file").write_bytes(bytes(count << 20))
+    shown = site.glmd("status", "1", PYTHONIOENCODING="utf-8").stdout
+    assert "step 20 of 124, loss from 9 to 0.45, lowest 0.45" in shown
+    assert "13 samples/s, 18s from its first step to its last, 14 steps overflowed" in shown
+    assert any("\u2800" < sign <= "\u28ff" for sign in shown)
+    assert "on the disk: output 3.1 MB, earlier attempts 2.1 MB, merged 1.0 MB" in shown
+    plain = site.glmd("status", "1", PYTHONIOENCODING="ascii")
+    assert plain.returncode == 0, plain.stderr
+    assert plain.stdout.isascii()
+    told = json.loads(site.glmd("status", "1", "--json").stdout)
+    assert told["training"] == {
+        "steps": 20, "planned": 124, "rows": 20, "first_loss": 9.0, "last_loss": 0.45, "lowest_loss": 0.45,
+        "samples_per_second": 13.0, "seconds": 18.0, "overflows": 14,
+    }  # fmt: skip
+    assert told["disk"] == {"output": 3 << 20, "earlier_outputs": 2 << 20, "merged": 1 << 20}
+
+
+def test_a_job_without_a_record_is_shown_as_ever(site: Site) -> None:
+    """It has neither curve nor numbers."""
+    site.add("a")
+    assert "training" not in site.glmd("status", "1").stdout
+    told = json.loads(site.glmd("status", "1", "--json").stdout)
+    assert (told["training"], told["disk"]) == (None, {})

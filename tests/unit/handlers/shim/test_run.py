@@ -128,6 +128,7 @@ def test_ranks_wait_for_no_import(workshop: "Workshop") -> None:
     command = [sys.executable, "-c", told, str(workshop.job_dir.path), "1", "train"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert not set(HEAVY) & set(done.stdout.split())
+    assert "handlers.training_record" not in done.stdout
     assert "handlers.shim.own_plan" in done.stdout
     assert ended(workshop).reason == "enough"
 

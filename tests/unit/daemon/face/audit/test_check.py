@@ -53,6 +53,14 @@ def contents(root: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in names}
 
 
+def test_the_record_of_a_training_is_well(place: Place) -> None:
+    """Whole or cut off: no state is told by it."""
+    step = place.directory(done(place)).step(1, Step.TRAIN).path
+    (step / "steps.jsonl").write_text('{"format":1')
+    (step / "events.out.tfevents.1795875499.npu01.glmd").write_bytes(b"x")
+    assert check_state(place.root) == ()
+
+
 @pytest.mark.parametrize("state", (State.PREPARING, State.TRAINING, State.MERGING))
 def test_a_step_that_a_shim_runs_is_well(place: Place, state: State) -> None:
     """A job at work has its locks, its plan and a living shim."""
@@ -480,6 +488,7 @@ def test_a_merge_that_was_killed(place: Place) -> None:
 
 @pytest.mark.parametrize(
     "name", ("jobs/0001-run/.plan.json.1a2b3c4d.tmp", "jobs/0001-run/attempts/1/train/.exit.json.1a2b3c4d.tmp",
+             "jobs/0001-run/attempts/1/train/.steps.jsonl.1a2b3c4d.tmp",
              "latest/.glm-6b.1a2b3c4d.tmp", "rejected/.bad.yaml.reason.txt.1a2b3c4d.tmp",
              ".glmd.db.1.1a2b3c4d.tmp", ".glmd.db.1a2b3c4d.tmp")
 )  # fmt: skip

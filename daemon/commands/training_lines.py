@@ -1,0 +1,37 @@
+"""What `glmd status JOB` shows of a training: its curve, where it came to, how fast, and what it takes on the disk."""
+
+from collections.abc import Iterator
+
+from daemon.commands.terminal.curve import curve, shows_curves
+from daemon.commands.terminal.table import size
+from daemon.face.status import Detail
+from daemon.face.training import Training
+from handlers.units.durations import format_duration
+
+_DISK = {"output": "output", "earlier_outputs": "earlier attempts", "merged": "merged"}
+
+
+def training_lines(found: Detail) -> list[str]:
+    """Return the lines: none of a job of which nothing is recorded and that takes no room."""
+    lines = [] if found.training is None else ["", "training", *_told(found.training)]
+    if found.disk:
+        held = ", ".join(f"{_DISK[name]} {size(count)}" for name, count in found.disk.items())
+        lines += ["", f"on the disk: {held}"]
+    return lines
+
+
+def _told(training: Training) -> Iterator[str]:
+    points = training.points()
+    if shows_curves() and len(points) > 1:
+        yield from (f"  {line}" for line in curve(points))
+    losses = f"loss from {training.first:.4g} to {training.last:.4g}, lowest {training.lowest:.4g}"
+    yield f"  step {training.number} of {training.planned}, {losses}"
+    parts = []
+    if (samples := training.samples_per_second) is not None:
+        parts.append(f"{samples:.4g} samples/s")
+    if (seconds := training.seconds) is not None:
+        parts.append(f"{format_duration(seconds)} from its first step to its last")
+    if training.overflows:
+        parts.append(f"{training.overflows} steps overflowed")
+    if parts:
+        yield "  " + ", ".join(parts)
