@@ -33,7 +33,12 @@ def run_name(name: str, scheduled: datetime) -> str:
 
 def is_run_of(name: str, run: str) -> bool:
     """Say whether `run` is what `run_name` calls one of cycle `name`'s runs."""
-    return is_run(run) and run.rpartition("-")[0] == name
+    return is_run(run) and cycle_of(run) == name
+
+
+def cycle_of(run: str) -> str:
+    """Return of which cycle `run`, which `is_run`, is one."""
+    return run.rpartition("-")[0]
 
 
 def is_run(name: str) -> bool:

@@ -7,8 +7,11 @@ from datetime import datetime
 from daemon.core.states import Job, Source, State
 from handlers.units.devices import LIMIT
 
-Row = tuple[int, str, str, str, int, int, str, str, int, str, str, str, str]
-COLUMNS = "id, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed, source, code"
+Row = tuple[int, str, str, str, int, int, str, str, int, str, str, str, str, str, int | None]
+COLUMNS = (
+    "id, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed, source, code, cycle,"
+    " continues"
+)
 NO_JOB = (ValueError, TypeError, RecursionError)
 """What `job_of` raises for a row that says nothing a job could have."""
 
@@ -19,7 +22,8 @@ _SHOWN = 100
 
 def job_of(row: Row) -> Job:
     """Return the job that `row`, with COLUMNS, is; raises NO_JOB for what none can have."""
-    number, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed, source, code = row
+    number, name, state, reason, attempt, priority, devices, prefix, cancel, *others = row
+    submitted, changed, source, code, cycle, continues = others
     held = tuple(json.loads(devices))
     if not 1 <= attempt <= _MOST_ATTEMPTS:
         raise ValueError(f"attempt {attempt} is none")
@@ -44,6 +48,8 @@ def job_of(row: Row) -> Job:
         changed=times[1],
         source=Source(source),
         code=code,
+        cycle=cycle,
+        continues=continues,
     )
 
 

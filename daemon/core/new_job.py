@@ -7,7 +7,7 @@ from daemon.core.names import job_name
 from daemon.core.read_store import Transition
 from daemon.core.states import Source
 from daemon.core.users import User
-from handlers.nightly import is_run
+from handlers.nightly import cycle_of, is_run
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,11 @@ class NewJob:
     owner: User | None = None
     """Whose the dropped file was; None where no file was dropped."""
     source: Source = Source.DROP
+
+    @property
+    def cycle(self) -> str:
+        """Of which nightly cycle it is a run; empty where of none."""
+        return cycle_of(self.name) if self.source is Source.NIGHT else ""
 
     @classmethod
     def of_drop(cls, claim: str, file_name: str, digest: str = "") -> Self:

@@ -9,7 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Self
 
+from daemon.core import night_runs
 from daemon.core.job_rows import COLUMNS, NO_JOB, Row, job_of, told_of_unreadable, why_none
+from daemon.core.night_runs import NightRun
 from daemon.core.reading import open_for_reading, unreadable
 from daemon.core.states import OVER, Job, State
 from daemon.core.users import User
@@ -228,6 +230,10 @@ class ReadStore:
         """Return the cron expression by which nightly `cycle` was last counted; empty where it was not remembered."""
         row = self._connection.execute("SELECT cron FROM nightly WHERE name = ?", (cycle,)).fetchone()
         return str(row[0]) if row else ""
+
+    def night(self, cycle: str, due: datetime) -> NightRun | None:
+        """Return what became of a time at which nightly `cycle` was due; None where nothing is known of it."""
+        return night_runs.of_cycle(self._connection, cycle, due)
 
     def _one(self, where: str, value: object) -> Job:
         found = self._select(where, value)

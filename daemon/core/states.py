@@ -19,6 +19,8 @@ class State(StrEnum):
     """Ranks run under a shim."""
     MERGING = "merging"
     """Shards become one filtered checkpoint, under a shim."""
+    EVALUATING = "evaluating"
+    """The published checkpoint is evaluated, under a shim, or waits for the devices that this needs."""
     DONE = "done"
     """The merged checkpoint is published."""
     FAILED = "failed"
@@ -45,9 +47,9 @@ class Source(StrEnum):
     """The shards in a watched tree: there is nothing to train."""
 
 
-ACTIVE = frozenset({State.PREPARING, State.TRAINING, State.MERGING})
+ACTIVE = frozenset({State.PREPARING, State.TRAINING, State.MERGING, State.EVALUATING})
 OVER = frozenset({State.DONE, State.FAILED, State.CANCELLED, State.REJECTED})
-STEP_OF = {State.TRAINING: Step.TRAIN, State.MERGING: Step.MERGE}
+STEP_OF = {State.TRAINING: Step.TRAIN, State.MERGING: Step.MERGE, State.EVALUATING: Step.EVALUATE}
 HOLDING_DEVICES = frozenset({State.PREPARING, State.TRAINING})
 
 TRANSITIONS: dict[State, frozenset[State]] = {
@@ -55,9 +57,10 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.QUEUED: frozenset({State.PREPARING, State.MERGING, State.CANCELLED, State.FAILED}),
     # A retried job whose training had come to its end has only to be merged.
     State.PREPARING: frozenset({State.TRAINING, State.MERGING, State.FAILED, State.CANCELLED}),
-    # To itself as the next attempt alone: a training that is resumed, a merge that a reboot of the host cut off.
+    # To itself as the next attempt alone: a training that is resumed, what else a reboot of the host cut off.
     State.TRAINING: frozenset({State.TRAINING, State.MERGING, State.FAILED, State.CANCELLED}),
-    State.MERGING: frozenset({State.MERGING, State.DONE, State.FAILED, State.CANCELLED}),
+    State.MERGING: frozenset({State.MERGING, State.EVALUATING, State.DONE, State.FAILED, State.CANCELLED}),
+    State.EVALUATING: frozenset({State.EVALUATING, State.DONE, State.FAILED, State.CANCELLED}),
     # A retry goes back to the step that did not succeed.
     State.FAILED: frozenset({State.QUEUED, State.MERGING}),
     State.CANCELLED: frozenset({State.QUEUED, State.MERGING}),
@@ -97,6 +100,10 @@ class Job:
     source: Source = Source.DROP
     code: str = ""
     """What programs tell `reason` by; empty where nothing says it."""
+    cycle: str = ""
+    """Of which nightly cycle it is a run; empty where of none."""
+    continues: int | None = None
+    """From which job's output its training went on; None for none, and where nobody knows."""
 
     @property
     def label(self) -> str:

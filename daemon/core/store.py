@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from daemon.core import night_runs
 from daemon.core.database import DamagedStoreError, StoreError, open_database, transaction
 from daemon.core.job_rows import Row
 from daemon.core.new_job import Forgotten, NewJob
+from daemon.core.night_runs import NightRun
 from daemon.core.read_store import ReadStore, Transition
 from daemon.core.states import HOLDING_DEVICES, TRANSITIONS, Job, State
 from daemon.core.store_files import StoreFiles, StoreReplacedError, save_beside, write_back
@@ -140,9 +142,10 @@ class Store(ReadStore):
         """Add the row of a job that has come from `first` to `last`; return its number, by default the next one."""
         (number,) = self._connection.execute(
             "INSERT INTO jobs (id, claim, source, digest, name, state, reason, code, attempt, priority, devices,"
-            " prefix, submitted, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            " prefix, submitted, changed, cycle) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
             (number, new.claim, new.source, new.digest, new.name, last.state, last.reason, last.code, last.attempt,
-             new.priority, json.dumps(new.devices), new.prefix, first.at.isoformat(), last.at.isoformat()),
+             new.priority, json.dumps(new.devices), new.prefix, first.at.isoformat(), last.at.isoformat(),
+             new.cycle),
         ).fetchone()  # fmt: skip
         return int(number)
 
@@ -246,6 +249,10 @@ class Store(ReadStore):
         """Forget all nightly cycles but those in `keep`."""
         kept = ",".join("?" * len(keep))
         self._connection.execute(f"DELETE FROM nightly WHERE name NOT IN ({kept})", tuple(keep))  # noqa: S608 - all ours
+
+    def keep_night(self, run: NightRun) -> None:
+        """Keep what became of a time at which a cycle was due, in place of what was known of it before."""
+        night_runs.keep(self._connection, run)
 
     def _record(self, job: int, step: Transition) -> None:
         self._connection.execute(

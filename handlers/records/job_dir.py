@@ -10,6 +10,7 @@ class Step(StrEnum):
 
     TRAIN = "train"
     MERGE = "merge"
+    EVALUATE = "evaluate"
 
 
 _MOST_DIGITS = 15
@@ -41,6 +42,11 @@ class JobDir:
     def checked(self) -> Path:
         """What the check of the dropped file found."""
         return self.path / "checked.json"
+
+    @property
+    def verdict(self) -> Path:
+        """What the gate found of the merged output."""
+        return self.path / "verdict.json"
 
     @property
     def plan(self) -> Path:

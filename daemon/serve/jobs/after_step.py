@@ -17,6 +17,7 @@ from daemon.core.store import Store
 from daemon.core.vanished import why
 from daemon.serve.jobs.endings import Finished, died, ended, host_went_down, stuck
 from daemon.serve.jobs.follow_up import follow_up
+from daemon.serve.jobs.judging import Judging
 from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.runs import Found
 from daemon.serve.jobs.set_aside import SetAside
@@ -43,6 +44,7 @@ class AfterStep:
         faults: Faults,
         writers: Writers,
         set_aside: SetAside,
+        judging: Judging,
     ) -> None:
         self._root = root
         self._store = store
@@ -51,6 +53,7 @@ class AfterStep:
         self._faults = faults
         self._writers = writers
         self._set_aside = set_aside
+        self._judging = judging
         self._deaths: dict[Run, float] = {}
         """When it was found that its shim had died."""
 
@@ -77,8 +80,10 @@ class AfterStep:
         if end is None:  # not yet known, and looked at again soon
             return
         match end := stuck(end, found.stuck):
+            case Finished(is_cancelled=False, reason=reason) if step is Step.TRAIN:
+                self._moves.move(job, State.MERGING, reason)
             case Finished(is_cancelled=False, reason=reason):
-                self._moves.move(job, State.MERGING if step is Step.TRAIN else State.DONE, reason)
+                self._judging.judge(job, step, reason)
             case Finished(reason=reason):
                 self.cancelled(job, f": {reason}")
             case Failure():

@@ -22,9 +22,11 @@ from daemon.core.store import DeviceTakenError, Store
 from daemon.core.vanished import refuse_vanished
 from daemon.serve.jobs.after_step import AfterStep
 from daemon.serve.jobs.attempts import how_it_begins
+from daemon.serve.jobs.judging import Judging
 from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.preflight import Go, Preflights, Refuse, Verdict, Wait
 from daemon.serve.jobs.prepare import prepare
+from daemon.serve.jobs.promoting import Promoting
 from daemon.serve.jobs.runs import LOOK_EVERY, Runs
 from daemon.serve.jobs.set_aside import SetAside
 from daemon.serve.jobs.startable import startable
@@ -70,7 +72,8 @@ class Pipeline:
         self._starts = Starts(root, runner, waiting, workers, faults, self._set_aside)
         self._writers = Writers(root, store, workers, faults, self._set_aside)
         self._after_step = AfterStep(
-            root, store, runner, self._moves, faults, self._writers, self._set_aside
+            root, store, runner, self._moves, faults, self._writers, self._set_aside,
+            Judging(Promoting(self._moves)),
         )  # fmt: skip
 
     def turn(self) -> None:

@@ -20,7 +20,7 @@ from handlers.records.job_plan import JobPlan
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-STATE_OF = {Step.TRAIN: State.TRAINING, Step.MERGE: State.MERGING}
+STATE_OF = {Step.TRAIN: State.TRAINING, Step.MERGE: State.MERGING, Step.EVALUATE: State.EVALUATING}
 MOST_DROPPED = 1 << 20
 """Of a dropped file, by far."""
 
