@@ -22,8 +22,8 @@ _SHOWN = 100
 
 def job_of(row: Row) -> Job:
     """Return the job that `row`, with COLUMNS, is; raises NO_JOB for what none can have."""
-    number, name, state, reason, attempt, priority, devices, prefix, cancel, *others = row
-    submitted, changed, source, code, cycle, continues = others
+    number, name, state, reason, attempt, priority, devices, prefix, cancel = row[:9]
+    submitted, changed, source, code, cycle, continues = row[9:]
     held = tuple(json.loads(devices))
     if not 1 <= attempt <= _MOST_ATTEMPTS:
         raise ValueError(f"attempt {attempt} is none")
