@@ -23,6 +23,7 @@ from unittest.mock import patch
 from daemon.client import submission
 from daemon.client.rehearsal import Stage, training_python
 from daemon.core.read_store import ReadStore
+from daemon.core.states import State
 from handlers.rank_log.step_reader import StepReader
 from handlers.records.job_dir import JobDir, Step
 from handlers.shim import finish, run
@@ -58,12 +59,12 @@ def prepare(stage: Stage) -> JobDir:
         found = submission.wait_for_job(submission.drop(yaml, "timed.yaml", stage.root), stage.root, 30.0)
         if found is None:
             sys.exit("the job was not taken")
-        with subprocess.Popen(
-            [sys.executable, "-m", "daemon.cli", "logs", "-f", "1", "--root", stage.root.path]
-        ) as log:
-            log.wait()
+        words = [sys.executable, "-m", "daemon.cli", "logs", "-f", "1", "--root", str(stage.root.path)]
+        subprocess.run(words, stdout=subprocess.DEVNULL, check=True)  # until the job is over
         with ReadStore.open(stage.root.store) as store:
-            print(store.job(1).state, store.job(1).reason)
+            job = store.job(1)
+        if job.state is not State.DONE:
+            sys.exit(f"{job.state}: {job.reason}")
     return found.job.directory(stage.root.path)
 
 
