@@ -42,7 +42,7 @@ lint: .venv/.made  ## ruff, mypy, and the walls between the rooms
 	.venv/bin/lint-imports --no-logo
 
 bench: .venv/.made $(TRAINING)/.complete $(MINDSPORE)/.complete  ## the benchmarks' tables
-	for program in merge readiness inbox idle scale steps; do \
+	for program in merge readiness inbox idle scale steps step_time; do \
 	    $(INTERPRETERS) .venv/bin/python benchmarks/$$program.py || exit; done
 
 lock: .venv/.made  ## bring requirements/ in line with pyproject.toml; UPGRADE=--upgrade takes newer versions
