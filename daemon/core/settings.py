@@ -218,7 +218,7 @@ class StopOnSettings(_Section):
     """When a training has diverged and is ended; a dropped file's own `stop_on` wins."""
 
     not_finite: NotFinite = 20
-    """So many printed lines on end with a loss that is NaN or infinite; None is off."""
+    """So many printed lines on end that are lost: NaN, infinite, an overflow at the smallest scale; None is off."""
     rise: Rise = None
     """As many with a loss above so many times the run's median; None is off."""
 

@@ -3,7 +3,11 @@
 A loss that is NaN or infinite is not always lost. With a loss scale that is looked for (DynamicLossScaleUpdateCell of
 MindSpore, AdaptiveLossScaleUpdateCell of MindFormers) training begins with steps whose gradients overflow: the step is
 left out, the scale halved, down to 1. So a line with an overflow does not count before the first clean step, one whose
-loss is finite and that has no overflow, as long as the scale falls from line to line. What a version does not tell:
+loss is finite and that has no overflow, as long as the scale falls from line to line. A loss that is finite may be lost
+all the same: where the gradients overflow with the smallest scale, the step is left out, and so is the next. On the
+rehearsal, a learning rate of 1e8 makes the loss -266.573 for ever, with an overflow on each line.
+
+What a version does not tell:
 
 * without a word of an overflow (the trainer of `pynative`) there is none;
 * of an overflow without a scale (`unavailable`) as many lines are excused as a scale of 2³² can be halved.
@@ -31,9 +35,9 @@ class Diverged:
     since: StepLine
     """The first one that was wrong, of those that followed one another."""
     sound: int | None
-    """The number of the last step before, None where there is none. The weights of a save before *that* step have given
-    a good loss; those that were saved with it or later may be lost already, for a step's loss is of the weights before
-    it."""
+    """The number of the last clean step before, None where there is none. The weights of a save before *that* step have
+    given a good loss; those that were saved with it or later may be lost already, for a step's loss is of the weights
+    before it."""
     reason: str
     """For people."""
 
@@ -41,7 +45,7 @@ class Diverged:
 class DivergenceWatch:
     """Takes the printed steps of one training, one by one, and says when it has diverged.
 
-    `not_finite` is how many lines on end may be NaN or infinite, None for any number. With `rise`, as many lines on end
+    `not_finite` is how many lines on end may be lost, None for any number. With `rise`, as many lines on end
     (DEFAULT_LINES where `not_finite` is None) must not be above so many times the median of the run so far; lines that
     are above do not count in the median, which needs as many others first, and must be above zero.
     """
@@ -62,20 +66,22 @@ class DivergenceWatch:
         if self.found is not None or (self._not_finite is None and self._rise is None):
             return
         is_excused = self._scale.goes_on(step)
-        is_finite, wrong = math.isfinite(step.loss), self._wrong
+        is_finite = math.isfinite(step.loss)
         is_above = is_finite and self._is_above(step.loss)
-        if is_finite and not is_above:
+        if is_finite and not is_above and not step.overflow:
             self._wrong, self._sound = _Wrong(), step
             self._sample.add(step.loss)
             return
+        wrong = self._wrong
         wrong.since = wrong.since or step
-        if is_above:
-            wrong.above += 1
-            wrong.not_finite = 0
-            wrong.words.clear()
-        elif not is_excused:
-            wrong.not_finite += 1
-            wrong.words[str(step.loss)] = None
+        if not is_finite and not is_excused:
+            wrong.lose(f"the loss is {step.loss}")
+        elif is_finite and _has_smallest_scale(step):
+            wrong.lose("the gradients overflow with the smallest loss scale")
+        elif is_finite:
+            wrong.lost = 0
+        if is_finite:
+            wrong.above = wrong.above + 1 if is_above else 0
         self._judge(step)
 
     def _is_above(self, loss: float) -> bool:
@@ -85,8 +91,8 @@ class DivergenceWatch:
 
     def _judge(self, step: StepLine) -> None:
         wrong = self._wrong
-        if wrong.not_finite == self._not_finite:
-            self._find(step, f"the loss is {' or '.join(wrong.words)}")
+        if wrong.lost == self._not_finite:
+            self._find(step, " or ".join(wrong.words))
         elif self._rise is not None and wrong.above == self._lines:
             median = _short(self._sample.median)
             self._find(step, f"the loss is above {_short(self._rise)} × {median}, the run's median,")
@@ -96,7 +102,7 @@ class DivergenceWatch:
         curve = self._sample.curve()
         if sound is not None and curve[-1:] != [sound.loss]:
             curve.append(sound.loss)
-        told = f"loss {' → '.join(map(_short, [*curve, step.loss]))}" if curve else "no loss before was finite"
+        told = f"loss {' → '.join(map(_short, [*curve, step.loss]))}" if curve else "no step before was clean"
         what += f" on {self._lines} printed lines on end"
         reason = f"diverged at {_place(step)}: {what}, since {_place(since)}; {told}"
         self.found = Diverged(at=step, since=since, sound=sound.number if sound else None, reason=reason)
@@ -107,10 +113,19 @@ class _Wrong:
     """What has been wrong without a good line in between."""
 
     since: StepLine | None = None
-    not_finite: int = 0
+    lost: int = 0
+    """Lines on end."""
     above: int = 0
+    """Likewise."""
     words: dict[str, None] = field(default_factory=dict)
-    """What was printed instead of numbers, each once."""
+    """Why the former are lost, each reason once."""
+
+    def lose(self, why: str) -> None:
+        """Count a line that is lost."""
+        if self.lost == 0:
+            self.words.clear()
+        self.lost += 1
+        self.words[why] = None
 
 
 class _ScaleSearch:
@@ -130,7 +145,12 @@ class _ScaleSearch:
         if step.loss_scale is None:
             self._untold += 1
             return self._untold <= _MOST_HALVINGS
-        return step.loss_scale > _SMALLEST_SCALE and (before is None or step.loss_scale < before)
+        return not _has_smallest_scale(step) and (before is None or step.loss_scale < before)
+
+
+def _has_smallest_scale(step: StepLine) -> bool:
+    """Say whether a step was left out though no smaller scale would have helped it; so is one that is no number."""
+    return bool(step.overflow) and step.loss_scale is not None and not step.loss_scale > _SMALLEST_SCALE
 
 
 class _Sample:

@@ -107,7 +107,7 @@ class StopOn:
     __pydantic_config__ = {"extra": "forbid", "strict": True}  # noqa: RUF012 - as above
 
     not_finite: int | None = 20
-    """So many printed lines on end with a loss that is NaN or infinite; None is off."""
+    """So many printed lines on end that are lost (handlers.rank_log.divergence); None is off."""
     rise: float | None = None
     """The same with a loss above so many times the run's median; None is off."""
 

@@ -56,7 +56,7 @@ def test_what_is_no_finite_number(loss: float) -> None:
     assert f"the loss is {loss} on 3 printed lines" in found.reason
     mixed = seen(series(1.0, math.inf, NAN, NAN))
     assert mixed is not None
-    assert "the loss is inf or nan on 3" in mixed.reason
+    assert "the loss is inf or the loss is nan on 3" in mixed.reason
 
 
 def test_one_finite_loss_between_begins_the_count_anew() -> None:
@@ -72,7 +72,7 @@ def test_a_training_without_a_finite_loss() -> None:
     found = seen(series(NAN, NAN, NAN))
     assert found is not None
     assert (found.sound, found.since.number) == (None, 1)
-    assert found.reason.endswith("since epoch 1 step 1; no loss before was finite")
+    assert found.reason.endswith("since epoch 1 step 1; no step before was clean")
 
 
 def test_what_is_off_finds_nothing() -> None:
@@ -109,6 +109,42 @@ def test_at_the_smallest_scale_an_overflow_excuses_nothing() -> None:
     found = seen(halving(35, NAN))
     assert found is not None
     assert (found.since.number, found.sound) == (1, None)
+
+
+def test_a_finite_loss_is_lost_where_no_step_is_taken_any_more() -> None:
+    """As MindFormers 0.8 printed it with a learning rate of 1e8: with the scale at 1 each step is left out for ever.
+
+    It went wrong with the update of step 11, whose own loss and gradients were fine: what was saved then is lost.
+    """
+    printed = [
+        *(("11.760", True, 8388608.0 * 2**n) for n in range(8, -1, -1)),
+        *(("11.772", False, 8388608.0), ("11.773", False, 8388608.0)),
+        *(("-266.573", True, max(1.0, 8388608.0 / 2**n)) for n in range(1, 60)),
+    ]
+    steps = [step(n, float(loss), overflow=over, scale=scale) for n, (loss, over, scale) in enumerate(printed, 1)]
+    assert seen(steps[: 11 + 22], not_finite=1) is None
+    found = seen(steps, not_finite=20)
+    assert found is not None
+    assert (found.since.number, found.sound, found.at.number) == (12, 11, 11 + 22 + 20)
+    assert found.reason == (
+        "diverged at epoch 14 step 1: the gradients overflow with the smallest loss scale on 20 printed lines on end, "
+        "since epoch 3 step 4; loss 11.77 → 11.77 → -266.6"
+    )
+
+
+def test_an_overflow_with_a_finite_loss_is_no_divergence_as_long_as_the_scale_can_fall() -> None:
+    """It also overflows each time that the scale was doubled, and what is printed may be just those steps."""
+    printed = [step(n, 2.0, overflow=n > 1, scale=8192.0) for n in range(1, 100)]
+    assert seen(printed) is None
+    untold = [step(n, 2.0, overflow=n > 1) for n in range(1, 100)]
+    assert seen(untold) is None
+
+
+def test_one_clean_step_begins_the_count_of_overflows_anew() -> None:
+    """On end, it says."""
+    lost = [step(n, 2.0, overflow=True, scale=1.0) for n in range(1, 3)]
+    assert seen([*lost, step(3, 2.0, overflow=False, scale=1.0), *lost]) is None
+    assert seen([*lost, step(3, NAN, overflow=True, scale=1.0)]) is not None
 
 
 def test_a_scale_that_does_not_fall_is_the_smallest() -> None:
