@@ -16,7 +16,7 @@ from handlers.records.step_exit import Diagnosis, Divergence, Outcome, ProcessEx
 from handlers.records.train_plan import ProcessPlan
 from handlers.shim.begun import Begun, naming, oom_kills, rank_name
 from handlers.shim.blame import advice, blame
-from handlers.shim.divergence_told import DIAGNOSIS, since_when
+from handlers.shim.divergence import DIAGNOSIS, since_when
 from handlers.shim.limit_clock import LimitClock, PassedLimit
 from handlers.shim.stacks import save_stacks
 from handlers.shim.step_recorder import StepRecorder
