@@ -154,8 +154,9 @@ def _courses(directory: JobDir, last: int, course: Course) -> dict[int, Course]:
 def _wrong_from(divergence: Divergence, began: str | None, schedule: Schedule) -> int:
     """Return the step from which on saves may be of a training that had gone wrong.
 
-    One good step vouches for the save that its attempt began with, and for those before that step. Without any it may
-    have been that save: with data sinking MindFormers 0.8 counts a resumed training's steps from too low a number.
+    A clean step vouches for the saves before it, and for the one that its attempt began with, whatever its number: with
+    data sinking MindFormers 0.8 counts the steps of a resumed training from too low a one. Without any clean step that
+    save itself is in doubt.
     """
     tag = None if began is None else Tag.parse(began)
     saved = (None if tag is None else schedule.number(tag.epoch, tag.step)) or 0
