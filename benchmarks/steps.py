@@ -2,10 +2,11 @@
 
     python benchmarks/steps.py [--seconds 300] [--rows 200000]
 
-A process imports what a shim has anyway, then keeps a record as the shim does: a log grows by so many lines a second,
-and each second is one look. No second is waited for; what is measured is processor time (getrusage), so a share of a
-core is that time by the seconds that were played. The steps have all fields of MindFormers 1.5 and newer. The further
-figures: memory beyond what the shim has without the record; bytes of disk by step; reading and making anew.
+A process imports what a shim has anyway, then judges and records steps as the shim does, with both kinds of divergence
+looked for: a log grows by so many lines a second, and each second is one look. No second is waited for; what is
+measured is processor time (getrusage), so a share of a core is that time by the seconds that were played. The steps
+have all fields of MindFormers 1.5 and newer. The further figures: memory beyond what the shim has without the record;
+bytes of disk by step; reading and making anew.
 """
 
 import argparse
@@ -68,13 +69,15 @@ def play(rate: int, seconds: int) -> dict[str, float]:
     import handlers.shim.stacks  # noqa: F401, PLC0415
 
     before = memory()
+    from handlers.records.train_plan import StopOn  # noqa: PLC0415
     from handlers.shim.step_recorder import StepRecorder  # noqa: PLC0415
     from handlers.training_record.rows import Header  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as directory:
         log = Path(directory) / "mindformer.log"
         log.touch()
-        recorder = StepRecorder(Path(directory), Header(1, 1, 0, 8, "host", 0, 0), {0: log}, Silent())
+        header, stop_on = Header(1, 1, 0, 8, "host", 0, 0), StopOn(rise=3)
+        recorder = StepRecorder(Path(directory), header, {0: log}, Silent(), stop_on)
         used = 0.0
         for second in range(seconds):
             with log.open("a") as stream:

@@ -101,9 +101,10 @@ class Code(StrEnum):
     RANK_TABLE_NO_SERVER_ADDRESS = "rank-table.no-server-address"
     RANK_TABLE_NO_DEVICE_ADDRESS = "rank-table.no-device-address"
 
-    # What a training needs to be started.
+    # What a training needs to be started, and what it came to.
     TRAINING_NO_INTERPRETER = "training.no-interpreter"
     TRAINING_NO_CHECKOUT = "training.no-checkout"
+    TRAINING_DIVERGED = "training.diverged"
 
     # A step's shim.
     SHIM_USAGE = "shim.usage"

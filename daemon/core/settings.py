@@ -22,6 +22,7 @@ from handlers.mindformers.version import Version
 from handlers.rank_table.topology import Topology
 from handlers.units.devices import parse_devices
 from handlers.units.duration_types import Duration
+from handlers.units.stop_on_types import NotFinite, Rise
 
 DEFAULT_FILE = Path("/etc/glmd/glmd.yaml")
 DEFAULT_ROOT = Path("/var/glm")
@@ -213,6 +214,15 @@ class NightlySettings(_Section):
     continue_from: str | None = "latest"
 
 
+class StopOnSettings(_Section):
+    """When a training has diverged and is ended; a dropped file's own `stop_on` wins."""
+
+    not_finite: NotFinite = 20
+    """So many printed lines on end that are lost: NaN, infinite, an overflow at the smallest scale; None is off."""
+    rise: Rise = None
+    """As many with a loss above so many times the run's median; None is off."""
+
+
 class LogSettings(_Section):
     """Log output."""
 
@@ -237,6 +247,7 @@ class Settings(_Texts, BaseSettings):
     rank_table: RankTableSettings = RankTableSettings()
     watch: tuple[WatchSettings, ...] = ()
     nightly: tuple[NightlySettings, ...] = ()
+    stop_on: StopOnSettings = StopOnSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

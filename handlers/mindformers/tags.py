@@ -49,6 +49,12 @@ class Schedule:
         epochs = None if passes is None or steps is None else int((steps / sink_size) * passes)
         return cls(epochs, sink_size, sinks=True)
 
+    def number(self, epoch: int, step: int) -> int | None:
+        """Return after which step of the whole run, from 1, EPOCH_STEP was saved; None where that is not known."""
+        if epoch == 1:
+            return step
+        return None if self.steps is None or epoch < 1 else (epoch - 1) * self.steps + step
+
     def place(self, epoch: int, step: int) -> Place:
         """Return where the save EPOCH_STEP falls."""
         if self.steps is None:

@@ -17,11 +17,12 @@ from handlers.records.train_plan import (
     ProcessPlan,
     RankPlan,
     Role,
+    StopOn,
     TimeLimits,
     TrainPlan,
 )
 
-__all__ = ["Environments", "JobPlan", "ProcessPlan", "RankPlan", "Role", "TimeLimits", "TrainPlan"]
+__all__ = ["Environments", "JobPlan", "ProcessPlan", "RankPlan", "Role", "StopOn", "TimeLimits", "TrainPlan"]
 
 
 class JobPlan(Record):

@@ -1,6 +1,9 @@
 """exit.json: how a step ended."""
 
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, Strict
 
 from handlers.records.job_dir import Step
 from handlers.records.process import ProcessIdentity
@@ -48,6 +51,23 @@ class Diagnosis(Record):
     """Whether the same training may do better when it is simply begun again; None where that depends."""
 
 
+Place = Annotated[int, Strict(), Field(ge=0, lt=1 << 63)]
+"""Of a step, as a log counts it."""
+
+
+class Divergence(Record):
+    """Since when a training has gone wrong; see handlers.rank_log.divergence."""
+
+    epoch: Place
+    step: Place
+    """Within the epoch."""
+    number: Place
+    """In the whole training, from 1."""
+    sound: Place | None
+    """The number of the last step before that was as it should be; None where the attempt had none. The weights of a
+    save before that step are good; those of the saves from it on may be lost."""
+
+
 class Silences(Record):
     """The longest time without a sign of life in each phase of a training, in seconds; None for a phase never seen."""
 
@@ -92,6 +112,8 @@ class StepExit(Record):
     """The process whose failure ended the training: not one that only lost its peer, where that can be told."""
     diagnosis: Diagnosis | None = None
     """What its error means, where it is a known one."""
+    divergence: Divergence | None = None
+    """Of a training that has diverged, whatever ended it then."""
     limit: str | None = None
     """Which of `timeout.…` was passed: silence, first_step or total; None when none was."""
     processes: tuple[ProcessExit, ...] = ()

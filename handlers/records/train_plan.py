@@ -20,6 +20,8 @@ MOST_PLAN_BYTES = 64 << 20
 """Of plan.json: an older glmd wrote the whole environment of each of up to 64 ranks there."""
 MOST_RANKS = 1 << 16
 MOST_TRAININGS = 1 << 31
+MOST_LINES = 1 << 31
+"""Of a log."""
 
 
 class Role(StrEnum):
@@ -99,6 +101,25 @@ class TimeLimits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StopOn:
+    """When a training has diverged and is ended: `stop_on` of the settings and the section, with their defaults."""
+
+    __pydantic_config__ = {"extra": "forbid", "strict": True}  # noqa: RUF012 - as above
+
+    not_finite: int | None = 20
+    """So many printed lines on end that are lost (handlers.rank_log.divergence); None is off."""
+    rise: float | None = None
+    """The same with a loss above so many times the run's median; None is off."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what can never be reached, or always is."""
+        if self.not_finite is not None and not 0 < self.not_finite < MOST_LINES:
+            raise ValueError(f"{self.not_finite} printed lines")
+        if self.rise is not None and not (math.isfinite(self.rise) and self.rise > 1):
+            raise ValueError(f"a loss above {self.rise} times the median")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainPlan:
     """The training step. `processes` are started in order; schedulers first."""
 
@@ -110,6 +131,8 @@ class TrainPlan:
     """Seconds between TERM and KILL."""
     configuration: str = ""
     """What it has in common with trainings whose time limits are learned together; see training.learned_limits."""
+    stop_on: StopOn = StopOn()
+    """An older glmd says nothing of it: then the defaults hold."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for what is no time to wait."""

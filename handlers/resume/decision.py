@@ -3,13 +3,17 @@
 The rules, in this order; the first that applies holds:
 
 1. A training that left processes which cannot be ended stays ended: they hold its devices.
-2. Where the end of the last epoch was saved there is nothing left to train.
-3. What somebody ended, or what ran past `timeout.total`, stays ended.
-4. At most `resume.attempts` times, and never after an error that would come again: a wrong value, a missing file.
-5. When the host went down that says nothing about the job: it goes on from its newest save, or begins anew.
-6. What has saved something new that MindFormers can go on from goes on from there.
-7. What has saved, but nothing that MindFormers can go on from, is left to people: to begin anew may cost them days.
-8. An attempt that has saved nothing new is not repeated, unless it is the first, and it hung or its error may pass.
+2. One that diverged goes on once in a job's life, as far as `resume.attempts` allows, from a save of before it went
+   wrong; without such a save it is left to people.
+3. Where the end of the last epoch was saved there is nothing left to train.
+4. What somebody ended, or what ran past `timeout.total`, stays ended.
+5. At most `resume.attempts` times, and never after an error that would come again: a wrong value, a missing file.
+6. When the host went down that says nothing about the job: it goes on from its newest save, or begins anew.
+7. What has saved something new that MindFormers can go on from goes on from there.
+8. What has saved, but nothing that MindFormers can go on from, is left to people: to begin anew may cost them days.
+9. An attempt that has saved nothing new is not repeated, unless it is the first, and it hung or its error may pass.
+
+Saves that a training which diverged made when it had gone wrong are none to any of these rules, then and later.
 """
 
 from dataclasses import dataclass
@@ -36,6 +40,8 @@ class Ending(Enum):
     """Somebody ended it: by `glmd cancel`, or by a signal to the shim."""
     OVERTIME = auto()
     """`timeout.total` is past."""
+    DIVERGED = auto()
+    """Its loss is lost (handlers.rank_log.divergence)."""
     STUCK = auto()
     """Processes are left that even SIGKILL did not end."""
 
@@ -83,6 +89,8 @@ class Failure:
             return cls(Ending.STOPPED, reason, code=record.code)
         if record.outcome is Outcome.TIMED_OUT:
             return cls(Ending.OVERTIME if record.limit == "total" else Ending.HUNG, reason, may_pass, record.code)
+        if record.divergence is not None:  # also where a rank failed of it
+            return cls(Ending.DIVERGED, reason, may_pass, record.code)
         return cls(Ending.FAILED, reason, may_pass, record.code)
 
 
@@ -97,11 +105,13 @@ class PastAttempt:
     """What it began with; None for the start."""
     saved: ResumePoint | None
     """The newest save of its own that is complete on all ranks and that MindFormers can go on from, if anything is left
-    to train."""
+    to train. After a divergence the newest one of before, of whichever attempt."""
     finished: bool
     """Whether nothing is left to train after `saved`."""
     obstacle: Obstacle | None = None
     """Why `saved` is not the newest complete save of its own; None where it is, or there is none."""
+    has_diverged_before: bool = False
+    """Whether an earlier attempt of the job diverged."""
 
 
 @dataclass(frozen=True)
@@ -134,15 +144,36 @@ def decide(past: PastAttempt, limit: int) -> Decision:
     failure, why = past.failure, past.failure.reason
     if failure.ending is Ending.STUCK:
         return GiveUp(why)
+    if failure.ending is Ending.DIVERGED:
+        return _after_divergence(past, limit)
     if past.saved is not None and past.finished:
         return Trained(f"all is trained and saved as {past.saved.tag}, although {why}")
     if failure.ending in {Ending.STOPPED, Ending.OVERTIME} or limit == 0:
         return GiveUp(why)
     if failure.may_pass is False:
         return GiveUp(f"{why}; not tried again: it would end the same way until that is mended")
-    if past.resumes >= limit:
-        return GiveUp(f"{why}; not tried again: glmd has done so {past.resumes} times (resume.attempts)")
-    return _unless_in_vain(past)
+    return _beyond(past, limit) or _unless_in_vain(past)
+
+
+def _beyond(past: PastAttempt, limit: int) -> GiveUp | None:
+    if past.resumes < limit:
+        return None
+    return GiveUp(
+        f"{past.failure.reason}; not tried again: glmd has done so {past.resumes} times (resume.attempts)"
+    )  # fmt: skip
+
+
+def _after_divergence(past: PastAttempt, limit: int) -> Resume | GiveUp:
+    why = past.failure.reason
+    if limit == 0:
+        return GiveUp(why)
+    if past.has_diverged_before:
+        return GiveUp(f"{why}; not resumed: an earlier attempt diverged too, and glmd resumes a job once after that")
+    if past.saved is None:
+        why += "; not resumed: no save of before is complete on all ranks"
+        passed_over = f" ({past.obstacle.what})" if past.obstacle else ""
+        return GiveUp(f"{why}{passed_over}. `glmd retry N` would begin anew")
+    return _beyond(past, limit) or _go_on(past.saved, why, past.obstacle)
 
 
 def _unless_in_vain(past: PastAttempt) -> Resume | GiveUp:

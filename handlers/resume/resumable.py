@@ -30,9 +30,21 @@ class Course:
     is_cut: bool
     """Whether the network is cut for the ranks."""
     dialect: Dialect
+    wrong_from: int | None = None
+    """The step from which on its saves may be of a training that had gone wrong; None where it had not."""
+
+    def is_sound(self, tag: Tag) -> bool:
+        """Say whether the save `tag` was made before the training went wrong, if it did."""
+        if self.wrong_from is None:
+            return True
+        number = self.schedule.number(tag.epoch, tag.step)
+        return number is not None and number < self.wrong_from
 
     def obstacle(self, tag: Tag) -> Obstacle | None:
-        """Return why MindFormers cannot go on from the save `tag`; None where it can, or nothing is left to train."""
+        """Return why the save `tag` is not to be gone on from; None where it is, or nothing is left to train."""
+        if not self.is_sound(tag):
+            what = f"{tag} was saved when the training may have gone wrong already"
+            return Obstacle(what, "lower the learning rate, and save more often")
         schedule = self.schedule
         place = schedule.place(tag.epoch, tag.step)
         if place is Place.RUN_END:

@@ -70,7 +70,7 @@ def blame(failed: Sequence[ProcessExit], started: Mapping[int, ProcessPlan], *, 
     guilty = next((w for w in in_order if not w.is_echo), None) or _earlier_cause(first, witnesses) or first
     echoes = [w.rank for w in witnesses if w.rank is not None and w.is_echo and w is not guilty]
     diagnosis = _diagnosis(guilty, oom_kills)
-    reason = "; ".join(part for part in (_what(guilty), _lost(echoes), _advice(diagnosis)) if part)
+    reason = "; ".join(part for part in (_what(guilty), _lost(echoes), advice(diagnosis)) if part)
     error = _error(guilty)
     return Blame(guilty.pid, reason, Code.RANK_FAILED if error is None else error.code, diagnosis)
 
@@ -119,7 +119,8 @@ def _lost(echoes: Sequence[RankPlan]) -> str:
     return f"ranks {', '.join(map(str, ranks))} only lost their peer"
 
 
-def _advice(diagnosis: Diagnosis | None) -> str:
+def advice(diagnosis: Diagnosis | None) -> str:
+    """Return what a reason says of an error that is known; empty for one that is not."""
     return f"cause: {diagnosis.cause}; to do: {diagnosis.remedy}" if diagnosis is not None else ""
 
 

@@ -56,6 +56,7 @@ def finish(
         code=end.code,
         first=end.first,
         diagnosis=_of_job(end.diagnosis, job),
+        divergence=end.divergence,
         limit=end.limit,
         processes=end.processes,
         survivors=end.survivors,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from handlers.records.merge_plan import MergePlan
-from handlers.records.train_plan import ProcessPlan, RankPlan, Role, TimeLimits, TrainPlan
+from handlers.records.train_plan import ProcessPlan, RankPlan, Role, StopOn, TimeLimits, TrainPlan
 from handlers.units.devices import LIMIT
 
 _WHOLE = frozenset({"job", "name", "devices", "rank_table", "train", "merge"})
@@ -32,9 +32,9 @@ def own_training(content: bytes) -> OwnTraining | None:
         whole = _table(json.loads(content), _WHOLE)
         _table(whole["merge"], (field.name for field in fields(MergePlan)))
         json.dumps(whole, ensure_ascii=False).encode()  # half of a surrogate pair is no text
-        told = _table(whole["train"], ("processes", "limits", "grace", "configuration"))
+        told = _table(whole["train"], ("processes", "limits", "grace", "configuration", "stop_on"))
         limits = _table(told["limits"], (*_LIMITS, "learned_from"))
-        silence, first_step, total, load, saving = (_seconds_or_none(limits[name]) for name in _LIMITS)
+        silence, first_step, total, load, saving = (_number_or_none(limits[name]) for name in _LIMITS)
         plan = TrainPlan(
             processes=tuple(map(_process, _list(told["processes"]))),
             limits=TimeLimits(
@@ -45,12 +45,22 @@ def own_training(content: bytes) -> OwnTraining | None:
                 saving=saving,
                 learned_from=_count(limits["learned_from"]),
             ),
-            grace=_seconds(told["grace"]),
+            grace=_number(told["grace"]),
             configuration=_text(told["configuration"]),
+            stop_on=_stop_on(told["stop_on"]),
         )
         return OwnTraining(plan, tuple(map(_device, _list(whole["devices"]))))
     except (ValueError, TypeError, OverflowError, RecursionError):
         return None
+
+
+def _stop_on(told: object) -> StopOn:
+    stop_on = _table(told, ("not_finite", "rise"))
+    lines = stop_on["not_finite"]
+    return StopOn(
+        not_finite=None if lines is None else _count(lines),
+        rise=_number_or_none(stop_on["rise"]),
+    )
 
 
 def _process(told: object) -> ProcessPlan:
@@ -105,11 +115,11 @@ def _device(value: object) -> int:
     return number
 
 
-def _seconds(value: object) -> float:
+def _number(value: object) -> float:
     if type(value) is not int and type(value) is not float:
-        raise TypeError("no seconds")
+        raise TypeError("no number")
     return float(value)
 
 
-def _seconds_or_none(value: object) -> float | None:
-    return None if value is None else _seconds(value)
+def _number_or_none(value: object) -> float | None:
+    return None if value is None else _number(value)

@@ -12,10 +12,11 @@ from handlers.codes import Code
 from handlers.event_lines import Log
 from handlers.rank_log.last_words import last_line, last_words, no_words
 from handlers.rank_log.phase import Phase
-from handlers.records.step_exit import Diagnosis, Outcome, ProcessExit, Silences, Survivor
+from handlers.records.step_exit import Diagnosis, Divergence, Outcome, ProcessExit, Silences, Survivor
 from handlers.records.train_plan import ProcessPlan
 from handlers.shim.begun import Begun, naming, oom_kills, rank_name
-from handlers.shim.blame import blame
+from handlers.shim.blame import advice, blame
+from handlers.shim.divergence import DIAGNOSIS, since_when
 from handlers.shim.limit_clock import LimitClock, PassedLimit
 from handlers.shim.stacks import save_stacks
 from handlers.shim.step_recorder import StepRecorder
@@ -38,6 +39,7 @@ class StepEnd:
     """Empty where it completed."""
     first: ProcessExit | None = None
     diagnosis: Diagnosis | None = None
+    divergence: Divergence | None = None
     limit: str | None = None
     """Which of `timeout.…` was passed."""
     processes: tuple[ProcessExit, ...] = ()
@@ -48,9 +50,9 @@ class StepEnd:
 def supervise(begun: Begun, stacks: Path, wakeups: Wakeups, log: Log, recorder: StepRecorder | None = None) -> StepEnd:
     """Wait for the processes that were begun, and leave none behind, whatever happens.
 
-    A process that fails, a time limit that passes or a stop signal ends the others at once: TERM, and KILL after the
-    plan's grace. `stacks` is where each rank of a hung training is written down; `recorder` looks at what they print,
-    and has its last look when all are gone. Must run in the main thread, as `begin`.
+    A process that fails, a time limit that passes, a training that diverges or a stop signal ends the others at once:
+    TERM, and KILL after the plan's grace. `stacks` is where each rank of a hung training is written down; `recorder`
+    looks at what they print, and has its last look when all are gone. Must run in the main thread, as `begin`.
     """
     training = _Training(begun, stacks, wakeups, log, recorder)
     patient = False
@@ -99,6 +101,8 @@ class _Training:
             if failed:
                 return self._failed(failed)
             self._look()
+            if (diverged := self._diverged()) is not None:
+                return diverged
             passed = self._clock.passed()
             if passed is not None:
                 return StepEnd(Outcome.TIMED_OUT, self._hung(passed), passed.code, limit=passed.setting)
@@ -117,7 +121,10 @@ class _Training:
         return survivors
 
     def report(self, end: StepEnd, survivors: tuple[Survivor, ...]) -> StepEnd:
-        """Return `end` with all that happened since."""
+        """Return `end` with all that happened since, and what became known only when all was read."""
+        diverged = self._diverged()
+        if diverged is not None:
+            end = diverged if end.outcome is Outcome.COMPLETED else replace(end, divergence=diverged.divergence)
         needed = operator_needed(survivors) if survivors else ""
         first = next((exit_ for exit_ in self._exits if exit_.pid == self._guilty), None)
         return replace(
@@ -181,6 +188,15 @@ class _Training:
         sign = self._signs.look()
         if sign is not None:
             self._clock.sign_of_life(sign.phase)
+
+    def _diverged(self) -> StepEnd | None:
+        found = None if self._recorder is None else self._recorder.diverged
+        if found is None:
+            return None
+        reason = f"{found.reason}; {advice(DIAGNOSIS)}"
+        return StepEnd(
+            Outcome.FAILED, reason, Code.TRAINING_DIVERGED, diagnosis=DIAGNOSIS, divergence=since_when(found)
+        )  # fmt: skip
 
     def _failed(self, failed: list[ProcessExit]) -> StepEnd:
         kills, before = oom_kills(), self._begun.oom_kills

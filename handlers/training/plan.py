@@ -12,7 +12,7 @@ from handlers.errors import BadInputError
 from handlers.host.reach import reach
 from handlers.host.service_manager import for_children
 from handlers.records.job_dir import JobDir
-from handlers.records.train_plan import TimeLimits, TrainPlan
+from handlers.records.train_plan import StopOn, TimeLimits, TrainPlan
 from handlers.training.launchers import Launch, Launcher
 from handlers.training.launchers.cpu_cluster import cpu_cluster
 from handlers.training.launchers.rank_table import rank_table
@@ -56,6 +56,7 @@ class TrainRequest:
     limits: TimeLimits = field(default_factory=TimeLimits)
     grace: float = 20.0
     """Seconds between TERM and KILL."""
+    stop_on: StopOn = field(default_factory=StopOn)
 
 
 def plan_training(request: TrainRequest) -> TrainPlan:
@@ -77,7 +78,11 @@ def plan_training(request: TrainRequest) -> TrainPlan:
     )
     processes = LAUNCHERS[request.device_target](launch)
     return TrainPlan(
-        processes=processes, limits=request.limits, grace=request.grace, configuration=request.configuration
+        processes=processes,
+        limits=request.limits,
+        grace=request.grace,
+        configuration=request.configuration,
+        stop_on=request.stop_on,
     )
 
 

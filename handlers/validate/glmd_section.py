@@ -22,6 +22,7 @@ from handlers.codes import Code
 from handlers.units.byte_sizes import parse_size
 from handlers.units.devices import parse_devices
 from handlers.units.duration_types import Limit
+from handlers.units.stop_on_types import NotFinite, Rise
 from handlers.validate.document import Place
 from handlers.validate.model_problem import problem_of
 from handlers.validate.problem import Problem, quoted
@@ -147,6 +148,15 @@ class Timeout(_Part):
     total: _Limit = None
 
 
+class StopOn(_Part):
+    """When a training has diverged. What is not said here is as the settings say."""
+
+    not_finite: NotFinite = 20
+    """So many printed lines on end that are lost: NaN, infinite, an overflow at the smallest scale; None is off."""
+    rise: Rise = None
+    """As many with a loss above so many times the run's median; None is off."""
+
+
 class GlmdSection(_Part):
     """All that `glmd:` may say. Without the section the defaults hold."""
 
@@ -161,6 +171,7 @@ class GlmdSection(_Part):
     """`none`, `latest`, or the absolute path of a checkpoint."""
     resume: Resume = Resume()
     timeout: Timeout = Timeout()
+    stop_on: StopOn = StopOn()
     launcher: Annotated[Literal["rank_table"], _later("msrun", "slurm")] = "rank_table"
 
 

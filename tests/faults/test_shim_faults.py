@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.places import bring_back
+from handlers.codes import Code
 from handlers.records.job_dir import Step
 from handlers.records.shim_record import ShimRecord
 from handlers.records.step_exit import Outcome, StepExit
@@ -117,6 +118,29 @@ def test_a_training_is_not_lost_for_the_record_of_its_steps(
         if code == NOT_HIT:
             break
     assert first > 1, "no call was hit"
+
+
+@pytest.mark.parametrize("number", (errno.ENOSPC, errno.EDQUOT, errno.EIO))
+@pytest.mark.parametrize("loss", ("nan", "1.000"))
+def test_a_full_disk_for_the_record_hides_no_divergence_and_ends_no_training(
+    workshop: "Workshop", monkeypatch: pytest.MonkeyPatch, number: int, loss: str
+) -> None:
+    """Not one step can be recorded from the first on, for good: what diverges is ended, what does not completes."""
+    lost = loss == "nan"
+    steps = f"""
+for number in range(1, 41):
+    print("{{ Epoch:[  1/  2], step:[%5d/   40], loss:[{loss}/1.000], per_step_time: 12ms, " % number, flush=True)
+{"time.sleep(600)" if lost else ""}
+"""
+    workshop.publish(workshop.train(steps))
+    directory = workshop.job_dir.step(1, Step.TRAIN)
+    injection = Injection(Call.WRITE, number, 1, directory.path / NAME, count=1_000_000)
+    code = shim_with(injection, workshop, 1, monkeypatch)
+    end = StepExit.read(directory.exit)
+    assert code == (run.EXIT_NOT_COMPLETED if lost else run.EXIT_COMPLETED)
+    assert end.code == (Code.TRAINING_DIVERGED if lost else "")
+    assert [exit_.signal for exit_ in end.processes] == ["SIGTERM" if lost else None]
+    assert list(read(directory.path / NAME)) == []
 
 
 def test_a_directory_may_be_moved_away_and_back_at_any_moment(workshop: "Workshop") -> None:

@@ -1,16 +1,30 @@
 """What the attempts of a job leave behind: what one that is over came to, and what the next one begins with."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from daemon.core.states import Job
 from handlers.ckpt.files.durable import make_directory
+from handlers.mindformers.tags import Schedule
 from handlers.rank_log.progress import Progress, read_progress
-from handlers.records.job_dir import JobDir
-from handlers.resume.decision import Failure, PastAttempt, TakenUp
-from handlers.resume.point import Expected, ResumePoint, complete, is_last, lay_out, newest_complete, newest_useful
+from handlers.records.job_dir import JobDir, Step
+from handlers.records.step_exit import Divergence, StepExit
+from handlers.resume.decision import Ending, Failure, PastAttempt, TakenUp
+from handlers.resume.point import (
+    Expected,
+    Found,
+    ResumePoint,
+    complete,
+    is_last,
+    lay_out,
+    newest_complete,
+    newest_useful,
+)
 from handlers.resume.resumable import Course, schedule_of
-from handlers.shards.names import LAST
+from handlers.shards.names import LAST, Tag
 from handlers.validate.check import CheckedConfig
 
 
@@ -25,17 +39,22 @@ class NothingLeftError(Exception):
 def past_attempt(job: Job, directory: JobDir, checked: CheckedConfig, failure: Failure) -> PastAttempt:
     """Return what the present attempt of `job`, which is over, came to. Raises OSError or pydantic.ValidationError."""
     run, progress = _expected(checked), _progress(directory, job.attempt, checked)
-    course = _course(checked, progress)
+    courses = _courses(directory, job.attempt, _course(checked, progress))
     taken_up = TakenUp.read(directory.resume_record(job.attempt))
-    began = newest_complete(directory.resume_from(job.attempt), run)
-    found = newest_useful(_output(directory, job.attempt), run, course)
+    resume_from, output = directory.resume_from(job.attempt), _output(directory, job.attempt)
+    began = newest_complete(resume_from, run)
+    trees = [(job.attempt, output)]
+    if failure.ending is Ending.DIVERGED:
+        trees += [(job.attempt, resume_from), *_trees_before(directory, job.attempt)]
+    found = _newest(trees, run, courses)
     return PastAttempt(
         failure=failure,
         resumes=taken_up.resumes,
-        began=None if began is None or course.obstacle(began.tag) else began,
+        began=None if began is None or courses[job.attempt].obstacle(began.tag) else began,
         saved=found.point,
         finished=found.point is not None and is_last(found.point.tag, progress, checked.sink_size),
         obstacle=found.obstacle,
+        has_diverged_before=any(how_it_diverged(directory, number) for number in range(1, job.attempt)),
     )
 
 
@@ -46,13 +65,9 @@ def begin(job: Job, directory: JobDir, checked: CheckedConfig, *, resumes: int) 
     is harmless. Raises OSError, and NothingLeftError.
     """
     run, progress = _expected(checked), _progress(directory, job.attempt, checked)
-    course = _course(checked, progress)
-    point, obstacle = None, None
-    for tree in _trees_before(directory, job.attempt):
-        found = newest_useful(tree, run, course)
-        point, obstacle = found.point, obstacle or found.obstacle
-        if point is not None:
-            break
+    courses = _courses(directory, job.attempt - 1, _course(checked, progress))
+    found = _newest(_trees_before(directory, job.attempt), run, courses)
+    point, obstacle = found.point, found.obstacle
     if point is not None and is_last(point.tag, progress, checked.sink_size):
         raise NothingLeftError(point)
     tag = None if point is None else str(point.tag)
@@ -81,12 +96,22 @@ def how_it_begins(job: Job, directory: JobDir) -> str:
     return f"{how}: {taken_up.passed_over}"
 
 
+def how_it_diverged(directory: JobDir, attempt: int) -> Divergence | None:
+    """Return how an attempt diverged; None where it did not, or has left no word. Raises OSError."""
+    try:
+        return StepExit.read(directory.step(attempt, Step.TRAIN).exit).divergence
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
 def tree_with_tag(job: Job, directory: JobDir, checked: CheckedConfig) -> Path | None:
     """Return the output of the earlier attempt that holds the tag to merge; None where this attempt's is to have it."""
     tag = checked.section.merge.tag
     if tag == LAST:
         return None
-    trees = _trees_before(directory, job.attempt)
+    course = _course(checked, _progress(directory, job.attempt, checked))
+    courses = _courses(directory, job.attempt - 1, course)
+    trees = (tree for number, tree in _trees_before(directory, job.attempt) if courses[number].is_sound(Tag.parse(tag)))
     return next((tree for tree in trees if complete(tree, tag, _expected(checked))), None)
 
 
@@ -94,11 +119,48 @@ def _expected(checked: CheckedConfig) -> Expected:
     return Expected(checked.prefix, checked.ranks, checked.needs_strategy)
 
 
-def _trees_before(directory: JobDir, attempt: int) -> Iterator[Path]:
-    """Yield the trees that may hold saves of earlier attempts, those with newer ones first."""
+def _trees_before(directory: JobDir, attempt: int) -> Iterator[tuple[int, Path]]:
+    """Yield the trees with saves of earlier attempts, with the attempt's number: those with newer ones first."""
     for number in range(attempt - 1, 0, -1):
-        yield directory.earlier_output(number)
-        yield directory.resume_from(number)
+        yield number, directory.earlier_output(number)
+        yield number, directory.resume_from(number)
+
+
+def _newest(trees: Iterable[tuple[int, Path]], run: Expected, courses: Mapping[int, Course]) -> Found:
+    """Return the newest save that the first of `trees` has which has one, and why it is not a newer one."""
+    obstacle = None
+    for number, tree in trees:
+        found = newest_useful(tree, run, courses[number])
+        obstacle = obstacle or found.obstacle
+        if found.point is not None:
+            return Found(found.point, obstacle)
+    return Found(None, obstacle)
+
+
+def _courses(directory: JobDir, last: int, course: Course) -> dict[int, Course]:
+    """Return the course of each attempt up to the `last`: with the step from which on its saves are not to be trusted.
+
+    A divergence says so of the saves of its own attempt, and of those that this one came from.
+    """
+    courses, bounds = {}, []
+    for number in range(last, 0, -1):
+        if (divergence := how_it_diverged(directory, number)) is not None:
+            began = TakenUp.read(directory.resume_record(number)).tag
+            bounds.append(_wrong_from(divergence, began, course.schedule))
+        courses[number] = replace(course, wrong_from=min(bounds, default=None))
+    return courses
+
+
+def _wrong_from(divergence: Divergence, began: str | None, schedule: Schedule) -> int:
+    """Return the step from which on saves may be of a training that had gone wrong.
+
+    A clean step vouches for the saves before it, and for the one that its attempt began with, whatever its number: with
+    data sinking MindFormers 0.8 counts the steps of a resumed training from too low a one. Without any clean step that
+    save itself is in doubt.
+    """
+    tag = None if began is None else Tag.parse(began)
+    saved = (None if tag is None else schedule.number(tag.epoch, tag.step)) or 0
+    return saved if divergence.sound is None else max(divergence.sound, saved + 1)
 
 
 def _output(directory: JobDir, attempt: int) -> Path:

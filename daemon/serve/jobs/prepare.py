@@ -14,7 +14,7 @@ from handlers.events import job_log
 from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.table import make, write
 from handlers.records.job_dir import JobDir, Step, StepDir
-from handlers.records.job_plan import JobPlan, TimeLimits
+from handlers.records.job_plan import JobPlan, StopOn, TimeLimits
 from handlers.records.merge_plan import MergePlan
 from handlers.records.train_plan import TrainPlan
 from handlers.resume.config import resuming
@@ -65,6 +65,7 @@ def prepare(job: Job, settings: Settings, root: Root, *, resumes: int = 0) -> Jo
         configuration=_configuration(checked),
         limits=_limits(checked, root, job.attempt),
         grace=settings.training.grace,
+        stop_on=_stop_on(checked, settings),
     )
     train = _planned(request, directory.step(job.attempt, Step.TRAIN))
     merge = plan_merging(checked, directory, root, source)
@@ -126,6 +127,12 @@ def _limits(checked: CheckedConfig, root: Root, attempt: int) -> TimeLimits:
     if attempt > 1:
         return limits
     return learned(limits, earlier_silences(root.jobs, _configuration(checked)), fixed=timeout.model_fields_set)
+
+
+def _stop_on(checked: CheckedConfig, settings: Settings) -> StopOn:
+    """Return when the training has diverged: as the file says, and as the settings where it says nothing."""
+    wished = checked.section.stop_on.model_dump(exclude_unset=True)
+    return StopOn(**{**settings.stop_on.model_dump(), **wished})
 
 
 def plan_merging(checked: CheckedConfig, directory: JobDir, root: Root, source: Path | None = None) -> MergePlan:

@@ -16,6 +16,7 @@ from daemon.core.settings import Cancel
 from daemon.core.states import ACTIVE, MOST_FORGOTTEN, STEP_OF, Job, State
 from daemon.core.store import Store
 from daemon.core.users import User
+from daemon.serve.jobs.attempts import how_it_diverged
 from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.stuck_devices import refuse_while_stuck
 from daemon.serve.jobs.taking_in import plan_of
@@ -128,7 +129,8 @@ class Requests:
         """Say whether only the merge is to be done: after a training that is over, or of a tree. Raises OSError."""
         if not directory.submitted.exists():
             plan = plan_of(directory)
-            return plan is not None and (plan.train is None or _has_saves(directory, last))
+            is_sound = how_it_diverged(directory, last) is None
+            return plan is not None and (plan.train is None or (is_sound and _has_saves(directory, last)))
         done = [step.state for step in self._store.history(job.id) if step.state in ACTIVE]
         is_over = done[-1:] == [State.MERGING] or _came_to_its_end(directory.step(last, Step.TRAIN))
         return is_over and _has_saves(directory, last)

@@ -84,6 +84,11 @@ def test_a_root_may_bring_its_own_settings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     (
+        ("stop_on: {not_finite: 0}", r"stop_on\.not_finite: 0 is no number of printed lines"),
+        ("stop_on: {not_finite: true}", r"stop_on\.not_finite"),
+        ("stop_on: {rise: 1.0}", r"stop_on\.rise: 1\.0 is no multiple"),
+        ("stop_on: {rise: .inf}", r"stop_on\.rise"),
+        ("stop_on: {raise: 2}", "raise"),
         ("divices: '[0,8)'", "divices"),
         ("devices: '[8,0)'", "devices"),
         ("inbox: {settle: soon}", "inbox.settle"),
@@ -244,3 +249,18 @@ def test_settings_that_cannot_be_read_say_which_file(tmp_path: Path) -> None:
     """Not the error's number alone."""
     with pytest.raises(SettingsError, match=f"^{tmp_path}: the settings cannot be read: Is a directory"):
         load_settings(tmp_path, None)
+
+
+@pytest.mark.parametrize("word", ("off", "none", "null", "false", "'off'"))
+def test_stop_on_may_be_off(tmp_path: Path, word: str) -> None:
+    """Written as people write it."""
+    file = write(tmp_path / "glmd.yaml", f"stop_on: {{not_finite: {word}, rise: {word}}}\n")
+    stop_on = load_settings(file, None).stop_on
+    assert (stop_on.not_finite, stop_on.rise) == (None, None)
+
+
+def test_stop_on_can_be_set_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There all is text."""
+    monkeypatch.setenv("GLMD_STOP_ON__NOT_FINITE", "off")
+    monkeypatch.setenv("GLMD_STOP_ON__RISE", "2.5")
+    assert (Settings().stop_on.not_finite, Settings().stop_on.rise) == (None, 2.5)

@@ -61,3 +61,18 @@ def test_a_save_of_two_passes_of_125_steps(sink_size: int | None, epoch: int, st
 def test_a_save_without_a_log(sink_size: int | None, step: int, place: Place) -> None:
     """It is never the end; with data sinking it is at the end of a sink."""
     assert Schedule.of(sink_size, None).place(31, step) is place
+
+
+@pytest.mark.parametrize(
+    ("sink_size", "epoch", "step", "number"),
+    ((None, 1, 125, 125), (None, 2, 5, 130), (-1, 2, 125, 250), (4, 62, 4, 248), (4, 0, 4, None), (4, -1, -1, None)),
+)
+def test_after_which_step_a_save_was_made(sink_size: int | None, epoch: int, step: int, number: int | None) -> None:
+    """As logs count the steps of a run of two passes of 125."""
+    assert Schedule.of(sink_size, (2, 125)).number(epoch, step) == number
+
+
+def test_after_which_step_a_save_was_made_without_a_log() -> None:
+    """Known of the first epoch alone, and wherever the size of a sink is."""
+    assert [Schedule.of(None, None).number(epoch, 5) for epoch in (1, 2)] == [5, None]
+    assert Schedule.of(4, None).number(3, 4) == 12

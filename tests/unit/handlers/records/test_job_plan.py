@@ -2,6 +2,7 @@
 
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from handlers.records.job_dir import Step
-from handlers.records.job_plan import Environments, JobPlan, TrainPlan
+from handlers.records.job_plan import Environments, JobPlan, StopOn, TrainPlan
 from handlers.records.merge_plan import MergePlan
 
 if TYPE_CHECKING:
@@ -62,6 +63,28 @@ def test_a_plan_of_before_ranks_were_apart_from_processes_is_read(workshop: "Wor
     now = JobPlan.read(workshop.job_dir.plan)
     workshop.job_dir.plan.write_text(json.dumps(as_before(json.loads(workshop.job_dir.plan.read_text())), indent=2))
     assert JobPlan.read(workshop.job_dir.plan) == now
+
+
+def test_a_plan_of_before_divergence_is_read(workshop: "Workshop") -> None:
+    """It has the defaults; a plan of today keeps what it says, also that both are off."""
+    off = replace(workshop.train("pass"), stop_on=StopOn(not_finite=None, rise=None))
+    workshop.publish(off)
+    assert written(workshop).stop_on == StopOn(not_finite=None, rise=None)
+    plan = json.loads(workshop.job_dir.plan.read_text())
+    del plan["train"]["stop_on"]
+    workshop.job_dir.plan.write_text(json.dumps(plan))
+    assert written(workshop).stop_on == StopOn(not_finite=20, rise=None)
+
+
+@pytest.mark.parametrize("stop_on", ({"not_finite": 0}, {"not_finite": True}, {"rise": 1.0}, {"rise": 0.5}, {"x": 1}))
+def test_a_plan_that_would_end_every_training_is_refused(workshop: "Workshop", stop_on: dict[str, object]) -> None:
+    """Or one that says what nobody knows."""
+    workshop.publish(workshop.train("pass"))
+    plan = json.loads(workshop.job_dir.plan.read_text())
+    plan["train"]["stop_on"] |= stop_on
+    workshop.job_dir.plan.write_text(json.dumps(plan))
+    with pytest.raises(ValidationError):
+        JobPlan.read(workshop.job_dir.plan)
 
 
 @pytest.mark.parametrize("key", ("role", "rank", "device", "log"))

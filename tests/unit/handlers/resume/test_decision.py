@@ -8,7 +8,7 @@ import pytest
 
 from handlers.codes import Code
 from handlers.records.job_dir import Step
-from handlers.records.step_exit import Diagnosis, Outcome, StepExit, Survivor
+from handlers.records.step_exit import Diagnosis, Divergence, Outcome, StepExit, Survivor
 from handlers.resume.decision import (
     Ending,
     Failure,
@@ -142,12 +142,55 @@ def test_an_older_save_at_an_epochs_end_is_gone_on_from() -> None:
     assert found == Resume(point("1_10"), f"resumed from 1_10 after: {WHY}; 2_5 falls inside an epoch")
 
 
-@pytest.mark.parametrize("ending", [ending for ending in Ending if ending is not Ending.STUCK])
+@pytest.mark.parametrize("ending", [each for each in Ending if each not in {Ending.STUCK, Ending.DIVERGED}])
 @pytest.mark.parametrize("limit", (0, 3))
 def test_where_the_last_epoch_is_saved_the_merge_is_next(ending: Ending, limit: int) -> None:
     """MindFormers refuses to resume from the last epoch, and a rank that failed while it left costs nothing."""
     found = decide(replace(ended(ending, may_pass=False, resumes=3, saved="31_4"), finished=True), limit)
     assert found == Trained(f"all is trained and saved as 31_4, although {WHY}")
+
+
+@pytest.mark.parametrize("may_pass", (None, True, False))
+def test_what_diverged_goes_on_from_a_save_of_before(*, may_pass: bool | None) -> None:
+    """Once, whatever its error says otherwise; the reason says from where, and what was passed over."""
+    past = ended(Ending.DIVERGED, may_pass=may_pass, resumes=1, began="9_4", saved="17_4")
+    assert decide(past, 3) == Resume(point("17_4"), f"resumed from 17_4 after: {WHY}")
+    lost = Obstacle("18_4 was saved when the training may have gone wrong already", "lower the learning rate")
+    found = decide(replace(past, obstacle=lost), 3)
+    assert found == Resume(point("17_4"), f"resumed from 17_4 after: {WHY}; {lost.what}")
+
+
+@pytest.mark.parametrize("resumes", (0, 1))
+def test_what_diverges_again_is_left_to_people(resumes: int) -> None:
+    """Also when the first time was before a retry: once in a job's life."""
+    past = ended(Ending.DIVERGED, resumes=resumes, began="9_4", saved="17_4")
+    found = decide(replace(past, has_diverged_before=True), 3)
+    assert isinstance(found, GiveUp)
+    assert found.reason.startswith(f"{WHY}; not resumed: an earlier attempt diverged too")
+
+
+def test_what_diverged_without_a_save_of_before_is_left_to_people() -> None:
+    """What it began with is none, if that is not among what was found; the reason says what a retry would do."""
+    found = decide(ended(Ending.DIVERGED, may_pass=True, began="9_4"), 3)
+    assert found == GiveUp(
+        f"{WHY}; not resumed: no save of before is complete on all ranks. `glmd retry N` would begin anew"
+    )
+    past = replace(ended(Ending.DIVERGED), obstacle=Obstacle("18_4 was saved too late", "r"))
+    assert "(18_4 was saved too late). `glmd retry N`" in decide(past, 3).reason
+
+
+@pytest.mark.parametrize("limit", (0, 1, 3))
+def test_what_diverged_is_never_trained_to_its_end(limit: int) -> None:
+    """Whatever it saved last."""
+    past = replace(ended(Ending.DIVERGED, resumes=1, saved="31_4"), finished=True)
+    assert not isinstance(decide(past, limit), Trained)
+    assert isinstance(decide(past, limit), Resume if limit == 3 else GiveUp)
+
+
+def test_a_failure_of_another_kind_after_a_divergence_is_a_failure_like_any() -> None:
+    """It goes on from its own saves, which are of a training that was well."""
+    past = replace(ended(resumes=1, began="9_4", saved="17_4"), has_diverged_before=True)
+    assert decide(past, 3) == Resume(point("17_4"), f"resumed from 17_4 after: {WHY}")
 
 
 def step_exit(outcome: Outcome, **fields: object) -> StepExit:
@@ -157,6 +200,7 @@ def step_exit(outcome: Outcome, **fields: object) -> StepExit:
     return StepExit.model_validate(told)
 
 
+DIVERGENCE = Divergence(epoch=3, step=1, number=9, sound=8)
 SURVIVOR = Survivor(pid=1, start_time=1, boot_id="x", name="python", state="D", rank=0, device=0)
 
 
@@ -171,6 +215,10 @@ SURVIVOR = Survivor(pid=1, start_time=1, boot_id="x", name="python", state="D", 
         (step_exit(Outcome.CANCELLED), True, Ending.LOST),
         (step_exit(Outcome.FAILED), True, Ending.FAILED),
         (step_exit(Outcome.FAILED, survivors=(SURVIVOR,)), False, Ending.STUCK),
+        (step_exit(Outcome.FAILED, divergence=DIVERGENCE), False, Ending.DIVERGED),
+        (step_exit(Outcome.FAILED, divergence=DIVERGENCE), True, Ending.DIVERGED),
+        (step_exit(Outcome.CANCELLED, divergence=DIVERGENCE), False, Ending.STOPPED),
+        (step_exit(Outcome.FAILED, divergence=DIVERGENCE, survivors=(SURVIVOR,)), False, Ending.STUCK),
         (step_exit(Outcome.TIMED_OUT, limit="silence", survivors=(SURVIVOR,)), True, Ending.HUNG),
     ),
 )

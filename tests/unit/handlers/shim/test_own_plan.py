@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from handlers.records.job_plan import JobPlan
 from handlers.records.merge_plan import MergePlan
-from handlers.records.train_plan import ProcessPlan, RankPlan, Role, TimeLimits, TrainPlan
+from handlers.records.train_plan import ProcessPlan, RankPlan, Role, StopOn, TimeLimits, TrainPlan
 from handlers.shim.own_plan import OwnTraining, own_training
 
 if TYPE_CHECKING:
@@ -28,7 +28,12 @@ PLAN = JobPlan(
     job=42,
     name="demo",
     devices=(4,),
-    train=TrainPlan(processes=(SCHEDULER, RANK), limits=TimeLimits(total=60, load=1.5), configuration="abc"),
+    train=TrainPlan(
+        processes=(SCHEDULER, RANK),
+        limits=TimeLimits(total=60, load=1.5),
+        configuration="abc",
+        stop_on=StopOn(rise=2.5),
+    ),
     merge=MergePlan(source=HERE, destination=HERE),
 )
 
@@ -81,7 +86,9 @@ def test_what_it_takes_is_what_pydantic_takes(place: tuple[str | int, ...], odd:
         assert own_training(content) in {None, as_pydantic_reads(content)}
 
 
-@pytest.mark.parametrize("place", ((), ("train",), ("train", "limits"), ("train", "processes", 1), ("merge",)))
+@pytest.mark.parametrize(
+    "place", ((), ("train",), ("train", "limits"), ("train", "processes", 1), ("train", "stop_on"), ("merge",))
+)
 def test_other_keys_are_left_to_pydantic(place: tuple[str | int, ...]) -> None:
     """Of an older or a newer version: one more, or one less."""
     assert own_training(changed(place, lambda value: value)) is not None

@@ -53,15 +53,14 @@ def recorder(workshop: "Workshop", events: Events, ranks: int = 1) -> StepRecord
     return found
 
 
-def prints(workshop: "Workshop", *numbers: int, rank: int = 0) -> None:
-    """Let a rank have logged steps."""
+def prints(workshop: "Workshop", *numbers: int, rank: int = 0, loss: str = "") -> None:
+    """Let a rank have logged steps, each with its number as the loss if no other is given."""
     log = workshop.job_dir.rank_log(rank)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as stream:
         for number in numbers:
-            stream.write(
-                f"{{ Epoch:[  1/  2], step:[{number:5d}/   40], loss:[{number}.000/1.0], per_step_time: 9ms, \n"
-            )
+            told = loss or f"{number}.000"
+            stream.write(f"{{ Epoch:[  1/  2], step:[{number:5d}/   40], loss:[{told}/1.0], per_step_time: 9ms, \n")
             stream.write("   4.0% |██    | 6.46 samples/s/p  0:00:06 }\n")
 
 
@@ -173,3 +172,79 @@ def test_a_fifo_in_the_place_of_a_log_is_not_waited_for(workshop: "Workshop") ->
     path.unlink()
     assert found.look()
     assert losses(workshop.job_dir) == [1.0]
+
+
+def test_a_full_disk_hides_no_divergence(workshop: "Workshop", monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps are read and judged though not one can be recorded; when there is room all are, in order and once."""
+    found = recorder(workshop, Events())
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", refuse)
+        prints(workshop, 1)
+        assert not found.look()
+        prints(workshop, *range(2, 22), loss="  nan")
+        assert not found.look()
+        found.look()
+        assert found.diverged is not None
+    assert (found.diverged.since.number, found.diverged.sound) == (2, 1)
+    found.finish()
+    assert len(losses(workshop.job_dir)) == 21
+
+
+def test_what_waits_to_be_recorded_is_bounded(workshop: "Workshop", monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes beyond is judged and left out, which is said once, and the record goes on when there is room."""
+    monkeypatch.setattr(step_recorder, "MOST_WAITING", 5)
+    events = Events()
+    found = recorder(workshop, events)
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", refuse)
+        for number in range(1, 31):
+            prints(workshop, number, loss="" if number < 9 else "inf")
+            assert not found.look()
+    assert found.diverged is not None
+    assert found.diverged.since.number == 9
+    found.look()
+    prints(workshop, 31)
+    found.finish()
+    assert losses(workshop.job_dir) == [1.0, 2.0, 3.0, 4.0, 5.0, 31.0]
+    assert events.names == ["steps_not_recorded", "steps_left_out", "steps_recorded_again"]
+
+
+def test_a_defect_of_the_record_hides_no_divergence(workshop: "Workshop", monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one of the judge ends neither the record nor the training."""
+    monkeypatch.setattr(step_recorder.RecordWriter, "append", lambda *_: 1 // 0)
+    found = recorder(workshop, Events())
+    prints(workshop, *range(1, 25), loss="nan")
+    found.look()
+    found.look()
+    assert found.diverged is not None
+
+
+@pytest.mark.parametrize(
+    ("of", "name", "event", "recorded"),
+    (
+        (step_recorder.DivergenceWatch, "take", "divergence_watch_broke", [1.0, 2.0]),
+        (step_recorder.StepReader, "read", "step_reading_broke", []),
+    ),
+)
+def test_a_defect_of_reading_and_judging_ends_no_training(
+    workshop: "Workshop", monkeypatch: pytest.MonkeyPatch, of: type, name: str, event: str, recorded: list[float]
+) -> None:
+    """It is told with its traceback, once."""
+    events = Events()
+    found = recorder(workshop, events)
+    monkeypatch.setattr(of, name, lambda *_: 1 // 0)
+    prints(workshop, 1, 2)
+    for _ in range(3):
+        found.look()
+    found.finish()
+    assert events.names == [event]
+    assert found.diverged is None
+    assert (losses(workshop.job_dir) if recorded else []) == recorded

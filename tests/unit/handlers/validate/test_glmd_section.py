@@ -5,7 +5,7 @@ import pytest
 from handlers.ckpt.entry import Family, Format
 from handlers.ckpt.planning.lora import Lora
 from handlers.validate.document import parse
-from handlers.validate.glmd_section import GlmdSection, MergeWish, Resume, Timeout, read_section
+from handlers.validate.glmd_section import GlmdSection, MergeWish, Resume, StopOn, Timeout, read_section
 from handlers.validate.problem import Problem
 
 
@@ -42,6 +42,7 @@ glmd:
   continue_from: /data/glm.ckpt
   resume: {attempts: 1}
   timeout: {silence: 1h30m, first_step: none, total: 90s}
+  stop_on: {not_finite: 5, rise: 2.5}
   launcher: rank_table
 """
     )
@@ -62,6 +63,7 @@ glmd:
         continue_from="/data/glm.ckpt",
         resume=Resume(attempts=1),
         timeout=Timeout(silence=5400.0, first_step=None, total=90.0),
+        stop_on=StopOn(not_finite=5, rise=2.5),
     )
 
 
@@ -132,6 +134,23 @@ def test_a_tag_without_quotes() -> None:
         ("devises: 3", 3, "devises", "is not a key that glmd knows (did you mean `devices`?)"),
         ("merge: {tags: x}", 11, "merge.tags", "(did you mean `tag`?)"),
         ("timeout: {x: 1}", 13, "timeout.x", "(it may be silence, first_step, total)"),
+        ("stop_on: {not_finite: 0}", 25, "stop_on.not_finite", "0 is no number of printed lines; write 1 to 1000000"),
+        ("stop_on: {not_finite: -1}", 25, "stop_on.not_finite", "-1 is no number of printed lines"),
+        ("stop_on: {not_finite: 1.5}", 25, "stop_on.not_finite", "1.5 is no number of printed lines"),
+        ("stop_on: {not_finite: yes}", 25, "stop_on.not_finite", "True is no number of printed lines"),
+        ("stop_on: {not_finite: [3]}", 13, "stop_on.not_finite", "[3] is no number of printed lines"),
+        (f"stop_on: {{not_finite: {10**90}}}", 25, "stop_on.not_finite", "is no number of printed lines"),
+        (
+            "stop_on: {rise: 1}",
+            19,
+            "stop_on.rise",
+            "1 is no multiple of a loss; write a number above 1, as 3, or `off`",
+        ),
+        ("stop_on: {rise: .inf}", 19, "stop_on.rise", "inf is no multiple"),
+        ("stop_on: {rise: .nan}", 19, "stop_on.rise", "nan is no multiple"),
+        ("stop_on: {rise: 5%}", 19, "stop_on.rise", "'5%' is no multiple"),
+        ("stop_on: 20", 12, "stop_on", "20 is not a mapping"),
+        ("stop_on: {nan: 20}", 13, "stop_on.nan", "(it may be not_finite, rise)"),
         ("7: 1", 3, "7", "is not a key that glmd knows"),
     ),
 )
@@ -181,3 +200,18 @@ def test_a_family_that_no_list_names_may_be_kept_by_its_prefix() -> None:
         *("weights", "scalars"),
         *("ema", "slow.average"),
     )
+
+
+@pytest.mark.parametrize("word", ("off", "none", "'off'", "None", "OFF", "no", "false"))
+def test_a_divergence_may_be_let_run(word: str) -> None:
+    """YAML 1.1 makes False of some of these words."""
+    section, wrong, problems = read(f"glmd: {{stop_on: {{not_finite: {word}, rise: {word}}}}}")
+    assert (wrong, problems) == (frozenset(), ())
+    assert section.stop_on == StopOn(not_finite=None, rise=None)
+    assert section.stop_on.model_fields_set == {"not_finite", "rise"}
+
+
+def test_what_the_section_does_not_say_of_divergence_is_not_set() -> None:
+    """So that the settings say it; also where a key is there without a value."""
+    assert read("glmd: {stop_on: {not_finite: , rise: 3}}")[0].stop_on.model_fields_set == {"rise"}
+    assert not read("glmd: {stop_on: }")[0].stop_on.model_fields_set

@@ -12,8 +12,9 @@ from daemon.serve.jobs.attempts import NothingLeftError, begin, how_it_begins, p
 from handlers.mindformers.dialect import dialect_of
 from handlers.mindformers.version import OF_GLM_6B
 from handlers.records.checked import Spot
-from handlers.records.job_dir import JobDir
-from handlers.resume.decision import Ending, Failure, GiveUp, TakenUp, decide
+from handlers.records.job_dir import JobDir, Step
+from handlers.records.step_exit import Divergence, Outcome, StepExit
+from handlers.resume.decision import Ending, Failure, GiveUp, Resume, TakenUp, Trained, decide
 from handlers.validate.check import CheckedConfig
 from handlers.validate.glmd_section import GlmdSection, MergeWish
 from tests.unit.handlers.ckpt.ckpt_writer import small_run
@@ -223,3 +224,135 @@ def test_where_the_tag_to_merge_is(directory: JobDir) -> None:
     for tag, tree in (("last", None), ("16_4", directory.earlier_output(1)), ("31_4", None)):
         checked = replace(CHECKED, section=GlmdSection(merge=MergeWish(tag=tag)))
         assert tree_with_tag(JOB, directory, checked) == tree
+
+
+DIVERGED = Failure(Ending.DIVERGED, "diverged")
+
+
+def let_diverge(directory: JobDir, attempt: int, *, since: int, sound: int | None) -> None:
+    """Let an attempt's exit.json say that it has gone wrong with a step, of epochs of four; `sound` was good before."""
+    train = directory.step(attempt, Step.TRAIN)
+    train.path.mkdir(parents=True, exist_ok=True)
+    epoch, step = divmod(since - 1, 4)
+    divergence = Divergence(epoch=epoch + 1, step=step + 1, number=since, sound=sound)
+    StepExit(
+        step=Step.TRAIN, outcome=Outcome.FAILED, reason="", divergence=divergence, started=NOW, ended=NOW
+    ).publish(train.exit)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sound", "tag"),
+    (
+        (72, "17_4"),  # 18_4 was saved after step 72, whose loss is that of the weights before it
+        (73, "18_4"),
+        (68, "16_4"),
+        (64, None),
+        (None, None),
+    ),
+)
+def test_a_divergence_is_resumed_from_the_newest_save_of_before(
+    directory: JobDir, sound: int | None, tag: str | None
+) -> None:
+    """One whose weights have given a good loss; the decision and the next attempt agree."""
+    small_run(directory.output).write("16_4").write("17_4").write("18_4").write("31_4")
+    let_log(directory.output, 31)
+    let_diverge(directory, 1, since=(sound or 0) + 1, sound=sound)
+    first = replace(JOB, attempt=1)
+    decision = decide(past_attempt(first, directory, CHECKED, DIVERGED), 3)
+    if tag is None:
+        assert isinstance(decision, GiveUp)
+        assert "31_4 was saved when the training may have gone wrong already" in decision.reason
+    else:
+        assert isinstance(decision, Resume)
+        assert decision.reason.startswith(f"resumed from {tag} after: diverged; 31_4 was saved when")
+    directory.output.rename(directory.earlier_output(1))
+    begin(JOB, directory, CHECKED, resumes=1)
+    assert TakenUp.read(directory.resume_record(2)).tag == tag
+
+
+def test_what_was_saved_after_a_divergence_is_never_gone_on_from(directory: JobDir) -> None:
+    """Not by a retry, nor when the attempt after it fails of something else before it has saved; and it is no end."""
+    small_run(directory.earlier_output(1)).write("9_4").write("31_4")
+    let_log(directory.earlier_output(1), 31)
+    let_diverge(directory, 1, since=42, sound=41)
+    begin(JOB, directory, CHECKED, resumes=0)
+    assert TakenUp.read(directory.resume_record(2)).tag == "9_4"
+    assert how_it_begins(JOB, directory).startswith("goes on from 9_4: 31_4 was saved when the training may have gone")
+    for ending in (Ending.FAILED, Ending.HUNG, Ending.LOST):
+        past = past_attempt(JOB, directory, CHECKED, Failure(ending, "why", may_pass=True))
+        decision = decide(past, 3)
+        assert isinstance(decision, Resume)
+        assert decision.point is not None
+        assert str(decision.point.tag) == "9_4"
+    shutil.rmtree(directory.resume_from(2))
+    begin(replace(JOB, attempt=3), directory, CHECKED, resumes=0)
+    assert TakenUp.read(directory.resume_record(3)).tag == "9_4"
+
+
+def test_the_next_attempts_own_saves_are_as_good_as_any(directory: JobDir) -> None:
+    """They have the numbers of those that were lost."""
+    small_run(directory.earlier_output(1)).write("9_4").write("17_4")
+    let_log(directory.earlier_output(1), 17)
+    let_diverge(directory, 1, since=42, sound=41)
+    begin(JOB, directory, CHECKED, resumes=1)
+    small_run(directory.output).write("17_4")
+    past = past_attempt(JOB, directory, CHECKED, Failure(Ending.FAILED, "why"))
+    assert past.saved is not None
+    assert past.saved.tree == directory.output
+    small_run(directory.output).write("31_4")
+    assert isinstance(decide(past_attempt(JOB, directory, CHECKED, Failure(Ending.FAILED, "why")), 3), Trained)
+
+
+def test_an_attempt_that_was_wrong_from_its_first_step_discredits_what_it_began_with(directory: JobDir) -> None:
+    """The attempt before was killed too early to have diverged; its save before that one is gone on from, once."""
+    small_run(directory.earlier_output(1)).write("9_4").write("17_4")
+    let_log(directory.earlier_output(1), 18)
+    begin(JOB, directory, CHECKED, resumes=1)
+    assert TakenUp.read(directory.resume_record(2)).tag == "17_4"
+    let_diverge(directory, 2, since=69, sound=None)
+    decision = decide(past_attempt(JOB, directory, CHECKED, DIVERGED), 3)
+    assert isinstance(decision, Resume)
+    assert decision.reason.startswith("resumed from 9_4 after: diverged; 17_4 was saved")
+    begin(replace(JOB, attempt=3), directory, CHECKED, resumes=2)
+    assert TakenUp.read(directory.resume_record(3)).tag == "9_4"
+
+
+def test_one_good_step_vouches_for_what_an_attempt_began_with(directory: JobDir) -> None:
+    """Whatever its number: with data sinking MindFormers 0.8 counts a resumed training's steps from too low a one."""
+    small_run(directory.earlier_output(1)).write("9_4").write("17_4")
+    let_log(directory.earlier_output(1), 17)
+    begin(JOB, directory, CHECKED, resumes=1)
+    let_diverge(directory, 2, since=5, sound=4)
+    begin(replace(JOB, attempt=3), directory, CHECKED, resumes=2)
+    assert TakenUp.read(directory.resume_record(3)).tag == "17_4"
+
+
+def test_a_second_divergence_is_known_as_such(directory: JobDir) -> None:
+    """By exit.json of the attempt before, which outlives the store."""
+    small_run(directory.earlier_output(1)).write("9_4")
+    let_log(directory.earlier_output(1), 17)
+    let_diverge(directory, 1, since=42, sound=41)
+    begin(JOB, directory, CHECKED, resumes=1)
+    let_diverge(directory, 2, since=50, sound=49)
+    past = past_attempt(JOB, directory, CHECKED, DIVERGED)
+    assert past.has_diverged_before
+    assert isinstance(decide(past, 3), GiveUp)
+
+
+def test_a_tag_that_was_saved_when_it_had_gone_wrong_is_not_merged(directory: JobDir) -> None:
+    """The attempt that goes on from before is to save it again."""
+    small_run(directory.earlier_output(1)).write("16_4").write("17_4")
+    let_log(directory.earlier_output(1), 17)
+    let_diverge(directory, 1, since=66, sound=65)
+    for tag, tree in (("16_4", directory.earlier_output(1)), ("17_4", None)):
+        checked = replace(CHECKED, section=GlmdSection(merge=MergeWish(tag=tag)))
+        assert tree_with_tag(JOB, directory, checked) == tree
+
+
+def test_without_sinking_saves_count_by_steps(directory: JobDir) -> None:
+    """A save at an epoch's end before the step that went wrong."""
+    let_save(directory.output, "1_10", "2_10", "3_10", epochs=4, steps=10)
+    let_diverge(directory, 1, since=26, sound=25)
+    decision = decide(past_attempt(replace(JOB, attempt=1), directory, WHOLE, DIVERGED), 3)
+    assert isinstance(decision, Resume)
+    assert decision.reason.startswith("resumed from 2_10 after: diverged; 3_10 was saved when")

@@ -4,19 +4,23 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from daemon.core.root import Root
-from daemon.serve.jobs.prepare import _configuration, _limits, plan_merging
+from daemon.core.settings import Settings, StopOnSettings
+from daemon.serve.jobs.prepare import _configuration, _limits, _stop_on, plan_merging
 from handlers.ckpt.entry import Family, Format
 from handlers.ckpt.planning.lora import Lora, LoraScale
 from handlers.mindformers.dialect import dialect_of
 from handlers.mindformers.version import OF_GLM_6B
 from handlers.records.checked import Spot
 from handlers.records.job_dir import JobDir, Step
-from handlers.records.job_plan import JobPlan, TimeLimits
+from handlers.records.job_plan import JobPlan, StopOn, TimeLimits
 from handlers.records.merge_plan import MergePlan
 from handlers.records.step_exit import Outcome, Silences, StepExit
 from handlers.validate.check import CheckedConfig
 from handlers.validate.glmd_section import GlmdSection, MergeWish
+from handlers.validate.remembered import as_record, from_record
 
 CHECKED = CheckedConfig(
     section=GlmdSection(),
@@ -99,3 +103,23 @@ def test_a_later_attempt_has_the_limits_that_were_set(tmp_path: Path) -> None:
     first, later = (_limits(CHECKED, Root(tmp_path), attempt) for attempt in (1, 2))
     assert (first.learned_from, first.load, first.silence) == (1, 600, 300)
     assert later == TimeLimits()
+
+
+@pytest.mark.parametrize(
+    ("said", "planned"),
+    (
+        ({}, StopOn(not_finite=7, rise=3.0)),
+        ({"stop_on": {}}, StopOn(not_finite=7, rise=3.0)),
+        ({"stop_on": {"not_finite": 20}}, StopOn(not_finite=20, rise=3.0)),
+        ({"stop_on": {"rise": "off"}}, StopOn(not_finite=7, rise=None)),
+        ({"stop_on": {"not_finite": False, "rise": 2}}, StopOn(not_finite=None, rise=2.0)),
+    ),
+)
+def test_the_file_says_when_it_has_diverged_or_else_the_settings(said: dict[str, object], planned: StopOn) -> None:
+    """Each key for itself, also where the file says the default; and after checked.json was read again."""
+    settings = Settings(stop_on=StopOnSettings(not_finite=7, rise=3))
+    checked = replace(CHECKED, section=GlmdSection.model_validate(said))
+    assert _stop_on(checked, settings) == planned
+    record = as_record(checked, "digest")
+    assert record is not None
+    assert _stop_on(from_record(record, b""), settings) == planned

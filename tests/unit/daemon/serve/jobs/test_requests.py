@@ -25,7 +25,7 @@ from handlers.records.job_plan import JobPlan, TimeLimits, TrainPlan
 from handlers.records.merge_plan import MergePlan
 from handlers.records.process import ProcessIdentity
 from handlers.records.shim_record import ShimRecord
-from handlers.records.step_exit import Outcome, StepExit, Survivor
+from handlers.records.step_exit import Divergence, Outcome, StepExit, Survivor
 
 
 def test_a_merge_can_be_cancelled_though_processes_are_left_of_its_training(tmp_path: Path) -> None:
@@ -105,6 +105,35 @@ def test_what_writers_made_anew_of_a_removed_directory_is_not_merged(tmp_path: P
         with pytest.raises(RequestRefusedError, match="nothing to run any more; drop the file again"):
             Requests(Root(tmp_path), store, waiting).retry(job, User(0))
         assert store.job(job.id) == job
+
+
+@pytest.mark.parametrize("diverged", (True, False))
+def test_what_diverged_is_not_merged_for_want_of_a_file_to_train_by(tmp_path: Path, *, diverged: bool) -> None:
+    """Its newest saves are lost; what failed otherwise is merged as far as it came."""
+    with Store.open(tmp_path / "glmd.db") as store, Waiting() as waiting:
+        job = store.add(NewJob("c", "run"))
+        directory, now = job.directory(tmp_path), datetime.now(UTC)
+        for state in (State.PREPARING, State.TRAINING, State.FAILED):
+            job = store.move(job, state)
+        save = directory.output / "checkpoint" / "rank_0" / "glm-6b_rank_0-1_4.ckpt"
+        save.parent.mkdir(parents=True)
+        save.touch()
+        train = TrainPlan(processes=(), limits=TimeLimits(silence=None, first_step=None), grace=1.0)
+        merge = MergePlan(source=directory.output, destination=directory.merged)
+        JobPlan(job=1, name="run", train=train, merge=merge).publish(directory.plan)
+        divergence = Divergence(epoch=1, step=3, number=3, sound=2) if diverged else None
+        exit_ = directory.step(1, Step.TRAIN).exit
+        exit_.parent.mkdir(parents=True)
+        StepExit(
+            step=Step.TRAIN, outcome=Outcome.FAILED, reason="", divergence=divergence, started=now, ended=now
+        ).publish(exit_)  # fmt: skip
+        requests = Requests(Root(tmp_path), store, waiting)
+        if diverged:
+            with pytest.raises(RequestRefusedError, match="nothing to run any more; drop the file again"):
+                requests.retry(job, User(0))
+        else:
+            requests.retry(job, User(0))
+            assert store.job(job.id).state is State.MERGING
 
 
 @pytest.mark.parametrize("outcome", (Outcome.COMPLETED, Outcome.FAILED))
