@@ -151,8 +151,15 @@ def rivals(connection: sqlite3.Connection, prefix: str) -> tuple[Promotion, ...]
 
 def of_cycle(connection: sqlite3.Connection, cycle: str) -> tuple[Promotion, ...]:
     """Return, of each prefix, the newest that `cycle` has promoted and that was not taken back; none for no cycle."""
-    newest = "SELECT MAX(id) FROM promotions WHERE cycle = ? AND kind IN (?, ?) AND undone IS NULL GROUP BY prefix"
-    return _select(connection, f"id IN ({newest}) ORDER BY id", cycle, *_PROMOTED) if cycle else ()
+    return tuple(one for one in of_cycles(connection) if one.cycle == cycle) if cycle else ()
+
+
+def of_cycles(connection: sqlite3.Connection) -> tuple[Promotion, ...]:
+    """Return, of each prefix and each cycle, the newest that it has promoted and that was not taken back."""
+    newest = (
+        "SELECT MAX(id) FROM promotions WHERE cycle != '' AND kind IN (?, ?) AND undone IS NULL GROUP BY prefix, cycle"
+    )
+    return _select(connection, f"id IN ({newest}) ORDER BY id", *_PROMOTED)
 
 
 def _select(connection: sqlite3.Connection, where: str, *values: object) -> tuple[Promotion, ...]:

@@ -248,6 +248,11 @@ class ReadStore:
         """Return where `latest/PREFIX` is to lead, and where it was before."""
         return promotions.standing(self._connection, prefix)
 
+    def is_promoted_soon(self, job: Job) -> bool:
+        """Say whether `job` is promoted, and `latest/PREFIX` was not seen to have followed yet."""
+        present = self.standing(job.prefix).present
+        return present is not None and present.job == job.id and not present.followed
+
     def promoted(self, prefix: str) -> tuple[Promotion, ...]:
         """Return what was promoted of `prefix` and not taken back, the newest first."""
         return promotions.not_undone(self._connection, prefix)
@@ -259,6 +264,11 @@ class ReadStore:
     def bases_of(self, cycle: str, root: Path) -> dict[str, Path]:
         """Return where that lies which nightly `cycle` has promoted last and nobody took back, by prefix."""
         return {one.prefix: root / one.target for one in promotions.of_cycle(self._connection, cycle)}
+
+    def bases(self) -> tuple[Promotion, ...]:
+        """Return what the cycles of now have promoted last and nobody took back: of each prefix one of a cycle."""
+        cycles = {name for (name,) in self._connection.execute("SELECT name FROM nightly")}
+        return tuple(one for one in promotions.of_cycles(self._connection) if one.cycle in cycles)
 
     def continuing(self, jobs: Collection[int]) -> tuple[Job, ...]:
         """Return the jobs that are not over and go on from the outputs of one of `jobs`."""

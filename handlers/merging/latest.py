@@ -11,6 +11,8 @@ from handlers.merging.promotion import Merged
 
 def whole(directory: Path, prefix: str) -> Merged | None:
     """Return the output in `directory`; None where that is no whole one of `prefix`. Raises OSError."""
+    if not (directory / NAME).is_file():  # nor where links lead in a circle
+        return None
     try:
         manifest = read_manifest(directory / NAME)
         if manifest.prefix != prefix:

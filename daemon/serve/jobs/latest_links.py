@@ -30,7 +30,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 Then = Callable[[OSError | None], None]
 
 FIRST = "it led there before glmd kept what it promotes"
-BY_HAND = "somebody else has set it"
+BY_HAND = "somebody has set it"
 REMOVED = "somebody has removed it"
 
 
@@ -91,9 +91,9 @@ class LatestLinks:
             return
         present = now.present
         if seen.place is Place.ELSEWHERE:
-            self._adopt(self._found(prefix, seen, FIRST if present is None else BY_HAND))
+            self._adopt(self._found(prefix, seen, _why(present, BY_HAND)))
         elif seen.place is Place.GONE:
-            self._adopt(Promotion(prefix, Kind.REMOVED, "", _now(), reason=REMOVED, followed=True))
+            self._adopt(Promotion(prefix, Kind.REMOVED, "", _now(), reason=_why(present, REMOVED), followed=True))
         elif seen.place is Place.FOLLOWS and present is not None and not present.followed:
             self._store.follow(present)
             log.info("latest_set", prefix=prefix, job=present.job, path=present.target)
@@ -127,6 +127,13 @@ class LatestLinks:
         with suppress(OSError):
             return os.readlink(self._root.latest / prefix)  # noqa: PTH115 - it need be no path
         return ""
+
+
+def _why(present: Promotion | None, otherwise: str) -> str:
+    """Return why the link is not where `present` says."""
+    if present is None:
+        return FIRST
+    return otherwise if present.followed else f"{present.name}, to which it was to lead, has no whole output any more"
 
 
 def _what(prefix: str) -> str:

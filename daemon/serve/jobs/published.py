@@ -21,9 +21,9 @@ class Place(Enum):
     BEHIND = auto()
     """Where it was before the newest change: a crash came between."""
     ELSEWHERE = auto()
-    """Somebody has let it lead to another whole output."""
+    """It leads to another whole output: somebody has set it, or where it was to lead is nothing any more."""
     GONE = auto()
-    """Somebody has removed it."""
+    """It is not there: somebody has removed it, or as above."""
     USELESS = auto()
     """It leads to nothing that a training could go on from, or there is no link in its place: it is left alone."""
 
@@ -38,8 +38,9 @@ class Seen:
 
 
 def look(root: Root, prefix: str, standing: Standing) -> Seen:
-    """Return where `latest/PREFIX` is. Raises OSError, also where `latest/` is not there: then nobody can tell."""
-    root.latest.stat()
+    """Return where `latest/PREFIX` is. Raises OSError, also while `latest/` or `jobs/` is away: nobody can tell."""
+    for directory in (root.latest, root.jobs):
+        directory.stat()
     link, now = root.latest / prefix, standing.present
     wanted = None if now is None else now.directory(root.path)
     if is_occupied(link):
@@ -48,16 +49,14 @@ def look(root: Root, prefix: str, standing: Standing) -> Seen:
     if there == (None if wanted is None else real(wanted)):
         return Seen(Place.FOLLOWS)
     was = None if standing.before is None else standing.before.directory(root.path)
-    is_unfollowed = now is not None and not now.followed
-    if is_unfollowed and (
-        there is None or there == (None if was is None else real(was)) or whole(there, prefix) is None
-    ):
-        # What the newest change led to may have been removed since: the old one, or none, is better.
-        return Seen(Place.BEHIND if wanted is None or whole(wanted, prefix) else Place.USELESS)
+    is_of_use = there is not None and whole(there, prefix) is not None
+    is_untouched = not is_of_use or there == (None if was is None else real(was))
+    if now is not None and not now.followed and is_untouched and (wanted is None or whole(wanted, prefix) is not None):
+        return Seen(Place.BEHIND)
     if there is None:
         return Seen(Place.GONE)
     target = _from(root, there)
-    return Seen(Place.USELESS if whole(there, prefix) is None or not target else Place.ELSEWHERE, target)
+    return Seen(Place.ELSEWHERE if is_of_use and target else Place.USELESS, target)
 
 
 def bring(root: Root, prefix: str, standing: Standing) -> Seen:
