@@ -51,12 +51,13 @@ def mindformers_of(settings: Settings) -> Installed:
 
 
 def checked_again(
-    job: Job, settings: Settings, root: Root, *, own: Mapping[str, Path] = NOTHING, is_resumed: bool = False
+    job: Job, settings: Settings, root: Root, own: Mapping[str, Path] = NOTHING, *, is_resumed: bool = False
 ) -> CheckedConfig:
     """Return what the check of the job's file found, having looked again at what may have changed on this host.
 
     It is checked anew where nothing was kept of the check, or was found for another version of MindFormers; but a
-    training that is resumed goes on by the rules that it began with. Raises HandlerError or OSError.
+    training that is resumed goes on by the rules that it began with. `own` is where that lies which the job's nightly
+    cycle has promoted last, by prefix. Raises HandlerError or OSError.
     """
     directory, now = job.directory(root.path), replace(rules(settings, root), own=own)
     content, name = read_config(directory.submitted, settings), f"{job.name}.yaml"

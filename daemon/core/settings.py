@@ -22,7 +22,7 @@ from handlers.mindformers.version import Version
 from handlers.rank_table.topology import Topology
 from handlers.units.devices import parse_devices
 from handlers.units.duration_types import Duration
-from handlers.validate.continue_from import continue_from
+from handlers.validate.continue_from import parse_continue_from
 
 DEFAULT_FILE = Path("/etc/glmd/glmd.yaml")
 DEFAULT_ROOT = Path("/var/glm")
@@ -211,7 +211,7 @@ class NightlySettings(_Section):
     timezone: str | None = None
     template: SomePath
     devices: str | None = None
-    continue_from: Annotated[str, BeforeValidator(continue_from)] | None = "latest"
+    continue_from: Annotated[str, BeforeValidator(parse_continue_from)] | None = "latest"
 
 
 class LogSettings(_Section):

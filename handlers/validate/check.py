@@ -192,7 +192,9 @@ def _check_weights(
         except NoBaseError as error:
             findings.problems.append(root[KEY]["continue_from"].problem(error.code, error.what, error.hint))
             return
-    check_weights(root, section, prefix, run_mode, parallel, published, dialect, findings)
+        if published_name(section, prefix) == prefix:  # by its name it is the same, as far as it is looked at here
+            section = section.model_copy(update={"continue_from": "latest"})
+    check_weights(root, section, run_mode, parallel, published, dialect, findings)
 
 
 def _without_section(document: Document, findings: Findings) -> bytes:

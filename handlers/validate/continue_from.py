@@ -10,7 +10,7 @@ def is_prefix(text: str) -> bool:
     return _PREFIX.fullmatch(text) is not None
 
 
-def continue_from(value: object) -> str:
+def parse_continue_from(value: object) -> str:
     """Return what `value` says; raises ValueError for what cannot be meant."""
     text = str(value)
     if not text.startswith("/") and not is_prefix(text):

@@ -22,7 +22,7 @@ from handlers.codes import Code
 from handlers.units.byte_sizes import parse_size
 from handlers.units.devices import parse_devices
 from handlers.units.duration_types import Limit
-from handlers.validate.continue_from import continue_from
+from handlers.validate.continue_from import parse_continue_from
 from handlers.validate.document import Place
 from handlers.validate.model_problem import problem_of
 from handlers.validate.problem import Problem, quoted
@@ -151,7 +151,7 @@ class GlmdSection(_Part):
     priority: Annotated[int, Strict(), Field(ge=-MOST_PRIORITY, le=MOST_PRIORITY)] = 0
     """Higher goes first."""
     merge: MergeWish = MergeWish()
-    continue_from: Annotated[str, BeforeValidator(continue_from)] = "none"
+    continue_from: Annotated[str, BeforeValidator(parse_continue_from)] = "none"
     """`none`, `latest`, the prefix that something is published of, or the absolute path of a checkpoint."""
     resume: Resume = Resume()
     timeout: Timeout = Timeout()

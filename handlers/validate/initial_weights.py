@@ -92,7 +92,6 @@ def as_rank_directory(weights: Path, directory: Path) -> Path:
 def check_weights(
     root: Place,
     section: GlmdSection,
-    prefix: str,
     run_mode: str,
     parallel: Parallel,
     published: Path | None,
@@ -104,13 +103,12 @@ def check_weights(
     `published` is what `continue_from` would take now of what is published. MindFormers sets
     `checkpoint_name_or_path` of the model aside when it trains, so only load_checkpoint counts.
     """
-    goes_on_from_its_own = published_name(section, prefix) == prefix
-    if goes_on_from_its_own and not section.merge.can_be_continued:
+    if section.continue_from == "latest" and not section.merge.can_be_continued:
         message = "will not come upon what this file's own jobs publish"
         hint = "no training can start from it: it is no .ckpt, or without the network's weights"
         findings.warnings.append(root[KEY]["continue_from"].problem(Code.CONFIG_CONTINUE_FROM, message, hint))
     if published is None:
-        first_night = goes_on_from_its_own
+        first_night = section.continue_from == "latest"
         is_path = section.continue_from.startswith("/")
         place = root[KEY]["continue_from"] if is_path else root.get("load_checkpoint")
         if place is None or place.data is False or place.data == "":

@@ -111,7 +111,7 @@ def examine(job: Job, settings: Settings, root: Root, own: Mapping[str, Path] | 
 
 
 def _obstacles(job: Job, settings: Settings, root: Root, own: Mapping[str, Path]) -> tuple[Obstacle, ...]:
-    if checked_again(job, settings, root, own=own).device_target != "Ascend":
+    if checked_again(job, settings, root, own).device_target != "Ascend":
         return ()
     on_cards, unseen = look_at_cards(job.devices)
     if unseen:
