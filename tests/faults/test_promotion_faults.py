@@ -55,12 +55,11 @@ def run(path: Path, injection: Injection) -> None:
         injection.is_armed = True
         place.settle(two)
         injection.is_armed = False
-        place.look_around()
+        place.until(lambda: place.links.is_sure("glm-6b"), "the link to follow")
         assert place.leads_to == two.id
         assert place.rows() == [("promotion", one.id), ("promotion", two.id)]
         assert place.newest().followed
         assert [each.name for each in place.root.latest.iterdir() if not each.name.startswith(".")] == ["glm-6b"]
-        injection.is_armed = False
         place.end()
     shutil.rmtree(path)
 

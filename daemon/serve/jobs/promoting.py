@@ -62,8 +62,8 @@ class Promoting:
             present = standing.present
             is_there = present is not None and present.target == target_of(job)
             promotion = Promotion.of(job, reason=found.reason)
+            self._links.bring(job.prefix)  # behind this, but to be known though an error may come of what is done
             self._moves.move(job, State.DONE, reason, promotion=None if is_there else promotion)
-            self._links.bring(job.prefix)
 
     def _keep(self, job: Job, why: Weighed, reason: str) -> None:
         """Let `job` be done without being promoted."""

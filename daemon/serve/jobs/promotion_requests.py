@@ -3,8 +3,10 @@
 The loop does not wait for the files that are read for it: the answer follows.
 """
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -127,15 +129,26 @@ class PromotionRequests:
         if error is not None:
             self._refuse(asked, f"not now: {error}; ask again when that is mended", code_of(error))
             return
-        standing = self._store.standing(asked.prefix)
-        work = asked.weighing(standing)
+        with self._answering(asked):
+            standing = self._store.standing(asked.prefix)
+            work = asked.weighing(standing)
         key = ("asked", next(self._numbers))
         self._workers.submit_apart(Lane.JOBS, key, work, partial(self._weighed, asked, standing))
 
     def _weighed(self, asked: _Asked, standing: Standing, weighed: Future[_Change | None]) -> None:
         what = f"asked of latest/{asked.prefix}"
         aside = partial(self._set_aside, asked)
-        self._faults.contain(what, partial(self._decide, asked, standing, weighed), aside)
+        with self._answering(asked):
+            self._faults.contain(what, partial(self._decide, asked, standing, weighed), aside)
+
+    @contextmanager
+    def _answering(self, asked: _Asked) -> Iterator[None]:
+        """Answer also where the store cannot be used, which is for the loop to deal with."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            self._refuse(asked, f"not now: {error}; ask again when that is mended", code_of(error))
+            raise
 
     def _set_aside(self, asked: _Asked, defect: Defect) -> None:
         self._refuse(asked, f"{defect.reason}; its traceback is in the daemon's log", Defect.CODE)
@@ -160,6 +173,7 @@ class PromotionRequests:
         if before is not None and before.target == change.row.target:
             self._settle(asked, f"latest/{asked.prefix} leads to {before.name} already")
             return
+        self._links.bring(asked.prefix)  # in any case: an error may come of a change that is made
         told = self._make(change, before)
         self._links.bring(asked.prefix, partial(self._made, asked, change, told))
 
