@@ -217,6 +217,18 @@ class Code(StrEnum):
     VERIFY_NO_MANIFEST = "verify.no-manifest"
     VERIFY_MINDSPORE = "verify.mindspore"
 
+    # What becomes `latest`, and what others go on from.
+    PROMOTION_NOT_NEWEST = "promotion.not-newest"
+    PROMOTION_UNDONE = "promotion.undone"
+    PROMOTION_NOT_FINITE = "promotion.not-finite"
+    PROMOTION_NOT_WHOLE = "promotion.not-whole"
+    PROMOTION_NO_BASE = "promotion.no-base"
+    PROMOTION_NOT_PASSED = "promotion.not-passed"
+    PROMOTION_NO_LINK = "promotion.no-link"
+    PROMOTION_NOTHING_BEFORE = "promotion.nothing-before"
+    PROMOTION_PREFIX = "promotion.prefix"
+    BASE_GONE = "base.gone"
+
     # A job.
     JOB_NONE = "job.none"
     JOB_NUMBER = "job.number"

@@ -132,6 +132,7 @@ def _detail(found: Detail, now: datetime) -> list[str]:
         "progress": progress_text(found.status),
         "devices": format_devices(job.devices) if job.devices else "none",
         "prefix": job.prefix,
+        "continues": f"job {job.continues}" if job.continues is not None else "",
         "attempt": str(job.attempt),
         "priority": str(job.priority),
     }

@@ -1,6 +1,9 @@
 """The check of a job's file as the settings of this host want it."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from daemon.core.names import digest_of
 from daemon.core.root import Root
@@ -16,6 +19,9 @@ from handlers.records.checked import Checked
 from handlers.records.job_dir import JobDir
 from handlers.validate.check import CheckedConfig, Rules, check
 from handlers.validate.remembered import as_record, from_record, look_again
+
+NOTHING: Mapping[str, Path] = MappingProxyType({})
+"""What no cycle has promoted."""
 
 
 def rules(settings: Settings, root: Root, mindformers: Installed | None = None) -> Rules:
@@ -44,13 +50,16 @@ def mindformers_of(settings: Settings) -> Installed:
     return find_installed(training.checkout, training.python)
 
 
-def checked_again(job: Job, settings: Settings, root: Root, *, is_resumed: bool = False) -> CheckedConfig:
+def checked_again(
+    job: Job, settings: Settings, root: Root, own: Mapping[str, Path] = NOTHING, *, is_resumed: bool = False
+) -> CheckedConfig:
     """Return what the check of the job's file found, having looked again at what may have changed on this host.
 
     It is checked anew where nothing was kept of the check, or was found for another version of MindFormers; but a
-    training that is resumed goes on by the rules that it began with. Raises HandlerError or OSError.
+    training that is resumed goes on by the rules that it began with. `own` is where that lies which the job's nightly
+    cycle has promoted last, by prefix. Raises HandlerError or OSError.
     """
-    directory, now = job.directory(root.path), rules(settings, root)
+    directory, now = job.directory(root.path), replace(rules(settings, root), own=own)
     content, name = read_config(directory.submitted, settings), f"{job.name}.yaml"
     digest = digest_of(content)
     checked = _remembered(directory, digest, settings)

@@ -1,29 +1,39 @@
-"""What clients can ask a running daemon: cancel, retry, reload, ping, and what fails at present.
+"""What clients can ask a running daemon: cancel, retry, promote, roll back, reload, ping, and what fails at present.
 
 A Unix socket in the root directory, one JSON object a packet each way. Who may connect is who may write to the socket:
 the user and group glm. The kernel says who it is.
 """
 
 import contextlib
-import json
 import os
 import selectors
 import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
+from daemon.core.request import Pending, Reply, Request, RequestRefusedError, bounded
 from daemon.core.root import SOCKET
 from daemon.core.users import User
 from handlers.codes import Code
 
+__all__ = [
+    "BusyError",
+    "Control",
+    "NotAllowedError",
+    "NotRunningError",
+    "Pending",
+    "Request",
+    "RequestRefusedError",
+    "ask",
+    "ask_for",
+]
+
 MAX_PACKET = 64 * 1024
 MOST_CLIENTS = 64
 """Who are let in and do not ask; for one more, the one that has been there longest is sent away."""
-_LONGEST_ANSWER = 5000
-"""Characters; JSON needs up to twelve bytes for each."""
 _AGAIN = 0.02
 """Seconds until a client whom too many others are in front of tries again."""
 
@@ -46,56 +56,12 @@ class BusyError(NotRunningError):
     code = Code.DAEMON_BUSY
 
 
-class RequestRefusedError(Exception):
-    """The daemon answered, and the answer is no; the text says why, and the code to programs."""
-
-    def __init__(self, answer: str, code: str = "") -> None:
-        super().__init__(answer)
-        self.code = code
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a client asks for."""
-
-    action: str
-    job: int | None = None
-
-    @classmethod
-    def read(cls, packet: bytes) -> Self:
-        """Read what a client sent; raises ValueError."""
-        match json.loads(packet):
-            case {"action": str(action), "job": None | int() as job} if not isinstance(job, bool):
-                return cls(action, job)
-            case _:
-                raise ValueError("not a request")
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What the daemon answers."""
-
-    ok: bool
-    answer: str
-    code: str = ""
-    """Of a no (handlers.codes); an older daemon says none."""
-
-    def packet(self) -> bytes:
-        """Return what is sent."""
-        told = {key: value for key, value in asdict(self).items() if key != "code" or value}
-        return json.dumps(told).encode()
-
-    @classmethod
-    def read(cls, packet: bytes) -> Self:
-        """Read what a daemon answered; raises ValueError."""
-        match json.loads(packet):
-            case {"ok": bool(ok), "answer": str(answer), **more}:
-                return cls(ok, answer, str(more.get("code", "")))
-            case _:
-                raise ValueError("not an answer")
-
-
 def ask(root: Path, action: str, job: int | None = None, *, timeout: float = 30.0) -> str:
+    """Ask the daemon at `root` for an action, of a job perhaps, and return its answer, as `ask_for`."""
+    return ask_for(root, Request(action, job), timeout=timeout)
+
+
+def ask_for(root: Path, request: Request, *, timeout: float = 30.0) -> str:
     """Ask the daemon at `root` and return its answer.
 
     Raises NotRunningError when none is there, NotAllowedError, BusyError, and RequestRefusedError when it says no.
@@ -105,7 +71,7 @@ def ask(root: Path, action: str, job: int | None = None, *, timeout: float = 30.
         with _address(root) as address, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
             _connect(client, address, deadline)
             client.settimeout(max(deadline - time.monotonic(), _AGAIN))
-            client.send(json.dumps(asdict(Request(action, job))).encode())
+            client.send(request.packet())
             packet = client.recv(MAX_PACKET)
     except PermissionError as error:
         raise NotAllowedError(f"{root / SOCKET}: not allowed; are you in the group glm?") from error
@@ -147,10 +113,11 @@ def _connect(client: socket.socket, address: str, deadline: float) -> None:
 class Control:
     """The daemon's end of the socket.
 
-    `answer` gets what is asked and who asks; it returns the text of a yes, and raises RequestRefusedError for a no.
+    `answer` gets what is asked and who asks; it returns the text of a yes, or what will have it, and raises
+    RequestRefusedError for a no.
     """
 
-    def __init__(self, root: Path, answer: Callable[[Request, User], str]) -> None:
+    def __init__(self, root: Path, answer: Callable[[Request, User], str | Pending]) -> None:
         self._answer = answer
         self._root = root
         self._clients: list[socket.socket] = []
@@ -231,9 +198,15 @@ class Control:
         self._let_in()
         ready = [key.fileobj for key, _ in self._ready.select(0)]
         if (client := next((client for client in self._clients if client in ready), None)) is not None:
-            with self._let_go(client), contextlib.suppress(OSError):
+            with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+                stack.enter_context(self._let_go(client))
                 asks = User.at_the_other_end(client)
-                client.send(self._reply(client.recv(MAX_PACKET), asks).packet())
+                reply = self._reply(client.recv(MAX_PACKET), asks)
+                if isinstance(reply, Pending):
+                    stack.pop_all()
+                    reply.then(partial(_send, client))
+                else:
+                    client.send(reply.packet())
 
     def _let_in(self) -> None:
         try:
@@ -264,20 +237,22 @@ class Control:
         finally:
             self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
-    def _reply(self, packet: bytes, asks: User) -> Reply:
+    def _reply(self, packet: bytes, asks: User) -> Reply | Pending:
         try:
             request = Request.read(packet)
         except (ValueError, RecursionError):
             return Reply(ok=False, answer="not a request that this glmd understands")
         try:
-            return Reply(ok=True, answer=_bounded(self._answer(request, asks)))
+            answer = self._answer(request, asks)
+            return answer if isinstance(answer, Pending) else Reply(ok=True, answer=bounded(answer))
         except RequestRefusedError as error:
-            return Reply(ok=False, answer=_bounded(str(error)), code=error.code)
+            return Reply(ok=False, answer=bounded(str(error)), code=error.code)
 
 
-def _bounded(answer: str) -> str:
-    """Return what fits into a packet."""
-    return answer if len(answer) <= _LONGEST_ANSWER else f"{answer[:_LONGEST_ANSWER]}…"
+def _send(client: socket.socket, reply: Reply) -> None:
+    """Send a client its reply, if it still waits for that, and hang up."""
+    with client, contextlib.suppress(OSError):
+        client.send(reply.packet())
 
 
 @contextlib.contextmanager

@@ -9,9 +9,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Self
 
-from daemon.core import night_runs
+from daemon.core import night_runs, promotions
 from daemon.core.job_rows import COLUMNS, NO_JOB, Row, job_of, told_of_unreadable, why_none
 from daemon.core.night_runs import NightRun
+from daemon.core.promotions import Promotion, Standing
 from daemon.core.reading import open_for_reading, unreadable
 from daemon.core.states import OVER, Job, State
 from daemon.core.users import User
@@ -234,6 +235,50 @@ class ReadStore:
     def night(self, cycle: str, due: datetime) -> NightRun | None:
         """Return what became of a time at which nightly `cycle` was due; None where nothing is known of it."""
         return night_runs.of_cycle(self._connection, cycle, due)
+
+    def promotions(self, prefix: str | None = None) -> tuple[Promotion, ...]:
+        """Return what `latest/PREFIX` has led to, of one prefix or of all, oldest first."""
+        return promotions.history(self._connection, prefix)
+
+    def promoted_prefixes(self) -> frozenset[str]:
+        """Return the prefixes of which `latest/PREFIX` has ever led somewhere."""
+        return promotions.prefixes(self._connection)
+
+    def standing(self, prefix: str) -> Standing:
+        """Return where `latest/PREFIX` is to lead, and where it was before."""
+        return promotions.standing(self._connection, prefix)
+
+    def is_promoted_soon(self, job: Job) -> bool:
+        """Say whether `job` is promoted, and `latest/PREFIX` was not seen to have followed yet."""
+        present = self.standing(job.prefix).present
+        return present is not None and present.job == job.id and not present.followed
+
+    def promoted(self, prefix: str) -> tuple[Promotion, ...]:
+        """Return what was promoted of `prefix` and not taken back, the newest first."""
+        return promotions.not_undone(self._connection, prefix)
+
+    def rivals(self, prefix: str) -> tuple[Promotion, ...]:
+        """Return those of what was ever promoted of `prefix` of which one is the newest training."""
+        return promotions.rivals(self._connection, prefix)
+
+    def bases_of(self, cycle: str, root: Path) -> dict[str, Path]:
+        """Return where that lies which nightly `cycle` has promoted last and nobody took back, by prefix."""
+        return {one.prefix: root / one.target for one in promotions.of_cycle(self._connection, cycle)}
+
+    def bases(self) -> tuple[Promotion, ...]:
+        """Return what the cycles of now have promoted last and nobody took back: of each prefix one of a cycle."""
+        cycles = {name for (name,) in self._connection.execute("SELECT name FROM nightly")}
+        return tuple(one for one in promotions.of_cycles(self._connection) if one.cycle in cycles)
+
+    def continuing(self, jobs: Collection[int]) -> tuple[Job, ...]:
+        """Return the jobs that are not over and go on from the outputs of one of `jobs`."""
+        found = self.jobs(set(State) - OVER)
+        return tuple(job for job in found if job.continues in jobs and job.continues is not None)
+
+    def pinned(self) -> frozenset[int]:
+        """Return the jobs from whose outputs jobs that are not over go on."""
+        found = self.jobs(set(State) - OVER)
+        return frozenset(job.continues for job in found if job.continues is not None)
 
     def _one(self, where: str, value: object) -> Job:
         found = self._select(where, value)

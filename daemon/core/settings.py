@@ -23,6 +23,7 @@ from handlers.rank_table.topology import Topology
 from handlers.units.devices import parse_devices
 from handlers.units.duration_types import Duration
 from handlers.units.stop_on_types import NotFinite, Rise
+from handlers.validate.continue_from import parse_continue_from
 
 DEFAULT_FILE = Path("/etc/glmd/glmd.yaml")
 DEFAULT_ROOT = Path("/var/glm")
@@ -211,7 +212,7 @@ class NightlySettings(_Section):
     timezone: str | None = None
     template: SomePath
     devices: str | None = None
-    continue_from: str | None = "latest"
+    continue_from: Annotated[str, BeforeValidator(parse_continue_from)] | None = "latest"
 
 
 class StopOnSettings(_Section):

@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from daemon.core import night_runs
+from daemon.core import night_runs, promotions
 from daemon.core.database import DamagedStoreError, StoreError, open_database, transaction
 from daemon.core.job_rows import Row
 from daemon.core.new_job import Forgotten, NewJob
 from daemon.core.night_runs import NightRun
+from daemon.core.promotions import Promotion
 from daemon.core.read_store import ReadStore, Transition
 from daemon.core.states import HOLDING_DEVICES, TRANSITIONS, Job, State
 from daemon.core.store_files import StoreFiles, StoreReplacedError, save_beside, write_back
@@ -158,11 +159,13 @@ class Store(ReadStore):
         *,
         attempt: int | None = None,
         keep_devices: bool = False,
+        promotion: Promotion | None = None,
     ) -> Job:
-        """Let `job` go to `state`, in one transaction with its devices' locks.
+        """Let `job` go to `state`, in one transaction with its devices' locks, and with its output's `promotion`.
 
         A job that goes to its own state does so as a later attempt. `keep_devices` leaves its devices locked in a state
-        that does not hold any: something of it is still on them; `free_devices` ends that.
+        that does not hold any: something of it is still on them; `free_devices` ends that. From which output it goes on
+        is as `job` says.
         Raises TransitionError when the table has no such way or the job has moved meanwhile, and DeviceTakenError when
         it needs a device that another job holds; nothing is changed then.
         """
@@ -173,10 +176,10 @@ class Store(ReadStore):
             raise TransitionError(f"job {job.id} is {state} already, as attempt {job.attempt}")
         with transaction(self._connection):
             moved = self._connection.execute(
-                "UPDATE jobs SET state = ?, reason = ?, code = ?, attempt = ?, changed = ?, cancel = cancel AND ?"
-                " WHERE id = ? AND state = ? AND attempt = ?",
-                (state, reason, code, step.attempt, step.at.isoformat(), not state.is_over, job.id, job.state,
-                 job.attempt),
+                "UPDATE jobs SET state = ?, reason = ?, code = ?, attempt = ?, changed = ?, cancel = cancel AND ?,"
+                " continues = ? WHERE id = ? AND state = ? AND attempt = ?",
+                (state, reason, code, step.attempt, step.at.isoformat(), not state.is_over, job.continues, job.id,
+                 job.state, job.attempt),
             )  # fmt: skip
             if moved.rowcount != 1:
                 raise TransitionError(f"job {job.id} is no longer {job.state} as attempt {job.attempt}")
@@ -186,6 +189,8 @@ class Store(ReadStore):
                     self._connection.execute("DELETE FROM device_locks WHERE job = ?", (job.id,))
             elif job.state not in HOLDING_DEVICES:
                 self._lock(job)
+            if promotion is not None:
+                promotions.add(self._connection, promotion)
         if state.is_over:
             self._wishes.pop(job.id, None)
         return self.job(job.id)
@@ -253,6 +258,21 @@ class Store(ReadStore):
     def keep_night(self, run: NightRun) -> None:
         """Keep what became of a time at which a cycle was due, in place of what was known of it before."""
         night_runs.keep(self._connection, run)
+
+    # Promotions
+
+    def promote(self, promotion: Promotion) -> None:
+        """Add a change of what `latest/PREFIX` leads to."""
+        promotions.add(self._connection, promotion)
+
+    def roll_back(self, rollback: Promotion, to: Promotion) -> None:
+        """Let `latest/PREFIX` lead to what `to` has promoted; what was promoted since is taken back."""
+        with transaction(self._connection):
+            promotions.roll_back(self._connection, rollback, to)
+
+    def follow(self, promotion: Promotion) -> None:
+        """Note that `latest/PREFIX` leads where `promotion` says."""
+        promotions.follow(self._connection, promotion)
 
     def _record(self, job: int, step: Transition) -> None:
         self._connection.execute(

@@ -47,6 +47,8 @@ class JobStatus:
             "priority": job.priority,
             "devices": list(job.devices),
             "prefix": job.prefix,
+            "cycle": job.cycle,
+            "continues": job.continues,
             "submitted": job.submitted.isoformat(),
             "changed": job.changed.isoformat(),
             "directory": str(self.directory),

@@ -13,10 +13,10 @@ from types import FrameType
 import structlog
 
 from daemon.core.checking import rules
-from daemon.core.control import Request, RequestRefusedError
 from daemon.core.database import StoreError, with_remedy
 from daemon.core.error_codes import code_of
 from daemon.core.may_pass import may_pass
+from daemon.core.request import Pending, Request, RequestRefusedError
 from daemon.core.root import Root
 from daemon.core.settings import Settings, SettingsError, load_settings
 from daemon.core.states import OVER, State
@@ -30,6 +30,7 @@ from daemon.serve.intake.nightly import Cycles
 from daemon.serve.intake.source import Moment, WorkSource
 from daemon.serve.intake.trees import WatchedTrees
 from daemon.serve.jobs.pipeline import Pipeline
+from daemon.serve.jobs.promotion_requests import PromotionRequests
 from daemon.serve.jobs.requests import Requests
 from daemon.serve.lock_holders import holders
 from daemon.serve.loop import systemd as notify
@@ -79,6 +80,9 @@ class Service:
         self._intake = Intake(inbox, root, store, self._workers, partial(rules, settings, root), self._faults)
         self._pipeline = Pipeline(settings, root, store, self._runner, waiting, self._workers, self._faults)
         self._requests = Requests(root, store, waiting)
+        self._promotion_requests = PromotionRequests(
+            root, store, self._pipeline.links, self._workers, self._faults, self._requests
+        )
         self._work = Work(root, store, self._workers)
         self._headline = ""
         self._is_announced = False
@@ -166,7 +170,7 @@ class Service:
             self._rescan_due = min(self._rescan_due, now + again)  # what a fault has left lying is found by looking
         self._show()
 
-    def answer(self, request: Request, by: User) -> str:
+    def answer(self, request: Request, by: User) -> str | Pending:
         """Do what the client `by` asks; raises RequestRefusedError."""
         try:
             return self._answer(request, by)
@@ -178,7 +182,7 @@ class Service:
             defect = self._faults.defect(f"request {request.action:.20}", error, lambda _: None)
             raise RequestRefusedError(f"{defect.reason}; its traceback is in the daemon's log", Defect.CODE) from error
 
-    def _answer(self, request: Request, by: User) -> str:
+    def _answer(self, request: Request, by: User) -> str | Pending:
         match request.action, request.job:
             case "ping", _:
                 return self._headline
@@ -186,19 +190,32 @@ class Service:
                 return self._faults.summary
             case "reload", _:
                 return self._read_settings_again()
-            case "cancel" | "retry", int(number):
+            case ("cancel" | "retry" | "promote", int()) | ("rollback", _):
                 try:
-                    job = self._store.job(number)
-                    do = self._requests.cancel if request.action == "cancel" else self._requests.retry
-                    return do(job, by)
+                    return self._answer_about(request, by)
                 except (KeyError, OverflowError):  # the latter for a number that no row can have
-                    raise RequestRefusedError(f"there is no job {number}", Code.JOB_NONE) from None
+                    raise RequestRefusedError(f"there is no job {request.job}", Code.JOB_NONE) from None
                 except (OSError, sqlite3.Error) as error:
                     told = f"not now: {error}; ask again when that is mended"
                     raise RequestRefusedError(told, code_of(error)) from error
             case _:
                 told = f"this glmd does not know how to {request.action:.100}"
                 raise RequestRefusedError(told, Code.DAEMON_REQUEST)
+
+    def _answer_about(self, request: Request, by: User) -> str | Pending:
+        """Do what is asked of a job, or of an output. Raises also KeyError for no job, OSError and sqlite3.Error."""
+        if request.job is None:
+            return self._promotion_requests.roll_back(request, None, by)
+        job = self._store.job(request.job)
+        match request.action:
+            case "cancel":
+                return self._requests.cancel(job, by)
+            case "retry":
+                return self._requests.retry(job, by)
+            case "promote":
+                return self._promotion_requests.promote(job, request, by)
+            case _:
+                return self._promotion_requests.roll_back(request, job, by)
 
     # One turn
 
@@ -215,6 +232,7 @@ class Service:
             self._faults.attempt("watching", self._watch.refresh)
             self._intake.inbox.start_scan()
             self._faults.attempt("claims", self._intake.finish_leftovers)
+            self._faults.attempt("latest", self._pipeline.links.look_around)
         for source in self._sources:
             self._faults.attempt(source.name, partial(source.turn, moment))
         self._faults.attempt("cancelling", self._requests.write_wishes)

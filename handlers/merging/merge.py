@@ -19,8 +19,6 @@ from handlers.ckpt import (
 from handlers.ckpt.files.durable import make_directory
 from handlers.ckpt.planning.lora import LoraScale, with_adapters
 from handlers.ckpt.publishing.manifest import Manifest
-from handlers.merging.latest import promote
-from handlers.merging.promotion import Merged
 from handlers.records.merge_plan import MergePlan
 from handlers.shards.choice import Chosen, choose
 from handlers.shards.names import find_strategies
@@ -67,8 +65,6 @@ class MergeSummary:
     """What was kept with NaN or infinity in it, as the plan allows: how much, by name."""
     bytes: int
     seconds: float
-    kept_latest: str = ""
-    """Why `latest` was not moved, for people; empty where it was, or nobody asked for it."""
 
     @property
     def unlisted(self) -> Mapping[str, int]:
@@ -81,9 +77,8 @@ def run(
 ) -> MergeSummary:
     """Merge what `plan` names; `progress` gets the bytes written so far and in all, `report` the events.
 
-    The output appears first, then its manifest, then the link `latest`, if it is finite and nothing newer is published.
-    Done again over the same shards it only finishes what is missing. Raises handlers.ckpt.CkptError (exit code 3, but
-    for NoSpaceError), BadInputError for a malformed tag, and OSError.
+    The output appears first, then its manifest. Done again over the same shards it only finishes what is missing.
+    Raises handlers.ckpt.CkptError (exit code 3, but for NoSpaceError), BadInputError for a malformed tag, and OSError.
     """
     started = time.monotonic()
     chosen = _chosen(plan)
@@ -102,8 +97,7 @@ def run(
         progress=progress,
         copy_options=CopyOptions(hashed=plan.hashed, compared=plan.compared),
     )
-    kept_latest = "" if plan.latest is None else _promote(plan.latest, plan, manifest)
-    summary = _summary(plan, chosen, planned, manifest, kept_latest, time.monotonic() - started)
+    summary = _summary(plan, chosen, planned, manifest, time.monotonic() - started)
     report(
         "merge_published", tag=tag, path=str(plan.destination), bytes=summary.bytes, seconds=round(summary.seconds, 3)
     )
@@ -123,9 +117,7 @@ def _chosen(plan: MergePlan) -> Chosen:
     )
 
 
-def _summary(
-    plan: MergePlan, chosen: Chosen, planned: Plan, manifest: Manifest, kept_latest: str, seconds: float
-) -> MergeSummary:
+def _summary(plan: MergePlan, chosen: Chosen, planned: Plan, manifest: Manifest, seconds: float) -> MergeSummary:
     return MergeSummary(
         outputs=tuple(plan.destination / file.name for file in manifest.files),
         prefix=chosen.prefix,
@@ -142,17 +134,7 @@ def _summary(
         not_finite=manifest.not_finite,
         bytes=manifest.size,
         seconds=seconds,
-        kept_latest=kept_latest,
     )
-
-
-def _promote(latest: Path, plan: MergePlan, manifest: Manifest) -> str:
-    """Set `latest` if this output is the newest; else say why not."""
-    merged = Merged.of(plan.destination, manifest)
-    if plan.origin is not None:  # the manifest may be of a version that did not keep it
-        merged = replace(merged, origin=plan.origin)
-    verdict = promote(latest, merged)
-    return "" if verdict.promoted else f"{latest.parent.name}/{latest.name} {verdict.reason}"
 
 
 def _unlisted(dropped: Mapping[str, int]) -> Mapping[str, int]:

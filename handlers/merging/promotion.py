@@ -7,16 +7,19 @@ Newer is, by the first of these that can be told:
 3. else, as between a job and a tree or two trees, the one whose shards were written later.
 
 An output of before glmd kept these facts is judged by what its manifest has: its tag and where its shards lay, if it is
-of the same tree; when they were written. What is not known to be newer does not become `latest`.
+of the same tree; when they were written. What is not known to be newer does not become `latest`. What was promoted
+once and taken back counts as well, so that it does not come back by itself, and nothing older takes its place.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePath
 from typing import Self
 
 from handlers.ckpt.planning.origin import Origin
 from handlers.ckpt.publishing.manifest import Manifest
+from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.shards.names import Tag
 
@@ -64,13 +67,36 @@ class Verdict:
     promoted: bool
     reason: str
     """For people, to be read after the link's name: `stays at job 41, whose training began later`."""
+    code: str = field(default="", compare=False)
+    """What programs tell a no by."""
+
+
+def judge_by_all(
+    published: Merged | None, earlier: Iterable[Merged], taken_back: Collection[Path], candidate: Merged
+) -> Verdict:
+    """Say whether `candidate` takes the place of what is `published` now, and is the newest of all that ever was.
+
+    `earlier` is what was promoted besides, and `taken_back` where those lie of it that a rollback took back.
+    """
+    verdict = judge(published, candidate)
+    if not verdict.promoted:
+        return verdict
+    stays = _stays(published)
+    if candidate.directory in taken_back:
+        return Verdict(promoted=False, reason=f"{stays}: {candidate.name} was taken back", code=Code.PROMOTION_UNDONE)
+    for one in earlier:
+        if not judge(one, candidate).promoted:
+            reason = f"{stays}: {one.name}, which was promoted before, is newer than {candidate.name}"
+            return Verdict(promoted=False, reason=reason, code=Code.PROMOTION_NOT_NEWEST)
+    return verdict
 
 
 def judge(published: Merged | None, candidate: Merged) -> Verdict:
     """Say whether `candidate` takes the place of what is `published`, None for nothing that is whole."""
-    stays = "stays as it is" if published is None else f"stays at {published.name}"
+    stays = _stays(published)
     if candidate.not_finite:
-        return Verdict(promoted=False, reason=f"{stays}: NaN and infinity are not published")
+        reason = f"{stays}: NaN and infinity are not published"
+        return Verdict(promoted=False, reason=reason, code=Code.PROMOTION_NOT_FINITE)
     if published is None:
         return Verdict(promoted=True, reason="is the first")
     if published.directory == candidate.directory:
@@ -88,7 +114,13 @@ def judge(published: Merged | None, candidate: Merged) -> Verdict:
 
 
 def _by(is_newer: bool, stays: str, why_not: str, why: str) -> Verdict:  # noqa: FBT001 - what it is about
-    return Verdict(promoted=True, reason=why) if is_newer else Verdict(promoted=False, reason=f"{stays}, {why_not}")
+    if is_newer:
+        return Verdict(promoted=True, reason=why)
+    return Verdict(promoted=False, reason=f"{stays}, {why_not}", code=Code.PROMOTION_NOT_NEWEST)
+
+
+def _stays(published: Merged | None) -> str:
+    return "stays as it is" if published is None else f"stays at {published.name}"
 
 
 def _are_of_one_tree(published: Merged, candidate: Merged) -> bool:

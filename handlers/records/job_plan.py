@@ -22,7 +22,17 @@ from handlers.records.train_plan import (
     TrainPlan,
 )
 
-__all__ = ["Environments", "JobPlan", "ProcessPlan", "RankPlan", "Role", "StopOn", "TimeLimits", "TrainPlan"]
+__all__ = ["Base", "Environments", "JobPlan", "ProcessPlan", "RankPlan", "Role", "StopOn", "TimeLimits", "TrainPlan"]
+
+
+class Base(Record):
+    """A published output that the training goes on from."""
+
+    weights: Path
+    job: Count | None
+    """Which has merged it; None where that is no job's of this root."""
+    told: str
+    """The same for people: `job 41 (latest/glm-6b)`."""
 
 
 class JobPlan(Record):
@@ -36,16 +46,21 @@ class JobPlan(Record):
     rank_table: Path | None = None
     train: TrainPlan | None = None
     merge: MergePlan
+    base: Base | None = None
+    """None where the training begins with what its file names, or with a save of its own."""
 
     @classmethod
     def of_this_version(cls, content: bytes) -> bytes:
-        """Return a plan in which each process was one rank, or none, as it is written now."""
-        if b'"rank":' not in content:
+        """Return a plan as it is written now: once each process was one rank, or none, and the merge set `latest`."""
+        if b'"rank":' not in content and b'"latest":' not in content:
             return content
         try:
             whole = json.loads(content)
-            whole["train"]["processes"] = [_with_ranks(process) for process in whole["train"]["processes"]]
-        except (ValueError, TypeError, KeyError, RecursionError):
+            if b'"rank":' in content:
+                whole["train"]["processes"] = [_with_ranks(process) for process in whole["train"]["processes"]]
+            if "latest" in whole["merge"]:
+                whole["merge"]["can_be_continued"] = whole["merge"].pop("latest") is not None
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return content  # whoever reads it says what is wrong
         return json.dumps(whole).encode()
 

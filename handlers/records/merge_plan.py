@@ -51,9 +51,8 @@ class MergePlan:
     """Write transformed.ckpt too, with everything the shards hold."""
     destination: Path
     """The directory that gets the output and manifest.json."""
-    latest: Path | None = None
-    """A symbolic link to set to `destination` at the end, if that is the newest output; None where no training could go
-    on from the output."""
+    can_be_continued: bool = False
+    """Whether a training could go on from the output, so that it may become `latest`."""
     origin: Origin | None = None
     """What made the shards: by this the newest output is told. The merge step knows it, not who plans it."""
     allow_not_finite: tuple[str, ...] = ()

@@ -11,14 +11,12 @@ from pydantic import ValidationError
 
 from handlers.ckpt.errors import CkptError
 from handlers.ckpt.files.durable import fsync_directory, fsync_tree, make_directory
-from handlers.ckpt.planning.origin import Origin
 from handlers.codes import Code
 from handlers.error_codes import code_of
 from handlers.errors import BadInputError, HandlerError
 from handlers.event_lines import EventLog, Log
 from handlers.printable import printable_lines
 from handlers.rank_log.advice import filled_in
-from handlers.records.beginning import training_began
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.job_plan import JobPlan
 from handlers.records.step_exit import Diagnosis, Outcome, StepExit
@@ -141,16 +139,6 @@ def _read_plan(run: StepRun, job_dir: JobDir) -> JobPlan:
         ) from error
 
 
-def _origin(plan: JobPlan, run: StepRun) -> Origin:
-    """Return what made the shards: this job's training, or whoever fills the tree that it merges."""
-    from handlers.ckpt.publishing.manifest import utf8  # noqa: PLC0415 - of a merge alone
-
-    if plan.train is None:
-        return Origin(job=plan.job, tree=utf8(str(plan.merge.source)))
-    began = training_began(run.job_dir, run.attempt)
-    return Origin(job=plan.job, began=None if began is None else began.isoformat())
-
-
 def _merge_at_home(plan: JobPlan, run: StepRun, home: Home, wakeups: Wakeups, log: Log) -> StepEnd:
     """Merge; again where that failed because the job's directory was moved away, once it is back."""
     while True:
@@ -165,10 +153,11 @@ def _merge_at_home(plan: JobPlan, run: StepRun, home: Home, wakeups: Wakeups, lo
 
 
 def _merge(plan: JobPlan, run: StepRun, wakeups: Wakeups, log: Log) -> StepEnd:
-    from handlers.ckpt.copying.finite import named  # noqa: PLC0415 - likewise
-    from handlers.merging import merge  # noqa: PLC0415 - what a training's shim has no use for
+    from handlers.ckpt.copying.finite import named  # noqa: PLC0415 - what a training's shim has no use for
+    from handlers.merging import merge  # noqa: PLC0415 - likewise
+    from handlers.merging.shards_origin import origin_of  # noqa: PLC0415 - likewise
 
-    wanted = replace(plan.merge, origin=_origin(plan, run))
+    wanted = replace(plan.merge, origin=origin_of(plan, run.job_dir, run.attempt))
     try:
         with wakeups.interrupting():
             summary = merge.run(wanted, _progress_events(log), EventLog().info)
@@ -192,9 +181,6 @@ def _merge(plan: JobPlan, run: StepRun, wakeups: Wakeups, log: Log) -> StepEnd:
         reason += f", without {', '.join(summary.unlisted)}"
     if summary.not_finite:
         reason += f"; {named(summary.not_finite)}"
-    if summary.kept_latest:
-        log.info("latest_kept", reason=summary.kept_latest)
-        reason += f"; {summary.kept_latest}"
     return StepEnd(Outcome.COMPLETED, reason)
 
 

@@ -1,6 +1,7 @@
 """Checks a dropped YAML before it becomes a job: all problems at once, each with its line and column."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from handlers.ckpt.planning.lora import LoraScale
@@ -15,9 +16,10 @@ from handlers.validate.data_sets import check_data
 from handlers.validate.disk_estimate import check_disk
 from handlers.validate.document import MAX_BYTES, Document, Place, parse
 from handlers.validate.glmd_section import KEY, GlmdSection, read_section
-from handlers.validate.initial_weights import check_weights, weights_to_load
+from handlers.validate.initial_weights import NoBaseError, check_weights, published_name, weights_to_load
 from handlers.validate.lora_rules import check_adapters, check_lora
 from handlers.validate.mindformers_rules import (
+    Parallel,
     Target,
     check_device_target,
     check_parallel,
@@ -46,6 +48,8 @@ class Rules:
     """Where jobs are written; None leaves free disk unchecked."""
     latest: Path | None = None
     """ROOT/latest, for `continue_from: latest`."""
+    own: Mapping[str, Path] = field(default_factory=dict)
+    """By prefix, where that lies which the file's own nightly cycle has promoted last."""
     allowed: tuple[Path, ...] = (Path("/"),)
     """What a file may name paths in."""
     version: Version | None = OF_GLM_6B
@@ -146,8 +150,7 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
     if saving and saving.steps:
         check_resuming(root, saving.steps, parallel, dialect, findings)
     if "continue_from" not in wrong:
-        published = weights_to_load(section, prefix, rules.latest) if section.continue_from == "latest" else None
-        check_weights(root, section, run_mode, parallel, published, dialect, findings)
+        _check_weights(root, section, prefix, run_mode, parallel, rules, dialect, findings)
     if saving and rules.disk:
         check_disk(root, parallel, saving, section.merge, rules.disk, findings)
     checked = CheckedConfig(
@@ -170,6 +173,28 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
         devices_at=devices_at(root),
     )
     return checked, findings
+
+
+def _check_weights(
+    root: Place,
+    section: GlmdSection,
+    prefix: str,
+    run_mode: str,
+    parallel: Parallel,
+    rules: Rules,
+    dialect: Dialect,
+    findings: Findings,
+) -> None:
+    published = None
+    if published_name(section, prefix):
+        try:
+            published = weights_to_load(section, prefix, rules.latest, rules.own)
+        except NoBaseError as error:
+            findings.problems.append(root[KEY]["continue_from"].problem(error.code, error.what, error.hint))
+            return
+        if published_name(section, prefix) == prefix:  # by its name it is the same, as far as it is looked at here
+            section = section.model_copy(update={"continue_from": "latest"})
+    check_weights(root, section, run_mode, parallel, published, dialect, findings)
 
 
 def _without_section(document: Document, findings: Findings) -> bytes:

@@ -23,6 +23,7 @@ from handlers.units.byte_sizes import parse_size
 from handlers.units.devices import parse_devices
 from handlers.units.duration_types import Limit
 from handlers.units.stop_on_types import NotFinite, Rise
+from handlers.validate.continue_from import parse_continue_from
 from handlers.validate.document import Place
 from handlers.validate.model_problem import problem_of
 from handlers.validate.problem import Problem, quoted
@@ -75,13 +76,6 @@ def _positive(seconds: float | None) -> float | None:
     if seconds is not None and not 0 < seconds < math.inf:
         raise ValueError(f"{seconds} is no time to wait; write a duration above 0, as 30m, or `none` for no limit")
     return seconds
-
-
-def _continue_from(value: object) -> str:
-    text = str(value)
-    if text not in {"none", "latest"} and not text.startswith("/"):
-        raise ValueError(f"{quoted(text)} is neither `none` nor `latest` nor an absolute path")
-    return text
 
 
 def _shard_size(size: int, info: ValidationInfo) -> int:
@@ -167,8 +161,8 @@ class GlmdSection(_Part):
     priority: Annotated[int, Strict(), Field(ge=-MOST_PRIORITY, le=MOST_PRIORITY)] = 0
     """Higher goes first."""
     merge: MergeWish = MergeWish()
-    continue_from: Annotated[str, BeforeValidator(_continue_from)] = "none"
-    """`none`, `latest`, or the absolute path of a checkpoint."""
+    continue_from: Annotated[str, BeforeValidator(parse_continue_from)] = "none"
+    """`none`, `latest`, the prefix that something is published of, or the absolute path of a checkpoint."""
     resume: Resume = Resume()
     timeout: Timeout = Timeout()
     stop_on: StopOn = StopOn()

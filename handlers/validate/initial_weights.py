@@ -1,9 +1,14 @@
 """The weights that a training starts from: what the YAML names, a path, or the newest published result."""
 
+import errno
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from handlers.ckpt.files.durable import make_directory, publish_symlink
 from handlers.codes import Code
+from handlers.errors import BadInputError
 from handlers.mindformers.dialect import Dialect
 from handlers.validate.document import Place
 from handlers.validate.glmd_section import KEY, GlmdSection
@@ -14,17 +19,61 @@ from handlers.validate.weight_forms import SAFETENSORS, Form, Loading, check_for
 MERGED = "filtered_transformed.ckpt"
 
 
-def weights_to_load(section: GlmdSection, prefix: str, latest: Path | None) -> Path | None:
+class NoBaseError(BadInputError):
+    """What `continue_from` names is not there, though it has to be: to begin without it would go unnoticed."""
+
+    def __init__(self, what: str, hint: str, code: Code) -> None:
+        super().__init__(f"continue_from: {what}; {hint}", code)
+        self.what = what
+        self.hint = hint
+
+
+def weights_to_load(
+    section: GlmdSection, prefix: str, latest: Path | None, own: Mapping[str, Path] = MappingProxyType({})
+) -> Path | None:
     """Return what `continue_from` means now, for --load_checkpoint; None leaves it to the YAML's load_checkpoint.
 
     `latest` with nothing published yet leaves it to the YAML too: that is a nightly cycle's first night. `latest` is
-    ROOT/latest.
+    ROOT/latest; `own` has, by prefix, the directory of what the run's own nightly cycle has promoted last, which goes
+    before what others have. Raises NoBaseError, and OSError.
     """
-    if section.continue_from == "none":
+    if section.continue_from.startswith("/"):
+        return Path(section.continue_from)
+    name = published_name(section, prefix)
+    if not name or latest is None:
         return None
-    if section.continue_from == "latest":
-        return _newest_published(latest, prefix) if latest and prefix else None
-    return Path(section.continue_from)
+    if section.continue_from == "latest" and name in own:
+        return _merged_in(own[name], f"{own[name]}, which its nightly cycle has promoted last,", name)
+    link = latest / name
+    if os.path.lexists(link):
+        return _merged_in(link, f"{latest.name}/{name}", name)
+    if name == prefix:
+        return None
+    there = ", ".join(sorted(path.name for path in latest.glob("[!.]*"))) or "nothing"
+    raise NoBaseError(
+        f"nothing of prefix {name} is published", f"there is: {there}; or `latest`, `none`, or an absolute path",
+        Code.CONFIG_CONTINUE_FROM,
+    )  # fmt: skip
+
+
+def published_name(section: GlmdSection, prefix: str) -> str:
+    """Return the prefix of whose published outputs the run is to go on from one; empty where of none."""
+    wish = section.continue_from
+    if wish == "latest":
+        return prefix
+    return "" if wish == "none" or wish.startswith("/") else wish
+
+
+def _merged_in(directory: Path, what: str, prefix: str) -> Path:
+    """Return the merged file that is published there: the file itself, not a link that may lead elsewhere soon."""
+    path = directory / MERGED
+    try:
+        return Path(os.path.realpath(path, strict=True))
+    except OSError as error:
+        if error.errno not in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+            raise
+        hint = f"put it back, or let latest/{prefix} lead to another: glmd rollback {prefix}"
+        raise NoBaseError(f"{what} has no {MERGED} any more", hint, Code.BASE_GONE) from error
 
 
 def as_rank_directory(weights: Path, directory: Path) -> Path:
@@ -40,14 +89,6 @@ def as_rank_directory(weights: Path, directory: Path) -> Path:
     return directory
 
 
-def _newest_published(latest: Path, prefix: str) -> Path | None:
-    """Return the newest merged file of `prefix`: the file itself, not the link that may point elsewhere soon."""
-    try:
-        return (latest / prefix / MERGED).resolve(strict=True)
-    except OSError:
-        return None
-
-
 def check_weights(
     root: Place,
     section: GlmdSection,
@@ -59,8 +100,8 @@ def check_weights(
 ) -> None:
     """Find out whether a finetune has weights to start from, and whether they are there and of the right form.
 
-    `published` is what `continue_from: latest` would take now. MindFormers sets `checkpoint_name_or_path` of the model
-    aside when it trains, so only load_checkpoint counts.
+    `published` is what `continue_from` would take now of what is published. MindFormers sets
+    `checkpoint_name_or_path` of the model aside when it trains, so only load_checkpoint counts.
     """
     if section.continue_from == "latest" and not section.merge.can_be_continued:
         message = "will not come upon what this file's own jobs publish"
@@ -68,9 +109,8 @@ def check_weights(
         findings.warnings.append(root[KEY]["continue_from"].problem(Code.CONFIG_CONTINUE_FROM, message, hint))
     if published is None:
         first_night = section.continue_from == "latest"
-        place = (
-            root.get("load_checkpoint") if section.continue_from in {"none", "latest"} else root[KEY]["continue_from"]
-        )
+        is_path = section.continue_from.startswith("/")
+        place = root[KEY]["continue_from"] if is_path else root.get("load_checkpoint")
         if place is None or place.data is False or place.data == "":
             if run_mode == "finetune":
                 _add_missing(root, dialect, findings, first_night=first_night)

@@ -1,17 +1,16 @@
 """What the checkpoint callback must say so that glmd finds and merges the shards it writes."""
 
-import re
 from dataclasses import dataclass
 
 from handlers.codes import Code
 from handlers.mindformers.dialect import DIALECTS, Dialect
+from handlers.validate.continue_from import is_prefix
 from handlers.validate.document import Place
 from handlers.validate.glmd_section import KEY, GlmdSection
 from handlers.validate.mindformers_rules import sink_size, sinks, whole
 from handlers.validate.problem import Findings, quoted
 
 _SPELLINGS = tuple(dict.fromkeys(dialect.checkpoint_callback for dialect in DIALECTS))
-_PREFIX = re.compile(r"\w[\w.+-]{0,99}")
 _KEPT = 5
 """MindSpore's keep_checkpoint_max."""
 
@@ -111,7 +110,7 @@ def _prefix(callback: Place, findings: Findings) -> str:
     place = callback.get("prefix")
     if place is None:
         findings.problems.append(callback.missing("prefix", "the first part of the shards' names, as glm-6b"))
-    elif not isinstance(place.data, str) or not _PREFIX.fullmatch(place.data):
+    elif not isinstance(place.data, str) or not is_prefix(place.data):
         hint = "letters, digits and . _ + - after a letter or digit: it becomes part of file names"
         findings.problems.append(place.problem(Code.CONFIG_PREFIX, f"{quoted(place.data)} is no prefix", hint))
     else:

@@ -3,6 +3,7 @@
 import json
 
 from daemon.core.states import State
+from handlers.codes import Code
 from handlers.records.job_dir import Step
 from tests.acceptance.house import House
 
@@ -21,7 +22,8 @@ def test_a_training_that_began_before_does_not_take_latest_back(house: House) ->
     assert latest.resolve() == house.directory(2).merged
     house.gate.touch()
     old = house.until(State.DONE)
-    assert old.reason.endswith("latest/glm-6b stays at job 2, whose training began later")
+    assert old.reason.startswith("not promoted: latest/glm-6b stays at job 2, whose training began later; tag ")
+    assert old.code == Code.PROMOTION_NOT_NEWEST
     assert latest.resolve() == house.directory(2).merged
     events = map(json.loads, house.directory().events.read_text().splitlines())
     assert any(event["event"] == "latest_kept" for event in events)

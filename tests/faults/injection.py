@@ -103,7 +103,7 @@ class Injection:
     def install(self, patch: pytest.MonkeyPatch) -> None:
         """Put it into place."""
         for name in (*_PATH_CALLS.get(self.call, ()), *_DESCRIPTOR_CALLS.get(self.call, ())):
-            patch.setattr(os, name, self._failing_call(getattr(os, name)))
+            patch.setattr(os, name, self._failing_call(getattr(os, name), place=1 if name == "symlink" else 0))
         if self.call in {Call.OPEN, Call.WRITE}:
             opening = self._opening(io.open)
             patch.setattr(io, "open", opening)
@@ -111,12 +111,14 @@ class Injection:
         if self.call in {Call.COMMIT, Call.COMMITTED}:
             patch.setattr(sqlite3, "connect", self._connecting(sqlite3.connect))
 
-    def _failing_call(self, real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(path: object, *arguments: object, **options: object) -> object:
+    def _failing_call(self, real: Callable[..., Any], *, place: int) -> Callable[..., Any]:
+        """Return `real`, which is about the path that is its argument at `place`, as it fails."""
+
+        def call(*arguments: object, **options: object) -> object:
             # shutil.rmtree names what it removes relative to a descriptor.
-            if self.hit(path if options.get("dir_fd") is None else options["dir_fd"]):
-                raise self.error(path)
-            return real(path, *arguments, **options)
+            if self.hit(arguments[place] if options.get("dir_fd") is None else options["dir_fd"]):
+                raise self.error(arguments[place])
+            return real(*arguments, **options)
 
         return call
 

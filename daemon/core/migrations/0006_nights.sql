@@ -29,9 +29,10 @@ CREATE TABLE promotions (
     kind   TEXT NOT NULL,               -- see daemon.core.promotions
     job    INTEGER,                     -- NULL where what is promoted is no job's that glmd knows
     cycle  TEXT NOT NULL,               -- of that job
-    target TEXT NOT NULL,               -- where its output is
+    target TEXT NOT NULL,               -- where its output is, from the root; empty where the link was removed
     at     TEXT NOT NULL,               -- in UTC
     by     TEXT NOT NULL,               -- who asked; empty: glmd by itself
     reason TEXT NOT NULL,
-    undone INTEGER REFERENCES promotions (id)   -- the rollback that took it back
+    undone INTEGER REFERENCES promotions (id),  -- the rollback that took it back
+    followed INTEGER NOT NULL DEFAULT 0         -- whether the link was seen to lead there since
 ) STRICT;

@@ -65,7 +65,7 @@ def _look(root: Root, *, is_up: bool, progress: Progress = _untold, before: Foun
             parts: dict[Part, Callable[[], Iterator[Disagreement]]] = {
                 Part.LEDGER: lambda: ledger_disagreements(ledger, partial(needs_operator, root=root.path)),
                 Part.JOBS: lambda: jobs_disagreements(ledger, place, only, progress),
-                Part.LATEST: lambda: latest_disagreements(root),
+                Part.LATEST: lambda: latest_disagreements(ledger, root),
                 Part.PLACES: lambda: place_disagreements(ledger, root),
             }
             return {part: list(look()) if before is None or before[part] else [] for part, look in parts.items()}

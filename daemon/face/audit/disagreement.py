@@ -37,7 +37,9 @@ class Kind(StrEnum):
     TEMPORARY_LEFT = "temporary-left"
     """A file that was being written when its writer was killed."""
     LATEST = "latest"
-    """`latest/PREFIX` is no link to a whole output of that prefix."""
+    """`latest/PREFIX` is no link to a whole output of that prefix, or not where the store says."""
+    PROMOTION = "promotion"
+    """What the store says was promoted is not there, or of a job that it does not know."""
     REJECTED_WITHOUT_REASON = "rejected-without-reason"
     REASON_WITHOUT_FILE = "reason-without-file"
 

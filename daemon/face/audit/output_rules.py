@@ -4,15 +4,17 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from daemon.core.promotions import Promotion
 from daemon.core.root import Root
 from daemon.core.states import State
 from daemon.face.audit.disagreement import Disagreement, Kind
 from daemon.face.audit.job_files import JobFiles, names_in
-from daemon.face.audit.ledger import Row
+from daemon.face.audit.ledger import Ledger, Row
 from handlers.ckpt.errors import CkptError
 from handlers.ckpt.files.staging import NAME as STAGING
 from handlers.ckpt.publishing.manifest import NAME
 from handlers.ckpt.publishing.manifest_outline import Outline, OutlinedFile, read_outline
+from handlers.merging.latest import is_occupied, leads_to, real
 from handlers.records.job_dir import Step
 
 
@@ -66,12 +68,41 @@ def _change(path: str, file: OutlinedFile) -> str | None:
     return "it was written to after it was published" if status.st_mtime_ns != file.mtime_ns else None
 
 
-def latest_disagreements(root: Root) -> Iterator[Disagreement]:
-    """Yield the links in `latest/` that no training could go on from."""
-    for link in sorted(root.latest.glob("[!.]*")):
+def latest_disagreements(ledger: Ledger, root: Root) -> Iterator[Disagreement]:
+    """Yield the links in `latest/` that no training could go on from, and what the store says otherwise."""
+    links = {link.name: link for link in sorted(root.latest.glob("[!.]*"))}
+    for name, link in links.items():
         if what := _wrong_link(link):
-            repair = f"ln -sfn ../jobs/NNNN-NAME/merged {link}, with a job of that prefix that is done; or remove it"
+            repair = f"glmd rollback {name}, or glmd promote JOB, with a job of that prefix that is done; or remove it"
             yield Disagreement(Kind.LATEST, None, link, what, repair)
+    for prefix in sorted(ledger.promoted_prefixes()):
+        yield from _elsewhere(ledger.standing(prefix).present, root.latest / prefix, root)
+    yield from _promotions(ledger, root)
+
+
+def _elsewhere(present: Promotion | None, link: Path, root: Root) -> Iterator[Disagreement]:
+    """Yield where a link leads elsewhere than the store says."""
+    wanted = present and present.directory(root.path)
+    there = leads_to(link)
+    if present is None or is_occupied(link) or there == (wanted and real(wanted)):
+        return
+    what = f"it leads to {there or 'nothing, for it is not there'}, and the store says {wanted or 'that there is none'}"
+    repair = "glmd reload looks at it, and a start does: what somebody has set is kept, what a crash left is brought on"
+    yield Disagreement(Kind.LATEST, present.job, link, what, repair)
+
+
+def _promotions(ledger: Ledger, root: Root) -> Iterator[Disagreement]:
+    for one in ledger.promotions():
+        if one.job is not None and ledger.label(one.job) is None:
+            what = f"it was promoted as latest/{one.prefix} at {one.at:%Y-%m-%d %H:%M}, and the store knows no such job"
+            repair = "take glmd.db from the backup that has it; the promotion itself counts all the same"
+            yield Disagreement(Kind.PROMOTION, one.job, ledger.path, what, repair)
+    for one in ledger.bases():
+        directory = one.directory(root.path)
+        if directory is not None and not (directory / NAME).is_file():
+            what = f"nightly cycle {one.cycle} is to go on from it, and no {NAME} is there"
+            repair = f"put it back, or glmd rollback {one.prefix} --to JOB, or glmd promote JOB"
+            yield Disagreement(Kind.PROMOTION, one.job, directory, what, repair)
 
 
 def _wrong_link(link: Path) -> str | None:

@@ -5,7 +5,7 @@ published whole, and the claimed file goes away last. So a crash anywhere leaves
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
@@ -45,6 +45,10 @@ from handlers.validate.check import CheckedConfig, Rules, check
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+RulesOfNow = Callable[[], Rules]
+"""Returns what a file is held against now, but for what its nightly cycle has promoted. Asked apart, for it looks at
+the files of MindFormers."""
+
 
 @dataclass(frozen=True)
 class Accepted:
@@ -67,11 +71,10 @@ class Intake:
     name = "inbox"
 
     def __init__(
-        self, inbox: Inbox, root: Root, store: Store, workers: Workers, rules: Callable[[], Rules], faults: Faults
+        self, inbox: Inbox, root: Root, store: Store, workers: Workers, rules: RulesOfNow, faults: Faults
     ) -> None:
         self.inbox = inbox
         self.rules = rules
-        """What a file is held against now; asked apart, for it looks at the files of MindFormers."""
         self._root = root
         self._store = store
         self._workers = workers
@@ -117,10 +120,11 @@ class Intake:
 
     def _examine(self, claimed: Claim) -> None:
         if not self._faults.is_paused(_what(claimed)):
+            new = NewJob.of_drop(claimed.token, claimed.name)
             self._workers.submit_apart(
                 Lane.CLAIMS,
                 ("claim", claimed.token),
-                partial(_examine, claimed, self.rules),
+                partial(_examine, claimed, self.rules, self._store.bases_of(new.cycle, self._root.path)),
                 partial(self._decide, claimed),
             )
 
@@ -240,7 +244,7 @@ def _what(claimed: Claim) -> str:
     return f"claim of {printable(claimed.name)}"
 
 
-def _examine(claimed: Claim, rules_of_now: Callable[[], Rules]) -> Accepted:
-    rules = rules_of_now()
+def _examine(claimed: Claim, rules_of_now: RulesOfNow, own: Mapping[str, Path]) -> Accepted:
+    rules = replace(rules_of_now(), own=own)
     content = read_claimed(claimed, rules.max_bytes)
     return Accepted(content, check(content, claimed.name, rules), User(claimed.path.lstat().st_uid))

@@ -145,7 +145,7 @@ class WatchedTrees:
                 tag=str(ready.tag),
                 allow_not_finite=("*",),
                 destination=directory.merged,
-                latest=self._root.latest / ready.prefix,
+                can_be_continued=True,
             ),
         )
         plan.publish(directory.plan)

@@ -8,7 +8,9 @@ repeats what was not finished.
 import contextlib
 import signal
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import structlog
 
@@ -23,6 +25,7 @@ from daemon.core.vanished import refuse_vanished
 from daemon.serve.jobs.after_step import AfterStep
 from daemon.serve.jobs.attempts import how_it_begins
 from daemon.serve.jobs.judging import Judging
+from daemon.serve.jobs.latest_links import LatestLinks
 from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.preflight import Go, Preflights, Refuse, Verdict, Wait
 from daemon.serve.jobs.prepare import prepare
@@ -71,9 +74,10 @@ class Pipeline:
         self._set_aside = SetAside(root, store, waiting)
         self._starts = Starts(root, runner, waiting, workers, faults, self._set_aside)
         self._writers = Writers(root, store, workers, faults, self._set_aside)
+        self.links = LatestLinks(root, store, waiting, workers, faults)
+        promoting = Promoting(root, store, self._moves, self.links, self._writers, faults)
         self._after_step = AfterStep(
-            root, store, runner, self._moves, faults, self._writers, self._set_aside,
-            Judging(Promoting(self._moves)),
+            root, store, runner, self._moves, faults, self._writers, self._set_aside, Judging(promoting)
         )  # fmt: skip
 
     def turn(self) -> None:
@@ -82,6 +86,7 @@ class Pipeline:
         if not self._runs.are_known:
             return
         self._writers.stop_late()
+        self.links.turn()
         for number in set(self._store.locks().values()):
             self._faults.attempt(f"devices of job {number}", partial(self._free_devices, number))
         self._start_waiting_jobs()
@@ -102,7 +107,7 @@ class Pipeline:
                 self._writers.submit(
                     job,
                     f"preparing job {job.id}",
-                    partial(prepare, job, self.settings, self._root),
+                    partial(prepare, job, self.settings, self._root, own=self._bases(job)),
                     partial(self._prepared, job),
                 )
 
@@ -147,7 +152,10 @@ class Pipeline:
             self._moves.move(job, State.PREPARING)
         elif directory.submitted.exists():
             self._preflights.look(
-                job, self.settings, self._writers.still(job, f"job {job.id}", partial(self._looked, job))
+                job,
+                self.settings,
+                self._writers.still(job, f"job {job.id}", partial(self._looked, job)),
+                self._bases(job),
             )
         elif directory.plan.exists():
             self._moves.move(job, State.MERGING)
@@ -171,7 +179,7 @@ class Pipeline:
         if self._store.job(job.id).cancel:  # asked just now; the next turn ends it
             return
         try:
-            is_to_train = plan.result().train is not None
+            planned = plan.result()
         except (HandlerError, OSError) as error:
             if may_pass(error):  # the job keeps its devices; a later turn prepares it again
                 self._faults.failed(f"preparing job {job.id}", error)
@@ -179,8 +187,12 @@ class Pipeline:
             self._moves.move(job, State.FAILED, str(error), code_of(error))
         else:
             self._faults.passed(f"preparing job {job.id}")
-            if is_to_train:
-                self._moves.move(job, State.TRAINING, how_it_begins(job, job.directory(self._root.path)))
+            if planned.train is not None:
+                begins = how_it_begins(job, job.directory(self._root.path))
+                if planned.base is not None:
+                    begins = "; ".join(filter(None, (f"continues from {planned.base.told}", begins)))
+                    job = replace(job, continues=planned.base.job)
+                self._moves.move(job, State.TRAINING, begins)
             else:
                 self._moves.move(job, State.MERGING, "nothing is left to train: an earlier attempt has the last save")
 
@@ -214,6 +226,9 @@ class Pipeline:
             self._starts.begin(job, step)
 
     # Small parts
+
+    def _bases(self, job: Job) -> dict[str, Path]:
+        return self._store.bases_of(job.cycle, self._root.path)
 
     def _free_devices(self, number: int) -> None:
         if job := self._store.readable(number):  # else nobody knows what is on them

@@ -2,10 +2,11 @@
 
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import structlog
 
@@ -59,14 +60,16 @@ class Preflights:
         self._workers = workers
         self._due: dict[int, float] = {}
 
-    def look(self, job: Job, settings: Settings, then: Callable[[Verdict], None]) -> None:
-        """Look on behalf of `job`, unless that was done lately, and call `then`."""
+    def look(
+        self, job: Job, settings: Settings, then: Callable[[Verdict], None], own: Mapping[str, Path] | None = None
+    ) -> None:
+        """Look on behalf of `job`, unless that was done lately, and call `then`; `own` is as for `checked_again`."""
         if time.monotonic() >= self._due.get(job.id, 0.0):
             self._due.pop(job.id, None)
             self._workers.submit_apart(
                 Lane.JOBS,
                 job.writer,
-                partial(examine, job, settings, self._root),
+                partial(examine, job, settings, self._root, own),
                 partial(self._looked, job.id, then),
             )
 
@@ -92,10 +95,10 @@ class Preflights:
         then(verdict)
 
 
-def examine(job: Job, settings: Settings, root: Root) -> Verdict:
+def examine(job: Job, settings: Settings, root: Root, own: Mapping[str, Path] | None = None) -> Verdict:
     """Look whether `job` can start now."""
     try:
-        obstacles = _obstacles(job, settings, root)
+        obstacles = _obstacles(job, settings, root, own or {})
     except (HandlerError, OSError) as error:  # too little disk, a file that is gone
         return Wait(f"waits: {error}", code_of(error)) if may_pass(error) else Refuse(str(error), code_of(error))
     refuse_all = settings.preflight is Preflight.REFUSE
@@ -107,8 +110,8 @@ def examine(job: Job, settings: Settings, root: Root) -> Verdict:
     return Go()
 
 
-def _obstacles(job: Job, settings: Settings, root: Root) -> tuple[Obstacle, ...]:
-    if checked_again(job, settings, root).device_target != "Ascend":
+def _obstacles(job: Job, settings: Settings, root: Root, own: Mapping[str, Path]) -> tuple[Obstacle, ...]:
+    if checked_again(job, settings, root, own).device_target != "Ascend":
         return ()
     on_cards, unseen = look_at_cards(job.devices)
     if unseen:

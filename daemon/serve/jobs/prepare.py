@@ -1,20 +1,22 @@
 """What an attempt needs before its ranks can start: checks once more, a rank table, what to begin with, plan.json."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
-from daemon.core.checking import checked_again, read_config
+from daemon.core.checking import NOTHING, checked_again, read_config
 from daemon.core.root import Root
 from daemon.core.settings import Settings
 from daemon.core.states import Job
 from daemon.serve.jobs.attempts import NothingLeftError, begin, how_it_begins, tree_with_tag
+from daemon.serve.jobs.bases import base_of
 from handlers.ckpt.files.durable import make_directory, move, publish_bytes
 from handlers.events import job_log
 from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.table import make, write
 from handlers.records.job_dir import JobDir, Step, StepDir
-from handlers.records.job_plan import JobPlan, StopOn, TimeLimits
+from handlers.records.job_plan import Base, JobPlan, StopOn, TimeLimits
 from handlers.records.merge_plan import MergePlan
 from handlers.records.train_plan import TrainPlan
 from handlers.resume.config import resuming
@@ -22,35 +24,39 @@ from handlers.training.learned_limits import configuration, earlier_silences, le
 from handlers.training.plan import TrainRequest, plan_training
 from handlers.validate.check import CheckedConfig
 from handlers.validate.document import parse
-from handlers.validate.initial_weights import as_rank_directory, weights_to_load
+from handlers.validate.initial_weights import as_rank_directory
 
 
-def prepare(job: Job, settings: Settings, root: Root, *, resumes: int = 0) -> JobPlan:
+def prepare(
+    job: Job, settings: Settings, root: Root, *, own: Mapping[str, Path] = NOTHING, resumes: int = 0
+) -> JobPlan:
     """Write the rank table, the environments and plan.json of `job`, and return the plan.
 
     An attempt after the first goes on from the newest save of those before it, where there is one; `resumes` counts
-    those that glmd began by itself. Where nothing is left to train, the plan has a merge alone. Doing it again is
-    harmless until the ranks are started. Raises HandlerError or OSError.
+    those that glmd began by itself. Where nothing is left to train, the plan has a merge alone. `own` is where that
+    lies which the job's nightly cycle has promoted last, by prefix. Doing it again is harmless until the ranks are
+    started. Raises HandlerError or OSError.
     """
     directory = job.directory(root.path)
-    checked = checked_again(job, settings, root, is_resumed=resumes > 0)
+    checked = checked_again(job, settings, root, own=own, is_resumed=resumes > 0)
     log = job_log(directory.events, job=job.id, attempt=job.attempt)
     rank_table = _rank_table(job, settings, directory, log)
-    source = None
-    weights, config = _weights(checked, directory, root), directory.config
+    source = save = None
+    config = directory.config
     if job.attempt > 1:
         _put_aside_earlier_output(job, directory)
         source = tree_with_tag(job, directory, checked)
         try:
             save = begin(job, directory, checked, resumes=resumes)
         except NothingLeftError as nothing:
-            return _publish(job, directory, merge=plan_merging(checked, directory, root, source or nothing.tree))
+            return _publish(job, directory, merge=plan_merging(checked, directory, source or nothing.tree))
         if how := how_it_begins(job, directory):
             log.warning("save_passed_over", reason=how)
         if save is not None:
-            weights, config = None, directory.resumed_config(job.attempt)
+            config = directory.resumed_config(job.attempt)
             publish_bytes(config, resuming(read_config(directory.config, settings), save))
             log.info("training_resumes", path=save, resumes=resumes)
+    base = None if save is not None else base_of(job, checked, root, own, is_resumed=resumes > 0)
     request = TrainRequest(
         job_dir=directory,
         devices=job.devices,
@@ -60,7 +66,7 @@ def prepare(job: Job, settings: Settings, root: Root, *, resumes: int = 0) -> Jo
         checkout=settings.training.checkout,
         rank_table=rank_table,
         config=config,
-        load_checkpoint=weights,
+        load_checkpoint=None if base is None else _as_loaded(base.weights, checked, directory),
         extra_environment=settings.training.environment,
         configuration=_configuration(checked),
         limits=_limits(checked, root, job.attempt),
@@ -68,8 +74,8 @@ def prepare(job: Job, settings: Settings, root: Root, *, resumes: int = 0) -> Jo
         stop_on=_stop_on(checked, settings),
     )
     train = _planned(request, directory.step(job.attempt, Step.TRAIN))
-    merge = plan_merging(checked, directory, root, source)
-    return _publish(job, directory, merge=merge, train=train, rank_table=rank_table)
+    merge = plan_merging(checked, directory, source)
+    return _publish(job, directory, merge=merge, train=train, rank_table=rank_table, base=base)
 
 
 def _planned(request: TrainRequest, records: StepDir) -> TrainPlan:
@@ -81,10 +87,16 @@ def _planned(request: TrainRequest, records: StepDir) -> TrainPlan:
 
 
 def _publish(
-    job: Job, directory: JobDir, *, merge: MergePlan, train: TrainPlan | None = None, rank_table: Path | None = None
+    job: Job,
+    directory: JobDir,
+    *,
+    merge: MergePlan,
+    train: TrainPlan | None = None,
+    rank_table: Path | None = None,
+    base: Base | None = None,
 ) -> JobPlan:
     plan = JobPlan(
-        job=job.id, name=job.name, devices=job.devices, rank_table=rank_table, train=train, merge=merge
+        job=job.id, name=job.name, devices=job.devices, rank_table=rank_table, train=train, merge=merge, base=base
     )  # fmt: skip
     plan.publish(directory.plan)
     return plan
@@ -103,12 +115,9 @@ def _rank_table(job: Job, settings: Settings, directory: JobDir, log: FilteringB
     return write(made, directory.path)
 
 
-def _weights(checked: CheckedConfig, directory: JobDir, root: Root) -> Path | None:
-    """Return what to load instead of what the YAML names, if anything."""
-    weights = weights_to_load(checked.section, checked.prefix, root.latest)
-    if weights and checked.cuts_weights:
-        return as_rank_directory(weights, directory.path / "initial")
-    return weights
+def _as_loaded(weights: Path, checked: CheckedConfig, directory: JobDir) -> Path:
+    """Return `weights` in the form in which MindFormers takes them."""
+    return as_rank_directory(weights, directory.path / "initial") if checked.cuts_weights else weights
 
 
 def _configuration(checked: CheckedConfig) -> str:
@@ -135,11 +144,8 @@ def _stop_on(checked: CheckedConfig, settings: Settings) -> StopOn:
     return StopOn(**{**settings.stop_on.model_dump(), **wished})
 
 
-def plan_merging(checked: CheckedConfig, directory: JobDir, root: Root, source: Path | None = None) -> MergePlan:
-    """Return the merge that a job's file wishes for; `latest` stays where it is if no training could start from it.
-
-    The shards are in `source`, by default the job's output.
-    """
+def plan_merging(checked: CheckedConfig, directory: JobDir, source: Path | None = None) -> MergePlan:
+    """Return the merge that a job's file wishes for. The shards are in `source`, by default the job's output."""
     wish, scale = checked.section.merge, checked.lora_scale
     return MergePlan(
         source=source or directory.output,
@@ -158,7 +164,7 @@ def plan_merging(checked: CheckedConfig, directory: JobDir, root: Root, source: 
         transformed=wish.transformed,
         allow_not_finite=("*",),
         destination=directory.merged,
-        latest=root.latest / checked.prefix if wish.can_be_continued else None,
+        can_be_continued=wish.can_be_continued,
     )
 
 

@@ -42,11 +42,11 @@ class Requests:
 
     def cancel(self, job: Job, by: User) -> str:
         """End `job` and return what happens; raises RequestRefusedError when it is over, or `by` may not."""
-        self._refuse_strangers(job, by)
+        self.refuse_strangers(job, by)
         if job.state.is_over:
             refuse_while_stuck(job, self._store, self._root)  # that says more than that it is over
             raise RequestRefusedError(f"job {job.id} is {job.state} already", Code.JOB_OVER)
-        self._note("cancel_asked", job, by)
+        self.note("cancel_asked", job, by)
         try:
             if self._cancel(job, by.name):
                 return f"job {job.id} is cancelled"
@@ -89,7 +89,7 @@ class Requests:
 
     def retry(self, job: Job, by: User) -> str:
         """Queue `job` again from the step that did not succeed; raises RequestRefusedError."""
-        self._refuse_strangers(job, by)
+        self.refuse_strangers(job, by)
         if job.state not in {State.FAILED, State.CANCELLED}:
             told = f"job {job.id} is {job.state}; only failed and cancelled jobs can be retried"
             raise RequestRefusedError(told, Code.JOB_NOT_RETRYABLE)
@@ -100,17 +100,23 @@ class Requests:
         if not is_trained and not directory.submitted.exists():
             told = f"{directory.path} has nothing to run any more; drop the file again"
             raise RequestRefusedError(told, Code.JOB_NOTHING_TO_RUN)
-        self._note("retry_asked", job, by)
+        self.note("retry_asked", job, by)
         if is_trained:
             self._moves.move(job, State.MERGING, f"retried by {by.name}: merging again", attempt=last + 1)
             return f"job {job.id} merges again, as attempt {last + 1}"
         self._moves.move(job, State.QUEUED, f"retried by {by.name}", attempt=last + 1)
         return f"job {job.id} is queued again, as attempt {last + 1}"
 
-    def _refuse_strangers(self, job: Job, by: User) -> None:
-        """Raise RequestRefusedError where the settings leave a job to whoever dropped it, and that is not `by`."""
+    def refuse_strangers(self, job: Job | None, by: User) -> None:
+        """Raise RequestRefusedError where the settings leave a job to whoever dropped it, and that is not `by`.
+
+        None is for what is no job's, and so nobody's.
+        """
         if self.allowed is Cancel.GROUP or by.number in {0, User.of_this_process().number}:
             return
+        if job is None:
+            told = f"no job of {by.name}'s made this, and glmd's settings say `cancel: owner`; ask an administrator"
+            raise RequestRefusedError(told, Code.JOB_NOT_YOURS)
         owner = self._store.owner_of(job)
         if owner != by:
             whose = f"{owner.name} dropped it" if owner else "nobody knows who dropped it"
@@ -120,7 +126,7 @@ class Requests:
                 Code.JOB_NOT_YOURS,
             )
 
-    def _note(self, event: str, job: Job, by: User) -> None:
+    def note(self, event: str, job: Job, by: User) -> None:
         """Write into the job's log who asked."""
         log = job_log(job.directory(self._root.path).events, job=job.id, attempt=job.attempt)
         log.info(event, user=by.name, uid=by.number)

@@ -37,12 +37,12 @@ def run(tmp_path: Path) -> Run:
 def plan_of(run: Run, **changes: Any) -> MergePlan:  # noqa: ANN401 - any of its fields
     """Plan the merge of a run into `merged/` beside it."""
     root = run.source.parent
-    plan = MergePlan(source=run.source, destination=root / "merged", latest=root / "latest" / run.prefix)
+    plan = MergePlan(source=run.source, destination=root / "merged")
     return replace(plan, **changes)
 
 
 def test_a_tree_becomes_one_file(run: Run) -> None:
-    """Output, manifest and link are there, and the summary says what happened."""
+    """Output and manifest are there, and the summary says what happened."""
     plan = plan_of(run)
     summary = merge_run(plan)
     assert summary.outputs == (plan.destination / "filtered_transformed.ckpt",)
@@ -51,18 +51,13 @@ def test_a_tree_becomes_one_file(run: Run) -> None:
     assert (summary.entries_in, summary.entries_kept, summary.unlaid) == (10, 8, 3)
     assert (summary.dropped, summary.adapters_merged) == ({Family.OPTIMIZER: 2}, 0)
     assert summary.bytes == len(run.merged())
-    assert plan.latest is not None
-    assert plan.latest.resolve() == plan.destination
-    assert not plan.latest.readlink().is_absolute()
     assert read_manifest(plan.destination / "manifest.json").tag == "31_4"
 
 
-def test_diverged_weights_are_kept_but_never_the_latest(run: Run) -> None:
-    """A job's plan allows them: the output is there, the summary names them, and the link stays where it was."""
+def test_diverged_weights_are_kept(run: Run) -> None:
+    """A job's plan allows them: the output is there, and the summary names them."""
     plan = plan_of(run, allow_not_finite=("*",))
-    assert plan.latest is not None
     merge_run(plan)
-    before = plan.latest.readlink()
     run.tensors[BIAS][2] = np.nan
     run.write("32_4")
     diverged = replace(plan, destination=plan.destination.with_name("diverged"))
@@ -70,21 +65,17 @@ def test_diverged_weights_are_kept_but_never_the_latest(run: Run) -> None:
         summary = merge_run(diverged)
         assert summary.not_finite == {BIAS: NotFinite(1, 0)}
         assert summary.outputs[0].exists()
-        assert plan.latest.readlink() == before
     with pytest.raises(NotFiniteError, match=BIAS):
         merge_run(replace(diverged, allow_not_finite=(), destination=plan.destination.with_name("other")))
 
 
 def test_done_again_it_only_mends_what_is_missing(run: Run) -> None:
-    """The step may be run twice: the output stays, and a missing link is set."""
+    """The step may be run twice: the output stays."""
     plan = plan_of(run)
     first = merge_run(plan)
     inode = first.outputs[0].stat().st_ino
-    assert plan.latest is not None
-    plan.latest.unlink()
     again = merge_run(plan)
     assert again.outputs[0].stat().st_ino == inode
-    assert plan.latest.resolve() == plan.destination
 
 
 def test_another_tags_output_is_refused_unless_forced(run: Run) -> None:
@@ -143,7 +134,6 @@ def test_nothing_is_silently_wrong(run: Run, spoil: str, error: type[Exception],
         merge_run(plan_of(run))
     destination = run.source.parent / "merged"
     assert not destination.exists() or list(destination.iterdir()) == []
-    assert not (run.source.parent / "latest").exists()
 
 
 def test_a_data_parallel_run_is_filtered(tmp_path: Path) -> None:

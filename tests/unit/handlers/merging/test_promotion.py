@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from handlers.ckpt.planning.origin import Origin
-from handlers.merging.promotion import Merged, Verdict, judge
+from handlers.codes import Code
+from handlers.merging.promotion import Merged, Verdict, judge, judge_by_all
 from handlers.shards.names import Tag
 
 TREE = "/data/fullft_output"
@@ -145,3 +146,29 @@ def test_in_whatever_order_jobs_are_merged_the_same_one_is_the_latest() -> None:
             latest = merged if judge(latest, merged).promoted else latest
         assert latest is not None
         assert latest.name == "job 1"
+
+
+def test_what_was_taken_back_does_not_come_back_by_itself() -> None:
+    """Nor does what is older than that: it is the newest that was ever promoted that counts."""
+    one, two, three = (job(number, began=number) for number in (1, 2, 4))
+    between = job(3, began=3)
+    verdict = judge_by_all(one, [two, three], {three.directory}, three)
+    assert verdict == Verdict(promoted=False, reason="stays at job 1: job 4 was taken back")
+    assert verdict.code == Code.PROMOTION_UNDONE
+    verdict = judge_by_all(one, [two, three], {three.directory}, between)
+    reason = "stays at job 1: job 4, which was promoted before, is newer than job 3"
+    assert verdict == Verdict(promoted=False, reason=reason)
+    assert verdict.code == Code.PROMOTION_NOT_NEWEST
+    assert judge_by_all(one, [two, three], {three.directory}, job(5, began=5)).promoted
+
+
+def test_what_is_promoted_already_stays_promoted() -> None:
+    """A step that is done again after a crash finds its own output."""
+    assert judge_by_all(job(1, began=1), [job(1, began=1)], (), job(1, began=1)).promoted
+
+
+def test_each_no_has_a_code() -> None:
+    """For programs."""
+    diverged = replace(job(2, began=2), not_finite=("a",))
+    assert judge_by_all(job(1, began=1), (), (), diverged).code == Code.PROMOTION_NOT_FINITE
+    assert judge_by_all(job(2, began=2), (), (), job(1, began=1)).code == Code.PROMOTION_NOT_NEWEST

@@ -87,6 +87,19 @@ def test_a_plan_that_would_end_every_training_is_refused(workshop: "Workshop", s
         JobPlan.read(workshop.job_dir.plan)
 
 
+@pytest.mark.parametrize("latest", (None, "/var/glm/latest/glm-6b"))
+def test_a_plan_of_before_the_daemon_promoted_is_read(workshop: "Workshop", latest: str | None) -> None:
+    """Where its merge was to set `latest`, a training can go on from the output."""
+    workshop.publish(workshop.train("pass"))
+    plan = json.loads(workshop.job_dir.plan.read_text())
+    del plan["merge"]["can_be_continued"], plan["base"]
+    plan["merge"]["latest"] = latest
+    workshop.job_dir.plan.write_text(json.dumps(plan))
+    assert JobPlan.read(workshop.job_dir.plan).merge.can_be_continued is (latest is not None)
+    workshop.job_dir.plan.write_text(json.dumps(as_before(plan)))
+    assert JobPlan.read(workshop.job_dir.plan).merge.can_be_continued is (latest is not None)
+
+
 @pytest.mark.parametrize("key", ("role", "rank", "device", "log"))
 def test_half_a_plan_of_before_is_none(workshop: "Workshop", key: str) -> None:
     """It is refused as any that says nothing."""

@@ -13,7 +13,6 @@ import pytest
 
 from handlers.ckpt.planning.origin import Origin
 from handlers.ckpt.publishing.manifest import Manifest, read_manifest
-from handlers.merging.merge import run as merge_run
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.job_plan import JobPlan
 from handlers.records.merge_plan import MergePlan
@@ -293,20 +292,17 @@ def test_what_a_merge_left_out_unasked_is_an_event(workshop: "Workshop") -> None
 
 
 def test_a_merge_of_diverged_weights_says_so(workshop: "Workshop") -> None:
-    """They are kept, and the reason names them, for the link that did not move is what somebody will wonder at."""
+    """They are kept, and the reason names them."""
     run = small_run(workshop.job_dir.output)
     run.tensors["layers.0.query_key_value.bias"][3] = np.nan
     run.write()
-    latest = workshop.job_dir.path / "latest" / "glm-6b"
-    merge = MergePlan(source=run.source, destination=workshop.job_dir.merged, latest=latest, allow_not_finite=("*",))
+    merge = MergePlan(source=run.source, destination=workshop.job_dir.merged, allow_not_finite=("*",))
     JobPlan(job=42, name="demo", merge=merge).publish(workshop.job_dir.plan)
     assert finish(start(workshop, Step.MERGE))[0] == 0
     assert ended(workshop, Step.MERGE).reason == (
-        "tag 31_4: 8 of 10 entries kept; 1 parameter holds NaN or infinity: layers.0.query_key_value.bias (1 NaN); "
-        "latest/glm-6b stays as it is: NaN and infinity are not published"
+        "tag 31_4: 8 of 10 entries kept; 1 parameter holds NaN or infinity: layers.0.query_key_value.bias (1 NaN)"
     )
     assert (workshop.job_dir.merged / "manifest.json").exists()
-    assert not latest.is_symlink()
 
 
 def manifest_of_merge(workshop: "Workshop", attempt: int) -> Manifest:
@@ -331,24 +327,6 @@ def test_a_merge_of_a_foreign_tree_keeps_which(workshop: "Workshop") -> None:
     workshop.publish(None)
     small_run(workshop.job_dir.output).write()
     assert manifest_of_merge(workshop, 1).origin == Origin(job=42, tree=str(workshop.job_dir.output))
-
-
-def test_a_merge_says_that_latest_stays_where_it_is(workshop: "Workshop", tmp_path: Path) -> None:
-    """In its reason, which is the job's, and as an event."""
-    latest, newer = tmp_path / "latest" / "glm-6b", tmp_path / "newer"
-    tree = str(workshop.job_dir.output)
-    run = small_run(workshop.job_dir.output).write("40_4")
-    merge_run(MergePlan(source=run.source, destination=newer, latest=latest, origin=Origin(job=41, tree=tree)))
-    for rank in range(run.ranks):
-        run.shard(rank, "40_4").unlink()
-    run.write("31_4")
-    plan = MergePlan(source=run.source, destination=workshop.job_dir.merged, latest=latest)
-    JobPlan(job=42, name="demo", merge=plan).publish(workshop.job_dir.plan)
-    manifest_of_merge(workshop, 1)
-    stays = "latest/glm-6b stays at job 41, with 40_4 of the same tree"
-    assert ended(workshop, Step.MERGE).reason.endswith(f"entries kept; {stays}")
-    assert next(event["reason"] for event in events_of(workshop) if event["event"] == "latest_kept") == stays
-    assert latest.resolve() == newer
 
 
 STAND_IN = """

@@ -121,7 +121,12 @@ def test_a_tag_without_quotes() -> None:
         ("priority: high", 13, "priority", "'high' does not fit"),
         ("priority: yes", 13, "priority", "True does not fit"),
         ("priority: 1.5", 13, "priority", "1.5 does not fit"),
-        ("continue_from: newest", 18, "continue_from", "neither `none` nor `latest` nor an absolute path"),
+        (
+            "continue_from: ./newest",
+            18,
+            "continue_from",
+            "neither `none` nor `latest`, nor a prefix, nor an absolute path",
+        ),
         ("continue_from: a/b", 18, "continue_from", "neither"),
         ("timeout: {silence: soon}", 22, "timeout.silence", "'soon' is not a duration"),
         ("timeout: {silence: 1:30}", 22, "timeout.silence", "'1:30' is not a duration"),

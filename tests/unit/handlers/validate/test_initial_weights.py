@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from handlers.codes import Code
 from handlers.mindformers.dialect import dialect_of
 from handlers.mindformers.version import OF_GLM_6B
 from handlers.validate.document import parse
 from handlers.validate.glmd_section import GlmdSection, read_section
-from handlers.validate.initial_weights import MERGED, as_rank_directory, check_weights, weights_to_load
+from handlers.validate.initial_weights import MERGED, NoBaseError, as_rank_directory, check_weights, weights_to_load
 from handlers.validate.mindformers_rules import Parallel
 from handlers.validate.problem import Findings
 
@@ -55,9 +56,45 @@ def test_latest_is_the_file_behind_the_link(latest: Path) -> None:
     newest = GlmdSection(continue_from="latest")
     assert weights_to_load(newest, "glm-6b", latest) == latest.parent / "jobs" / "0001-a" / "merged" / MERGED
     assert weights_to_load(newest, "other", latest) is None
-    assert weights_to_load(newest, "broken", latest) is None
     assert weights_to_load(newest, "", latest) is None
     assert weights_to_load(newest, "glm-6b", None) is None
+
+
+def test_what_was_published_and_is_gone_is_no_first_night(latest: Path) -> None:
+    """A link that leads to nothing, or to no output: to begin from load_checkpoint would go unnoticed."""
+    (latest / "empty").symlink_to(latest)
+    (latest / "loop").symlink_to("loop")
+    for name in ("broken", "empty", "loop"):
+        for wish in ("latest", name):
+            with pytest.raises(
+                NoBaseError, match=rf"latest/{name} has no {MERGED} any more.*rollback {name}"
+            ) as raised:
+                weights_to_load(GlmdSection(continue_from=wish), name, latest)
+            assert raised.value.code == Code.BASE_GONE
+
+
+def test_a_cycles_own_goes_before_what_others_have_published(latest: Path, tmp_path: Path) -> None:
+    """But where its file names a prefix, and where it has none of this prefix."""
+    own = {"glm-6b": tmp_path / "own"}
+    with pytest.raises(NoBaseError, match="own, which its nightly cycle has promoted last, has no"):
+        weights_to_load(GlmdSection(continue_from="latest"), "glm-6b", latest, own)
+    own["glm-6b"].mkdir()
+    (own["glm-6b"] / MERGED).write_bytes(b"mine")
+    theirs = latest.parent / "jobs" / "0001-a" / "merged" / MERGED
+    assert weights_to_load(GlmdSection(continue_from="latest"), "glm-6b", latest, own) == own["glm-6b"] / MERGED
+    assert weights_to_load(GlmdSection(continue_from="glm-6b"), "glm-6b", latest, own) == theirs
+    assert weights_to_load(GlmdSection(continue_from="latest"), "glm-6b", latest, {"llama": tmp_path}) == theirs
+
+
+def test_another_prefix_has_to_be_published(latest: Path) -> None:
+    """The run's own, named, is a first night as with `latest`; of another nothing can be meant but what is there."""
+    assert (
+        weights_to_load(GlmdSection(continue_from="glm-6b"), "llama", latest) == (latest / "glm-6b" / MERGED).resolve()
+    )
+    assert weights_to_load(GlmdSection(continue_from="llama"), "llama", latest) is None
+    with pytest.raises(NoBaseError, match="nothing of prefix gpt is published; there is: broken, glm-6b") as raised:
+        weights_to_load(GlmdSection(continue_from="gpt"), "llama", latest)
+    assert raised.value.code == Code.CONFIG_CONTINUE_FROM
 
 
 def test_none_and_paths(latest: Path) -> None:

@@ -14,6 +14,7 @@ from daemon.core.store import NewJob, Store
 from daemon.face.audit import Kind, check_state
 from daemon.serve.intake.claims import Claim, reject
 from handlers.merging import merge
+from handlers.merging.latest import lead
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.job_plan import JobPlan, TimeLimits, TrainPlan
 from handlers.records.merge_plan import MergePlan
@@ -94,8 +95,8 @@ class Place:
         """Make real shards, merge them, and let `latest` lead there."""
         directory = self.directory(job)
         run = small_run(directory.output).write()
-        latest = self.root.latest / run.prefix
-        merge.run(MergePlan(source=run.source, destination=directory.merged, latest=latest))
+        merge.run(MergePlan(source=run.source, destination=directory.merged))
+        lead(self.root.latest / run.prefix, directory.merged)
 
     def claim(self, name: str) -> Claim:
         """Take a file as an inbox's claim does."""

@@ -43,7 +43,7 @@ def planned(tmp_path: Path, wish: MergeWish, scale: LoraScale | None = None) -> 
     """Plan the merge of a job whose file has this wish; by way of plan.json, as the step reads it."""
     checked = replace(CHECKED, section=GlmdSection(merge=wish), lora_scale=scale)
     directory = JobDir(tmp_path / "jobs" / "0001-a")
-    merge = plan_merging(checked, directory, Root(tmp_path))
+    merge = plan_merging(checked, directory)
     path = tmp_path / "plan.json"
     JobPlan(job=1, name="a", merge=merge).publish(path)
     assert JobPlan.read(path).merge == merge
@@ -51,14 +51,14 @@ def planned(tmp_path: Path, wish: MergeWish, scale: LoraScale | None = None) -> 
 
 
 def test_a_plain_file(tmp_path: Path) -> None:
-    """Weights and scalars in one .ckpt, and `latest` is set to it."""
+    """Weights and scalars in one .ckpt, and a training could go on from it."""
     assert planned(tmp_path, MergeWish()) == MergePlan(
         source=tmp_path / "jobs" / "0001-a" / "output",
         ranks=2,
         prefix="glm-6b",
         allow_not_finite=("*",),
         destination=tmp_path / "jobs" / "0001-a" / "merged",
-        latest=tmp_path / "latest" / "glm-6b",
+        can_be_continued=True,
     )
 
 
@@ -82,14 +82,14 @@ def test_all_wishes_reach_the_merge(tmp_path: Path) -> None:
 def test_the_merge_knows_the_job_s_stages(tmp_path: Path) -> None:
     """So that the strategy files of fewer are no whole run's."""
     directory = JobDir(tmp_path / "jobs" / "0001-a")
-    assert plan_merging(replace(CHECKED, stages=2), directory, Root(tmp_path)).stages == 2
+    assert plan_merging(replace(CHECKED, stages=2), directory).stages == 2
 
 
 def test_latest_is_for_what_a_training_can_start_from(tmp_path: Path) -> None:
     """A nightly cycle must not come upon the adapters alone, which MindFormers would fill up with random weights."""
-    assert planned(tmp_path, MergeWish(lora=Lora.ONLY)).latest is None
-    assert planned(tmp_path, MergeWish(format=Format.SAFETENSORS)).latest is None
-    assert planned(tmp_path, MergeWish(lora=Lora.MERGE), LoraScale(32, 8)).latest is not None
+    assert planned(tmp_path, MergeWish(lora=Lora.ONLY)).can_be_continued is False
+    assert planned(tmp_path, MergeWish(format=Format.SAFETENSORS)).can_be_continued is False
+    assert planned(tmp_path, MergeWish(lora=Lora.MERGE), LoraScale(32, 8)).can_be_continued is True
 
 
 def test_a_later_attempt_has_the_limits_that_were_set(tmp_path: Path) -> None:
