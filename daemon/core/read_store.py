@@ -9,10 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Self
 
-from daemon.core import night_runs
+from daemon.core import night_runs, results
 from daemon.core.job_rows import COLUMNS, NO_JOB, Row, job_of, told_of_unreadable, why_none
 from daemon.core.night_runs import NightRun
 from daemon.core.reading import open_for_reading, unreadable
+from daemon.core.results import Result
 from daemon.core.states import OVER, Job, State
 from daemon.core.users import User
 
@@ -215,6 +216,10 @@ class ReadStore:
     def locks(self) -> dict[int, int]:
         """Return which job holds each device that is held."""
         return dict(self._connection.execute("SELECT device, job FROM device_locks ORDER BY device"))
+
+    def results(self, jobs: Collection[int]) -> dict[int, Result]:
+        """Return what these jobs came to, by number: those of which it is known."""
+        return results.of_jobs(self._connection, jobs)
 
     def last_due(self, cycle: str) -> datetime | None:
         """Return the time for which nightly `cycle` was last dropped. Raises ValueError where the row has none."""

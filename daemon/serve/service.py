@@ -31,6 +31,7 @@ from daemon.serve.intake.source import Moment, WorkSource
 from daemon.serve.intake.trees import WatchedTrees
 from daemon.serve.jobs.pipeline import Pipeline
 from daemon.serve.jobs.requests import Requests
+from daemon.serve.jobs.results import Results
 from daemon.serve.lock_holders import holders
 from daemon.serve.loop import systemd as notify
 from daemon.serve.loop.faults import SHOWN, Defect, Faults, concerns_the_store
@@ -79,6 +80,7 @@ class Service:
         self._intake = Intake(inbox, root, store, self._workers, partial(rules, settings, root), self._faults)
         self._pipeline = Pipeline(settings, root, store, self._runner, waiting, self._workers, self._faults)
         self._requests = Requests(root, store, waiting)
+        self._results = Results(root, store, self._workers, self._faults)
         self._work = Work(root, store, self._workers)
         self._headline = ""
         self._is_announced = False
@@ -221,6 +223,7 @@ class Service:
         self._faults.attempt("jobs", self._pipeline.turn)
         self._faults.attempt("children", self._runner.reap)
         self._faults.attempt("progress", partial(self._work.look, now))
+        self._faults.attempt("measuring", partial(self._results.turn, now))
 
     def _take_result(self, take: Callable[[], None]) -> None:
         """Take what a worker has come to; one that cannot be taken holds up no other."""
@@ -232,7 +235,7 @@ class Service:
         waits = [LONGEST_WAIT, self._rescan_due - now]
         if self._pipeline.is_waiting_for_a_shim:
             waits.append(0.1)
-        looks = (self._pipeline.next_due(now), self._work.next_due)
+        looks = (self._pipeline.next_due(now), self._work.next_due, self._results.next_due(now))
         waits += [due - now for due in looks if due is not None]
         waits += [
             seconds

@@ -274,7 +274,7 @@ def test_the_store_of_an_older_daemon(place: Place) -> None:
         place.sql(f"DROP TABLE {later}")
     place.sql("DROP INDEX jobs_by_cycle")
     of_jobs = (("jobs", column) for column in ("source", "code", "cycle", "continues"))
-    for table, column in (*of_jobs, ("transitions", "code")):
+    for table, column in (*of_jobs, ("transitions", "code"), ("nightly", "timezone")):
         place.sql(f"ALTER TABLE {table} DROP COLUMN {column}")
     place.sql("PRAGMA user_version=3")
     assert place.kinds() == set()
