@@ -6,8 +6,8 @@ from daemon.commands.terminal.curve import curve, shows_curves
 from daemon.commands.terminal.table import size
 from daemon.core.results import Result
 from daemon.face.status import Detail
-from handlers.units.durations import format_duration
 from handlers.training_record.training import Training
+from handlers.units.durations import format_duration
 
 _DISK = {"output": "output", "earlier_outputs": "earlier attempts", "merged": "merged"}
 

@@ -1,7 +1,7 @@
 """What jobs that are over came to: read in their records and kept in the store, one job after the other.
 
-What is not kept yet is found by looking. So nothing is lost by a crash, and the jobs of an older glmd get theirs too. It
-is never urgent: nothing is decided by it.
+What is not kept yet is found by looking. So nothing is lost by a crash, and the jobs of an older glmd get theirs, too.
+It is never urgent: nothing is decided by it.
 """
 
 import contextlib
