@@ -5,10 +5,13 @@ COMMANDS = {
     "submit": ("daemon.commands.submit:submit", "Check a YAML, then drop it into the inbox."),
     "check": ("daemon.commands.check:check", "Check a YAML as the daemon would; nothing is dropped."),
     "status": ("daemon.commands.status:status", "Show all jobs, or one in detail; also with the daemon down."),
-    "nights": ("daemon.commands.nights:nights", "Show how the nightly cycles fared, a row each."),
+    "nights": (
+        "daemon.commands.nights:nights",
+        "Show how the nightly cycles fared, a row each; also with the daemon down.",
+    ),
     "night": (
         "daemon.commands.night:night",
-        "Tell of one night what happened and what needs you; exit code 1 when something does.",
+        "Tell of one night what happened, and what needs you: then the exit code is 1.",
     ),
     "logs": ("daemon.commands.logs:logs", "Show a job's events, or what one rank prints."),
     "steps": (

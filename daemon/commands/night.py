@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from daemon.commands.lookup import root_of, settings_of
@@ -19,13 +19,17 @@ from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.face.digest import Digest, OtherJob, ToldRun, digest
 from daemon.face.needs import Kind, Need
+from daemon.face.nights import night_of
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.printable import printable
 from handlers.units.durations import format_duration
 
+FIRST = 1971
+"""The year before which no clock of a computer was."""
 NEEDS_YOU = 1
 """The exit code when something does."""
+EXIT_CODES = "Exit codes: 0 nothing needs you, 1 something does, or glmd failed, 2 bad usage or bad input, 3 refused."
 _KINDS = {
     Kind.OPERATOR: "waits for an operator",
     Kind.FAILED: "failed",
@@ -37,18 +41,13 @@ _KINDS = {
 
 
 def night(words: Sequence[str]) -> None:
-    """Tell of one night what happened and what needs you; also with the daemon down.
-
-    Exit codes: 0 all is well, 1 something needs you or glmd failed, 2 bad usage or bad input, 3 refused.
-    """
+    """Tell of one night what happened, and what needs you: then the exit code is 1."""
     given, now = _parser().parse_args(words), datetime.now(UTC)
     root = root_of(given.root, given.config)
     hours, trouble = _hours(root, given.config)
+    asked = hours.newest(now) if given.date is None else _begun(given.date, now)
     with ReadStore.open(Root(root).store) as store:
-        try:
-            found = digest(store, hours.newest(now) if given.date is None else date_in(given.date), hours, now)
-        except (OverflowError, ValueError) as error:
-            raise BadInputError(f"{given.date}: there is no such night", Code.USAGE_OPTIONS) from error
+        found = digest(store, asked, hours, now)
     if given.json:
         write(json_lines(found.as_json()))
     else:
@@ -58,8 +57,7 @@ def night(words: Sequence[str]) -> None:
 
 
 def _parser() -> Parser:
-    text, _, codes = (night.__doc__ or "").partition("\n\n")
-    parser = Parser(prog="glmd night", description=text, epilog=codes, allow_abbrev=False)
+    parser = Parser(prog="glmd night", description=night.__doc__, epilog=EXIT_CODES, allow_abbrev=False)
     told = "The night's morning, as 2026-11-28; without it, the last night that has begun."
     parser.add_argument("date", nargs="?", metavar="DATE", help=told)
     parser.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
@@ -68,6 +66,14 @@ def _parser() -> Parser:
     parser.add_argument("--root", type=Path, default=root, metavar="DIR", help=told)
     parser.add_argument("--config", type=Path, metavar="FILE", help="The settings file.")
     return parser
+
+
+def _begun(text: str, now: datetime) -> date:
+    """Return the night that `text` names. Raises BadInputError for one that has not begun, or never was."""
+    night = date_in(text)
+    if not night.year >= FIRST or night > night_of(now):
+        raise BadInputError(f"{night}: that night has not begun, or is before all computers", Code.USAGE_OPTIONS)
+    return night
 
 
 def _hours(root: Path, config: Path | None) -> tuple[NightHours, str]:

@@ -126,8 +126,7 @@ def streak(connection: sqlite3.Connection, cycle: str, spoilt: datetime | None) 
     rows = connection.execute("SELECT name, state, code FROM jobs WHERE cycle = ? ORDER BY id DESC", (cycle,))
     found = 0
     for name, state, code in rows:
-        due = due_in(name)
-        if spoilt is not None and due is not None and due <= spoilt:
+        if spoilt is not None and (due := due_in(name)) is not None and due <= spoilt:
             break
         if state == State.DONE and not code:
             found += 1

@@ -275,21 +275,16 @@ class ReadStore:
             return before, self.results([before.id])[before.id]
         return None
 
-    def promoted(self, jobs: Collection[Job]) -> dict[int, bool]:
-        """Return of the jobs that are done whether `latest` led to them and was not taken back from there.
+    def promoted_among(self, jobs: Collection[Job]) -> dict[int, bool]:
+        """Return of jobs that are done whether `latest` was led to them, and that was not taken back.
 
-        Of those that were done before anything was kept of their prefix nobody knows; they are left out.
+        Left out are those of which nobody knows, and those that were not meant to: nothing was said against them.
         """
         done = [job for job in jobs if job.state is State.DONE]
         marks = ",".join("?" * len(done))
         asked = f"SELECT job, MAX(undone IS NULL) FROM promotions WHERE job IN ({marks}) GROUP BY job"  # noqa: S608 - all ours
         told = {job: bool(stands) for job, stands in self._connection.execute(asked, [job.id for job in done])}
-        first = dict(self._connection.execute("SELECT prefix, MIN(at) FROM promotions GROUP BY prefix"))
-        for job in done:
-            known = first.get(job.prefix)
-            if job.id not in told and (job.code or (known is not None and known < job.changed.isoformat())):
-                told[job.id] = False
-        return told
+        return {job.id: False for job in done if job.code} | told
 
     def _one(self, where: str, value: object) -> Job:
         found = self._select(where, value)

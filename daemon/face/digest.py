@@ -9,7 +9,7 @@ from daemon.core.read_store import ReadStore
 from daemon.core.results import Result
 from daemon.core.states import ACTIVE, HOLDING_DEVICES, Job
 from daemon.face.needs import Need, need_of_job, need_of_run
-from daemon.face.nights import Mark, Run, noon_before, runs_since
+from daemon.face.nights import Mark, Run, noon_before, runs_since, says_no
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,13 @@ class Digest:
 
 
 def digest(store: ReadStore, night: date, hours: NightHours, now: datetime) -> Digest:
-    """Tell of the night to the morning of `night`. Raises OverflowError or ValueError at time's ends."""
+    """Tell of the night to the morning of `night`, which has begun."""
     evening, morning = hours.of(night)
     runs = runs_since(store, noon_before(night))
     others = store.other_jobs(evening, morning)
     stuck = _stuck(store)
     of_night = [run for each in runs.values() for run in each if run.night == night]
+    of_night.sort(key=lambda run: (run.due, run.cycle))
     jobs = [*(run.job for run in of_night if run.job is not None), *others]
     if night == hours.newest(now):  # what holds devices today is of today, whenever it began
         jobs += [job for number in stuck - {job.id for job in jobs} if (job := store.readable(number))]
@@ -116,7 +117,7 @@ def digest(store: ReadStore, night: date, hours: NightHours, now: datetime) -> D
         evening=evening,
         morning=morning,
         needs=tuple(need for need in needs if need is not None),
-        runs=tuple(_told(store, run, now) for run in sorted(of_night, key=lambda run: run.due)),
+        runs=tuple(_told(store, run, now) for run in of_night),
         others=tuple(OtherJob(job, results.get(job.id)) for job in others),
     )
 
@@ -132,7 +133,7 @@ def _need_of(store: ReadStore, job: Job) -> Need | None:
 
 
 def _is_kept_back(store: ReadStore, job: Job) -> bool:
-    return bool(job.code) and store.promoted([job]).get(job.id) is False
+    return says_no(job.code) and store.promoted_among([job]).get(job.id) is False
 
 
 def _stuck(store: ReadStore) -> set[int]:

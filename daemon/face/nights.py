@@ -24,6 +24,12 @@ _LATEST = timedelta(days=2)
 """So long before a run is due nobody has submitted it, whatever its clock did."""
 
 
+_UNCHANGED, _MISSED = "night.unchanged", "night.missed"
+"""Codes of nights that were left out and need nobody."""
+_NO_OBJECTIONS = frozenset({"", "promotion.not-newest", "promotion.undone", Code.JOB_CANCELLED})
+"""Codes of outputs that did not become `latest`, though nothing is wrong with them."""
+
+
 class Mark(StrEnum):
     """What a run came to, in a word."""
 
@@ -34,6 +40,8 @@ class Mark(StrEnum):
     SKIPPED = "skipped"
     RUNNING = "running"
     """It waits, or is at work."""
+    MISSED = "missed"
+    """glmd did not run when it was due, and a later one stands for it."""
     LATE = "late"
     """Done, though it was missed when it was due."""
     DONE = "done"
@@ -54,14 +62,13 @@ class Run:
     code: str
     result: Result | None = None
     is_promoted: bool | None = None
-    """Whether `latest` was led to its output, and was not taken back; None where nobody knows, or it is not done."""
+    """Whether `latest` was led to its output, and was not taken back; None where nobody knows, or it was not meant."""
 
     @cached_property
     def mark(self) -> Mark:
         """What it came to."""
         if self.job is None:
-            by_outcome = {Outcome.SKIPPED: Mark.SKIPPED, Outcome.FAILED: Mark.FAILED}
-            return by_outcome.get(self.outcome, Mark.RUNNING) if self.outcome else Mark.RUNNING
+            return self._mark_without_job
         if not self.job.state.is_over:
             return Mark.RUNNING
         if self.job.state is not State.DONE:
@@ -71,19 +78,29 @@ class Run:
         return Mark.LATE if self.outcome is Outcome.CAUGHT_UP else Mark.DONE
 
     @property
+    def _mark_without_job(self) -> Mark:
+        match self.outcome:
+            case Outcome.SKIPPED:
+                return Mark.MISSED if self.code == _MISSED else Mark.SKIPPED
+            case Outcome.FAILED:
+                return Mark.FAILED
+            case _:  # its file is not a job yet
+                return Mark.RUNNING
+
+    @property
     def is_kept_back(self) -> bool:
         """Whether it is done, and something was said against its output."""
-        return self.mark is Mark.NOT_PROMOTED and bool(self.code)
+        return self.mark is Mark.NOT_PROMOTED and says_no(self.code)
 
     @property
     def is_meant(self) -> bool:
-        """Whether it was left out as the settings want it, as with inputs that have not changed."""
-        return self.mark is Mark.SKIPPED and self.code != Code.NIGHT_SKIPPED
+        """Whether it was left out as the settings want it: its inputs have not changed."""
+        return self.mark is Mark.SKIPPED and self.code == _UNCHANGED
 
     @property
     def is_good(self) -> bool | None:
-        """Whether it is a success; None where it counts for nothing: it is not over, or was left out on purpose."""
-        if self.mark is Mark.RUNNING or self.is_meant:
+        """Whether it is a success; None where it counts for nothing: not over, left out on purpose, the host down."""
+        if self.mark in {Mark.RUNNING, Mark.MISSED} or self.is_meant:
             return None
         return self.mark in {Mark.DONE, Mark.LATE}
 
@@ -152,6 +169,11 @@ class CycleNights:
         }
 
 
+def says_no(code: str) -> bool:
+    """Say whether `code`, of a job that is done and was not promoted, is an objection to its output."""
+    return code not in _NO_OBJECTIONS
+
+
 def night_of(moment: datetime) -> date:
     """Return the morning of the night that `moment` belongs to."""
     local = moment.astimezone()
@@ -186,7 +208,7 @@ def runs_since(store: ReadStore, due: datetime) -> dict[str, list[Run]]:
             jobs[job.cycle, was_due] = job  # of two of one name the newer
     _add_named(store, kept.values(), jobs)
     results = store.results([job.id for job in jobs.values()])
-    promoted = store.promoted(tuple(jobs.values()))
+    promoted = store.promoted_among(tuple(jobs.values()))
     found: defaultdict[str, list[Run]] = defaultdict(list)
     for key in sorted(kept.keys() | jobs.keys(), key=lambda each: each[1]):
         found[key[0]].append(_run(key, kept.get(key), jobs.get(key), results, promoted))

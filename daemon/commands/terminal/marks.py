@@ -7,13 +7,14 @@ TO_COME = "to come"
 _SIGNS = {
     Mark.DONE: ("✔", "+", "green"),
     Mark.LATE: ("○", "o", "green"),
+    Mark.MISSED: ("○", "o", "green"),
     Mark.NOT_PROMOTED: ("!", "!", "yellow"),
     Mark.FAILED: ("✖", "x", "red"),
     Mark.SKIPPED: ("–", "-", "yellow"),  # noqa: RUF001 - the sign for what was left out
     Mark.RUNNING: ("▶", ">", "cyan"),
     TO_COME: ("·", ".", ""),
 }
-_MEANINGS = {Mark.DONE: "done", Mark.LATE: "missed, done later", Mark.NOT_PROMOTED: "done, not promoted"}
+_MEANINGS: dict[str, str] = {Mark.LATE: "missed, or done later", Mark.NOT_PROMOTED: "done, not promoted"}
 
 
 def sign(mark: Mark | str) -> str:
@@ -30,4 +31,5 @@ def painted(text: str) -> str:
 
 def legend() -> str:
     """Return what the signs mean."""
-    return "  ".join(f"{sign(mark)} {_MEANINGS.get(Mark(mark), mark) if mark != TO_COME else mark}" for mark in _SIGNS)
+    told = {sign(mark): _MEANINGS.get(mark, mark) for mark in reversed(_SIGNS)}
+    return "  ".join(f"{shown} {meaning}" for shown, meaning in reversed(told.items()))

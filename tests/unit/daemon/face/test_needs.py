@@ -35,6 +35,7 @@ def run(
         (run(State.REJECTED), Kind.REJECTED, "glmd status 41"),
         (run(State.DONE, code="gate.loss", promoted=False), Kind.NOT_PROMOTED, "glmd status 41"),
         (run(None, Outcome.SKIPPED, code=Code.NIGHT_SKIPPED), Kind.SKIPPED, "glmd status"),
+        (run(None, Outcome.SKIPPED, code=Code.NIGHT_TEMPLATE), Kind.SKIPPED, "glmd status"),
         (run(None, Outcome.FAILED, code=Code.NIGHT_TEMPLATE), Kind.NOT_DROPPED, "glmd doctor"),
     ),
 )
@@ -57,12 +58,14 @@ def test_what_went_wrong_and_nobody_meant_needs_you(one: Run, kind: Kind, comman
     (
         run(State.DONE, promoted=True),
         run(State.DONE),
-        run(State.DONE, promoted=False),  # a newer one is latest: nothing was said against it
+        run(State.DONE, promoted=False),  # it was taken back: somebody has dealt with it
+        run(State.DONE, code="promotion.not-newest", promoted=False),
         run(State.CANCELLED, code=Code.JOB_CANCELLED),
         run(State.QUEUED, code="preflight.devices"),
         run(State.TRAINING, Outcome.CAUGHT_UP),
         run(None, Outcome.DROPPED),
         run(None, Outcome.SKIPPED, code="night.unchanged"),
+        run(None, Outcome.SKIPPED, code="night.missed"),
     ),
 )
 def test_what_is_well_or_meant_or_goes_on_needs_nobody(one: Run) -> None:

@@ -60,10 +60,11 @@ def test_each_night_has_a_mark(diary: Diary) -> None:
         diary.run("glm", utc(f"2026-11-{day} 02:00"), *ways, outcome=outcome, promoted=promoted, code=code)
         wanted[date(2026, 11, day)] = mark
     diary.note("glm", utc("2026-11-28 02:00"), Outcome.SKIPPED, "the run before is not over", Code.NIGHT_SKIPPED)
+    diary.note("other", utc("2026-11-27 03:00"), Outcome.SKIPPED, "glmd did not run then", "night.missed")
     diary.note("other", utc("2026-11-28 03:00"), Outcome.FAILED, "no template", Code.NIGHT_TEMPLATE)
     found = seen(diary)
     assert found["glm"].marks() == wanted | {date(2026, 11, 28): Mark.SKIPPED}
-    assert found["other"].marks() == {date(2026, 11, 28): Mark.FAILED}
+    assert found["other"].marks() == {date(2026, 11, 27): Mark.MISSED, date(2026, 11, 28): Mark.FAILED}
 
 
 def test_nights_of_before_are_told_by_their_names(diary: Diary) -> None:
@@ -201,17 +202,18 @@ def test_what_no_glmd_has_written_is_left_out(diary: Diary) -> None:
 
 
 def test_a_promotion_that_was_taken_back_is_none(diary: Diary) -> None:
-    """And one of before anything was kept of a prefix is unknown."""
+    """Of one against which nothing was said it is unknown: it is of before, or was not meant to be promoted."""
     early = diary.run("glm", utc("2026-11-25 02:00"), *DONE)
     first = diary.run("glm", utc("2026-11-26 02:00"), *DONE, promoted=True)
     undone = diary.run("glm", utc("2026-11-27 02:00"), *DONE, promoted=True)
     diary.sql("UPDATE promotions SET undone = 1 WHERE job = ?", undone.id)
     never = diary.run("glm", utc("2026-11-28 02:00"), *DONE)
     with ReadStore.open(diary.root.store) as store:
-        found = store.promoted([early, first, undone, never])
+        found = store.promoted_among([early, first, undone, never])
         runs = runs_since(store, utc("2026-11-28 00:00"))["glm"]
-    assert found == {first.id: True, undone.id: False, never.id: False}
-    assert [run.mark for run in runs] == [Mark.NOT_PROMOTED]
+    assert found == {first.id: True, undone.id: False}
+    assert [run.mark for run in runs] == [Mark.DONE]
+    assert [run.mark for run in seen(diary)["glm"].runs] == [Mark.DONE, Mark.DONE, Mark.NOT_PROMOTED, Mark.DONE]
 
 
 def test_the_columns_go_to_the_coming_night(diary: Diary) -> None:
