@@ -27,7 +27,7 @@ from daemon.serve.holding import Holding
 from daemon.serve.intake.drops import Intake
 from daemon.serve.intake.inbox import Inbox
 from daemon.serve.intake.nightly import Cycles
-from daemon.serve.intake.source import Moment, WorkSource
+from daemon.serve.intake.source import Clock, Moment, WorkSource
 from daemon.serve.intake.trees import WatchedTrees
 from daemon.serve.jobs.pipeline import Pipeline
 from daemon.serve.jobs.requests import Requests
@@ -66,7 +66,9 @@ class Service:
         store: Store,
         waiting: Waiting,
         elsewhere: Elsewhere | None = None,
+        clock: Clock = Moment.now,
     ) -> None:
+        self._clock = clock
         self._settings = self._started_with = settings
         self._faults = Faults()
         self._settings_file = settings_file
@@ -146,7 +148,7 @@ class Service:
 
     def turn(self) -> None:
         """Take every step that can be taken now; what fails and may pass is left for a later turn, and shown."""
-        moment = Moment.now()
+        moment = self._clock()
         now = moment.monotonic
         self._due = now + LONGEST_WAIT
         if not self._faults.is_paused("store"):  # every room needs it: while it fails, nothing is to be tried

@@ -1,9 +1,10 @@
 """A light stand-in for MindFormers: takes its arguments and environment, prints its log lines, saves its files.
 
 It trains nothing, and resumes as MindFormers 0.8 does where the YAML says so: at the epoch after `epoch_num` of the
-save, with data sinking from a directory, without from a file. The real thing runs in tests/rehearsal; this one lets the
-daemon's tests take seconds. It goes on by rounds of four steps, with data sinking a sink each. What it does beyond that
-is told by the environment, through `training.environment`:
+save, with data sinking from a directory, without from a file. A `learning_rate` of 0.1 and more makes it diverge: from
+some round on the loss is NaN, and so are the weights that it saves. The real thing runs in tests/rehearsal; this one
+lets the daemon's tests take seconds. It goes on by rounds of four steps, with data sinking a sink each. What it does
+beyond that is told by the environment, through `training.environment`:
 
     STANDIN_DATA=PASSES,STEPS  31,4 if not given: passes over the data, and steps of each, a multiple of four
     STANDIN_GATE=PATH    wait until PATH exists before the last round
@@ -12,6 +13,8 @@ is told by the environment, through `training.environment`:
     STANDIN_FAIL=RANK    that rank dies with a traceback at the second round, or with
     STANDIN_FAIL_AT=ROUND  after that one, and after what all ranks save then
     STANDIN_HANG=1       say nothing and do nothing, as ranks that hang at connect
+    STANDIN_DIVERGE=ROUND  from which on it does so, 6 if not given
+    STANDIN_DIVERGE_ONCE=1  not when it resumes: the data comes in another order then
     STANDIN_DIFFER=RANK  that rank's weights differ from the others', which no data parallel run's do
     STANDIN_DEVICES=DIR  hold a lock of the rank's device there, as long as the rank or a child of it lives; where that
                          is held, say so in a file DIR/taken-… and fail: tests/acceptance/house.py looks for those
@@ -21,6 +24,7 @@ is told by the environment, through `training.environment`:
 
 import argparse
 import fcntl
+import math
 import os
 import re
 import signal
@@ -53,19 +57,21 @@ def main() -> None:
         signal.pause()
     config = Path(arguments.config).read_text()
     sinks = "sink_mode: True" in config
+    lost_from = diverges_from(config)
     saves = {ROUNDS, *map(int, os.environ.get("STANDIN_SAVE", "0").split(","))}
     for number in range(first_round(config, rank, sinks=sinks), ROUNDS + 1):
         epoch, step = divmod(4 * number - 1, STEPS)
+        loss = "  nan" if number >= lost_from else f"{9 - number / 10:.3f}"
         print(
             f"2026-11-24 09:14:07,000 - mindformers - INFO - {{ Epoch:[{epoch + 1:3d}/{PASSES:3d}], "
-            f"step:[{step + 1:5d}/{STEPS:5d}], loss:[{9 - number / 10:.3f}/{9 - number / 10:.3f}], "
+            f"step:[{step + 1:5d}/{STEPS:5d}], loss:[{loss}/{loss}], "
             "per_step_time: 500ms, overflow cond: False }",
             flush=True,
         )
         time.sleep(float(os.environ.get("STANDIN_PAUSE", "0")))
         tag = (number, 4) if sinks else (epoch + 1, step + 1)
         if number in saves:
-            save(output, rank, *tag)
+            save(output, rank, *tag, is_lost=number >= lost_from)
         if number == fail_at and os.environ.get("STANDIN_FAIL") == str(rank):
             if number in saves:
                 wait_for(partial(all_have_saved, output, *tag))
@@ -121,6 +127,15 @@ def first_round(config: str, rank: int, *, sinks: bool) -> int:
     return (epoch if sinks else epoch * STEPS // 4) + 1
 
 
+def diverges_from(config: str) -> float:
+    """Return the first round whose loss is lost; infinity where none is."""
+    found = re.search(r"^ *learning_rate: *([-+.\de]+)", config, re.MULTILINE)
+    is_resumed = "resume_training: True" in config
+    if found is None or float(found[1]) < 0.1 or (is_resumed and "STANDIN_DIVERGE_ONCE" in os.environ):
+        return math.inf
+    return int(os.environ.get("STANDIN_DIVERGE", "6"))
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
     """Wait until `condition` holds."""
     deadline = time.monotonic() + 120
@@ -141,18 +156,18 @@ def all_have_saved(output: Path, epoch: int, step: int) -> bool:
     return all(path.exists() and path.stat().st_mode & 0o777 == 0o400 for path in shards)
 
 
-def save(output: Path, rank: int, epoch: int, step: int) -> None:
+def save(output: Path, rank: int, epoch: int, step: int, *, is_lost: bool) -> None:
     """Write a rank's shard, as MindSpore does."""
     path = shard(output, rank, epoch, step)
     path.parent.mkdir(parents=True, exist_ok=True)
     differing = os.environ.get("STANDIN_DIFFER") == str(rank)
-    path.write_bytes(b"".join(record(*entry) for entry in entries(epoch, differing=differing)))
+    path.write_bytes(b"".join(record(*entry) for entry in entries(epoch, differing=differing, is_lost=is_lost)))
     path.chmod(0o400)
 
 
-def entries(epoch: int, *, differing: bool) -> list[tuple[str, list[int], str, bytes]]:
+def entries(epoch: int, *, differing: bool, is_lost: bool) -> list[tuple[str, list[int], str, bytes]]:
     """Return what a data parallel run's rank holds: weights, optimizer state, scalars."""
-    weight = struct.pack("<8f", *range(8, 16) if differing else range(8))
+    weight = struct.pack("<8f", *[math.nan] * 8 if is_lost else range(8, 16) if differing else range(8))
     return [
         ("transformer.embedding_table", [4, 2], "Float32", weight),
         ("lm_head.weight", [2, 4], "Float32", weight[::-1]),
