@@ -1,5 +1,6 @@
 """What this host has and lacks for glmd: the checks behind `glmd doctor`."""
 
+import contextlib
 import json
 import os
 import platform
@@ -9,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -19,6 +21,7 @@ from daemon.core.database import StoreError
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.core.settings import NightlySettings, Settings
+from daemon.face.nights import Mark, runs_since
 from handlers.errors import BadInputError
 from handlers.host.service_manager import runs_this_host
 from handlers.mindformers.dialect import dialect_of
@@ -41,6 +44,8 @@ LEAST_WATCHES, LEAST_INSTANCES = 8192, 128
 """The kernel's own defaults on a small host; containers sometimes get less."""
 ROOM = 150e9
 """Bytes: two saves of GLM-6B with optimizer state, 63 GB each, and the merged file."""
+LATELY = timedelta(days=32)
+"""Since when the runs of cycles are told."""
 
 _VERSIONS = """
 import json, importlib.metadata as m
@@ -82,6 +87,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield examined(settings)
     for cycle in settings.nightly:
         yield _template(cycle, settings)
+    yield from _last_runs(settings)
 
 
 def _interpreter(settings: Settings) -> Finding:
@@ -279,6 +285,21 @@ def _template(cycle: NightlySettings, settings: Settings) -> Finding:
             name, Verdict.NOTE, what, f"its nights fail until that is mended; glmd check {template} says more"
         )
     return Finding(name, Verdict.OK, f"{template} is good")
+
+
+def _last_runs(settings: Settings) -> Iterator[Finding]:
+    """Yield what the last run of each cycle came to, where one was of late; that the store cannot be read is told."""
+    with contextlib.suppress(StoreError), ReadStore.open(Root(settings.root).store) as store:
+        runs = runs_since(store, datetime.now(UTC) - LATELY)
+        for cycle in settings.nightly:
+            over = [run for run in runs.get(cycle.name, ()) if run.mark is not Mark.RUNNING]
+            if not over:
+                continue
+            run = over[-1]
+            is_well = run.is_good is not False
+            told = f"{run.mark}, {run.due.astimezone():%Y-%m-%d %H:%M}{f': {run.reason}' if not is_well else ''}"
+            advice = "" if is_well else f"glmd night {run.night} says more"
+            yield Finding(f"last {cycle.name}", Verdict.OK if is_well else Verdict.NOTE, told, advice)
 
 
 def _existing(path: Path) -> Path:

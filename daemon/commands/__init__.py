@@ -5,6 +5,14 @@ COMMANDS = {
     "submit": ("daemon.commands.submit:submit", "Check a YAML, then drop it into the inbox."),
     "check": ("daemon.commands.check:check", "Check a YAML as the daemon would; nothing is dropped."),
     "status": ("daemon.commands.status:status", "Show all jobs, or one in detail; also with the daemon down."),
+    "nights": (
+        "daemon.commands.nights:nights",
+        "Show how the nightly cycles fared, a row each; also with the daemon down.",
+    ),
+    "night": (
+        "daemon.commands.night:night",
+        "Tell of one night what happened, and what needs you: then the exit code is 1.",
+    ),
     "logs": ("daemon.commands.logs:logs", "Show a job's events, or what one rank prints."),
     "steps": (
         "daemon.commands.steps:steps",
@@ -42,7 +50,7 @@ COMMANDS = {
 HIDDEN = frozenset({"reload"})
 """What systemd runs rather than people; docs/cli.md has it all the same."""
 
-OWN_PARSER = frozenset({"compare", "merge", "status", "steps"})
+OWN_PARSER = frozenset({"compare", "merge", "night", "nights", "status", "steps"})
 """Commands that take their words unparsed: loading typer takes longer than what they do."""
 COMMON = ("--root", "--config")
 """Options that may stand before any command."""

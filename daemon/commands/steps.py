@@ -13,11 +13,12 @@ from daemon.commands.terminal.table import table
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.core.states import Job
-from daemon.face.training import Training, record_of, training_of
+from daemon.face.training import record_of, training_of
 from handlers.codes import Code
 from handlers.errors import BadInputError, RefusedError
 from handlers.training_record.following import Follower
 from handlers.training_record.rows import Row, as_json
+from handlers.training_record.training import Training
 
 _COLUMNS = ("attempt", "t", "n", "e", "s", "loss", "mean", "ms", "lr", "over", "scale", "norm", "sps", "tf")
 """Of CSV: of steps.jsonl, but `at`; and the losses apart."""

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from daemon.commands.terminal.curve import curve, shows_curves
 from daemon.commands.terminal.table import size
+from daemon.core.results import Result
 from daemon.face.status import Detail
-from daemon.face.training import Training
+from handlers.training_record.training import Training
 from handlers.units.durations import format_duration
 
 _DISK = {"output": "output", "earlier_outputs": "earlier attempts", "merged": "merged"}
@@ -14,10 +15,25 @@ _DISK = {"output": "output", "earlier_outputs": "earlier attempts", "merged": "m
 def training_lines(found: Detail) -> list[str]:
     """Return the lines: none of a job of which nothing is recorded and that takes no room."""
     lines = [] if found.training is None else ["", "training", *_told(found.training)]
+    if found.result is not None and (came_to := _came_to(found.result)):
+        lines += ["", f"came to: {came_to}"]
     if found.disk:
         held = ", ".join(f"{_DISK[name]} {size(count)}" for name, count in found.disk.items())
         lines += ["", f"on the disk: {held}"]
     return lines
+
+
+def _came_to(result: Result) -> str:
+    parts = []
+    if result.final_loss is not None:
+        parts.append(f"final loss {result.final_loss:.4g}, mean of the last steps")
+    if result.best_loss is not None:
+        parts.append(f"best {result.best_loss:.4g}")
+    if result.seconds is not None:
+        parts.append(f"steps ran {format_duration(result.seconds)}")
+    if result.bytes is not None:
+        parts.append(f"{size(result.bytes)} merged")
+    return ", ".join(parts)
 
 
 def _told(training: Training) -> Iterator[str]:

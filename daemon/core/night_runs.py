@@ -1,9 +1,18 @@
 """What became of each time that a nightly cycle was due, as the store keeps it."""
 
+import re
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+
+from daemon.core.states import OVER, State
+
+_RUN = re.compile(r".+-(\d{8}T\d{6}Z)", re.ASCII)
+_YEARS = range(1971, 9001)
+"""With a zone's offset and some weeks more, time is told of them as well."""
+_COLUMNS = "cycle, due, at, outcome, job, reason, code"
 
 
 class Outcome(StrEnum):
@@ -35,6 +44,29 @@ class NightRun:
     """What programs tell `reason` by."""
 
 
+@dataclass(frozen=True)
+class Counted:
+    """How the daemon counts the nights of a cycle that is in its settings."""
+
+    cycle: str
+    last: datetime
+    """The time that it has counted last."""
+    cron: str
+    """Empty where an older glmd counted."""
+    timezone: str
+    """Empty for the host's, and where an older glmd counted."""
+
+
+def due_in(name: str) -> datetime | None:
+    """Return for which time a run of this name was due, see handlers.nightly.run_name; None where it tells none."""
+    match = _RUN.fullmatch(name)
+    try:
+        due = datetime.strptime(match[1], "%Y%m%dT%H%M%S%z") if match else None
+    except ValueError:  # the thirtieth of February
+        return None
+    return due if due is not None and due.year in _YEARS else None
+
+
 def keep(connection: sqlite3.Connection, run: NightRun) -> None:
     """Keep what became of a due time, in place of what was known of it before."""
     connection.execute(
@@ -48,10 +80,59 @@ def keep(connection: sqlite3.Connection, run: NightRun) -> None:
 def of_cycle(connection: sqlite3.Connection, cycle: str, due: datetime) -> NightRun | None:
     """Return what is known of one due time; None where nothing is."""
     row = connection.execute(
-        "SELECT cycle, due, at, outcome, job, reason, code FROM nightly_runs WHERE cycle = ? AND due = ?",
+        f"SELECT {_COLUMNS} FROM nightly_runs WHERE cycle = ? AND due = ?",  # noqa: S608 - all ours
         (cycle, _utc(due)),
     ).fetchone()
     return None if row is None else _run(row)
+
+
+def since(connection: sqlite3.Connection, due: datetime) -> Iterator[NightRun]:
+    """Yield what is known of all times from `due` on, in their order; without what says nothing."""
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM nightly_runs WHERE due >= ? ORDER BY due", (_utc(due),))  # noqa: S608 - all ours
+    for row in rows:
+        try:
+            run = _run(row)
+        except ValueError:  # nothing that glmd has written
+            continue
+        if run.due.tzinfo and run.at.tzinfo and run.due.year in _YEARS:
+            yield run
+
+
+def counted(connection: sqlite3.Connection) -> Iterator[Counted]:
+    """Yield how the cycles are counted that are in the daemon's settings; without what says nothing."""
+    for name, due, cron, timezone in connection.execute("SELECT name, due, cron, timezone FROM nightly ORDER BY name"):
+        try:
+            last = datetime.fromisoformat(due)
+        except ValueError:  # nothing that glmd has written
+            continue
+        if last.tzinfo and last.year in _YEARS:
+            yield Counted(name, last, cron, timezone)
+
+
+def cycles(connection: sqlite3.Connection) -> list[str]:
+    """Return the names of all cycles of which anything is known, also of those that the settings no longer have."""
+    rows = connection.execute(
+        "SELECT DISTINCT cycle FROM jobs WHERE cycle != '' UNION SELECT DISTINCT cycle FROM nightly_runs"
+        " UNION SELECT name FROM nightly ORDER BY 1"
+    )
+    return [name for (name,) in rows]
+
+
+def streak(connection: sqlite3.Connection, cycle: str, spoilt: datetime | None) -> int:
+    """Return how many runs of a cycle were done one after the other, up to the newest that is over.
+
+    A run that was done with an objection ends it, as one does that was due before `spoilt`.
+    """
+    rows = connection.execute("SELECT name, state, code FROM jobs WHERE cycle = ? ORDER BY id DESC", (cycle,))
+    found = 0
+    for name, state, code in rows:
+        if spoilt is not None and (due := due_in(name)) is not None and due <= spoilt:
+            break
+        if state == State.DONE and not code:
+            found += 1
+        elif state in OVER:
+            break
+    return found
 
 
 def _run(row: tuple[str, str, str, str, int | None, str, str]) -> NightRun:

@@ -4,16 +4,17 @@ import contextlib
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Self
 
-from daemon.core import night_runs, promotions
+from daemon.core import night_runs, promotions, results
 from daemon.core.job_rows import COLUMNS, NO_JOB, Row, job_of, told_of_unreadable, why_none
-from daemon.core.night_runs import NightRun
+from daemon.core.night_runs import Counted, NightRun
 from daemon.core.promotions import Promotion, Standing
 from daemon.core.reading import open_for_reading, unreadable
+from daemon.core.results import Result
 from daemon.core.states import OVER, Job, State
 from daemon.core.users import User
 
@@ -217,6 +218,10 @@ class ReadStore:
         """Return which job holds each device that is held."""
         return dict(self._connection.execute("SELECT device, job FROM device_locks ORDER BY device"))
 
+    def results(self, jobs: Collection[int]) -> dict[int, Result]:
+        """Return what these jobs came to, by number: those of which it is known."""
+        return results.of_jobs(self._connection, jobs)
+
     def last_due(self, cycle: str) -> datetime | None:
         """Return the time for which nightly `cycle` was last dropped. Raises ValueError where the row has none."""
         row = self._connection.execute("SELECT due FROM nightly WHERE name = ?", (cycle,)).fetchone()
@@ -279,6 +284,52 @@ class ReadStore:
         """Return the jobs from whose outputs jobs that are not over go on."""
         found = self.jobs(set(State) - OVER)
         return frozenset(job.continues for job in found if job.continues is not None)
+
+    def night_runs(self, due: datetime) -> tuple[NightRun, ...]:
+        """Return what became of all times from `due` on at which a cycle was due, in their order."""
+        return tuple(night_runs.since(self._connection, due))
+
+    def jobs_of_nights(self, since: datetime) -> tuple[Job, ...]:
+        """Return the jobs that are runs of cycles and were submitted since then, oldest first."""
+        return self._select("cycle != '' AND submitted >= ?", since.astimezone(UTC).isoformat())
+
+    def other_jobs(self, since: datetime, until: datetime) -> tuple[Job, ...]:
+        """Return the jobs that are no runs of cycles and were waiting or at work at some time between, oldest first."""
+        over = tuple(OVER)
+        return self._select(
+            f"cycle = '' AND submitted < ? AND (changed >= ? OR state NOT IN ({','.join('?' * len(over))}))",
+            *(until.astimezone(UTC).isoformat(), since.astimezone(UTC).isoformat(), *over),
+        )
+
+    def cycles(self) -> list[str]:
+        """Return the names of all cycles of which anything is known."""
+        return night_runs.cycles(self._connection)
+
+    def counted(self) -> tuple[Counted, ...]:
+        """Return how the cycles are counted that are in the daemon's settings."""
+        return tuple(night_runs.counted(self._connection))
+
+    def streak(self, cycle: str, spoilt: datetime | None) -> int:
+        """Return how many runs of a cycle were done one after the other; see daemon.core.night_runs."""
+        return night_runs.streak(self._connection, cycle, spoilt)
+
+    def run_before(self, job: Job) -> tuple[Job, Result] | None:
+        """Return the newest run before `job` of its cycle whose final loss is known, and what it came to."""
+        where = "cycle = ? AND id < ? AND id IN (SELECT job FROM results WHERE final_loss IS NOT NULL)"
+        for before in self._each_readable(self._cursor(where, job.cycle, job.id, order="id DESC LIMIT 1")):
+            return before, self.results([before.id])[before.id]
+        return None
+
+    def promoted_among(self, jobs: Collection[Job]) -> dict[int, bool]:
+        """Return of jobs that are done whether `latest` was led to them, and that was not taken back.
+
+        Left out are those of which nobody knows, and those that were not meant to: nothing was said against them.
+        """
+        done = [job for job in jobs if job.state is State.DONE]
+        marks = ",".join("?" * len(done))
+        asked = f"SELECT job, MAX(undone IS NULL) FROM promotions WHERE job IN ({marks}) GROUP BY job"  # noqa: S608 - all ours
+        told = {job: bool(stands) for job, stands in self._connection.execute(asked, [job.id for job in done])}
+        return {job.id: False for job in done if job.code} | told
 
     def _one(self, where: str, value: object) -> Job:
         found = self._select(where, value)

@@ -16,6 +16,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from daemon.core import night_hours
+from daemon.core.night_hours import NightHours
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.mindformers.version import Version
@@ -101,6 +103,10 @@ class Cancel(StrEnum):
     """Whoever may connect to the socket: the members of its group."""
     OWNER = "owner"
     """Who owned the dropped file."""
+
+
+def _night(text: str) -> str:
+    return str(NightHours.parse(text))
 
 
 class LogFormat(StrEnum):
@@ -248,6 +254,8 @@ class Settings(_Texts, BaseSettings):
     rank_table: RankTableSettings = RankTableSettings()
     watch: tuple[WatchSettings, ...] = ()
     nightly: tuple[NightlySettings, ...] = ()
+    night: Annotated[str, AfterValidator(_night)] = night_hours.DEFAULT
+    """From when to when a night is, as `glmd night` tells of it."""
     stop_on: StopOnSettings = StopOnSettings()
     log: LogSettings = LogSettings()
 

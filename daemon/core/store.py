@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from daemon.core import night_runs, promotions
+from daemon.core import night_runs, promotions, results
 from daemon.core.database import DamagedStoreError, StoreError, open_database, transaction
 from daemon.core.job_rows import Row
 from daemon.core.new_job import Forgotten, NewJob
 from daemon.core.night_runs import NightRun
 from daemon.core.promotions import Promotion
 from daemon.core.read_store import ReadStore, Transition
+from daemon.core.results import Result
 from daemon.core.states import HOLDING_DEVICES, TRANSITIONS, Job, State
 from daemon.core.store_files import StoreFiles, StoreReplacedError, save_beside, write_back
 
@@ -184,6 +185,8 @@ class Store(ReadStore):
             if moved.rowcount != 1:
                 raise TransitionError(f"job {job.id} is no longer {job.state} as attempt {job.attempt}")
             self._record(job.id, step)
+            if job.state.is_over:  # it is retried, and comes to something else
+                results.forget(self._connection, job.id)
             if state not in HOLDING_DEVICES:
                 if not keep_devices:
                     self._connection.execute("DELETE FROM device_locks WHERE job = ?", (job.id,))
@@ -194,6 +197,28 @@ class Store(ReadStore):
         if state.is_over:
             self._wishes.pop(job.id, None)
         return self.job(job.id)
+
+    # What jobs came to
+
+    @property
+    def changes(self) -> int:
+        """A number that is another one when anything was written since."""
+        return self._connection.total_changes
+
+    def unmeasured(self, besides: Collection[int]) -> int | None:
+        """Return the newest job that is over and of which no result is kept, but for some; None where there is none."""
+        return results.unmeasured(self._connection, besides)
+
+    def keep_result(self, job: Job, result: Result) -> bool:
+        """Keep what `job`, which is over, came to; return whether it is still where it was."""
+        with transaction(self._connection):
+            now = self.readable(job.id)
+            if now is None or (now.state, now.attempt) != (job.state, job.attempt):
+                return False
+            results.keep(self._connection, job.id, result)
+        return True
+
+    # Small changes
 
     def explain(self, job: Job, reason: str, code: str = "") -> None:
         """Say why `job` is where it is, where that changes while its state does not."""
@@ -244,10 +269,11 @@ class Store(ReadStore):
 
     # Nightly cycles
 
-    def set_last_due(self, cycle: str, due: datetime, cron: str = "") -> None:
-        """Remember that nightly `cycle` was dropped for the time `due`, counted by the expression `cron`."""
+    def set_last_due(self, cycle: str, due: datetime, cron: str = "", timezone: str = "") -> None:
+        """Remember that nightly `cycle` was dropped for the time `due`, counted by `cron` in the zone of that name."""
         self._connection.execute(
-            "INSERT OR REPLACE INTO nightly (name, due, cron) VALUES (?, ?, ?)", (cycle, due.isoformat(), cron)
+            "INSERT OR REPLACE INTO nightly (name, due, cron, timezone) VALUES (?, ?, ?, ?)",
+            (cycle, due.isoformat(), cron, timezone),
         )
 
     def forget_cycles(self, keep: Collection[str]) -> None:

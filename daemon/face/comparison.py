@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.core.states import Job
-from daemon.face.training import GLANCE, Training, training_of
+from daemon.face.training import GLANCE, training_of
 from handlers.ckpt.files.bounded import read_bounded
+from handlers.training_record.training import Training
 
 if TYPE_CHECKING:
     from handlers.validate.yaml_nodes import Data

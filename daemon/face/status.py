@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from daemon.core.job_rows import told_of_unreadable
 from daemon.core.presence import Presence, presence
 from daemon.core.read_store import ReadStore, Transition
+from daemon.core.results import Result
 from daemon.core.states import ACTIVE, OVER, Job, State
-from daemon.face.training import GLANCE, Training, disk_of, training_of
+from daemon.face.training import GLANCE, disk_of, training_of
 from handlers.rank_log.progress import Progress, read_progress
+from handlers.training_record.training import Training
 
 if TYPE_CHECKING:
     from handlers.records.step_exit import StepExit
@@ -113,17 +115,20 @@ class Detail:
     steps: tuple[Attempted, ...]
     training: Training | None
     """As far as it is recorded: enough of it for a curve."""
+    result: Result | None
+    """What it came to; None while it is not over, or nobody has looked."""
     disk: dict[str, int]
     """Bytes that parts of its directory take."""
 
     def as_json(self) -> dict[str, object]:
-        """Return the documented keys: those of the job, and history, paths, steps, training and disk."""
+        """Return the documented keys: those of the job, and history, paths, steps, training, result and disk."""
         return {
             **self.status.as_json(),
             "history": [{**asdict(step), "at": step.at.isoformat()} for step in self.history],
             "paths": {name: str(path) for name, path in self.paths.items()},
             "steps": [{"attempt": step.attempt, **step.exit.model_dump(mode="json")} for step in self.steps],
             "training": None if self.training is None else self.training.as_json(),
+            "result": None if self.result is None else self.result.as_json(),
             "disk": self.disk,
         }
 
@@ -213,6 +218,7 @@ def detail(store: ReadStore, job: Job, root: Path) -> Detail:
         paths={name: path for name, path in paths.items() if path.exists()},
         steps=_steps(job, root),
         training=training_of(directory, GLANCE),
+        result=store.results([job.id]).get(job.id),
         disk=disk_of(directory),
     )
 

@@ -27,11 +27,12 @@ from daemon.serve.holding import Holding
 from daemon.serve.intake.drops import Intake
 from daemon.serve.intake.inbox import Inbox
 from daemon.serve.intake.nightly import Cycles
-from daemon.serve.intake.source import Moment, WorkSource
+from daemon.serve.intake.source import Clock, Moment, WorkSource
 from daemon.serve.intake.trees import WatchedTrees
 from daemon.serve.jobs.pipeline import Pipeline
 from daemon.serve.jobs.promotion_requests import PromotionRequests
 from daemon.serve.jobs.requests import Requests
+from daemon.serve.jobs.results import Results
 from daemon.serve.lock_holders import holders
 from daemon.serve.loop import systemd as notify
 from daemon.serve.loop.faults import SHOWN, Defect, Faults, concerns_the_store
@@ -66,7 +67,9 @@ class Service:
         store: Store,
         waiting: Waiting,
         elsewhere: Elsewhere | None = None,
+        clock: Clock = Moment.now,
     ) -> None:
+        self._clock = clock
         self._settings = self._started_with = settings
         self._faults = Faults()
         self._settings_file = settings_file
@@ -83,6 +86,7 @@ class Service:
         self._promotion_requests = PromotionRequests(
             root, store, self._pipeline.links, self._workers, self._faults, self._requests
         )
+        self._results = Results(root, store, self._workers, self._faults)
         self._work = Work(root, store, self._workers)
         self._headline = ""
         self._is_announced = False
@@ -148,7 +152,7 @@ class Service:
 
     def turn(self) -> None:
         """Take every step that can be taken now; what fails and may pass is left for a later turn, and shown."""
-        moment = Moment.now()
+        moment = self._clock()
         now = moment.monotonic
         self._due = now + LONGEST_WAIT
         if not self._faults.is_paused("store"):  # every room needs it: while it fails, nothing is to be tried
@@ -239,6 +243,7 @@ class Service:
         self._faults.attempt("jobs", self._pipeline.turn)
         self._faults.attempt("children", self._runner.reap)
         self._faults.attempt("progress", partial(self._work.look, now))
+        self._faults.attempt("measuring", partial(self._results.turn, now))
 
     def _take_result(self, take: Callable[[], None]) -> None:
         """Take what a worker has come to; one that cannot be taken holds up no other."""
@@ -250,7 +255,7 @@ class Service:
         waits = [LONGEST_WAIT, self._rescan_due - now]
         if self._pipeline.is_waiting_for_a_shim:
             waits.append(0.1)
-        looks = (self._pipeline.next_due(now), self._work.next_due)
+        looks = (self._pipeline.next_due(now), self._work.next_due, self._results.next_due(now))
         waits += [due - now for due in looks if due is not None]
         waits += [
             seconds

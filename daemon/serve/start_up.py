@@ -15,6 +15,7 @@ from daemon.core.settings import Settings, load_settings
 from daemon.core.store import Store
 from daemon.serve.apart.processes import Apart
 from daemon.serve.holding import refuse_beside_another
+from daemon.serve.intake.source import Clock, Moment
 from daemon.serve.loop.singleton import only_daemon
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.old_roots import bring_over
@@ -27,7 +28,7 @@ ROOT_EVERY = 0.5
 """Seconds between two looks for a root that is away."""
 
 
-def serve(settings: Settings, *, settings_file: Path | None) -> int:
+def serve(settings: Settings, *, settings_file: Path | None, clock: Clock = Moment.now) -> int:
     """Run the daemon until TERM or INT; return its exit code. At start-up raises OSError, StoreError, HandlerError."""
     events.configure(format=settings.log.format.value, level=settings.log.level)
     root = Root(settings.root)
@@ -45,7 +46,7 @@ def serve(settings: Settings, *, settings_file: Path | None) -> int:
         bring_over(root)
         if store.number_above(highest := root.highest_number) and highest:
             log.warning("store_lacks_jobs", path=root.store, jobs=root.jobs, highest=highest)
-        service = Service(settings, settings_file, root, store, waiting, apart)
+        service = Service(settings, settings_file, root, store, waiting, apart, clock)
         with Control(root.path, service.answer) as control:
             waiting.watch(control.fileno(), control.serve)
             service.holding.hold(lock, control)

@@ -97,6 +97,10 @@ class JobDir:
         """Return where `step` of attempt number `attempt` (from 1) keeps its records."""
         return StepDir(self._attempt(attempt) / step)
 
+    def trainings(self) -> tuple[Path, ...]:
+        """Return where the training of each attempt that was begun keeps its records, in their order."""
+        return tuple(self.step(attempt, Step.TRAIN).path for attempt in self.attempts())
+
     def attempts(self) -> tuple[int, ...]:
         """Return the numbers of the attempts that were begun, also those that an older store knows nothing of."""
         names = [path.name for path in self._attempts.iterdir()] if self._attempts.is_dir() else []

@@ -24,6 +24,7 @@ from daemon.core.settings import load_settings
 from daemon.core.states import Job
 from daemon.core.store import StoreError
 from daemon.serve import service, start_up
+from daemon.serve.intake.source import Clock, Moment
 from daemon.serve.jobs import after_step, starting
 from daemon.serve.loop.workers import Workers
 from daemon.serve.steps import runner
@@ -76,6 +77,8 @@ class Stage:
     no_shim: int = 0
     """How many shims each daemon fails to start."""
     has_daemon: bool = True
+    clock: Clock = Moment.now
+    """What tells the daemon the time; asked in its process."""
 
     def __post_init__(self) -> None:
         self.root, self.data = self.path / "root", self.path / "data"
@@ -237,7 +240,7 @@ class Stage:
             service.Workers = functools.partial(Workers, limit=1)  # type: ignore[assignment, misc]  # one order, always
             start_up.Apart = InThread  # type: ignore[assignment, misc]  # what it does is to be crashed, too
             file = self.root / "glmd.yaml"
-            return start_up.serve(load_settings(file, self.root), settings_file=file)
+            return start_up.serve(load_settings(file, self.root), settings_file=file, clock=self.clock)
 
         self._daemon = self._fork("daemon", daemon)
         os.close(theirs)

@@ -1,8 +1,9 @@
 """A curve of numbers on a terminal, in braille: two by four dots a cell, and one cell wide in every language."""
 
 import math
-import sys
 from collections.abc import Iterator, Sequence
+
+from daemon.commands.terminal.table import shows
 
 WIDTH, HEIGHT = 60, 6
 _BLANK = 0x2800
@@ -62,8 +63,4 @@ def _place(part: float, whole: float, places: int) -> int:
 
 def shows_curves() -> bool:
     """Say whether standard output takes braille: some locales' encodings have none."""
-    try:
-        chr(_BLANK).encode(sys.stdout.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
+    return shows(chr(_BLANK))

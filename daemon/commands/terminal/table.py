@@ -28,6 +28,15 @@ def one_line(text: str) -> str:
     return printable(" ".join(re.findall(r"[^ \n]+", text)) if "\n" in text else text)
 
 
+def shows(signs: str) -> bool:
+    """Say whether standard output takes these signs: some locales' encodings have not all of them."""
+    try:
+        signs.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
 def colour(text: str, name: str) -> str:
     """Return `text` in a colour, where standard output is a terminal that wants colours (https://no-color.org)."""
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):

@@ -22,6 +22,8 @@ CREATE TABLE nightly_runs (
     code    TEXT NOT NULL,
     PRIMARY KEY (cycle, due)
 ) STRICT;
+-- In which zone a cycle was counted; empty: in the host's, or nobody knows.
+ALTER TABLE nightly ADD COLUMN timezone TEXT NOT NULL DEFAULT '';
 -- What latest/PREFIX has led to, oldest first: nothing is ever taken out.
 CREATE TABLE promotions (
     id     INTEGER PRIMARY KEY AUTOINCREMENT,

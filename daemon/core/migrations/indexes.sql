@@ -6,4 +6,5 @@ CREATE INDEX IF NOT EXISTS transitions_by_job ON transitions (job);
 CREATE INDEX IF NOT EXISTS jobs_in_order ON jobs (state, priority DESC, id);
 CREATE INDEX IF NOT EXISTS jobs_by_cycle ON jobs (cycle, id);
 CREATE INDEX IF NOT EXISTS nightly_runs_by_due ON nightly_runs (due);
+CREATE INDEX IF NOT EXISTS promotions_by_job ON promotions (job);
 CREATE INDEX IF NOT EXISTS promotions_by_prefix ON promotions (prefix, id);

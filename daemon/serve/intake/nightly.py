@@ -146,7 +146,8 @@ class Cycles:
         remember()
 
     def _remember(self, cycle: Cycle, due: datetime) -> None:
-        self._store.set_last_due(cycle.settings.name, cycle.schedule.local(due), cycle.settings.cron)
+        settings = cycle.settings
+        self._store.set_last_due(settings.name, cycle.schedule.local(due), settings.cron, settings.timezone or "")
 
     def _schedule_before(self, cycle: Cycle, last: datetime) -> Schedule | None:
         """Return the schedule by which `last` was counted, if the cycle's has changed since.

@@ -1,6 +1,7 @@
 """Where work comes from: dropped files, watched trees, the clock of nights; each a module, behind one Protocol."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol, Self
@@ -19,6 +20,10 @@ class Moment:
     def now(cls) -> Self:
         """Read them."""
         return cls(time.monotonic(), datetime.now(UTC))
+
+
+Clock = Callable[[], Moment]
+"""Tells what time it is; a month may so pass in minutes."""
 
 
 class WorkSource(Protocol):

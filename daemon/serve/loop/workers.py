@@ -36,6 +36,8 @@ class Lane(Enum):
     """Following watched trees, each for as long as it is watched."""
     PROGRESS = auto()
     """How far trainings are."""
+    RESULTS = auto()
+    """What jobs that are over came to."""
 
     @property
     def most(self) -> int:

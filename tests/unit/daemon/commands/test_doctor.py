@@ -2,7 +2,7 @@
 
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from daemon.client.diagnosis import Verdict, _training, examine
 from daemon.core.settings import Settings, TrainingSettings
 from tests.unit.daemon.commands.conftest import Site
+from tests.unit.daemon.face.diary import DONE, FAILED, TRAINING, Diary
 
 
 @pytest.fixture
@@ -166,6 +167,23 @@ def test_a_template_is_held_against_the_check(site: Site, training: dict[str, st
     code, checks = verdicts(site, **training)
     assert (code, checks["nightly glm-6b"]["verdict"]) == (0, "note")
     assert f"template {good_yaml} cannot be read" in checks["nightly glm-6b"]["text"]
+
+
+def test_the_last_night_of_each_cycle_is_told(site: Site, training: dict[str, str], good_yaml: Path) -> None:
+    """What it came to, and where more is said; nothing of a cycle that has had none of late."""
+    cycle(site, good_yaml)
+    diary, now = Diary(site.root.path), datetime.now(UTC).replace(microsecond=0)
+    assert "last glm-6b" not in verdicts(site, **training)[1]
+    diary.run("glm-6b", now - timedelta(days=2), *DONE)
+    _, checks = verdicts(site, **training)
+    assert checks["last glm-6b"]["verdict"] == "ok"
+    assert checks["last glm-6b"]["text"].startswith("done, ")
+    diary.run("glm-6b", now - timedelta(days=1), *FAILED, reason="rank 3 failed first")
+    diary.run("glm-6b", now, *TRAINING)
+    code, checks = verdicts(site, **training)
+    assert (code, checks["last glm-6b"]["verdict"]) == (0, "note")
+    assert checks["last glm-6b"]["text"].endswith(": rank 3 failed first")
+    assert "glmd night " in checks["last glm-6b"]["advice"]
 
 
 def test_root_and_store_are_compared(site: Site) -> None:

@@ -21,7 +21,7 @@ from daemon.core.states import Source, State
 from daemon.core.store import DeviceTakenError, NewJob, Store, StoreError
 from daemon.core.users import User
 from daemon.face.audit.ledger import read_ledger
-from handlers.nightly import is_run
+from handlers.nightly import cycle_of, is_run
 
 OF_0_1 = 3
 """The version of a store of glmd 0.1."""
@@ -32,6 +32,8 @@ EARLIER = range(1, VERSION)
 SOURCES = dict.fromkeys(range(1, 12), Source.DROP) | dict.fromkeys((3, 10), Source.NIGHT)
 SOURCES |= dict.fromkeys((4, 5, 9), Source.TREE)
 """Of the jobs in the dump."""
+CYCLES = dict.fromkeys(range(1, 12), "") | dict.fromkeys((3, 10), "glm-6b")
+"""The same, of which nightly cycle they are runs."""
 
 
 def build(path: Path, version: int) -> None:
@@ -136,13 +138,15 @@ def test_what_a_released_glmd_has_done_never_changes(path: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("version", EARLIER)
 def test_an_earlier_store_opens_with_all_that_is_in_it(path: Path, tmp_path: Path, version: int) -> None:
-    """No row, history, lock, night or user is lost; of each job it is known what it was made of."""
+    """No row, history, lock, night or user is lost; of each job it is known what it was made of, and of which cycle."""
     build(path, version)
     build(tmp_path / "before.db", version)
     for _ in range(2):
         with Store.open(path) as store:
             assert {job.id: job.source for job in store.jobs()} == SOURCES
-            assert {job.state for job in store.jobs()} == set(State)
+            assert {job.id: job.cycle for job in store.jobs()} == CYCLES
+            assert {job.continues for job in store.jobs()} == {None}
+            assert {job.state for job in store.jobs()} == set(State) - {State.EVALUATING}, "there was none in 0.1"
             assert {job.code for job in store.jobs()} == {""}
             assert store.unreadable == {}
             assert [step.state for step in store.history(2)] == ["queued", "preparing", "training", "failed"]
@@ -160,7 +164,7 @@ def test_an_earlier_store_works(path: Path, version: int) -> None:
         claimed = "tree:/data/fullft_output:glm-6b:62_4:0123456789abcdef"
         assert store.add(NewJob(claimed, "fullft_output", source=Source.TREE)).id == 5, "a restart finds it again"
         night = store.add(NewJob("c", "glm-6b-20261125T180000Z", devices=(8,), source=Source.NIGHT), code="x.new")
-        assert (night.source, night.code) == (Source.NIGHT, "x.new")
+        assert (night.source, night.cycle, night.code) == (Source.NIGHT, "glm-6b", "x.new")
         assert night.id > 11
         with pytest.raises(DeviceTakenError):
             store.move(store.job(11), State.PREPARING)
@@ -187,6 +191,7 @@ def test_a_night_of_an_earlier_store_is_known_as_one_of_now(path: Path, name: st
         store.execute("UPDATE jobs SET name = ? WHERE id = 1", (name,))
     with Store.open(path) as store:
         assert (store.job(1).source is Source.NIGHT) == is_run(name)
+        assert store.job(1).cycle == (cycle_of(name) if is_run(name) else "")
 
 
 # Its copy

@@ -270,7 +270,11 @@ def test_a_trees_job_without_its_plan(place: Place) -> None:
 
 def test_the_store_of_an_older_daemon(place: Place) -> None:
     """Of another schema, as between an upgrade and the restart: what it was made of is read from each claim."""
-    for table, column in (("jobs", "source"), ("jobs", "code"), ("transitions", "code")):
+    for later in ("results", "nightly_runs", "promotions"):
+        place.sql(f"DROP TABLE {later}")
+    place.sql("DROP INDEX jobs_by_cycle")
+    of_jobs = (("jobs", column) for column in ("source", "code", "cycle", "continues"))
+    for table, column in (*of_jobs, ("transitions", "code"), ("nightly", "timezone")):
         place.sql(f"ALTER TABLE {table} DROP COLUMN {column}")
     place.sql("PRAGMA user_version=3")
     assert place.kinds() == set()

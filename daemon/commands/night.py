@@ -1,0 +1,172 @@
+"""`glmd night`: one night in words, what needs somebody first."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from daemon.commands.lookup import root_of, settings_of
+from daemon.commands.nights import date_in
+from daemon.commands.own_parser import Parser
+from daemon.commands.paragraphs import paragraphs, terminal_width
+from daemon.commands.terminal.marks import painted, sign
+from daemon.commands.terminal.streaming import json_lines, write
+from daemon.commands.terminal.table import size, table
+from daemon.core import night_hours
+from daemon.core.night_hours import NightHours
+from daemon.core.read_store import ReadStore
+from daemon.core.root import Root
+from daemon.face.digest import Digest, OtherJob, ToldRun, digest
+from daemon.face.needs import Kind, Need
+from daemon.face.nights import night_of
+from handlers.codes import Code
+from handlers.errors import BadInputError
+from handlers.printable import printable
+from handlers.units.durations import format_duration
+
+FIRST = 1971
+"""The year before which no clock of a computer was."""
+NEEDS_YOU = 1
+"""The exit code when something does."""
+EXIT_CODES = "Exit codes: 0 nothing needs you, 1 something does, or glmd failed, 2 bad usage or bad input, 3 refused."
+_KINDS = {
+    Kind.OPERATOR: "waits for an operator",
+    Kind.FAILED: "failed",
+    Kind.REJECTED: "rejected",
+    Kind.NOT_PROMOTED: "done, not promoted",
+    Kind.SKIPPED: "skipped",
+    Kind.NOT_DROPPED: "not dropped",
+}
+
+
+def night(words: Sequence[str]) -> None:
+    """Tell of one night what happened, and what needs you: then the exit code is 1."""
+    given, now = _parser().parse_args(words), datetime.now(UTC)
+    root = root_of(given.root, given.config)
+    hours, trouble = _hours(root, given.config)
+    asked = hours.newest(now) if given.date is None else _begun(given.date, now)
+    with ReadStore.open(Root(root).store) as store:
+        found = digest(store, asked, hours, now)
+    if given.json:
+        write(json_lines(found.as_json()))
+    else:
+        write(_told(found, trouble))
+    if found.needs:
+        sys.exit(NEEDS_YOU)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="glmd night", description=night.__doc__, epilog=EXIT_CODES, allow_abbrev=False)
+    told = "The night's morning, as 2026-11-28; without it, the last night that has begun."
+    parser.add_argument("date", nargs="?", metavar="DATE", help=told)
+    parser.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
+    root = Path(os.environ["GLMD_ROOT"]) if os.environ.get("GLMD_ROOT") else None
+    told = "glmd's directory; GLMD_ROOT does the same."
+    parser.add_argument("--root", type=Path, default=root, metavar="DIR", help=told)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="The settings file.")
+    return parser
+
+
+def _begun(text: str, now: datetime) -> date:
+    """Return the night that `text` names. Raises BadInputError for one that has not begun, or never was."""
+    night = date_in(text)
+    if not night.year >= FIRST or night > night_of(now):
+        raise BadInputError(f"{night}: that night has not begun, or is before all computers", Code.USAGE_OPTIONS)
+    return night
+
+
+def _hours(root: Path, config: Path | None) -> tuple[NightHours, str]:
+    """Return what a night is, and what there is to say of settings that cannot be read."""
+    try:
+        return NightHours.parse(settings_of(root, config).night), ""
+    except (BadInputError, OSError) as error:
+        usual = night_hours.DEFAULT
+        return NightHours.parse(usual), f"the settings cannot be read, so a night is taken to be {usual}: {error}"
+
+
+def _told(found: Digest, trouble: str) -> Iterator[str]:
+    totals = found.totals()
+    counts = [f"{count} {mark}" for mark, count in reversed(totals.items())]
+    hours = f"{found.evening:%H:%M} to {found.morning:%H:%M}"
+    yield f"night to {found.night:%a %d %b %Y}, {hours}: {', '.join(counts) or 'no run was due'}"
+    if trouble:
+        yield from _paragraph("trouble: ", trouble)
+    yield from _needs(found.needs)
+    yield from _runs(found.runs)
+    yield from _others(found.others)
+    yield from _sums(found)
+
+
+def _needs(needs: Sequence[Need]) -> Iterator[str]:
+    yield ""
+    if not needs:
+        yield "nothing needs you"
+        return
+    yield "NEEDS YOU"
+    for need in needs:
+        name = f"  {printable(need.what)}: {_KINDS[need.kind]}"
+        yield from _paragraph(f"{name}: ", need.reason) if need.reason else [name]
+        yield from (f"    {printable(command)}" for command in need.commands)
+
+
+def _runs(runs: Sequence[ToldRun]) -> Iterator[str]:
+    if not runs:
+        return
+    header = ("RUN", "DUE", "BEGAN", "TOOK", "LOSS", "CHANGE", "FROM", "LATEST", "SIZE", "WHY")
+    yield ""
+    yield from table(header, map(_run, runs), paint=_paint)
+
+
+def _paint(column: int, cell: str) -> str:
+    return painted(cell[:1]) + cell[1:] if column == 0 else cell
+
+
+def _run(told: ToldRun) -> tuple[str, ...]:
+    run = told.run
+    result, job = run.result, run.job
+    loss = result.final_loss if result is not None else None
+    change = "" if told.change is None or told.before is None else f"{told.change:+.4g} to {told.before[0].id}"
+    return (
+        f"{sign(run.mark)} {told.label or run.cycle}",
+        f"{run.due.astimezone():%H:%M}",
+        "" if told.started is None else f"{told.started.astimezone():%H:%M}",
+        "" if told.seconds is None else format_duration(told.seconds),
+        "" if loss is None else f"{loss:.4g}",
+        change,
+        "" if job is None or job.continues is None else str(job.continues),
+        {True: "moved", False: "stays", None: ""}[run.is_promoted],
+        "" if result is None or result.bytes is None else size(result.bytes),
+        run.reason or (str(run.outcome) if run.outcome is not None and job is None else ""),
+    )
+
+
+def _others(others: Sequence[OtherJob]) -> Iterator[str]:
+    if not others:
+        return
+    yield ""
+    yield "other jobs of that night"
+    yield from table(("JOB", "NAME", "STATE", "LOSS", "WHY"), map(_other, others), right=frozenset({0, 3}))
+
+
+def _other(other: OtherJob) -> tuple[str, ...]:
+    job, loss = other.job, other.result.final_loss if other.result is not None else None
+    return (str(job.id), job.name, str(job.state), "" if loss is None else f"{loss:.4g}", job.reason)
+
+
+def _sums(found: Digest) -> Iterator[str]:
+    """Yield what all of them took and made."""
+    results = [told.run.result for told in found.runs] + [other.result for other in found.others]
+    seconds = [told.seconds for told in found.runs if told.seconds is not None]
+    seconds += [other.result.seconds for other in found.others if other.result and other.result.seconds is not None]
+    merged = [result.bytes for result in results if result is not None and result.bytes is not None]
+    if seconds:
+        yield ""
+        made = f", {size(sum(merged))} merged" if merged else ""
+        yield f"in all: steps ran {format_duration(sum(seconds))}{made}"
+
+
+def _paragraph(name: str, text: str) -> Iterator[str]:
+    first, *others = paragraphs(text, len(name), terminal_width()) or [""]
+    yield f"{name}{first}".rstrip()
+    yield from others

@@ -1,0 +1,112 @@
+"""`glmd nights`: how the nightly cycles fared, a row for each and a mark for each night."""
+
+import os
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from daemon.commands.lookup import root_of
+from daemon.commands.own_parser import Parser
+from daemon.commands.terminal.marks import TO_COME, legend, painted, sign
+from daemon.commands.terminal.streaming import json_lines, write
+from daemon.commands.terminal.table import table
+from daemon.core.read_store import ReadStore
+from daemon.core.root import Root
+from daemon.face.nights import CycleNights, columns, night_of
+from daemon.face.nights import nights as nights_since
+from handlers.codes import Code
+from handlers.errors import BadInputError
+from handlers.units.durations import format_duration
+
+LAST = 14
+"""Nights that are shown."""
+MOST = 3660
+_LOSSES = 3
+"""Of the last runs, that are shown."""
+
+
+def nights(words: Sequence[str]) -> None:
+    """Show how the nightly cycles fared, a row each; also with the daemon down."""
+    given, now = _parser().parse_args(words), datetime.now(UTC)
+    since = _since(given.since, given.last, now)
+    with ReadStore.open(Root(root_of(given.root, given.config)).store) as store:
+        found = list(nights_since(store, since, now))
+    if given.json:
+        write(json_lines(_document(found, since)))
+    else:
+        write(_table(found, columns(found, since, now), now))
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="glmd nights", description=nights.__doc__, allow_abbrev=False)
+    span = parser.add_mutually_exclusive_group()
+    span.add_argument("--since", metavar="DATE", help="From the night to this morning on, as 2026-11-28.")
+    span.add_argument("--last", type=int, default=LAST, metavar="N", help=f"The last N nights; {LAST} by default.")
+    parser.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
+    root = Path(os.environ["GLMD_ROOT"]) if os.environ.get("GLMD_ROOT") else None
+    told = "glmd's directory; GLMD_ROOT does the same."
+    parser.add_argument("--root", type=Path, default=root, metavar="DIR", help=told)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="The settings file.")
+    return parser
+
+
+def date_in(text: str) -> date:
+    """Return the date in `2026-11-28`. Raises BadInputError."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise BadInputError(
+            f"{text!r} is no date; write the night's morning, as 2026-11-28", Code.USAGE_OPTIONS
+        ) from error
+
+
+def _since(text: str | None, last: int, now: datetime) -> date:
+    newest = night_of(now)
+    if not 1 <= last <= MOST:
+        raise BadInputError(f"--last {last}: right are 1 to {MOST} nights", Code.USAGE_OPTIONS)
+    since = newest - timedelta(days=last - 1) if text is None else date_in(text)
+    if not newest - timedelta(days=MOST) <= since <= newest:
+        told = f"--since {since}: right is a day of the last {MOST}"
+        raise BadInputError(told, Code.USAGE_OPTIONS)
+    return since
+
+
+def _document(found: Sequence[CycleNights], since: date) -> Iterator[tuple[str, object]]:
+    yield "since", since.isoformat()
+    yield "cycles", (each.as_json() for each in found)
+
+
+def _table(found: Sequence[CycleNights], shown: Sequence[date], now: datetime) -> Iterator[str]:
+    if not found:
+        yield "no nights yet: docs/operations.md, Nightly cycles, says how to set one up"
+        return
+    yield f"nights to the mornings of {shown[0]} to {shown[-1]}"
+    header = ("CYCLE", " ".join(f"{night.day:2}" for night in shown), "SUCCESS", "STREAK", "LAST LOSSES", "NEXT")
+    rows = (_row(each, shown, now) for each in found)
+    yield from table(header, rows, right=frozenset({2, 3}), paint=_paint)
+    yield legend()
+
+
+def _paint(column: int, cell: str) -> str:
+    return painted(cell) if column == 1 else cell
+
+
+def _row(each: CycleNights, shown: Sequence[date], now: datetime) -> tuple[str, ...]:
+    marks = {night: sign(mark) for night, mark in each.marks().items()}
+    if each.next_due is not None:
+        marks.setdefault(night_of(each.next_due), sign(TO_COME))
+    rate = each.success_rate
+    return (
+        each.cycle,
+        " ".join(f"{marks.get(night, ''):>2}" for night in shown),
+        "" if rate is None else f"{rate:.0%}",
+        str(each.streak),
+        " ".join(f"{loss:.4g}" for loss in each.losses[-_LOSSES:]),
+        _next(each.next_due, now),
+    )
+
+
+def _next(due: datetime | None, now: datetime) -> str:
+    if due is None:
+        return ""
+    return f"{due.astimezone():%a %H:%M}, in {format_duration((due - now).total_seconds())}"

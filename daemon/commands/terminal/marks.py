@@ -1,0 +1,35 @@
+"""The marks of nights: one sign each, wherever nights are shown on a terminal."""
+
+from daemon.commands.terminal.table import colour, shows
+from daemon.face.nights import Mark
+
+TO_COME = "to come"
+_SIGNS = {
+    Mark.DONE: ("✔", "+", "green"),
+    Mark.LATE: ("○", "o", "green"),
+    Mark.MISSED: ("○", "o", "green"),
+    Mark.NOT_PROMOTED: ("!", "!", "yellow"),
+    Mark.FAILED: ("✖", "x", "red"),
+    Mark.SKIPPED: ("–", "-", "yellow"),  # noqa: RUF001 - the sign for what was left out
+    Mark.RUNNING: ("▶", ">", "cyan"),
+    TO_COME: ("·", ".", ""),
+}
+_MEANINGS: dict[str, str] = {Mark.LATE: "missed, or done later", Mark.NOT_PROMOTED: "done, not promoted"}
+
+
+def sign(mark: Mark | str) -> str:
+    """Return the sign of a mark, in ASCII where standard output has no other."""
+    fair, plain, _ = _SIGNS[mark]
+    return fair if shows("".join(fair for fair, _, _ in _SIGNS.values())) else plain
+
+
+def painted(text: str) -> str:
+    """Return `text`, of signs, in their colours."""
+    colours = {sign(mark): name for mark, (_, _, name) in _SIGNS.items()}
+    return "".join(colour(char, name) if (name := colours.get(char)) else char for char in text)
+
+
+def legend() -> str:
+    """Return what the signs mean."""
+    told = {sign(mark): _MEANINGS.get(mark, mark) for mark in reversed(_SIGNS)}
+    return "  ".join(f"{shown} {meaning}" for shown, meaning in reversed(told.items()))

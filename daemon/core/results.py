@@ -1,0 +1,59 @@
+"""What jobs came to, as the store keeps it: made of their records, once they are over."""
+
+import sqlite3
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+
+from daemon.core.states import State
+
+MEASURED = (State.DONE, State.FAILED, State.CANCELLED)
+"""What is over and may have come to something: of a rejected file nothing was ever run."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a job came to. None: there is nothing to be known of it."""
+
+    final_loss: float | None = None
+    """Mean of the last steps that were recorded; None also where it is not finite."""
+    best_loss: float | None = None
+    """The lowest that is finite."""
+    seconds: float | None = None
+    """That its steps ran, all attempts together, as far as their shims told the end."""
+    bytes: int | None = None
+    """Of its merged output."""
+
+    def as_json(self) -> dict[str, object]:
+        """Return the documented keys."""
+        return asdict(self)
+
+
+def keep(connection: sqlite3.Connection, job: int, result: Result) -> None:
+    """Keep what a job came to, in place of what was known of it before."""
+    connection.execute(
+        "INSERT OR REPLACE INTO results (job, final_loss, best_loss, seconds, bytes) VALUES (?, ?, ?, ?, ?)",
+        (job, result.final_loss, result.best_loss, result.seconds, result.bytes),
+    )
+
+
+def forget(connection: sqlite3.Connection, job: int) -> None:
+    """Forget what a job came to, which goes on."""
+    connection.execute("DELETE FROM results WHERE job = ?", (job,))
+
+
+def of_jobs(connection: sqlite3.Connection, jobs: Collection[int]) -> dict[int, Result]:
+    """Return what is known of these jobs, by number."""
+    marks = ",".join("?" * len(jobs))
+    asked = f"SELECT job, final_loss, best_loss, seconds, bytes FROM results WHERE job IN ({marks})"  # noqa: S608 - all ours
+    return {job: Result(*known) for job, *known in connection.execute(asked, tuple(jobs))}
+
+
+def unmeasured(connection: sqlite3.Connection, besides: Collection[int]) -> int | None:
+    """Return the newest job that is over and of which nothing is kept, but for some; None where there is none."""
+    over, others = ",".join("?" * len(MEASURED)), ",".join("?" * len(besides))
+    row = connection.execute(
+        f"SELECT id FROM jobs WHERE state IN ({over}) AND id NOT IN ({others})"  # noqa: S608 - all ours
+        " AND NOT EXISTS (SELECT 1 FROM results WHERE job = id) ORDER BY id DESC LIMIT 1",
+        (*MEASURED, *besides),
+    ).fetchone()
+    return None if row is None else int(row[0])

@@ -1,0 +1,154 @@
+"""One night, told the morning after: what needs somebody, what each run came to, and what else was at work."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from daemon.core.night_hours import NightHours
+from daemon.core.read_store import ReadStore
+from daemon.core.results import Result
+from daemon.core.states import ACTIVE, HOLDING_DEVICES, Job
+from daemon.face.needs import Need, need_of_job, need_of_run
+from daemon.face.nights import Mark, Run, noon_before, runs_since, says_no
+
+
+@dataclass(frozen=True)
+class ToldRun:
+    """A run of the night, and what there is to say of it."""
+
+    run: Run
+    label: str
+    """Of its job; empty where there is none."""
+    started: datetime | None
+    """When its job first came to work; None where it did not."""
+    seconds: float | None
+    """That its steps ran; of one that is not over since it came to work. None where it did not, or nobody knows."""
+    before: tuple[Job, Result] | None
+    """The run of its cycle before it that has a final loss."""
+
+    @property
+    def change(self) -> float | None:
+        """By how much its final loss is above that of the run before."""
+        result = self.run.result
+        if result is None or result.final_loss is None or self.before is None or self.before[1].final_loss is None:
+            return None
+        return result.final_loss - self.before[1].final_loss
+
+    def as_json(self) -> dict[str, object]:
+        """Return the documented keys."""
+        return {
+            "cycle": self.run.cycle,
+            "label": self.label,
+            **self.run.as_json(),
+            "started": None if self.started is None else self.started.isoformat(),
+            "seconds": self.seconds,
+            "loss_change": self.change,
+            "compared_to": None if self.before is None or self.change is None else self.before[0].id,
+        }
+
+
+@dataclass(frozen=True)
+class OtherJob:
+    """A job that was waiting or at work in the night, and is no run of a cycle."""
+
+    job: Job
+    result: Result | None
+
+    def as_json(self) -> dict[str, object]:
+        """Return the documented keys."""
+        job = self.job
+        return {
+            "job": job.id,
+            "label": job.label,
+            "state": job.state,
+            "reason": job.reason,
+            "code": job.code,
+            "submitted": job.submitted.isoformat(),
+            "changed": job.changed.isoformat(),
+            **(self.result or Result()).as_json(),
+        }
+
+
+@dataclass(frozen=True)
+class Digest:
+    """A night."""
+
+    night: date
+    """Its morning."""
+    evening: datetime
+    morning: datetime
+    needs: tuple[Need, ...]
+    runs: tuple[ToldRun, ...]
+    others: tuple[OtherJob, ...]
+
+    def totals(self) -> dict[Mark, int]:
+        """Return how many runs came to what, of what any came to."""
+        marks = [told.run.mark for told in self.runs]
+        return {mark: marks.count(mark) for mark in Mark if mark in marks}
+
+    def as_json(self) -> Iterator[tuple[str, object]]:
+        """Yield the documented keys."""
+        yield "night", self.night.isoformat()
+        yield "from", self.evening.isoformat()
+        yield "to", self.morning.isoformat()
+        yield "needs", [need.as_json() for need in self.needs]
+        yield "runs", [told.as_json() for told in self.runs]
+        yield "others", [other.as_json() for other in self.others]
+        yield "totals", self.totals()
+
+
+def digest(store: ReadStore, night: date, hours: NightHours, now: datetime) -> Digest:
+    """Tell of the night to the morning of `night`, which has begun."""
+    evening, morning = hours.of(night)
+    runs = runs_since(store, noon_before(night))
+    others = store.other_jobs(evening, morning)
+    stuck = _stuck(store)
+    of_night = [run for each in runs.values() for run in each if run.night == night]
+    of_night.sort(key=lambda run: (run.due, run.cycle))
+    jobs = [*(run.job for run in of_night if run.job is not None), *others]
+    if night == hours.newest(now):  # what holds devices today is of today, whenever it began
+        jobs += [job for number in stuck - {job.id for job in jobs} if (job := store.readable(number))]
+    needs = [need_of_job(job, is_stuck=True) for job in jobs if job.id in stuck]
+    needs += [need_of_run(run, runs[run.cycle]) for run in of_night if run.job is None or run.job.id not in stuck]
+    needs += [_need_of(store, job) for job in others if job.id not in stuck]
+    results = store.results([job.id for job in others])
+    return Digest(
+        night=night,
+        evening=evening,
+        morning=morning,
+        needs=tuple(need for need in needs if need is not None),
+        runs=tuple(_told(store, run, now) for run in of_night),
+        others=tuple(OtherJob(job, results.get(job.id)) for job in others),
+    )
+
+
+def _need_of(store: ReadStore, job: Job) -> Need | None:
+    """Return what a job needs that is no run."""
+    need = need_of_job(job, is_kept_back=_is_kept_back(store, job))
+    if need is None:
+        return None
+    newest = store.newest_named(job.name) or job
+    is_made_up_for = newest.id > job.id and not need_of_job(newest, is_kept_back=_is_kept_back(store, newest))
+    return None if is_made_up_for else need
+
+
+def _is_kept_back(store: ReadStore, job: Job) -> bool:
+    return says_no(job.code) and store.promoted_among([job]).get(job.id) is False
+
+
+def _stuck(store: ReadStore) -> set[int]:
+    """Return the jobs that hold devices in a state that holds none: something of them cannot be ended."""
+    holders = set(store.locks().values())
+    return {number for number in holders if (job := store.readable(number)) and job.state not in HOLDING_DEVICES}
+
+
+def _told(store: ReadStore, run: Run, now: datetime) -> ToldRun:
+    job = run.job
+    if job is None:
+        return ToldRun(run, "", None, None, None)
+    history = store.history(job.id)
+    started = next((step.at for step in history if step.state in ACTIVE), None)
+    seconds = run.result.seconds if run.result is not None else None
+    if seconds is None and started is not None:
+        seconds = max(0.0, ((job.changed if job.state.is_over else now) - started).total_seconds())
+    return ToldRun(run, job.label, started, seconds, store.run_before(job))

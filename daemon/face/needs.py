@@ -1,0 +1,96 @@
+"""What of a night needs somebody: decided here alone, for `glmd night`, and for whatever else tells of nights.
+
+A thing needs you when it went wrong, nobody meant it, and nothing has made up for it since. What somebody has mended is
+history: a retry that was done, a later night of the cycle that was promoted, another drop of the same name.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from daemon.core.night_runs import Outcome
+from daemon.core.states import Job, State
+from daemon.face.nights import Mark, Run
+
+
+class Kind(StrEnum):
+    """What went wrong."""
+
+    OPERATOR = "operator"
+    """Processes of a job that is over cannot be ended, and its devices stay its own."""
+    FAILED = "failed"
+    REJECTED = "rejected"
+    """A dropped file was not taken."""
+    NOT_PROMOTED = "not_promoted"
+    """It is done, and the gate did not let its output become `latest`."""
+    SKIPPED = "skipped"
+    """A run was left out since the one before was not over."""
+    NOT_DROPPED = "not_dropped"
+    """A run could not be dropped, which is tried again."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """One thing that needs somebody."""
+
+    kind: Kind
+    what: str
+    """A job's label, or a cycle's name."""
+    job: int | None
+    reason: str
+    code: str
+    commands: tuple[str, ...]
+    """To be typed, the first one first."""
+
+    def as_json(self) -> dict[str, object]:
+        """Return the documented keys."""
+        return {
+            "kind": self.kind,
+            "what": self.what,
+            "job": self.job,
+            "reason": self.reason,
+            "code": self.code,
+            "commands": list(self.commands),
+        }
+
+
+def need_of_run(run: Run, later: Iterable[Run]) -> Need | None:
+    """Return what a run of a cycle needs; `later` are that cycle's runs, of which those that are later count."""
+    made_up_for = any(other.mark in {Mark.DONE, Mark.LATE} and other.due > run.due for other in later)
+    if made_up_for:
+        return None
+    if run.job is not None:
+        return need_of_job(run.job, is_kept_back=run.is_kept_back)
+    if run.outcome is Outcome.FAILED:
+        return Need(Kind.NOT_DROPPED, run.cycle, None, run.reason, run.code, ("glmd doctor", *_explained(run.code)))
+    if run.mark is Mark.SKIPPED and not run.is_meant:
+        return Need(Kind.SKIPPED, run.cycle, None, run.reason, run.code, ("glmd status", *_explained(run.code)))
+    return None
+
+
+def need_of_job(job: Job, *, is_kept_back: bool = False, is_stuck: bool = False) -> Need | None:
+    """Return what a job needs, whoever dropped it.
+
+    `is_kept_back` says that it is done and the gate did not let its output become `latest`, `is_stuck` that it is over
+    and holds devices all the same. That nothing has made up for it since is for the caller to see.
+    """
+    if is_stuck:
+        return _need(Kind.OPERATOR, job, f"glmd status {job.id}")
+    match job.state:
+        case State.FAILED:
+            return _need(Kind.FAILED, job, f"glmd retry {job.id}")
+        case State.REJECTED:
+            return _need(Kind.REJECTED, job, f"glmd status {job.id}")
+        case State.DONE if is_kept_back:
+            return _need(Kind.NOT_PROMOTED, job, f"glmd status {job.id}", f"glmd promote {job.id} --force")
+        case _:
+            return None
+
+
+def _need(kind: Kind, job: Job, *commands: str) -> Need:
+    return Need(kind, job.label, job.id, job.reason, job.code, (*commands, *_explained(job.code)))
+
+
+def _explained(code: str) -> Iterator[str]:
+    if code:
+        yield f"glmd explain {code}"
