@@ -143,8 +143,9 @@ def filled_in(recipe: Recipe, scheduled: datetime) -> Night:
 
     with _told_of(recipe.template):
         text = fill(_text(recipe), answer, str(recipe.template))
-        for pattern in recipe.inputs:
-            found.update(dict.fromkeys(file for each in search.every(pattern) for file in each.files))
+        if recipe.inputs:
+            named = (each for pattern in recipe.inputs for each in search.every(pattern))
+            found = dict.fromkeys(file for each in named for file in each.files)
         values = {"devices": recipe.devices, "continue_from": recipe.continue_from}
         values = {key: value for key, value in values.items() if value is not None}
         if not (values or found or recipe.may_skip):

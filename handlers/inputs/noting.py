@@ -5,7 +5,7 @@ trained on: of that the output says so, and has no hash.
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -19,9 +19,10 @@ PATIENCE = 300.0
 """Seconds that storage may take for one piece of a file: the output is not to wait for dead storage for ever."""
 
 
-def note(paths: Iterable[str], directory: JobDir) -> None:
-    """Write down what `paths` are now. Raises OSError."""
-    Inputs(files=tuple(noted(Path(path)) for path in paths)).publish(directory.inputs)
+def note(paths: Collection[str], directory: JobDir) -> None:
+    """Write down what `paths` are now, if there are any. Raises OSError."""
+    if paths:
+        Inputs(files=tuple(noted(Path(path)) for path in paths)).publish(directory.inputs)
 
 
 def trained_on(directory: JobDir, patience: float = PATIENCE) -> tuple[TrainedOn, ...]:

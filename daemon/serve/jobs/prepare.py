@@ -11,6 +11,7 @@ from daemon.core.states import Job
 from daemon.serve.jobs.attempts import NothingLeftError, begin, how_it_begins, tree_with_tag
 from handlers.ckpt.files.durable import make_directory, move, publish_bytes
 from handlers.events import job_log
+from handlers.inputs.noting import note
 from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.table import make, write
 from handlers.records.job_dir import JobDir, Step, StepDir
@@ -51,6 +52,8 @@ def prepare(job: Job, settings: Settings, root: Root, *, resumes: int = 0) -> Jo
             weights, config = None, directory.resumed_config(job.attempt)
             publish_bytes(config, resuming(read_config(directory.config, settings), save))
             log.info("training_resumes", path=save, resumes=resumes)
+    if config == directory.config:  # else it goes on from what its inputs were when it began
+        note(checked.section.inputs, directory)
     request = TrainRequest(
         job_dir=directory,
         devices=job.devices,
