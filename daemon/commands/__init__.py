@@ -14,6 +14,7 @@ COMMANDS = {
         "daemon.commands.compare:compare",
         "Show the trainings of several jobs beside each other.",
     ),
+    "night": ("daemon.commands.night:night", "Drop a nightly cycle's YAML now, or show it."),
     "cancel": ("daemon.commands.control:cancel", "End a job, or take it out of the queue."),
     "retry": ("daemon.commands.control:retry", "Do the step again that failed or was cancelled."),
     "reload": ("daemon.commands.control:reload", "Let the daemon read its settings again."),

@@ -1,6 +1,7 @@
 """What the store is told of a new job: one of a drop or a tree, or one whose directory is there and its row is not."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
 
 from daemon.core.names import job_name

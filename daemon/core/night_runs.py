@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-
 BY_HAND = "tried by hand"
 """The reason of a run that the clock did not drop: somebody did."""
 

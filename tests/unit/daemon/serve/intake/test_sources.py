@@ -190,7 +190,7 @@ class Nights(Stand):
             for name in self.names
         ]
         apart = partial(self.workers.submit_apart, Lane.NIGHTS)
-        return Cycles(cycles, self.store, self.root.inbox, self.root.claims, self.faults, apart), self.intake
+        return Cycles(cycles, self.root, self.store, self.faults, apart), self.intake
 
     def offer(self, name: str) -> None:
         """Do nothing: the hour has come."""
