@@ -195,6 +195,11 @@ class Nights(Stand):
     def offer(self, name: str) -> None:
         """Do nothing: the hour has come."""
 
+    def is_there(self, name: str) -> bool:
+        """Say so only where the night is kept with its job, too."""
+        night = self.store.night(name, EVENING + timedelta(hours=1))
+        return super().is_there(name) and night is not None and night.outcome.has_file and night.job is not None
+
     def spoil(self, name: str) -> None:
         """Take its template away."""
         self.template(name).unlink()
