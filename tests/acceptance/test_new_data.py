@@ -2,36 +2,32 @@
 
 import hashlib
 import json
-import sqlite3
 import time
-from contextlib import closing
 from datetime import UTC, datetime
 
 from daemon.core.night_runs import NightRun, Outcome
 from daemon.core.read_store import ReadStore
 from daemon.core.states import State
+from daemon.core.store import Store
 from handlers.codes import Code
 from handlers.shards.closing import QUIET
 from tests.acceptance.house import CONFIG, House
 
 
-def last_night() -> datetime:
-    """Return when the cycle was due last: at the beginning of a year."""
-    return datetime(datetime.now(UTC).year, 1, 1, tzinfo=UTC)
-
-
-def night_of(house: House) -> NightRun | None:
-    """Return what became of that night."""
+def night_of(house: House, day: int) -> NightRun | None:
+    """Return what became of the night of a day in January."""
     with ReadStore.open(house.root / "glmd.db") as store:
-        return store.night("glm", last_night())
+        return store.night("glm", datetime(datetime.now(UTC).year, 1, day, tzinfo=UTC))
 
 
-def come_again(house: House) -> None:
-    """Let the night be due once more, as if nothing had become of it, and start the daemon."""
-    with closing(sqlite3.connect(house.root / "glmd.db")) as store, store:
-        store.execute("UPDATE nightly SET due = '2025-06-01T00:00:00+00:00'")
-        store.execute("UPDATE jobs SET name = 'glm-20250101T000000Z'")
-        store.execute("DELETE FROM nightly_runs")
+def come(house: House, day: int) -> None:
+    """Let the cycle be due at a day in January, long ago, and start the daemon."""
+    cron = f"0 0 {day} 1 *"
+    template = str(house.data / "nightly.yaml")
+    cycle = {"name": "glm", "cron": cron, "timezone": "UTC", "template": template, "continue_from": None}
+    house.settings["nightly"] = [cycle | {"if_unchanged": "skip"}]
+    with Store.open(house.root / "glmd.db") as store:
+        store.set_last_due("glm", datetime(datetime.now(UTC).year, 1, day - 1, tzinfo=UTC), cron)
     house.start()
 
 
@@ -45,19 +41,13 @@ def test_a_night_takes_the_newest_file_and_comes_no_more_for_the_same(house: Hou
     template = house.data / "nightly.yaml"
     text = CONFIG.format(data=house.data, devices="[0,2)")
     template.write_text(text.replace(f'"{house.data}/train.json"', f"{{newest:{data}/*.json}}") + "# of {date}\n")
-    house.settings["nightly"] = [
-        {"name": "glm", "cron": "0 0 1 1 *", "timezone": "UTC", "template": str(template), "continue_from": None}
-        | {"if_unchanged": "skip"}
-    ]
-    house.start()
-    house.stop()
     house.wait(lambda: time.time() > whole.stat().st_ctime + QUIET, "the data to rest")
     with (data / "written.json").open("w") as stream:
         stream.write("half")
         stream.flush()
-        come_again(house)
+        come(house, 2)
         job = house.until(State.DONE)
-    night = night_of(house)
+    night = night_of(house, 2)
     assert night is not None
     assert (night.outcome, night.job) == (Outcome.CAUGHT_UP, job.id)
     assert "written.json is passed over" in night.reason
@@ -70,9 +60,9 @@ def test_a_night_takes_the_newest_file_and_comes_no_more_for_the_same(house: Hou
     assert named["sha256"] == hashlib.sha256(b"new").hexdigest()
     house.stop()
     (data / "written.json").unlink()
-    come_again(house)
-    house.wait(lambda: night_of(house) is not None, "the night to be settled")
-    night = night_of(house)
+    come(house, 3)
+    house.wait(lambda: night_of(house, 3) is not None, "the night to be settled")
+    night = night_of(house, 3)
     assert night is not None
     assert (night.outcome, night.code) == (Outcome.SKIPPED, Code.NIGHT_UNCHANGED)
     assert night.reason == f"inputs unchanged since job {job.id}: {whole}"
