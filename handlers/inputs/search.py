@@ -65,7 +65,7 @@ class Search:
         passed_over: list[str] = []
         for each in self._newest_first(pattern, by):
             if not (why := self._why_not(each)):
-                self.passed_over += passed_over
+                self.passed_over += _some(passed_over)
                 return each
             passed_over.append(printable(f"{each.path} is passed over: {why}"))
         raise _nothing(pattern, passed_over)
@@ -96,12 +96,14 @@ class Search:
 
 
 def _nothing(pattern: str, passed_over: Sequence[str] = ()) -> BadInputError:
-    if not passed_over:
-        return BadInputError(f"{pattern}: matches no file", Code.NIGHT_INPUT)
-    more = [f"{len(passed_over) - _SHOWN} more"] if len(passed_over) > _SHOWN else []
-    return BadInputError(
-        f"{pattern}: no whole file: {'; '.join([*passed_over[:_SHOWN], *more])}", Code.NIGHT_INPUT
-    )  # fmt: skip
+    why = f"no whole file: {'; '.join(_some(passed_over))}" if passed_over else "matches no file"
+    return BadInputError(f"{pattern}: {why}", Code.NIGHT_INPUT)
+
+
+def _some(told: Sequence[str]) -> list[str]:
+    """Return the first few, and how many more there are."""
+    more = [f"{len(told) - _SHOWN} more are passed over"] if len(told) > _SHOWN else []
+    return [*told[:_SHOWN], *more]
 
 
 def _fixed(pattern: str) -> Path:

@@ -88,6 +88,17 @@ def test_one_that_is_being_written_is_passed_over(tmp_path: Path) -> None:
     assert newest(tmp_path / "*.json").name == "new.json"
 
 
+def test_a_thousand_that_are_not_whole_are_not_all_told(tmp_path: Path) -> None:
+    """A reason is for people to read."""
+    put(tmp_path / "old.json", age=100)
+    for number in range(1000):
+        put(tmp_path / f"{number}.json", content=b"")
+    search = later()
+    assert search.newest(f"{tmp_path}/*.json", By.TIME).path.name == "old.json"
+    assert len(search.passed_over) == 4
+    assert search.passed_over[-1] == "997 more are passed over"
+
+
 def test_one_that_has_just_changed_is_passed_over(tmp_path: Path) -> None:
     """Also where its modification time is old, as of a copy that keeps it."""
     put(tmp_path / "old.json", age=100)

@@ -21,6 +21,7 @@ from handlers.inputs.noting import note, trained_on
 from handlers.merging.merge import run as merge_run
 from handlers.records.merge_plan import MergePlan
 from tests.unit.daemon.at_once import at_once
+from tests.unit.daemon.core.test_migrations import build
 from tests.unit.handlers.ckpt.ckpt_writer import small_run
 
 
@@ -228,6 +229,25 @@ def test_a_run_that_somebody_drops_is_kept_as_such(nights: Nights) -> None:
     assert nights.store.last_due("glm") == at(19, 20)
     nights.store.add(NewJob.of_drop("no time", "glm-20261399T101112Z.yaml"))
     assert rows(nights) == 1
+
+
+def test_a_store_of_before_begins_to_keep_nights(tmp_path: Path) -> None:
+    """What an older glmd had remembered is gone on from; of nights that it dropped nothing is known."""
+    root = Root(tmp_path)
+    root.create()
+    build(root.store, 5)
+    template = tmp_path / "template.yaml"
+    template.write_text("run_mode: finetune\n")
+    cycle = NightlySettings(name="glm-6b", cron="0 2 * * *", timezone="UTC", template=template)
+    with Store.open(root.store) as store:
+        last = store.last_due("glm-6b")
+        assert last is not None
+        assert last < at(25, 2)
+        Cycles([cycle], root, store, Faults(), at_once).turn(Moment(0.0, at(26, 9)))
+        assert store.night("glm-6b", last) is None
+        found = [store.night("glm-6b", at(day, 2)) for day in (25, 26)]
+    assert [night and night.outcome for night in found] == [Outcome.SKIPPED, Outcome.SKIPPED]
+    assert [night and night.code for night in found] == [Code.NIGHT_MISSED, Code.NIGHT_SKIPPED], "a run is not over"
 
 
 # New data
