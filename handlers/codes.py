@@ -83,7 +83,11 @@ class Code(StrEnum):
     NIGHT_CRON = "night.cron"
     NIGHT_TIMEZONE = "night.timezone"
     NIGHT_TEMPLATE = "night.template"
+    NIGHT_PLACEHOLDER = "night.placeholder"
+    NIGHT_INPUT = "night.input"
     NIGHT_SKIPPED = "night.skipped"
+    NIGHT_UNCHANGED = "night.unchanged"
+    NIGHT_MISSED = "night.missed"
 
     # Devices.
     DEVICE_WORDS = "device.words"

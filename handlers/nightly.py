@@ -1,7 +1,10 @@
 """A nightly cycle's trigger: drops its YAML into the inbox, like any user."""
 
+import contextlib
 import io
 import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,9 +18,16 @@ from handlers.ckpt.files.durable import publish_bytes
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.host.reach import reach
+from handlers.inputs.hashing import ChangedError
+from handlers.inputs.search import By, Search
+from handlers.inputs.unchanged import Earlier, are_those_of
+from handlers.placeholders import Word, fill
+from handlers.validate.glmd_section import MOST_INPUTS
 
 _MOST = 64 << 20
 """Bytes of a template: as many as `inbox.max_bytes` may allow."""
+_NOTHING_TO_GO_BY = "if_unchanged: skip has nothing to go by: name inputs, or write {newest:…} into the template"
+_BY = {Word.NEWEST: By.TIME, Word.NEWEST_BY_NAME: By.NAME}
 
 
 def run_name(name: str, scheduled: datetime) -> str:
@@ -41,57 +51,147 @@ def cycle_of(run: str) -> str:
     return run.rpartition("-")[0]
 
 
+def time_of(run: str) -> datetime | None:
+    """Return for which time `run`, which `is_run`, is one; None for a time that there is not."""
+    try:
+        return datetime.strptime(run.rpartition("-")[2], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
 def is_run(name: str) -> bool:
     """Say whether `name` is what `run_name` calls a run of some cycle."""
     return re.fullmatch(r"[A-Za-z0-9_-]+-[0-9]{8}T[0-9]{6}Z", name) is not None
 
 
-def drop(
-    template: Path,
-    inbox: Path,
-    name: str,
-    *,
-    scheduled: datetime,
-    devices: str | None = None,
-    continue_from: str | None = None,
-) -> Path:
-    """Publish `template` in `inbox` as cycle `name`'s run of the time `scheduled`; return the file's path.
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What every YAML of a cycle is made by."""
 
-    What is given of `devices` and `continue_from` goes into the `glmd:` section, made where there is none; all else,
-    anchors and comments too, stays. The file is called `run_name` and `.yaml`, so dropping a run again gives the same.
-    Raises BadInputError for a template that cannot be used, and ValueError as `run_name` does.
+    name: str
+    """Of the cycle."""
+    template: Path
+    devices: str | None = None
+    continue_from: str | None = None
+    inputs: tuple[str, ...] = ()
+    """Patterns of the files that it is trained on; without any, they are what `{newest:…}` stands for."""
+    allowed: tuple[Path, ...] = (Path("/"),)
+    """Where those may lie."""
+    may_skip: bool = False
+    """Whether a night is left out whose inputs are those of the run before."""
+
+
+@dataclass(frozen=True)
+class Night:
+    """A template, filled in."""
+
+    run: str
+    """Its name."""
+    content: bytes
+    inputs: tuple[Path, ...]
+    notes: tuple[str, ...]
+    """What somebody should know of how it was made."""
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What was put into the inbox."""
+
+    path: Path
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """Nothing was dropped: the inputs are those of an earlier run."""
+
+    reason: str
+
+
+def drop(recipe: Recipe, inbox: Path, scheduled: datetime, earlier: Earlier | None = None) -> Dropped | Unchanged:
+    """Publish the night of `recipe` at `scheduled` in `inbox`, unless it is to be left out as the same as `earlier`.
+
+    The file is called `run_name` and `.yaml`, so dropping a run again gives the same. Raises as `filled_in` does.
     """
-    path = inbox / f"{run_name(name, scheduled)}.yaml"
-    publish_bytes(path, content_of(template, name, devices=devices, continue_from=continue_from))
-    return path
+    night = filled_in(recipe, scheduled)
+    if recipe.may_skip and earlier is not None and night.inputs and _are_those_of(earlier, night.inputs, recipe):
+        others = f" and {len(night.inputs) - 1} more" if len(night.inputs) > 1 else ""
+        return Unchanged(f"inputs unchanged since job {earlier.job}: {night.inputs[0]}{others}")
+    path = inbox / f"{night.run}.yaml"
+    publish_bytes(path, night.content)
+    return Dropped(path, night.notes)
 
 
-def content_of(template: Path, name: str, *, devices: str | None = None, continue_from: str | None = None) -> bytes:
-    """Return what `drop` publishes of `template` for cycle `name`. Raises BadInputError and DoesNotAnswerError."""
-    reach(template.absolute())
+def filled_in(recipe: Recipe, scheduled: datetime) -> Night:
+    """Return the YAML of `recipe` for the time `scheduled`, which is in the cycle's zone.
+
+    Placeholders are filled in. What is given of `devices` and `continue_from`, and what the inputs are, goes into the
+    `glmd:` section, made where there is none; all else, anchors and comments too, stays. Raises BadInputError for a
+    template that cannot be used and for inputs that are not there, DoesNotAnswerError, and ValueError as `run_name`.
+    """
+    run, search = run_name(recipe.name, scheduled), Search(recipe.allowed)
+    found: dict[Path, None] = {}
+
+    def answer(word: Word, pattern: str) -> str:
+        if word is Word.DATE:
+            return f"{scheduled:%Y-%m-%d}"
+        if word is Word.NIGHT:
+            return run
+        newest = search.newest(pattern, _BY[word])
+        found.update(dict.fromkeys(newest.files))
+        return str(newest.path)
+
+    with _told_of(recipe.template):
+        text = fill(_text(recipe), answer, str(recipe.template))
+        if recipe.inputs:
+            named = (each for pattern in recipe.inputs for each in search.every(pattern))
+            found = dict.fromkeys(file for each in named for file in each.files)
+        values = {"devices": recipe.devices, "continue_from": recipe.continue_from}
+        values = {key: value for key, value in values.items() if value is not None}
+        if not (values or found or recipe.may_skip):
+            return Night(run, text.encode(), (), ())
+        document, section = _loaded(text, recipe.template)
+        inputs = _with_own(section, found, recipe)
+        section.update(values | ({"inputs": inputs} if inputs else {}))
+        notes = search.passed_over + ([] if inputs or not recipe.may_skip else [_NOTHING_TO_GO_BY])
+        return Night(run, _dumped(document), tuple(map(Path, inputs)), tuple(notes))
+
+
+@contextlib.contextmanager
+def _told_of(template: Path) -> Iterator[None]:
+    """Let what ruamel has against a YAML in the block be said of `template`."""
     try:
-        text = read_bounded(template, _MOST).decode("utf-8")
-    except (OSError, DamagedFileError, UnicodeDecodeError) as error:
-        raise BadInputError(
-            f"nightly cycle {name}: template {template} cannot be read: {error}", Code.NIGHT_TEMPLATE
-        ) from error
-    given = {"devices": devices, "continue_from": continue_from}
-    values = {key: value for key, value in given.items() if value is not None}
-    return (_with_section(text, values, template) if values else text).encode()
-
-
-def _with_section(text: str, values: dict[str, str], template: Path) -> str:
-    """Return `text` with `values` set in its `glmd:` section."""
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 1 << 20  # never fold a line: paths and prompts stay as they were
-    try:
-        document = yaml.load(text)
+        yield
     except MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"{template}:{mark.line + 1}:{mark.column + 1}" if mark else str(template)
         raise BadInputError(f"{place}: {error.problem}", Code.NIGHT_TEMPLATE) from error
-    except YAMLError as error:
+    except (YAMLError, RecursionError) as error:
+        raise BadInputError(f"{template}: {error}", Code.NIGHT_TEMPLATE) from error
+
+
+def _text(recipe: Recipe) -> str:
+    reach(recipe.template.absolute())
+    try:
+        return read_bounded(recipe.template, _MOST).decode("utf-8")
+    except (OSError, DamagedFileError, UnicodeDecodeError) as error:
+        raise BadInputError(
+            f"nightly cycle {recipe.name}: template {recipe.template} cannot be read: {error}", Code.NIGHT_TEMPLATE
+        ) from error
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 1 << 20  # never fold a line: paths and prompts stay as they were
+    return yaml
+
+
+def _loaded(text: str, template: Path) -> tuple[CommentedMap, CommentedMap]:
+    """Return what `text` holds and its `glmd:` section, made where there is none. Raises ruamel's YAMLError."""
+    try:
+        document = _yaml().load(text)
+    except ValueError as error:  # for a date that no calendar has
         raise BadInputError(f"{template}: {error}", Code.NIGHT_TEMPLATE) from error
     if not isinstance(document, CommentedMap):
         raise BadInputError(f"{template}: a training's YAML is a mapping of names to values", Code.NIGHT_TEMPLATE)
@@ -100,7 +200,31 @@ def _with_section(text: str, values: dict[str, str], template: Path) -> str:
     section = document["glmd"]
     if not isinstance(section, CommentedMap):
         raise BadInputError(f"{template}: glmd must be a mapping, not {section!r}", Code.NIGHT_TEMPLATE)
-    section.update(values)
+    return document, section
+
+
+def _dumped(document: CommentedMap) -> bytes:
     stream = io.StringIO()
-    yaml.dump(document, stream)
-    return stream.getvalue()
+    _yaml().dump(document, stream)
+    return stream.getvalue().encode()
+
+
+def _with_own(section: CommentedMap, found: Iterable[Path], recipe: Recipe) -> list[str]:
+    """Return the inputs that were found, beside those that the template names itself where the cycle names none."""
+    own = section.get("inputs")
+    named = [str(each) for each in own] if isinstance(own, list) and not recipe.inputs else []
+    inputs = [*dict.fromkeys([*named, *map(str, found)])]
+    if len(inputs) > MOST_INPUTS:
+        raise BadInputError(
+            f"nightly cycle {recipe.name}: it has {len(inputs)} inputs; {MOST_INPUTS} are the most", Code.NIGHT_INPUT
+        )
+    return inputs
+
+
+def _are_those_of(earlier: Earlier, inputs: tuple[Path, ...], recipe: Recipe) -> bool:
+    try:
+        return are_those_of(earlier, inputs)
+    except ChangedError as error:
+        raise BadInputError(
+            f"nightly cycle {recipe.name}: an input changed while it was looked at: {error}", Code.NIGHT_INPUT
+        ) from error

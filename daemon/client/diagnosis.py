@@ -15,6 +15,7 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
+from daemon.client.tonight import tonight
 from daemon.core.checking import mindformers_of, rules
 from daemon.core.control import NotRunningError, ask
 from daemon.core.database import StoreError
@@ -25,7 +26,6 @@ from daemon.face.nights import Mark, runs_since
 from handlers.errors import BadInputError
 from handlers.host.service_manager import runs_this_host
 from handlers.mindformers.dialect import dialect_of
-from handlers.nightly import content_of
 from handlers.rank_log.tail import TAIL_BYTES
 from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.topology import topology_note, topology_problem
@@ -277,13 +277,14 @@ def _daemon(settings: Settings) -> Finding:
 def _template(cycle: NightlySettings, settings: Settings) -> Finding:
     name, template = f"nightly {cycle.name}", cycle.template
     try:
-        content = content_of(template, cycle.name, devices=cycle.devices, continue_from=cycle.continue_from)
-        check(content, str(template), rules(settings, Root(settings.root)))
+        night = tonight(cycle, settings, datetime.now(UTC))
+        check(night.content, str(template), rules(settings, Root(settings.root)))
     except (BadInputError, OSError) as error:
         what = f"{template}:{error.problems[0]}" if isinstance(error, ConfigError) else str(error)
-        return Finding(
-            name, Verdict.NOTE, what, f"its nights fail until that is mended; glmd check {template} says more"
-        )
+        more = f"glmd check {template} says more, and glmd night --dry-run {cycle.name} shows it filled in"
+        return Finding(name, Verdict.NOTE, what, f"its nights fail until that is mended; {more}")
+    if night.notes:
+        return Finding(name, Verdict.NOTE, f"{template} is good; {'; '.join(night.notes)}", "see settings.md")
     return Finding(name, Verdict.OK, f"{template} is good")
 
 

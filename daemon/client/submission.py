@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.core.database import StoreError
-from daemon.core.names import NAME_MAX, digest_of, is_ignored
+from daemon.core.names import NAME_MAX, digest_of
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.core.states import State
@@ -15,6 +15,7 @@ from handlers.ckpt.files.durable import publish_bytes
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.printable import printable
+from handlers.unfinished import is_ignored
 
 POLL = 0.5
 """Seconds between two looks at the store."""

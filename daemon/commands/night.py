@@ -1,5 +1,6 @@
 """`glmd night`: one night in words, what needs somebody first."""
 
+import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -43,6 +44,9 @@ _KINDS = {
 def night(words: Sequence[str]) -> None:
     """Tell of one night what happened, and what needs you: then the exit code is 1."""
     given, now = _parser().parse_args(words), datetime.now(UTC)
+    if given.try_now is not None or given.dry_run is not None:
+        _tonight(given)
+        return
     root = root_of(given.root, given.config)
     hours, trouble = _hours(root, given.config)
     asked = hours.newest(now) if given.date is None else _begun(given.date, now)
@@ -61,11 +65,28 @@ def _parser() -> Parser:
     told = "The night's morning, as 2026-11-28; without it, the last night that has begun."
     parser.add_argument("date", nargs="?", metavar="DATE", help=told)
     parser.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
+    told = "Drop the YAML of this cycle now, as a run of this moment."
+    parser.add_argument("--try", dest="try_now", metavar="CYCLE", help=told)
+    told = "Show the YAML of this cycle as of now, filled in, and what the check says of it."
+    parser.add_argument("--dry-run", metavar="CYCLE", help=told)
     root = Path(os.environ["GLMD_ROOT"]) if os.environ.get("GLMD_ROOT") else None
     told = "glmd's directory; GLMD_ROOT does the same."
     parser.add_argument("--root", type=Path, default=root, metavar="DIR", help=told)
     parser.add_argument("--config", type=Path, metavar="FILE", help="The settings file.")
     return parser
+
+
+def _tonight(given: argparse.Namespace) -> None:
+    """Drop or show a cycle's YAML of this moment. Raises BadInputError."""
+    from daemon.commands.tonight import show, try_now  # noqa: PLC0415 - the check is of these alone
+
+    if given.date is not None or given.json or (given.try_now is not None and given.dry_run is not None):
+        raise BadInputError("give --try CYCLE, or --dry-run CYCLE, and nothing else", Code.USAGE_OPTIONS)
+    settings = settings_of(given.root, given.config)
+    if given.try_now is not None:
+        try_now(given.try_now, settings)
+    else:
+        show(given.dry_run, settings)
 
 
 def _begun(text: str, now: datetime) -> date:

@@ -1,13 +1,14 @@
 """What the store is told of a new job: one of a drop or a tree, or one whose directory is there and its row is not."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
 
 from daemon.core.names import job_name
 from daemon.core.read_store import Transition
 from daemon.core.states import Source
 from daemon.core.users import User
-from handlers.nightly import cycle_of, is_run
+from handlers.nightly import cycle_of, is_run, time_of
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class NewJob:
     def cycle(self) -> str:
         """Of which nightly cycle it is a run; empty where of none."""
         return cycle_of(self.name) if self.source is Source.NIGHT else ""
+
+    @property
+    def due(self) -> datetime | None:
+        """For which time of its cycle it is the run; None where it is none of a cycle."""
+        return time_of(self.name) if self.source is Source.NIGHT else None
 
     @classmethod
     def of_drop(cls, claim: str, file_name: str, digest: str = "") -> Self:

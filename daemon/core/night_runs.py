@@ -14,6 +14,9 @@ _YEARS = range(1971, 9001)
 """With a zone's offset and some weeks more, time is told of them as well."""
 _COLUMNS = "cycle, due, at, outcome, job, reason, code"
 
+BY_HAND = "tried by hand"
+"""The reason of a run that the clock did not drop: somebody did."""
+
 
 class Outcome(StrEnum):
     """What glmd did when a cycle was due."""
@@ -26,6 +29,11 @@ class Outcome(StrEnum):
     """Nothing was dropped, and nothing will be: the reason says why."""
     FAILED = "failed"
     """It could not be dropped; that is tried again."""
+
+    @property
+    def has_file(self) -> bool:
+        """Whether there is a file of it, which becomes a job."""
+        return self in {Outcome.DROPPED, Outcome.CAUGHT_UP}
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,15 @@ def keep(connection: sqlite3.Connection, run: NightRun) -> None:
         "INSERT INTO nightly_runs (cycle, due, at, outcome, job, reason, code) VALUES (?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (cycle, due) DO UPDATE SET at = excluded.at, outcome = excluded.outcome,"
         " job = COALESCE(excluded.job, job), reason = excluded.reason, code = excluded.code",
+        (run.cycle, _utc(run.due), _utc(run.at), run.outcome, run.job, run.reason, run.code),
+    )
+
+
+def taken_in(connection: sqlite3.Connection, run: NightRun) -> None:
+    """Keep which job a dropped file has become; where the clock has dropped none, somebody else has, as `run` says."""
+    connection.execute(
+        "INSERT INTO nightly_runs (cycle, due, at, outcome, job, reason, code) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (cycle, due) DO UPDATE SET job = excluded.job",
         (run.cycle, _utc(run.due), _utc(run.at), run.outcome, run.job, run.reason, run.code),
     )
 

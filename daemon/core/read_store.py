@@ -237,6 +237,11 @@ class ReadStore:
         row = self._connection.execute("SELECT cron FROM nightly WHERE name = ?", (cycle,)).fetchone()
         return str(row[0]) if row else ""
 
+    def newest_done(self, cycle: str) -> Job | None:
+        """Return the newest run of nightly `cycle` that came to its end as it should."""
+        where = "cycle = ? AND state = ?"
+        return next(iter(self._readable(self._cursor(where, cycle, State.DONE, order="id DESC LIMIT 1"))), None)
+
     def night(self, cycle: str, due: datetime) -> NightRun | None:
         """Return what became of a time at which nightly `cycle` was due; None where nothing is known of it."""
         return night_runs.of_cycle(self._connection, cycle, due)

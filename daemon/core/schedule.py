@@ -5,6 +5,7 @@ a time is found here, from the offset that the zone has from moment to moment.
 """
 
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta, tzinfo
 from difflib import get_close_matches
@@ -54,17 +55,23 @@ class Schedule:
 
     def newest(self, last: datetime, now: datetime) -> datetime | None:
         """Return the newest time to run after `last` that has come, or None."""
+        return next(iter(self.newest_of(last, now, 1)), None)
+
+    def newest_of(self, last: datetime, now: datetime, most: int) -> tuple[datetime, ...]:
+        """Return the newest times to run after `last` that have come, oldest first; `most` of them."""
         if self.after(last) > now:
-            return None
-        newest = None
+            return ()
+        found: deque[datetime] = deque(maxlen=most)
         # In growing windows back from now: a run every minute must not cost half a million steps after a year.
         for window in (timedelta(hours=1), DAY, 32 * DAY, 366 * DAY, now - last):
+            found.clear()
             due = self.after(max(last, now - window))
             while due <= now:
-                newest, due = due, self.after(due)
-            if newest:
+                found.append(due)
+                due = self.after(due)
+            if len(found) == most or window >= now - last:
                 break
-        return newest
+        return tuple(found)
 
     def _next_shown(self, start: datetime) -> datetime:
         """Return the first moment from `start` on whose wall-clock time is one of the expression's."""

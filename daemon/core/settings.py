@@ -209,6 +209,19 @@ class WatchSettings(_Section):
     quiet: Duration = 60.0
 
 
+class IfUnchanged(StrEnum):
+    """What becomes of a night whose inputs are those of the last run that came to its end."""
+
+    RUN = "run"
+    SKIP = "skip"
+
+
+def _pattern(text: str) -> str:
+    if not text.startswith("/"):
+        raise ValueError(f"{text!r} is no absolute path; write it from the root, as /data/sft/*.mindrecord")
+    return text
+
+
 class NightlySettings(_Section):
     """A training that is dropped into the inbox by the clock."""
 
@@ -219,6 +232,9 @@ class NightlySettings(_Section):
     template: SomePath
     devices: str | None = None
     continue_from: Annotated[str, BeforeValidator(parse_continue_from)] | None = "latest"
+    inputs: tuple[Annotated[str, AfterValidator(_pattern)], ...] = ()
+    """Patterns of the files that it is trained on; without any, they are what the template's {newest:…} stand for."""
+    if_unchanged: IfUnchanged = IfUnchanged.RUN
 
 
 class StopOnSettings(_Section):

@@ -16,12 +16,13 @@ from daemon.core import night_runs, promotions, results
 from daemon.core.database import DamagedStoreError, StoreError, open_database, transaction
 from daemon.core.job_rows import Row
 from daemon.core.new_job import Forgotten, NewJob
-from daemon.core.night_runs import NightRun
+from daemon.core.night_runs import BY_HAND, NightRun, Outcome
 from daemon.core.promotions import Promotion
 from daemon.core.read_store import ReadStore, Transition
 from daemon.core.results import Result
 from daemon.core.states import HOLDING_DEVICES, TRANSITIONS, Job, State
 from daemon.core.store_files import StoreFiles, StoreReplacedError, save_beside, write_back
+from handlers.nightly import run_name
 
 __all__ = [
     "DamagedStoreError",
@@ -111,6 +112,9 @@ class Store(ReadStore):
             if new.owner is not None:
                 self._connection.execute("INSERT INTO users (job, dropped) VALUES (?, ?)", (number, new.owner.number))
             self._record(number, first)
+            if new.due is not None:
+                dropped = NightRun(new.cycle, new.due, first.at, Outcome.DROPPED, number, BY_HAND)
+                night_runs.taken_in(self._connection, dropped)
         return self._one("claim = ?", new.claim)
 
     def add_again(self, number: int, new: NewJob, reason: str) -> Job:
@@ -269,12 +273,20 @@ class Store(ReadStore):
 
     # Nightly cycles
 
-    def set_last_due(self, cycle: str, due: datetime, cron: str = "", timezone: str = "") -> None:
-        """Remember that nightly `cycle` was dropped for the time `due`, counted by `cron` in the zone of that name."""
-        self._connection.execute(
-            "INSERT OR REPLACE INTO nightly (name, due, cron, timezone) VALUES (?, ?, ?, ?)",
-            (cycle, due.isoformat(), cron, timezone),
-        )
+    def set_last_due(
+        self, cycle: str, due: datetime, cron: str = "", timezone: str = "", runs: Iterable[NightRun] = ()
+    ) -> None:
+        """Remember that nightly `cycle` is done with the time `due`, counted by `cron` in the zone of that name.
+
+        What became of it, and of times before it, are the `runs`: all of that is kept, or nothing.
+        """
+        with transaction(self._connection):
+            self._connection.execute(
+                "INSERT OR REPLACE INTO nightly (name, due, cron, timezone) VALUES (?, ?, ?, ?)",
+                (cycle, due.isoformat(), cron, timezone),
+            )
+            for run in runs:
+                self.keep_night(run)
 
     def forget_cycles(self, keep: Collection[str]) -> None:
         """Forget all nightly cycles but those in `keep`."""
@@ -282,7 +294,13 @@ class Store(ReadStore):
         self._connection.execute(f"DELETE FROM nightly WHERE name NOT IN ({kept})", tuple(keep))  # noqa: S608 - all ours
 
     def keep_night(self, run: NightRun) -> None:
-        """Keep what became of a time at which a cycle was due, in place of what was known of it before."""
+        """Keep what became of a time at which a cycle was due, in place of what was known of it before.
+
+        Its job is found by its name, where the dropped file is one already.
+        """
+        if run.job is None and run.outcome.has_file:
+            job = self.newest_named(run_name(run.cycle, run.due))
+            run = replace(run, job=job.id if job else None)
         night_runs.keep(self._connection, run)
 
     # Promotions

@@ -100,7 +100,8 @@ class Service:
     def _open_rooms(self, settings: Settings) -> None:
         """Make what depends on the settings; raises SettingsError and leaves the rooms that are open as they are."""
         submit = partial(self._workers.submit_apart, Lane.NIGHTS)
-        cycles = Cycles(settings.nightly, self._store, self._root.inbox, self._root.claims, self._faults, submit)
+        allowed = (*settings.allowed_paths, self._root.path)
+        cycles = Cycles(settings.nightly, self._root, self._store, self._faults, submit, allowed)
         trees = WatchedTrees(
             settings.watch,
             self._root,

@@ -36,11 +36,17 @@ class Guard(Protocol):
     def entering(self, mount: str, path: Path) -> contextlib.AbstractContextManager[None]:
         """Return what to be within while the file system `mount` is touched; raises DoesNotAnswerError."""
 
+    def work(self) -> None:
+        """Take note that the process is at work."""
+
 
 class _Unguarded:
     def entering(self, mount: str, path: Path) -> contextlib.AbstractContextManager[None]:
         del mount, path
         return contextlib.nullcontext()
+
+    def work(self) -> None:
+        pass
 
 
 _guard: Guard = _Unguarded()
@@ -50,6 +56,11 @@ def set_guard(guard: Guard) -> None:
     """Let `guard` be asked by every `reach` of this process."""
     global _guard  # noqa: PLW0603 - one process does one piece of guarded work
     _guard = guard
+
+
+def is_at_work() -> None:
+    """Tell the guard of this process that it is: to be called now and then by what takes minutes."""
+    _guard.work()
 
 
 def reach(path: str | os.PathLike[str]) -> None:

@@ -18,6 +18,7 @@ from handlers.ckpt import (
 )
 from handlers.ckpt.files.durable import make_directory
 from handlers.ckpt.planning.lora import LoraScale, with_adapters
+from handlers.ckpt.planning.trained_on import TrainedOn
 from handlers.ckpt.publishing.manifest import Manifest
 from handlers.records.merge_plan import MergePlan
 from handlers.shards.choice import Chosen, choose
@@ -73,16 +74,22 @@ class MergeSummary:
 
 
 def run(
-    plan: MergePlan, progress: Callable[[int, int], None] | None = None, report: Report = lambda *_, **__: None
+    plan: MergePlan,
+    progress: Callable[[int, int], None] | None = None,
+    report: Report = lambda *_, **__: None,
+    trained_on: Callable[[], tuple[TrainedOn, ...]] = tuple,
 ) -> MergeSummary:
     """Merge what `plan` names; `progress` gets the bytes written so far and in all, `report` the events.
+
+    `trained_on` is asked for what the manifest is to name, once the shards are known to fit: to hash it takes long.
 
     The output appears first, then its manifest. Done again over the same shards it only finishes what is missing.
     Raises handlers.ckpt.CkptError (exit code 3, but for NoSpaceError), BadInputError for a malformed tag, and OSError.
     """
     started = time.monotonic()
     chosen = _chosen(plan)
-    tag, planned = str(chosen.tag), replace(_planned(plan, chosen), origin=plan.origin)
+    tag, planned = str(chosen.tag), _planned(plan, chosen)
+    planned = replace(planned, origin=plan.origin, trained_on=trained_on())
     size = sum(parameter.nbytes for parameter in (*planned.parameters, *planned.transformed))
     counts = {"ranks": len(chosen.shards), "stages": planned.stages, "entries": len(planned.parameters)}
     report("merge_planned", tag=tag, **counts, bytes=size)

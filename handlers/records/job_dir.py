@@ -44,6 +44,11 @@ class JobDir:
         return self.path / "checked.json"
 
     @property
+    def inputs(self) -> Path:
+        """The files that the training is made from, as they were before it began."""
+        return self.path / "inputs.json"
+
+    @property
     def verdict(self) -> Path:
         """What the gate found of the merged output."""
         return self.path / "verdict.json"

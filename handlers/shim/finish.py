@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from handlers.ckpt.errors import CkptError
 from handlers.ckpt.files.durable import fsync_directory, fsync_tree, make_directory
+from handlers.ckpt.planning.trained_on import TrainedOn
 from handlers.codes import Code
 from handlers.error_codes import code_of
 from handlers.errors import BadInputError, HandlerError
@@ -160,7 +161,7 @@ def _merge(plan: JobPlan, run: StepRun, wakeups: Wakeups, log: Log) -> StepEnd:
     wanted = replace(plan.merge, origin=origin_of(plan, run.job_dir, run.attempt))
     try:
         with wakeups.interrupting():
-            summary = merge.run(wanted, _progress_events(log), EventLog().info)
+            summary = merge.run(wanted, _progress_events(log), EventLog().info, partial(_trained_on, run, log))
     except KeyboardInterrupt:
         name = wakeups.stop.name if wakeups.stop is not None else "SIGINT"
         return StepEnd(Outcome.CANCELLED, f"told to end by {name}", Code.SHIM_STOPPED)
@@ -182,6 +183,25 @@ def _merge(plan: JobPlan, run: StepRun, wakeups: Wakeups, log: Log) -> StepEnd:
     if summary.not_finite:
         reason += f"; {named(summary.not_finite)}"
     return StepEnd(Outcome.COMPLETED, reason)
+
+
+def _trained_on(run: StepRun, log: Log) -> tuple[TrainedOn, ...]:
+    """Return what the job was trained on, as far as that can be told: no output waits for it."""
+    from handlers.inputs.noting import trained_on  # noqa: PLC0415 - of a merge alone
+
+    started = time.monotonic()
+    try:
+        found = trained_on(run.job_dir)
+    except (OSError, RuntimeError) as error:  # the latter where no thread can be started
+        log.warning("inputs_not_hashed", path=run.job_dir.inputs, reason=str(error))
+        return ()
+    for each in found:
+        if each.changed:
+            log.warning("input_changed", path=each.path, reason=each.changed)
+    if found:
+        size = sum(each.bytes for each in found if each.sha256)
+        log.info("inputs_hashed", files=len(found), bytes=size, seconds=round(time.monotonic() - started, 3))
+    return found
 
 
 def _progress_events(log: Log) -> Callable[[int, int], None]:

@@ -40,13 +40,23 @@ def not_allowed(looks: Iterable[PathLook], allowed: Sequence[Path]) -> Iterator[
     """Yield what is wrong with where paths that the file names lead now; raises DoesNotAnswerError."""
     if Path("/") in allowed:
         return
-    inside = [one for each in allowed if (one := _allowed(each)) is not None]
+    inside = resolved(allowed)
     hint = f"settings allow {', '.join(map(str, allowed)) or 'none'} (allowed_paths)"
     for look in looks:
-        path = _resolved(look.path) if look.path.startswith("/") else None
-        if path is None or not any(path.is_relative_to(one) for one in inside):
+        if not is_inside(look.path, inside):
             message = f"{quoted(look.path, _SHOWN)} lies where no job may read"
             yield at(look.at, Code.CONFIG_PATH_NOT_ALLOWED, message, hint)
+
+
+def resolved(allowed: Iterable[Path]) -> tuple[Path, ...]:
+    """Return where the allowed paths lead now."""
+    return tuple(one for each in allowed if (one := _allowed(each)) is not None)
+
+
+def is_inside(path: str, inside: Sequence[Path]) -> bool:
+    """Say whether an absolute path leads into one of those that are allowed; raises DoesNotAnswerError."""
+    to = _resolved(path) if path.startswith("/") else None
+    return to is not None and any(to.is_relative_to(one) for one in inside)
 
 
 def _allowed(path: Path) -> Path | None:

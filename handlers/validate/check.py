@@ -12,7 +12,7 @@ from handlers.rank_table.topology import Topology, topology_note, topology_probl
 from handlers.records.checked import DiskLook, PathLook, Spot
 from handlers.units.devices import bracket_hint, format_devices, parse_devices
 from handlers.validate.allowed_paths import check_allowed
-from handlers.validate.data_sets import check_data
+from handlers.validate.data_sets import check_data, check_inputs
 from handlers.validate.disk_estimate import check_disk
 from handlers.validate.document import MAX_BYTES, Document, Place, parse
 from handlers.validate.glmd_section import KEY, GlmdSection, read_section
@@ -145,6 +145,8 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
     lora_scale = None if "merge" in wrong else check_lora(root, section, parallel, findings, version)
     check_allowed(root, rules.allowed, findings)
     check_data(root, dialect, findings)
+    if "inputs" not in wrong:
+        check_inputs(root, findings)
     saving = check_saving(root, section, dialect, findings)
     prefix = saving.prefix if saving else ""
     if saving and saving.steps:

@@ -6,6 +6,7 @@ from handlers.codes import Code
 from handlers.mindformers.dialect import Dialect
 from handlers.mindformers.loaders import DIRECTORY_OR_FILES, FORMATS, LOADERS, Loader, Reads
 from handlers.validate.document import Place
+from handlers.validate.glmd_section import KEY
 from handlers.validate.input_paths import check_prefix, check_readable
 from handlers.validate.mindformers_rules import is_true
 from handlers.validate.problem import Findings, quoted
@@ -26,6 +27,13 @@ def check_data(root: Place, dialect: Dialect, findings: Findings) -> None:
     if vocabulary := root.get("processor", "tokenizer", "vocab_file"):
         check_readable(vocabulary, quiet, file_only=True)
     findings.warnings.extend(quiet.problems)  # training takes the data set's tokenizer, not this one
+
+
+def check_inputs(root: Place, findings: Findings) -> None:
+    """Find out whether the files of `glmd: inputs:` are there."""
+    if (inputs := root.get(KEY, "inputs")) is not None:
+        for place in inputs:
+            check_readable(place, findings, file_only=True)
 
 
 def _check_data_set(root: Place, key: str, dialect: Dialect, findings: Findings) -> None:

@@ -35,8 +35,9 @@ MOST_PRIORITY = 1_000_000
 """Either way from 0."""
 
 _TAG = re.compile(r"[1-9][0-9]{0,8}_[1-9][0-9]{0,8}", re.ASCII)
-_MOST_VALUES, _LONGEST = 300, 4096
-"""Several times what all keys together need, and the longest path there can be."""
+MOST_INPUTS = 1000
+_MOST_VALUES, _LONGEST = 300 + MOST_INPUTS, 4096
+"""Several times what all keys together need beside the inputs, and the longest path there can be."""
 _TEXTS = {"devices", "continue_from", "layout_from", "tag"}
 """Keys whose scalars count as they are written: YAML reads `31_4` as 314 and `010` as 8."""
 
@@ -89,6 +90,19 @@ def _layout_from(value: object) -> str:
     if not text.startswith("/"):
         raise ValueError(f"{quoted(text)} is no absolute path; name a strategy file, or a directory of them")
     return text
+
+
+def _input(value: object) -> str:
+    text = str(value)
+    if not text.startswith("/"):
+        raise ValueError(f"{quoted(text)} is no absolute path; name a file of data")
+    return text
+
+
+def _inputs(paths: tuple[str, ...]) -> tuple[str, ...]:
+    if len(paths) > MOST_INPUTS:
+        raise ValueError(f"names {len(paths)} files; {MOST_INPUTS} are the most")
+    return tuple(dict.fromkeys(paths))
 
 
 _Limit = Annotated[Limit, AfterValidator(_positive)]
@@ -163,6 +177,8 @@ class GlmdSection(_Part):
     merge: MergeWish = MergeWish()
     continue_from: Annotated[str, BeforeValidator(parse_continue_from)] = "none"
     """`none`, `latest`, the prefix that something is published of, or the absolute path of a checkpoint."""
+    inputs: Annotated[tuple[Annotated[str, BeforeValidator(_input)], ...], AfterValidator(_inputs)] = ()
+    """The files of data that the output is to name with their hashes."""
     resume: Resume = Resume()
     timeout: Timeout = Timeout()
     stop_on: StopOn = StopOn()

@@ -193,7 +193,7 @@ def _drop_without_shim(stage: Stage) -> None:
 
 def _due_long_ago(stage: Stage) -> None:
     template = stage.data / "nightly.yaml"
-    template.write_text(stage.config())
+    template.write_text(stage.config(more=f"  inputs: [{stage.data}/train.json]\n"))
     cycle = {
         "name": "glm",
         "cron": "0 0 1 1 *",

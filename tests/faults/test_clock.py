@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daemon.core.root import Root
 from daemon.core.settings import NightlySettings
 from daemon.core.states import State
 from daemon.core.store import NewJob, Store
@@ -31,7 +32,7 @@ class Nights:
         self.store = store
         self.template = template
         cycle = NightlySettings(name="glm", cron="0 2 * * *", timezone="UTC", template=template)
-        self.cycles = Cycles([cycle], store, self.inbox, path / "claims", Faults(), at_once)
+        self.cycles = Cycles([cycle], Root(path), store, Faults(), at_once)
         self.now = self.latest = START
         self.runs: list[str] = []
         self.turn()

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from daemon.core.names import is_ignored
 from daemon.core.root import Root
 from daemon.core.states import State
 from daemon.face.audit import check_state
 from daemon.serve.intake.claims import Claim, NotAFileError, claim, read_claimed, reject, snapshot
 from handlers.errors import BadInputError
+from handlers.unfinished import is_ignored
 from tests.acceptance.house import CONFIG, House
 from tests.faults.world import World
 

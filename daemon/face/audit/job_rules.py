@@ -15,6 +15,7 @@ from daemon.face.audit.disagreement import Disagreement, Kind
 from daemon.face.audit.job_files import JobFiles, PlanOutline, read_record
 from daemon.face.audit.ledger import Row
 from handlers.records.checked import Checked
+from handlers.records.inputs import Inputs
 from handlers.records.job_dir import Step, StepDir
 from handlers.records.job_plan import JobPlan
 from handlers.records.step_exit import Outcome, StepExit
@@ -80,6 +81,10 @@ def _records(row: Row, files: JobFiles) -> Iterator[Disagreement]:
     if "checked.json" in files.names and not is_done and isinstance(what := read_record(Checked, checked), str):
         repair = "remove it: the job's file is checked again, by the rules of today"
         yield Disagreement(Kind.UNREADABLE, number, Path(checked), what, repair)
+    inputs = f"{files.path}/inputs.json"
+    if "inputs.json" in files.names and isinstance(what := read_record(Inputs, inputs), str):
+        repair = "remove it: nothing needs it but the output's manifest, to say what it was trained on"
+        yield Disagreement(Kind.UNREADABLE, number, Path(inputs), what, repair)
     for step in files.steps:
         for name, record in (("shim.json", step.shim), ("exit.json", step.exit)):
             if isinstance(record, str):

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import structlog
 
-from daemon.core.names import is_ignored
 from daemon.serve.intake.settling import OPEN_SETTLE, Facts, Settling, Sighting
 from daemon.serve.watch.kind import Kind
 from handlers.host.file_systems import least_settle
+from handlers.unfinished import is_ignored
 
 log = structlog.get_logger()
 

@@ -13,6 +13,7 @@ from daemon.serve.jobs.attempts import NothingLeftError, begin, how_it_begins, t
 from daemon.serve.jobs.bases import base_of
 from handlers.ckpt.files.durable import make_directory, move, publish_bytes
 from handlers.events import job_log
+from handlers.inputs.noting import note
 from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.table import make, write
 from handlers.records.job_dir import JobDir, Step, StepDir
@@ -57,6 +58,8 @@ def prepare(
             publish_bytes(config, resuming(read_config(directory.config, settings), save))
             log.info("training_resumes", path=save, resumes=resumes)
     base = None if save is not None else base_of(job, checked, root, own, is_resumed=resumes > 0)
+    if save is None:  # else it goes on from what its inputs were when it began
+        note(checked.section.inputs, directory)
     request = TrainRequest(
         job_dir=directory,
         devices=job.devices,

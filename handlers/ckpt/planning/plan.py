@@ -20,6 +20,7 @@ from handlers.ckpt.layout import Layout, LayoutError, Tiling
 from handlers.ckpt.planning.agreement import check_alike, check_entries, check_names, check_ranks, check_state
 from handlers.ckpt.planning.families import Families, families_of
 from handlers.ckpt.planning.origin import Origin
+from handlers.ckpt.planning.trained_on import TrainedOn
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ class Plan:
     """What lays out what `strategy` does not name."""
     origin: Origin | None = None
     """What made the shards, for the manifest; None where nobody says."""
+    trained_on: tuple[TrainedOn, ...] = ()
+    """The files that they were trained on, for the manifest, as far as somebody says so."""
 
     @property
     def entries_in(self) -> int:

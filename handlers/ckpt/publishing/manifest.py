@@ -21,6 +21,7 @@ from handlers.ckpt.files.bounded import read_bounded
 from handlers.ckpt.planning.origin import Origin
 from handlers.ckpt.planning.output import INDEX, TRANSFORMED, Output, OutputFile
 from handlers.ckpt.planning.plan import Parameter, Plan
+from handlers.ckpt.planning.trained_on import TrainedOn
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
@@ -163,6 +164,8 @@ class Manifest:
     """Of what is no weight and no scalar: by what the names begin with, as `adam_m`. Manifests of before have none."""
     origin: Origin | None = None
     """What made the shards; None in a merge by hand, and in manifests of versions that did not keep it."""
+    inputs: tuple[TrainedOn, ...] = ()
+    """The files that the shards were trained on, as far as the training named them (`glmd: inputs:`)."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -267,6 +270,7 @@ def manifest_of(
         replicas_compared=copy_options.compared,
         dropped_by_prefix=plan.dropped_by_prefix,
         origin=plan.origin,
+        inputs=plan.trained_on,
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from handlers.ckpt.files.bounded import read_bounded
+from handlers.ckpt.planning.trained_on import TrainedOn
 from handlers.ckpt.publishing.manifest import MOST_BYTES, check_names, unreadable
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Outline:
     prefix: str
     files: tuple[OutlinedFile, ...]
     index: str | None
+    inputs: tuple[TrainedOn, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

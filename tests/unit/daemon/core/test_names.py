@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.core.names import NAME_MAX, fitting, is_ignored
+from daemon.core.names import NAME_MAX, fitting
+from handlers.unfinished import is_ignored
 
 TEMPORARY = (
     *(".a.yaml.Xy12Zw", ".a.yaml.swp", ".#a.yaml", "#a.yaml#", "a.yaml~", "a.yaml.tmp", "a.yaml.part", "4913"),

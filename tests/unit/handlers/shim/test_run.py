@@ -13,6 +13,7 @@ import pytest
 
 from handlers.ckpt.planning.origin import Origin
 from handlers.ckpt.publishing.manifest import Manifest, read_manifest
+from handlers.inputs.noting import note
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.job_plan import JobPlan
 from handlers.records.merge_plan import MergePlan
@@ -322,6 +323,23 @@ def test_a_merge_keeps_when_its_training_began(workshop: "Workshop") -> None:
     assert manifest_of_merge(workshop, 2).origin == Origin(job=42, began=began.isoformat())
 
 
+def test_a_merge_names_what_was_trained_on(workshop: "Workshop", tmp_path: Path) -> None:
+    """Each file with its hash, or why it has none: that is an event, too, and no reason not to publish."""
+    for name in ("a.json", "b.json"):
+        (tmp_path / name).write_text("{}")
+    note([str(tmp_path / "a.json"), str(tmp_path / "b.json")], workshop.job_dir)
+    (tmp_path / "b.json").unlink()
+    run = small_run(workshop.job_dir.output).write()
+    merge = MergePlan(source=run.source, destination=workshop.job_dir.merged)
+    JobPlan(job=42, name="demo", merge=merge).publish(workshop.job_dir.plan)
+    a, b = manifest_of_merge(workshop, 1).inputs
+    assert (a.path, a.bytes, len(a.sha256 or ""), a.changed) == (str(tmp_path / "a.json"), 2, 64, "")
+    assert (b.path, b.sha256) == (str(tmp_path / "b.json"), None)
+    assert "not there any more" in b.changed
+    events = [json.loads(line) for line in workshop.job_dir.events.read_text().splitlines()]
+    assert [event["path"] for event in events if event["event"] == "input_changed"] == [str(tmp_path / "b.json")]
+
+
 def test_a_merge_of_a_foreign_tree_keeps_which(workshop: "Workshop") -> None:
     """Of one tree the higher tag is the newer."""
     workshop.publish(None)
@@ -353,7 +371,7 @@ def test_merge_is_cancelled_and_cleans_up(workshop: "Workshop", tmp_path: Path) 
     code = f"""
 import time
 from pathlib import Path
-def run(plan, progress, report):
+def run(plan, progress, report, *_):
     begun = Path({str(begun)!r})
     begun.touch()
     try:
@@ -374,7 +392,7 @@ def run(plan, progress, report):
 
 def test_defect_is_recorded(workshop: "Workshop") -> None:
     """An unexpected exception is a failure with its text as reason, and its traceback among the events."""
-    assert finish(start_merge(workshop, "def run(plan, progress, report): 1 / 0"))[0] == 1
+    assert finish(start_merge(workshop, "def run(plan, progress, report, *_): 1 / 0"))[0] == 1
     end = ended(workshop, Step.MERGE)
     assert end.outcome is Outcome.FAILED
     assert end.reason.startswith("unexpected ZeroDivisionError: division by zero")
@@ -384,7 +402,7 @@ def test_defect_is_recorded(workshop: "Workshop") -> None:
 
 def test_undecodable_reason_is_recorded(workshop: "Workshop") -> None:
     """A file name that is no UTF-8, with control characters, does not keep exit.json from being written."""
-    code = "def run(plan, progress, report): raise OSError('\\udcff\\x1b[31m: no space left')"
+    code = "def run(plan, progress, report, *_): raise OSError('\\udcff\\x1b[31m: no space left')"
     assert finish(start_merge(workshop, code))[0] == 1
     assert ended(workshop, Step.MERGE).reason == "\\udcff\\x1b[31m: no space left"
 

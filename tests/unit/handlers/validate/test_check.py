@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from handlers.ckpt.planning.lora import LoraScale
 from handlers.mindformers.version import Version
 from handlers.rank_table.topology import Topology
+from handlers.records.checked import PathLook
 from handlers.validate.check import CheckedConfig, Rules, check
 from handlers.validate.document import parse
 from handlers.validate.problem import ConfigError
@@ -169,6 +170,20 @@ def test_what_runs_is_the_file_without_the_section(data: Path) -> None:
     rest = parse(config, "a.yaml").node.data
     assert isinstance(rest, dict)
     assert "glmd" not in rest
+
+
+def test_inputs_have_to_be_there(data: Path) -> None:
+    """Files that are read when the training has come to its end are looked at before each attempt."""
+    good = ("glmd:\n", f"glmd:\n  inputs: [{data}/train.json]\n")
+    assert f"{data}/train.json" in {look.path for look in checked(data, good).looks if isinstance(look, PathLook)}
+    for path, why in ((f"{data}/absent.json", "is not there"), (f"{data}", "is a directory")):
+        with pytest.raises(ConfigError) as told:
+            checked(data, ("glmd:\n", f"glmd:\n  inputs: ['{path}']\n"))
+        assert [problem.where for problem in told.value.problems] == ["glmd.inputs[0]"]
+        assert why in told.value.problems[0].message
+    outside = replace(rules(data), allowed=(data / "inside",))
+    with pytest.raises(ConfigError, match=r"glmd\.inputs\[0\]: .* lies where no job may read"):
+        checked(data, good, held_against=outside)
 
 
 def test_a_plain_file_runs_with_defaults(data: Path) -> None:

@@ -40,6 +40,7 @@ glmd:
     lora: merge
     layout_from: /data/ckpt_strategy_rank_0.ckpt
   continue_from: /data/glm.ckpt
+  inputs: [/data/b.mindrecord, /data/a.json, /data/b.mindrecord]
   resume: {attempts: 1}
   timeout: {silence: 1h30m, first_step: none, total: 90s}
   stop_on: {not_finite: 5, rise: 2.5}
@@ -61,6 +62,7 @@ glmd:
             layout_from="/data/ckpt_strategy_rank_0.ckpt",
         ),
         continue_from="/data/glm.ckpt",
+        inputs=("/data/b.mindrecord", "/data/a.json"),
         resume=Resume(attempts=1),
         timeout=Timeout(silence=5400.0, first_step=None, total=90.0),
         stop_on=StopOn(not_finite=5, rise=2.5),
@@ -220,3 +222,27 @@ def test_what_the_section_does_not_say_of_divergence_is_not_set() -> None:
     """So that the settings say it; also where a key is there without a value."""
     assert read("glmd: {stop_on: {not_finite: , rise: 3}}")[0].stop_on.model_fields_set == {"rise"}
     assert not read("glmd: {stop_on: }")[0].stop_on.model_fields_set
+
+
+@pytest.mark.parametrize(
+    ("inputs", "why"),
+    (
+        ("/data/a.json", "list"),
+        ("[data/a.json]", "'data/a.json' is no absolute path; name a file of data"),
+        ("[3]", "'3' is no absolute path"),
+        ("{a: /b}", "list"),
+    ),
+)
+def test_inputs_are_a_list_of_absolute_paths(inputs: str, why: str) -> None:
+    """Anything else is told with its place, and the rest of the section holds."""
+    section, wrong, (problem,) = read(f"glmd:\n  priority: 2\n  inputs: {inputs}\n")
+    assert (section, wrong) == (GlmdSection(priority=2), frozenset({"inputs"}))
+    assert problem.line == 3
+    assert why in problem.message
+
+
+def test_a_thousand_inputs_are_the_most() -> None:
+    """As many as are looked at before each attempt."""
+    text = "glmd:\n  inputs:\n" + "".join(f"    - /data/{number}.json\n" for number in range(1001))
+    assert "names 1001 files; 1000 are the most" in read(text)[2][0].message
+    assert len(read(text.replace("    - /data/7.json\n", ""))[0].inputs) == 1000

@@ -413,7 +413,9 @@ def test_records_of_an_attempt_that_the_store_has_not_made(place: Place) -> None
     assert place.kinds() == {Kind.EXIT_CONTRADICTS}
 
 
-@pytest.mark.parametrize("name", ("plan.json", "attempts/1/train/exit.json", "attempts/1/train/shim.json"))
+@pytest.mark.parametrize(
+    "name", ("plan.json", "inputs.json", "attempts/1/train/exit.json", "attempts/1/train/shim.json")
+)
 def test_a_record_that_cannot_be_read(place: Place, name: str) -> None:
     """It is named with what is wrong in it."""
     job = place.job(*TRAINING)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from daemon.core.root import Root
 from daemon.core.settings import NightlySettings, SettingsError
 from daemon.core.states import State
 from daemon.core.store import NewJob, Store
@@ -84,7 +85,7 @@ class House:
     def __init__(self, path: Path) -> None:
         self.inbox = path / "inbox"
         self.inbox.mkdir()
-        self.claims = path / "claims"
+        self.root = Root(path)
         self.template = path / "template.yaml"
         self.template.write_text("run_mode: finetune\n")
         self.store = Store.open(path / "glmd.db")
@@ -92,13 +93,11 @@ class House:
 
     def restart(self, cron: str = "0 2 * * *", zone: str | None = "UTC") -> None:
         """Do what a new daemon does, and one that reads changed settings."""
-        self.cycles = Cycles(
-            [settings(cron, zone, self.template)], self.store, self.inbox, self.claims, Faults(), at_once
-        )
+        self.cycles = Cycles([settings(cron, zone, self.template)], self.root, self.store, Faults(), at_once)
 
     def restart_without(self) -> None:
         """Do what a daemon does whose settings have no cycle any more."""
-        self.cycles = Cycles([], self.store, self.inbox, self.claims, Faults(), at_once)
+        self.cycles = Cycles([], self.root, self.store, Faults(), at_once)
 
     def turn(self, now: datetime) -> None:
         """Let the cycles turn at `now`."""

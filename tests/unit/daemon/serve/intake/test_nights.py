@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 
+from daemon.core.root import Root
 from daemon.core.settings import NightlySettings
 from daemon.core.store import Store
 from daemon.serve.intake.nightly import Cycles
@@ -121,9 +122,8 @@ def comes_once(template: Path, zone: str, moment: datetime) -> bool:
                 )
                 for night in NIGHTS
             ],
+            Root(Path(name)),
             store,
-            inbox,
-            Path(name) / "claims",
             Faults(),
             at_once,
         )

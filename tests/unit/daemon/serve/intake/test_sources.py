@@ -190,10 +190,15 @@ class Nights(Stand):
             for name in self.names
         ]
         apart = partial(self.workers.submit_apart, Lane.NIGHTS)
-        return Cycles(cycles, self.store, self.root.inbox, self.root.claims, self.faults, apart), self.intake
+        return Cycles(cycles, self.root, self.store, self.faults, apart), self.intake
 
     def offer(self, name: str) -> None:
         """Do nothing: the hour has come."""
+
+    def is_there(self, name: str) -> bool:
+        """Say so only where the night is kept with its job, too."""
+        night = self.store.night(name, EVENING + timedelta(hours=1))
+        return super().is_there(name) and night is not None and night.outcome.has_file and night.job is not None
 
     def spoil(self, name: str) -> None:
         """Take its template away."""

@@ -1,0 +1,1 @@
+"""What a training is made from beside its YAML: which files, whether they are whole, whether they have changed."""
