@@ -1,0 +1,252 @@
+"""A month of nights in a minute: a daemon whose wall clock the test sets, real shims, the light stand-in for ranks.
+
+Two cycles are due every night. Some nights a training fails, some it comes to NaN, once the one before is not over, and
+for two the host is down. Whatever happens: each night is accounted for, and `latest` is never a bad output.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from daemon.core.night_hours import DEFAULT, NightHours
+from daemon.core.night_runs import due_in
+from daemon.core.read_store import ReadStore
+from daemon.core.root import Root
+from daemon.core.states import Job, State
+from daemon.face.audit import check_state
+from daemon.face.digest import digest
+from daemon.face.needs import Kind
+from daemon.face.nights import Mark, Run, runs_since
+from daemon.serve.intake.source import Moment
+from handlers.ckpt.publishing.manifest import read_manifest
+from handlers.codes import Code
+from tests.acceptance.house import STANDIN
+from tests.crash.stage import PATIENCE, Stage
+
+NIGHTS = 30
+BEFORE = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=NIGHTS + 1)
+"""The day before the first night: jobs say by the real clock when they came, and that is after their nights."""
+CYCLES = {"big": 2, "small": 1}
+"""The cycles, and how many ranks train for each."""
+BIG_FAILS = frozenset({4, 9, 22})
+BOTH_FAIL = frozenset({17})
+SMALL_DIVERGES = frozenset({6, 7, 19})
+HANGS = 25
+"""The night whose trainings are not over when the next one comes."""
+DOWN = (12, 13)
+"""Nights for which the host is down; in the morning after, the newer one is caught up."""
+
+IS_EACH_NIGHT_KEPT = "NIGHT_MISSED" in Code.__members__
+"""Whether the daemon keeps nights that have no job."""
+IS_JUDGED = "GATE_NOT_FINITE" in Code.__members__
+"""Whether the daemon says of an output that is not promoted why."""
+
+
+@dataclass(frozen=True)
+class SetClock:
+    """A wall clock that the test sets, in whichever process: it is a file."""
+
+    path: Path
+
+    def set(self, wall: datetime) -> None:
+        """Let it be that time, until it is set again."""
+        new = self.path.with_suffix(".new")
+        new.write_text(wall.isoformat())
+        new.rename(self.path)
+
+    def __call__(self) -> Moment:
+        """Read it."""
+        return Moment(time.monotonic(), datetime.fromisoformat(self.path.read_text()))
+
+
+class Month:
+    """A root with two cycles, and a daemon over it."""
+
+    def __init__(self, path: Path) -> None:
+        self.clock = SetClock(path / "clock")
+        self.stage = Stage(path, clock=self.clock)
+        self.root = Root(self.stage.root)
+        self.stage.furnish(b"")
+        self.gate = self.stage.data / "gate"
+        first = self.stage.data / "first" / "rank_0"
+        first.mkdir(parents=True)
+        (self.stage.data / "base.ckpt").rename(first / "base.ckpt")
+
+    def play(self, *, lost: bool = False, **environment: str) -> None:
+        """Let the trainings to come go so, as the settings and the templates say."""
+        nightly, first = [], 0
+        for name, ranks in CYCLES.items():
+            template = self.stage.data / f"{name}.yaml"
+            rate = 0.5 if lost and name == "small" else 5.0e-5
+            text = self.stage.config(devices=f"[{first},{first + ranks})")
+            text = text.replace("data_parallel: 2", f"data_parallel: {ranks}").replace("base.ckpt", "first")
+            template.write_text(f"auto_trans_ckpt: True\noptimizer:\n  learning_rate: {rate}\n{text}")
+            cycle = {"name": name, "cron": "0 2 * * *", "timezone": "UTC", "template": str(template)}
+            nightly.append(cycle | {"continue_from": "latest"})
+            first += ranks
+        training = {"python": sys.executable, "checkout": str(STANDIN), "mindformers": "0.8", "grace": 2}
+        self.stage.settings = {"nightly": nightly, "training": training | {"environment": environment}}
+        self.stage.write_settings()
+
+    def let_it_be(self, now: datetime, condition: Callable[[], bool], what: str) -> None:
+        """Let it be `now`, with the settings of now, until `condition` holds."""
+        self.clock.set(now)
+        deadline = time.monotonic() + PATIENCE
+        self.until(lambda: self.stage.ask("reload") is not None, deadline, "the daemon answers")
+        self.until(condition, deadline, what)
+
+    def until(self, condition: Callable[[], bool], deadline: float, what: str) -> None:
+        """Keep the processes going until `condition` holds, which is asked now and then."""
+        self.stage.tick()
+        while not condition():
+            assert time.monotonic() < deadline, f"waited in vain until {what}\n{self.stage.tail()}"
+            for _ in range(5):
+                self.stage.tick()
+                time.sleep(0.01)
+
+    def store(self) -> ReadStore:
+        """Open the store as it is now."""
+        return ReadStore.open(self.root.store)
+
+    def runs(self, night: int) -> dict[str, Run]:
+        """Return what is known of a night, by cycle."""
+        with self.store() as store:
+            found = runs_since(store, BEFORE)
+        return {name: run for name, runs in found.items() for run in runs if run.due == at(night)}
+
+    def are_over(self, night: int) -> bool:
+        """Say whether both cycles have a job for a night, and that is over."""
+        runs = self.runs(night).values()
+        return len(runs) == len(CYCLES) and all(run.job and run.job.state.is_over for run in runs)
+
+    def are_counted(self, night: int) -> bool:
+        """Say whether the daemon is done with a night of both cycles."""
+        if not self.root.store.exists():
+            return False
+        with self.store() as store:
+            counted = store.counted()
+        return len(counted) == len(CYCLES) and all(each.last >= at(night) for each in counted)
+
+    def latest(self) -> Job | None:
+        """Return whose output `latest` leads to, after a look at it; None where there is none yet."""
+        link = self.root.latest / "glm-6b"
+        if not link.is_symlink():
+            return None
+        merged = link.resolve(strict=True)
+        assert read_manifest(merged / "manifest.json").not_finite == {}, merged
+        return next(job for job in self.stage.jobs() if job.directory(self.root.path).merged == merged)
+
+
+def at(night: int, hour: int = 2) -> datetime:
+    """Return a time of a night, from 1; runs are due at two."""
+    return BEFORE + timedelta(days=night, hours=hour)
+
+
+@pytest.fixture
+def month(tmp_path: Path) -> Iterator[Month]:
+    """Return a root with two cycles of which the daemon knows, and no night yet."""
+    month = Month(tmp_path)
+    try:
+        month.play()
+        month.let_it_be(at(0), lambda: month.are_counted(0), "the cycles are known")
+        yield month
+    finally:
+        month.gate.touch()
+        month.stage.close()
+
+
+def test_a_month_of_nights(month: Month) -> None:
+    """Each night is accounted for, `latest` is never a bad output, and root and store agree in the end."""
+    for night in range(1, NIGHTS + 1):
+        go_through(month, night)
+        job = month.latest()
+        assert job is None or wanted_output(job), f"night {night}: latest is {job}"
+    month.let_it_be(at(NIGHTS, 12), lambda: are_all_measured(month), "it is kept of each job what it came to")
+    assert month.stage.stop()
+    assert month.stage.faults == []
+    marks = {name: [month.runs(night) for night in range(1, NIGHTS + 1)] for name in CYCLES}
+    assert {name: [mark_of(runs, name) for runs in marks[name]] for name in CYCLES} == {
+        name: [wanted(name, night) for night in range(1, NIGHTS + 1)] for name in CYCLES
+    }
+    assert check_state(month.root) == ()
+    needs_of_the_last_nights(month)
+
+
+def go_through(month: Month, night: int) -> None:
+    """Let a night go as it is to go."""
+    if night in DOWN:
+        assert month.stage.stop()
+        month.stage.has_daemon = False
+        return
+    month.stage.has_daemon = True
+    if night - 1 in DOWN:  # the host is up again on the day before
+        month.play()
+        month.let_it_be(
+            at(night - 1, 9), lambda: month.are_over(night - 1), "the newer one that was missed is caught up"
+        )
+    fails = {"STANDIN_FAIL": "0" if night in BOTH_FAIL else "1"} if night in BIG_FAILS | BOTH_FAIL else {}
+    hangs = {"STANDIN_GATE": str(month.gate)} if night == HANGS else {}
+    month.play(lost=night in SMALL_DIVERGES, **fails, **hangs)
+    if night == HANGS:
+        month.let_it_be(at(night), lambda: len(month.runs(night)) == len(CYCLES), "both have begun")
+    elif night == HANGS + 1:
+        month.let_it_be(at(night), lambda: month.are_counted(night), "the next ones are left out")
+        month.gate.touch()
+        month.let_it_be(at(night, 9), lambda: month.are_over(HANGS), "the night before is over")
+    else:
+        month.let_it_be(at(night), lambda: month.are_over(night), f"night {night} is over")
+
+
+def wanted_output(job: Job) -> bool:
+    """Say whether `latest` may lead to what a job has merged."""
+    due = due_in(job.name)
+    assert due is not None
+    diverged = job.cycle == "small" and (due - BEFORE).days in SMALL_DIVERGES
+    return job.state is State.DONE and not job.code and not diverged
+
+
+def wanted(cycle: str, night: int) -> Mark | None:
+    """Return what a night is to have come to."""
+    if night == HANGS + 1:
+        return Mark.SKIPPED if IS_EACH_NIGHT_KEPT else None
+    if night == DOWN[0]:
+        return Mark.MISSED if IS_EACH_NIGHT_KEPT else None
+    if night == DOWN[1]:
+        return Mark.LATE if IS_EACH_NIGHT_KEPT else Mark.DONE
+    if night in BOTH_FAIL or (cycle == "big" and night in BIG_FAILS):
+        return Mark.FAILED
+    if cycle == "small" and night in SMALL_DIVERGES and IS_JUDGED:
+        return Mark.FAILED  # it is ended before it is merged
+    return Mark.DONE
+
+
+def mark_of(runs: dict[str, Run], cycle: str) -> Mark | None:
+    """Return what a cycle's run came to; None where nothing is known of one."""
+    return runs[cycle].mark if cycle in runs else None
+
+
+def are_all_measured(month: Month) -> bool:
+    """Say whether the store has of each job what it came to."""
+    over = [job.id for job in month.stage.jobs() if job.state.is_over]
+    with month.store() as store:
+        return len(store.results(over)) == len(over)
+
+
+def needs_of_the_last_nights(month: Month) -> None:
+    """See that what went wrong needs nobody any more, once a later night was done; and that losses are there."""
+    with month.store() as store:
+        hours = NightHours.parse(DEFAULT)
+        for night in range(1, NIGHTS + 1):
+            told = digest(store, at(night).date(), hours, at(NIGHTS, 12))
+            assert [need.kind for need in told.needs if need.kind is not Kind.OPERATOR] == [], f"night {night}"
+        (one,) = [told for told in digest(store, at(2).date(), hours, at(NIGHTS)).runs if told.run.cycle == "big"]
+    assert one.run.result is not None
+    assert one.run.result.final_loss == pytest.approx(6.85, abs=0.01)
+    assert one.change == pytest.approx(0)
+    assert json.loads(json.dumps(one.as_json()))["mark"] == Mark.DONE
