@@ -76,6 +76,7 @@ class Code(StrEnum):
     CONFIG_DISK_SPACE = "config.disk-space"
     CONFIG_DISK_NOT_CHECKED = "config.disk-not-checked"
     CONFIG_NOT_RESUMABLE = "config.not-resumable"
+    CONFIG_GATE = "config.gate"
 
     # The settings, nightly cycles among them.
     SETTINGS_UNUSABLE = "settings.unusable"
@@ -215,6 +216,13 @@ class Code(StrEnum):
     MERGE_NOT_A_SHARD = "merge.not-a-shard"
     VERIFY_NO_MANIFEST = "verify.no-manifest"
     VERIFY_MINDSPORE = "verify.mindspore"
+
+    # The gate before latest.
+    GATE_NOT_WHOLE = "gate.not-whole"
+    GATE_NOT_FINITE = "gate.not-finite"
+    GATE_LOSS = "gate.loss"
+    GATE_METRIC = "gate.metric"
+    GATE_EVALUATION = "gate.evaluation"
 
     # A job.
     JOB_NONE = "job.none"

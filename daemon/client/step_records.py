@@ -7,10 +7,10 @@ from pathlib import Path
 
 from daemon.core.states import Job
 from daemon.core.temporaries import living_shim
-from daemon.face.training import record_of
 from handlers.codes import Code
 from handlers.errors import RefusedError
 from handlers.records.job_dir import JobDir, Step
+from handlers.training.recorded import record_of
 from handlers.training_record.rebuilding import rebuild
 from handlers.training_record.record import read
 from handlers.training_record.rows import Header

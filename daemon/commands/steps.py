@@ -13,9 +13,10 @@ from daemon.commands.terminal.table import table
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.core.states import Job
-from daemon.face.training import Training, record_of, training_of
+from daemon.face.training import Training, training_of
 from handlers.codes import Code
 from handlers.errors import BadInputError, RefusedError
+from handlers.training.recorded import record_of
 from handlers.training_record.following import Follower
 from handlers.training_record.rows import Row, as_json
 

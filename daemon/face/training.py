@@ -2,13 +2,13 @@
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from handlers.records.job_dir import JobDir, Step
-from handlers.training_record.record import NAME, read, stitched
+from handlers.records.job_dir import JobDir
+from handlers.training.recorded import recorded_rows
 from handlers.training_record.rows import Row
 
 RECENT = 20
@@ -96,7 +96,7 @@ def training_of(directory: JobDir, at_most: int | None = None) -> Training | Non
 
     With `at_most` of each attempt about so many rows, evenly, are enough.
     """
-    rows = stitched(_rows(directory, at_most))
+    rows = recorded_rows(directory, at_most)
     return Training(rows) if rows else None
 
 
@@ -115,19 +115,6 @@ def _size(directory: Path) -> int:
             with suppress(OSError):  # deleted meanwhile for a newer save
                 found += os.lstat(f"{parent}/{name}").st_blocks * 512
     return found
-
-
-def record_of(directory: JobDir, attempt: int) -> Path:
-    """Return where an attempt's record is."""
-    return directory.step(attempt, Step.TRAIN).path / NAME
-
-
-def _rows(directory: JobDir, at_most: int | None) -> Iterator[Row]:
-    for attempt in directory.attempts():
-        try:
-            yield from read(record_of(directory, attempt), at_most)
-        except FileNotFoundError:
-            continue
 
 
 def _finite(number: float) -> float | None:

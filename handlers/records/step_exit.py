@@ -1,6 +1,9 @@
 """exit.json: how a step ended."""
 
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from handlers.records.job_dir import Step
 from handlers.records.process import ProcessIdentity
@@ -98,6 +101,8 @@ class StepExit(Record):
     survivors: tuple[Survivor, ...] = ()
     silences: Silences | None = None
     """Of a training that was completed."""
+    metrics: dict[str, Annotated[float, Field(allow_inf_nan=False)]] | None = None
+    """What an evaluation has measured; None for other steps, and where it has told nothing."""
     started: Moment
     ended: Moment
 

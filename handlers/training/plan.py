@@ -122,14 +122,18 @@ def _arguments(request: TrainRequest, script: Path) -> list[str]:
     return arguments
 
 
-def _environment(request: TrainRequest, python: Path) -> dict[str, str]:
-    inherited = {
+def inherited() -> dict[str, str]:
+    """Return what programs that glmd starts have of its own environment: no secrets, and nothing that makes a rank."""
+    return {
         name: value
         for name, value in for_children(os.environ).items()
         if not _NOT_INHERITED.fullmatch(name) and _is_unicode(name + value)
     }
+
+
+def _environment(request: TrainRequest, python: Path) -> dict[str, str]:
     environment = {
-        **inherited,
+        **inherited(),
         # Where run_distribute.sh lets downloads go, so that what was downloaded by hand is found.
         "CHECKPOINT_DOWNLOAD_FOLDER": str(request.checkout.absolute() / "checkpoint_download"),
         **request.extra_environment,

@@ -1,6 +1,6 @@
 """Checks a dropped YAML before it becomes a job: all problems at once, each with its line and column."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from handlers.ckpt.planning.lora import LoraScale
@@ -14,6 +14,7 @@ from handlers.validate.allowed_paths import check_allowed
 from handlers.validate.data_sets import check_data
 from handlers.validate.disk_estimate import check_disk
 from handlers.validate.document import MAX_BYTES, Document, Place, parse
+from handlers.validate.gate_rules import GateRules, check_gate
 from handlers.validate.glmd_section import KEY, GlmdSection, read_section
 from handlers.validate.initial_weights import check_weights, weights_to_load
 from handlers.validate.lora_rules import check_adapters, check_lora
@@ -53,6 +54,8 @@ class Rules:
     warning then."""
     against: str = ""
     """What people are told of that version: `MindFormers 0.8.0 (/opt/mindformers)`."""
+    gate: GateRules = field(default_factory=GateRules)
+    """What may become `latest`."""
 
     @property
     def known_version(self) -> str | None:
@@ -141,6 +144,7 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
     lora_scale = None if "merge" in wrong else check_lora(root, section, parallel, findings, version)
     check_allowed(root, rules.allowed, findings)
     check_data(root, dialect, findings)
+    check_gate(root, section.gate, rules.gate, dialect, findings)
     saving = check_saving(root, section, dialect, findings)
     prefix = saving.prefix if saving else ""
     if saving and saving.steps:

@@ -227,7 +227,7 @@ def test_a_merge_that_a_shutdown_ended_is_left_to_the_next_daemon(
     house: House, monkeypatch: pytest.MonkeyPatch, *, goes_down: bool
 ) -> None:
     """As a training is: after the reboot it is done again."""
-    monkeypatch.setattr("daemon.serve.jobs.follow_up._host_goes_down", lambda: goes_down)
+    monkeypatch.setattr("daemon.serve.jobs.follow_up.host_goes_down", lambda: goes_down)
     job = house.job_in(State.PREPARING, State.TRAINING, State.MERGING)
     records = job.directory(house.root.path).step(1, Step.MERGE)
     records.path.mkdir(parents=True)
