@@ -41,7 +41,9 @@ def of_evaluation(gate: Gate, evaluated: Evaluated, champion: Champion | None) -
     """Yield the rules that an evaluation decides."""
     missing = "" if evaluated.failure else ", ".join(sorted(gate.metrics.keys() - evaluated.metrics.keys()))
     why = f"evaluation {evaluated.name}: {evaluated.failure}" if evaluated.failure else ""
-    if missing:
+    if evaluated.name != gate.evaluate:
+        why = f"evaluation {evaluated.name} was run, and the settings ask for {gate.evaluate} by now"
+    elif missing:
         why = f"evaluation {evaluated.name} does not tell {missing}, which the gate limits"
     yield Rule(name="evaluate", passed=not why, why=why, code=_if(why, Code.GATE_EVALUATION))
     for name, limits in gate.metrics.items():

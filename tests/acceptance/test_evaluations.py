@@ -93,7 +93,7 @@ def test_what_it_measures_is_in_the_verdict_and_its_words_are_kept(judged: House
         ("print('bleu is 0.31')", "no JSON"),
         ("print('{\"bleu\": NaN}')", "NaN is no number"),
         ("print('{\"bleu\": 1e999}')", "which no measure is"),
-        ("print('{\"bleu\": \"0.31\"}')", "bleu is no number"),
+        ('print(\'{"bleu": "0.31"}\')', "bleu is no number"),
         ("pass", "printed nothing"),
         ("print('{\"rouge\": 0.31}')", "does not tell bleu"),
         ("print('{\"bleu\": 0.2}')", "bleu 0.2 is below 0.3"),
@@ -210,7 +210,8 @@ def test_one_that_wants_devices_waits_for_them_like_a_job(judged: House) -> None
     judged.settings["evaluations"]["bleu"]["devices"] = "[4,6)"  # type: ignore[index] # as above
     write(
         judged,
-        "import os\n" + held(judged).replace("print(", "assert os.environ['ASCEND_RT_VISIBLE_DEVICES'] == '4,5'\nprint("),
+        "import os\n"
+        + held(judged).replace("print(", "assert os.environ['ASCEND_RT_VISIBLE_DEVICES'] == '4,5'\nprint("),
     )
     judged.environment(STANDIN_GATE=str(judged.gate))
     judged.start().drop("holder.yaml", devices="[5,6)", text=_data_parallel(judged, "[5,6)", 1))
