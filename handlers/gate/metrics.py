@@ -8,7 +8,9 @@ from typing import NoReturn
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.gate.gate import name_of_evaluation
+from handlers.mindformers.metric_lines import metrics_of
 from handlers.rank_log.tail import tail
+from handlers.records.evaluation_plan import Telling
 
 MOST = 100
 """Numbers."""
@@ -17,8 +19,18 @@ _SHOWN = 80
 """Characters of a line that is none."""
 
 
-def metrics_in(log: Path) -> dict[str, float]:
-    """Return the numbers in the last line that an evaluation has printed to `log`. Raises BadInputError."""
+def metrics_in(log: Path, telling: Telling = Telling.JSON) -> dict[str, float]:
+    """Return the numbers that an evaluation has printed to `log`, as a rule in its last line. Raises BadInputError."""
+    if telling is Telling.MINDFORMERS:
+        found = metrics_of(tail(log))
+        return found or _refuse(
+            "MindFormers has printed no metrics that glmd knows: ADGENMetric, PerplexityMetric, "
+            "EmF1Metric or PromptAccMetric, as `metric:` in the YAML says"
+        )
+    return _of_json(log)
+
+
+def _of_json(log: Path) -> dict[str, float]:
     line = next((line.strip() for line in reversed(tail(log)) if line.strip()), "")
     if not line:
         _refuse('it has printed nothing; its last line has to be JSON, as {"bleu": 0.31}')

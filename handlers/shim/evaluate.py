@@ -138,7 +138,7 @@ class _Evaluation:
             how = f"was killed by {exit_.signal}" if exit_.signal else f"exited {exit_.exit_code}"
             return StepEnd(Outcome.FAILED, f"it {how}: {self._words()}", Code.GATE_EVALUATION)
         try:
-            metrics = metrics_in(self._process.log)
+            metrics = metrics_in(self._process.log, self._plan.telling)
         except BadInputError as error:
             return StepEnd(Outcome.FAILED, str(error), error.code)
         said = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())

@@ -22,6 +22,9 @@ DeviceTarget = Literal["Ascend", "CPU"]
 LAUNCHERS: Mapping[DeviceTarget, Launcher] = {"Ascend": rank_table, "CPU": cpu_cluster}
 """How ranks on such devices are laid out."""
 
+EVALUATE = "eval"
+"""MindFormers' run mode."""
+
 _NOT_INHERITED = re.compile(
     # The daemon's own interpreter, which is not the training's.
     r"PYTHONHOME|VIRTUAL_ENV|__PYVENV_LAUNCHER__"
@@ -51,6 +54,8 @@ class TrainRequest:
     load_checkpoint: Path | None = None
     """What to continue from, instead of what the YAML names."""
     extra_environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # what it holds may be a secret
+    output: Path | None = None
+    """Where MindFormers writes; None for the job's own output."""
     configuration: str = ""
     """What it has in common with trainings whose time limits are learned together."""
     limits: TimeLimits = field(default_factory=TimeLimits)
@@ -79,6 +84,16 @@ def plan_training(request: TrainRequest) -> TrainPlan:
     return TrainPlan(
         processes=processes, limits=request.limits, grace=request.grace, configuration=request.configuration
     )
+
+
+def evaluating_command(request: TrainRequest) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return what MindFormers' own evaluation runs, one process on the first device that it sees, and its environment.
+
+    Raises BadInputError when the interpreter or the checkout is not there.
+    """
+    python = _interpreter(request.python)
+    alone = ("--device_id=0", "--auto_trans_ckpt=False", "--resume_training=False")
+    return (str(python), *_arguments(request, _script(request.checkout)), *alone), _environment(request, python)
 
 
 def _interpreter(python: Path) -> Path:
@@ -111,12 +126,12 @@ def _arguments(request: TrainRequest, script: Path) -> list[str]:
     arguments = [
         str(script),
         f"--config={request.config or request.job_dir.config}",
-        "--use_parallel=True",
+        f"--use_parallel={request.run_mode != EVALUATE}",
         f"--run_mode={request.run_mode}",
     ]
     # New in MindFormers 1.0; older ones take it for a change to the configuration, or obey LOCAL_DEFAULT_PATH alone.
     if b"--output_dir" in script.read_bytes():
-        arguments.append(f"--output_dir={request.job_dir.output}")
+        arguments.append(f"--output_dir={_output(request)}")
     if request.load_checkpoint is not None:
         arguments.append(f"--load_checkpoint={request.load_checkpoint}")
     return arguments
@@ -138,7 +153,7 @@ def _environment(request: TrainRequest, python: Path) -> dict[str, str]:
         "CHECKPOINT_DOWNLOAD_FOLDER": str(request.checkout.absolute() / "checkpoint_download"),
         **request.extra_environment,
     }
-    output = request.job_dir.output
+    output = _output(request)
     return {
         **environment,
         "PATH": _in_front(python.parent, environment.get("PATH", os.defpath)),
@@ -147,6 +162,10 @@ def _environment(request: TrainRequest, python: Path) -> dict[str, str]:
         "LOG_MF_PATH": str(output / "log"),
         "PYTHONUNBUFFERED": "1",  # the last line before a crash is the one that counts
     }
+
+
+def _output(request: TrainRequest) -> Path:
+    return request.output or request.job_dir.output
 
 
 def _is_unicode(text: str) -> bool:

@@ -11,10 +11,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from daemon.core.living import Run
 from daemon.core.may_pass import may_pass
 from daemon.core.root import Root
-from daemon.core.settings import Preflight, Settings
+from daemon.core.settings import EvaluationSettings, Preflight, Settings
 from daemon.core.states import Job, State
 from daemon.core.store import DeviceTakenError, Store
 from daemon.serve.jobs.judging import gate_of
@@ -27,10 +29,13 @@ from daemon.serve.steps.runner import forestall
 from handlers.codes import Code
 from handlers.error_codes import code_of
 from handlers.errors import BadInputError, HandlerError
+from handlers.gate.by_mindformers import by_mindformers
 from handlers.gate.evaluation import Evaluation, publish_plan
+from handlers.gate.gate import MINDFORMERS
+from handlers.records.checked import Checked
 from handlers.records.evaluation_plan import EvaluationPlan
-from handlers.records.job_dir import Step
-from handlers.training.plan import inherited
+from handlers.records.job_dir import JobDir, Step
+from handlers.training.plan import EVALUATE, TrainRequest, inherited
 from handlers.units.devices import format_devices
 
 
@@ -82,7 +87,8 @@ class Evaluations:
         plan = self._plans.get(Run.of(job, Step.EVALUATE))
         if plan is None:
             what = f"preparing the evaluation of job {job.id}"
-            work = partial(prepare_evaluation, job, settings, self._root, self._champion(job))
+            whole = self._store.job(job.id)  # with the devices that it has trained on
+            work = partial(prepare_evaluation, whole, settings, self._root, self._champion(job))
             self._writers.submit(job, what, work, partial(self._prepared, job, what))
             return False
         if held := {one: locks[one] for one in plan.devices if locks.get(one, job.id) != job.id}:
@@ -133,23 +139,42 @@ def prepare_evaluation(job: Job, settings: Settings, root: Root, champion: Path 
     """Write what the evaluation of `job` is to run, and return it. Raises HandlerError and OSError."""
     directory = job.directory(root.path)
     name = gate_of(directory, settings).evaluate
-    found = None if name is None else settings.evaluations.get(name)
+    found = settings.evaluations.get(name or "", EvaluationSettings() if name == MINDFORMERS else None)
     if name is None or found is None:
-        raise BadInputError(
-            f"{name or 'no evaluation'} is not in the settings any more (evaluations)", Code.GATE_EVALUATION
-        )
-    return publish_plan(
-        Evaluation(
-            name=name,
-            command=found.command,
-            records=directory.step(job.attempt, Step.EVALUATE),
-            merged=directory.merged,
-            champion=_target(champion, directory.merged),
-            environment={**inherited(), **settings.training.environment, **found.environment},
-            devices=found.devices or (),
-            timeout=found.timeout,
-            grace=settings.training.grace,
-        )
+        raise BadInputError(f"{name or 'it'} is not in the settings any more (evaluations)", Code.GATE_EVALUATION)
+    evaluation = Evaluation(
+        name=name,
+        command=found.command,
+        records=directory.step(job.attempt, Step.EVALUATE),
+        merged=directory.merged,
+        champion=_target(champion, directory.merged),
+        environment={**inherited(), **settings.training.environment, **found.environment},
+        devices=found.devices or (),
+        timeout=found.timeout,
+        grace=settings.training.grace,
+    )
+    if name == MINDFORMERS:
+        evaluation = by_mindformers(evaluation, _request(job, settings, directory), is_free=found.devices is None)
+    return publish_plan(evaluation)
+
+
+def _request(job: Job, settings: Settings, directory: JobDir) -> TrainRequest:
+    try:
+        target = Checked.read(directory.checked).device_target
+    except (FileNotFoundError, ValidationError):  # of an older glmd, or damaged
+        target = "Ascend"
+    return TrainRequest(
+        job_dir=directory,
+        devices=job.devices,
+        run_mode=EVALUATE,
+        device_target=target,
+        python=settings.training.python,
+        checkout=settings.training.checkout,
+        rank_table=directory.path,
+        extra_environment={
+            **settings.training.environment,
+            **settings.evaluations.get(MINDFORMERS, EvaluationSettings()).environment,
+        },
     )
 
 
