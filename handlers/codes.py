@@ -76,6 +76,7 @@ class Code(StrEnum):
     CONFIG_DISK_SPACE = "config.disk-space"
     CONFIG_DISK_NOT_CHECKED = "config.disk-not-checked"
     CONFIG_NOT_RESUMABLE = "config.not-resumable"
+    CONFIG_GATE = "config.gate"
 
     # The settings, nightly cycles among them.
     SETTINGS_UNUSABLE = "settings.unusable"
@@ -232,6 +233,12 @@ class Code(StrEnum):
     PROMOTION_NOTHING_BEFORE = "promotion.nothing-before"
     PROMOTION_PREFIX = "promotion.prefix"
     BASE_GONE = "base.gone"
+    # The gate before latest.
+    GATE_NOT_WHOLE = "gate.not-whole"
+    GATE_NOT_FINITE = "gate.not-finite"
+    GATE_LOSS = "gate.loss"
+    GATE_METRIC = "gate.metric"
+    GATE_EVALUATION = "gate.evaluation"
 
     # A job.
     JOB_NONE = "job.none"

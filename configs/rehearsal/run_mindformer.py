@@ -69,10 +69,15 @@ def command_line(words: list[str] | None = None) -> tuple[Path, dict[str, object
 
 
 def main() -> None:
-    """Train as the command line says."""
+    """Train or evaluate as the command line says."""
     config, settings = command_line()
     if "output_dir" in settings:
         os.environ["LOCAL_DEFAULT_PATH"] = str(settings["output_dir"])  # MindFormers reads it, once, when imported
+    if settings.get("run_mode") == "eval":
+        from cpu_evaluation import evaluate  # noqa: PLC0415 - as below
+
+        evaluate(config, settings)
+        return
     from cpu_training import train  # noqa: PLC0415 - imports MindFormers, which takes seconds
 
     train(config, settings)

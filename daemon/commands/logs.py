@@ -20,6 +20,7 @@ from daemon.core.states import Job
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.printable import printable, printable_json, printable_lines
+from handlers.records.job_dir import Step
 
 POLL = 0.5
 CHUNK = 1 << 16
@@ -41,19 +42,24 @@ def logs(
     rank: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="What this rank prints, instead of events.")
     ] = None,
+    evaluation: Annotated[
+        bool, typer.Option("--evaluation", help="What its evaluation prints, instead of events.")
+    ] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job is over.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="The events as they are kept, one JSON object a line.")] = False,
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Show a job's events, or what one rank prints."""
+    """Show a job's events, or what one rank or its evaluation prints."""
+    if evaluation and rank is not None:
+        raise BadInputError("give --rank or --evaluation, not both", Code.USAGE_OPTIONS)
     place = Root(root_of(root, config))
     with ReadStore.open(place.store) as store:
         found = job_in(store, job)
-    path = _path(found, rank, place)
+    path = _evaluation(found, place) if evaluation else _path(found, rank, place)
     if not follow and not path.exists():
         raise BadInputError(f"{path}: not there{_why(found)}", Code.JOB_NO_LOG)
-    kind = _Kind.OUTPUT if rank is not None else _Kind.JSON if json_ else _Kind.EVENT
+    kind = _Kind.OUTPUT if evaluation or rank is not None else _Kind.JSON if json_ else _Kind.EVENT
     for line in lines(path, partial(_is_over, found.id, place) if follow else lambda: True):
         typer.echo(_shown(line.decode("utf-8", "replace"), kind))
 
@@ -71,6 +77,13 @@ def _path(job: Job, rank: int | None, place: Root) -> Path:
         what = f"ranks 0 to {job.ranks[-1]}" if job.ranks else "no ranks: it only merges"
         raise BadInputError(f"job {job.id} has {what}", Code.JOB_NO_LOG)
     return directory.rank_log(rank)
+
+
+def _evaluation(job: Job, place: Root) -> Path:
+    """Return what the last evaluation printed; where there was none, that of the present attempt to come."""
+    directory = job.directory(place.path)
+    there = (directory.step(attempt, Step.EVALUATE).stdout for attempt in range(job.attempt, 0, -1))
+    return next((path for path in there if path.exists()), directory.step(job.attempt, Step.EVALUATE).stdout)
 
 
 def _why(job: Job) -> str:

@@ -13,6 +13,7 @@ from daemon.commands.paragraphs import paragraphs, terminal_width
 from daemon.commands.terminal.streaming import json_lines, write
 from daemon.commands.terminal.table import colour, table
 from daemon.commands.training_lines import training_lines
+from daemon.commands.verdict_lines import verdict_lines
 from daemon.core.presence import Presence
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
@@ -29,6 +30,7 @@ COLOURS = {
     State.PREPARING: "cyan",
     State.TRAINING: "cyan",
     State.MERGING: "cyan",
+    State.EVALUATING: "cyan",
     State.DONE: "green",
     State.FAILED: "red",
     State.REJECTED: "red",
@@ -139,9 +141,11 @@ def _detail(found: Detail, now: datetime) -> list[str]:
     lines = [f"{printable(job.label)}: {state} for {format_duration(seconds_since(job.changed, now))}"]
     lines += _pairs(facts)
     lines += training_lines(found)
+    if gate := dict(verdict_lines(found.verdict)):
+        lines += ["", "gate", *_pairs(gate)]
     lines += ["", "history"]
     for step in found.history:
-        lines += _told(f"  {step.at.astimezone():%Y-%m-%d %H:%M:%S}  {step.state:<9}  ", step.reason)
+        lines += _told(f"  {step.at.astimezone():%Y-%m-%d %H:%M:%S}  {step.state:<10}  ", step.reason)
     if found.steps:
         lines += ["", "steps that ended"]
         for attempted in found.steps:

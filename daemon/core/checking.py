@@ -18,6 +18,7 @@ from handlers.mindformers.installed import Installed, find_installed, named
 from handlers.records.checked import Checked
 from handlers.records.job_dir import JobDir
 from handlers.validate.check import CheckedConfig, Rules, check
+from handlers.validate.gate_rules import GateRules
 from handlers.validate.remembered import as_record, from_record, look_again
 
 NOTHING: Mapping[str, Path] = MappingProxyType({})
@@ -36,6 +37,7 @@ def rules(settings: Settings, root: Root, mindformers: Installed | None = None) 
         latest=root.latest,
         allowed=(*settings.allowed_paths, root.path),
         version=mindformers.version,
+        gate=GateRules(settings.gate, settings.known_evaluations),
         against=f"{mindformers}; {unknown}" if mindformers.version is None else str(mindformers),
     )
 

@@ -10,7 +10,8 @@ from typing import Self
 from pydantic import ValidationError
 
 from daemon.core.root import Root
-from daemon.core.states import Job
+from daemon.core.states import ON_DEVICES, Job
+from handlers.records.evaluation_plan import EvaluationPlan
 from handlers.records.job_dir import JobDir, Step, is_number
 from handlers.records.job_plan import JobPlan
 from handlers.records.process import ProcessIdentity
@@ -72,10 +73,10 @@ def living(root: Root, job: int | None = None) -> tuple[Living, ...]:
     )
 
 
-def training_on(root: Root, devices: tuple[int, ...]) -> Iterator[Living]:
-    """Yield the trainings that hold any of `devices`. Raises OSError."""
+def working_on(root: Root, devices: tuple[int, ...]) -> Iterator[Living]:
+    """Yield the trainings and evaluations that hold any of `devices`. Raises OSError."""
     for one in living(root):
-        if one.run.step is Step.TRAIN and not set(devices).isdisjoint(one.devices):
+        if one.run.step in ON_DEVICES and not set(devices).isdisjoint(one.devices):
             yield one
 
 
@@ -88,7 +89,7 @@ def _named(step: Path, jobs: Path) -> Run | None:
     if not step.is_relative_to(jobs):
         return None
     match step.relative_to(jobs).parts:
-        case (label, "attempts", attempt, ("train" | "merge") as what):
+        case (label, "attempts", attempt, ("train" | "merge" | "evaluate") as what):
             number, _, name = label.partition("-")
             if is_number(number) and is_number(attempt) and int(number) and int(attempt):
                 return Run(int(number), int(attempt), Step(what), name)
@@ -105,13 +106,15 @@ def _living(run: Run, processes: list[Marked]) -> Living:
         directory=directory,
         shim=None if shim is None else shim.identity,
         others=tuple(one.identity for one in processes if one is not shim),
-        devices=next((one.devices for one in processes if one.devices), ()) or _planned(directory),
+        devices=next((one.devices for one in processes if one.devices), ()) or _planned(directory, run),
     )
 
 
-def _planned(directory: JobDir) -> tuple[int, ...]:
-    """Return the devices of a run whose processes an older glmd has started, which gave them no mark."""
+def _planned(directory: JobDir, run: Run) -> tuple[int, ...]:
+    """Return the devices of a run of which no process has a mark that tells: an older glmd gave them none."""
     try:
+        if run.step is Step.EVALUATE:
+            return EvaluationPlan.read(directory.step(run.attempt, run.step).plan).devices
         return JobPlan.read(directory.plan).devices
     except (OSError, ValidationError):
         return ()

@@ -20,9 +20,10 @@ from daemon.core import night_hours
 from daemon.core.night_hours import NightHours
 from handlers.codes import Code
 from handlers.errors import BadInputError
+from handlers.gate.gate import MINDFORMERS, Gate, Name
 from handlers.mindformers.version import Version
 from handlers.rank_table.topology import Topology
-from handlers.units.devices import parse_devices
+from handlers.units.devices import format_devices, parse_devices
 from handlers.units.duration_types import Duration
 from handlers.units.stop_on_types import NotFinite, Rise
 from handlers.validate.continue_from import parse_continue_from
@@ -42,6 +43,11 @@ Devices = Annotated[
     NoDecode,  # an override is text, as in the file, not JSON
     BeforeValidator(lambda value: value if isinstance(value, tuple) else parse_devices(str(value))),
 ]
+
+
+def _devices_or_none(value: object) -> object:
+    is_none = value is None or str(value).strip().lower() == "none"
+    return None if is_none else value if isinstance(value, tuple) else parse_devices(str(value))
 
 
 def _absolute(path: Path) -> Path:
@@ -246,6 +252,17 @@ class StopOnSettings(_Section):
     """As many with a loss above so many times the run's median; None is off."""
 
 
+class EvaluationSettings(_Section):
+    """A program that measures a merged checkpoint. A dropped file picks one by name, and cannot say what it runs."""
+
+    command: tuple[Annotated[str, AfterValidator(_passable)], ...] = ()
+    """Empty for MindFormers' own alone."""
+    devices: Annotated[tuple[int, ...] | None, BeforeValidator(_devices_or_none)] = None
+    """Physical ids; None for none, and for what MindFormers' own needs."""
+    timeout: Annotated[Duration, Field(gt=0)] = 3600.0
+    environment: dict[Annotated[str, AfterValidator(_variable)], Annotated[str, AfterValidator(_passable)]] = {}
+
+
 class LogSettings(_Section):
     """Log output."""
 
@@ -273,6 +290,8 @@ class Settings(_Texts, BaseSettings):
     night: Annotated[str, AfterValidator(_night)] = night_hours.DEFAULT
     """From when to when a night is, as `glmd night` tells of it."""
     stop_on: StopOnSettings = StopOnSettings()
+    gate: Gate = Gate()
+    evaluations: dict[Name, EvaluationSettings] = {}
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")
@@ -281,6 +300,28 @@ class Settings(_Texts, BaseSettings):
         if len(set(names)) != len(names):
             raise ValueError("nightly: two cycles have the same name")
         return self
+
+    @model_validator(mode="after")
+    def _gate_and_evaluations_fit(self) -> Self:
+        for name, evaluation in self.evaluations.items():
+            where = f"evaluations.{name}"
+            if name == MINDFORMERS and evaluation.command:
+                raise ValueError(f"{where}: command: MindFormers' own evaluation has one; give yours another name")
+            if name != MINDFORMERS and not (evaluation.command and evaluation.command[0].strip()):
+                raise ValueError(f"{where}: command is missing: write [program, argument, …]")
+            if absent := [device for device in evaluation.devices or () if device not in self.devices]:
+                raise ValueError(f"{where}: devices: {format_devices(absent)} are not among `devices`")
+        wanted = self.gate.evaluate
+        if wanted is not None and wanted not in self.known_evaluations:
+            raise ValueError(f"gate: evaluate: {wanted} is none of `evaluations`: {', '.join(self.known_evaluations)}")
+        if self.gate.metrics and wanted is None:
+            raise ValueError("gate: metrics: nothing measures them; name an evaluation in gate: evaluate")
+        return self
+
+    @property
+    def known_evaluations(self) -> tuple[str, ...]:
+        """The names that `gate.evaluate` may have."""
+        return tuple(dict.fromkeys((*self.evaluations, MINDFORMERS)))
 
     @classmethod
     def settings_customise_sources(

@@ -51,6 +51,10 @@ ACTIVE = frozenset({State.PREPARING, State.TRAINING, State.MERGING, State.EVALUA
 OVER = frozenset({State.DONE, State.FAILED, State.CANCELLED, State.REJECTED})
 STEP_OF = {State.TRAINING: Step.TRAIN, State.MERGING: Step.MERGE, State.EVALUATING: Step.EVALUATE}
 HOLDING_DEVICES = frozenset({State.PREPARING, State.TRAINING})
+"""Where a job has all its devices. One that is evaluated has those of the evaluation, once it could get them."""
+MAY_HOLD_DEVICES = HOLDING_DEVICES | {State.EVALUATING}
+ON_DEVICES = frozenset({Step.TRAIN, Step.EVALUATE})
+"""The steps that run on devices, or may."""
 
 TRANSITIONS: dict[State, frozenset[State]] = {
     # A watched tree's job has nothing to train and goes straight to merging.

@@ -20,7 +20,7 @@ from daemon.core.night_runs import BY_HAND, NightRun, Outcome
 from daemon.core.promotions import Promotion
 from daemon.core.read_store import ReadStore, Transition
 from daemon.core.results import Result
-from daemon.core.states import HOLDING_DEVICES, TRANSITIONS, Job, State
+from daemon.core.states import HOLDING_DEVICES, MAY_HOLD_DEVICES, TRANSITIONS, Job, State
 from daemon.core.store_files import StoreFiles, StoreReplacedError, save_beside, write_back
 from handlers.nightly import run_name
 
@@ -231,9 +231,21 @@ class Store(ReadStore):
             (reason, code, job.id, job.state, reason, code),
         )
 
+    def take_devices(self, job: Job) -> None:
+        """Let `job`, which is evaluated, have its devices as they are given here, all or none.
+
+        Raises TransitionError where it has moved meanwhile, and DeviceTakenError where another job holds one.
+        """
+        with transaction(self._connection):
+            now = self.readable(job.id)
+            if now is None or (now.state, now.attempt) != (State.EVALUATING, job.attempt):
+                raise TransitionError(f"job {job.id} is no longer {State.EVALUATING} as attempt {job.attempt}")
+            self._connection.execute("DELETE FROM device_locks WHERE job = ?", (job.id,))
+            self._lock(job)
+
     def free_devices(self, job: Job) -> None:
         """Free what `job` still holds in a state that holds no devices."""
-        if job.state not in HOLDING_DEVICES:
+        if job.state not in MAY_HOLD_DEVICES:
             self._connection.execute("DELETE FROM device_locks WHERE job = ?", (job.id,))
 
     def ask_to_cancel(self, job: Job, by: str = "") -> None:

@@ -77,7 +77,10 @@ def _problem(document: Document, model: type[BaseModel], details: ErrorDetails) 
 
 def _is_secret(details: ErrorDetails) -> bool:
     """Tell whether it may hold a token: whoever asks for a reload reads what is wrong."""
-    return details["loc"][:2] == ("training", "environment")
+    match details["loc"]:
+        case ("training", "environment", *_) | ("evaluations", _, "environment", *_):
+            return True
+    return False
 
 
 def _secretive(details: ErrorDetails) -> str:

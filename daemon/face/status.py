@@ -14,9 +14,11 @@ from daemon.core.results import Result
 from daemon.core.states import ACTIVE, OVER, Job, State
 from daemon.face.training import GLANCE, disk_of, training_of
 from handlers.rank_log.progress import Progress, read_progress
+from handlers.records.job_dir import JobDir, Step
 from handlers.training_record.training import Training
 
 if TYPE_CHECKING:
+    from handlers.gate.verdict import Verdict
     from handlers.records.step_exit import StepExit
 
 RECENT = 10
@@ -119,9 +121,11 @@ class Detail:
     """What it came to; None while it is not over, or nobody has looked."""
     disk: dict[str, int]
     """Bytes that parts of its directory take."""
+    verdict: "Verdict | None" = None
+    """What the gate found of its output; None before that, and of what an older glmd merged."""
 
     def as_json(self) -> dict[str, object]:
-        """Return the documented keys: those of the job, and history, paths, steps, training, result and disk."""
+        """Return the documented keys: those of the job, and history, paths, steps, training, result, disk, verdict."""
         return {
             **self.status.as_json(),
             "history": [{**asdict(step), "at": step.at.isoformat()} for step in self.history],
@@ -130,6 +134,7 @@ class Detail:
             "training": None if self.training is None else self.training.as_json(),
             "result": None if self.result is None else self.result.as_json(),
             "disk": self.disk,
+            "verdict": None if self.verdict is None else self.verdict.model_dump(mode="json"),
         }
 
 
@@ -211,6 +216,8 @@ def detail(store: ReadStore, job: Job, root: Path) -> Detail:
         "output": directory.output,
         "logs": directory.output / "log",
         "merged": directory.merged,
+        "verdict": directory.verdict,
+        "evaluation": directory.step(job.attempt, Step.EVALUATE).path,
     }
     return Detail(
         status=job_status(job, root),
@@ -220,13 +227,26 @@ def detail(store: ReadStore, job: Job, root: Path) -> Detail:
         training=training_of(directory, GLANCE),
         result=store.results([job.id]).get(job.id),
         disk=disk_of(directory),
+        verdict=_verdict(directory),
     )
+
+
+def _verdict(directory: JobDir) -> "Verdict | None":
+    from pydantic import ValidationError  # noqa: PLC0415 - as below
+
+    from handlers.gate.verdict import Verdict  # noqa: PLC0415 - as below
+
+    try:
+        return Verdict.read(directory.verdict)
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise OSError(f"{directory.verdict}: not a record of glmd: {error}") from error
 
 
 def _steps(job: Job, root: Path) -> tuple[Attempted, ...]:
     from pydantic import ValidationError  # noqa: PLC0415 - the table of all jobs needs no records, and is quicker without
 
-    from handlers.records.job_dir import Step  # noqa: PLC0415 - beside the next one
     from handlers.records.step_exit import StepExit  # noqa: PLC0415 - as above
 
     found = []

@@ -141,8 +141,23 @@ class StepDir:
         return self.path / "lock"
 
     @property
+    def plan(self) -> Path:
+        """What an evaluation runs; that of the other steps is the job's."""
+        return self.path / "plan.json"
+
+    @property
+    def stdout(self) -> Path:
+        """What an evaluation prints."""
+        return self.path / "stdout.log"
+
+    @property
+    def stderr(self) -> Path:
+        """What it has to say beside that."""
+        return self.path / "stderr.log"
+
+    @property
     def environment(self) -> Path:
-        """What the processes of a training have in their environments, for glmd's user alone."""
+        """What the processes of a training or an evaluation have in their environments, for glmd's user alone."""
         return self.path / "environment.json"
 
     @property

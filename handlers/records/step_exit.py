@@ -120,6 +120,8 @@ class StepExit(Record):
     survivors: tuple[Survivor, ...] = ()
     silences: Silences | None = None
     """Of a training that was completed."""
+    metrics: dict[str, Annotated[float, Field(allow_inf_nan=False)]] | None = None
+    """What an evaluation has measured; None for other steps, and where it has told nothing."""
     started: Moment
     ended: Moment
 

@@ -30,6 +30,8 @@ class Role(StrEnum):
     RANK = "rank"
     SCHEDULER = "scheduler"
     """MindSpore's cluster scheduler, needed where there is no rank table to meet by (CPU)."""
+    EVALUATION = "evaluation"
+    """What measures the merged checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,20 +24,22 @@ class Children:
         adopt_orphans()
         self._started: dict[int, subprocess.Popen[bytes]] = {}
 
-    def start(self, plan: ProcessPlan) -> int:
+    def start(self, plan: ProcessPlan, errors: Path | None = None) -> int:
         """Start a process in its own session, with its output in its log, and return its pid.
 
-        Raises OSError, or ValueError when the system cannot take what the plan says.
+        What it says on its standard error goes there, too, or else to `errors`. Raises OSError, or ValueError when the
+        system cannot take what the plan says.
         """
         make_directory(plan.directory)
-        with _new_log(plan.log).open("ab") as log:
+        with contextlib.ExitStack() as stack:
+            log = stack.enter_context(_new_log(plan.log).open("ab"))
             process = subprocess.Popen(
                 plan.argv,
                 env=plan.environment,
                 cwd=plan.directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
-                stderr=subprocess.STDOUT,
+                stderr=subprocess.STDOUT if errors is None else stack.enter_context(_new_log(errors).open("ab")),
                 start_new_session=True,
                 preexec_fn=functools.partial(_bind_to, os.getpid()),  # noqa: PLW1509 - this process has one thread
             )

@@ -1,4 +1,4 @@
-"""The end of a step: the ranks that were begun are watched, or the shards merged, and exit.json says how it went."""
+"""The end of a step: ranks that were begun are watched, shards merged, an output evaluated; exit.json says how."""
 
 import time
 from collections.abc import Callable
@@ -24,6 +24,7 @@ from handlers.records.step_exit import Diagnosis, Outcome, StepExit
 from handlers.records.train_plan import TrainPlan
 from handlers.shards.names import holds_shards
 from handlers.shim.begun import Begun, begin
+from handlers.shim.evaluate import evaluate
 from handlers.shim.home import Home
 from handlers.shim.instance import StepRun
 from handlers.shim.patience import patiently
@@ -60,6 +61,7 @@ def finish(
         processes=end.processes,
         survivors=end.survivors,
         silences=end.silences,
+        metrics=None if end.metrics is None else dict(end.metrics),
         started=started,
         ended=datetime.now(UTC),
     )
@@ -88,6 +90,8 @@ def _of_job(diagnosis: Diagnosis | None, job: int | str) -> Diagnosis | None:
 def _end_of(run: StepRun, begun: Begun | Exception | None, home: Home, wakeups: Wakeups, log: Log) -> StepEnd:
     if isinstance(begun, Exception):
         raise begun
+    if run.step is Step.EVALUATE:
+        return evaluate(run, home, wakeups, log)
     if begun is None:
         plan = patiently("plan.json", partial(home.do, partial(_read_plan, run)), wakeups, log)
         if run.step is Step.MERGE:

@@ -9,7 +9,7 @@ from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.records.job_dir import JobDir, Step, StepDir, is_number
 
-_NAME = re.compile(r"(?P<job>\d+)-(?P<attempt>\d+)-(?P<step>train|merge)", re.ASCII)
+_NAME = re.compile(r"(?P<job>\d+)-(?P<attempt>\d+)-(?P<step>train|merge|evaluate)", re.ASCII)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ NAME = "GLMD_STEP"
 """Of the mark, `0,1:/var/glm/jobs/0042-run/attempts/1/train`: the job's devices, and where the step has its records."""
 
 _MARK = re.compile(r"(?P<devices>[\d,]*):(?P<step>/.*)", re.DOTALL)
-_LOCK = re.compile(r"(?P<step>/.*/attempts/\d+/(?:train|merge))/lock(?P<is_gone> \(deleted\))?", re.DOTALL)
+_LOCK = re.compile(r"(?P<step>/.*/attempts/\d+/(?:train|merge|evaluate))/lock(?P<is_gone> \(deleted\))?", re.DOTALL)
 _PROC = Path("/proc")
 _GONE = (ProcessLookupError, FileNotFoundError, PermissionError)
 """It has ended just now, or is another user's."""
@@ -102,7 +102,7 @@ def _asked_for(words: Sequence[str]) -> Path | None:
         case ["--root", root, "--instance", instance]:
             with contextlib.suppress(BadInputError, FileNotFoundError):  # its directory is gone: its ranks' mark tells
                 return find_step_run(Path(root), instance).directory.path
-        case [directory, attempt, ("train" | "merge") as step] if is_number(attempt):
+        case [directory, attempt, ("train" | "merge" | "evaluate") as step] if is_number(attempt):
             return JobDir(Path(os.path.realpath(directory))).step(int(attempt), Step(step)).path
     return None
 

@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m handlers.shim", description="Runs one step of one job.")
     parser.add_argument("job_dir", type=Path, nargs="?", metavar="JOB_DIR")
     parser.add_argument("attempt", type=int, nargs="?", metavar="ATTEMPT")
-    parser.add_argument("step", type=Step, nargs="?", metavar="STEP", help="train or merge")
+    parser.add_argument("step", type=Step, nargs="?", metavar="STEP", help="train, merge or evaluate")
     parser.add_argument("--root", type=Path, help="where jobs/ is; with --instance")
     parser.add_argument("--instance", help="JOB-ATTEMPT-STEP, as 0042-1-train: the name of a systemd instance")
     return parser

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,16 +18,12 @@ from handlers.records.train_plan import ProcessPlan
 from handlers.shim.begun import Begun, naming, oom_kills, rank_name
 from handlers.shim.blame import advice, blame
 from handlers.shim.divergence import DIAGNOSIS, since_when
+from handlers.shim.ending import LOOK_EVERY, Ending
 from handlers.shim.limit_clock import LimitClock, PassedLimit
 from handlers.shim.stacks import save_stacks
 from handlers.shim.step_recorder import StepRecorder
 from handlers.shim.survivors import describe, operator_needed
 from handlers.shim.wakeups import Wakeups
-
-_LOOK_EVERY = 1.0
-"""Seconds between two looks at what no signal tells: the growth of logs, and the clock."""
-_KILL_PATIENCE = 10.0
-"""Seconds that a killed process gets to vanish; one that is still there sits in the kernel (state D)."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,8 @@ class StepEnd:
     processes: tuple[ProcessExit, ...] = ()
     survivors: tuple[Survivor, ...] = ()
     silences: Silences | None = None
+    metrics: Mapping[str, float] | None = None
+    """What an evaluation has measured."""
 
 
 def supervise(begun: Begun, stacks: Path, wakeups: Wakeups, log: Log, recorder: StepRecorder | None = None) -> StepEnd:
@@ -106,15 +105,12 @@ class _Training:
             passed = self._clock.passed()
             if passed is not None:
                 return StepEnd(Outcome.TIMED_OUT, self._hung(passed), passed.code, limit=passed.setting)
-            self._wakeups.wait(min(self._clock.seconds_left(), _LOOK_EVERY))
+            self._wakeups.wait(min(self._clock.seconds_left(), LOOK_EVERY))
 
     def end(self, *, patient: bool) -> tuple[Survivor, ...]:
         """End all descendants and return those that even KILL did not; `patient` lets them leave first."""
-        if patient and self._gone_within(self._plan.grace):
+        if Ending(self._children, self._wakeups, self._log, self._collect).end(self._plan.grace, patient=patient):
             return ()
-        for signum, seconds in ((signal.SIGTERM, self._plan.grace), (signal.SIGKILL, _KILL_PATIENCE)):
-            if self._gone_within(seconds, signum):
-                return ()
         survivors = describe(self._children.pids(), self._begun.started)
         for survivor in survivors:
             self._log.error("process_survived_kill", **survivor.model_dump(exclude={"start_time", "boot_id"}))
@@ -136,28 +132,6 @@ class _Training:
             survivors=survivors,
         )
 
-    def _gone_within(self, seconds: float, signum: signal.Signals | None = None) -> bool:
-        """Send `signum` and wait until no descendant is left; KILL is sent again to those started meanwhile."""
-        deadline = time.monotonic() + seconds
-        signalled = False
-        while True:
-            self._collect()
-            try:
-                pids = self._children.pids()
-                if not pids:
-                    return True
-                if signum is not None and not signalled:
-                    self._log.info("ending_processes", signal=signum.name, pids=pids)
-                if signum is not None and (signum is signal.SIGKILL or not signalled):
-                    self._children.signal(signum)
-                    signalled = True
-            except OSError as error:  # the host has no open files left, say: it may pass, and nobody is gone for that
-                self._log.error("processes_not_listed", reason=str(error))
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return False
-            self._wakeups.wait(min(left, _LOOK_EVERY))
-
     def _collect(self) -> None:
         for pid, code in self._children.reap():
             process = self._running.pop(pid)
@@ -168,7 +142,7 @@ class _Training:
                 device=rank.device if rank else None,
                 pid=pid,
                 exit_code=code if code >= 0 else None,
-                signal=_signal_name(-code) if code < 0 else None,
+                signal=signal_name(-code) if code < 0 else None,
                 ended=datetime.now(UTC),
                 line=_line(process, code),
             )
@@ -231,7 +205,8 @@ def _line(process: ProcessPlan, code: int) -> str:
     return last_line(process.log) if code == 0 and process.ranks else last_words(process.log)
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
+    """Return what people call a signal."""
     try:
         return signal.Signals(number).name
     except ValueError:  # a real-time signal

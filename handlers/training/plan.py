@@ -22,6 +22,9 @@ DeviceTarget = Literal["Ascend", "CPU"]
 LAUNCHERS: Mapping[DeviceTarget, Launcher] = {"Ascend": rank_table, "CPU": cpu_cluster}
 """How ranks on such devices are laid out."""
 
+EVALUATE = "eval"
+"""MindFormers' run mode."""
+
 _NOT_INHERITED = re.compile(
     # The daemon's own interpreter, which is not the training's.
     r"PYTHONHOME|VIRTUAL_ENV|__PYVENV_LAUNCHER__"
@@ -51,6 +54,8 @@ class TrainRequest:
     load_checkpoint: Path | None = None
     """What to continue from, instead of what the YAML names."""
     extra_environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # what it holds may be a secret
+    output: Path | None = None
+    """Where MindFormers writes; None for the job's own output."""
     configuration: str = ""
     """What it has in common with trainings whose time limits are learned together."""
     limits: TimeLimits = field(default_factory=TimeLimits)
@@ -86,6 +91,16 @@ def plan_training(request: TrainRequest) -> TrainPlan:
     )
 
 
+def evaluating_command(request: TrainRequest) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return what MindFormers' own evaluation runs, one process on the first device that it sees, and its environment.
+
+    Raises BadInputError when the interpreter or the checkout is not there.
+    """
+    python = _interpreter(request.python)
+    alone = ("--device_id=0", "--auto_trans_ckpt=False", "--resume_training=False")
+    return (str(python), *_arguments(request, _script(request.checkout)), *alone), _environment(request, python)
+
+
 def _interpreter(python: Path) -> Path:
     reach(python.absolute())
     absolute = python.absolute()  # not resolved: the link in a virtual environment is what makes it one
@@ -116,30 +131,34 @@ def _arguments(request: TrainRequest, script: Path) -> list[str]:
     arguments = [
         str(script),
         f"--config={request.config or request.job_dir.config}",
-        "--use_parallel=True",
+        f"--use_parallel={request.run_mode != EVALUATE}",
         f"--run_mode={request.run_mode}",
     ]
     # New in MindFormers 1.0; older ones take it for a change to the configuration, or obey LOCAL_DEFAULT_PATH alone.
     if b"--output_dir" in script.read_bytes():
-        arguments.append(f"--output_dir={request.job_dir.output}")
+        arguments.append(f"--output_dir={_output(request)}")
     if request.load_checkpoint is not None:
         arguments.append(f"--load_checkpoint={request.load_checkpoint}")
     return arguments
 
 
-def _environment(request: TrainRequest, python: Path) -> dict[str, str]:
-    inherited = {
+def inherited() -> dict[str, str]:
+    """Return what programs that glmd starts have of its own environment: no secrets, and nothing that makes a rank."""
+    return {
         name: value
         for name, value in for_children(os.environ).items()
         if not _NOT_INHERITED.fullmatch(name) and _is_unicode(name + value)
     }
+
+
+def _environment(request: TrainRequest, python: Path) -> dict[str, str]:
     environment = {
-        **inherited,
+        **inherited(),
         # Where run_distribute.sh lets downloads go, so that what was downloaded by hand is found.
         "CHECKPOINT_DOWNLOAD_FOLDER": str(request.checkout.absolute() / "checkpoint_download"),
         **request.extra_environment,
     }
-    output = request.job_dir.output
+    output = _output(request)
     return {
         **environment,
         "PATH": _in_front(python.parent, environment.get("PATH", os.defpath)),
@@ -148,6 +167,10 @@ def _environment(request: TrainRequest, python: Path) -> dict[str, str]:
         "LOG_MF_PATH": str(output / "log"),
         "PYTHONUNBUFFERED": "1",  # the last line before a crash is the one that counts
     }
+
+
+def _output(request: TrainRequest) -> Path:
+    return request.output or request.job_dir.output
 
 
 def _is_unicode(text: str) -> bool:

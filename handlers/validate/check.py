@@ -15,6 +15,7 @@ from handlers.validate.allowed_paths import check_allowed
 from handlers.validate.data_sets import check_data, check_inputs
 from handlers.validate.disk_estimate import check_disk
 from handlers.validate.document import MAX_BYTES, Document, Place, parse
+from handlers.validate.gate_rules import GateRules, check_gate
 from handlers.validate.glmd_section import KEY, GlmdSection, read_section
 from handlers.validate.initial_weights import NoBaseError, check_weights, published_name, weights_to_load
 from handlers.validate.lora_rules import check_adapters, check_lora
@@ -57,6 +58,8 @@ class Rules:
     warning then."""
     against: str = ""
     """What people are told of that version: `MindFormers 0.8.0 (/opt/mindformers)`."""
+    gate: GateRules = field(default_factory=GateRules)
+    """What may become `latest`."""
 
     @property
     def known_version(self) -> str | None:
@@ -147,6 +150,7 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
     check_data(root, dialect, findings)
     if "inputs" not in wrong:
         check_inputs(root, findings)
+    check_gate(root, section.gate, rules.gate, dialect, findings)
     saving = check_saving(root, section, dialect, findings)
     prefix = saving.prefix if saving else ""
     if saving and saving.steps:

@@ -22,7 +22,7 @@ def check_data(root: Place, dialect: Dialect, findings: Findings) -> None:
     """
     _check_data_set(root, "train_dataset", dialect, findings)
     if is_true(root, "do_eval"):
-        _check_data_set(root, "eval_dataset", dialect, findings)
+        check_evaluation_data(root, dialect, findings)
     quiet = Findings()
     if vocabulary := root.get("processor", "tokenizer", "vocab_file"):
         check_readable(vocabulary, quiet, file_only=True)
@@ -34,6 +34,11 @@ def check_inputs(root: Place, findings: Findings) -> None:
     if (inputs := root.get(KEY, "inputs")) is not None:
         for place in inputs:
             check_readable(place, findings, file_only=True)
+
+
+def check_evaluation_data(root: Place, dialect: Dialect, findings: Findings) -> None:
+    """Find out whether the data set is there that MindFormers evaluates with."""
+    _check_data_set(root, "eval_dataset", dialect, findings)
 
 
 def _check_data_set(root: Place, key: str, dialect: Dialect, findings: Findings) -> None:

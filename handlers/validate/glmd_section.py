@@ -19,6 +19,7 @@ from handlers.ckpt.entry import Family, Format
 from handlers.ckpt.planning.families import keep_name
 from handlers.ckpt.planning.lora import Lora
 from handlers.codes import Code
+from handlers.gate.gate import Gate
 from handlers.units.byte_sizes import parse_size
 from handlers.units.devices import parse_devices
 from handlers.units.duration_types import Limit
@@ -182,6 +183,8 @@ class GlmdSection(_Part):
     resume: Resume = Resume()
     timeout: Timeout = Timeout()
     stop_on: StopOn = StopOn()
+    gate: Gate = Gate()
+    """What its output has to be to become `latest`, beyond what the settings ask for."""
     launcher: Annotated[Literal["rank_table"], _later("msrun", "slurm")] = "rank_table"
 
 

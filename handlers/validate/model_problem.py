@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from difflib import get_close_matches
-from typing import get_args
+from typing import get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
@@ -59,9 +59,14 @@ def message_of(details: ErrorDetails) -> str:
 
 def _known(model: type[BaseModel], details: ErrorDetails) -> list[str]:
     """Return the keys that there are beside the one that nobody knows."""
+    is_name = False
+    """Whether the next step is one of the names that a mapping gives to models of one kind."""
     for step in details["loc"][:-1]:
-        if isinstance(step, str):
-            model = next(_models(model.model_fields[step].annotation), BaseModel)
+        if isinstance(step, str) and not is_name:
+            annotation = model.model_fields[step].annotation
+            model, is_name = next(_models(annotation), BaseModel), get_origin(annotation) is dict
+        else:
+            is_name = False
     return list(model.model_fields)
 
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from daemon.core.life import START_ALLOWANCE, Life, life
 from daemon.core.living import living
 from daemon.core.root import Root
-from daemon.core.states import STEP_OF, Job, State
+from daemon.core.states import ON_DEVICES, STEP_OF, Job, State
 from daemon.face.audit.disagreement import Disagreement, Kind
 from daemon.face.audit.job_files import JobFiles, PlanOutline, read_record
 from daemon.face.audit.ledger import Row
@@ -22,7 +22,7 @@ from handlers.records.step_exit import Outcome, StepExit
 
 _START_GLMD = "start glmd, which goes on from there (systemctl start glmd)"
 WAS_BEING_WRITTEN = "it was being written when its writer was killed"
-_WITH_PLAN = frozenset({State.TRAINING, State.MERGING, State.DONE})
+_WITH_PLAN = frozenset({State.TRAINING, State.MERGING, State.EVALUATING, State.DONE})
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,15 @@ def _present_step(row: Row, files: JobFiles, look: Look) -> Iterator[Disagreemen
     elif status is Life.DIED:
         what = f"it is {job.state}; its shim is gone, and has left no exit.json"
         yield Disagreement(Kind.NO_SHIM, job.id, records.directory.shim, what, _START_GLMD)
-    elif status is Life.NONE and not _may_be_starting(row, look):
+    elif status is Life.NONE and not _may_wait(row, look):
         what = f"it is {job.state}, and no shim was ever there"
         yield Disagreement(Kind.NO_SHIM, job.id, records.directory.shim, what, _START_GLMD)
 
 
-def _may_be_starting(row: Row, look: Look) -> bool:
+def _may_wait(row: Row, look: Look) -> bool:
+    """Say whether nobody is at the step yet, and that is as it should be: an evaluation waits for devices for days."""
+    if look.is_daemon_up and row.job.state is State.EVALUATING:
+        return True
     age = (datetime.now(UTC) - row.job.changed).total_seconds()
     return look.is_daemon_up and 0 <= age < START_ALLOWANCE
 
@@ -142,14 +145,23 @@ def _past_exits(row: Row, files: JobFiles) -> Iterator[Disagreement]:
         records = files.step(before.attempt, STEP_OF[before.state])
         ended = records.exit if isinstance(records.exit, StepExit) else None
         is_completed = ended is not None and ended.outcome is Outcome.COMPLETED
-        if is_completed != (job.state is State.DONE) and (ended is not None or job.state is State.DONE):
+        if _contradicts(before.state, job.state, is_completed=is_completed, has_ended=ended is not None):
             said = ended.outcome if ended is not None else "is not there"
             what = f"the job is {job.state} after its {STEP_OF[before.state]}, and exit.json {said}"
             yield Disagreement(Kind.EXIT_CONTRADICTS, job.id, records.directory.exit, what, _repair_of_end(row))
-    if job.state in {State.MERGING, State.DONE} and row.is_of_a_drop and not _was_trained(row, files):
+    if job.state in {State.MERGING, State.EVALUATING, State.DONE} and row.is_of_a_drop and not _was_trained(row, files):
         what = f"the job is {job.state}, and no attempt's training ended"
         where = files.directory.step(job.attempt, Step.TRAIN).exit
         yield Disagreement(Kind.EXIT_CONTRADICTS, job.id, where, what, _repair_of_end(row))
+
+
+def _contradicts(was: State, state: State, *, is_completed: bool, has_ended: bool) -> bool:
+    """Say whether a job cannot have come from `was` to `state` with that end of its step."""
+    if state is State.DONE:
+        return not (has_ended if was is State.EVALUATING else is_completed)  # it is done whatever is measured
+    if state is State.CANCELLED and was is not State.TRAINING:
+        return False  # somebody may ask for it while the output is judged
+    return is_completed
 
 
 def _repair_of_end(row: Row) -> str:
@@ -179,10 +191,10 @@ def _temporaries(row: Row, files: JobFiles) -> Iterator[Disagreement]:
 
 def needs_operator(job: Job, root: Path) -> bool:
     """Say whether processes of `job` may still be on its devices, so that it keeps them though it is over."""
-    exit_ = job.directory(root).step(job.attempt, Step.TRAIN).exit
-    ended = read_record(StepExit, exit_) if job.state.is_over else None
-    if isinstance(ended, StepExit) and ended.needs_operator:
-        return True
+    for step in ON_DEVICES if job.state.is_over else ():
+        ended = read_record(StepExit, job.directory(root).step(job.attempt, step).exit)
+        if isinstance(ended, StepExit) and ended.needs_operator:
+            return True
     return job.state.is_over and bool(living(Root(root), job.id))
 
 

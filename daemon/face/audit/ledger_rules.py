@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from daemon.core.states import HOLDING_DEVICES, OVER, TRANSITIONS, Job, State, attempts_more
+from daemon.core.states import HOLDING_DEVICES, MAY_HOLD_DEVICES, OVER, TRANSITIONS, Job, State, attempts_more
 from daemon.face.audit.disagreement import Disagreement, Kind
 from daemon.face.audit.ledger import Ledger, Row
 
@@ -48,7 +48,7 @@ def _locks(ledger: Ledger, waiting: Callable[[Job], bool]) -> Iterator[Disagreem
     locks = ledger.locks()
     for device, number in locks.items():
         job = ledger.readable(number)
-        if job is None or (job.state not in HOLDING_DEVICES and not waiting(job)):
+        if job is None or (job.state not in MAY_HOLD_DEVICES and not waiting(job)):
             state = f"which is {job.state}" if job else "which is not there"
             what = f"device {device} is held for job {number}, {state}"
             repair = (

@@ -31,6 +31,8 @@ from handlers.resume.decision import Decision, Ending, Failure, Resume, Trained
 DEATH_ALLOWANCE = 2.0
 """Seconds in which the cause of a shim's death may still become known."""
 
+_AGAIN = {Step.MERGE: "merges", Step.EVALUATE: "evaluates"}
+
 
 class AfterStep:
     """Acts on the ends of steps. For the loop's thread."""
@@ -82,8 +84,10 @@ class AfterStep:
         match end := stuck(end, found.stuck):
             case Finished(is_cancelled=False, reason=reason) if step is Step.TRAIN:
                 self._moves.move(job, State.MERGING, reason)
+            case Finished(is_cancelled=False, reason=reason) if job.cancel:
+                self.cancelled(job, f"; its merged checkpoint stays: {reason}")
             case Finished(is_cancelled=False, reason=reason):
-                self._judging.judge(job, step, reason)
+                self._judging.judge(job, step, reason, settings)
             case Finished(reason=reason):
                 self.cancelled(job, f": {reason}")
             case Failure():
@@ -103,11 +107,15 @@ class AfterStep:
         lost = failure.ending is Ending.LOST
         if job.cancel and lost:
             self.cancelled(job, f": {failure.reason}")
-        elif job.cancel:
+        elif job.cancel and step is not Step.EVALUATE:
             self._moves.move(job, State.FAILED, failure.reason, failure.code)
-        elif step is Step.MERGE and lost:
-            reason = f"merges again after: {failure.reason}"
-            self._moves.move(job, State.MERGING, reason, failure.code, attempt=job.attempt + 1)
+        elif job.cancel:  # its output is there, whatever the evaluation came to
+            self.cancelled(job, f"; its merged checkpoint stays: {failure.reason}")
+        elif step is not Step.TRAIN and lost:
+            reason = f"{_AGAIN[step]} again after: {failure.reason}"
+            self._moves.move(job, job.state, reason, failure.code, attempt=job.attempt + 1)
+        elif step is Step.EVALUATE:
+            self._judging.judge(job, step, failure.reason, settings, failure)
         else:
             self._writers.submit(
                 job,

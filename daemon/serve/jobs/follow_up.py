@@ -21,7 +21,7 @@ def follow_up(job: Job, step: Step, failure: Failure, settings: Settings, root: 
 
     Doing it again is harmless. None leaves it to the daemon after the reboot. Raises OSError or ValidationError.
     """
-    if failure.ending is Ending.STOPPED and _host_goes_down():
+    if failure.ending is Ending.STOPPED and host_goes_down():
         return None
     if step is Step.MERGE:
         return GiveUp(failure.reason)
@@ -36,7 +36,7 @@ def follow_up(job: Job, step: Step, failure: Failure, settings: Settings, root: 
     return replace(decision, reason=filled_in(decision.reason, job=job.id))
 
 
-def _host_goes_down() -> bool:
+def host_goes_down() -> bool:
     """Say whether systemd is shutting this host down, and has ended the step for that reason."""
     if not runs_this_host():
         return False

@@ -2,7 +2,7 @@
 
 from daemon.core.promotions import Promotion
 from daemon.core.root import Root
-from daemon.core.states import HOLDING_DEVICES, Job, State
+from daemon.core.states import MAY_HOLD_DEVICES, Job, State
 from daemon.core.store import Store
 from daemon.core.temporaries import sweep_job
 from daemon.serve.jobs.stuck_devices import surviving_pids
@@ -33,7 +33,7 @@ class Moves:
         `code` says the reason to programs, where that is an error's (handlers.codes). With the `promotion` of what it
         has merged, both happen or neither does.
         """
-        is_stuck = job.state in HOLDING_DEVICES - {state} and bool(surviving_pids(job, self._root))
+        is_stuck = job.state in MAY_HOLD_DEVICES - {state} and bool(surviving_pids(job, self._root))
         if state.is_over:  # a crash between the two is made good by the next start, to which the job is not over
             sweep_job(job.directory(self._root.path).path)
         moved = self._store.move(job, state, reason, code, attempt=attempt, keep_devices=is_stuck, promotion=promotion)

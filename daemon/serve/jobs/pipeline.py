@@ -19,11 +19,13 @@ from daemon.core.living import Run
 from daemon.core.may_pass import may_pass
 from daemon.core.root import Root
 from daemon.core.settings import Preflight, Settings
-from daemon.core.states import ACTIVE, STEP_OF, Job, State
+from daemon.core.states import ACTIVE, ON_DEVICES, STEP_OF, Job, State
 from daemon.core.store import DeviceTakenError, Store
 from daemon.core.vanished import refuse_vanished
 from daemon.serve.jobs.after_step import AfterStep
 from daemon.serve.jobs.attempts import how_it_begins
+from daemon.serve.jobs.champions import champions
+from daemon.serve.jobs.evaluations import Evaluations
 from daemon.serve.jobs.judging import Judging
 from daemon.serve.jobs.latest_links import LatestLinks
 from daemon.serve.jobs.moves import Moves
@@ -32,7 +34,7 @@ from daemon.serve.jobs.prepare import prepare
 from daemon.serve.jobs.promoting import Promoting
 from daemon.serve.jobs.runs import LOOK_EVERY, Runs
 from daemon.serve.jobs.set_aside import SetAside
-from daemon.serve.jobs.startable import startable
+from daemon.serve.jobs.startable import in_order, startable
 from daemon.serve.jobs.starting import Starts
 from daemon.serve.jobs.stuck_devices import free_devices
 from daemon.serve.jobs.unfilled import why_never
@@ -76,8 +78,15 @@ class Pipeline:
         self._writers = Writers(root, store, workers, faults, self._set_aside)
         self.links = LatestLinks(root, store, waiting, workers, faults)
         promoting = Promoting(root, store, self._moves, self.links, self._writers, faults)
+        champion = champions(root, store)
+        judging = Judging(
+            root, store, self._moves, faults, self._writers, self._set_aside, promoting, champion
+        )  # fmt: skip
+        self._evaluations = Evaluations(
+            root, store, waiting, faults, self._writers, self._preflights, self._set_aside, champion
+        )  # fmt: skip
         self._after_step = AfterStep(
-            root, store, runner, self._moves, faults, self._writers, self._set_aside, Judging(promoting)
+            root, store, runner, self._moves, faults, self._writers, self._set_aside, judging
         )  # fmt: skip
 
     def turn(self) -> None:
@@ -95,6 +104,7 @@ class Pipeline:
         runs = {Run.of(job, STEP_OF[job.state]) for job in active if job.state in STEP_OF}
         self._starts.keep(runs)
         self._runs.keep(runs)
+        self._evaluations.keep(runs)
         self._after_step.keep(runs)
         for job in active:
             if job.state in STEP_OF:
@@ -138,14 +148,18 @@ class Pipeline:
     # The steps
 
     def _start_waiting_jobs(self) -> None:
-        held = {**self._store.locks(), **self._runs.held()}
-        jobs = tuple(startable(self._store.next_in_queue(), held))
+        locks = self._store.locks()
+        waiting = in_order((*self._store.next_in_queue(), *self._evaluations.waiting(locks)))
+        jobs = tuple(startable(waiting, {**locks, **self._runs.held()}))
         self._preflights.keep({job.id for job in jobs})
         for job in jobs:
             self._faults.attempt(f"job {job.id}", partial(self._start_waiting, job), partial(self._set_aside, job))
 
     def _start_waiting(self, job: Job) -> None:
         if job.cancel:  # it is cancelled as soon as that can be written
+            return
+        if job.state is State.EVALUATING:
+            self._evaluations.take_devices(job, self.settings)
             return
         directory = job.directory(self._root.path)
         if directory.submitted.exists() and self.settings.preflight is Preflight.OFF:
@@ -199,6 +213,9 @@ class Pipeline:
     def _follow(self, job: Job, step: Step) -> None:
         """Start the shim of `step`, or wait for its end, or act on how it ended."""
         run = Run.of(job, step)
+        if step is Step.EVALUATE:  # whoever looks at its processes wants the devices that it has now
+            mine = tuple(device for device, number in self._store.locks().items() if number == job.id)
+            job = replace(job, devices=mine)
         if self._starts.is_yet_to_begin(run) and not job.cancel:
             return
         found = self._runs.of(job, step, self.settings.training.grace, was_begun=self._starts.was_begun(run))
@@ -208,7 +225,7 @@ class Pipeline:
         self._starts.came_up(run)
         if found.shim is not None:
             self._faults.attempt(f"directory of job {job.id}", partial(refuse_vanished, job, self._root))
-            if job.cancel or (step is Step.MERGE and self._runs.is_homeless(job)):
+            if job.cancel or (step is not Step.TRAIN and self._runs.is_homeless(job)):
                 found.shim.signal(signal.SIGTERM)  # again with every turn, which does no harm
         elif found.life is not Life.ENDING:
             self._faults.passed(f"directory of job {job.id}")
@@ -220,8 +237,8 @@ class Pipeline:
             self._starts.cancel(job, step)
         elif self._starts.was_begun(Run.of(job, step)):
             self._starts.handle_late(job, step)
-        else:
-            if step is Step.TRAIN:
+        elif step is not Step.EVALUATE or self._evaluations.may_begin(job, self.settings, self._store.locks()):
+            if step in ON_DEVICES:
                 self._runs.refuse_taken_devices(job)
             self._starts.begin(job, step)
 

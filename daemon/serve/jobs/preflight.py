@@ -1,4 +1,7 @@
-"""The look at devices and disk before a waiting job takes them, again and again while something stands against it."""
+"""The look at devices and disk before a waiting job takes them, again and again while something stands against it.
+
+Of an evaluation it is the devices alone.
+"""
 
 import os
 import time
@@ -14,7 +17,7 @@ from daemon.core.checking import checked_again
 from daemon.core.may_pass import may_pass
 from daemon.core.root import Root
 from daemon.core.settings import Preflight, Settings
-from daemon.core.states import Job
+from daemon.core.states import Job, State
 from daemon.serve.loop.workers import Lane, Workers
 from handlers.cards.preflight import Obstacle, look_at_cards, look_at_ports
 from handlers.codes import Code
@@ -111,10 +114,13 @@ def examine(job: Job, settings: Settings, root: Root, own: Mapping[str, Path] | 
 
 
 def _obstacles(job: Job, settings: Settings, root: Root, own: Mapping[str, Path]) -> tuple[Obstacle, ...]:
-    if checked_again(job, settings, root, own).device_target != "Ascend":
+    is_evaluated = job.state is State.EVALUATING
+    if not is_evaluated and checked_again(job, settings, root, own).device_target != "Ascend":
         return ()
     on_cards, unseen = look_at_cards(job.devices)
     if unseen:
         events = job_log(job.directory(root.path).events, job=job.id, attempt=job.attempt)
         events.info("devices_not_examined", reason=unseen)
+    if is_evaluated:  # its ranks, and so their ports, are its own matter
+        return on_cards
     return (*on_cards, *look_at_ports(job.devices, {**os.environ, **settings.training.environment}))

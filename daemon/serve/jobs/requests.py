@@ -138,7 +138,8 @@ class Requests:
             is_sound = how_it_diverged(directory, last) is None
             return plan is not None and (plan.train is None or (is_sound and _has_saves(directory, last)))
         done = [step.state for step in self._store.history(job.id) if step.state in ACTIVE]
-        is_over = done[-1:] == [State.MERGING] or _came_to_its_end(directory.step(last, Step.TRAIN))
+        is_behind = done[-1:] in ([State.MERGING], [State.EVALUATING])
+        is_over = is_behind or _came_to_its_end(directory.step(last, Step.TRAIN))
         return is_over and _has_saves(directory, last)
 
 

@@ -10,9 +10,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from daemon.core.life import Life, life
-from daemon.core.living import Living, Run, living, training_on
+from daemon.core.living import Living, Run, living, working_on
 from daemon.core.root import Root
-from daemon.core.states import Job
+from daemon.core.states import ON_DEVICES, Job
 from daemon.core.store import DeviceTakenError, Store, TransitionError
 from daemon.core.vanished import is_there, refuse_absent_jobs
 from daemon.serve.jobs.forgotten import take_in_forgotten
@@ -73,8 +73,8 @@ class Runs:
         """Return the devices of all that is known to live, whatever the store says: device → job."""
         unplaced = (self._unplaced or {}).values()
         return {
-            **{device: one.run.job for one in self._watch.all if one.run.step is Step.TRAIN for device in one.devices},
-            **{device: one.run.job for one in unplaced if one.run.step is Step.TRAIN for device in one.devices},
+            **{device: one.run.job for one in self._watch.all if one.run.step in ON_DEVICES for device in one.devices},
+            **{device: one.run.job for one in unplaced if one.run.step in ON_DEVICES for device in one.devices},
         }
 
     # What the store does not know
@@ -184,11 +184,12 @@ class Runs:
         self._leftovers.forget({*present, *(self._unplaced or ())})
 
     def refuse_taken_devices(self, job: Job) -> None:
-        """Raise OSError while ranks of another job are on the devices of `job`, whatever the store says."""
-        for one in training_on(self._root, job.devices):
+        """Raise OSError while another job's processes are on the devices of `job`, whatever the store says."""
+        for one in working_on(self._root, job.devices):
             if one.run.job != job.id:
                 pids = ", ".join(map(str, one.pids))
-                raise OSError(errno.EBUSY, f"the ranks of {one.run.label} are on its devices still (pid {pids})")
+                who = "processes of the evaluation" if one.run.step is Step.EVALUATE else "the ranks"
+                raise OSError(errno.EBUSY, f"{who} of {one.run.label} are on its devices still (pid {pids})")
 
     def is_homeless(self, job: Job) -> bool:
         """Say whether the directory of `job` was removed under the shim that is followed, and not only moved."""

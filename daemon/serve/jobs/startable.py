@@ -1,8 +1,13 @@
-"""Which waiting jobs may start now."""
+"""Which waiting jobs may start now: those of the queue, and those whose evaluations want devices."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
 from daemon.core.states import Job
+
+
+def in_order(waiting: Iterable[Job]) -> tuple[Job, ...]:
+    """Return those that wait, next one first: by priority, then by arrival, whatever each waits to begin."""
+    return tuple(sorted(waiting, key=lambda job: (-job.priority, job.id)))
 
 
 def startable(queue: Iterable[Job], locks: Mapping[int, int]) -> Iterator[Job]:

@@ -1,6 +1,7 @@
 """Taking runs that live into the store again: it is an older copy, or lost the job's row."""
 
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -36,8 +37,13 @@ def is_accounted_for(job: Job | None, found: Living, locks: dict[int, int]) -> b
     if job is None or job.name != found.run.name:
         return False
     if job.state.is_over:
-        return found.run.step is Step.MERGE or all(locks.get(device) == job.id for device in found.devices)
-    return (job.state, job.attempt) == (STATE_OF[found.run.step], found.run.attempt)
+        return found.run.step is Step.MERGE or _has_its_devices(found, locks)
+    is_there = (job.state, job.attempt) == (STATE_OF[found.run.step], found.run.attempt)
+    return is_there and (found.run.step is not Step.EVALUATE or _has_its_devices(found, locks))
+
+
+def _has_its_devices(found: Living, locks: dict[int, int]) -> bool:
+    return all(locks.get(device) == found.run.job for device in found.devices)
 
 
 def take_in(found: Living, store: Store) -> Job:
@@ -62,6 +68,8 @@ def take_in(found: Living, store: Store) -> Job:
         job = store.move(job, state, reason)
     while job.attempt < run.attempt:
         job = store.move(job, wanted, reason, attempt=job.attempt + 1)
+    if wanted is State.EVALUATING:
+        store.take_devices(replace(job, devices=found.devices))
     log.warning("job_taken_in", job=job.id, attempt=job.attempt, devices=job.devices, reason=reason)
     return job
 
@@ -88,10 +96,16 @@ def _new(found: Living) -> NewJob:
         claim=f"taken-in:{found.run.label}",
         name=found.run.name,
         digest=digest_of(content) if content is not None else "",
-        devices=found.devices or (plan.devices if plan is not None else ()),
+        devices=_devices(found, plan),
         prefix=(plan and plan.merge.prefix) or "",
         source=source_of(found.directory, plan, found.run.name),
     )
+
+
+def _devices(found: Living, plan: JobPlan | None) -> tuple[int, ...]:
+    """Return the devices of the job: those that an evaluation is on may be others."""
+    planned = plan.devices if plan is not None else ()
+    return planned if found.run.step is Step.EVALUATE else found.devices or planned
 
 
 def source_of(directory: JobDir, plan: JobPlan | None, name: str) -> Source:

@@ -14,7 +14,7 @@ import pytest
 
 from daemon.core.control import RequestRefusedError
 from daemon.core.root import Root
-from daemon.core.settings import Preflight, Settings, WatchSettings
+from daemon.core.settings import EvaluationSettings, Preflight, Settings, WatchSettings
 from daemon.core.states import Job, Source, State
 from daemon.core.store import NewJob, Store
 from daemon.core.users import User
@@ -24,9 +24,11 @@ from daemon.serve.jobs.pipeline import Pipeline
 from daemon.serve.jobs.preflight import Go, Refuse
 from daemon.serve.jobs.requests import Requests
 from daemon.serve.jobs.runs import LOOK_EVERY
+from daemon.serve.jobs.taking_in import STATE_OF
 from daemon.serve.loop.faults import Faults
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.loop.workers import Lane, Workers
+from handlers.gate.gate import Gate
 from handlers.records.job_dir import JobDir, Step, StepDir
 from handlers.records.process import boot_id
 from handlers.records.shim_record import ShimRecord
@@ -227,7 +229,7 @@ def test_a_merge_that_a_shutdown_ended_is_left_to_the_next_daemon(
     house: House, monkeypatch: pytest.MonkeyPatch, *, goes_down: bool
 ) -> None:
     """As a training is: after the reboot it is done again."""
-    monkeypatch.setattr("daemon.serve.jobs.follow_up._host_goes_down", lambda: goes_down)
+    monkeypatch.setattr("daemon.serve.jobs.follow_up.host_goes_down", lambda: goes_down)
     job = house.job_in(State.PREPARING, State.TRAINING, State.MERGING)
     records = job.directory(house.root.path).step(1, Step.MERGE)
     records.path.mkdir(parents=True)
@@ -346,17 +348,24 @@ def test_devices_that_a_job_that_is_over_keeps_are_looked_at_again_soon(house: H
 
 @pytest.mark.parametrize("step", Step)
 def test_a_training_waits_for_ranks_that_are_on_its_devices_and_a_merge_does_not(house: House, step: Step) -> None:
-    """Whatever the store says of them; a merge that is retried needs no devices, and they may train for days."""
-    states = (State.PREPARING, State.TRAINING, State.MERGING)
-    job = house.job_in(*states[: 2 if step is Step.TRAIN else 3])
+    """Whatever the store says of them; a merge that is retried needs no devices, and they may train for days.
+
+    An evaluation waits for those that it wants.
+    """
+    house.pipeline.settings = Settings(
+        gate=Gate(evaluate="bleu"), evaluations={"bleu": EvaluationSettings(command=("true",), devices=(0,))}
+    )
+    states = (State.PREPARING, State.TRAINING, State.MERGING, State.EVALUATING)
+    job = house.job_in(*states[: states.index(STATE_OF[step]) + 1])
     other = JobDir(house.root.jobs / "0002-other").step(1, Step.TRAIN)
     with subprocess.Popen(["sleep", "600"], env={NAME: mark(other.path, job.devices)}) as rank, ExitStack() as stack:
         stack.callback(rank.kill)
         house.pipeline.turn()
         assert house.faults.is_paused("job 1") is (step is Step.TRAIN)
-        if step is Step.MERGE:
+        if step is not Step.TRAIN:
             house.deliver()
-        assert house.runner.started == ([] if step is Step.TRAIN else [(1, step)])
+        house.pipeline.turn()
+        assert house.runner.started == ([(1, step)] if step is Step.MERGE else [])
 
 
 def test_a_move_has_the_code_of_its_reason(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

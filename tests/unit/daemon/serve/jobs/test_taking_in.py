@@ -9,7 +9,7 @@ import pytest
 from daemon.core.living import Living, Run
 from daemon.core.states import Source, State
 from daemon.core.store import DeviceTakenError, NewJob, Store
-from daemon.serve.jobs.taking_in import NotTakenInError, is_accounted_for, take_in
+from daemon.serve.jobs.taking_in import STATE_OF, NotTakenInError, is_accounted_for, take_in
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.job_plan import JobPlan
 from handlers.records.merge_plan import MergePlan
@@ -34,6 +34,7 @@ WAYS = {
     State.PREPARING: (State.PREPARING,),
     State.TRAINING: (State.PREPARING, State.TRAINING),
     State.MERGING: (State.PREPARING, State.TRAINING, State.MERGING),
+    State.EVALUATING: (State.PREPARING, State.TRAINING, State.MERGING, State.EVALUATING),
     State.FAILED: (State.PREPARING, State.FAILED),
     State.CANCELLED: (State.CANCELLED,),
 }
@@ -53,8 +54,8 @@ def test_it_is_taken_in_by_the_ways_of_the_table(
     lives = found(tmp_path, attempt, step)
     job = take_in(lives, store)
     assert (job.id, job.name, job.attempt) == (1, "run", attempt)
-    assert job.state is (State.TRAINING if step is Step.TRAIN else State.MERGING)
-    assert store.locks() == ({0: 1, 1: 1} if step is Step.TRAIN else {})
+    assert job.state is STATE_OF[step]
+    assert store.locks() == ({} if step is Step.MERGE else {0: 1, 1: 1})
     assert is_accounted_for(job, lives, store.locks())
 
 
@@ -66,7 +67,7 @@ def test_what_it_was_made_of_is_seen(store: Store, tmp_path: Path, step: Step) -
         lives.directory.path.mkdir(parents=True)
         merge = MergePlan(source=tmp_path / "tree", destination=lives.directory.merged)
         JobPlan(job=1, name="run", merge=merge).publish(lives.directory.plan)
-    assert take_in(lives, store).source is (Source.DROP if step is Step.TRAIN else Source.TREE)
+    assert take_in(lives, store).source is (Source.TREE if step is Step.MERGE else Source.DROP)
 
 
 @pytest.mark.parametrize("what", ("done", "another name", "a later attempt"))
