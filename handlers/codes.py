@@ -226,7 +226,7 @@ class Code(StrEnum):
     PROMOTION_NO_LINK = "promotion.no-link"
     PROMOTION_NOTHING_BEFORE = "promotion.nothing-before"
     PROMOTION_PREFIX = "promotion.prefix"
-    BASE_GONE = "base.gone"
+    PROMOTION_GONE = "promotion.gone"
 
     # A job.
     JOB_NONE = "job.none"
