@@ -232,7 +232,8 @@ class Code(StrEnum):
     PROMOTION_NO_LINK = "promotion.no-link"
     PROMOTION_NOTHING_BEFORE = "promotion.nothing-before"
     PROMOTION_PREFIX = "promotion.prefix"
-    BASE_GONE = "base.gone"
+    PROMOTION_GONE = "promotion.gone"
+
     # The gate before latest.
     GATE_NOT_WHOLE = "gate.not-whole"
     GATE_NOT_FINITE = "gate.not-finite"

@@ -73,7 +73,7 @@ def _merged_in(directory: Path, what: str, prefix: str) -> Path:
         if error.errno not in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
             raise
         hint = f"put it back, or let latest/{prefix} lead to another: glmd rollback {prefix}"
-        raise NoBaseError(f"{what} has no {MERGED} any more", hint, Code.BASE_GONE) from error
+        raise NoBaseError(f"{what} has no {MERGED} any more", hint, Code.PROMOTION_GONE) from error
 
 
 def as_rank_directory(weights: Path, directory: Path) -> Path:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from daemon.client import submission
+from daemon.core.promotions import Kind
 from daemon.core.root import Root
 from daemon.core.states import Job, State
 from daemon.core.store import Store
@@ -281,6 +282,27 @@ def _replace(stage: Stage) -> bool:
     return marker.exists()
 
 
+def _drop_first(stage: Stage) -> None:
+    stage.drop("first.yaml")
+
+
+def _roll_back_and_promote(stage: Stage) -> bool:
+    """Let a second job take latest, go back to the first, and promote the second again; each once."""
+    jobs, marker = stage.jobs(), stage.data / "second"
+    _retry_failed(stage, jobs)
+    if _is_over(stage, State.DONE) and not marker.exists():
+        marker.touch()
+        stage.drop("second.yaml", stage.config(more="# newer\n"))
+    if not _is_over(stage, State.DONE, State.DONE):
+        return False
+    asked = [kind for kind, by in stage.promotions() if by]
+    if not asked:
+        stage.ask("rollback", prefix="glm-6b")
+    elif asked == [Kind.ROLLBACK]:
+        stage.ask("promote", max(job.id for job in jobs))
+    return asked == [Kind.ROLLBACK, Kind.PROMOTION]
+
+
 SCENARIOS = (
     Scenario("run", _one_job, _drop),
     Scenario("rejected", _rejections, _drop_bad),
@@ -293,6 +315,7 @@ SCENARIOS = (
     Scenario("goes on", _one_job, _drop_that_goes_on),
     Scenario("nightly", _one_job, _due_long_ago),
     Scenario("watched tree", _one_job, _watch_tree),
+    Scenario("promoted", _roll_back_and_promote, _drop_first),
     Scenario("submitted", _submit, roles=frozenset({"submit"}), loses_pages=False),
     Scenario("systemd's record", _record_of_systemd, _drop, roles=frozenset({"service_result"}), loses_pages=False),
     Scenario("replaced", _replace, _older_output),

@@ -18,7 +18,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from daemon.core.control import NotRunningError, RequestRefusedError, ask
+from daemon.core.control import NotRunningError, Request, RequestRefusedError, ask_for
+from daemon.core.promotions import Kind
 from daemon.core.read_store import ReadStore
 from daemon.core.settings import load_settings
 from daemon.core.states import Job
@@ -142,12 +143,18 @@ class Stage:
             return store.jobs()
         return ()
 
-    def ask(self, action: str, job: int | None = None) -> str | None:
+    def ask(self, action: str, job: int | None = None, prefix: str = "") -> str | None:
         """Ask the daemon; None when it is not there, or says no."""
         try:
-            return ask(self.root, action, job, timeout=5)
+            return ask_for(self.root, Request(action, job, prefix), timeout=5)
         except (NotRunningError, RequestRefusedError):
             return None
+
+    def promotions(self) -> list[tuple[Kind, str]]:
+        """Return what latest was changed to: how, and by whom."""
+        with contextlib.suppress(StoreError), ReadStore.open(self.root / "glmd.db") as store:
+            return [(one.kind, one.by) for one in store.promotions()]
+        return []
 
     @property
     def killed(self) -> tuple[int, ...]:

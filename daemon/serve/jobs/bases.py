@@ -38,7 +38,7 @@ def _base_of_before(job: Job, root: Root) -> Base | None:
         return None
     if base is not None and not base.weights.exists():
         hint = f"put it back, or let the training go on from what is published now: glmd retry {job.id}"
-        raise NoBaseError(f"{base.weights}, which it began with, is not there any more", hint, Code.BASE_GONE)
+        raise NoBaseError(f"{base.weights}, which it began with, is not there any more", hint, Code.PROMOTION_GONE)
     return base
 
 

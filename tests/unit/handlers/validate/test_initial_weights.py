@@ -70,7 +70,7 @@ def test_what_was_published_and_is_gone_is_no_first_night(latest: Path) -> None:
                 NoBaseError, match=rf"latest/{name} has no {MERGED} any more.*rollback {name}"
             ) as raised:
                 weights_to_load(GlmdSection(continue_from=wish), name, latest)
-            assert raised.value.code == Code.BASE_GONE
+            assert raised.value.code == Code.PROMOTION_GONE
 
 
 def test_a_cycles_own_goes_before_what_others_have_published(latest: Path, tmp_path: Path) -> None:
