@@ -7,7 +7,7 @@ from datetime import date, datetime
 from daemon.core.night_hours import NightHours
 from daemon.core.read_store import ReadStore
 from daemon.core.results import Result
-from daemon.core.states import ACTIVE, HOLDING_DEVICES, Job
+from daemon.core.states import ACTIVE, HOLDING_DEVICES, Job, State
 from daemon.face.needs import Need, need_of_job, need_of_run
 from daemon.face.nights import Mark, Run, noon_before, runs_since, says_no
 
@@ -138,8 +138,9 @@ def _is_kept_back(store: ReadStore, job: Job) -> bool:
 
 def _stuck(store: ReadStore) -> set[int]:
     """Return the jobs that hold devices in a state that holds none: something of them cannot be ended."""
+    rightly = HOLDING_DEVICES | {State.EVALUATING}
     holders = set(store.locks().values())
-    return {number for number in holders if (job := store.readable(number)) and job.state not in HOLDING_DEVICES}
+    return {number for number in holders if (job := store.readable(number)) and job.state not in rightly}
 
 
 def _told(store: ReadStore, run: Run, now: datetime) -> ToldRun:

@@ -156,9 +156,11 @@ def test_what_cannot_be_ended_needs_an_operator(diary: Diary) -> None:
     assert needs(diary, date(2026, 11, 20)) == [(Kind.OPERATOR, job.id)]
 
 
-def test_who_trains_holds_devices_rightly(diary: Diary) -> None:
+@pytest.mark.parametrize("ways", (TRAINING, (*TRAINING, State.MERGING, State.EVALUATING)))
+def test_who_trains_or_is_evaluated_holds_devices_rightly(diary: Diary, ways: tuple[State, ...]) -> None:
     """That is no need."""
-    diary.job("test", utc("2026-11-27 20:00"), *TRAINING)
+    job = diary.job("test", utc("2026-11-27 20:00"), *ways)
+    diary.sql("INSERT OR IGNORE INTO device_locks (device, job) VALUES (0, ?)", job.id)
     assert needs(diary) == []
 
 
