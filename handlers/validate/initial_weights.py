@@ -22,6 +22,8 @@ MERGED = "filtered_transformed.ckpt"
 class NoBaseError(BadInputError):
     """What `continue_from` names is not there, though it has to be: to begin without it would go unnoticed."""
 
+    code = Code.PROMOTION_GONE
+
     def __init__(self, what: str, hint: str, code: Code) -> None:
         super().__init__(f"continue_from: {what}; {hint}", code)
         self.what = what

@@ -24,6 +24,8 @@ from handlers.records.job_plan import JobPlan
 class NotPromotedError(RefusedError):
     """An output cannot or may not become `latest`."""
 
+    code = Code.PROMOTION_NOT_WHOLE
+
 
 @dataclass(frozen=True)
 class Weighed:

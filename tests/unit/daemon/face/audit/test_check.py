@@ -6,12 +6,15 @@ import os
 import shutil
 import sqlite3
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from daemon.core.database import NewerStoreError
 from daemon.core.presence import Presence
+from daemon.core.promotions import Kind as PromotionKind
+from daemon.core.promotions import Promotion
 from daemon.core.root import Root
 from daemon.core.states import Job, State
 from daemon.core.store import NewJob, StoreError
@@ -519,6 +522,43 @@ def test_a_link_of_another_prefix(place: Place) -> None:
     (place.root.latest / "llama").unlink()
     (place.root.latest / "llama").mkdir()
     assert place.kinds() == {Kind.LATEST}
+
+
+def promoted(place: Place, *, cycle: str = "", followed: bool = True) -> Promotion:
+    """Let the store say that job 1 was promoted, to which the link leads."""
+    job = place.store.job(1)
+    row = replace(Promotion.of(job), prefix="glm-6b", cycle=cycle, followed=followed)
+    place.store.promote(row)
+    return row
+
+
+def test_a_link_that_is_not_where_the_store_says(place: Place) -> None:
+    """Set by hand or left by a crash while nothing runs, which the next start tells apart; or not there."""
+    row = promoted(place)
+    assert place.kinds() == set()
+    place.store.promote(replace(row, target="jobs/0002-run/merged", job=2, followed=False))
+    assert place.kinds() == {Kind.LATEST}
+    (place.root.latest / "glm-6b").unlink()
+    assert place.kinds() == {Kind.LATEST}
+    place.store.promote(Promotion("glm-6b", PromotionKind.REMOVED, "", row.at, followed=True))
+    assert place.kinds() == set()
+
+
+def test_what_a_night_is_to_go_on_from_is_gone(place: Place) -> None:
+    """Of a cycle that there is; of one that was taken out nobody needs it."""
+    row = promoted(place, cycle="glm")
+    place.store.promote(replace(row, prefix="llama", target="jobs/0009-gone/merged"))
+    (place.root.latest / "llama").symlink_to("../jobs/0009-gone/merged")
+    assert place.kinds() == {Kind.LATEST}
+    place.store.set_last_due("glm", row.at)
+    assert place.kinds() == {Kind.LATEST, Kind.PROMOTION}
+
+
+def test_a_promotion_of_a_job_that_the_store_does_not_know(place: Place) -> None:
+    """It is of another copy of the store."""
+    row = promoted(place)
+    place.store.promote(replace(row, job=77))
+    assert place.kinds() == {Kind.PROMOTION}
 
 
 # In motion
