@@ -89,16 +89,11 @@ def test_what_it_measures_is_in_the_verdict_and_its_words_are_kept(judged: House
     ("text", "told"),
     (
         ("raise ValueError('no such data')", "exited 1: ValueError: no such data"),
-        ("import os; os.kill(os.getpid(), 9)", "killed by SIGKILL"),
         ("print('bleu is 0.31')", "no JSON"),
-        ("print('{\"bleu\": NaN}')", "NaN is no number"),
-        ("print('{\"bleu\": 1e999}')", "which no measure is"),
-        ('print(\'{"bleu": "0.31"}\')', "bleu is no number"),
-        ("pass", "printed nothing"),
         ("print('{\"rouge\": 0.31}')", "does not tell bleu"),
         ("print('{\"bleu\": 0.2}')", "bleu 0.2 is below 0.3"),
     ),
-    ids=("fails", "killed", "garbage", "nan", "infinite", "text", "silent", "other", "low"),
+    ids=("fails", "garbage", "other", "low"),
 )
 def test_a_job_is_done_whatever_its_evaluation_comes_to(judged: House, text: str, told: str) -> None:
     """The output is kept, and the verdict says why it is not good enough."""
@@ -172,7 +167,7 @@ def test_a_file_can_ask_for_more(judged: House) -> None:
 
 @pytest.mark.parametrize("kills_shim", (False, True))
 def test_it_goes_on_while_the_daemon_is_away(judged: House, *, kills_shim: bool) -> None:
-    """A new daemon adopts it; where its shim is killed with it, the evaluation has failed, and its program is gone."""
+    """A new daemon adopts it; where its shim is killed with it, its program is gone, and is begun again."""
     write(judged, held(judged))
     judged.start().drop()
     begun(judged)
@@ -183,10 +178,18 @@ def test_it_goes_on_while_the_daemon_is_away(judged: House, *, kills_shim: bool)
         judged.wait(lambda: not shim.alive(), "the shim's end")
     judged.start()
     judged.gate.touch()
-    found = verdict(judged)
-    assert found.passed is not kills_shim
+    assert verdict(judged).passed
     assert not judged.processes()
-    assert judged.job().attempt == 1
+    assert judged.job().attempt == (2 if kills_shim else 1)
+
+
+def test_a_program_that_has_its_shim_killed_does_not_pass(judged: House) -> None:
+    """Its memory may be what the kernel kills for: after three times it has failed, and the job is done."""
+    write(judged, "import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
+    judged.start().drop()
+    found = verdict(judged)
+    assert "died without a word" in found.reason
+    assert (found.code, judged.job().attempt) == ("gate.evaluation", 3)
 
 
 def test_a_cancelled_one_ends_and_the_output_stays(judged: House) -> None:

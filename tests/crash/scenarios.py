@@ -15,6 +15,7 @@ from daemon.core.root import Root
 from daemon.core.states import Job, State
 from daemon.core.store import Store
 from daemon.face.audit import check_state
+from handlers.gate.verdict import Verdict
 from handlers.merging import merge
 from handlers.records.merge_plan import MergePlan
 from handlers.shim import service_result
@@ -81,9 +82,18 @@ def outcome(stage: Stage) -> dict[str, object]:
             return {}
         return {path.name: _digest(path, stage) for path in sorted(directory.iterdir())}
 
-    jobs = sorted((job.name, str(job.state), files(job.directory(stage.root).merged)) for job in stage.jobs())
+    jobs = [
+        (job.name, str(job.state), files(job.directory(stage.root).merged), _judged(job, stage))
+        for job in sorted(stage.jobs(), key=lambda job: (job.name, job.state))
+    ]
     latest = {link.name: files(link) for link in (stage.root / "latest").glob("*")}
     return {"jobs": jobs, "latest": latest} | {name: files(stage.root / name) for name in ("rejected", "merged")}
+
+
+def _judged(job: Job, stage: Stage) -> object:
+    """Return what the gate found, without what differs from one run to another."""
+    path = job.directory(stage.root).verdict
+    return [(rule.name, rule.passed) for rule in Verdict.read(path).rules] if path.exists() else None
 
 
 def _digest(path: Path, stage: Stage) -> str:
@@ -223,6 +233,14 @@ def _drop_that_goes_on(stage: Stage) -> None:
     stage.drop(text=f"auto_trans_ckpt: True\n{text}")
 
 
+def _drop_to_be_evaluated(stage: Stage) -> None:
+    """Let a program measure the output, on a device."""
+    measure = ["sh", "-c", 'echo "{\\"bleu\\": 0.5}"']
+    stage.settings["evaluations"] = {"bleu": {"command": measure, "devices": "[0,1)"}}
+    stage.settings["gate"] = {"evaluate": "bleu", "metrics": {"bleu": {"min": 0.4}}}
+    stage.drop()
+
+
 def _drop_that_hangs(stage: Stage) -> None:
     (stage.data / "hold").touch()
     stage.drop(text=stage.config(more="  timeout: {first_step: 1s}\n"))
@@ -312,6 +330,7 @@ SCENARIOS = (
     Scenario("retried", _retry, _drop_failing),
     Scenario("resumed", _one_job, _drop_failing_halfway),
     Scenario("hung", _hung, _drop_that_hangs),
+    Scenario("evaluated", _one_job, _drop_to_be_evaluated),
     Scenario("goes on", _one_job, _drop_that_goes_on),
     Scenario("nightly", _one_job, _due_long_ago),
     Scenario("watched tree", _one_job, _watch_tree),

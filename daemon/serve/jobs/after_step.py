@@ -33,6 +33,9 @@ DEATH_ALLOWANCE = 2.0
 
 _AGAIN = {Step.MERGE: "merges", Step.EVALUATE: "evaluates"}
 
+MOST_EVALUATIONS = 3
+"""Of one output, where the shim of each is killed: its program may be what makes the host kill."""
+
 
 class AfterStep:
     """Acts on the ends of steps. For the loop's thread."""
@@ -111,7 +114,7 @@ class AfterStep:
             self._moves.move(job, State.FAILED, failure.reason, failure.code)
         elif job.cancel:  # its output is there, whatever the evaluation came to
             self.cancelled(job, f"; its merged checkpoint stays: {failure.reason}")
-        elif step is not Step.TRAIN and lost:
+        elif step is not Step.TRAIN and (lost or self._tells_nothing(job, step, failure)):
             reason = f"{_AGAIN[step]} again after: {failure.reason}"
             self._moves.move(job, job.state, reason, failure.code, attempt=job.attempt + 1)
         elif step is Step.EVALUATE:
@@ -123,6 +126,14 @@ class AfterStep:
                 partial(follow_up, job, step, failure, settings, self._root),
                 partial(self._followed_up, job, failure),
             )
+
+    def _tells_nothing(self, job: Job, step: Step, failure: Failure) -> bool:
+        """Say whether it is not the evaluation that failed, but its shim, and not again and again."""
+        if step is not Step.EVALUATE or failure.code != Code.SHIM_DIED:
+            return False
+        states = [moved.state for moved in self._store.history(job.id)]
+        begun = states[::-1].index(State.MERGING) if State.MERGING in states else len(states)
+        return begun < MOST_EVALUATIONS
 
     def _followed_up(self, job: Job, failure: Failure, decided: Future[Decision | None]) -> None:
         if self._store.job(job.id).cancel:  # asked meanwhile

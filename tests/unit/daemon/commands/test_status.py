@@ -19,6 +19,7 @@ from daemon.core.read_store import ReadStore
 from daemon.core.states import State
 from daemon.core.store import NewJob, Store
 from daemon.face.status import overview, overview_of_all
+from handlers.gate.verdict import Rule, Verdict
 from handlers.records.job_dir import Step
 from handlers.records.job_plan import Role
 from handlers.records.step_exit import Outcome, ProcessExit, StepExit
@@ -385,3 +386,27 @@ def test_a_job_without_a_record_is_shown_as_ever(site: Site) -> None:
     assert "training" not in site.glmd("status", "1").stdout
     told = json.loads(site.glmd("status", "1", "--json").stdout)
     assert (told["training"], told["disk"]) == (None, {})
+
+
+def test_a_job_shows_what_the_gate_found(site: Site) -> None:
+    """Each rule in a line: its value, its limit and why; and where to read what its evaluation printed."""
+    job = site.add("a", *TRAINING, State.MERGING, State.EVALUATING, State.DONE)
+    directory = job.directory(site.root.path)
+    directory.step(1, Step.EVALUATE).path.mkdir(parents=True)
+    directory.step(1, Step.EVALUATE).stdout.write_text("measuring\n")
+    rules = (
+        Rule(name="finite", passed=True, value=0, limit=0),
+        Rule(name="loss.max_rise", passed=None, why="not judged: nothing was promoted before"),
+        Rule(name="metrics.bleu.min", passed=False, why="bleu 0.2 is below 0.3", value=0.2, limit=0.3),
+    )
+    Verdict(passed=False, reason="bleu 0.2 is below 0.3", rules=rules, metrics={"bleu": 0.2}).publish(directory.verdict)
+    shown = [line.strip() for line in site.glmd("status", "1").stdout.splitlines()]
+    assert "finite            passed (0, limit 0)" in shown
+    assert "loss.max_rise     not judged: nothing was promoted before" in shown
+    assert "metrics.bleu.min  failed: bleu 0.2 is below 0.3 (0.2, limit 0.3)" in shown
+    assert "measured          bleu 0.2" in shown
+    told = json.loads(site.glmd("status", "1", "--json").stdout)
+    assert [rule["passed"] for rule in told["verdict"]["rules"]] == [True, None, False]
+    assert told["paths"]["evaluation"] == str(directory.step(1, Step.EVALUATE).path)
+    assert site.glmd("logs", "1", "--evaluation").stdout == "measuring\n"
+    assert site.glmd("logs", "1", "--evaluation", "--rank", "0").returncode == 2

@@ -264,3 +264,55 @@ def test_stop_on_can_be_set_by_the_environment(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("GLMD_STOP_ON__NOT_FINITE", "off")
     monkeypatch.setenv("GLMD_STOP_ON__RISE", "2.5")
     assert (Settings().stop_on.not_finite, Settings().stop_on.rise) == (None, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    (
+        ("evaluations: {bleu: {}}", "evaluations.bleu: command is missing"),
+        ("evaluations: {bleu: {command: ['  ']}}", "command is missing"),
+        ("evaluations: {bleu: {command: bleu.py}}", "list"),
+        ("evaluations: {bleu: {comand: [a]}}", "did you mean `command`?"),
+        ("evaluations: {devices: {comand: [a]}}", "did you mean `command`?"),
+        ("evaluations: {'b l': {command: [a]}}", "no name"),
+        ("evaluations: {bleu: {command: [a], timeout: 0}}", "timeout"),
+        ("evaluations: {bleu: {command: [a], timeout: none}}", "timeout"),
+        ("evaluations: {bleu: {command: [a], devices: '9'}}", "9 are not among `devices`"),
+        ("evaluations: {mindformers: {command: [a]}}", "give yours another name"),
+        ("gate: {evaluate: bleu}", "bleu is none of `evaluations`: mindformers"),
+        ("gate: {metrics: {bleu: {min: 1}}}", "nothing measures them"),
+        ("gate: {loss: {max_rise: 0.05}}", 'write it in per cent, in quotes, up to 1000: "5%"'),
+        ("gate: {loss: {maxrise: '5%'}}", "did you mean `max_rise`?"),
+        ("gate: {loss: {max: .nan}}", "nan is no limit"),
+    ),
+)
+def test_a_wrong_gate_is_named(tmp_path: Path, text: str, says: str) -> None:
+    """With what is right, so that no night is let in or kept out by a slip."""
+    file = tmp_path / "glmd.yaml"
+    file.write_text(f"{text}\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(file, None)
+    assert says in str(caught.value)
+
+
+def test_evaluations_have_devices_or_none(tmp_path: Path) -> None:
+    """MindFormers' own may have them without a command; it is there also where nothing is said of it."""
+    file = tmp_path / "glmd.yaml"
+    file.write_text(
+        "evaluations: {a: {command: [x], devices: none}, b: {command: [x], devices: '[0,2)', timeout: 30m}, "
+        "mindformers: {devices: '1'}}\ngate: {evaluate: mindformers}\n"
+    )
+    settings = load_settings(file, None)
+    assert [one.devices for one in settings.evaluations.values()] == [None, (0, 1), (1,)]
+    assert settings.evaluations["b"].timeout == 1800
+    assert set(settings.known_evaluations) == {"a", "b", "mindformers"}
+    assert Settings().known_evaluations == ("mindformers",)
+
+
+def test_what_is_wrong_shows_no_value_of_an_evaluations_environment(tmp_path: Path) -> None:
+    """It may be a token, and whoever asks for a reload reads it."""
+    file = tmp_path / "glmd.yaml"
+    file.write_text("evaluations: {a: {command: [x], environment: {TOKEN: 31337}}}\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(file, None)
+    assert "31337" not in str(caught.value)

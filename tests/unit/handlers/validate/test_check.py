@@ -10,11 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handlers.ckpt.planning.lora import LoraScale
+from handlers.gate.gate import Gate
 from handlers.mindformers.version import Version
 from handlers.rank_table.topology import Topology
 from handlers.records.checked import PathLook
 from handlers.validate.check import CheckedConfig, Rules, check
 from handlers.validate.document import parse
+from handlers.validate.gate_rules import GateRules
 from handlers.validate.problem import ConfigError
 
 FINETUNE = """\
@@ -419,3 +421,53 @@ def test_the_daemon_stays_light() -> None:
     program = "import sys, handlers.validate.check; print([m for m in ('numpy', 'mindspore') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+GATE = Gate.model_validate({"finite": True, "loss": {"max": 2}, "evaluate": "bleu", "metrics": {"bleu": {"min": 0.3}}})
+
+
+@pytest.mark.parametrize(
+    ("gate", "where", "says"),
+    (
+        ("finite: false", "glmd.gate.finite", "false is looser than true"),
+        ("loss: {max: 3}", "glmd.gate.loss.max", "3 is looser than the settings' 2"),
+        ("loss: {over: 5}", "glmd.gate.loss.over", "5 steps are not the 20 of the settings"),
+        ("metrics: {bleu: {min: 0.2}}", "glmd.gate.metrics.bleu.min", "0.2 is looser than the settings' 0.3"),
+        ("evaluate: rouge", "glmd.gate.evaluate", "another evaluation than the settings' bleu"),
+        ("evaluate: 'touch /tmp/x'", "glmd.gate.evaluate", "no name"),
+        ("evaluate: [touch, /tmp/x]", "glmd.gate.evaluate", "string"),
+        ("command: [touch, /tmp/x]", "glmd.gate.command", "not a key"),
+        ("loss: {max_rise: .05}", "glmd.gate.loss.max_rise", "per cent"),
+        ("loss: {max: .nan}", "glmd.gate.loss.max", "no limit"),
+        ("metrics: {bleu: {minimum: 1}}", "glmd.gate.metrics.bleu.minimum", "not a key"),
+        ("evaluate: mindformers", "eval_dataset.data_loader.dataset_dir", "is not there"),
+    ),
+)
+def test_a_file_that_loosens_the_gate_is_refused(data: Path, gate: str, where: str, says: str) -> None:
+    """At the very value, naming both; so is one that would run what the settings do not know."""
+    known = GateRules(Gate() if "mindformers" in gate else GATE, ("bleu", "rouge", "mindformers"))
+    with pytest.raises(ConfigError) as caught:
+        checked(data, ("  merge: {tag: last}", f"  gate: {{{gate}}}"), held_against=replace(rules(data), gate=known))
+    found = {problem.where: problem for problem in caught.value.problems}
+    assert where in found, caught.value
+    assert says in str(found[where])
+
+
+def test_a_file_may_ask_for_more(data: Path) -> None:
+    """Also where the settings ask for nothing; what nothing measures is a slip, and so is an unknown evaluation."""
+    wish = "  gate: {loss: {max: 1.5, max_rise: 2%}, metrics: {bleu: {min: 0.31, max_drop: 0}}}"
+    held = replace(rules(data), gate=GateRules(GATE, ("bleu",)))
+    assert checked(data, ("  merge: {tag: last}", wish), held_against=held).section.gate.loss.max == 1.5
+    with pytest.raises(ConfigError, match="nothing measures them"):
+        checked(data, ("  merge: {tag: last}", wish))
+    with pytest.raises(ConfigError, match="'other' is no evaluation"):
+        checked(data, ("  merge: {tag: last}", "  gate: {evaluate: other}"))
+
+
+def test_the_settings_evaluation_by_mindformers_needs_the_files_data(data: Path) -> None:
+    """Else whoever leaves it out would not be measured."""
+    held = replace(rules(data), gate=GateRules(Gate(evaluate="mindformers")))
+    with pytest.raises(ConfigError, match=r"dev\.json' is not there"):
+        checked(data, held_against=held)
+    (data / "dev.json").write_text("{}")
+    assert checked(data, ("/path/to/dev.json", f"{data}/dev.json"), held_against=held)

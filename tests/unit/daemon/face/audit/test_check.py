@@ -582,3 +582,39 @@ def test_its_patience_outlasts_the_daemons_own() -> None:
     from daemon.serve.jobs.after_step import DEATH_ALLOWANCE  # noqa: PLC0415 - beside what it is compared with
 
     assert PATIENCE > DEATH_ALLOWANCE
+
+
+def evaluating(place: Place, *ways: State) -> Job:
+    """Return a job that was merged, and is or was evaluated."""
+    job = place.job(*MERGING)
+    place.merge(job)
+    place.end(job, Step.MERGE)
+    for way in (State.EVALUATING, *ways):
+        job = place.store.move(job, way)
+    return job
+
+
+@pytest.mark.parametrize("outcome", (Outcome.COMPLETED, Outcome.FAILED, Outcome.TIMED_OUT))
+def test_a_job_is_done_whatever_its_evaluation_came_to(place: Place, outcome: Outcome) -> None:
+    """Or it was cancelled, at whatever moment; but one is done only when the evaluation has ended."""
+    job = evaluating(place)
+    place.end(job, Step.EVALUATE, outcome)
+    place.store.move(job, State.DONE)
+    assert check_state(place.root) == ()
+
+
+def test_an_evaluation_that_has_not_ended_made_no_job_done(place: Place) -> None:
+    """Nobody judged the output."""
+    evaluating(place, State.DONE)
+    assert [one.kind for one in check_state(place.root)] == [Kind.EXIT_CONTRADICTS]
+
+
+def test_a_cancelled_evaluation_and_one_that_nobody_does(place: Place) -> None:
+    """A cancel may come when it has just ended; with the daemon down, one that waits is named."""
+    place.end(evaluating(place, State.CANCELLED), Step.EVALUATE)
+    assert check_state(place.root) == ()
+    job = evaluating(place)
+    place.store.take_devices(replace(job, devices=(4,)))
+    assert [one.kind for one in check_state(place.root)] == [Kind.NO_SHIM]
+    place.run_shim(job, Step.EVALUATE)
+    assert check_state(place.root) == ()

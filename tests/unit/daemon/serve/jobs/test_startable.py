@@ -1,9 +1,10 @@
 """Which waiting jobs may start."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from daemon.core.states import Job, State
-from daemon.serve.jobs.startable import startable
+from daemon.serve.jobs.startable import in_order, startable
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -32,3 +33,11 @@ def test_a_waiting_job_is_not_passed_on_its_devices() -> None:
 def test_a_merge_needs_no_device() -> None:
     """The merge of a watched tree starts at once."""
     assert [j.id for j in startable([job(1, 0), job(2)], {0: 9})] == [2]
+
+
+def test_an_evaluation_waits_in_its_jobs_place() -> None:
+    """Neither it nor those in the queue starve: by priority, then by number."""
+    evaluation = replace(job(2, 0), state=State.EVALUATING)
+    queue = [replace(job(4, 0), priority=1), job(1, 0), job(3, 0, 1), job(5, 2)]
+    assert [j.id for j in in_order([*queue, evaluation])] == [4, 1, 2, 3, 5]
+    assert [j.id for j in startable(in_order([job(3, 0, 1), evaluation]), {})] == [2]
