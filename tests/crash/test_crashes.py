@@ -40,7 +40,6 @@ NOT_REACHED = {
     "daemon/core/store.py Store._insert: execute": _TRANSACTION,
     "daemon/core/store.py Store._record: execute": _TRANSACTION,
     "daemon/core/store.py Store.explain: execute": _ONE_STATEMENT,
-    "daemon/core/store.py Store.set_last_due: execute": _TRANSACTION,
     "handlers/ckpt/files/durable.py publish_symlink: unlink": _CLEANING,
     "handlers/ckpt/files/durable.py publishing: unlink": _CLEANING,
     "handlers/ckpt/files/staging.py Staging.publish: unlink": _CLEANING,
