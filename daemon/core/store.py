@@ -319,7 +319,10 @@ class Store(ReadStore):
 
     def promote(self, promotion: Promotion) -> None:
         """Add a change of what `latest/PREFIX` leads to."""
-        promotions.add(self._connection, promotion)
+        with transaction(
+            self._connection
+        ):  # by itself, what has RETURNING is committed without a word of how that went
+            promotions.add(self._connection, promotion)
 
     def roll_back(self, rollback: Promotion, to: Promotion) -> None:
         """Let `latest/PREFIX` lead to what `to` has promoted; what was promoted since is taken back."""

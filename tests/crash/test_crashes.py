@@ -29,6 +29,7 @@ NOT_REACHED = {
     "daemon/client/rehearsal.py new_root: mkdir": "the demo's own place",
     "daemon/client/rehearsal.py remove: rmtree": "the demo's own place",
     "daemon/client/rehearsal.py Stage.furnish: write_text": "the demo's own place",
+    "daemon/core/promotions.py add: execute": _TRANSACTION,
     "daemon/core/promotions.py roll_back: execute": _TRANSACTION,
     "daemon/core/root.py set_mode: chmod": "where our units let nobody ask for setgid",
     "daemon/core/store_copy.py copy_to: publishing": _COPIED,

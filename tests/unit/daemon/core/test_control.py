@@ -8,15 +8,26 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from daemon.core.control import MOST_CLIENTS, BusyError, Control, NotRunningError, Request, RequestRefusedError, ask
+from daemon.core.control import (
+    MOST_CLIENTS,
+    BusyError,
+    Control,
+    NotRunningError,
+    Pending,
+    Request,
+    RequestRefusedError,
+    ask,
+)
 from daemon.core.presence import Presence, presence
 from daemon.core.users import User
 from daemon.serve.loop.waiting import Waiting
+from handlers.codes import Code
 
 
 def answer(request: Request, by: User) -> str:
@@ -100,6 +111,59 @@ def test_what_is_no_answer_is_told(tmp_path: Path, packet: bytes) -> None:
         with pytest.raises(NotRunningError, match="no answer that this version understands"):
             ask(tmp_path, "ping")
         thread.join()
+
+
+def test_what_is_asked_for_besides_arrives() -> None:
+    """And what an older daemon knows is sent as it knows it."""
+    asked = Request("promote", 7, reason="it is better", force=True)
+    assert Request.read(asked.packet()) == asked
+    assert Request.read(Request("rollback", prefix="glm-6b").packet()) == Request("rollback", None, "glm-6b")
+    assert json.loads(Request("cancel", 1).packet()) == {"action": "cancel", "job": 1}
+    for more in ('"prefix": 1', '"reason": null', '"force": 1'):
+        with pytest.raises(ValueError, match="not a request"):
+            Request.read(f'{{"action": "promote", "job": 7, {more}}}'.encode())
+
+
+@pytest.mark.parametrize("late", (False, True))
+def test_an_answer_that_is_not_known_yet_follows(tmp_path: Path, *, late: bool) -> None:
+    """The loop serves others meanwhile; it may as well be known at once."""
+    pending: list[Pending] = []
+
+    def answer_later(request: Request, by: User) -> str | Pending:
+        if request.action == "ping":
+            for one in pending:
+                one.settle("at last")
+            return answer(request, by)
+        pending.append(Pending())
+        if not late:
+            pending[0].refuse(RequestRefusedError("no", Code.JOB_OVER))
+        return pending[0]
+
+    with Control(tmp_path, answer_later) as control, daemon_that_serves(control), ThreadPoolExecutor() as pool:
+        asked = pool.submit(ask, tmp_path, "promote", 1)
+        if late:
+            while not pending and not asked.done():
+                time.sleep(0.01)
+            ask(tmp_path, "ping")
+            assert asked.result(30) == "at last"
+        else:
+            with pytest.raises(RequestRefusedError, match="no") as raised:
+                asked.result(30)
+            assert raised.value.code == Code.JOB_OVER
+
+
+def test_who_does_not_wait_for_a_late_answer_harms_nobody(tmp_path: Path) -> None:
+    """He has hung up; the answer goes nowhere."""
+    pending = Pending()
+
+    def answer_late(request: Request, by: User) -> str | Pending:
+        return pending if request.action == "promote" else answer(request, by)
+
+    with Control(tmp_path, answer_late) as control, daemon_that_serves(control):
+        with pytest.raises(BusyError):
+            ask(tmp_path, "promote", 1, timeout=0.2)
+        pending.settle("too late")
+        assert ask(tmp_path, "ping") == "ping None"
 
 
 def test_a_very_long_root_works(tmp_path: Path) -> None:
