@@ -35,6 +35,8 @@ _AGAIN = {Step.MERGE: "merges", Step.EVALUATE: "evaluates"}
 
 MOST_EVALUATIONS = 3
 """Of one output, where the shim of each is killed: its program may be what makes the host kill."""
+_OF_THE_SHIM = frozenset({Code.SHIM_DIED, Code.SHIM_LATE, Code.SHIM_NOT_STARTED, Code.SHIM_NO_EXIT})
+"""What says nothing of the program that it was to run."""
 
 
 class AfterStep:
@@ -129,7 +131,7 @@ class AfterStep:
 
     def _tells_nothing(self, job: Job, step: Step, failure: Failure) -> bool:
         """Say whether it is not the evaluation that failed, but its shim, and not again and again."""
-        if step is not Step.EVALUATE or failure.code != Code.SHIM_DIED:
+        if step is not Step.EVALUATE or failure.code not in _OF_THE_SHIM:
             return False
         states = [moved.state for moved in self._store.history(job.id)]
         begun = states[::-1].index(State.MERGING) if State.MERGING in states else len(states)
