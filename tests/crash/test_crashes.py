@@ -32,6 +32,8 @@ NOT_REACHED = {
     "daemon/core/promotions.py add: execute": _TRANSACTION,
     "daemon/core/promotions.py roll_back: execute": _TRANSACTION,
     "daemon/core/root.py set_mode: chmod": "where our units let nobody ask for setgid",
+    "daemon/core/results.py forget: execute": _TRANSACTION,
+    "daemon/core/results.py keep: execute": _TRANSACTION,
     "daemon/core/store_copy.py copy_to: publishing": _COPIED,
     "daemon/core/store_files.py write_back: unlink": _REMOVED,
     "daemon/core/night_runs.py keep: execute": f"{_TRANSACTION}; alone, of a night that is tried again, one statement",
