@@ -19,8 +19,6 @@ from handlers.unfinished import is_ignored
 
 POLL = 0.5
 """Seconds between two looks at the store."""
-LATEST_WITHIN = 10.0
-"""Seconds in which a link follows a promotion, unless its disk is full or away."""
 _ROOM = len(".") + len("-9999") + len(".01234567.tmp")
 """Bytes that a name grows by while it is published, and by a number that makes it unlike the others."""
 
@@ -82,20 +80,13 @@ def wait_for_job(dropped: Drop, root: Root, seconds: float) -> JobStatus | None:
 
 
 def follow(job: int, root: Root, show: Callable[[JobStatus], None]) -> JobStatus:
-    """Call `show` about twice a second until `job` is over, and return how it ended.
-
-    Where it is promoted, `latest` is waited for, too, for a while: whoever waited wants to go on from there.
-    """
-    over_since: float | None = None
+    """Call `show` about twice a second until `job` is over, and return how it ended."""
     while True:
         with ReadStore.open(root.store) as store:
             status = job_status(store.job(job), root.path)
-            is_promoted_soon = store.is_promoted_soon(status.job)
         show(status)
         if status.job.state.is_over:
-            over_since = over_since or time.monotonic()
-            if not is_promoted_soon or time.monotonic() - over_since > LATEST_WITHIN:
-                return status
+            return status
         time.sleep(POLL)
 
 

@@ -131,6 +131,12 @@ def standing(connection: sqlite3.Connection, prefix: str) -> Standing:
     return Standing(present, next(iter(_select(connection, where, prefix, present.id)), None))
 
 
+def is_promoted(connection: sqlite3.Connection, job: Job) -> bool:
+    """Say whether the output of `job` was ever promoted."""
+    where = "prefix = ? AND kind = ? AND job = ? AND target = ? LIMIT 1"
+    return bool(_select(connection, where, job.prefix, Kind.PROMOTION, job.id, target_of(job)))
+
+
 def not_undone(connection: sqlite3.Connection, prefix: str) -> tuple[Promotion, ...]:
     """Return what was promoted of `prefix` and not taken back, the newest first."""
     where = "prefix = ? AND kind IN (?, ?) AND undone IS NULL ORDER BY id DESC"

@@ -258,10 +258,9 @@ class ReadStore:
         """Return where `latest/PREFIX` is to lead, and where it was before."""
         return promotions.standing(self._connection, prefix)
 
-    def is_promoted_soon(self, job: Job) -> bool:
-        """Say whether `job` is promoted, and `latest/PREFIX` was not seen to have followed yet."""
-        present = self.standing(job.prefix).present
-        return present is not None and present.job == job.id and not present.followed
+    def is_promoted(self, job: Job) -> bool:
+        """Say whether the output of `job` was ever promoted."""
+        return promotions.is_promoted(self._connection, job)
 
     def promoted(self, prefix: str) -> tuple[Promotion, ...]:
         """Return what was promoted of `prefix` and not taken back, the newest first."""

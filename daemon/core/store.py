@@ -164,9 +164,8 @@ class Store(ReadStore):
         *,
         attempt: int | None = None,
         keep_devices: bool = False,
-        promotion: Promotion | None = None,
     ) -> Job:
-        """Let `job` go to `state`, in one transaction with its devices' locks, and with its output's `promotion`.
+        """Let `job` go to `state`, in one transaction with its devices' locks.
 
         A job that goes to its own state does so as a later attempt. `keep_devices` leaves its devices locked in a state
         that does not hold any: something of it is still on them; `free_devices` ends that. From which output it goes on
@@ -196,8 +195,6 @@ class Store(ReadStore):
                     self._connection.execute("DELETE FROM device_locks WHERE job = ?", (job.id,))
             elif job.state not in HOLDING_DEVICES:
                 self._lock(job)
-            if promotion is not None:
-                promotions.add(self._connection, promotion)
         if state.is_over:
             self._wishes.pop(job.id, None)
         return self.job(job.id)
@@ -319,9 +316,8 @@ class Store(ReadStore):
 
     def promote(self, promotion: Promotion) -> None:
         """Add a change of what `latest/PREFIX` leads to."""
-        with transaction(
-            self._connection
-        ):  # by itself, what has RETURNING is committed without a word of how that went
+        # By itself, what has RETURNING is committed without a word of how that went.
+        with transaction(self._connection):
             promotions.add(self._connection, promotion)
 
     def roll_back(self, rollback: Promotion, to: Promotion) -> None:

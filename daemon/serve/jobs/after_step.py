@@ -89,7 +89,7 @@ class AfterStep:
         match end := stuck(end, found.stuck):
             case Finished(is_cancelled=False, reason=reason) if step is Step.TRAIN:
                 self._moves.move(job, State.MERGING, reason)
-            case Finished(is_cancelled=False, reason=reason) if job.cancel:
+            case Finished(is_cancelled=False, reason=reason) if job.cancel and not self._store.is_promoted(job):
                 self.cancelled(job, f"; its merged checkpoint stays: {reason}")
             case Finished(is_cancelled=False, reason=reason):
                 self._judging.judge(job, step, reason, settings)

@@ -37,7 +37,7 @@ from handlers.validate.glmd_section import read_section
 
 
 @dataclass(frozen=True)
-class Weighed:
+class JudgedOutput:
     """What came of judging an output."""
 
     judged: Judged
@@ -76,15 +76,15 @@ class Judging:
         `failure` is how an evaluation ended that has told nothing.
         """
         what = f"judging job {job.id}"
-        work = partial(weigh, job, step, reason, settings, self._root, self._champion(job), failure)
+        work = partial(judge_output, job, step, reason, settings, self._root, self._champion(job), failure)
         self._writers.submit(job, what, work, partial(self._judged, job, reason))
 
-    def _judged(self, job: Job, reason: str, weighed: Future[Weighed | None]) -> None:
-        if self._store.job(job.id).cancel:  # asked meanwhile; the next turn ends it
-            return
+    def _judged(self, job: Job, reason: str, judging: Future[JudgedOutput | None]) -> None:
+        if self._store.job(job.id).cancel and not self._store.is_promoted(job):
+            return  # asked meanwhile; the next turn ends it
         what = f"judging job {job.id}"
         try:
-            found = weighed.result()
+            found = judging.result()
         except (HandlerError, OSError) as error:
             if may_pass(error):
                 self._faults.failed(what, error)
@@ -104,9 +104,9 @@ class Judging:
             self._promoting.settle(job, found.judged.verdict, found.reason)
 
 
-def weigh(
+def judge_output(
     job: Job, step: Step, reason: str, settings: Settings, root: Root, champion: Path | None, failure: Failure | None
-) -> Weighed | None:
+) -> JudgedOutput | None:
     """Judge the output of `job`, and publish verdict.json unless an evaluation is still to be run.
 
     Doing it again is harmless: what was judged of an attempt once stays. None leaves it to the daemon after a reboot.
@@ -117,13 +117,13 @@ def weigh(
     directory = job.directory(root.path)
     told = reason if step is Step.MERGE else _told(directory, job.attempt, "" if failure else reason)
     if (before := _before(directory, job.attempt)) is not None:
-        return Weighed(Judged(before), told)
+        return JudgedOutput(Judged(before), told)
     gate = gate_of(directory, settings)
     evaluated = None if step is Step.MERGE else _evaluated(directory, job, gate, failure)
     judged = judge(directory, gate, champion, evaluated, job=job.id, attempt=job.attempt)
     if not judged.needs_evaluation:
         judged.verdict.publish(directory.verdict)
-    return Weighed(judged, told, gate.evaluate or "")
+    return JudgedOutput(judged, told, gate.evaluate or "")
 
 
 def gate_of(directory: JobDir, settings: Settings) -> Gate:

@@ -1,6 +1,5 @@
 """Letting a job go from one state to the next, the one way that everybody in the daemon takes."""
 
-from daemon.core.promotions import Promotion
 from daemon.core.root import Root
 from daemon.core.states import MAY_HOLD_DEVICES, Job, State
 from daemon.core.store import Store
@@ -26,17 +25,15 @@ class Moves:
         code: str = "",
         *,
         attempt: int | None = None,
-        promotion: Promotion | None = None,
     ) -> None:
         """Let `job` go to `state`; its devices stay locked while processes of it that cannot be ended are on them.
 
-        `code` says the reason to programs, where that is an error's (handlers.codes). With the `promotion` of what it
-        has merged, both happen or neither does.
+        `code` says the reason to programs, where that is an error's (handlers.codes).
         """
         is_stuck = job.state in MAY_HOLD_DEVICES - {state} and bool(surviving_pids(job, self._root))
         if state.is_over:  # a crash between the two is made good by the next start, to which the job is not over
             sweep_job(job.directory(self._root.path).path)
-        moved = self._store.move(job, state, reason, code, attempt=attempt, keep_devices=is_stuck, promotion=promotion)
+        moved = self._store.move(job, state, reason, code, attempt=attempt, keep_devices=is_stuck)
         self._waiting.wake()  # the next turn is due at once: this job or one that waited for its devices can go on
         log = job_log(job.directory(self._root.path).events, job=job.id, attempt=moved.attempt)
         log.info("job_moved", state=str(state), was=str(job.state), code=code, reason=reason)

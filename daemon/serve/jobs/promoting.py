@@ -1,4 +1,8 @@
-"""What becomes of a judged output: `latest` leads to it or not, and its job is done."""
+"""What becomes of a judged output: `latest` leads to it or not, and its job is done.
+
+A promotion is a row in the store first, then the link, and only then the job is done: whoever sees it done may go on
+from `latest`. After a crash the row says where the link is to lead, and that the job was promoted.
+"""
 
 from concurrent.futures import Future
 from functools import partial
@@ -35,11 +39,11 @@ class Promoting:
 
         To be called again with every turn, until it is done: what is not known yet is being found out.
         """
-        if not verdict.passed:
+        if self._store.is_promoted(job):
+            if self._links.is_sure(job.prefix):  # `latest` leads there by now
+                self._moves.move(job, State.DONE, reason)
+        elif not verdict.passed:
             self._keep(job, Weighed(promoted=False, reason=verdict.reason, code=verdict.code), reason)
-        elif job.cancel:  # too late for its merge
-            why = "it was to be cancelled when its output was there already"
-            self._keep(job, Weighed(promoted=False, reason=why, code=Code.JOB_CANCELLED), reason)
         elif not job.prefix:  # an older glmd took it in again and knew none
             self._moves.move(job, State.DONE, reason)
         elif self._links.is_sure(job.prefix):
@@ -58,12 +62,11 @@ class Promoting:
             self._links.bring(job.prefix)
         elif not found.promoted:
             self._keep(job, found, reason)
+        elif standing.present is not None and standing.present.target == target_of(job):  # somebody was first
+            self._moves.move(job, State.DONE, reason)
         else:
-            present = standing.present
-            is_there = present is not None and present.target == target_of(job)
-            promotion = Promotion.of(job, reason=found.reason)
             self._links.bring(job.prefix)  # behind this, but to be known though an error may come of what is done
-            self._moves.move(job, State.DONE, reason, promotion=None if is_there else promotion)
+            self._store.promote(Promotion.of(job, reason=found.reason))
 
     def _keep(self, job: Job, why: Weighed, reason: str) -> None:
         """Let `job` be done without being promoted."""

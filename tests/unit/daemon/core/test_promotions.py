@@ -10,7 +10,7 @@ import pytest
 from daemon.core.promotions import Kind, Promotion
 from daemon.core.read_store import ReadStore
 from daemon.core.states import Job, Source, State
-from daemon.core.store import NewJob, Store, TransitionError
+from daemon.core.store import NewJob, Store
 
 NOW = datetime(2026, 11, 29, 2, tzinfo=UTC)
 
@@ -38,7 +38,8 @@ class Promoted:
     def promote(self, cycle: str = "", prefix: str = "glm-6b", by: str = "") -> Job:
         """Let a job be done and promoted."""
         job = self.merging(self.job(cycle, prefix))
-        return self.store.move(job, State.DONE, promotion=Promotion.of(job, by=by))
+        self.store.promote(Promotion.of(job, by=by))
+        return self.store.move(job, State.DONE)
 
     def rollback(self, to: Job) -> None:
         """Go back to what `to` has promoted."""
@@ -61,13 +62,8 @@ def promoted(tmp_path: Path) -> Iterator[Promoted]:
     found.store.close()
 
 
-def test_a_job_is_done_and_promoted_in_one_transaction(promoted: Promoted) -> None:
-    """Where it cannot be done, as it has moved meanwhile, nothing is promoted; both are there for the next reader."""
-    job = promoted.merging(promoted.job("nights"))
-    promoted.store.move(job, State.FAILED)
-    with pytest.raises(TransitionError):
-        promoted.store.move(job, State.DONE, promotion=Promotion.of(job))
-    assert promoted.store.promotions() == ()
+def test_what_is_promoted_is_there_for_the_next_reader(promoted: Promoted) -> None:
+    """With the job, its cycle and where its output lies; the link has not followed yet."""
     done = promoted.promote("nights")
     with ReadStore.open(promoted.path) as store:
         (found,) = store.promotions()
@@ -127,10 +123,10 @@ def test_what_the_link_has_followed_is_known(promoted: Promoted) -> None:
     standing = promoted.store.standing("glm-6b")
     assert standing.present is not None
     assert standing.before is None
-    assert promoted.store.is_promoted_soon(two)
-    assert not promoted.store.is_promoted_soon(one)
+    assert (standing.present.job, standing.present.followed) == (two.id, False)
+    assert promoted.store.is_promoted(one)
+    assert not promoted.store.is_promoted(promoted.job())
     promoted.store.follow(standing.present)
-    assert not promoted.store.is_promoted_soon(two)
     promoted.promote()
     before = promoted.store.standing("glm-6b").before
     assert before is not None

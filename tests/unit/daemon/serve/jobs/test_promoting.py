@@ -12,7 +12,7 @@ from daemon.core.states import State
 from handlers.codes import Code
 from handlers.gate.verdict import Verdict
 from handlers.merging.latest import lead
-from tests.unit.daemon.serve.jobs.promoter import Promoter
+from tests.unit.daemon.serve.jobs.promoter import PASSED, Promoter
 
 
 @pytest.fixture
@@ -76,12 +76,23 @@ def test_an_output_that_is_not_whole_is_not_promoted(place: Promoter) -> None:
     assert place.rows() == []
 
 
-def test_what_was_to_be_cancelled_is_not_promoted(place: Promoter) -> None:
-    """The wish came too late for the merge, not for this."""
+def test_a_job_is_done_when_latest_leads_to_its_output(place: Promoter) -> None:
+    """Whoever sees it done may go on from there: until then it merges, whatever is asked of it."""
     job = place.job()
-    place.store.ask_to_cancel(job, "eve")
-    assert place.settle(job).code == Code.JOB_CANCELLED
-    assert place.rows() == []
+
+    def has_led_there() -> bool:
+        if place.store.job(job.id).state is State.MERGING:
+            place.promoting.settle(job, PASSED, "tag 31_4")
+        return place.store.job(job.id).state is State.DONE and place.leads_to == job.id
+
+    def is_promoted() -> bool:
+        place.promoting.settle(job, PASSED, "tag 31_4")
+        return place.store.is_promoted(job)
+
+    place.until(is_promoted, "the row of the promotion")
+    assert place.store.job(job.id).state is State.MERGING
+    place.until(has_led_there, "the end of the job")
+    assert place.rows() == [("promotion", job.id)]
 
 
 # What a crash leaves
