@@ -13,7 +13,7 @@ COMMANDS = {
         "daemon.commands.night:night",
         "Tell of one night what happened, and what needs you: then the exit code is 1.",
     ),
-    "logs": ("daemon.commands.logs:logs", "Show a job's events, or what one rank prints."),
+    "logs": ("daemon.commands.logs:logs", "Show a job's events, or what one rank or its evaluation prints."),
     "steps": (
         "daemon.commands.steps:steps",
         "Show a job's training step by step, or make its record anew from its logs.",
@@ -24,9 +24,18 @@ COMMANDS = {
     ),
     "cancel": ("daemon.commands.control:cancel", "End a job, or take it out of the queue."),
     "retry": ("daemon.commands.control:retry", "Do the step again that failed or was cancelled."),
-    "promote": ("daemon.commands.promotion:promote", "Let latest/PREFIX lead to what a job has merged."),
-    "rollback": ("daemon.commands.promotion:rollback", "Let latest/PREFIX lead to what was promoted before."),
-    "promotions": ("daemon.commands.promotion:promotions", "Show what each latest/PREFIX has led to."),
+    "promote": (
+        "daemon.commands.promotion:promote",
+        "Let latest/PREFIX lead to what a job has merged, for others to go on from.",
+    ),
+    "rollback": (
+        "daemon.commands.promotion:rollback",
+        "Let latest/PREFIX lead to what was promoted before; what was promoted since does not come back by itself.",
+    ),
+    "promotions": (
+        "daemon.commands.promotion:promotions",
+        "Show what each latest/PREFIX has led to, the newest last; also with the daemon down.",
+    ),
     "reload": ("daemon.commands.control:reload", "Let the daemon read its settings again."),
     "rank-table": ("daemon.commands.rank_table:app", "Make, check and merge HCCL rank tables."),
     "merge": ("daemon.commands.merge:merge", "Merge a run's shards into one filtered checkpoint."),

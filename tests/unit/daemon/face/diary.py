@@ -76,7 +76,9 @@ class Diary:
     ) -> Job:
         """Let a cycle have had a run; without an outcome as an older glmd kept it."""
         job = self.job(run_name(cycle, due), due, *ways, source=Source.NIGHT, **of_job)  # type: ignore[arg-type] # a test's
-        if outcome is not None:
+        if outcome is None:
+            self.sql("DELETE FROM nightly_runs WHERE job = ?", job.id)
+        else:
             self.note(cycle, due, outcome, job=job.id)
         if promoted:
             self.promote(job)
