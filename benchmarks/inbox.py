@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 
 import structlog
 
-from daemon.core.settings import Observer
+from daemon.core.setting_sections import Observer
 from daemon.serve.intake.inbox import Inbox
 from daemon.serve.watch.kind import Kind
 from daemon.serve.watch.watching import DirectoryWatch

@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable
 from functools import partial
 from typing import TypeVar
 
-from daemon.core.settings import WatchSettings
+from daemon.core.setting_sections import WatchSettings
 from daemon.serve.intake.tree_follower import TreeFollower, follow
 
 Result = TypeVar("Result")

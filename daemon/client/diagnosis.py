@@ -21,7 +21,8 @@ from daemon.core.control import NotRunningError, ask
 from daemon.core.database import StoreError
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
-from daemon.core.settings import NightlySettings, Settings
+from daemon.core.setting_sections import NightlySettings
+from daemon.core.settings import Settings
 from daemon.face.nights import Mark, runs_since
 from handlers.errors import BadInputError
 from handlers.host.service_manager import runs_this_host

@@ -6,7 +6,8 @@ from daemon.client import submission
 from daemon.client.submission import Drop
 from daemon.core.nights import recipe_of, schedule_of
 from daemon.core.root import Root
-from daemon.core.settings import NightlySettings, Settings
+from daemon.core.setting_sections import NightlySettings
+from daemon.core.settings import Settings
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.nightly import Night, filled_in

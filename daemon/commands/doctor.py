@@ -13,7 +13,7 @@ from daemon.commands.terminal.progress import progress
 from daemon.commands.terminal.table import colour
 from daemon.core.nights import schedule_of
 from daemon.core.root import Root
-from daemon.core.settings import NightlySettings
+from daemon.core.setting_sections import NightlySettings
 from handlers.printable import printable, to_json
 
 NIGHTS = 5

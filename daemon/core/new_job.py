@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Self
 
 from daemon.core.names import job_name
-from daemon.core.read_store import Transition
+from daemon.core.read_jobs import Transition
 from daemon.core.states import Source
 from daemon.core.users import User
 from handlers.nightly import cycle_of, is_run, time_of

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from daemon.core.crontab import CrontabError, parse
 from daemon.core.schedule import Schedule, zone_named
-from daemon.core.settings import IfUnchanged, NightlySettings, SettingsError
+from daemon.core.setting_sections import IfUnchanged, NightlySettings
+from daemon.core.settings import SettingsError
 from handlers.codes import Code
 from handlers.nightly import Recipe
 

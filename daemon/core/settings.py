@@ -1,32 +1,37 @@
 """glmd's settings: glmd.yaml, overridden by GLMD_… environment variables, checked once and frozen."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
     ValidationError,
-    field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from daemon.core import night_hours
-from daemon.core.night_hours import NightHours
+from daemon.core.setting_sections import (
+    AbsolutePath,
+    Cancel,
+    Devices,
+    EvaluationSettings,
+    InboxSettings,
+    LogSettings,
+    NightlySettings,
+    Preflight,
+    RankTableSettings,
+    Runner,
+    StopOnSettings,
+    Texts,
+    TrainingSettings,
+    WatchSettings,
+    checked_night,
+)
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.gate.gate import MINDFORMERS, Gate, Name
-from handlers.mindformers.version import Version
-from handlers.rank_table.topology import Topology
-from handlers.units.devices import format_devices, parse_devices
-from handlers.units.duration_types import Duration
-from handlers.units.stop_on_types import NotFinite, Rise
-from handlers.validate.continue_from import parse_continue_from
+from handlers.units.devices import format_devices
 
 DEFAULT_FILE = Path("/etc/glmd/glmd.yaml")
 DEFAULT_ROOT = Path("/var/glm")
@@ -38,239 +43,7 @@ class SettingsError(BadInputError):
     code = Code.SETTINGS_UNUSABLE
 
 
-Devices = Annotated[
-    tuple[int, ...],
-    NoDecode,  # an override is text, as in the file, not JSON
-    BeforeValidator(lambda value: value if isinstance(value, tuple) else parse_devices(str(value))),
-]
-
-
-def _devices_or_none(value: object) -> object:
-    is_none = value is None or str(value).strip().lower() == "none"
-    return None if is_none else value if isinstance(value, tuple) else parse_devices(str(value))
-
-
-def _absolute(path: Path) -> Path:
-    if not path.is_absolute():
-        raise ValueError(f"{path} is a relative path; write it from the root: /…")
-    return path
-
-
-def _named(path: object) -> object:
-    if isinstance(path, str) and not path.strip():
-        raise ValueError("names no file; write it from the root: /…")
-    return path
-
-
-SomePath = Annotated[Path, BeforeValidator(_named)]
-AbsolutePath = Annotated[SomePath, AfterValidator(_absolute)]
-
-
-def _number(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError(f"{str(value).lower()} is no number")  # noqa: TRY004 (pydantic wants it)
-    return value
-
-
-class Observer(StrEnum):
-    """How directories are watched."""
-
-    AUTO = "auto"
-    INOTIFY = "inotify"
-    POLLING = "polling"
-
-
-class Runner(StrEnum):
-    """What starts a step's shim."""
-
-    AUTO = "auto"
-    """systemd where glmd itself runs under systemd, else spawn."""
-    SYSTEMD = "systemd"
-    """The unit glmd-job@ID-ATTEMPT-STEP.service."""
-    SPAWN = "spawn"
-    """A child in a session of its own, which outlives the daemon."""
-
-
-class Preflight(StrEnum):
-    """What becomes of a job whose devices or disk are not fit for it, before it takes them."""
-
-    WAIT = "wait"
-    """It waits for what passes by itself: foreign processes, ports in use. The rest, as bad health, fails it."""
-    REFUSE = "refuse"
-    """Whatever is found fails it."""
-    OFF = "off"
-    """Nothing is looked at."""
-
-
-class Cancel(StrEnum):
-    """Who may cancel and retry a job, besides root and the user that glmd runs as."""
-
-    GROUP = "group"
-    """Whoever may connect to the socket: the members of its group."""
-    OWNER = "owner"
-    """Who owned the dropped file."""
-
-
-def _night(text: str) -> str:
-    return str(NightHours.parse(text))
-
-
-class LogFormat(StrEnum):
-    """How log events are written to standard error."""
-
-    AUTO = "auto"
-    JSON = "json"
-    PRETTY = "pretty"
-
-
-def _passable(text: str) -> str:
-    """Refuse what no path, name or variable can hold."""
-    if "\0" in text:
-        raise ValueError("it has a NUL in it; no path, name or variable may have that")
-    if any("\ud800" <= char <= "\udfff" for char in text):
-        raise ValueError("it has half a character in it (a surrogate); no path, name or variable may have that")
-    return text
-
-
-def _variable(name: str) -> str:
-    if not name or "=" in name:
-        raise ValueError(f"{name!r} is no name of a variable")
-    return _passable(name)
-
-
-class _Texts(BaseModel):
-    """Settings whose texts can be passed on to the kernel."""
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _are_passable(cls, value: object) -> object:
-        for text in value if isinstance(value, list) else (value,):
-            if isinstance(text, str):
-                _passable(text)
-        return value
-
-
-class LogLevel(StrEnum):
-    """Which events are written: those of this level, and of those that follow."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class _Section(_Texts):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class InboxSettings(_Section):
-    """How dropped files are taken in."""
-
-    settle: Annotated[Duration, Field(le=3600)] = 1.0
-    rescan: Annotated[Duration, Field(ge=1, le=86400)] = 60.0
-    max_bytes: Annotated[int, BeforeValidator(_number), Field(gt=0, le=64 << 20)] = 1 << 20
-    observer: Observer = Observer.AUTO
-
-
-def _version(value: object) -> object:
-    if isinstance(value, float):  # 1.10 would be 1.1
-        raise ValueError(f'{value} is a number; put the version in quotes, as "0.8"')  # noqa: TRY004 (pydantic wants it)
-    if isinstance(value, str):
-        Version.parse(value)
-    return value
-
-
-class TrainingSettings(_Section):
-    """What trains, and in which environment."""
-
-    python: SomePath = Path("/opt/mindformers/venv/bin/python")
-    checkout: SomePath = Path("/opt/mindformers")
-    mindformers: Annotated[str, BeforeValidator(_version)] | None = None
-    """Its version; None for what the checkout says, or else the interpreter."""
-    environment: dict[Annotated[str, AfterValidator(_variable)], Annotated[str, AfterValidator(_passable)]] = {}
-    grace: Annotated[Duration, Field(le=3600)] = 20.0
-
-
-class RankTableSettings(_Section):
-    """Where the devices' addresses come from."""
-
-    server_ip: str = "auto"
-    hccn_tool: str = "hccn_tool"
-    hccn_conf: SomePath = Path("/etc/hccn.conf")
-    topology: Topology = Topology.ANY
-
-
-MOST_RANKS = 1 << 16
-"""Of a run: more than any has, and few enough to look for each one's files."""
-
-
-class WatchSettings(_Section):
-    """A tree that others write shards into, to be merged when complete."""
-
-    path: AbsolutePath
-    tag: str = Field(default="last", pattern=r"^(last|network|[0-9]{1,9}_[0-9]{1,9})$")
-    prefix: str | None = None
-    ranks: Annotated[int, BeforeValidator(_number), Field(gt=0, le=MOST_RANKS)] | None = None
-    needs_strategy: bool = True
-    quiet: Duration = 60.0
-
-
-class IfUnchanged(StrEnum):
-    """What becomes of a night whose inputs are those of the last run that came to its end."""
-
-    RUN = "run"
-    SKIP = "skip"
-
-
-def _pattern(text: str) -> str:
-    if not text.startswith("/"):
-        raise ValueError(f"{text!r} is no absolute path; write it from the root, as /data/sft/*.mindrecord")
-    return text
-
-
-class NightlySettings(_Section):
-    """A training that is dropped into the inbox by the clock."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,46}$")
-    """With the time of a run behind it, it has to be a job's whole name: by that a run is found again."""
-    cron: str
-    timezone: str | None = None
-    template: SomePath
-    devices: str | None = None
-    continue_from: Annotated[str, BeforeValidator(parse_continue_from)] | None = "latest"
-    inputs: tuple[Annotated[str, AfterValidator(_pattern)], ...] = ()
-    """Patterns of the files that it is trained on; without any, they are what the template's {newest:…} stand for."""
-    if_unchanged: IfUnchanged = IfUnchanged.RUN
-
-
-class StopOnSettings(_Section):
-    """When a training has diverged and is ended; a dropped file's own `stop_on` wins."""
-
-    not_finite: NotFinite = 20
-    """So many printed lines on end that are lost: NaN, infinite, an overflow at the smallest scale; None is off."""
-    rise: Rise = None
-    """As many with a loss above so many times the run's median; None is off."""
-
-
-class EvaluationSettings(_Section):
-    """A program that measures a merged checkpoint. A dropped file picks one by name, and cannot say what it runs."""
-
-    command: tuple[Annotated[str, AfterValidator(_passable)], ...] = ()
-    """Empty for MindFormers' own alone."""
-    devices: Annotated[tuple[int, ...] | None, BeforeValidator(_devices_or_none)] = None
-    """Physical ids; None for none, and for what MindFormers' own needs."""
-    timeout: Annotated[Duration, Field(gt=0)] = 3600.0
-    environment: dict[Annotated[str, AfterValidator(_variable)], Annotated[str, AfterValidator(_passable)]] = {}
-
-
-class LogSettings(_Section):
-    """Log output."""
-
-    format: LogFormat = LogFormat.AUTO
-    level: LogLevel = LogLevel.INFO
-
-
-class Settings(_Texts, BaseSettings):
+class Settings(Texts, BaseSettings):
     """Everything a site can set. An override is the upper-case path, as GLMD_TRAINING__PYTHON."""
 
     model_config = SettingsConfigDict(env_prefix="GLMD_", env_nested_delimiter="__", frozen=True, extra="forbid")
@@ -287,7 +60,7 @@ class Settings(_Texts, BaseSettings):
     rank_table: RankTableSettings = RankTableSettings()
     watch: tuple[WatchSettings, ...] = ()
     nightly: tuple[NightlySettings, ...] = ()
-    night: Annotated[str, AfterValidator(_night)] = night_hours.DEFAULT
+    night: Annotated[str, AfterValidator(checked_night)] = night_hours.DEFAULT
     """From when to when a night is, as `glmd night` tells of it."""
     stop_on: StopOnSettings = StopOnSettings()
     gate: Gate = Gate()

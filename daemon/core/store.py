@@ -18,7 +18,8 @@ from daemon.core.job_rows import Row
 from daemon.core.new_job import Forgotten, NewJob
 from daemon.core.night_runs import BY_HAND, NightRun, Outcome
 from daemon.core.promotions import Promotion
-from daemon.core.read_store import ReadStore, Transition
+from daemon.core.read_jobs import Transition
+from daemon.core.read_store import ReadStore
 from daemon.core.results import Result
 from daemon.core.states import HOLDING_DEVICES, MAY_HOLD_DEVICES, TRANSITIONS, Job, State
 from daemon.core.store_files import StoreFiles, StoreReplacedError, save_beside, write_back

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from daemon.core.job_rows import told_of_unreadable
 from daemon.core.presence import Presence, presence
-from daemon.core.read_store import ReadStore, Transition
+from daemon.core.read_jobs import Transition
+from daemon.core.read_store import ReadStore
 from daemon.core.results import Result
 from daemon.core.states import ACTIVE, OVER, Job, State
 from daemon.face.training import GLANCE, disk_of, training_of

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.core.root import Root
-from daemon.core.settings import NightlySettings
+from daemon.core.setting_sections import NightlySettings
 from daemon.core.states import State
 from daemon.core.store import NewJob, Store
 from daemon.serve.intake.nightly import AGAIN, Cycles

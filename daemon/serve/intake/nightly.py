@@ -22,7 +22,7 @@ from daemon.core.night_runs import NightRun
 from daemon.core.nights import recipe_of, schedule_of
 from daemon.core.root import Root
 from daemon.core.schedule import Schedule
-from daemon.core.settings import NightlySettings
+from daemon.core.setting_sections import NightlySettings
 from daemon.core.states import OVER, State
 from daemon.core.store import Store
 from daemon.serve.intake.night_outcomes import AGAIN, Due, dropped, failed, missed, skipped

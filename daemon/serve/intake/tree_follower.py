@@ -8,7 +8,7 @@ from queue import SimpleQueue
 
 import structlog
 
-from daemon.core.settings import Observer, WatchSettings
+from daemon.core.setting_sections import Observer, WatchSettings
 from daemon.serve.apart.guarded import link
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.watch.kind import Kind

@@ -11,7 +11,7 @@ import structlog
 
 from daemon.core.names import claims_of, job_name
 from daemon.core.root import Root
-from daemon.core.settings import Observer, WatchSettings
+from daemon.core.setting_sections import Observer, WatchSettings
 from daemon.core.states import Job, Source, State
 from daemon.core.store import NewJob, Store
 from daemon.serve.intake.source import Moment

@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from daemon.core.living import Run
 from daemon.core.may_pass import may_pass
 from daemon.core.root import Root
-from daemon.core.settings import EvaluationSettings, Preflight, Settings
+from daemon.core.setting_sections import EvaluationSettings, Preflight
+from daemon.core.settings import Settings
 from daemon.core.states import Job, State
 from daemon.core.store import DeviceTakenError, Store
 from daemon.serve.jobs.judging import gate_of

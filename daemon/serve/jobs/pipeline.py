@@ -18,7 +18,8 @@ from daemon.core.life import Life
 from daemon.core.living import Run
 from daemon.core.may_pass import may_pass
 from daemon.core.root import Root
-from daemon.core.settings import Preflight, Settings
+from daemon.core.setting_sections import Preflight
+from daemon.core.settings import Settings
 from daemon.core.states import ACTIVE, ON_DEVICES, STEP_OF, Job, State
 from daemon.core.store import DeviceTakenError, Store
 from daemon.core.vanished import refuse_vanished

@@ -16,7 +16,8 @@ import structlog
 from daemon.core.checking import checked_again
 from daemon.core.may_pass import may_pass
 from daemon.core.root import Root
-from daemon.core.settings import Preflight, Settings
+from daemon.core.setting_sections import Preflight
+from daemon.core.settings import Settings
 from daemon.core.states import Job, State
 from daemon.serve.loop.workers import Lane, Workers
 from handlers.cards.preflight import Obstacle, look_at_cards, look_at_ports

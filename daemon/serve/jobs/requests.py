@@ -12,7 +12,7 @@ from daemon.core.error_codes import code_of
 from daemon.core.life import life
 from daemon.core.may_pass import may_pass
 from daemon.core.root import Root
-from daemon.core.settings import Cancel
+from daemon.core.setting_sections import Cancel
 from daemon.core.states import ACTIVE, MOST_FORGOTTEN, STEP_OF, Job, State
 from daemon.core.store import Store
 from daemon.core.users import User

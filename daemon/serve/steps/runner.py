@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
-from daemon.core.settings import Runner as Choice
+from daemon.core.setting_sections import Runner as Choice
 from daemon.core.states import Job
 from handlers.ckpt.files.bounded import without_waiting
 from handlers.ckpt.files.durable import make_directory, open_lock

@@ -12,7 +12,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers.api import BaseObserver, ObservedWatch
 from watchdog.observers.polling import PollingObserverVFS
 
-from daemon.core.settings import Observer
+from daemon.core.setting_sections import Observer
 from daemon.serve.watch.inotify import InotifyObserver
 from daemon.serve.watch.kind import Kind
 from handlers.host.file_systems import network_file_system

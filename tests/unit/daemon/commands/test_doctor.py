@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from daemon.client.diagnosis import Verdict, _training, examine
-from daemon.core.settings import Settings, TrainingSettings
+from daemon.core.setting_sections import TrainingSettings
+from daemon.core.settings import Settings
 from tests.unit.daemon.commands.conftest import Site
 from tests.unit.daemon.face.diary import DONE, FAILED, TRAINING, Diary
 

@@ -10,7 +10,8 @@ from ruamel.yaml import YAML
 
 from daemon.commands.exit_codes import message
 from daemon.core.names import job_name
-from daemon.core.settings import NightlySettings, Settings, SettingsError, WatchSettings, load_settings
+from daemon.core.setting_sections import NightlySettings, WatchSettings
+from daemon.core.settings import Settings, SettingsError, load_settings
 from handlers.nightly import run_name
 from handlers.rank_table.topology import Topology
 

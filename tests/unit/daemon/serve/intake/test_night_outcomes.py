@@ -9,7 +9,7 @@ import pytest
 
 from daemon.core.night_runs import BY_HAND, NightRun, Outcome
 from daemon.core.root import Root
-from daemon.core.settings import NightlySettings
+from daemon.core.setting_sections import NightlySettings
 from daemon.core.states import Job, Source, State
 from daemon.core.store import NewJob, Store
 from daemon.serve.intake.night_outcomes import MOST_MISSED

@@ -10,7 +10,8 @@ import pytest
 import structlog
 
 from daemon.core.root import Root
-from daemon.core.settings import NightlySettings, SettingsError
+from daemon.core.setting_sections import NightlySettings
+from daemon.core.settings import SettingsError
 from daemon.core.states import State
 from daemon.core.store import NewJob, Store
 from daemon.serve.intake.nightly import Cycle, Cycles

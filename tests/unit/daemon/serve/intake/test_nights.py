@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import pytest
 
 from daemon.core.root import Root
-from daemon.core.settings import NightlySettings
+from daemon.core.setting_sections import NightlySettings
 from daemon.core.store import Store
 from daemon.serve.intake.nightly import Cycles
 from daemon.serve.intake.source import Moment

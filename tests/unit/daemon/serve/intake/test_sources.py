@@ -16,7 +16,8 @@ import pytest
 
 from daemon.core.checking import rules
 from daemon.core.root import Root
-from daemon.core.settings import NightlySettings, Settings, WatchSettings
+from daemon.core.setting_sections import NightlySettings, WatchSettings
+from daemon.core.settings import Settings
 from daemon.core.states import State
 from daemon.core.store import Store
 from daemon.core.temporaries import sweep

@@ -11,7 +11,7 @@ from typing import TypeVar
 import pytest
 
 from daemon.core.root import Root
-from daemon.core.settings import WatchSettings
+from daemon.core.setting_sections import WatchSettings
 from daemon.core.states import Source, State
 from daemon.core.store import Store
 from daemon.serve.intake import tree_follower

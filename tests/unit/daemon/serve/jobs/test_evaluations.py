@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from daemon.core.root import Root
-from daemon.core.settings import EvaluationSettings, Settings, TrainingSettings
+from daemon.core.setting_sections import EvaluationSettings, TrainingSettings
+from daemon.core.settings import Settings
 from daemon.core.states import Job, State
 from daemon.serve.jobs.evaluations import prepare_evaluation
 from handlers.errors import BadInputError

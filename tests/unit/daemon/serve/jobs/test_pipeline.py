@@ -14,7 +14,8 @@ import pytest
 
 from daemon.core.control import RequestRefusedError
 from daemon.core.root import Root
-from daemon.core.settings import EvaluationSettings, Preflight, Settings, WatchSettings
+from daemon.core.setting_sections import EvaluationSettings, Preflight, WatchSettings
+from daemon.core.settings import Settings
 from daemon.core.states import Job, Source, State
 from daemon.core.store import NewJob, Store
 from daemon.core.users import User

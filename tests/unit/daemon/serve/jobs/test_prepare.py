@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from daemon.core.root import Root
-from daemon.core.settings import Settings, StopOnSettings
+from daemon.core.setting_sections import StopOnSettings
+from daemon.core.settings import Settings
 from daemon.serve.jobs.prepare import _configuration, _limits, _stop_on, plan_merging
 from handlers.ckpt.entry import Family, Format
 from handlers.ckpt.planning.lora import Lora, LoraScale

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.core.settings import Cancel
+from daemon.core.setting_sections import Cancel
 from daemon.core.states import State
 from handlers.codes import Code
 from handlers.gate.verdict import Verdict

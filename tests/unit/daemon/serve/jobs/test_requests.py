@@ -14,7 +14,7 @@ import pytest
 from daemon.core.control import RequestRefusedError
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
-from daemon.core.settings import Cancel
+from daemon.core.setting_sections import Cancel
 from daemon.core.states import State
 from daemon.core.store import NewJob, Store
 from daemon.core.users import User

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from daemon.core.life import Life, life
-from daemon.core.settings import Runner
+from daemon.core.setting_sections import Runner
 from daemon.serve.steps.runner import RunnerError, SpawnRunner, SystemdRunner, choose_runner, forestall
 from handlers.records.job_dir import JobDir, Step, StepDir
 from handlers.records.process import ProcessIdentity

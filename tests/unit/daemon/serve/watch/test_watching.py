@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 import pytest
 import structlog
 
-from daemon.core.settings import Observer
+from daemon.core.setting_sections import Observer
 from daemon.serve.intake.inbox import Inbox
 from daemon.serve.watch import watching
 from daemon.serve.watch.kind import Kind
@@ -411,7 +411,7 @@ import sys
 import tempfile
 from pathlib import Path
 from queue import SimpleQueue
-from daemon.core.settings import Observer
+from daemon.core.setting_sections import Observer
 from daemon.serve.watch.watching import DirectoryWatch
 
 directory, late = Path(sys.argv[1]), sys.argv[2] == "late"
