@@ -19,13 +19,13 @@ from handlers.records.step_exit import Outcome, ProcessExit, Survivor
 from handlers.records.train_plan import Environments, ProcessPlan, Role, TimeLimits
 from handlers.shim import marks
 from handlers.shim.children import Children
-from handlers.shim.ending import LOOK_EVERY, Ending
 from handlers.shim.home import Home
 from handlers.shim.instance import StepRun
 from handlers.shim.limit_clock import LimitClock
 from handlers.shim.patience import patiently
 from handlers.shim.supervise import StepEnd, signal_name
 from handlers.shim.survivors import describe, operator_needed
+from handlers.shim.termination import LOOK_EVERY, Termination
 from handlers.shim.wakeups import Wakeups
 
 
@@ -107,7 +107,7 @@ class _Evaluation:
     def end(self, end: StepEnd, *, patient: bool) -> StepEnd:
         """End what is left of it, and return `end` with all that happened since."""
         survivors: tuple[Survivor, ...] = ()
-        if not Ending(self._children, self._wakeups, self._log, self._collect).end(self._plan.grace, patient=patient):
+        if not Termination(self._children, self._wakeups, self._log, self._collect).end(self._plan.grace, patient=patient):
             survivors = describe(self._children.pids(), {self._pid: self._process})
         needed = operator_needed(survivors) if survivors else ""
         return replace(

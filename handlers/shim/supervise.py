@@ -18,11 +18,11 @@ from handlers.records.train_plan import ProcessPlan
 from handlers.shim.begun import Begun, naming, oom_kills, rank_name
 from handlers.shim.blame import advice, blame
 from handlers.shim.divergence import DIAGNOSIS, since_when
-from handlers.shim.ending import LOOK_EVERY, Ending
 from handlers.shim.limit_clock import LimitClock, PassedLimit
 from handlers.shim.stacks import save_stacks
 from handlers.shim.step_recorder import StepRecorder
 from handlers.shim.survivors import describe, operator_needed
+from handlers.shim.termination import LOOK_EVERY, Termination
 from handlers.shim.wakeups import Wakeups
 
 
@@ -109,7 +109,7 @@ class _Training:
 
     def end(self, *, patient: bool) -> tuple[Survivor, ...]:
         """End all descendants and return those that even KILL did not; `patient` lets them leave first."""
-        if Ending(self._children, self._wakeups, self._log, self._collect).end(self._plan.grace, patient=patient):
+        if Termination(self._children, self._wakeups, self._log, self._collect).end(self._plan.grace, patient=patient):
             return ()
         survivors = describe(self._children.pids(), self._begun.started)
         for survivor in survivors:

@@ -14,7 +14,7 @@ _KILL_PATIENCE = 10.0
 """Seconds that a killed process gets to vanish; one that is still there sits in the kernel (state D)."""
 
 
-class Ending:
+class Termination:
     """Ends all descendants of this process; `collect` takes note of those that have ended."""
 
     def __init__(self, children: Children, wakeups: Wakeups, log: Log, collect: Callable[[], None]) -> None:
