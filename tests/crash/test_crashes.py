@@ -30,6 +30,8 @@ NOT_REACHED = {
     "daemon/client/rehearsal.py remove: rmtree": "the demo's own place",
     "daemon/client/rehearsal.py Stage.furnish: write_text": "the demo's own place",
     "daemon/core/root.py set_mode: chmod": "where our units let nobody ask for setgid",
+    "daemon/core/results.py forget: execute": _TRANSACTION,
+    "daemon/core/results.py keep: execute": _TRANSACTION,
     "daemon/core/store_copy.py copy_to: publishing": _COPIED,
     "daemon/core/store_files.py write_back: unlink": _REMOVED,
     "daemon/core/store.py Store._lock: execute": _TRANSACTION,
