@@ -107,7 +107,9 @@ class _Evaluation:
     def end(self, end: StepEnd, *, patient: bool) -> StepEnd:
         """End what is left of it, and return `end` with all that happened since."""
         survivors: tuple[Survivor, ...] = ()
-        if not Termination(self._children, self._wakeups, self._log, self._collect).end(self._plan.grace, patient=patient):
+        if not Termination(self._children, self._wakeups, self._log, self._collect).end(
+            self._plan.grace, patient=patient
+        ):
             survivors = describe(self._children.pids(), {self._pid: self._process})
         needed = operator_needed(survivors) if survivors else ""
         return replace(
