@@ -35,7 +35,7 @@ _KINDS = {
     Kind.OPERATOR: "waits for an operator",
     Kind.FAILED: "failed",
     Kind.REJECTED: "rejected",
-    Kind.NOT_PROMOTED: "done, not promoted",
+    Kind.NOT_PROMOTED: "done",
     Kind.SKIPPED: "skipped",
     Kind.NOT_DROPPED: "not dropped",
 }
