@@ -22,7 +22,7 @@ from measuring import Contender, Report, in_turn, median
 
 from daemon.core.root import Root
 from daemon.core.store import Store
-from handlers.nightly import run_name
+from handlers.run_names import run_name
 
 CYCLES = ("glm-6b", "lora")
 WAY = ("queued", "preparing", "training", "merging", "done")

@@ -2,10 +2,9 @@
 
 import contextlib
 import io
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -22,46 +21,13 @@ from handlers.inputs.hashing import ChangedError
 from handlers.inputs.search import By, Search
 from handlers.inputs.unchanged import Earlier, are_those_of
 from handlers.placeholders import Word, fill
+from handlers.run_names import run_name
 from handlers.validate.glmd_section import MOST_INPUTS
 
 _MOST = 64 << 20
 """Bytes of a template: as many as `inbox.max_bytes` may allow."""
 _NOTHING_TO_GO_BY = "if_unchanged: skip has nothing to go by: name inputs, or write {newest:…} into the template"
 _BY = {Word.NEWEST: By.TIME, Word.NEWEST_BY_NAME: By.NAME}
-
-
-def run_name(name: str, scheduled: datetime) -> str:
-    """Return the name of cycle `name`'s run of the time `scheduled`, as `nightly-20261124T013000Z`.
-
-    In UTC: one name a run, also in the hour that the end of summer time repeats. Raises ValueError for a `name` that
-    is none for a file, or a time without a zone.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or scheduled.tzinfo is None:
-        raise ValueError(f"cycle {name!r} at {scheduled} gives no name")
-    return f"{name}-{scheduled.astimezone(UTC):%Y%m%dT%H%M%SZ}"
-
-
-def is_run_of(name: str, run: str) -> bool:
-    """Say whether `run` is what `run_name` calls one of cycle `name`'s runs."""
-    return is_run(run) and cycle_of(run) == name
-
-
-def cycle_of(run: str) -> str:
-    """Return of which cycle `run`, which `is_run`, is one."""
-    return run.rpartition("-")[0]
-
-
-def time_of(run: str) -> datetime | None:
-    """Return for which time `run`, which `is_run`, is one; None for a time that there is not."""
-    try:
-        return datetime.strptime(run.rpartition("-")[2], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    except ValueError:
-        return None
-
-
-def is_run(name: str) -> bool:
-    """Say whether `name` is what `run_name` calls a run of some cycle."""
-    return re.fullmatch(r"[A-Za-z0-9_-]+-[0-9]{8}T[0-9]{6}Z", name) is not None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from daemon.core.names import job_name
 from daemon.core.read_jobs import Transition
 from daemon.core.states import Source
 from daemon.core.users import User
-from handlers.nightly import cycle_of, is_run, time_of
+from handlers.run_names import cycle_of, is_run, time_of
 
 
 @dataclass(frozen=True)

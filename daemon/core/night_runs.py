@@ -1,6 +1,5 @@
 """What became of each time that a nightly cycle was due, as the store keeps it."""
 
-import re
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,10 +7,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from daemon.core.states import OVER, State
+from handlers.run_names import YEARS, time_of
 
-_RUN = re.compile(r".+-(\d{8}T\d{6}Z)", re.ASCII)
-_YEARS = range(1971, 9001)
-"""With a zone's offset and some weeks more, time is told of them as well."""
 _COLUMNS = "cycle, due, at, outcome, job, reason, code"
 
 BY_HAND = "tried by hand"
@@ -65,16 +62,6 @@ class Counted:
     """Empty for the host's, and where an older glmd counted."""
 
 
-def due_in(name: str) -> datetime | None:
-    """Return for which time a run of this name was due, see handlers.nightly.run_name; None where it tells none."""
-    match = _RUN.fullmatch(name)
-    try:
-        due = datetime.strptime(match[1], "%Y%m%dT%H%M%S%z") if match else None
-    except ValueError:  # the thirtieth of February
-        return None
-    return due if due is not None and due.year in _YEARS else None
-
-
 def keep(connection: sqlite3.Connection, run: NightRun) -> None:
     """Keep what became of a due time, in place of what was known of it before."""
     connection.execute(
@@ -111,7 +98,7 @@ def since(connection: sqlite3.Connection, due: datetime) -> Iterator[NightRun]:
             run = _run(row)
         except ValueError:  # nothing that glmd has written
             continue
-        if run.due.tzinfo and run.at.tzinfo and run.due.year in _YEARS:
+        if run.due.tzinfo and run.at.tzinfo and run.due.year in YEARS:
             yield run
 
 
@@ -122,7 +109,7 @@ def counted(connection: sqlite3.Connection) -> Iterator[Counted]:
             last = datetime.fromisoformat(due)
         except ValueError:  # nothing that glmd has written
             continue
-        if last.tzinfo and last.year in _YEARS:
+        if last.tzinfo and last.year in YEARS:
             yield Counted(name, last, cron, timezone)
 
 
@@ -143,7 +130,7 @@ def streak(connection: sqlite3.Connection, cycle: str, spoilt: datetime | None) 
     rows = connection.execute("SELECT name, state, code FROM jobs WHERE cycle = ? ORDER BY id DESC", (cycle,))
     found = 0
     for name, state, code in rows:
-        if spoilt is not None and (due := due_in(name)) is not None and due <= spoilt:
+        if spoilt is not None and (due := time_of(name)) is not None and due <= spoilt:
             break
         if state == State.DONE and not code:
             found += 1

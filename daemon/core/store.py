@@ -23,7 +23,7 @@ from daemon.core.read_store import ReadStore
 from daemon.core.results import Result
 from daemon.core.states import HOLDING_DEVICES, MAY_HOLD_DEVICES, TRANSITIONS, Job, State
 from daemon.core.store_files import StoreFiles, StoreReplacedError, save_beside, write_back
-from handlers.nightly import run_name
+from handlers.run_names import run_name
 
 __all__ = [
     "DamagedStoreError",

@@ -13,20 +13,18 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import cached_property
 
-from daemon.core.night_runs import Counted, NightRun, Outcome, due_in
+from daemon.core.night_runs import Counted, NightRun, Outcome
 from daemon.core.read_store import ReadStore
 from daemon.core.results import Result
 from daemon.core.states import Job, State
 from handlers.codes import Code
+from handlers.run_names import time_of
 
 NOON = time(12)
 _LATEST = timedelta(days=2)
 """So long before a run is due nobody has submitted it, whatever its clock did."""
 
-
-_UNCHANGED, _MISSED = "night.unchanged", "night.missed"
-"""Codes of nights that were left out and need nobody."""
-_NO_OBJECTIONS = frozenset({"", "promotion.not-newest", "promotion.undone", Code.JOB_CANCELLED})
+_NO_OBJECTIONS = frozenset({"", Code.PROMOTION_NOT_NEWEST, Code.PROMOTION_UNDONE, Code.JOB_CANCELLED})
 """Codes of outputs that did not become `latest`, though nothing is wrong with them."""
 
 
@@ -81,7 +79,7 @@ class Run:
     def _mark_without_job(self) -> Mark:
         match self.outcome:
             case Outcome.SKIPPED:
-                return Mark.MISSED if self.code == _MISSED else Mark.SKIPPED
+                return Mark.MISSED if self.code == Code.NIGHT_MISSED else Mark.SKIPPED
             case Outcome.FAILED:
                 return Mark.FAILED
             case _:  # its file is not a job yet
@@ -95,7 +93,7 @@ class Run:
     @property
     def is_meant(self) -> bool:
         """Whether it was left out as the settings want it: its inputs have not changed."""
-        return self.mark is Mark.SKIPPED and self.code == _UNCHANGED
+        return self.mark is Mark.SKIPPED and self.code == Code.NIGHT_UNCHANGED
 
     @property
     def is_good(self) -> bool | None:
@@ -203,7 +201,7 @@ def runs_since(store: ReadStore, due: datetime) -> dict[str, list[Run]]:
     kept = {(run.cycle, run.due): run for run in store.night_runs(due)}
     jobs: dict[tuple[str, datetime], Job] = {}
     for job in store.jobs_of_nights(due - _LATEST):
-        was_due = due_in(job.name) or job.submitted
+        was_due = time_of(job.name) or job.submitted
         if was_due >= due:
             jobs[job.cycle, was_due] = job  # of two of one name the newer
     _add_named(store, kept.values(), jobs)

@@ -33,7 +33,8 @@ from handlers.error_codes import code_of
 from handlers.errors import HandlerError
 from handlers.host.reach import DoesNotAnswerError
 from handlers.inputs.unchanged import Earlier
-from handlers.nightly import Dropped, Unchanged, drop, is_run_of, run_name
+from handlers.nightly import Dropped, Unchanged, drop
+from handlers.run_names import is_run_of, run_name
 
 __all__ = ["AGAIN", "Cycle", "Cycles"]
 

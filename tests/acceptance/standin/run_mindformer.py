@@ -58,6 +58,7 @@ def main() -> None:
     config = Path(arguments.config).read_text()
     sinks = "sink_mode: True" in config
     lost_from = diverges_from(config)
+    prefix = re.search(r'^ *prefix: "(.*)"$', config, re.MULTILINE)[1]
     saves = {ROUNDS, *map(int, os.environ.get("STANDIN_SAVE", "0").split(","))}
     for number in range(first_round(config, rank, sinks=sinks), ROUNDS + 1):
         epoch, step = divmod(4 * number - 1, STEPS)
@@ -71,10 +72,10 @@ def main() -> None:
         time.sleep(float(os.environ.get("STANDIN_PAUSE", "0")))
         tag = (number, 4) if sinks else (epoch + 1, step + 1)
         if number in saves:
-            save(output, rank, *tag, is_lost=number >= lost_from)
+            save(output, prefix, rank, *tag, is_lost=number >= lost_from)
         if number == fail_at and os.environ.get("STANDIN_FAIL") == str(rank):
             if number in saves:
-                wait_for(partial(all_have_saved, output, *tag))
+                wait_for(partial(all_have_saved, output, prefix, *tag))
             raise ValueError("loss is not a number")
         if number == ROUNDS - 1 and gate:
             wait_for(Path(gate).exists)
@@ -145,20 +146,20 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def shard(output: Path, rank: int, epoch: int, step: int) -> Path:
+def shard(output: Path, prefix: str, rank: int, epoch: int, step: int) -> Path:
     """Return where a rank saves."""
-    return output / "checkpoint" / f"rank_{rank}" / f"glm-6b_rank_{rank}-{epoch}_{step}.ckpt"
+    return output / "checkpoint" / f"rank_{rank}" / f"{prefix}_rank_{rank}-{epoch}_{step}.ckpt"
 
 
-def all_have_saved(output: Path, epoch: int, step: int) -> bool:
+def all_have_saved(output: Path, prefix: str, epoch: int, step: int) -> bool:
     """Tell whether the shards of all ranks are there and closed."""
-    shards = [shard(output, rank, epoch, step) for rank in range(int(os.environ["RANK_SIZE"]))]
+    shards = [shard(output, prefix, rank, epoch, step) for rank in range(int(os.environ["RANK_SIZE"]))]
     return all(path.exists() and path.stat().st_mode & 0o777 == 0o400 for path in shards)
 
 
-def save(output: Path, rank: int, epoch: int, step: int, *, is_lost: bool) -> None:
+def save(output: Path, prefix: str, rank: int, epoch: int, step: int, *, is_lost: bool) -> None:
     """Write a rank's shard, as MindSpore does."""
-    path = shard(output, rank, epoch, step)
+    path = shard(output, prefix, rank, epoch, step)
     path.parent.mkdir(parents=True, exist_ok=True)
     differing = os.environ.get("STANDIN_DIFFER") == str(rank)
     path.write_bytes(b"".join(record(*entry) for entry in entries(epoch, differing=differing, is_lost=is_lost)))

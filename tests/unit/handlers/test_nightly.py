@@ -9,7 +9,8 @@ from ruamel.yaml import YAML
 
 from handlers import nightly
 from handlers.errors import BadInputError
-from handlers.nightly import Dropped, Recipe, filled_in, run_name, time_of
+from handlers.nightly import Dropped, Recipe, filled_in
+from handlers.run_names import run_name, time_of
 
 NIGHT = datetime(2026, 11, 24, 1, 30, tzinfo=UTC)
 

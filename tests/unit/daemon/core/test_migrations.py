@@ -21,7 +21,7 @@ from daemon.core.states import Source, State
 from daemon.core.store import DeviceTakenError, NewJob, Store, StoreError
 from daemon.core.users import User
 from daemon.face.audit.ledger import read_ledger
-from handlers.nightly import cycle_of, is_run
+from handlers.run_names import cycle_of, is_run
 
 OF_0_1 = 3
 """The version of a store of glmd 0.1."""

@@ -12,8 +12,8 @@ from daemon.commands.exit_codes import message
 from daemon.core.names import job_name
 from daemon.core.setting_sections import NightlySettings, WatchSettings
 from daemon.core.settings import Settings, SettingsError, load_settings
-from handlers.nightly import run_name
 from handlers.rank_table.topology import Topology
+from handlers.run_names import run_name
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

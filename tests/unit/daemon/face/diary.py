@@ -10,7 +10,7 @@ from daemon.core.results import Result
 from daemon.core.root import Root
 from daemon.core.states import Job, Source, State
 from daemon.core.store import NewJob, Store
-from handlers.nightly import run_name
+from handlers.run_names import run_name
 
 DONE = (State.PREPARING, State.TRAINING, State.MERGING, State.DONE)
 FAILED = (State.PREPARING, State.TRAINING, State.FAILED)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from daemon.core.night_runs import Outcome, due_in
+from daemon.core.night_runs import Outcome
 from daemon.core.read_store import ReadStore
 from daemon.core.states import State
 from daemon.face.nights import CycleNights, Mark, columns, night_of, nights, runs_since
 from handlers.codes import Code
-from handlers.nightly import run_name
+from handlers.run_names import run_name, time_of
 from tests.unit.daemon.face.diary import DONE, FAILED, TRAINING, Diary, utc
 
 NOW = utc("2026-11-28 09:00")
@@ -79,7 +79,7 @@ def test_nights_of_before_are_told_by_their_names(diary: Diary) -> None:
 @pytest.mark.parametrize("due", (utc("2026-11-28 02:00"), utc("2024-02-29 23:59"), utc("1999-12-31 00:00")))
 def test_the_time_in_a_name_is_read_back(due: datetime) -> None:
     """As it was written, in UTC."""
-    assert due_in(run_name("glm-6b", due)) == due
+    assert time_of(run_name("glm-6b", due)) == due
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_the_time_in_a_name_is_read_back(due: datetime) -> None:
 )
 def test_a_name_that_tells_no_time_is_none(name: str) -> None:
     """Somebody may have chosen it."""
-    assert due_in(name) is None
+    assert time_of(name) is None
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from daemon.core.store import Store
 from daemon.serve.intake.nightly import Cycles
 from daemon.serve.intake.source import Moment
 from daemon.serve.loop.faults import Faults
-from handlers.nightly import run_name
+from handlers.run_names import run_name
 from tests.unit.daemon.at_once import at_once
 
 WEEK, DAY, MINUTE = timedelta(weeks=1), timedelta(days=1), timedelta(minutes=1)
