@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from daemon.core import read_store
+from daemon.core import read_jobs
 from daemon.core.control import Control
 from daemon.core.read_store import ReadStore
 from daemon.core.states import State
@@ -149,8 +149,8 @@ def test_the_work_is_that_of_what_is_shown(site: Site, monkeypatch: pytest.Monke
         for number in range(300):
             store.add(NewJob(str(number), "a"), State.QUEUED if number % 3 else State.REJECTED)
     read: list[int] = []
-    job_of = read_store.job_of
-    monkeypatch.setattr(read_store, "job_of", lambda row: read.append(row[0]) or job_of(row))
+    job_of = read_jobs.job_of
+    monkeypatch.setattr(read_jobs, "job_of", lambda row: read.append(row[0]) or job_of(row))
     monkeypatch.setattr("daemon.face.status.read_progress", lambda *_: pytest.fail("a log was read"))
     shown = overview(site.root.path, site.root.store)
     assert [status.job.id for status in shown.jobs] == sorted([*range(2, 16, 3), *range(3, 17, 3), *range(271, 300, 3)])
