@@ -28,7 +28,7 @@ def promote(
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Let latest/PREFIX lead to what a job has merged, for others to go on from."""
+    """Let latest/PREFIX lead to what a job has merged."""
     place = Root(root_of(root, config))
     with ReadStore.open(place.store) as store:
         number = job_in(store, job).id
@@ -45,7 +45,10 @@ def rollback(
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Let latest/PREFIX lead to what was promoted before; what was promoted since does not come back by itself."""
+    """Let latest/PREFIX lead to what was promoted before.
+
+    What was promoted since does not come back by itself.
+    """
     place = Root(root_of(root, config))
     number = None
     if to is not None:
@@ -63,7 +66,10 @@ def promotions(
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Show what each latest/PREFIX has led to, the newest last; also with the daemon down."""
+    """Show what each latest/PREFIX has led to.
+
+    The newest comes last. It works with the daemon down, too.
+    """
     with ReadStore.open(Root(root_of(root, config)).store) as store:
         found = store.promotions(prefix)
     newest = {one.prefix: one.id for one in found}

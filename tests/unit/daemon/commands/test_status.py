@@ -184,8 +184,8 @@ def test_json_has_the_documented_keys(site: Site) -> None:
     assert list(told) == keys
     assert list(json.loads(site.glmd("status", "--json", "--all").stdout)) == keys
     keys = [
-        "id", "name", "label", "state", "reason", "code", "attempt", "priority", "devices", "prefix", "submitted",
-        "changed", "directory", "progress",
+        "id", "name", "label", "state", "reason", "code", "attempt", "priority", "devices", "prefix", "cycle",
+        "continues", "submitted", "changed", "directory", "progress",
     ]  # fmt: skip
     assert list(told["jobs"][0]) == keys
     detail = json.loads(site.glmd("status", "1", "--json").stdout)
