@@ -161,9 +161,15 @@ def test_a_root_of_before_is_brought_over(used: House) -> None:
     plan.write_text(json.dumps(record))
     environment.unlink()
     with closing(sqlite3.connect(used.root / "glmd.db")) as store:
-        for table, column in (("jobs", "source"), ("jobs", "code"), ("transitions", "code")):
+        store.execute("DROP INDEX jobs_by_cycle")
+        for table, column in (
+            ("jobs", "source"), ("jobs", "code"), ("jobs", "cycle"), ("jobs", "continues"), ("transitions", "code"),
+            ("nightly", "timezone"),
+        ):  # fmt: skip
             store.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-        store.executescript("DROP TABLE users; PRAGMA user_version=2")
+        for table in ("users", "results", "nightly_runs", "promotions"):
+            store.execute(f"DROP TABLE {table}")
+        store.execute("PRAGMA user_version=2")
     for path in (used.root, *used.root.rglob("*")):
         if not path.is_symlink() and path.stat().st_uid == GLM:  # what glmd has made
             path.chmod(0o2770 if path.is_dir() else 0o660)

@@ -26,15 +26,15 @@ CREATE TABLE nightly_runs (
 ALTER TABLE nightly ADD COLUMN timezone TEXT NOT NULL DEFAULT '';
 -- What latest/PREFIX has led to, oldest first: nothing is ever taken out.
 CREATE TABLE promotions (
-    id     INTEGER PRIMARY KEY AUTOINCREMENT,
-    prefix TEXT NOT NULL,
-    kind   TEXT NOT NULL,               -- see daemon.core.promotions
-    job    INTEGER,                     -- NULL where what is promoted is no job's that glmd knows
-    cycle  TEXT NOT NULL,               -- of that job
-    target TEXT NOT NULL,               -- where its output is, from the root; empty where the link was removed
-    at     TEXT NOT NULL,               -- in UTC
-    by     TEXT NOT NULL,               -- who asked; empty: glmd by itself
-    reason TEXT NOT NULL,
-    undone INTEGER REFERENCES promotions (id),  -- the rollback that took it back
-    followed INTEGER NOT NULL DEFAULT 0         -- whether the link was seen to lead there since
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    prefix   TEXT NOT NULL,
+    kind     TEXT NOT NULL,             -- see daemon.core.promotions
+    job      INTEGER,                   -- NULL where what is promoted is no job's that glmd knows
+    cycle    TEXT NOT NULL,             -- of that job
+    target   TEXT NOT NULL,             -- where its output is, from the root; empty where the link was removed
+    at       TEXT NOT NULL,             -- in UTC
+    by       TEXT NOT NULL,             -- who asked; empty: glmd by itself
+    reason   TEXT NOT NULL,
+    undone   INTEGER REFERENCES promotions (id),    -- the rollback that took it back
+    followed INTEGER NOT NULL DEFAULT 0             -- whether the link was seen to lead there since
 ) STRICT;
