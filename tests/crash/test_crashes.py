@@ -10,7 +10,6 @@ from tests.crash.sites import sites
 
 _THERE = "its caller has made that directory; it is for those who call it by hand"
 _CLEANING = "after an error, which tests/faults injects: it takes away what has no name yet"
-_ONE_STATEMENT = "one statement by itself, which the next turn repeats"
 _TRANSACTION = "within the transaction of its caller, whose commit is the step"
 _DEFECT = "after a defect of glmd's own, which the next daemon would meet again"
 _OF_BEFORE = "of an older glmd's root: the directory is open for reading when it is done, and the next start goes on"
