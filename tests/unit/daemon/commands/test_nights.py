@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,14 +14,16 @@ from handlers.codes import Code
 from tests.unit.daemon.commands.conftest import Site, environment
 from tests.unit.daemon.face.diary import DONE, FAILED, TRAINING, Diary
 
-NOW = datetime.now(UTC)
-NIGHT = NOW.date() if NOW.hour < 12 else NOW.date() + timedelta(days=1)
-"""The one that `glmd nights` shows last, by the clock of UTC."""
+
+def last_night() -> date:
+    """Return the night that `glmd nights` shows last by now, by the clock of UTC: it is another one from noon on."""
+    now = datetime.now(UTC)
+    return now.date() if now.hour < 12 else now.date() + timedelta(days=1)
 
 
 def due(days: int, hour: int = 2) -> datetime:
     """Return a time of the night so many days ago."""
-    return datetime(NIGHT.year, NIGHT.month, NIGHT.day, hour, tzinfo=UTC) - timedelta(days=days)
+    return datetime.combine(last_night(), time(hour), UTC) - timedelta(days=days)
 
 
 @pytest.fixture
@@ -57,13 +59,13 @@ def test_nights_as_json(site: Site, diary: Diary) -> None:
     job = diary.run("glm", due(1), *DONE, promoted=True, loss=1.71)
     diary.count("glm", due(1))
     told = json.loads(site.glmd("nights", "--last", "3", "--json").stdout)
-    assert told["since"] == (NIGHT - timedelta(days=2)).isoformat()
+    assert told["since"] == (last_night() - timedelta(days=2)).isoformat()
     (cycle,) = told["cycles"]
     assert (cycle["cycle"], cycle["success_rate"], cycle["streak"]) == ("glm", 1.0, 1)
     assert datetime.fromisoformat(cycle["next_due"]).hour == 2
     (run,) = cycle["runs"]
     assert run == {
-        "due": due(1).isoformat(), "night": (NIGHT - timedelta(days=1)).isoformat(), "mark": "done",
+        "due": due(1).isoformat(), "night": (last_night() - timedelta(days=1)).isoformat(), "mark": "done",
         "outcome": "dropped", "job": job.id, "state": "done", "reason": "", "code": "", "promoted": True,
         "continues": None, "final_loss": 1.71, "best_loss": 0.855, "seconds": 14400.0, "bytes": 13 << 30,
     }  # fmt: skip
@@ -80,7 +82,7 @@ def test_a_root_without_nights(site: Site) -> None:
 def test_since_takes_a_date(site: Site, diary: Diary) -> None:
     """The first night that is shown."""
     diary.run("glm", due(20), *DONE)
-    since = (NIGHT - timedelta(days=20)).isoformat()
+    since = (last_night() - timedelta(days=20)).isoformat()
     assert len(json.loads(site.glmd("nights", "--since", since, "--json").stdout)["cycles"][0]["runs"]) == 1
     assert json.loads(site.glmd("nights", "--json").stdout)["cycles"] == []
 
@@ -113,7 +115,7 @@ def test_what_is_no_night_is_bad_usage(site: Site, words: tuple[str, ...]) -> No
 
 def test_what_needs_you_comes_first_and_is_the_exit_code(site: Site, diary: Diary) -> None:
     """With the job's reason, and the command to type."""
-    night = NIGHT.isoformat()
+    night = last_night().isoformat()
     diary.run("good", due(0), *DONE, promoted=True, loss=1.65)
     assert site.glmd("night", night).returncode == 0
     why = "rank 3 on device 3 exited 1 first: EI0006; cause: its peers did not answer; to do: see the link"
@@ -134,7 +136,7 @@ def test_a_night_in_words(site: Site, diary: Diary) -> None:
     job = diary.run("glm", due(0), *DONE, promoted=True, loss=1.65)
     diary.sql("UPDATE jobs SET continues = ? WHERE id = ?", before.id, job.id)
     diary.job("test", due(0, 4), State.CANCELLED, reason="cancelled by alice")
-    done = site.glmd("night", NIGHT.isoformat(), PYTHONIOENCODING="utf-8")
+    done = site.glmd("night", last_night().isoformat(), PYTHONIOENCODING="utf-8")
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("✔")]
     assert line.split() == [
         *("✔", job.label, "02:00", "02:00", "4h", "1.65"),
@@ -142,7 +144,7 @@ def test_a_night_in_words(site: Site, diary: Diary) -> None:
     ]
     assert "cancelled by alice" in done.stdout
     assert "in all: steps ran 4h, 14.0 GB merged" in done.stdout
-    told = json.loads(site.glmd("night", NIGHT.isoformat(), "--json").stdout)
+    told = json.loads(site.glmd("night", last_night().isoformat(), "--json").stdout)
     assert list(told) == ["night", "from", "to", "needs", "runs", "others", "totals"]
     assert told["totals"] == {"done": 1}
     assert [other["state"] for other in told["others"]] == ["cancelled"]
@@ -153,7 +155,7 @@ def test_names_and_reasons_cannot_drive_a_terminal(site: Site, diary: Diary) -> 
     job = diary.run("glm", due(0), *FAILED, reason="\x1b]0;owned\x07 \u202e", code="\x1b[31m")
     diary.sql("UPDATE jobs SET name = ?, cycle = ? WHERE id = ?", "a\x1b[2J", "c\x1b[2J", job.id)
     diary.note("c\x1b[2J", due(0, 3), Outcome.FAILED, "\x1b[31mred", "\x1b")
-    for words in (("nights",), ("night", NIGHT.isoformat())):
+    for words in (("nights",), ("night", last_night().isoformat())):
         for form in ((), ("--json",)):
             done = site.glmd(*words, *form, PYTHONIOENCODING="utf-8")
             assert "\x1b" not in done.stdout
@@ -164,7 +166,7 @@ def test_settings_that_cannot_be_read_are_said(site: Site, diary: Diary) -> None
     """The night is told all the same."""
     diary.run("glm", due(0), *DONE, promoted=True)
     (site.root.path / "glmd.yaml").write_text("devices: [")
-    done = site.glmd("night", NIGHT.isoformat())
+    done = site.glmd("night", last_night().isoformat())
     assert done.returncode == 0
     assert "trouble: the settings cannot be read, so a night is taken to be 18:00-08:00" in done.stdout
     assert row(site.glmd("nights").stdout, "glm")
@@ -173,7 +175,7 @@ def test_settings_that_cannot_be_read_are_said(site: Site, diary: Diary) -> None
 def test_the_hours_of_a_night_are_a_setting(site: Site, diary: Diary) -> None:
     """Other jobs are told by them."""
     diary.job("early", due(1, 17), *DONE, took=timedelta(minutes=5))
-    words = ("night", NIGHT.isoformat(), "--json")
+    words = ("night", last_night().isoformat(), "--json")
     assert json.loads(site.glmd(*words).stdout)["others"] == []
     (site.root.path / "glmd.yaml").write_text('night: "16:00-08:00"')
     assert len(json.loads(site.glmd(*words).stdout)["others"]) == 1
@@ -190,7 +192,7 @@ def test_a_store_of_before_is_read(site: Site, diary: Diary) -> None:
     for table, column in (("jobs", "cycle"), ("jobs", "continues"), ("nightly", "timezone")):
         diary.sql(f"ALTER TABLE {table} DROP COLUMN {column}")
     diary.sql("PRAGMA user_version=5")
-    assert site.glmd("night", NIGHT.isoformat()).returncode == 1
+    assert site.glmd("night", last_night().isoformat()).returncode == 1
     assert row(site.glmd("nights").stdout, "glm")
 
 
