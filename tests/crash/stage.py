@@ -111,8 +111,10 @@ class Stage:
         return CONFIG.format(data=self.data, devices=devices) + more
 
     def drop(self, name: str = "run.yaml", text: str | None = None) -> None:
-        """Put a file into the inbox."""
-        (self.root / "inbox" / name).write_text(self.config() if text is None else text)
+        """Move a whole file into the inbox: half of one is taken for all, as nothing waits for it to settle."""
+        path = self.data / name
+        path.write_text(self.config() if text is None else text)
+        path.rename(self.root / "inbox" / name)
 
     def write_settings(self) -> None:
         """Write glmd.yaml."""
