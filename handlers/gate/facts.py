@@ -1,6 +1,5 @@
 """Reading what is known of an output and of its champion: manifests, the record of the training, verdicts."""
 
-import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from handlers.ckpt.publishing.manifest import NAME, Manifest, read_manifest
 from handlers.gate.configuration import configuration
 from handlers.gate.standing import Candidate, Champion, Loss, Trained
 from handlers.gate.verdict import Input, Verdict
+from handlers.merging.latest import damage
 from handlers.records.checked import Checked
 from handlers.records.job_dir import JobDir
 from handlers.training_record.training import training_in
@@ -34,8 +34,8 @@ def candidate_of(job_dir: JobDir, over: int) -> Candidate:
         return Candidate(damage=f"{job_dir.merged / NAME} is not there: nothing was merged")
     except CkptError as error:
         return Candidate(damage=str(error))
-    if damage := _damage(job_dir.merged, manifest):
-        return Candidate(damage=damage)
+    if found_damage := damage(job_dir.merged, manifest):
+        return Candidate(damage=found_damage)
     found = manifest.not_finite
     return Candidate(
         not_finite=named(found) if found else "",
@@ -75,25 +75,9 @@ def champion_of(link: Path, merged: Path) -> Champion | None:
     )
 
 
-def _damage(merged: Path, manifest: Manifest) -> str:
-    for name in manifest.names:
-        if not (merged / name).is_file():
-            return f"{merged / name} is not there, of which {NAME} speaks"
-    for file in manifest.files:
-        size = (merged / file.name).stat().st_size
-        if size != file.size:
-            return f"{merged / file.name} has {size} bytes, and {file.size} were written"
-    return ""
-
-
 def _final_loss(job_dir: JobDir, over: int) -> Loss | None:
     training = training_in(job_dir.trainings())
-    losses = [] if training is None else [row.step.loss for row in training.rows[-over:]]
-    if not losses:
-        return None
-    # Not statistics.fmean: it raises for an infinity beside its opposite.
-    is_finite = all(map(math.isfinite, losses))
-    return Loss(math.fsum(losses) / len(losses) if is_finite else math.nan, len(losses))
+    return None if training is None else Loss(training.final(over), min(over, len(training.rows)))
 
 
 def _trained(job_dir: JobDir, manifest: Manifest) -> Trained:

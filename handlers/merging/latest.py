@@ -5,7 +5,7 @@ from pathlib import Path
 
 from handlers.ckpt import CkptError
 from handlers.ckpt.files.durable import publish_symlink
-from handlers.ckpt.publishing.manifest import NAME, read_manifest
+from handlers.ckpt.publishing.manifest import NAME, Manifest, read_manifest
 from handlers.merging.promotion import Merged
 
 
@@ -15,16 +15,23 @@ def whole(directory: Path, prefix: str) -> Merged | None:
         return None
     try:
         manifest = read_manifest(directory / NAME)
-        if manifest.prefix != prefix:
-            return None
-        sizes = {file.name: file.size for file in manifest.files}
-        for name in manifest.names:
-            size = (directory / name).stat().st_size
-            if size != sizes.get(name, size):
-                return None
-    except (FileNotFoundError, NotADirectoryError, CkptError):  # not there, removed meanwhile, or damaged
+    except (FileNotFoundError, CkptError):  # removed meanwhile, or damaged
         return None
-    return Merged.of(directory, manifest)
+    return None if manifest.prefix != prefix or damage(directory, manifest) else Merged.of(directory, manifest)
+
+
+def damage(directory: Path, manifest: Manifest) -> str:
+    """Return what is wrong with the files of which `manifest` speaks; empty where all are there, with their sizes."""
+    sizes = {file.name: file.size for file in manifest.files}
+    for name in manifest.names:
+        path = directory / name
+        try:
+            size = path.stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return f"{path} is not there, of which {NAME} speaks"
+        if (written := sizes.get(name, size)) != size:
+            return f"{path} has {size} bytes, and {written} were written"
+    return ""
 
 
 def is_occupied(link: Path) -> bool:

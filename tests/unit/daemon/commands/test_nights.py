@@ -1,7 +1,6 @@
 """Promises of `glmd nights` and `glmd night`."""
 
 import json
-import os
 import subprocess
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -197,7 +196,6 @@ def test_a_store_of_before_is_read(site: Site, diary: Diary) -> None:
 
 
 @pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a mount")
 def test_a_root_that_can_only_be_read(site: Site, diary: Diary, tmp_path: Path) -> None:
     """As on a snapshot, or from another host."""
     diary.run("glm", due(0), *DONE, promoted=True)
