@@ -31,6 +31,7 @@ from daemon.core.setting_sections import (
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.gate.gate import MINDFORMERS, Gate, Name
+from handlers.retention.policy import Retention
 from handlers.units.devices import format_devices
 
 DEFAULT_FILE = Path("/etc/glmd/glmd.yaml")
@@ -65,6 +66,7 @@ class Settings(Texts, BaseSettings):
     stop_on: StopOnSettings = StopOnSettings()
     gate: Gate = Gate()
     evaluations: dict[Name, EvaluationSettings] = {}
+    retention: Retention = Retention()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

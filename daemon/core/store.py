@@ -99,6 +99,7 @@ class Store(ReadStore):
                 return False
             self._connection.execute("DELETE FROM sqlite_sequence WHERE name = 'jobs'")
             self._connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', ?)", (used,))
+            self._connection.execute("UPDATE retention SET first = MAX(first, ?)", (used + 1,))
         return True
 
     # Jobs

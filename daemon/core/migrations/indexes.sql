@@ -8,3 +8,5 @@ CREATE INDEX IF NOT EXISTS jobs_by_cycle ON jobs (cycle, id);
 CREATE INDEX IF NOT EXISTS nightly_runs_by_due ON nightly_runs (due);
 CREATE INDEX IF NOT EXISTS promotions_by_job ON promotions (job);
 CREATE INDEX IF NOT EXISTS promotions_by_prefix ON promotions (prefix, id);
+CREATE INDEX IF NOT EXISTS prunings_by_job ON prunings (job);
+CREATE INDEX IF NOT EXISTS notices_that_last ON notices (kind, cycle) WHERE passed IS NULL;
