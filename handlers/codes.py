@@ -258,6 +258,7 @@ class Code(StrEnum):
     JOB_CANCELLED = "job.cancelled"
     JOB_DEVICES_UNKNOWN = "job.devices-unknown"
     JOB_NOT_TAKEN_IN = "job.not-taken-in"
+    JOB_BEING_PRUNED = "job.being-pruned"
 
     # The daemon, its root and its store.
     DAEMON_NOT_RUNNING = "daemon.not-running"

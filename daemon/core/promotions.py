@@ -122,6 +122,12 @@ def prefixes(connection: sqlite3.Connection) -> frozenset[str]:
     return frozenset(prefix for (prefix,) in connection.execute("SELECT DISTINCT prefix FROM promotions"))
 
 
+def newest(connection: sqlite3.Connection) -> int:
+    """Return the number of the newest change; 0 where there is none."""
+    (number,) = connection.execute("SELECT MAX(id) FROM promotions").fetchone()
+    return number or 0
+
+
 def standing(connection: sqlite3.Connection, prefix: str) -> Standing:
     """Return where the link of `prefix` is to lead, and where it was before."""
     present = next(iter(_select(connection, "prefix = ? ORDER BY id DESC LIMIT 1", prefix)), None)

@@ -4,9 +4,10 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
-from daemon.core import night_runs, promotions, results
+from daemon.core import night_runs, promotions, prunings, results
 from daemon.core.night_runs import Counted, NightRun
 from daemon.core.promotions import Promotion, Standing
+from daemon.core.prunings import Pruning
 from daemon.core.read_jobs import JobReads
 from daemon.core.results import Result
 from daemon.core.states import OVER, Job, State
@@ -21,6 +22,10 @@ class ReadStore(JobReads):
     def results(self, jobs: Collection[int]) -> dict[int, Result]:
         """Return what these jobs came to, by number: those of which it is known."""
         return results.of_jobs(self._connection, jobs)
+
+    def final_losses(self) -> dict[int, float]:
+        """Return the final loss of each job of which it is known."""
+        return results.final_losses(self._connection)
 
     def last_due(self, cycle: str) -> datetime | None:
         """Return the time for which nightly `cycle` was last dropped. Raises ValueError where the row has none."""
@@ -84,10 +89,21 @@ class ReadStore(JobReads):
         found = self.jobs(set(State) - OVER)
         return tuple(job for job in found if job.continues in jobs and job.continues is not None)
 
-    def pinned(self) -> frozenset[int]:
-        """Return the jobs from whose outputs jobs that are not over go on."""
-        found = self.jobs(set(State) - OVER)
-        return frozenset(job.continues for job in found if job.continues is not None)
+    def newest_promotion(self) -> int:
+        """Return the number of the newest change of what any `latest/PREFIX` leads to; 0 where there is none."""
+        return promotions.newest(self._connection)
+
+    def prunings_of(self, job: Job) -> tuple[Pruning, ...]:
+        """Return what was removed of a job since it was over, or is being removed, oldest first."""
+        return tuple(one for one in prunings.of_job(self._connection, job.id) if one.begun >= job.changed)
+
+    def unended_prunings(self) -> tuple[Pruning, ...]:
+        """Return the removals that have begun, oldest first."""
+        return prunings.unended(self._connection)
+
+    def first_prunable(self) -> int:
+        """Return from which job on glmd prunes by itself."""
+        return prunings.first_job(self._connection)
 
     def night_runs(self, due: datetime) -> tuple[NightRun, ...]:
         """Return what became of all times from `due` on at which a cycle was due, in their order."""

@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from daemon.core import night_runs, promotions, results
+from daemon.core import night_runs, promotions, prunings, results
 from daemon.core.database import DamagedStoreError, StoreError, open_database, transaction
 from daemon.core.job_rows import Row
 from daemon.core.new_job import Forgotten, NewJob
 from daemon.core.night_runs import BY_HAND, NightRun, Outcome
 from daemon.core.promotions import Promotion
+from daemon.core.prunings import Pruning
 from daemon.core.read_jobs import Transition
 from daemon.core.read_store import ReadStore
 from daemon.core.results import Result
@@ -56,6 +57,8 @@ class Store(ReadStore):
         self._files = files
         self._wishes: dict[int, str] = {}
         """Jobs that are to be ended, where that could not be written yet, each with who asked."""
+        self.overs = 0
+        """How many jobs came to be over since it was opened."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -198,6 +201,7 @@ class Store(ReadStore):
             elif job.state not in HOLDING_DEVICES:
                 self._lock(job)
         if state.is_over:
+            self.overs += 1
             self._wishes.pop(job.id, None)
         return self.job(job.id)
 
@@ -330,6 +334,24 @@ class Store(ReadStore):
     def follow(self, promotion: Promotion) -> None:
         """Note that `latest/PREFIX` leads where `promotion` says."""
         promotions.follow(self._connection, promotion)
+
+    # Prunings
+
+    def begin_pruning(self, job: Job, pruning: Pruning) -> Pruning:
+        """Note that a part of `job` is about to be removed. Raises TransitionError where it has moved meanwhile."""
+        with transaction(self._connection):
+            now = self.readable(job.id)
+            if now is None or not now.state.is_over or (now.state, now.attempt) != (job.state, job.attempt):
+                raise TransitionError(f"job {job.id} is no longer {job.state} as attempt {job.attempt}")
+            return replace(pruning, id=prunings.begin(self._connection, pruning))
+
+    def end_pruning(self, pruning: Pruning) -> None:
+        """Note that nothing is left of what was to be removed."""
+        prunings.end(self._connection, pruning, _now())
+
+    def give_up_pruning(self, pruning: Pruning) -> None:
+        """Forget a removal that is not to be gone on with."""
+        prunings.give_up(self._connection, pruning)
 
     def _record(self, job: int, step: Transition) -> None:
         self._connection.execute(

@@ -31,6 +31,7 @@ from daemon.serve.intake.source import Clock, Moment, WorkSource
 from daemon.serve.intake.trees import WatchedTrees
 from daemon.serve.jobs.pipeline import Pipeline
 from daemon.serve.jobs.promotion_requests import PromotionRequests
+from daemon.serve.jobs.pruning import Pruner
 from daemon.serve.jobs.requests import Requests
 from daemon.serve.jobs.results import Results
 from daemon.serve.lock_holders import holders
@@ -87,6 +88,7 @@ class Service:
             root, store, self._pipeline.links, self._workers, self._faults, self._requests
         )
         self._results = Results(root, store, self._workers, self._faults)
+        self._pruner = Pruner(settings, root, store, waiting, self._workers, self._faults)
         self._work = Work(root, store, self._workers)
         self._headline = ""
         self._is_announced = False
@@ -121,7 +123,7 @@ class Service:
         self._trees, self._watch = trees, watch
         if self._settings.inbox != settings.inbox:  # else what it knows of half-written files is kept
             self._intake.inbox = Inbox(self._root.inbox, settle=settings.inbox.settle)
-        self._settings = self._pipeline.settings = settings
+        self._settings = self._pipeline.settings = self._pruner.settings = settings
         self._intake.rules = partial(rules, settings, self._root)
         self._requests.allowed = settings.cancel
         self._rescan_due = 0.0
@@ -193,6 +195,9 @@ class Service:
                 return self._headline
             case "trouble", _:
                 return self._faults.summary
+            case "prune", _:
+                self._requests.refuse_strangers(None, by)
+                return self._pruner.ask(by)
             case "reload", _:
                 return self._read_settings_again()
             case ("cancel" | "retry" | "promote", int()) | ("rollback", _):
@@ -245,6 +250,7 @@ class Service:
         self._faults.attempt("children", self._runner.reap)
         self._faults.attempt("progress", partial(self._work.look, now))
         self._faults.attempt("measuring", partial(self._results.turn, now))
+        self._faults.attempt("retention", partial(self._pruner.turn, now, moment.wall))
 
     def _take_result(self, take: Callable[[], None]) -> None:
         """Take what a worker has come to; one that cannot be taken holds up no other."""
@@ -256,7 +262,12 @@ class Service:
         waits = [LONGEST_WAIT, self._rescan_due - now]
         if self._pipeline.is_waiting_for_a_shim:
             waits.append(0.1)
-        looks = (self._pipeline.next_due(now), self._work.next_due, self._results.next_due(now))
+        looks = (
+            self._pipeline.next_due(now),
+            self._work.next_due,
+            self._results.next_due(now),
+            self._pruner.next_due(now),
+        )
         waits += [due - now for due in looks if due is not None]
         waits += [
             seconds

@@ -78,6 +78,11 @@ class JobDir:
         """Published results; only whole files, ever."""
         return self.path / "merged"
 
+    @property
+    def manifest(self) -> Path:
+        """The manifest of what was merged, once that is no longer there."""
+        return self.path / "manifest.json"
+
     def earlier_output(self, attempt: int) -> Path:
         """Where the output of an attempt that is over is kept once another one has begun."""
         return self._attempt(attempt) / "output"

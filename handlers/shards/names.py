@@ -23,6 +23,8 @@ from handlers.errors import BadInputError
 
 LAST = "last"
 """The tag that every rank has as its newest."""
+SHARD_DIRECTORIES = ("checkpoint", "checkpoint_network")
+"""Where an output tree has the rank_N/ that hold shards."""
 SUFFIXES = (".ckpt", ".safetensors", ".json")
 """How the names of shards and strategy files end."""
 
@@ -127,7 +129,7 @@ def holds_shards(source: Path) -> bool:
 
     Raises OSError.
     """
-    for name in ("checkpoint", "checkpoint_network"):
+    for name in SHARD_DIRECTORIES:
         directory = source / name
         if directory.is_dir() and any(map(_has_a_shard, rank_directories(directory))):
             return True
@@ -160,7 +162,7 @@ def _shards_in(paths: Sequence[Path]) -> Iterator[Shard]:
 def strategy_directory(source: Path) -> Path:
     """Return where the run in `source` leaves its strategy files."""
     own = source / "strategy"
-    is_root = own.is_dir() or any((source / name).is_dir() for name in ("checkpoint", "checkpoint_network"))
+    is_root = own.is_dir() or any((source / name).is_dir() for name in SHARD_DIRECTORIES)
     return own if is_root else source.parent / "strategy"
 
 

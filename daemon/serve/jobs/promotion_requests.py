@@ -30,6 +30,7 @@ from daemon.serve.loop.workers import Lane, Workers
 from handlers.codes import Code
 from handlers.merging.latest import is_occupied
 from handlers.printable import printable
+from handlers.retention.rules import Part
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -169,6 +170,9 @@ class PromotionRequests:
             else:
                 self._refuse(asked, f"latest/{asked.prefix} does not come to rest; ask again", Code.DAEMON_BUSY)
             return
+        if why := self._why_gone(change.row):
+            self._refuse(asked, why, Code.PROMOTION_GONE)
+            return
         before = standing.present
         if before is not None and before.target == change.row.target:
             self._settle(asked, f"latest/{asked.prefix} leads to {before.name} already")
@@ -176,6 +180,14 @@ class PromotionRequests:
         self._links.bring(asked.prefix)  # in any case: an error may come of a change that is made
         told = self._make(change, before)
         self._links.bring(asked.prefix, partial(self._made, asked, change, told))
+
+    def _why_gone(self, row: Promotion) -> str:
+        """Return what is to be said of an output that is being removed, or was; empty where it stays."""
+        job = None if row.job is None else self._store.readable(row.job)
+        if job is None or row.target != target_of(job):
+            return ""
+        found = [one for one in self._store.prunings_of(job) if one.part in {Part.MERGED, Part.RECORDS}]
+        return f"the merged output of job {job.id} {found[-1].told}" if found else ""
 
     def _make(self, change: _Change, before: Promotion | None) -> str:
         """Write the change down; return what there is to tell of it besides."""

@@ -94,6 +94,9 @@ class Requests:
             told = f"job {job.id} is {job.state}; only failed and cancelled jobs can be retried"
             raise RequestRefusedError(told, Code.JOB_NOT_RETRYABLE)
         refuse_while_stuck(job, self._store, self._root)
+        if any(pruning.ended is None for pruning in self._store.prunings_of(job)):
+            told = f"job {job.id} cannot be retried now: its files are being removed; ask again in a minute"
+            raise RequestRefusedError(told, Code.JOB_BEING_PRUNED)
         directory = job.directory(self._root.path)
         last = _last_attempt(job, directory)
         is_trained = self._is_trained(job, directory, last)

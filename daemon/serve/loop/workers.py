@@ -38,6 +38,8 @@ class Lane(Enum):
     """How far trainings are."""
     RESULTS = auto()
     """What jobs that are over came to."""
+    PRUNING = auto()
+    """Removing what is not kept of them."""
 
     @property
     def most(self) -> int:

@@ -1,0 +1,199 @@
+"""Removes what retention does not keep: after jobs, now and then, before nights, and when somebody asks.
+
+A worker finds out what is to go, and a worker removes it; in between the store notes each part, before its first file
+is touched. Whatever dies when, the next turn goes on with what was noted, and nobody retries or promotes it meanwhile.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from daemon.core.error_codes import code_of
+from daemon.core.prunings import Pruning
+from daemon.core.request import Pending, RequestRefusedError
+from daemon.core.retention import Item, Plan, plan, seen_in
+from daemon.core.root import Root
+from daemon.core.settings import Settings
+from daemon.core.states import Job
+from daemon.core.store import Store, TransitionError
+from daemon.core.users import User
+from daemon.core.vanished import refuse_absent_jobs
+from daemon.serve.loop.faults import Faults
+from daemon.serve.loop.waiting import Waiting
+from daemon.serve.loop.workers import Lane, Workers
+from handlers.events import job_log
+from handlers.retention import trash
+from handlers.retention.pieces import pieces
+from handlers.retention.rules import Part
+from handlers.validate.disk_estimate import in_words
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+Result = TypeVar("Result")
+
+EVERY = 600.0
+"""Seconds between two looks: what was too young may be old enough."""
+AT_ONCE = 4
+"""Parts that are removed between two looks at whether all is as it was planned."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    by: str
+    answer: Pending
+
+
+class Pruner:
+    """Removes it, one round after the other. For the loop's thread."""
+
+    def __init__(
+        self, settings: Settings, root: Root, store: Store, waiting: Waiting, workers: Workers, faults: Faults
+    ) -> None:
+        self.settings = settings
+        self._root = root
+        self._store = store
+        self._waiting = waiting
+        self._workers = workers
+        self._faults = faults
+        self._is_at_work = False
+        self._due = 0.0
+        self._overs = -1
+        """How many jobs were over when it was looked last."""
+        self._asked: deque[_Asked] = deque()
+        self._going: deque[Item] = deque()
+        """What the newest plan removes, as far as that has not begun."""
+        self._planned: tuple[Plan, str] | None = None
+        """That plan, and who asked for it."""
+
+    def ask(self, by: User) -> Pending:
+        """Remove all that the rules do not keep, also of jobs that people have dropped; the answer says what."""
+        asked = _Asked(by.name, Pending())
+        self._asked.append(asked)
+        log.info("prune_asked", user=by.name, uid=by.number)
+        return asked.answer
+
+    def make_room(self) -> None:
+        """Look soon: there may be too little for what is to come."""
+        self._due = 0.0
+        self._waiting.wake()
+
+    def next_due(self, now: float) -> float | None:
+        """Return when, on the monotonic clock, there is something to do; None while a worker is at it."""
+        return None if self._is_at_work else now if self._going or self._asked else self._due
+
+    def turn(self, now: float, wall: datetime) -> None:
+        """Go on with what was begun; else with what is planned; else look, when that is due."""
+        if self._is_at_work:
+            return
+        if begun := self._store.unended_prunings():
+            self._remove(begun)
+        elif self._going and self._planned is not None:
+            self._begin(*self._planned)
+        elif self._asked or now >= self._due or self._overs != self._store.overs:
+            self._look(now, wall)
+
+    # What is to go
+
+    def _look(self, now: float, wall: datetime) -> None:
+        self._due, self._overs = now + EVERY, self._store.overs
+        asked = self._asked[0] if self._asked else None
+        work = partial(plan, self._root, self.settings, wall, is_asked=asked is not None)
+        self._submit("what is to be pruned", work, partial(self._planning, asked))
+
+    def _planning(self, asked: _Asked | None, made: Future[Plan]) -> None:
+        if asked is not None:
+            self._asked.popleft()
+        try:
+            found = made.result()
+        except Exception as error:
+            if asked is not None:
+                why = f"not now: {error}; ask again when that is mended"
+                asked.answer.refuse(RequestRefusedError(why, code_of(error)))
+            raise
+        self._going, self._planned = deque(found.going), (found, asked.by if asked else "")
+        if asked is not None:
+            asked.answer.settle(_told(found))
+
+    def _begin(self, planned: Plan, by: str) -> None:
+        """Note the next parts, unless what the plan was made of has changed: then it is made anew."""
+        if seen_in(self._store) != planned.seen:
+            self._going.clear()
+            if by:
+                self._asked.append(_Asked(by, Pending()))
+            self._due = 0.0
+            return
+        for _ in range(min(AT_ONCE, len(self._going))):
+            item = self._going.popleft()
+            with suppress(TransitionError):  # it is retried: the next plan knows
+                begun = datetime.now(UTC)
+                self._store.begin_pruning(item.job, Pruning(item.job.id, item.part, item.bytes, item.why, begun, by))
+
+    # Removing it
+
+    def _remove(self, begun: Sequence[Pruning]) -> None:
+        todo: list[tuple[Pruning, Job]] = []
+        for pruning in begun[:AT_ONCE]:
+            job = self._store.readable(pruning.job)
+            if job is None or not job.state.is_over or job.changed > pruning.begun:  # an older glmd let it be retried
+                self._store.give_up_pruning(pruning)
+            else:
+                todo.append((pruning, job))
+        if todo:
+            self._submit("pruning", partial(remove, self._root, todo), partial(self._removed, todo))
+
+    def _removed(self, todo: Sequence[tuple[Pruning, Job]], done: Future[frozenset[int]]) -> None:
+        gone = done.result()
+        for pruning, job in todo:
+            if pruning.id not in gone:  # somebody has put something there meanwhile
+                self._store.give_up_pruning(pruning)
+                continue
+            self._store.end_pruning(pruning)
+            told = {"part": str(pruning.part), "bytes": pruning.bytes, "reason": pruning.reason, "user": pruning.by}
+            if pruning.part is Part.RECORDS:
+                log.info("pruned", job=job.id, **told)
+            else:
+                job_log(job.directory(self._root.path).events, job=job.id, attempt=job.attempt).info("pruned", **told)
+
+    def _submit(self, what: str, work: Callable[[], Result], then: Callable[[Future[Result]], None]) -> None:
+        if self._faults.is_paused(what):
+            return
+        self._is_at_work = True
+        self._workers.submit_apart(Lane.PRUNING, "pruning", work, partial(self._take, what, then))
+
+    def _take(self, what: str, then: Callable[[Future[Result]], None], result: Future[Result]) -> None:
+        self._is_at_work = False
+        if self._faults.contain(what, partial(then, result)):
+            self._faults.passed(what)
+
+
+def remove(root: Root, todo: Sequence[tuple[Pruning, Job]]) -> frozenset[int]:
+    """Remove these parts of jobs, and return the numbers of the removals that are done. Raises OSError.
+
+    What is not as glmd leaves it any more stays. It may take minutes, and to do it again is harmless.
+    """
+    refuse_absent_jobs(root)
+    done = set()
+    for pruning, job in todo:
+        directory = job.directory(root.path)
+        piece = pieces(directory, root.jobs.stat().st_uid).get(pruning.part)
+        if piece is not None and piece.doubt:
+            continue
+        if piece is not None:
+            trash.discard(directory, pruning.part, piece, root.jobs / trash.NAME / f"{job.label}-{pruning.id}")
+        done.add(pruning.id)
+    trash.empty(root.jobs / trash.NAME)
+    return frozenset(done)
+
+
+def _told(planned: Plan) -> str:
+    if not planned.going:
+        return "nothing is to be removed"
+    jobs = len({item.job.id for item in planned.going})
+    return f"{len(planned.going)} parts of {jobs} jobs are being removed, {in_words(planned.bytes)}; each is an event"
