@@ -36,6 +36,10 @@ COMMANDS = {
         "daemon.commands.promotion:promotions",
         "Show what each latest/PREFIX has led to, the newest last; also with the daemon down.",
     ),
+    "prune": (
+        "daemon.commands.prune:prune",
+        "Remove what `retention:` does not keep, also of jobs that people dropped, or show it.",
+    ),
     "reload": ("daemon.commands.control:reload", "Let the daemon read its settings again."),
     "rank-table": ("daemon.commands.rank_table:app", "Make, check and merge HCCL rank tables."),
     "merge": ("daemon.commands.merge:merge", "Merge a run's shards into one filtered checkpoint."),

@@ -20,6 +20,8 @@ def training_lines(found: Detail) -> list[str]:
     if found.disk:
         held = ", ".join(f"{_DISK[name]} {size(count)}" for name, count in found.disk.items())
         lines += ["", f"on the disk: {held}"]
+    if found.prunings:
+        lines += ["", "removed", *(f"  {one.part} ({size(one.bytes)}) {one.told}" for one in found.prunings)]
     return lines
 
 

@@ -6,7 +6,7 @@ followed, also through links; what leads into a job's directory keeps all of tha
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,42 +21,86 @@ from handlers.host.reach import reach
 from handlers.merging.latest import leads_to, real
 from handlers.records.job_dir import is_number
 from handlers.records.train_plan import MOST_PLAN_BYTES
+from handlers.retention.part import Part
 
 _PATH = re.compile(r"/[^\s\"'\[\]{},|&;<>#?*]+")
-_LABEL = re.compile(r"jobs/(\d{1,15})-", re.ASCII)
-
-Protected = Mapping[int, str]
-"""Jobs, each with why, for people."""
-
-
-def protected_outputs(store: ReadStore, root: Root, settings: Settings) -> Protected:
-    """Return the jobs whose merged outputs `latest` leads to, a rollback could, or a cycle goes on from."""
-    found: dict[int, str] = {}
-    for link in sorted(root.latest.iterdir()):
-        _note(found, _job_at(leads_to(link), root), f"latest/{link.name} leads to it")
-    for prefix in sorted(store.promoted_prefixes()):
-        present = store.standing(prefix).present
-        _note(found, _job_of(present, root), f"latest/{prefix} is to lead to it")
-        here = present.target if present else ""
-        earlier = dict.fromkeys(_job_of(one, root) for one in store.promoted(prefix) if one.target != here)
-        for job in list(earlier)[: settings.retention.of(prefix).keep.rollback]:
-            _note(found, job, f"glmd rollback {prefix} could go back to it")
-    for base in store.bases():
-        _note(found, _job_of(base, root), f"nightly cycle {base.cycle} goes on from it")
-    return found
+_LABEL = re.compile(r"jobs(/\d{1,15}-[^\s\"'/]*(?:/\w+)?)", re.ASCII)
+_PARTS = {
+    "merged": frozenset({Part.MERGED, Part.RECORDS}),
+    "output": frozenset(Part) - {Part.MERGED},
+    "attempts": frozenset(Part) - {Part.MERGED},
+}
+"""What somebody may read who names a place in a job's directory; of any other place all is kept."""
 
 
-def protected_jobs(root: Root, settings: Settings, readers: Collection[Job]) -> Protected:
-    """Return the jobs of which `readers`, the settings, or a file that waits may read anything. Raises OSError."""
-    found: dict[int, str] = {}
-    for reader in readers:
-        if reader.continues is not None:
-            _note(found, reader.continues, f"job {reader.id} goes on from it")
-    for who, own, text in _texts(root, settings, readers):
-        for job in _named(text, root):
-            if job != own:
-                _note(found, job, f"{who} names it")
-    return found
+class Protection:
+    """The parts of jobs that stay, each with why."""
+
+    def __init__(self, root: Root) -> None:
+        self._root = root
+        self._jobs = real(root.jobs)
+        self._found: dict[tuple[int, Part], str] = {}
+
+    def of(self, job: Job) -> dict[Part, str]:
+        """Return what stays of a job."""
+        return {part: why for part in Part if (why := self._found.get((job.id, part)))}
+
+    def add_outputs(self, store: ReadStore, settings: Settings) -> None:
+        """Protect what `latest` leads to, what a rollback could lead it to, and what a cycle goes on from."""
+        for link in sorted(self._root.latest.iterdir()):
+            self._add_place(leads_to(link), f"latest/{link.name} leads to it")
+        for prefix in sorted(store.promoted_prefixes()):
+            present = store.standing(prefix).present
+            self._add_promotion(present, f"latest/{prefix} is to lead to it")
+            here = present.target if present else ""
+            earlier = {one.target: one for one in reversed(store.promoted(prefix)) if one.target != here}
+            newest = sorted(earlier.values(), key=lambda one: one.id, reverse=True)
+            for one in newest[: settings.retention.of(prefix).keep.rollback]:
+                self._add_promotion(one, f"glmd rollback {prefix} could go back to it")
+        for base in store.bases():
+            self._add_promotion(base, f"nightly cycle {base.cycle} goes on from it")
+
+    def add_readers(self, settings: Settings, readers: Collection[Job]) -> None:
+        """Protect what `readers`, the settings, or a file that waits may read. Raises OSError."""
+        for reader in readers:
+            if reader.continues is not None:
+                self._add(reader.continues, _PARTS["merged"], f"job {reader.id} goes on from it")
+        for who, own, text in _texts(self._root, settings, readers):
+            for place in self._places(text):
+                job, parts = place
+                if job != own:
+                    self._add(job, parts, f"{who} names it")
+
+    def _places(self, text: str) -> Iterator[tuple[int, frozenset[Part]]]:
+        """Yield the jobs into whose directories a text leads, and where."""
+        for label in _LABEL.findall(text):
+            if place := self._at(self._jobs / label[1:]):
+                yield place
+        for path in dict.fromkeys(_PATH.findall(text)):
+            reach(path)
+            if place := self._at(real(Path(path))):
+                yield place
+
+    def _at(self, place: Path) -> tuple[int, frozenset[Part]] | None:
+        """Return the job in whose directory `place` is, and what somebody may read there."""
+        if not place.is_relative_to(self._jobs) or place == self._jobs:
+            return None
+        label, *inside = place.relative_to(self._jobs).parts
+        number = label.partition("-")[0]
+        parts = _PARTS.get(inside[0], frozenset(Part)) if inside else frozenset(Part)
+        return (int(number), parts) if is_number(number) else None
+
+    def _add_promotion(self, promotion: Promotion | None, why: str) -> None:
+        if promotion is not None and (directory := promotion.directory(self._root.path)) is not None:
+            self._add_place(real(directory), why)
+
+    def _add_place(self, place: Path | None, why: str) -> None:
+        if place is not None and (found := self._at(place)):
+            self._add(*found, why)
+
+    def _add(self, job: int, parts: Collection[Part], why: str) -> None:
+        for part in parts:
+            self._found.setdefault((job, part), why)
 
 
 def _texts(root: Root, settings: Settings, readers: Collection[Job]) -> Iterator[tuple[str, int | None, str]]:
@@ -78,34 +122,3 @@ def _read(path: Path) -> str:
         if path.is_file():
             return read_bounded(path, MOST_PLAN_BYTES).decode("utf-8", "replace")
     return ""
-
-
-def _named(text: str, root: Root) -> frozenset[int]:
-    """Return the jobs into whose directories a text leads."""
-    found = {int(number) for number in _LABEL.findall(text)}
-    for path in dict.fromkeys(_PATH.findall(text)):
-        reach(path)
-        found |= {job for job in (_job_at(real(Path(path)), root),) if job is not None}
-    return frozenset(found)
-
-
-def _job_of(promotion: Promotion | None, root: Root) -> int | None:
-    return None if promotion is None else _job_at(_real(promotion.directory(root.path)), root)
-
-
-def _real(directory: Path | None) -> Path | None:
-    return None if directory is None else real(directory)
-
-
-def _job_at(place: Path | None, root: Root) -> int | None:
-    """Return the job in whose directory `place` is."""
-    jobs = real(root.jobs)
-    if place is None or not place.is_relative_to(jobs) or place == jobs:
-        return None
-    number = place.relative_to(jobs).parts[0].partition("-")[0]
-    return int(number) if is_number(number) else None
-
-
-def _note(found: dict[int, str], job: int | None, why: str) -> None:
-    if job is not None:
-        found.setdefault(job, why)

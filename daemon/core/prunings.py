@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from handlers.retention.rules import Part
+from handlers.retention.part import Part
 
 _COLUMNS = "id, job, part, bytes, begun, ended, by, reason"
 

@@ -6,16 +6,19 @@ The rules are in handlers.retention.rules; here is what they are applied to.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 
 from daemon.core.promotions import Kind
-from daemon.core.protection import protected_jobs, protected_outputs
+from daemon.core.protection import Protection
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.core.settings import Settings
 from daemon.core.states import OVER, Job, Source, State
+from handlers.retention.part import Part
 from handlers.retention.pieces import YOUNG, Piece, pieces
-from handlers.retention.rules import Choice, Part, PastJob, choose
+from handlers.retention.rules import Choice, PastJob, choose
 from handlers.run_names import time_of
+from handlers.validate.disk_estimate import in_words
 
 Seen = tuple[int, frozenset[tuple[int, int]]]
 """What a plan was made of and may have changed since: the newest promotion, and the jobs that are not over."""
@@ -30,7 +33,9 @@ class Item:
     bytes: int
     goes: bool
     why: str
-    is_doubt: bool = False
+    is_automatic: bool
+    """Whether glmd removes it by itself, once it may."""
+    is_doubt: bool
     """Whether it stays since glmd is not sure whose it is."""
 
     def as_json(self) -> dict[str, object]:
@@ -41,6 +46,7 @@ class Item:
             "part": self.part,
             "bytes": self.bytes,
             "goes": self.goes,
+            "automatic": self.is_automatic,
             "why": self.why,
         }
 
@@ -62,6 +68,13 @@ class Plan:
         """How much that frees."""
         return sum(item.bytes for item in self.going)
 
+    def told(self, happens: str) -> str:
+        """Say in a line how much `happens`, as `would be removed`."""
+        if not self.going:
+            return "nothing is to be removed"
+        jobs = len({item.job.id for item in self.going})
+        return f"{in_words(self.bytes)} {happens}: {len(self.going)} parts of {jobs} jobs"
+
 
 def seen_in(store: ReadStore) -> Seen:
     """Return what a plan depends on."""
@@ -82,12 +95,12 @@ def plan(root: Root, settings: Settings, now: datetime, *, is_asked: bool) -> Pl
         found = _Facts(root, settings, store, now, first).all(jobs, over)
     choices = choose([past for past, _ in found.values()], settings.retention, now, is_asked=is_asked)
     by_id = {job.id: job for job in jobs}
-    return Plan(tuple(_item(by_id[choice.job], choice, found[choice.job][1]) for choice in choices), seen)
+    return Plan(tuple(_item(by_id[choice.job], choice, *found[choice.job]) for choice in choices), seen)
 
 
-def _item(job: Job, choice: Choice, there: dict[Part, Piece]) -> Item:
+def _item(job: Job, choice: Choice, past: PastJob, there: dict[Part, Piece]) -> Item:
     piece = there[choice.part]
-    return Item(job, choice.part, piece.bytes, choice.goes, choice.why, is_doubt=bool(piece.doubt))
+    return Item(job, choice.part, piece.bytes, choice.goes, choice.why, past.is_automatic, bool(piece.doubt))
 
 
 def _is_automatic(job: Job, first: int) -> bool:
@@ -106,54 +119,52 @@ class _Facts:
         self._now = now
         self._first = first
         self._owner = root.jobs.stat().st_uid
+        self._locked = frozenset(store.locks().values())
+        self._last_done = cache(lambda cycle: store.newest_done(cycle) if cycle else None)
 
     def all(self, jobs: Sequence[Job], over: Iterable[Job]) -> dict[int, tuple[PastJob, dict[Part, Piece]]]:
         """Return what is known of each of `jobs`; all that are `over` may read what others have left."""
         readers = (*self._store.jobs(set(State) - OVER), *(job for job in over if self._is_retryable(job)))
-        outputs = protected_outputs(self._store, self._root, self._settings)
-        whole = protected_jobs(self._root, self._settings, readers)
-        promoted = {
-            one.job for one in self._store.promotions() if one.undone is None and one.kind is not Kind.REMOVED
-        }  # fmt: skip
+        protection = Protection(self._root)
+        protection.add_outputs(self._store, self._settings)
+        protection.add_readers(self._settings, readers)
+        history = [one for one in self._store.promotions() if one.kind is not Kind.REMOVED]
+        promoted = {one.job for one in history if one.undone is None}
+        objected = {one.job for one in history} - promoted
         losses = self._store.final_losses()
-        locked = set(self._store.locks().values())
-        last_done = {
-            done.id for cycle in {job.cycle for job in jobs} if cycle and (done := self._store.newest_done(cycle))
-        }
         found = {}
         for job in jobs:
-            there = pieces(job.directory(self._root.path), self._owner)
-            every = "processes of it are left on its devices" if job.id in locked else whole.get(job.id, "")
-            protected = {
-                part: why for part, piece in there.items() if (why := piece.doubt or every or self._young(job, piece))
-            }
-            if job.id in outputs:
-                protected.setdefault(Part.MERGED, outputs[job.id])
-            if job.id in last_done:
-                protected.setdefault(Part.RECORDS, "the next night is compared with what it was trained on")
-            found[job.id] = (self._past(job, there, protected, promoted, losses), there)
+            there = pieces(job.directory(self._root.path), self._owner, records=self._are_records_old(job))
+            past = PastJob(
+                job.id,
+                job.prefix,
+                job.cycle,
+                ended=self._ended(job),
+                is_promoted=job.id in promoted,
+                is_good=job.state is State.DONE and (job.id in promoted or not (job.code or job.id in objected)),
+                parts=frozenset(there),
+                loss=losses.get(job.id),
+                is_automatic=_is_automatic(job, self._first),
+                protected=self._protected(job, there, protection),
+            )
+            found[job.id] = (past, there)
         return found
 
-    def _past(
-        self,
-        job: Job,
-        there: dict[Part, Piece],
-        protected: dict[Part, str],
-        promoted: set[int | None],
-        losses: dict[int, float],
-    ) -> PastJob:
-        return PastJob(
-            job.id,
-            job.prefix,
-            job.cycle,
-            ended=self._ended(job),
-            is_done=job.state is State.DONE,
-            is_promoted=job.id in promoted,
-            parts=frozenset(there),
-            loss=losses.get(job.id),
-            is_automatic=_is_automatic(job, self._first),
-            protected=protected,
-        )
+    def _protected(self, job: Job, there: dict[Part, Piece], protection: Protection) -> dict[Part, str]:
+        """Return what stays of a job whatever the rules say, with why."""
+        found = protection.of(job)
+        for part, piece in there.items():
+            if job.id in self._locked:
+                found[part] = "processes of it are left on its devices"
+            elif why := piece.doubt or self._young(job, piece):
+                found[part] = why
+        if (last := self._last_done(job.cycle)) and last.id == job.id:
+            found.setdefault(Part.RECORDS, "the next night is compared with what it was trained on")
+        return found
+
+    def _are_records_old(self, job: Job) -> bool:
+        span = self._settings.retention.of(job.prefix).records
+        return span is not None and self._now - self._ended(job) > timedelta(seconds=span)
 
     def _ended(self, job: Job) -> datetime:
         """Return when a job was over: a night's not before its time, whatever the clock was set to since."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from daemon.core.job_rows import told_of_unreadable
 from daemon.core.presence import Presence, presence
+from daemon.core.prunings import Pruning
 from daemon.core.read_jobs import Transition
 from daemon.core.read_store import ReadStore
 from daemon.core.results import Result
@@ -124,9 +125,11 @@ class Detail:
     """Bytes that parts of its directory take."""
     verdict: "Verdict | None" = None
     """What the gate found of its output; None before that, and of what an older glmd merged."""
+    prunings: tuple[Pruning, ...] = ()
+    """What was removed of it since it was over, or is being removed."""
 
     def as_json(self) -> dict[str, object]:
-        """Return the documented keys: those of the job, and history, paths, steps, training, result, disk, verdict."""
+        """Return the documented keys: those of the job, and history, paths, steps, training and so on."""
         return {
             **self.status.as_json(),
             "history": [{**asdict(step), "at": step.at.isoformat()} for step in self.history],
@@ -136,6 +139,7 @@ class Detail:
             "result": None if self.result is None else self.result.as_json(),
             "disk": self.disk,
             "verdict": None if self.verdict is None else self.verdict.model_dump(mode="json"),
+            "prunings": [pruning.as_json() for pruning in self.prunings],
         }
 
 
@@ -229,6 +233,7 @@ def detail(store: ReadStore, job: Job, root: Path) -> Detail:
         result=store.results([job.id]).get(job.id),
         disk=disk_of(directory),
         verdict=_verdict(directory),
+        prunings=store.prunings_of(job),
     )
 
 

@@ -2,7 +2,7 @@
 
 The rule is that of restic's `forget` (https://restic.readthedocs.io/en/stable/060_forget.html): each part of `keep`
 keeps some by itself, and what none keeps goes. A bad output takes no good one's place: days, weeks, months and
-the best ones are counted among those that were promoted.
+the best ones are counted among the good ones.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +20,8 @@ class Output:
     job: int
     ended: datetime
     """When its job was over, with a time zone; days are those of this zone."""
-    is_promoted: bool
-    """Whether `latest` was led to it, and that was not taken back."""
+    is_good: bool
+    """Whether it was promoted, or was not meant to be and nothing was said against it."""
     loss: float | None = None
     """At the end of its training; None where nobody knows."""
 
@@ -44,16 +44,16 @@ def _month(moment: datetime) -> str:
 def kept(outputs: Sequence[Output], keep: KeepOutputs) -> dict[int, str]:
     """Return which of `outputs` are kept, by job, each with the first reason that there is, for people."""
     newest = sorted(outputs, key=lambda one: (one.ended, one.job), reverse=True)
-    promoted = [one for one in newest if one.is_promoted]
+    good = [one for one in newest if one.is_good]
     found: dict[int, str] = {}
     for one in newest[: keep.last]:
         found[one.job] = f"one of the last {keep.last}"
-    if others := [one for one in newest if not one.is_promoted]:
-        found.setdefault(others[0].job, "the newest that was not promoted")
+    if others := [one for one in newest if not one.is_good]:
+        found.setdefault(others[0].job, "the newest that is not good")
     for count, period in ((keep.daily, _day), (keep.weekly, _week), (keep.monthly, _month)):
-        for one in islice(_newest_of_each(promoted, period), count):
+        for one in islice(_newest_of_each(good, period), count):
             found.setdefault(one.job, f"the newest of {period(one.ended)}")
-    measured = [(one.loss, -one.ended.timestamp(), one.job) for one in promoted if one.loss is not None]
+    measured = [(one.loss, -one.ended.timestamp(), one.job) for one in good if one.loss is not None]
     for loss, _, job in sorted(measured)[: keep.best]:
         found.setdefault(job, f"its loss, {loss:.4g}, is one of the {keep.best} lowest")
     return found

@@ -16,7 +16,7 @@ from handlers.ckpt.publishing.manifest import NAME as MANIFEST
 from handlers.ckpt.publishing.manifest_outline import read_outline
 from handlers.host.reach import is_at_work
 from handlers.records.job_dir import JobDir
-from handlers.retention.rules import Part
+from handlers.retention.part import Part
 from handlers.shards.names import SHARD_DIRECTORIES, Shard, Tag, rank_directories
 
 YOUNG = 3600.0
@@ -45,8 +45,11 @@ class _Strange(Exception):  # noqa: N818 - it is no error, and goes no further t
     """Something is not as glmd and its ranks leave it."""
 
 
-def pieces(directory: JobDir, owner: int) -> dict[Part, Piece]:
-    """Return what there is of a job in its `directory`; `owner` is the user whose files glmd's are. Raises OSError."""
+def pieces(directory: JobDir, owner: int, *, records: bool = True) -> dict[Part, Piece]:
+    """Return what there is of a job in its `directory`; `owner` is the user whose files glmd's are. Raises OSError.
+
+    Its records are a part where there is nothing else; to look at them takes long, and `records` may leave that out.
+    """
     is_at_work()
     try:
         device = _looked_at(directory.path, owner).st_dev
@@ -55,7 +58,7 @@ def pieces(directory: JobDir, owner: int) -> dict[Part, Piece]:
     except _Strange as strange:
         return {part: Piece((), 0, 0.0, str(strange)) for part in Part}
     look = _Look(owner, device)
-    found = {Part.RECORDS: look.at(lambda: look.records(directory))}
+    found: dict[Part, Piece] = {}
     shards = look.at(lambda: look.files(_shards(directory, look)))
     if shards.paths or shards.doubt:
         found[Part.SHARDS] = shards
@@ -64,6 +67,8 @@ def pieces(directory: JobDir, owner: int) -> dict[Part, Piece]:
             found[Part.OLDER_SHARDS] = older
     if os.path.lexists(directory.merged):
         found[Part.MERGED] = look.at(lambda: look.merged(directory.merged))
+    if records and not found:
+        found[Part.RECORDS] = look.at(lambda: look.records(directory))
     return found
 
 

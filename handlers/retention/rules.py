@@ -14,24 +14,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
 from handlers.retention.outputs import Output, kept
+from handlers.retention.part import Part
 from handlers.retention.policy import AfterMerge, KeepOptimizer, Kept, Retention
 from handlers.units.durations import format_duration
-
-
-class Part(StrEnum):
-    """A part of a job that can be removed by itself."""
-
-    SHARDS = "shards"
-    """All saves that its ranks made."""
-    OLDER_SHARDS = "older shards"
-    """Those but the newest save."""
-    MERGED = "merged"
-    """The merged output; its manifest stays with the records."""
-    RECORDS = "records"
-    """Its directory."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +31,10 @@ class PastJob:
     cycle: str
     """Empty where it is no run of one."""
     ended: datetime
-    is_done: bool
     is_promoted: bool
     """Whether `latest` was led to its output, and that was not taken back."""
+    is_good: bool
+    """Whether it is that, or was not meant to be, and nothing was said against it."""
     parts: frozenset[Part]
     """What there is of it."""
     loss: float | None = None
@@ -58,7 +46,7 @@ class PastJob:
     @property
     def output(self) -> Output:
         """Its merged output."""
-        return Output(self.id, self.ended, self.is_promoted, self.loss)
+        return Output(self.id, self.ended, self.is_good, self.loss)
 
 
 @dataclass(frozen=True)
@@ -112,7 +100,7 @@ class _Rules:
             yield self._shards(job)
         if Part.MERGED in job.parts:
             yield self._merged(job)
-        if job.parts == {Part.RECORDS}:
+        if Part.RECORDS in job.parts:
             yield self._records(job)
 
     def _shards(self, job: PastJob) -> Choice:
@@ -132,9 +120,9 @@ class _Rules:
     def _merged(self, job: PastJob) -> Choice:
         if why := self._outputs.get(job.id):
             return _stays(job, Part.MERGED, why)
-        if not job.is_promoted:
+        if not job.is_good:
             return self._of_no_promotion(job, Part.MERGED, is_newest=False)
-        return _goes(job, Part.MERGED, "promoted long ago, and no part of `keep` keeps it")
+        return _goes(job, Part.MERGED, "newer ones are kept in its place")
 
     def _records(self, job: PastJob) -> Choice:
         return self._by_age(job, Part.RECORDS, self._policy.records, "records")

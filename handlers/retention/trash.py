@@ -14,8 +14,8 @@ from handlers.ckpt.files.durable import fsync_directory, make_directory, move, p
 from handlers.ckpt.publishing.manifest import NAME as MANIFEST
 from handlers.host.reach import is_at_work
 from handlers.records.job_dir import JobDir
+from handlers.retention.part import Part
 from handlers.retention.pieces import Piece
-from handlers.retention.rules import Part
 from handlers.shards.names import Shard
 
 NAME = ".trash"

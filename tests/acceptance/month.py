@@ -11,7 +11,7 @@ from daemon.core.read_store import ReadStore
 from daemon.core.retention import plan
 from daemon.core.root import Root
 from daemon.core.settings import load_settings
-from daemon.core.states import Job
+from daemon.core.states import Job, State
 from daemon.face.nights import Run, runs_since
 from daemon.serve.intake.source import Moment
 from handlers.ckpt.publishing.manifest import read_manifest
@@ -106,6 +106,10 @@ class Month:
         """Say whether both cycles have a job for a night, and that is over."""
         runs = self.runs(night).values()
         return len(runs) == len(CYCLES) and all(run.job and run.job.state.is_over for run in runs)
+
+    def are_done(self, count: int) -> bool:
+        """Say whether so many jobs that people dropped are done."""
+        return sum(job.state is State.DONE and not job.cycle for job in self.stage.jobs()) == count
 
     def are_counted(self, night: int) -> bool:
         """Say whether the daemon is done with a night of both cycles."""

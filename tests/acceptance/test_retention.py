@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from daemon.core.control import Request, RequestRefusedError, ask_for
 from daemon.core.retention import plan
 from daemon.core.settings import load_settings
 from daemon.face.audit import check_state
-from handlers.retention.rules import Part
+from handlers.retention.part import Part
 from handlers.retention.trash import NAME as TRASH
 from handlers.shards.names import find_shards
 from tests.acceptance.month import CYCLES, Month
@@ -59,5 +60,28 @@ def test_nights_leave_room_for_the_next_ones(month: Month) -> None:
     assert check_state(month.root) == ()
     settings = load_settings(month.root.path / "glmd.yaml", month.root.path)
     left = plan(month.root, settings, month.at(NIGHTS, 12), is_asked=True)
-    assert {item.part for item in left.items if not item.goes} == set(Part) - {Part.RECORDS, Part.OLDER_SHARDS}
+    assert {item.part for item in left.items if not item.goes} == {Part.SHARDS, Part.MERGED}
     assert not left.going
+
+
+def test_what_people_drop_goes_only_when_somebody_asks(month: Month) -> None:
+    """By itself glmd leaves their jobs alone; `glmd prune` takes what the rules do not keep, and says so."""
+    for number in (1, 2, 3):
+        text = (month.stage.data / "small.yaml").read_text()
+        month.stage.drop(f"run{number}.yaml", f"{text}# {number}\n")
+        month.let_it_be(month.at(0, 3), lambda number=number: month.are_done(number), f"{number} jobs are done")
+    month.let_it_be(month.at(2, 1), lambda: month.are_over(1), "the next day has come")
+    before = with_shards(month)
+    month.until_pruned()
+    dropped = [job for job in month.stage.jobs() if not job.cycle]
+    assert {job.label for job in dropped} <= before & with_shards(month)
+    assert "is being removed" in (month.stage.ask("prune") or "")
+    month.let_it_be(month.at(2, 1), lambda: len(with_shards(month) & {job.label for job in dropped}) == 1, "it is done")
+    month.until_pruned()
+    first = dropped[0]
+    assert not first.directory(month.root.path).merged.exists()
+    with pytest.raises(RequestRefusedError, match="was removed on"):
+        ask_for(month.root.path, Request("promote", first.id))
+    assert month.stage.stop()
+    assert month.stage.faults == []
+    assert check_state(month.root) == ()

@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from daemon.core.read_store import ReadStore
 from daemon.core.reading import open_for_reading, unreadable
 from daemon.core.states import Job, Source, State
 from daemon.face.audit.disagreement import Disagreement, Kind
+from handlers.retention.part import Part
 
 _ASK = "ask for help with the text above; glmd itself never writes such a row"
 
@@ -34,6 +36,8 @@ class Row:
     claim: str
     digest: str
     moves: tuple[Move, ...]
+    pruned: frozenset[Part] = frozenset()
+    """What was removed of it since it was over."""
 
     @property
     def is_of_a_drop(self) -> bool:
@@ -82,7 +86,16 @@ class Ledger(ReadStore):
             except NO_JOB as error:
                 yield self._unreadable(number, f"its row cannot be read: {why_none(error)}")
             else:
-                yield Row(job, claim, digest, tuple(history))
+                yield Row(job, claim, digest, tuple(history), self._pruned(job))
+
+    def _pruned(self, job: Job) -> frozenset[Part]:
+        if job.id not in self._with_prunings:
+            return frozenset()
+        return frozenset(one.part for one in self.prunings_of(job))
+
+    @cached_property
+    def _with_prunings(self) -> frozenset[int]:
+        return frozenset(job for (job,) in self._connection.execute("SELECT DISTINCT job FROM prunings"))
 
     def label(self, number: int) -> str | None:
         """Return the name of a job's directory, also of one whose row cannot be read; None where there is no job."""

@@ -16,12 +16,15 @@ from handlers.ckpt.publishing.manifest import NAME
 from handlers.ckpt.publishing.manifest_outline import Outline, OutlinedFile, read_outline
 from handlers.merging.latest import is_occupied, leads_to, real
 from handlers.records.job_dir import Step
+from handlers.retention.part import Part
 
 
 def output_disagreements(row: Row, files: JobFiles) -> Iterator[Disagreement]:
     """Yield what is wrong with one job's `merged/`. While its merge runs, files appear there before the manifest."""
     job, merged = row.job, f"{files.path}/merged"
     if not files.is_there or files.step(job.attempt, Step.MERGE).living is not None:
+        return
+    if Part.MERGED in row.pruned and "merged" not in files.names:
         return
     names = names_in(merged) if "merged" in files.names else None
     again = (

@@ -30,7 +30,7 @@ from daemon.serve.loop.workers import Lane, Workers
 from handlers.codes import Code
 from handlers.merging.latest import is_occupied
 from handlers.printable import printable
-from handlers.retention.rules import Part
+from handlers.retention.part import Part
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -85,6 +85,7 @@ class PromotionRequests:
             raise RequestRefusedError(f"job {job.id} has no output to promote: {why}", Code.PROMOTION_NOT_WHOLE)
         self._requests.note("promote_asked", job, by)
         row = Promotion.of(job, by=by.name, reason=_shortened(request.reason))
+        self._refuse_gone(row)
         return self._begin(job.prefix, partial(self._promoting, job, row, request.force))
 
     def roll_back(self, request: Request, to: Job | None, by: User) -> Pending:
@@ -96,6 +97,8 @@ class PromotionRequests:
                 Code.PROMOTION_PREFIX,
             )
         self._requests.refuse_strangers(None if present.job is None else self._store.readable(present.job), by)
+        if to is not None:
+            self._refuse_gone(Promotion.of(to))
         return self._begin(request.prefix, partial(self._rolling_back, request, to, by))
 
     # What is found out by a worker
@@ -180,6 +183,10 @@ class PromotionRequests:
         self._links.bring(asked.prefix)  # in any case: an error may come of a change that is made
         told = self._make(change, before)
         self._links.bring(asked.prefix, partial(self._made, asked, change, told))
+
+    def _refuse_gone(self, row: Promotion) -> None:
+        if why := self._why_gone(row):
+            raise RequestRefusedError(why, Code.PROMOTION_GONE)
 
     def _why_gone(self, row: Promotion) -> str:
         """Return what is to be said of an output that is being removed, or was; empty where it stays."""

@@ -30,9 +30,8 @@ from daemon.serve.loop.waiting import Waiting
 from daemon.serve.loop.workers import Lane, Workers
 from handlers.events import job_log
 from handlers.retention import trash
+from handlers.retention.part import Part
 from handlers.retention.pieces import pieces
-from handlers.retention.rules import Part
-from handlers.validate.disk_estimate import in_words
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -119,7 +118,7 @@ class Pruner:
             raise
         self._going, self._planned = deque(found.going), (found, asked.by if asked else "")
         if asked is not None:
-            asked.answer.settle(_told(found))
+            asked.answer.settle(found.told("is being removed"))
 
     def _begin(self, planned: Plan, by: str) -> None:
         """Note the next parts, unless what the plan was made of has changed: then it is made anew."""
@@ -190,10 +189,3 @@ def remove(root: Root, todo: Sequence[tuple[Pruning, Job]]) -> frozenset[int]:
         done.add(pruning.id)
     trash.empty(root.jobs / trash.NAME)
     return frozenset(done)
-
-
-def _told(planned: Plan) -> str:
-    if not planned.going:
-        return "nothing is to be removed"
-    jobs = len({item.job.id for item in planned.going})
-    return f"{len(planned.going)} parts of {jobs} jobs are being removed, {in_words(planned.bytes)}; each is an event"

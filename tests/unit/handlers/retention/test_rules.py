@@ -5,17 +5,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from handlers.retention.part import Part
 from handlers.retention.policy import Retention
-from handlers.retention.rules import Choice, Part, PastJob, choose
+from handlers.retention.rules import Choice, PastJob, choose
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
-ALL = frozenset(Part)
+ALL = frozenset(Part) - {Part.RECORDS}
 BOTH = {(1, Part.SHARDS), (2, Part.SHARDS)}
 
 
 def night(number: int, ago: float, *, promoted: bool = True, **more: object) -> PastJob:
     """Return a night's job that was over so many days ago."""
-    job = PastJob(number, "glm-6b", "sft", NOW - timedelta(days=ago), is_done=True, is_promoted=promoted, parts=ALL)
+    ended = NOW - timedelta(days=ago)
+    job = PastJob(number, "glm-6b", "sft", ended, is_promoted=promoted, is_good=promoted, parts=ALL)
     return replace(job, **more)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from daemon.core.control import RequestRefusedError
+from daemon.core.prunings import Pruning
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.core.setting_sections import Cancel
@@ -20,12 +21,14 @@ from daemon.core.store import NewJob, Store
 from daemon.core.users import User
 from daemon.serve.jobs.requests import Requests
 from daemon.serve.loop.waiting import Waiting
+from handlers.codes import Code
 from handlers.records.job_dir import Step
 from handlers.records.job_plan import JobPlan, TimeLimits, TrainPlan
 from handlers.records.merge_plan import MergePlan
 from handlers.records.process import ProcessIdentity
 from handlers.records.shim_record import ShimRecord
 from handlers.records.step_exit import Divergence, Outcome, StepExit, Survivor
+from handlers.retention.part import Part
 
 
 def test_a_merge_can_be_cancelled_though_processes_are_left_of_its_training(tmp_path: Path) -> None:
@@ -65,6 +68,25 @@ def test_a_retry_merges_only_where_something_was_saved(tmp_path: Path) -> None:
                 job = store.move(job, state)
             requests.retry(job, User(0))
             assert store.job(job.id).state is (State.MERGING if save else State.QUEUED)
+
+
+def test_a_job_is_not_retried_while_its_files_are_being_removed(tmp_path: Path) -> None:
+    """It would go on with half of its shards; once they are gone it begins anew."""
+    with Store.open(tmp_path / "glmd.db") as store, Waiting() as waiting:
+        job = store.add(NewJob("c", "run"))
+        for state in (State.PREPARING, State.TRAINING, State.FAILED):
+            job = store.move(job, state)
+        directory = job.directory(tmp_path)
+        directory.path.mkdir(parents=True)
+        directory.submitted.touch()
+        pruning = store.begin_pruning(job, Pruning(job.id, Part.SHARDS, 100, "it is old", datetime.now(UTC)))
+        requests = Requests(Root(tmp_path), store, waiting)
+        with pytest.raises(RequestRefusedError, match="its files are being removed") as refused:
+            requests.retry(job, User(0))
+        assert refused.value.code == Code.JOB_BEING_PRUNED
+        store.end_pruning(pruning)
+        requests.retry(job, User(0))
+        assert store.job(job.id).state is State.QUEUED
 
 
 @pytest.mark.parametrize("last", (1, 2, 7))
