@@ -21,7 +21,7 @@ def training_lines(found: Detail) -> list[str]:
         held = ", ".join(f"{_DISK[name]} {size(count)}" for name, count in found.disk.items())
         lines += ["", f"on the disk: {held}"]
     if found.prunings:
-        lines += ["", "removed", *(f"  {one.part} ({size(one.bytes)}) {one.told}" for one in found.prunings)]
+        lines += ["", "no longer there", *(f"  {one.part}, {size(one.bytes)}: {one.told}" for one in found.prunings)]
     return lines
 
 

@@ -30,8 +30,8 @@ class Pruning:
         """What there is to say of what was removed."""
         asked = f", as {self.by} asked" if self.by else ""
         if self.ended is None:
-            return f"is being removed{asked} ({self.reason})"
-        return f"was removed on {self.ended.astimezone():%Y-%m-%d %H:%M}{asked} ({self.reason})"
+            return f"being removed{asked} ({self.reason})"
+        return f"removed on {self.ended.astimezone():%Y-%m-%d %H:%M}{asked} ({self.reason})"
 
     def as_json(self) -> dict[str, object]:
         """Return the documented keys."""

@@ -22,9 +22,10 @@ from handlers.shards.names import SHARD_DIRECTORIES, Shard, Tag, rank_directorie
 YOUNG = 3600.0
 """Seconds in which a file was changed that is left alone, whatever the rules say."""
 
-_READ = ("submitted.yaml", "config.yaml", "checked.json", "inputs.json", "plan.json", "rank_table.json")
+_READ = ("submitted.yaml", "config.yaml", "checked.json", "inputs.json", "plan.json")
 _TOLD = ("verdict.json", "manifest.json", "events.jsonl", "defect.txt")
 _OWN = frozenset((*_READ, *_TOLD, "output", "merged", "attempts", "initial"))
+_RANK_TABLE = "hccl_"
 """What glmd makes in a job's directory."""
 
 
@@ -129,7 +130,7 @@ class _Look:
     def records(self, directory: JobDir) -> Piece:
         """Return all that is there, as one directory."""
         for path in sorted(directory.path.iterdir()):
-            if path.name not in _OWN and not path.name.startswith("rank_table"):
+            if path.name not in _OWN and not path.name.startswith(_RANK_TABLE):
                 raise _Strange(f"{path}: glmd has not made it")
         size = 0
         for parent, directories, names in os.walk(directory.path):

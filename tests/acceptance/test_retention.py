@@ -80,7 +80,7 @@ def test_what_people_drop_goes_only_when_somebody_asks(month: Month) -> None:
     month.until_pruned()
     first = dropped[0]
     assert not first.directory(month.root.path).merged.exists()
-    with pytest.raises(RequestRefusedError, match="was removed on"):
+    with pytest.raises(RequestRefusedError, match="is gone: removed on"):
         ask_for(month.root.path, Request("promote", first.id))
     assert month.stage.stop()
     assert month.stage.faults == []

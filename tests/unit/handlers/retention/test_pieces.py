@@ -34,6 +34,7 @@ def directory(tmp_path: Path) -> JobDir:
     (directory.merged / "glm.ckpt").write_bytes(b"w" * 50)
     (directory.merged / "manifest.json").write_text(MANIFEST)
     directory.submitted.write_text("a: 1")
+    (directory.path / "hccl_2p_01_192.168.1.196.json").touch()
     return directory
 
 
