@@ -35,11 +35,12 @@ def prune(
         parts = [item.as_json() for item in found.items]
         typer.echo(to_json({"bytes": found.bytes, "parts": parts}))
         return
-    for line in _lines(found):
+    for line in lines(found):
         typer.echo(line)
 
 
-def _lines(found: Plan) -> Iterator[str]:
+def lines(found: Plan) -> Iterator[str]:
+    """Yield what would go as a table, its sum, and what is kept in doubt."""
     if found.going:
         rows = (_row(item) for item in found.going)
         yield from table(("JOB", "NAME", "PART", "SIZE", "GLMD", "WHY"), rows, right=frozenset({0, 3}))

@@ -73,7 +73,11 @@ class Plan:
         if not self.going:
             return "nothing is to be removed"
         jobs = len({item.job.id for item in self.going})
-        return f"{in_words(self.bytes)} {happens}: {len(self.going)} parts of {jobs} jobs"
+        return f"{in_words(self.bytes)} {happens}: {_counted(len(self.going), 'part')} of {_counted(jobs, 'job')}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def seen_in(store: ReadStore) -> Seen:

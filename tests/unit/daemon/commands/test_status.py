@@ -190,7 +190,7 @@ def test_json_has_the_documented_keys(site: Site) -> None:
     ]  # fmt: skip
     assert list(told["jobs"][0]) == keys
     detail = json.loads(site.glmd("status", "1", "--json").stdout)
-    assert list(detail) == [*keys, "history", "paths", "steps", "training", "result", "disk", "verdict"]
+    assert list(detail) == [*keys, "history", "paths", "steps", "training", "result", "disk", "verdict", "prunings"]
     assert list(detail["history"][0]) == ["at", "state", "attempt", "reason", "code"]
 
 
