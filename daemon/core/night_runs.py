@@ -32,6 +32,11 @@ class Outcome(StrEnum):
         """Whether there is a file of it, which becomes a job."""
         return self in {Outcome.DROPPED, Outcome.CAUGHT_UP}
 
+    @property
+    def is_to_come(self) -> bool:
+        """Whether there is a job of it, or may be one yet."""
+        return self is not Outcome.SKIPPED
+
 
 @dataclass(frozen=True)
 class NightRun:

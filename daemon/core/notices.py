@@ -131,7 +131,9 @@ def _of_night(run: NightRun) -> Notice | None:
             told = f"{night} could not be dropped, which is tried again: {run.reason}"
             return _told(run, NoticeKind.NIGHTLY_FAILED, told)
         case Outcome.CAUGHT_UP:
-            return _told(run, NoticeKind.NIGHTLY_LATE, f"{night} was dropped late, {run.at.astimezone():%Y-%m-%d %H:%M}")
+            return _told(
+                run, NoticeKind.NIGHTLY_LATE, f"{night} was dropped late, {run.at.astimezone():%Y-%m-%d %H:%M}"
+            )
         case _:
             return None
 

@@ -48,6 +48,16 @@ class ReadStore(JobReads):
         rows = self._cursor("cycle = ?", cycle, order="id DESC LIMIT 100")
         return tuple(job for job in self._readable(rows) if job.due >= due)
 
+    def results_of(self, cycle: str, most: int) -> list[Result]:
+        """Return what the newest runs of nightly `cycle` came to that are done; see daemon.core.results."""
+        return results.of_cycle(self._connection, cycle, most)
+
+    @property
+    def is_pruning(self) -> bool:
+        """Whether something is being removed of jobs that are over."""
+        (count,) = self._connection.execute("SELECT COUNT(*) FROM prunings WHERE ended IS NULL").fetchone()
+        return bool(count)
+
     def notices(self, *, also_passed: bool = False) -> tuple[Notice, ...]:
         """Return what somebody should know now, or all that there ever was of it, oldest first."""
         return tuple(notices.select(self._connection, also_passed=also_passed))

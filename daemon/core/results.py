@@ -50,6 +50,15 @@ def of_jobs(connection: sqlite3.Connection, jobs: Collection[int]) -> dict[int, 
     return {job: Result(*known) for job, *known in connection.execute(asked, tuple(jobs))}
 
 
+def of_cycle(connection: sqlite3.Connection, cycle: str, most: int) -> list[Result]:
+    """Return what the newest runs of a cycle came to that are done and of which it is known what they took."""
+    asked = (
+        "SELECT final_loss, best_loss, seconds, bytes, shards FROM results JOIN jobs ON job = id"
+        " WHERE cycle = ? AND state = ? AND bytes IS NOT NULL AND shards IS NOT NULL ORDER BY job DESC LIMIT ?"
+    )
+    return [Result(*known) for known in connection.execute(asked, (cycle, State.DONE, most))]
+
+
 def unmeasured(connection: sqlite3.Connection, besides: Collection[int]) -> int | None:
     """Return the newest job that is over and of which nothing is kept, but for some; None where there is none."""
     over, others = ",".join("?" * len(MEASURED)), ",".join("?" * len(besides))
