@@ -48,8 +48,8 @@ class Forecast:
         rest = f", {in_words(self.rest)} of them for what runs" if self.rest else ""
         night = f"the night of {first.due.astimezone():%Y-%m-%d %H:%M} ({cycles})"
         text = (
-            f"{night} needs about {in_words(self.needed)}{rest}, {in_words(self.free)} are free at {place}: its jobs will "
-            "wait until there is room; free some, by hand or with glmd prune"
+            f"{night} needs about {in_words(self.needed)}{rest}, {in_words(self.free)} are free at {place}: its jobs "
+            "will wait until there is room; free some, by hand or with glmd prune"
         )
         return Notice(NoticeKind.DISK_LOW, text, at, due=first.due)
 

@@ -55,7 +55,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class _Next:
+class Next:
     """The next run of a cycle, of which the check may know what it needs."""
 
     settings: NightlySettings
@@ -139,7 +139,7 @@ class Room:
     def _work(self, now: datetime) -> Callable[[], Look]:
         active = {job.id: job.directory(self._root.path).output for job in self._store.jobs(ACTIVE) if job.cycle}
         nights = [
-            _Next(one, schedule.local(schedule.after(now)), self._store.bases_of(one.name, self._root.path))
+            Next(one, schedule.local(schedule.after(now)), self._store.bases_of(one.name, self._root.path))
             for one, schedule in zip(self._settings.nightly, self._schedules.values(), strict=True)
         ]
         return partial(look, self._settings, self._root, nights, active)
@@ -185,14 +185,14 @@ def _near(schedules: Mapping[str, Schedule], now: datetime) -> frozenset[ToCome]
     return frozenset(run for run in dues if run.due <= now + BEFORE)
 
 
-def look(settings: Settings, root: Root, nights: Iterable[_Next], active: Mapping[int, Path]) -> Look:
+def look(settings: Settings, root: Root, nights: Iterable[Next], active: Mapping[int, Path]) -> Look:
     """Look at the disk and at what will be on it; in a process apart. `active` is where jobs write. Raises OSError."""
     free = shutil.disk_usage(root.jobs).free
     estimates = {night.settings.name: _estimate(night, settings, root) for night in nights}
     return Look(free, estimates, {job: size_of_shards(output) for job, output in active.items()})
 
 
-def _estimate(night: _Next, settings: Settings, root: Root) -> int | None:
+def _estimate(night: Next, settings: Settings, root: Root) -> int | None:
     """Return what the check of a cycle's YAML would want; None where nobody knows, as without its template."""
     try:
         of_now = replace(rules(settings, root), own=night.own, disk=None)
