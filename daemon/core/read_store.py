@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from daemon.core import night_runs, notices, promotions, results
+from daemon.core.growth import Growth, growth
 from daemon.core.night_runs import Counted, NightRun
 from daemon.core.notices import Notice
 from daemon.core.promotions import Promotion, Standing
@@ -51,6 +52,10 @@ class ReadStore(JobReads):
     def results_of(self, cycle: str, most: int) -> list[Result]:
         """Return what the newest runs of nightly `cycle` came to that are done; see daemon.core.results."""
         return results.of_cycle(self._connection, cycle, most)
+
+    def growth(self, now: datetime) -> Growth | None:
+        """Return how fast jobs fill the disk; see daemon.core.growth."""
+        return growth(self._connection, now)
 
     @property
     def is_pruning(self) -> bool:

@@ -1,4 +1,4 @@
-"""Somebody knows in time: of a disk that is too small hours before the night, of a night without success in the morning.
+"""Somebody knows in time: of a disk that is too small the evening before, of a night without success in the morning.
 
 A real daemon whose wall clock the test sets, and real shims.
 """
