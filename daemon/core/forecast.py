@@ -39,7 +39,7 @@ class Forecast:
     @property
     def is_enough(self) -> bool:
         """Whether all that is to come fits, as far as is known."""
-        return not self.needs or self.needed <= self.free
+        return self.needed <= self.free
 
     def notice(self, place: object, at: datetime) -> Notice:
         """Return what somebody should know where it is not enough; `place` is where jobs are written."""

@@ -152,6 +152,8 @@ class Room:
             log.warning("room_not_seen", reason=str(error))
             return
         found = self._forecast(coming, seen)
+        if not found.needs:  # nobody knows: what was said stays said
+            return
         if found.is_enough:
             self._is_enough(now)
         elif self._asked is None:

@@ -145,6 +145,19 @@ def test_without_a_run_to_learn_from_the_check_is_asked(house: House) -> None:
     assert house.at(DUE - HOUR) == [told]
 
 
+def test_while_nobody_knows_what_was_said_stays_said(house: House) -> None:
+    """The template is being changed: that makes no room."""
+    house.free = 100 * GB
+    assert house.at(DUE - HOUR) == [], "nothing is known, and nothing said"
+    house.estimates["glm"] = 140 * GB
+    told = house.at(DUE - HOUR)
+    assert len(told) == 1
+    house.estimates["glm"] = None
+    assert house.at(DUE - HOUR) == told
+    house.estimates["glm"] = 90 * GB
+    assert house.at(DUE - HOUR) == []
+
+
 def test_only_the_last_runs_count(house: House) -> None:
     """One that is five nights ago may have been another model."""
     house.free = 100 * GB
