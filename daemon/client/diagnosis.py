@@ -1,6 +1,8 @@
-"""What this host has and lacks for glmd: the checks behind `glmd doctor`."""
+"""What this host has and lacks for glmd: the checks behind `glmd doctor`.
 
-import contextlib
+Those of the root and its disk are in daemon.client.place_findings, those of nights in daemon.client.night_findings.
+"""
+
 import json
 import os
 import platform
@@ -9,30 +11,21 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-from daemon.client.tonight import tonight
-from daemon.core.checking import mindformers_of, rules
+from daemon.client.finding import Finding, Verdict
+from daemon.client.night_findings import of_last_runs, of_template
+from daemon.client.place_findings import of_disk, of_root
+from daemon.core.checking import mindformers_of
 from daemon.core.control import NotRunningError, ask
-from daemon.core.database import StoreError
-from daemon.core.read_store import ReadStore
-from daemon.core.root import Root
-from daemon.core.setting_sections import NightlySettings
 from daemon.core.settings import Settings
-from daemon.face.nights import Mark, runs_since
-from handlers.errors import BadInputError
 from handlers.host.service_manager import runs_this_host
 from handlers.mindformers.dialect import dialect_of
 from handlers.rank_log.tail import TAIL_BYTES
 from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.topology import topology_note, topology_problem
 from handlers.units.devices import format_devices
-from handlers.validate.check import check
-from handlers.validate.problem import ConfigError
 
 UNITS = tuple(
     Path(place) / "glmd.service" for place in ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
@@ -43,10 +36,6 @@ MOST_SAID = 1 << 20
 """Bytes that it may print meanwhile."""
 LEAST_WATCHES, LEAST_INSTANCES = 8192, 128
 """The kernel's own defaults on a small host; containers sometimes get less."""
-ROOM = 150e9
-"""Bytes: two saves of GLM-6B with optimizer state, 63 GB each, and the merged file."""
-LATELY = timedelta(days=32)
-"""Since when the runs of cycles are told."""
 
 _VERSIONS = """
 import json, importlib.metadata as m
@@ -57,38 +46,17 @@ print("\\n" + json.dumps([mindspore.__version__, formers]))
 """
 
 
-class Verdict(StrEnum):
-    """What a check came to."""
-
-    OK = "ok"
-    MISSING = "missing"
-    """glmd cannot do its work without it."""
-    NOTE = "note"
-    """Worth knowing; the work can be done all the same."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found."""
-
-    name: str
-    verdict: Verdict
-    text: str
-    advice: str = ""
-    """What to do; empty when all is well."""
-
-
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield the findings, one after the other: some take seconds."""
     checks: tuple[Callable[[Settings], Finding], ...] = (
-        _interpreter, _training, _checkout, _mindformers, _npus, _devices, _addresses, _inotify, _directories, _disk,
+        _interpreter, _training, _checkout, _mindformers, _npus, _devices, _addresses, _inotify, of_root, of_disk,
         _systemd, _daemon,
     )  # fmt: skip
     for examined in checks:
         yield examined(settings)
     for cycle in settings.nightly:
-        yield _template(cycle, settings)
-    yield from _last_runs(settings)
+        yield of_template(cycle, settings)
+    yield from of_last_runs(settings)
 
 
 def _interpreter(settings: Settings) -> Finding:
@@ -219,45 +187,6 @@ def _inotify(settings: Settings) -> Finding:
     return Finding("inotify", Verdict.NOTE, text, advice)
 
 
-def _directories(settings: Settings) -> Finding:
-    root = Root(settings.root)
-    if not root.path.exists():
-        parent = _existing(root.path)
-        if os.access(parent, os.W_OK | os.X_OK):
-            return Finding("root", Verdict.OK, f"{root.path} is not there yet; glmd makes it when it starts")
-        advice = f"make it and give it to the user of glmd: install -d -m 2750 -o glm -g glm {root.path}"
-        return Finding("root", Verdict.MISSING, f"{root.path} is not there, and you may not make it", advice)
-    if not root.path.is_dir():
-        return Finding("root", Verdict.MISSING, f"{root.path} is no directory", "move it away, or name another root")
-    is_mine = root.path.stat().st_uid == os.geteuid()
-    for directory in (root.path, root.inbox, root.jobs):
-        writes = is_mine or directory == root.inbox  # a member of the group drops files, and reads the rest
-        if directory.exists() and not os.access(directory, os.R_OK | os.X_OK | (os.W_OK if writes else 0)):
-            advice = "ask for membership in the group glm, then log in again"
-            what = f"you may not {'write to' if writes else 'read'} {directory}"
-            return Finding("root", Verdict.MISSING, what, advice)
-    if root.store.exists():
-        try:
-            ReadStore.open(root.store).close()
-        except StoreError as error:
-            return Finding("root", Verdict.MISSING, str(error), "see docs/troubleshooting.md")
-    return Finding("root", Verdict.OK, f"{root.path} can be {'written to' if is_mine else 'dropped into and read'}")
-
-
-def _disk(settings: Settings) -> Finding:
-    place = _existing(settings.root)
-    free = shutil.disk_usage(place).free
-    text = f"{free / 1e9:.1f} GB free at {place}"
-    if free >= ROOM:
-        return Finding("disk", Verdict.OK, text)
-    return Finding(
-        "disk",
-        Verdict.NOTE,
-        text,
-        f"a fine-tune of GLM-6B takes about {ROOM / 1e9:.0f} GB: two saves and the merged file",
-    )
-
-
 def _systemd(settings: Settings) -> Finding:
     del settings
     if not runs_this_host():
@@ -273,39 +202,6 @@ def _daemon(settings: Settings) -> Finding:
         return Finding("daemon", Verdict.OK, f"runs: {ask(settings.root, 'ping', timeout=5.0)}")
     except NotRunningError as error:
         return Finding("daemon", Verdict.NOTE, str(error), "systemctl start glmd, or glmd serve")
-
-
-def _template(cycle: NightlySettings, settings: Settings) -> Finding:
-    name, template = f"nightly {cycle.name}", cycle.template
-    try:
-        night = tonight(cycle, settings, datetime.now(UTC))
-        check(night.content, str(template), rules(settings, Root(settings.root)))
-    except (BadInputError, OSError) as error:
-        what = f"{template}:{error.problems[0]}" if isinstance(error, ConfigError) else str(error)
-        more = f"glmd check {template} says more, and glmd night --dry-run {cycle.name} shows it filled in"
-        return Finding(name, Verdict.NOTE, what, f"its nights fail until that is mended; {more}")
-    if night.notes:
-        return Finding(name, Verdict.NOTE, f"{template} is good; {'; '.join(night.notes)}", "see settings.md")
-    return Finding(name, Verdict.OK, f"{template} is good")
-
-
-def _last_runs(settings: Settings) -> Iterator[Finding]:
-    """Yield what the last run of each cycle came to, where one was of late; that the store cannot be read is told."""
-    with contextlib.suppress(StoreError), ReadStore.open(Root(settings.root).store) as store:
-        runs = runs_since(store, datetime.now(UTC) - LATELY)
-        for cycle in settings.nightly:
-            over = [run for run in runs.get(cycle.name, ()) if run.mark is not Mark.RUNNING]
-            if not over:
-                continue
-            run = over[-1]
-            is_well = run.is_good is not False
-            told = f"{run.mark}, {run.due.astimezone():%Y-%m-%d %H:%M}{f': {run.reason}' if not is_well else ''}"
-            advice = "" if is_well else f"glmd night {run.night} says more"
-            yield Finding(f"last {cycle.name}", Verdict.OK if is_well else Verdict.NOTE, told, advice)
-
-
-def _existing(path: Path) -> Path:
-    return next(parent for parent in (path, *path.parents) if parent.exists())
 
 
 def _last_line(text: str) -> str:

@@ -7,7 +7,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from daemon.client.diagnosis import Finding, Verdict, examine
+from daemon.client.diagnosis import examine
+from daemon.client.finding import Finding, Verdict
 from daemon.commands.arguments import ConfigOption, JsonOption, RootOption, root_of, settings_of
 from daemon.commands.terminal.progress import progress
 from daemon.commands.terminal.table import colour

@@ -3,17 +3,21 @@
 import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 
 from daemon.commands.lookup import root_of
 from daemon.commands.own_parser import Parser
+from daemon.commands.paragraphs import paragraphs, terminal_width
 from daemon.commands.terminal.marks import TO_COME, legend, painted, sign
 from daemon.commands.terminal.streaming import json_lines, write
 from daemon.commands.terminal.table import table
+from daemon.core.notices import Notice
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.face.nights import CycleNights, columns, night_of
 from daemon.face.nights import nights as nights_since
+from daemon.face.notices import told
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.units.durations import format_duration
@@ -21,6 +25,7 @@ from handlers.units.durations import format_duration
 LAST = 14
 """Nights that are shown."""
 MOST = 3660
+_NOTICE = "notice: "
 _LOSSES = 3
 """Of the last runs, that are shown."""
 
@@ -30,11 +35,11 @@ def nights(words: Sequence[str]) -> None:
     given, now = _parser().parse_args(words), datetime.now(UTC)
     since = _since(given.since, given.last, now)
     with ReadStore.open(Root(root_of(given.root, given.config)).store) as store:
-        found = list(nights_since(store, since, now))
+        found, notices = list(nights_since(store, since, now)), store.notices()
     if given.json:
-        write(json_lines(_document(found, since)))
+        write(json_lines(_document(found, since, notices)))
     else:
-        write(_table(found, columns(found, since, now), now))
+        write(chain(_table(found, columns(found, since, now), now), _noticed(notices)))
 
 
 def _parser() -> Parser:
@@ -71,9 +76,17 @@ def _since(text: str | None, last: int, now: datetime) -> date:
     return since
 
 
-def _document(found: Sequence[CycleNights], since: date) -> Iterator[tuple[str, object]]:
+def _document(found: Sequence[CycleNights], since: date, notices: Sequence[Notice]) -> Iterator[tuple[str, object]]:
     yield "since", since.isoformat()
     yield "cycles", (each.as_json() for each in found)
+    yield "notices", [notice.as_json() for notice in notices]
+
+
+def _noticed(notices: Sequence[Notice]) -> Iterator[str]:
+    for text in told(notices):
+        first, *others = paragraphs(text, len(_NOTICE), terminal_width())
+        yield f"{_NOTICE}{first}"
+        yield from others
 
 
 def _table(found: Sequence[CycleNights], shown: Sequence[date], now: datetime) -> Iterator[str]:

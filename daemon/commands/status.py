@@ -18,6 +18,7 @@ from daemon.core.presence import Presence
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.core.states import State
+from daemon.face.notices import told
 from daemon.face.status import Detail, JobStatus, Overview, detail, overview, overview_of_all, seconds_since
 from handlers.printable import printable
 from handlers.units.devices import format_devices
@@ -75,6 +76,8 @@ def _overview(found: Overview, now: datetime) -> Iterator[str]:
     yield _PRESENCE[found.daemon].format(root=printable(str(found.root)))
     if found.trouble:
         yield from _told("trouble: ", found.trouble)
+    for text in told(found.notices):
+        yield from _told("notice: ", text)
     yield f"devices held: {_held(found.held) or 'none'}"
     places = {job: place for place, job in enumerate(found.queue, 1)}
     rows = (_row(status, places.get(status.job.id), found.waiting, now) for status in found.jobs)

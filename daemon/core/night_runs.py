@@ -32,6 +32,11 @@ class Outcome(StrEnum):
         """Whether there is a file of it, which becomes a job."""
         return self in {Outcome.DROPPED, Outcome.CAUGHT_UP}
 
+    @property
+    def is_to_come(self) -> bool:
+        """Whether there is a job of it, or may be one yet."""
+        return self is not Outcome.SKIPPED
+
 
 @dataclass(frozen=True)
 class NightRun:
@@ -60,6 +65,8 @@ class Counted:
     """Empty where an older glmd counted."""
     timezone: str
     """Empty for the host's, and where an older glmd counted."""
+    since: datetime
+    """Since when it is counted so: since it is new, or its expression or zone was changed."""
 
 
 def keep(connection: sqlite3.Connection, run: NightRun) -> None:
@@ -104,13 +111,25 @@ def since(connection: sqlite3.Connection, due: datetime) -> Iterator[NightRun]:
 
 def counted(connection: sqlite3.Connection) -> Iterator[Counted]:
     """Yield how the cycles are counted that are in the daemon's settings; without what says nothing."""
-    for name, due, cron, timezone in connection.execute("SELECT name, due, cron, timezone FROM nightly ORDER BY name"):
+    rows = connection.execute("SELECT name, due, cron, timezone, since FROM nightly ORDER BY name")
+    for name, due, cron, timezone, begun in rows:
         try:
-            last = datetime.fromisoformat(due)
+            last, since = datetime.fromisoformat(due), datetime.fromisoformat(begun)
         except ValueError:  # nothing that glmd has written
             continue
-        if last.tzinfo and last.year in YEARS:
-            yield Counted(name, last, cron, timezone)
+        if last.tzinfo and since.tzinfo and last.year in YEARS and since.year in YEARS:
+            yield Counted(name, last, cron, timezone, since)
+
+
+def count(connection: sqlite3.Connection, cycle: str, last: datetime, cron: str, timezone: str) -> None:
+    """Remember that `cycle` is done with the time `last`, and by what it was counted."""
+    before = next((each for each in counted(connection) if each.cycle == cycle), None)
+    is_same = before is not None and (before.cron, before.timezone) == (cron, timezone)
+    since = min(before.since, last) if before and is_same else last  # the clock may have been ahead
+    connection.execute(
+        "INSERT OR REPLACE INTO nightly (name, due, cron, timezone, since) VALUES (?, ?, ?, ?, ?)",
+        (cycle, last.isoformat(), cron, timezone, _utc(since)),
+    )
 
 
 def cycles(connection: sqlite3.Connection) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from daemon.core.states import Job
+from handlers.codes import Code
 
 _COLUMNS = "id, prefix, kind, job, cycle, target, at, by, reason, undone, followed"
 _Row = tuple[int, str, str, int | None, str, str, str, str, str, int | None, int]
@@ -32,6 +33,13 @@ class Kind(StrEnum):
 
 
 _PROMOTED = (Kind.PROMOTION, Kind.FOUND)
+_NO_OBJECTIONS = frozenset({"", Code.PROMOTION_NOT_NEWEST, Code.PROMOTION_UNDONE, Code.JOB_CANCELLED})
+"""Codes of outputs that did not become `latest`, though nothing is wrong with them."""
+
+
+def says_no(code: str) -> bool:
+    """Say whether `code`, of a job that is done and was not promoted, is an objection to its output."""
+    return code not in _NO_OBJECTIONS
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,10 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
-from daemon.core import night_runs, promotions, prunings, results
+from daemon.core import night_runs, notices, promotions, prunings, results
+from daemon.core.growth import Growth, growth
 from daemon.core.night_runs import Counted, NightRun
+from daemon.core.notices import Notice
 from daemon.core.promotions import Promotion, Standing
 from daemon.core.prunings import Pruning
 from daemon.core.read_jobs import JobReads
@@ -46,6 +48,29 @@ class ReadStore(JobReads):
         """Return the newest run of nightly `cycle` that came to its end as it should."""
         where = "cycle = ? AND state = ?"
         return next(iter(self._readable(self._cursor(where, cycle, State.DONE, order="id DESC LIMIT 1"))), None)
+
+    def runs_of(self, cycle: str, due: datetime) -> tuple[Job, ...]:
+        """Return the runs of nightly `cycle` that are for the time `due` or a later one, the newest first."""
+        rows = self._cursor("cycle = ?", cycle, order="id DESC LIMIT 100")
+        return tuple(job for job in self._readable(rows) if job.due >= due)
+
+    def results_of(self, cycle: str, most: int) -> list[Result]:
+        """Return what the newest runs of nightly `cycle` came to that are done; see daemon.core.results."""
+        return results.of_cycle(self._connection, cycle, most)
+
+    def growth(self, now: datetime) -> Growth | None:
+        """Return how fast jobs fill the disk; see daemon.core.growth."""
+        return growth(self._connection, now)
+
+    @property
+    def is_pruning(self) -> bool:
+        """Whether something is being removed of jobs that are over."""
+        (count,) = self._connection.execute("SELECT COUNT(*) FROM prunings WHERE ended IS NULL").fetchone()
+        return bool(count)
+
+    def notices(self, *, also_passed: bool = False) -> tuple[Notice, ...]:
+        """Return what somebody should know now, or all that there ever was of it, oldest first."""
+        return tuple(notices.select(self._connection, also_passed=also_passed))
 
     def night(self, cycle: str, due: datetime) -> NightRun | None:
         """Return what became of a time at which nightly `cycle` was due; None where nothing is known of it."""

@@ -22,6 +22,8 @@ class Result:
     """That its steps ran, all attempts together, as far as their shims told the end."""
     bytes: int | None = None
     """Of its merged output."""
+    shards: int | None = None
+    """Bytes of the shards that it had left when it was over."""
 
     def as_json(self) -> dict[str, object]:
         """Return the documented keys."""
@@ -31,8 +33,8 @@ class Result:
 def keep(connection: sqlite3.Connection, job: int, result: Result) -> None:
     """Keep what a job came to, in place of what was known of it before."""
     connection.execute(
-        "INSERT OR REPLACE INTO results (job, final_loss, best_loss, seconds, bytes) VALUES (?, ?, ?, ?, ?)",
-        (job, result.final_loss, result.best_loss, result.seconds, result.bytes),
+        "INSERT OR REPLACE INTO results (job, final_loss, best_loss, seconds, bytes, shards) VALUES (?, ?, ?, ?, ?, ?)",
+        (job, result.final_loss, result.best_loss, result.seconds, result.bytes, result.shards),
     )
 
 
@@ -44,8 +46,17 @@ def forget(connection: sqlite3.Connection, job: int) -> None:
 def of_jobs(connection: sqlite3.Connection, jobs: Collection[int]) -> dict[int, Result]:
     """Return what is known of these jobs, by number."""
     marks = ",".join("?" * len(jobs))
-    asked = f"SELECT job, final_loss, best_loss, seconds, bytes FROM results WHERE job IN ({marks})"  # noqa: S608 - all ours
+    asked = f"SELECT job, final_loss, best_loss, seconds, bytes, shards FROM results WHERE job IN ({marks})"  # noqa: S608 - all ours
     return {job: Result(*known) for job, *known in connection.execute(asked, tuple(jobs))}
+
+
+def of_cycle(connection: sqlite3.Connection, cycle: str, most: int) -> list[Result]:
+    """Return what the newest runs of a cycle came to that are done and of which it is known what they took."""
+    asked = (
+        "SELECT final_loss, best_loss, seconds, bytes, shards FROM results JOIN jobs ON job = id"
+        " WHERE cycle = ? AND state = ? AND bytes IS NOT NULL AND shards IS NOT NULL ORDER BY job DESC LIMIT ?"
+    )
+    return [Result(*known) for known in connection.execute(asked, (cycle, State.DONE, most))]
 
 
 def unmeasured(connection: sqlite3.Connection, besides: Collection[int]) -> int | None:

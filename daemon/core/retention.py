@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 
-from daemon.core.promotions import Kind
+from daemon.core.promotions import Kind, says_no
 from daemon.core.protection import Protection
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
@@ -145,7 +145,8 @@ class _Facts:
                 job.cycle,
                 ended=self._ended(job),
                 is_promoted=job.id in promoted,
-                is_good=job.state is State.DONE and (job.id in promoted or not (job.code or job.id in objected)),
+                is_good=job.state is State.DONE
+                and (job.id in promoted or not (says_no(job.code) or job.id in objected)),
                 parts=frozenset(there),
                 loss=losses.get(job.id),
                 is_automatic=_is_automatic(job, self._first),

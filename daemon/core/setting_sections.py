@@ -19,6 +19,7 @@ from handlers.mindformers.version import Version
 from handlers.rank_table.topology import Topology
 from handlers.units.devices import parse_devices
 from handlers.units.duration_types import Duration
+from handlers.units.durations import parse_duration
 from handlers.units.stop_on_types import NotFinite, Rise
 from handlers.validate.continue_from import parse_continue_from
 
@@ -79,7 +80,7 @@ class Preflight(StrEnum):
     """What becomes of a job whose devices or disk are not fit for it, before it takes them."""
 
     WAIT = "wait"
-    """It waits for what passes by itself: foreign processes, ports in use. The rest, as bad health, fails it."""
+    """It waits for what may pass: foreign processes, ports in use, a full disk. The rest, as bad health, fails it."""
     REFUSE = "refuse"
     """Whatever is found fails it."""
     OFF = "off"
@@ -213,6 +214,15 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _alarm(value: object) -> float | None:
+    """Return seconds, or None for `off`; raises ValueError."""
+    if str(value).strip().lower() in {"off", "none", "false", "null"}:  # YAML 1.1 makes False of `off`
+        return None
+    if (seconds := parse_duration(value)) == 0:
+        raise ValueError("no run is done when it is due; write a time as 6h, or off")
+    return seconds
+
+
 class NightlySettings(_Section):
     """A training that is dropped into the inbox by the clock."""
 
@@ -226,6 +236,8 @@ class NightlySettings(_Section):
     inputs: tuple[Annotated[str, AfterValidator(_pattern)], ...] = ()
     """Patterns of the files that it is trained on; without any, they are what the template's {newest:…} stand for."""
     if_unchanged: IfUnchanged = IfUnchanged.RUN
+    alarm: Annotated[float | None, BeforeValidator(_alarm)] = 6 * 3600.0
+    """So long after a run was due there is to be a success; None: nobody wants to know."""
 
 
 class StopOnSettings(_Section):

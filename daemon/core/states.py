@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from handlers.records.job_dir import JobDir, Step
+from handlers.run_names import time_of
 
 
 class State(StrEnum):
@@ -113,6 +114,11 @@ class Job:
     def label(self) -> str:
         """The name of its directory: `0042-run_glm_6b_finetune`."""
         return f"{self.id:04d}-{self.name}"
+
+    @property
+    def due(self) -> datetime:
+        """For which time of its cycle it is the run, where it is one."""
+        return time_of(self.name) or self.submitted
 
     @property
     def ranks(self) -> range:

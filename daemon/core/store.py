@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from daemon.core import night_runs, promotions, prunings, results
+from daemon.core import night_runs, notices, promotions, prunings, results
 from daemon.core.database import DamagedStoreError, StoreError, open_database, transaction
 from daemon.core.job_rows import Row
 from daemon.core.new_job import Forgotten, NewJob
 from daemon.core.night_runs import BY_HAND, NightRun, Outcome
-from daemon.core.promotions import Promotion
+from daemon.core.notices import Notice, NoticeKind
+from daemon.core.promotions import Kind, Promotion, says_no
 from daemon.core.prunings import Pruning
 from daemon.core.read_jobs import Transition
 from daemon.core.read_store import ReadStore
@@ -200,6 +201,8 @@ class Store(ReadStore):
                     self._connection.execute("DELETE FROM device_locks WHERE job = ?", (job.id,))
             elif job.state not in HOLDING_DEVICES:
                 self._lock(job)
+            if state is State.DONE and not says_no(code):
+                self._is_good(job, step.at)
         if state.is_over:
             self.overs += 1
             self._wishes.pop(job.id, None)
@@ -296,27 +299,47 @@ class Store(ReadStore):
         What became of it, and of times before it, are the `runs`: all of that is kept, or nothing.
         """
         with transaction(self._connection):
-            self._connection.execute(
-                "INSERT OR REPLACE INTO nightly (name, due, cron, timezone) VALUES (?, ?, ?, ?)",
-                (cycle, due.isoformat(), cron, timezone),
-            )
+            night_runs.count(self._connection, cycle, due, cron, timezone)
             for run in runs:
-                self.keep_night(run)
+                self._keep_night(run)
 
     def forget_cycles(self, keep: Collection[str]) -> None:
         """Forget all nightly cycles but those in `keep`."""
         kept = ",".join("?" * len(keep))
-        self._connection.execute(f"DELETE FROM nightly WHERE name NOT IN ({kept})", tuple(keep))  # noqa: S608 - all ours
+        with transaction(self._connection):
+            self._connection.execute(f"DELETE FROM nightly WHERE name NOT IN ({kept})", tuple(keep))  # noqa: S608 - all ours
+            notices.pass_other_cycles(self._connection, keep, _now())
 
     def keep_night(self, run: NightRun) -> None:
         """Keep what became of a time at which a cycle was due, in place of what was known of it before.
 
-        Its job is found by its name, where the dropped file is one already.
+        Its job is found by its name, where the dropped file is one already. What there is to tell of it is told.
         """
+        with transaction(self._connection):
+            self._keep_night(run)
+
+    def _keep_night(self, run: NightRun) -> None:
         if run.job is None and run.outcome.has_file:
             job = self.newest_named(run_name(run.cycle, run.due))
             run = replace(run, job=job.id if job else None)
         night_runs.keep(self._connection, run)
+        notices.take_note(self._connection, run)
+
+    # Notices
+
+    def add_notice(self, notice: Notice) -> bool:
+        """Tell of something, once while it lasts; return whether it was new."""
+        with transaction(self._connection):
+            return notices.add(self._connection, notice)
+
+    def pass_notices(self, kind: NoticeKind, at: datetime) -> None:
+        """Let what was told of this kind be no longer so."""
+        notices.pass_kind(self._connection, kind, at)
+
+    def _is_good(self, job: Job, at: datetime) -> None:
+        """Let what was told of the nights of a cycle up to that of `job` be no longer so."""
+        if job.cycle:
+            notices.pass_cycle(self._connection, job.cycle, job.due, at)
 
     # Promotions
 
@@ -325,6 +348,9 @@ class Store(ReadStore):
         # By itself, what has RETURNING is committed without a word of how that went.
         with transaction(self._connection):
             promotions.add(self._connection, promotion)
+            job = None if promotion.job is None else self.readable(promotion.job)
+            if promotion.kind is Kind.PROMOTION and job is not None and job.state is State.DONE:
+                self._is_good(job, promotion.at)
 
     def roll_back(self, rollback: Promotion, to: Promotion) -> None:
         """Let `latest/PREFIX` lead to what `to` has promoted; what was promoted since is taken back."""

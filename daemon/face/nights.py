@@ -14,18 +14,15 @@ from enum import StrEnum
 from functools import cached_property
 
 from daemon.core.night_runs import Counted, NightRun, Outcome
+from daemon.core.promotions import says_no
 from daemon.core.read_store import ReadStore
 from daemon.core.results import Result
 from daemon.core.states import Job, State
 from handlers.codes import Code
-from handlers.run_names import time_of
 
 NOON = time(12)
 _LATEST = timedelta(days=2)
 """So long before a run is due nobody has submitted it, whatever its clock did."""
-
-_NO_OBJECTIONS = frozenset({"", Code.PROMOTION_NOT_NEWEST, Code.PROMOTION_UNDONE, Code.JOB_CANCELLED})
-"""Codes of outputs that did not become `latest`, though nothing is wrong with them."""
 
 
 class Mark(StrEnum):
@@ -167,11 +164,6 @@ class CycleNights:
         }
 
 
-def says_no(code: str) -> bool:
-    """Say whether `code`, of a job that is done and was not promoted, is an objection to its output."""
-    return code not in _NO_OBJECTIONS
-
-
 def night_of(moment: datetime) -> date:
     """Return the morning of the night that `moment` belongs to."""
     local = moment.astimezone()
@@ -201,9 +193,8 @@ def runs_since(store: ReadStore, due: datetime) -> dict[str, list[Run]]:
     kept = {(run.cycle, run.due): run for run in store.night_runs(due)}
     jobs: dict[tuple[str, datetime], Job] = {}
     for job in store.jobs_of_nights(due - _LATEST):
-        was_due = time_of(job.name) or job.submitted
-        if was_due >= due:
-            jobs[job.cycle, was_due] = job  # of two of one name the newer
+        if job.due >= due:
+            jobs[job.cycle, job.due] = job  # of two of one name the newer
     _add_named(store, kept.values(), jobs)
     results = store.results([job.id for job in jobs.values()])
     promoted = store.promoted_among(tuple(jobs.values()))

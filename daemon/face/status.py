@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.core.job_rows import told_of_unreadable
+from daemon.core.notices import Notice
 from daemon.core.presence import Presence, presence
 from daemon.core.prunings import Pruning
 from daemon.core.read_jobs import Transition
@@ -80,6 +81,8 @@ class Overview:
     """Older jobs that are over and are not in `jobs`."""
     unreadable: dict[int, str]
     """The rows of the store that cannot be read, by number, with why: as far as rows were read."""
+    notices: tuple[Notice, ...] = ()
+    """What somebody should know of nights and of the disk."""
     trouble: str = ""
     """What the daemon says of what fails, and was set aside."""
 
@@ -98,6 +101,7 @@ class Overview:
         yield "left_out", self.left_out
         yield "trouble", [*([self.trouble] if self.trouble else []), *self.unread]
         yield "waiting", self.waiting
+        yield "notices", [notice.as_json() for notice in self.notices]
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,7 @@ def overview(root: Path, store: Path) -> Overview:
             jobs=(job_status(job, root) for job in jobs),
             left_out=max(0, opened.count(OVER) - len(over)),
             unreadable=opened.unreadable,
+            notices=opened.notices(),
             trouble=trouble,
         )
 
@@ -171,6 +176,7 @@ def overview_of_all(root: Path, store: Path) -> Overview:
     with ReadStore.open(store) as opened:
         queue = opened.queue_order()
         held = opened.locks()
+        notices = opened.notices()
     return Overview(
         root=root,
         daemon=daemon,
@@ -180,6 +186,7 @@ def overview_of_all(root: Path, store: Path) -> Overview:
         jobs=(job_status(job, root) for job in _every_job(store, unreadable)),
         left_out=0,
         unreadable=unreadable,
+        notices=notices,
         trouble=trouble,
     )
 

@@ -1,12 +1,29 @@
 """The one line that `systemctl status glmd` shows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from daemon.core.notices import Notice, NoticeKind
 from daemon.core.states import Job, State
 from handlers.rank_log.progress import Progress
 from handlers.units.durations import format_duration
 
 SHOWN = 3
+
+
+_SHORT = {
+    NoticeKind.NIGHTLY_SKIPPED: "skipped",
+    NoticeKind.NIGHTLY_FAILED: "not dropped",
+    NoticeKind.NIGHTLY_LATE: "late",
+    NoticeKind.NIGHTLY_OVERDUE: "overdue",
+    NoticeKind.DISK_LOW: "low disk",
+}
+
+
+def noticed(notices: Iterable[Notice]) -> str:
+    """Return what somebody should know, each thing once and short; empty where there is nothing."""
+    told = list(dict.fromkeys(f"{each.cycle} {_SHORT[each.kind]}".strip() for each in notices))
+    more = [f"{len(told) - SHOWN} more"] if len(told) > SHOWN else []
+    return f"notices: {', '.join([*told[:SHOWN], *more])}" if told else ""
 
 
 def headline(active: Sequence[Job], queued: int, progress: Mapping[int, Progress]) -> str:

@@ -24,9 +24,11 @@ from daemon.core.store import Store
 from daemon.core.temporaries import sweep
 from daemon.core.users import User
 from daemon.serve.holding import Holding
+from daemon.serve.intake.alarms import Alarms
 from daemon.serve.intake.drops import Intake
 from daemon.serve.intake.inbox import Inbox
 from daemon.serve.intake.nightly import Cycles
+from daemon.serve.intake.room import Room
 from daemon.serve.intake.source import Clock, Moment, WorkSource
 from daemon.serve.intake.trees import WatchedTrees
 from daemon.serve.jobs.pipeline import Pipeline
@@ -104,6 +106,8 @@ class Service:
         submit = partial(self._workers.submit_apart, Lane.NIGHTS)
         allowed = (*settings.allowed_paths, self._root.path)
         cycles = Cycles(settings.nightly, self._root, self._store, self._faults, submit, allowed)
+        alarms = Alarms(settings.nightly, self._store)
+        room = Room(settings, self._root, self._store, submit, self._pruner.make_room)
         trees = WatchedTrees(
             settings.watch,
             self._root,
@@ -119,7 +123,7 @@ class Service:
         except BaseException:
             watch.stop()
             raise
-        self._sources: tuple[WorkSource, ...] = (self._intake, trees, cycles)
+        self._sources: tuple[WorkSource, ...] = (self._intake, trees, cycles, alarms, room)
         self._trees, self._watch = trees, watch
         if self._settings.inbox != settings.inbox:  # else what it knows of half-written files is kept
             self._intake.inbox = Inbox(self._root.inbox, settle=settings.inbox.settle)

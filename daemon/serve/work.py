@@ -8,7 +8,7 @@ import structlog
 from daemon.core.root import Root
 from daemon.core.states import ACTIVE, State
 from daemon.core.store import Store
-from daemon.serve.headline import headline
+from daemon.serve.headline import headline, noticed
 from daemon.serve.loop.workers import Lane, Workers
 from handlers.rank_log.progress import Progress, read_progress
 
@@ -54,7 +54,8 @@ class Work:
                 )
         self._progress = {attempt: seen for attempt, seen in self._progress.items() if attempt in training}
         seen_of = {job: seen for (job, _), seen in self._progress.items()}
-        self.told = headline(active, self._store.queue_length(), seen_of)
+        going = headline(active, self._store.queue_length(), seen_of)
+        self.told = "; ".join(part for part in (noticed(self._store.notices()), going) if part)
 
     def _progressed(self, attempt: tuple[int, int], progress: Future[Progress | None]) -> None:
         try:

@@ -9,6 +9,7 @@ rank's directory, so ranks of one run can differ in it. `graph.meta`, `meta.json
 ignored. Names: MindSpore's train/callback/_checkpoint.py, MindFormers' core/callback/callback.py.
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -134,6 +135,19 @@ def holds_shards(source: Path) -> bool:
         if directory.is_dir() and any(map(_has_a_shard, rank_directories(directory))):
             return True
     return False
+
+
+def size_of_shards(source: Path) -> int:
+    """Return the bytes of all shards in an output tree, by their names, wherever they belong. Raises OSError."""
+    found = 0
+    for name in ("checkpoint", "checkpoint_network"):
+        for directory in rank_directories(source / name) if (source / name).is_dir() else ():
+            with os.scandir(directory) as entries:
+                shards = [Path(entry) for entry in entries if entry.is_file() and _SHARD.fullmatch(entry.name)]
+            for shard in shards:
+                with contextlib.suppress(FileNotFoundError):  # deleted meanwhile for a newer one
+                    found += shard.stat().st_size
+    return found
 
 
 def _has_a_shard(directory: Path) -> bool:

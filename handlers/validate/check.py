@@ -129,6 +129,17 @@ def check(content: bytes, name: str, rules: Rules) -> CheckedConfig:
     return replace(best, config=config, warnings=in_order(agreed.warnings), looks=looks)
 
 
+def estimated(content: bytes, name: str, rules: Rules) -> int | None:
+    """Return how many bytes of disk the file will need, whatever else is wrong with it; None where nobody knows.
+
+    Raises ConfigError for what is no YAML.
+    """
+    document = parse(content, name, rules.max_bytes)
+    dialects = DIALECTS if rules.version is None else (dialect_of(rules.version),)
+    looks = [look for dialect in dialects for look in _check_for(document, rules, dialect)[1].looks]
+    return max((look.bytes for look in looks if isinstance(look, DiskLook)), default=None)
+
+
 def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[CheckedConfig, Findings]:
     """Return what the file asks for by the rules of one dialect, and what was found; problems make it void.
 
@@ -157,7 +168,7 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
         check_resuming(root, saving.steps, parallel, dialect, findings)
     if "continue_from" not in wrong:
         _check_weights(root, section, prefix, run_mode, parallel, rules, dialect, findings)
-    if saving and rules.disk:
+    if saving:
         check_disk(root, parallel, saving, section.merge, rules.disk, findings)
     checked = CheckedConfig(
         section=section,

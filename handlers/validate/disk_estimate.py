@@ -39,17 +39,19 @@ class Sizes:
 
 
 def check_disk(
-    root: Place, parallel: Parallel, saving: Saving, wish: MergeWish, disk: Path, findings: Findings
+    root: Place, parallel: Parallel, saving: Saving, wish: MergeWish, disk: Path | None, findings: Findings
 ) -> None:
-    """Find out whether the shards and the merged files fit on the file system of `disk`.
+    """Find out what the shards and the merged files need, and whether they fit on the file system of `disk` now.
 
     Needed are ranks × (kept + 1) × shard, one more shard's weights a rank where the callback writes these, and what is
-    merged of them. Where the architecture is not known there is a warning instead.
+    merged of them. Where the architecture is not known there is a warning instead. Without `disk` there is room enough.
     """
     model = root.get("model", "model_config")
     if model is None or not parallel.ranks:
         return
     sizes = glm_sizes(model, parallel)
+    if sizes is None and disk is None:
+        return
     if sizes is None:
         kind = model.get("type")
         message = f"how large the shards of {quoted(kind.data if kind else None)} will be is not known"
@@ -68,6 +70,8 @@ def check_disk(
     terms += f", {in_words(network)} of weights alone" if network else ""
     look = DiskLook(bytes=needed, terms=f"{terms}, {in_words(merged)} merged", at=spot(saving.place))
     findings.looks.append(look)
+    if disk is None:
+        return
     if _free(disk) is None:
         message = f"free disk was not checked: {disk} cannot be asked"
         findings.warnings.append(saving.place.problem(Code.CONFIG_DISK_NOT_CHECKED, message))

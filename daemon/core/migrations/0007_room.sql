@@ -18,7 +18,13 @@ CREATE TABLE notices (
     at     TEXT NOT NULL,               -- in UTC
     kind   TEXT NOT NULL,
     job    INTEGER,
-    cycle  TEXT,
+    cycle  TEXT,                        -- NULL: it is about none, or several
+    due    TEXT,                        -- of the night that it is about, in UTC
     text   TEXT NOT NULL,
     passed TEXT                         -- when it was no longer so; NULL while it is
 ) STRICT;
+-- What a job's shards took when it was over; NULL where it left none, or an older glmd has looked.
+ALTER TABLE results ADD COLUMN shards INTEGER;
+-- Since when a cycle is counted by its expression and zone, in UTC: of times before nothing is overdue.
+ALTER TABLE nightly ADD COLUMN since TEXT NOT NULL DEFAULT '';
+UPDATE nightly SET since = due;

@@ -25,6 +25,7 @@ from handlers.codes import Code
 from handlers.error_codes import code_of
 from handlers.errors import HandlerError
 from handlers.events import job_log
+from handlers.validate.problem import ConfigError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -103,7 +104,9 @@ def examine(job: Job, settings: Settings, root: Root, own: Mapping[str, Path] | 
     """Look whether `job` can start now."""
     try:
         obstacles = _obstacles(job, settings, root, own or {})
-    except (HandlerError, OSError) as error:  # too little disk, a file that is gone
+    except (HandlerError, OSError) as error:  # a file that is gone
+        if isinstance(error, ConfigError) and settings.preflight is Preflight.WAIT and (told := _too_little(error)):
+            return Wait(f"waits for room on the disk: {told}", error.code)
         return Wait(f"waits: {error}", code_of(error)) if may_pass(error) else Refuse(str(error), code_of(error))
     refuse_all = settings.preflight is Preflight.REFUSE
     refused = [obstacle for obstacle in obstacles if refuse_all or not obstacle.passes]
@@ -112,6 +115,13 @@ def examine(job: Job, settings: Settings, root: Root, own: Mapping[str, Path] | 
     if obstacles:
         return Wait(f"waits: {'; '.join(obstacle.text for obstacle in obstacles)}", obstacles[0].code)
     return Go()
+
+
+def _too_little(error: ConfigError) -> str:
+    """Return what a file is refused for, where that is too little disk alone: others may free some."""
+    if any(problem.code is not Code.CONFIG_DISK_SPACE for problem in error.problems):
+        return ""
+    return "; ".join(f"it {problem.message}: {problem.hint}" for problem in error.problems)
 
 
 def _obstacles(job: Job, settings: Settings, root: Root, own: Mapping[str, Path]) -> tuple[Obstacle, ...]:

@@ -28,6 +28,7 @@ from handlers.ckpt.publishing.manifest_outline import read_outline
 from handlers.host.reach import reach
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.step_exit import StepExit
+from handlers.shards.names import size_of_shards
 from handlers.training_record.training import finite, training_in
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -129,6 +130,7 @@ def measured(directory: JobDir, root: Root) -> Result:
         best_loss=None if training is None else finite(training.lowest),
         seconds=sum(took) if took else None,
         bytes=_merged(directory),
+        shards=size_of_shards(directory.output) or None,
     )
     directory.path.stat()  # what was not found because it went away meanwhile is no result
     return found

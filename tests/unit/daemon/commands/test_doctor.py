@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.client.diagnosis import Verdict, _training, examine
+from daemon.client.diagnosis import _training, examine
+from daemon.client.finding import Verdict
 from daemon.core.setting_sections import TrainingSettings
 from daemon.core.settings import Settings
 from tests.unit.daemon.commands.conftest import Site
@@ -185,6 +186,25 @@ def test_the_last_night_of_each_cycle_is_told(site: Site, training: dict[str, st
     assert (code, checks["last glm-6b"]["verdict"]) == (0, "note")
     assert checks["last glm-6b"]["text"].endswith(": rank 3 failed first")
     assert "glmd night " in checks["last glm-6b"]["advice"]
+
+
+def test_when_the_disk_is_full(site: Site, training: dict[str, str]) -> None:
+    """At the rate of the jobs of a fortnight, less what was pruned; nothing is said where nothing is known."""
+    assert "full in" not in verdicts(site, **training)[1]["disk"]["text"]
+    diary, now = Diary(site.root.path), datetime.now(UTC)
+    for days in (1, 5, 13, 20):
+        job = diary.job(f"run{days}", now - timedelta(days=days), *DONE)
+        diary.sql("INSERT INTO results (job, bytes, shards) VALUES (?, ?, ?)", job.id, 14 * 10**9, 63 * 10**9)
+    prune = "INSERT INTO prunings (job, part, bytes, begun, ended, by, reason) VALUES (?, 'shards', ?, ?, ?, '', '')"
+    for days, size in ((2, 63 * 10**9), (20, 10**15)):
+        at = (now - timedelta(days=days)).isoformat()
+        diary.sql(prune, 1, size, at, at)
+    assert " at 12.0 GB a day" in verdicts(site, **training)[1]["disk"]["text"], "3 jobs of 77 GB less 63 GB in 14 days"
+    diary.sql("UPDATE results SET bytes = 1000000000000000")
+    found = verdicts(site, **training)[1]["disk"]
+    assert (found["verdict"], "full in less than a day" in found["text"]) == ("note", True)
+    diary.sql(prune, 1, 10**17, now.isoformat(), now.isoformat())
+    assert "jobs took no more of it in 14 days" in verdicts(site, **training)[1]["disk"]["text"]
 
 
 def test_root_and_store_are_compared(site: Site) -> None:

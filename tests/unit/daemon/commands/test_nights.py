@@ -67,7 +67,25 @@ def test_nights_as_json(site: Site, diary: Diary) -> None:
         "due": due(1).isoformat(), "night": (last_night() - timedelta(days=1)).isoformat(), "mark": "done",
         "outcome": "dropped", "job": job.id, "state": "done", "reason": "", "code": "", "promoted": True,
         "continues": None, "final_loss": 1.71, "best_loss": 0.855, "seconds": 14400.0, "bytes": 13 << 30,
+        "shards": None,
     }  # fmt: skip
+
+
+def test_notices_are_told(site: Site, diary: Diary) -> None:
+    """Below the table and above that of jobs: of each kind the newest; and as JSON each, until a good night."""
+    for nights in (3, 2):
+        diary.note("glm", due(nights), Outcome.SKIPPED, "the run before is not over", Code.NIGHT_SKIPPED)
+    night = f"glm: the night of {due(2).astimezone():%Y-%m-%d %H:%M} was left out"
+    wanted = f"notice: {night}: the run before is not over; 1 more before it"
+    assert site.glmd("nights").stdout.splitlines()[-1] == wanted
+    assert site.glmd("status").stdout.splitlines()[1] == wanted
+    for command in ("nights", "status"):
+        told = json.loads(site.glmd(command, "--json").stdout)["notices"]
+        assert [(each["kind"], each["cycle"], each["due"]) for each in told] == [
+            ("nightly_skipped", "glm", due(nights).isoformat()) for nights in (3, 2)
+        ]
+    diary.run("glm", due(1), *DONE)
+    assert "notice: " not in site.glmd("status").stdout + site.glmd("nights").stdout
 
 
 def test_a_root_without_nights(site: Site) -> None:
@@ -185,10 +203,10 @@ def test_the_hours_of_a_night_are_a_setting(site: Site, diary: Diary) -> None:
 def test_a_store_of_before_is_read(site: Site, diary: Diary) -> None:
     """As between an upgrade and the restart: the nights are told by the names of their runs."""
     diary.run("glm", due(0), *FAILED, outcome=None)
-    for table in ("results", "nightly_runs", "promotions"):
+    for table in ("results", "nightly_runs", "promotions", "prunings", "retention", "notices"):
         diary.sql(f"DROP TABLE {table}")
     diary.sql("DROP INDEX jobs_by_cycle")
-    for table, column in (("jobs", "cycle"), ("jobs", "continues"), ("nightly", "timezone")):
+    for table, column in (("jobs", "cycle"), ("jobs", "continues"), ("nightly", "timezone"), ("nightly", "since")):
         diary.sql(f"ALTER TABLE {table} DROP COLUMN {column}")
     diary.sql("PRAGMA user_version=5")
     assert site.glmd("night", last_night().isoformat()).returncode == 1

@@ -181,7 +181,7 @@ def test_json_has_the_documented_keys(site: Site) -> None:
     """docs/cli.md names them; programs rely on them."""
     site.add("a")
     told = json.loads(site.glmd("status", "--json").stdout)
-    keys = ["root", "running", "devices", "queue", "jobs", "left_out", "trouble", "waiting"]
+    keys = ["root", "running", "devices", "queue", "jobs", "left_out", "trouble", "waiting", "notices"]
     assert list(told) == keys
     assert list(json.loads(site.glmd("status", "--json", "--all").stdout)) == keys
     keys = [

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from daemon.core.notices import Notice, NoticeKind
 from daemon.core.states import Job, State
-from daemon.serve.headline import headline
+from daemon.serve.headline import headline, noticed
 from handlers.rank_log.progress import Progress
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
@@ -28,6 +29,15 @@ def test_many_jobs_do_not_flood_it() -> None:
     """Beyond three the rest is counted."""
     jobs = [replace(TRAINS, id=number, state=State.MERGING) for number in range(1, 6)]
     assert headline(jobs, 0, {}).endswith("0003-run merging; 2 more; 0 queued")
+
+
+def test_notices_are_short_and_told_once() -> None:
+    """What they are about, and no more than three; who wants to know more has `glmd status`."""
+    low = Notice(NoticeKind.DISK_LOW, "the night of …", AT, due=AT)
+    overdue = [Notice(NoticeKind.NIGHTLY_OVERDUE, "…", AT, cycle, AT) for cycle in ("glm", "glm", "lora", "small")]
+    assert noticed([low, overdue[0]]) == "notices: low disk, glm overdue"
+    assert noticed([low, *overdue]) == "notices: low disk, glm overdue, lora overdue, 1 more"
+    assert noticed([]) == ""
 
 
 def test_nothing_to_do_is_said() -> None:

@@ -128,3 +128,14 @@ def test_an_unknown_architecture_is_a_warning(tmp_path: Path, kind: str) -> None
 def test_in_words(size: int, words: str) -> None:
     """Sizes are read at a glance."""
     assert in_words(size) == words
+
+
+def test_without_a_disk_it_is_estimated_alone(tmp_path: Path) -> None:
+    """Whoever waits for room, or looks ahead, wants to know how much; nothing is refused, nor warned of."""
+    root, with_disk, without = parse(GLM_6B.encode(), "a.yaml").root, Findings(), Findings()
+    check_disk(root, CUT, saving(kept=999_999), MergeWish(), tmp_path, with_disk)
+    check_disk(root, CUT, saving(kept=999_999), MergeWish(), None, without)
+    assert (without.problems, without.warnings, without.looks) == ([], [], with_disk.looks)
+    other = parse(GLM_6B.replace("GLMConfig", "LlamaConfig").encode(), "a.yaml").root
+    check_disk(other, CUT, saving(), MergeWish(), None, unknown := Findings())
+    assert (unknown.problems, unknown.warnings, unknown.looks) == ([], [], [])

@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from daemon.core.root import Root
+from daemon.core.setting_sections import Preflight
 from daemon.core.settings import Settings
 from daemon.core.states import Job, State
 from daemon.serve.jobs import preflight as preflights
-from daemon.serve.jobs.preflight import Preflights, Refuse, Verdict, Wait
+from daemon.serve.jobs.preflight import Preflights, Refuse, Verdict, Wait, examine
 from daemon.serve.loop.workers import Workers
+from handlers.codes import Code
 from handlers.records.job_dir import JobDir
+from handlers.validate.problem import ConfigError, Problem
 
 NOW = datetime.now(UTC)
 JOB = Job(
@@ -98,6 +101,40 @@ def test_a_file_that_does_not_pass_the_check_any_more_is_refused(waiter: Waiter)
     verdict = waiter.until(1)
     assert isinstance(verdict, Refuse)
     assert "callbacks" in verdict.reason
+
+
+def looked_at(waiter: Waiter, monkeypatch: pytest.MonkeyPatch, preflight: Preflight, *codes: Code) -> Verdict:
+    """Return what comes of a look at a file that is refused for these reasons."""
+
+    def refuse(*_: object) -> None:
+        told = (
+            Problem(1, 1, "callbacks", "needs about 7.0 TB of disk", "/ has 1.0 GB free", code=one) for one in codes
+        )
+        raise ConfigError("run.yaml", told)
+
+    monkeypatch.setattr(preflights, "checked_again", refuse)
+    return examine(JOB, Settings(preflight=preflight), waiter.root)
+
+
+def test_too_little_disk_is_waited_for(waiter: Waiter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others may free some; why it waits says how much."""
+    verdict = looked_at(waiter, monkeypatch, Preflight.WAIT, Code.CONFIG_DISK_SPACE)
+    told = "waits for room on the disk: it needs about 7.0 TB of disk: / has 1.0 GB free"
+    assert verdict == Wait(told, Code.CONFIG_DISK_SPACE)
+
+
+@pytest.mark.parametrize(
+    ("preflight", "codes"),
+    (
+        (Preflight.REFUSE, (Code.CONFIG_DISK_SPACE,)),
+        (Preflight.WAIT, (Code.CONFIG_DISK_SPACE, Code.CONFIG_NO_DEVICES)),
+    ),
+)
+def test_too_little_disk_is_not_all(
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch, preflight: Preflight, codes: tuple[Code, ...]
+) -> None:
+    """What nobody mends by waiting fails it, as everything does where the settings want that."""
+    assert isinstance(looked_at(waiter, monkeypatch, preflight, *codes), Refuse)
 
 
 def test_a_disk_that_is_away_is_waited_for(waiter: Waiter, monkeypatch: pytest.MonkeyPatch) -> None:

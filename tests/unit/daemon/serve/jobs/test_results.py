@@ -124,6 +124,25 @@ def test_what_a_job_came_to_is_kept(house: House) -> None:
     assert house.kept(job) == Result(final_loss=2.5, best_loss=1.0, seconds=5460.0, bytes=2 << 30)
 
 
+def test_what_its_shards_take_is_kept(house: House) -> None:
+    """Of all ranks and tags, with those of weights alone; what an earlier attempt has left is not counted."""
+    job = house.job(*DONE)
+    directory = house.directory(job)
+    places = {
+        directory.output / "checkpoint" / "rank_0" / "glm_rank_0-1_4.ckpt": 100,
+        directory.output / "checkpoint" / "rank_0" / "glm_rank_0-2_4.ckpt": 100,
+        directory.output / "checkpoint" / "rank_1" / "glm_rank_1-2_4.ckpt": 100,
+        directory.output / "checkpoint" / "rank_1" / "graph.meta": 7,
+        directory.output / "checkpoint_network" / "rank_0" / "glm_rank_0-network.ckpt": 20,
+        directory.earlier_output(1) / "checkpoint" / "rank_0" / "glm_rank_0-1_4.ckpt": 1000,
+    }
+    for path, size in places.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(size))
+    house.settle()
+    assert house.kept(job) == Result(shards=320)
+
+
 def test_a_loss_that_is_no_number_is_none(house: House) -> None:
     """The final one where one of the last steps had none; the best is the lowest that is one."""
     job = house.job(*FAILED, losses=(3.0, float("nan"), float("inf"), float("-inf")))

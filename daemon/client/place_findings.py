@@ -1,0 +1,80 @@
+"""`glmd doctor` on the root and the disk that it is on."""
+
+import contextlib
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+from daemon.client.finding import Finding, Verdict
+from daemon.core.database import StoreError
+from daemon.core.growth import DAYS, Growth
+from daemon.core.read_store import ReadStore
+from daemon.core.root import Root
+from daemon.core.settings import Settings
+from handlers.validate.disk_estimate import in_words
+
+ROOM = 150e9
+"""Bytes: two saves of GLM-6B with optimizer state, 63 GB each, and the merged file."""
+SOON = 7
+"""Days: who is told that the disk is full then can still do something."""
+
+
+def of_root(settings: Settings) -> Finding:
+    """Look whether the root can be used by whoever asks."""
+    root = Root(settings.root)
+    if not root.path.exists():
+        parent = _existing(root.path)
+        if os.access(parent, os.W_OK | os.X_OK):
+            return Finding("root", Verdict.OK, f"{root.path} is not there yet; glmd makes it when it starts")
+        advice = f"make it and give it to the user of glmd: install -d -m 2750 -o glm -g glm {root.path}"
+        return Finding("root", Verdict.MISSING, f"{root.path} is not there, and you may not make it", advice)
+    if not root.path.is_dir():
+        return Finding("root", Verdict.MISSING, f"{root.path} is no directory", "move it away, or name another root")
+    is_mine = root.path.stat().st_uid == os.geteuid()
+    for directory in (root.path, root.inbox, root.jobs):
+        writes = is_mine or directory == root.inbox  # a member of the group drops files, and reads the rest
+        if directory.exists() and not os.access(directory, os.R_OK | os.X_OK | (os.W_OK if writes else 0)):
+            advice = "ask for membership in the group glm, then log in again"
+            what = f"you may not {'write to' if writes else 'read'} {directory}"
+            return Finding("root", Verdict.MISSING, what, advice)
+    if root.store.exists():
+        try:
+            ReadStore.open(root.store).close()
+        except StoreError as error:
+            return Finding("root", Verdict.MISSING, str(error), "see docs/troubleshooting.md")
+    return Finding("root", Verdict.OK, f"{root.path} can be {'written to' if is_mine else 'dropped into and read'}")
+
+
+def of_disk(settings: Settings) -> Finding:
+    """Look how much is free where jobs are written, and for how long that will do."""
+    place = _existing(settings.root)
+    free = shutil.disk_usage(place).free
+    growth = _growth(settings)
+    text = f"{free / 1e9:.1f} GB free at {place}{_in_days(free, growth)}"
+    if free < ROOM:
+        advice = f"a fine-tune of GLM-6B takes about {ROOM / 1e9:.0f} GB: two saves and the merged file"
+        return Finding("disk", Verdict.NOTE, text, advice)
+    if growth is not None and free < SOON * growth.bytes_a_day:
+        return Finding("disk", Verdict.NOTE, text, "glmd prune --dry-run says what could go")
+    return Finding("disk", Verdict.OK, text)
+
+
+def _growth(settings: Settings) -> Growth | None:
+    with contextlib.suppress(StoreError), ReadStore.open(Root(settings.root).store) as store:
+        return store.growth(datetime.now(UTC))
+    return None
+
+
+def _in_days(free: int, growth: Growth | None) -> str:
+    if growth is None:
+        return ""
+    if growth.bytes_a_day <= 0:
+        return f"; jobs took no more of it in {DAYS} days"
+    days = int(free / growth.bytes_a_day)
+    when = f"about {days} day{'s' * (days > 1)}" if days else "less than a day"
+    return f"; full in {when} at {in_words(int(growth.bytes_a_day))} a day"
+
+
+def _existing(path: Path) -> Path:
+    return next(parent for parent in (path, *path.parents) if parent.exists())
