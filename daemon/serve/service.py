@@ -16,13 +16,13 @@ from daemon.core.checking import rules
 from daemon.core.database import StoreError, with_remedy
 from daemon.core.error_codes import code_of
 from daemon.core.may_pass import may_pass
-from daemon.core.request import Pending, Request, RequestRefusedError
+from daemon.core.request import RequestRefusedError
 from daemon.core.root import Root
 from daemon.core.settings import Settings, SettingsError, load_settings
 from daemon.core.states import OVER, State
 from daemon.core.store import Store
 from daemon.core.temporaries import sweep
-from daemon.core.users import User
+from daemon.serve.answers import Answers
 from daemon.serve.holding import Holding
 from daemon.serve.intake.alarms import Alarms
 from daemon.serve.intake.drops import Intake
@@ -38,7 +38,7 @@ from daemon.serve.jobs.requests import Requests
 from daemon.serve.jobs.results import Results
 from daemon.serve.lock_holders import holders
 from daemon.serve.loop import systemd as notify
-from daemon.serve.loop.faults import SHOWN, Defect, Faults, concerns_the_store
+from daemon.serve.loop.faults import SHOWN, Faults
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.loop.workers import Elsewhere, Lane, Workers
 from daemon.serve.steps.runner import choose_runner
@@ -46,7 +46,6 @@ from daemon.serve.watch.kind import Kind
 from daemon.serve.watch.watching import DirectoryWatch
 from daemon.serve.work import Work
 from handlers import events
-from handlers.codes import Code
 from handlers.printable import printable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -86,11 +85,12 @@ class Service:
         self._intake = Intake(inbox, root, store, self._workers, partial(rules, settings, root), self._faults)
         self._pipeline = Pipeline(settings, root, store, self._runner, waiting, self._workers, self._faults)
         self._requests = Requests(root, store, waiting)
-        self._promotion_requests = PromotionRequests(
-            root, store, self._pipeline.links, self._workers, self._faults, self._requests
-        )
+        promotions = PromotionRequests(root, store, self._pipeline.links, self._workers, self._faults, self._requests)
         self._results = Results(root, store, self._workers, self._faults)
         self._pruner = Pruner(settings, root, store, waiting, self._workers, self._faults)
+        self.answer = Answers(
+            store, self._faults, self._requests, promotions, self._pruner, self._said, self._read_settings_again
+        ).answer
         self._work = Work(root, store, self._workers)
         self._headline = ""
         self._is_announced = False
@@ -181,56 +181,6 @@ class Service:
             self._rescan_due = min(self._rescan_due, now + again)  # what a fault has left lying is found by looking
         self._show()
 
-    def answer(self, request: Request, by: User) -> str | Pending:
-        """Do what the client `by` asks; raises RequestRefusedError."""
-        try:
-            return self._answer(request, by)
-        except RequestRefusedError:
-            raise
-        except Exception as error:
-            if concerns_the_store(error):
-                raise
-            defect = self._faults.defect(f"request {request.action:.20}", error, lambda _: None)
-            raise RequestRefusedError(f"{defect.reason}; its traceback is in the daemon's log", Defect.CODE) from error
-
-    def _answer(self, request: Request, by: User) -> str | Pending:
-        match request.action, request.job:
-            case "ping", _:
-                return self._headline
-            case "trouble", _:
-                return self._faults.summary
-            case "prune", _:
-                self._requests.refuse_strangers(None, by)
-                return self._pruner.ask(by)
-            case "reload", _:
-                return self._read_settings_again()
-            case ("cancel" | "retry" | "promote", int()) | ("rollback", _):
-                try:
-                    return self._answer_about(request, by)
-                except (KeyError, OverflowError):  # the latter for a number that no row can have
-                    raise RequestRefusedError(f"there is no job {request.job}", Code.JOB_NONE) from None
-                except (OSError, sqlite3.Error) as error:
-                    told = f"not now: {error}; ask again when that is mended"
-                    raise RequestRefusedError(told, code_of(error)) from error
-            case _:
-                told = f"this glmd does not know how to {request.action:.100}"
-                raise RequestRefusedError(told, Code.DAEMON_REQUEST)
-
-    def _answer_about(self, request: Request, by: User) -> str | Pending:
-        """Do what is asked of a job, or of an output. Raises also KeyError for no job, OSError and sqlite3.Error."""
-        if request.job is None:
-            return self._promotion_requests.roll_back(request, None, by)
-        job = self._store.job(request.job)
-        match request.action:
-            case "cancel":
-                return self._requests.cancel(job, by)
-            case "retry":
-                return self._requests.retry(job, by)
-            case "promote":
-                return self._promotion_requests.promote(job, request, by)
-            case _:
-                return self._promotion_requests.roll_back(request, job, by)
-
     # One turn
 
     def _turn(self, moment: Moment) -> None:
@@ -301,6 +251,9 @@ class Service:
         is_known = text == self._headline and self._is_announced
         if not is_known and self._faults.attempt("systemd", partial(tell, text)):
             self._headline, self._is_announced = text, True
+
+    def _said(self) -> str:
+        return self._headline
 
     def _unreadable(self) -> str:
         return printable("; ".join(self._store.told_of_unreadable(SHOWN)))

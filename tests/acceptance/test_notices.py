@@ -12,7 +12,8 @@ import pytest
 from daemon.core.notices import Notice, NoticeKind
 from daemon.core.states import State
 from handlers.codes import Code
-from tests.acceptance.test_month import Month, at
+from tests.acceptance.month import Month
+from tests.acceptance.test_month import BEFORE, at
 
 BIG = "big"
 """The cycle whose night is too large for any disk."""
@@ -21,7 +22,7 @@ BIG = "big"
 @pytest.fixture
 def month(tmp_path: Path) -> Iterator[Month]:
     """Return a root with two cycles of which the daemon knows, and no night yet."""
-    month = Month(tmp_path)
+    month = Month(tmp_path, BEFORE)
     try:
         month.play()
         month.let_it_be(at(0), lambda: month.are_counted(0), "the cycles are known")

@@ -264,7 +264,7 @@ def test_readers_see_what_the_daemon_wrote_and_cannot_write(path: Path) -> None:
 
 def test_what_a_reader_has_cannot_write(path: Path) -> None:
     """It is of another type, to which none of the daemon's ways of changing the store belongs."""
-    writing = set(vars(Store)) - set(dir(ReadStore))
+    writing = set(dir(Store)) - set(dir(ReadStore))
     assert {"add", "add_again", "add_forgotten", "ask_to_cancel", "explain", "move", "set_last_due"} <= writing
     Store.open(path).close()
     with ReadStore.open(path) as reader:
