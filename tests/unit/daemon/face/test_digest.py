@@ -62,6 +62,7 @@ def test_a_run_is_told_with_what_it_came_to(diary: Diary) -> None:
         "cycle": "glm", "label": job.label, "due": "2026-11-28T02:00:00+00:00", "night": "2026-11-28", "mark": "done",
         "outcome": "dropped", "job": job.id, "state": "done", "reason": "", "code": "", "promoted": True,
         "continues": before.id, "final_loss": 1.65, "best_loss": 0.825, "seconds": 14400.0, "bytes": 13 << 30,
+        "shards": None,
         "started": "2026-11-28T02:00:00+00:00", "loss_change": 0, "compared_to": before.id,
     }  # fmt: skip
 

@@ -273,11 +273,11 @@ def test_a_trees_job_without_its_plan(place: Place) -> None:
 
 def test_the_store_of_an_older_daemon(place: Place) -> None:
     """Of another schema, as between an upgrade and the restart: what it was made of is read from each claim."""
-    for later in ("results", "nightly_runs", "promotions"):
+    for later in ("results", "nightly_runs", "promotions", "prunings", "retention", "notices"):
         place.sql(f"DROP TABLE {later}")
     place.sql("DROP INDEX jobs_by_cycle")
     of_jobs = (("jobs", column) for column in ("source", "code", "cycle", "continues"))
-    for table, column in (*of_jobs, ("transitions", "code"), ("nightly", "timezone")):
+    for table, column in (*of_jobs, ("transitions", "code"), ("nightly", "timezone"), ("nightly", "since")):
         place.sql(f"ALTER TABLE {table} DROP COLUMN {column}")
     place.sql("PRAGMA user_version=3")
     assert place.kinds() == set()

@@ -208,7 +208,7 @@ def test_nights_that_were_run_stay_so_when_the_clock_is_set_back(nights: Nights)
 
 def test_a_kill_leaves_all_or_nothing(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which time is done with and what became of it: one transaction."""
-    monkeypatch.setattr(nights.store, "keep_night", lambda _: (_ for _ in ()).throw(RuntimeError("killed")))
+    monkeypatch.setattr(nights.store, "_keep_night", lambda _: (_ for _ in ()).throw(RuntimeError("killed")))
     nights.turn(at(20, 2))
     assert nights.store.last_due("glm") == at(19, 20)
     monkeypatch.undo()

@@ -234,6 +234,7 @@ def test_without_cycles_nothing_is_low(house: House) -> None:
     house.settings = house.settings.model_copy(update={"nightly": ()})
     house.open()
     assert house.at(DUE) == []
+    assert house.next_due(DUE) == EVERY
 
 
 def test_what_a_worker_sees(tmp_path: Path) -> None:
