@@ -25,8 +25,8 @@ class ReadStore(JobReads):
         """Return what these jobs came to, by number: those of which it is known."""
         return results.of_jobs(self._connection, jobs)
 
-    def final_losses(self) -> dict[int, float]:
-        """Return the final loss of each job of which it is known."""
+    def final_losses(self) -> dict[int, float | None]:
+        """Return the final loss of each job that was measured; None where it has none."""
         return results.final_losses(self._connection)
 
     def last_due(self, cycle: str) -> datetime | None:
@@ -61,12 +61,6 @@ class ReadStore(JobReads):
     def growth(self, now: datetime) -> Growth | None:
         """Return how fast jobs fill the disk; see daemon.core.growth."""
         return growth(self._connection, now)
-
-    @property
-    def is_pruning(self) -> bool:
-        """Whether something is being removed of jobs that are over."""
-        (count,) = self._connection.execute("SELECT COUNT(*) FROM prunings WHERE ended IS NULL").fetchone()
-        return bool(count)
 
     def notices(self, *, also_passed: bool = False) -> tuple[Notice, ...]:
         """Return what somebody should know now, or all that there ever was of it, oldest first."""

@@ -70,6 +70,6 @@ def unmeasured(connection: sqlite3.Connection, besides: Collection[int]) -> int 
     return None if row is None else int(row[0])
 
 
-def final_losses(connection: sqlite3.Connection) -> dict[int, float]:
-    """Return the final loss of each job of which it is known."""
-    return dict(connection.execute("SELECT job, final_loss FROM results WHERE final_loss IS NOT NULL"))
+def final_losses(connection: sqlite3.Connection) -> dict[int, float | None]:
+    """Return the final loss of each job that was measured; None where it has none."""
+    return dict(connection.execute("SELECT job, final_loss FROM results"))

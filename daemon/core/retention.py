@@ -124,6 +124,7 @@ class _Facts:
         self._first = first
         self._owner = root.jobs.stat().st_uid
         self._locked = frozenset(store.locks().values())
+        self._losses = store.final_losses()
         self._last_done = cache(lambda cycle: store.newest_done(cycle) if cycle else None)
 
     def all(self, jobs: Sequence[Job], over: Iterable[Job]) -> dict[int, tuple[PastJob, dict[Part, Piece]]]:
@@ -135,7 +136,6 @@ class _Facts:
         history = [one for one in self._store.promotions() if one.kind is not Kind.REMOVED]
         promoted = {one.job for one in history if one.undone is None}
         objected = {one.job for one in history} - promoted
-        losses = self._store.final_losses()
         found = {}
         for job in jobs:
             there = pieces(job.directory(self._root.path), self._owner, records=self._are_records_old(job))
@@ -148,7 +148,7 @@ class _Facts:
                 is_good=job.state is State.DONE
                 and (job.id in promoted or not (says_no(job.code) or job.id in objected)),
                 parts=frozenset(there),
-                loss=losses.get(job.id),
+                loss=self._losses.get(job.id),
                 is_automatic=_is_automatic(job, self._first),
                 protected=self._protected(job, there, protection),
             )
@@ -163,6 +163,8 @@ class _Facts:
                 found[part] = "processes of it are left on its devices"
             elif why := piece.doubt or self._young(job, piece):
                 found[part] = why
+            elif job.id not in self._losses:
+                found[part] = "what it came to is yet to be measured"
         if (last := self._last_done(job.cycle)) and last.id == job.id:
             found.setdefault(Part.RECORDS, "the next night is compared with what it was trained on")
         return found

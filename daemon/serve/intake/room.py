@@ -159,7 +159,7 @@ class Room:
         elif self._asked is None:
             self._make_room()
             self._asked, self._due = now.monotonic, now.monotonic + SOON
-        elif self._store.is_pruning and now.monotonic < self._asked + PATIENCE:
+        elif self._store.unended_prunings() and now.monotonic < self._asked + PATIENCE:
             self._due = now.monotonic + SOON
         else:
             self._asked = None

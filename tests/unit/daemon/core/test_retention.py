@@ -11,6 +11,7 @@ import pytest
 
 from daemon.core.promotions import Kind, Promotion
 from daemon.core.prunings import Pruning
+from daemon.core.results import Result
 from daemon.core.retention import plan
 from daemon.core.root import Root
 from daemon.core.settings import Settings, load_settings
@@ -59,6 +60,7 @@ class Site:
             if way is State.DONE and promote:
                 self.store.promote(Promotion.of(job))
             job = self.store.move(job, way)
+        self.store.keep_result(job, Result())
         return job
 
     def going(self, *, is_asked: bool = False, after: timedelta = LATER) -> set[tuple[int, Part]]:
@@ -214,6 +216,14 @@ def test_nothing_goes_that_is_younger_than_an_hour(site: Site) -> None:
     later = (datetime.now(UTC) + LATER).timestamp()
     os.utime(touched, (later, later))
     assert (jobs[0].id, Part.SHARDS) not in site.going()
+
+
+def test_nothing_goes_that_was_not_measured(site: Site) -> None:
+    """What a night took tells what the next one will need."""
+    job, _ = site.over(), site.over()
+    site.store.move(site.store.add(NewJob("c9", "failed")), State.FAILED)
+    site.store._connection.execute("DELETE FROM results WHERE job = ?", (job.id,))
+    assert not both(job) & site.going()
 
 
 def test_failed_jobs_keep_their_shards_for_a_time(site: Site) -> None:
