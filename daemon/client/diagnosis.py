@@ -16,7 +16,7 @@ from pathlib import Path
 
 from daemon.client.finding import Finding, Verdict
 from daemon.client.night_findings import of_last_runs, of_template
-from daemon.client.place_findings import of_disk, of_root
+from daemon.client.place_findings import of_disk, of_retention, of_root
 from daemon.core.checking import mindformers_of
 from daemon.core.control import NotRunningError, ask
 from daemon.core.settings import Settings
@@ -50,6 +50,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Yield the findings, one after the other: some take seconds."""
     checks: tuple[Callable[[Settings], Finding], ...] = (
         _interpreter, _training, _checkout, _mindformers, _npus, _devices, _addresses, _inotify, of_root, of_disk,
+        of_retention,
         _systemd, _daemon,
     )  # fmt: skip
     for examined in checks:

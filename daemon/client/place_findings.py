@@ -10,6 +10,7 @@ from daemon.client.finding import Finding, Verdict
 from daemon.core.database import StoreError
 from daemon.core.growth import DAYS, Growth
 from daemon.core.read_store import ReadStore
+from daemon.core.retention import plan
 from daemon.core.root import Root
 from daemon.core.settings import Settings
 from handlers.validate.disk_estimate import in_words
@@ -58,6 +59,22 @@ def of_disk(settings: Settings) -> Finding:
     if growth is not None and free < SOON * growth.bytes_a_day:
         return Finding("disk", Verdict.NOTE, text, "glmd prune --dry-run says what could go")
     return Finding("disk", Verdict.OK, text)
+
+
+def of_retention(settings: Settings) -> Finding:
+    """Look what `glmd prune` would remove."""
+    root = Root(settings.root)
+    if not root.store.exists():
+        return Finding("retention", Verdict.OK, "no jobs yet")
+    try:
+        found = plan(root, settings, datetime.now(UTC), is_asked=True)
+    except (StoreError, OSError) as error:
+        return Finding("retention", Verdict.NOTE, f"what could be removed of jobs that are over is not known: {error}")
+    by_itself = sum(item.bytes for item in found.going if item.is_automatic)
+    told = f"{found.told('of jobs that are over is not kept')}; {in_words(by_itself)} goes by itself"
+    if found.bytes > by_itself:
+        return Finding("retention", Verdict.NOTE, told, "glmd prune removes it; --dry-run says what, and why")
+    return Finding("retention", Verdict.OK, told if found.going else found.told(""))
 
 
 def _growth(settings: Settings) -> Growth | None:

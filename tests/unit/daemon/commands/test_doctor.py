@@ -207,6 +207,22 @@ def test_when_the_disk_is_full(site: Site, training: dict[str, str]) -> None:
     assert "jobs took no more of it in 14 days" in verdicts(site, **training)[1]["disk"]["text"]
 
 
+def test_what_could_be_removed_is_told(site: Site, training: dict[str, str]) -> None:
+    """How much, and what takes somebody to ask for it."""
+    assert verdicts(site, **training)[1]["retention"]["text"] == "nothing is to be removed"
+    diary = Diary(site.root.path)
+    for number in (1, 2):
+        job = diary.job(f"run{number}", datetime.now(UTC) - timedelta(days=190), *FAILED)
+        directory = job.directory(site.root.path)
+        directory.path.mkdir()
+        directory.submitted.write_bytes(b"x" * 1000)
+        diary.sql("INSERT OR REPLACE INTO results (job) VALUES (?)", job.id)
+    found = verdicts(site, **training)[1]["retention"]
+    assert found["verdict"] == "note"
+    assert found["text"] == "2.0 kB of jobs that are over is not kept: 2 parts of 2 jobs; 0 bytes goes by itself"
+    assert "glmd prune" in found["advice"]
+
+
 def test_root_and_store_are_compared(site: Site) -> None:
     """With --state: exit code 0 when they agree, else 1 with what is wrong and its repair, down or up.
 
