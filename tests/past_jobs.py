@@ -1,29 +1,37 @@
 """Jobs that are over, as glmd leaves them: rows, records, shards, an output. Nothing is trained for it."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from daemon.core.new_job import source_of_drop
 from daemon.core.promotions import Promotion
 from daemon.core.results import Result
 from daemon.core.root import Root
 from daemon.core.states import Job, State
 from daemon.core.store import NewJob, Store
+from daemon.serve.intake.source import Moment
 from handlers.merging import merge
-from handlers.merging.latest import lead
+from handlers.merging.latest import lead, whole
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.job_plan import JobPlan, TimeLimits, TrainPlan
 from handlers.records.merge_plan import MergePlan
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.retention.pieces import YOUNG
+from handlers.run_names import run_name
 
 PREFIX = "glm-6b"
-SOON = 2 * YOUNG
-"""Seconds after which nothing is too young any more."""
 
 
-def add_done(root: Root, store: Store, shards: Mapping[str, bytes]) -> Job:
+def later() -> Moment:
+    """Return a moment at which nothing that is made now is too young to be removed any more."""
+    now = Moment.now()
+    return Moment(now.monotonic, now.wall + timedelta(seconds=2 * YOUNG))
+
+
+def add_done(root: Root, store: Store, shards: Mapping[str, bytes], *, cycle: str = "") -> Job:
     """Add a job that is done and promoted, with a shard of each of these saves from each of two ranks."""
-    job = _begun(root, store, shards)
+    job = _begun(root, store, shards, cycle)
     directory = job.directory(root.path)
     plan = MergePlan(
         source=directory.output, destination=directory.merged, ranks=2, needs_strategy=False, can_be_continued=True
@@ -40,9 +48,9 @@ def add_done(root: Root, store: Store, shards: Mapping[str, bytes]) -> Job:
     return job
 
 
-def add_failed(root: Root, store: Store, shards: Mapping[str, bytes]) -> Job:
+def add_failed(root: Root, store: Store, shards: Mapping[str, bytes], *, cycle: str = "") -> Job:
     """Add a job whose merge failed, with the shards that it was to merge."""
-    job = store.move(_begun(root, store, shards), State.MERGING)
+    job = store.move(_begun(root, store, shards, cycle), State.MERGING)
     directory = job.directory(root.path)
     _ended(directory, Step.TRAIN)
     _ended(directory, Step.MERGE, outcome=Outcome.FAILED)
@@ -53,17 +61,27 @@ def add_failed(root: Root, store: Store, shards: Mapping[str, bytes]) -> Job:
 
 def add_cancelled(root: Root, store: Store, *, prefix: str = PREFIX) -> Job:
     """Add a job that was cancelled while it waited."""
-    job = store.move(_queued(root, store, prefix), State.CANCELLED)
+    job = store.move(_queued(root, store, prefix=prefix), State.CANCELLED)
     store.keep_result(job, Result())
     return job
 
 
+def half_outputs(root: Root) -> list[Path]:
+    """Return the outputs of jobs, and what `latest` leads to, that are there and not whole."""
+    found = (*root.jobs.glob("*/merged"), root.latest / PREFIX)
+    return [output for output in found if whole(output, PREFIX) is None and output.exists()]
+
+
+_FIRST = datetime(2025, 1, 1, tzinfo=UTC)
 _TRAINED = TrainPlan(processes=(), limits=TimeLimits())
 
 
-def _queued(root: Root, store: Store, prefix: str = PREFIX) -> Job:
+def _queued(root: Root, store: Store, cycle: str = "", prefix: str = PREFIX) -> Job:
+    """Add a job that waits: one that somebody dropped, or a run of a nightly cycle."""
     number = store.highest() + 1
-    job = store.add(NewJob(f"claim{number}", f"run{number}", f"{number:064x}", prefix=prefix))
+    name = run_name(cycle, _FIRST + timedelta(days=number)) if cycle else f"run{number}"
+    new = NewJob(f"claim{number}", name, f"{number:064x}", prefix=prefix, source=source_of_drop(name))
+    job = store.add(new)
     directory = job.directory(root.path)
     directory.path.mkdir()
     for path in (directory.submitted, directory.config):
@@ -71,9 +89,9 @@ def _queued(root: Root, store: Store, prefix: str = PREFIX) -> Job:
     return job
 
 
-def _begun(root: Root, store: Store, shards: Mapping[str, bytes]) -> Job:
+def _begun(root: Root, store: Store, shards: Mapping[str, bytes], cycle: str) -> Job:
     """Add a job that trains, with its files."""
-    job = _queued(root, store)
+    job = _queued(root, store, cycle)
     for tag, content in shards.items():
         for rank in (0, 1):
             name = f"{PREFIX}_rank_{rank}-{tag}.ckpt"

@@ -6,7 +6,7 @@ import shutil
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from daemon.client import submission
@@ -15,10 +15,8 @@ from daemon.core.root import Root
 from daemon.core.states import Job, State
 from daemon.core.store import Store
 from daemon.face.audit import check_state
-from daemon.serve.intake.source import Moment
 from handlers.gate.verdict import Verdict
 from handlers.merging import merge
-from handlers.merging.latest import whole
 from handlers.records.merge_plan import MergePlan
 from handlers.retention import trash
 from handlers.retention.part import Part
@@ -330,15 +328,9 @@ PRUNED = ((1, Part.SHARDS), (1, Part.MERGED), (2, Part.RECORDS))
 """What goes of a job that was promoted before another one, and of one of which nothing else is there."""
 
 
-def _later() -> Moment:
-    """Return a moment at which nothing that a scenario has made is too young to be removed."""
-    now = Moment.now()
-    return Moment(now.monotonic, now.wall + timedelta(seconds=past_jobs.SOON))
-
-
 def _jobs_that_are_over(stage: Stage) -> None:
     """Let two jobs have been promoted, and one have been cancelled between them, in whose output a link lies."""
-    stage.clock = _later
+    stage.clock = past_jobs.later
     keep = {"last": 1, "daily": 0, "weekly": 0, "monthly": 0, "best": 0, "rollback": 0}
     stage.settings["retention"] = {"keep": keep, "prefixes": {"other": {"records": "1h"}}}
     root = Root(stage.root)
@@ -354,9 +346,7 @@ def _jobs_that_are_over(stage: Stage) -> None:
 def _prune(stage: Stage) -> bool:
     """Ask until all is noted that is to go; meanwhile nothing that is half there may be taken for an output."""
     root, begun = Root(stage.root), stage.prunings()
-    for output in (*root.jobs.glob("*/merged"), root.latest / past_jobs.PREFIX):
-        if whole(output, past_jobs.PREFIX) is None and output.exists():
-            raise AssertionError(f"{output} is there, and is no whole output")
+    assert not (half := past_jobs.half_outputs(root)), f"it is there, and is no whole output: {half}"
     assert (stage.data / "checkout" / "run_mindformer.py").exists(), "a link was followed"
     assert len(begun) <= len(PRUNED), f"more was noted: {begun}"
     if any(one.ended is None for one in begun):
