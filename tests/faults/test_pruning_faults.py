@@ -168,3 +168,13 @@ def test_what_changed_since_it_was_noted_stays(quick: Path, monkeypatch: pytest.
         assert len([*(quick / "elsewhere").iterdir()]) == 2
         assert len(world.of(FAILED, "output/checkpoint/rank_0/*")) == 2
         assert "merges again" in str(world.answer("retry", FAILED))
+
+
+def test_records_beside_which_something_has_come_stay(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are not said to be gone: nobody would look at that directory again."""
+    with Pruned(quick, monkeypatch) as world:
+        failed = world.store.job(FAILED)
+        world.store.begin_pruning(failed, Pruning(FAILED, Part.RECORDS, 1, "to be removed", datetime.now(UTC)))
+        world.turn_until(lambda: not world.store.unended_prunings(), "it to be given up")
+        assert world.store.prunings_of(failed) == ()
+        assert len(world.of(FAILED, "output/checkpoint/*/*.ckpt")) == 4

@@ -196,8 +196,9 @@ def remove(root: Root, todo: Sequence[tuple[Pruning, Job]]) -> frozenset[int]:
     done = set()
     for pruning, job in todo:
         directory = job.directory(root.path)
-        piece = pieces(directory, root.jobs.stat().st_uid).get(pruning.part)
-        if piece is not None and piece.doubt:
+        there = pieces(directory, root.jobs.stat().st_uid)
+        piece = there.get(pruning.part)
+        if (piece is not None and piece.doubt) or (pruning.part is Part.RECORDS and there and piece is None):
             continue
         if piece is not None:
             trash.discard(directory, pruning.part, piece, root.jobs / trash.NAME / f"{job.label}-{pruning.id}")
