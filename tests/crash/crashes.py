@@ -146,7 +146,10 @@ class _Crashes:
             image.restore(whole.root)
             _restore(whole.data, self._place / "data")
             whole.log.unlink(missing_ok=True)
-            stage = Stage(whole.path, settings=whole.settings, no_shim=whole.no_shim, has_daemon=whole.has_daemon)
+            stage = Stage(
+                whole.path, settings=whole.settings, no_shim=whole.no_shim, has_daemon=whole.has_daemon,
+                clock=whole.clock,
+            )  # fmt: skip
             faults = yield from self._play(stage)
             self._found.power_cuts.append(Ending(self._scenario.name, f"power cut after {image.moment}", tuple(faults)))
 

@@ -18,7 +18,10 @@ from daemon.face.audit import check_state
 from handlers.gate.verdict import Verdict
 from handlers.merging import merge
 from handlers.records.merge_plan import MergePlan
+from handlers.retention import trash
+from handlers.retention.part import Part
 from handlers.shim import service_result
+from tests import past_jobs
 from tests.crash.stage import PATIENCE, SHARD, Stage
 from tests.unit.handlers.ckpt.ckpt_writer import record
 
@@ -321,6 +324,42 @@ def _roll_back_and_promote(stage: Stage) -> bool:
     return asked == [Kind.ROLLBACK, Kind.PROMOTION]
 
 
+PRUNED = ((1, Part.SHARDS), (1, Part.MERGED), (2, Part.RECORDS))
+"""What goes of a job that was promoted before another one, and of one of which nothing else is there."""
+
+
+def _jobs_that_are_over(stage: Stage) -> None:
+    """Let two jobs have been promoted, and one have been cancelled between them, in whose output a link lies."""
+    stage.clock = past_jobs.later
+    keep = {"last": 1, "daily": 0, "weekly": 0, "monthly": 0, "best": 0, "rollback": 0}
+    stage.settings["retention"] = {"keep": keep, "prefixes": {"other": {"records": "1h"}}}
+    root = Root(stage.root)
+    root.create()
+    with Store.open(root.store) as store:
+        past_jobs.add_done(root, store, {"31_4": shard()})
+        output = past_jobs.add_cancelled(root, store, prefix="other").directory(root.path).output
+        output.mkdir()
+        (output / "code").symlink_to(stage.data / "checkout")
+        past_jobs.add_done(root, store, {"31_4": shard(7)})
+
+
+def _prune(stage: Stage) -> bool:
+    """Ask until all is noted that is to go; meanwhile nothing that is half there may be taken for an output."""
+    root, begun = Root(stage.root), stage.prunings()
+    assert not (half := past_jobs.half_outputs(root)), f"it is there, and is no whole output: {half}"
+    assert (stage.data / "checkout" / "run_mindformer.py").exists(), "a link was followed"
+    assert len(begun) <= len(PRUNED), f"more was noted: {begun}"
+    if any(one.ended is None for one in begun):
+        return False
+    if len(begun) < len(PRUNED):
+        stage.ask("prune")
+        return False
+    left = [root.jobs / trash.NAME, *root.jobs.glob("0002-*"), *root.jobs.glob("0001-*/output/checkpoint/*/*.ckpt")]
+    assert not any(path.exists() for path in left), f"it is said to be gone: {left}"
+    assert len([*root.jobs.glob("0003-*/output/checkpoint/*/*.ckpt")]) == 2
+    return {(one.job, one.part) for one in begun} == set(PRUNED) and stage.ask("ping") is not None
+
+
 SCENARIOS = (
     Scenario("run", _one_job, _drop),
     Scenario("rejected", _rejections, _drop_bad),
@@ -335,6 +374,7 @@ SCENARIOS = (
     Scenario("goes on", _one_job, _drop_that_goes_on),
     Scenario("nightly", _one_job, _due_long_ago),
     Scenario("promoted", _roll_back_and_promote, _drop_first),
+    Scenario("pruned", _prune, _jobs_that_are_over),
     Scenario("submitted", _submit, roles=frozenset({"submit"}), loses_pages=False),
     Scenario("systemd's record", _record_of_systemd, _drop, roles=frozenset({"service_result"}), loses_pages=False),
     Scenario("replaced", _replace, _older_output),

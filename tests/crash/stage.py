@@ -20,6 +20,7 @@ from typing import Any
 
 from daemon.core.control import NotRunningError, Request, RequestRefusedError, ask_for
 from daemon.core.promotions import Kind
+from daemon.core.prunings import Pruning
 from daemon.core.read_store import ReadStore
 from daemon.core.settings import load_settings
 from daemon.core.states import Job
@@ -156,6 +157,12 @@ class Stage:
         """Return what latest was changed to: how, and by whom."""
         with contextlib.suppress(StoreError), ReadStore.open(self.root / "glmd.db") as store:
             return [(one.kind, one.by) for one in store.promotions()]
+        return []
+
+    def prunings(self) -> list[Pruning]:
+        """Return what was removed, or is being removed."""
+        with contextlib.suppress(StoreError), ReadStore.open(self.root / "glmd.db") as store:
+            return [one for job in store.jobs() for one in store.prunings_of(job)]
         return []
 
     @property

@@ -31,6 +31,8 @@ NOT_REACHED = {
     "daemon/core/promotions.py add: execute": _TRANSACTION,
     "daemon/core/promotions.py roll_back: execute": _TRANSACTION,
     "daemon/core/root.py set_mode: chmod": "where our units let nobody ask for setgid",
+    "daemon/core/prunings.py begin: execute": _TRANSACTION,
+    "daemon/core/prunings.py give_up: execute": "where it changed meanwhile: faults/test_pruning_faults.py",
     "daemon/core/results.py forget: execute": _TRANSACTION,
     "daemon/core/results.py keep: execute": _TRANSACTION,
     "daemon/core/store_copy.py copy_to: publishing": _COPIED,

@@ -15,6 +15,7 @@ from daemon.core.settings import Settings
 from daemon.core.states import Job, State
 from daemon.core.store import Store
 from daemon.face.audit import check_state
+from daemon.serve.intake.source import Clock, Moment
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.service import Service
 from daemon.serve.steps.runner import RunnerError
@@ -62,13 +63,14 @@ class World:
             {**house.settings, "root": house.root, "inbox": {"settle": 0.0, "rescan": 3600.0}}
         )
         self.root.create()
+        self.clock: Clock = Moment.now
         patch.setattr("daemon.serve.service.choose_runner", lambda _choice: StandInRunner())
         patch.setattr("daemon.serve.jobs.preflight.EVERY", 0.01)
 
     def __enter__(self) -> Self:
         self.store = Store.open(self.root.store)
         self.waiting = Waiting()
-        self.service = Service(self.settings, None, self.root, self.store, self.waiting)
+        self.service = Service(self.settings, None, self.root, self.store, self.waiting, clock=self.clock)
         self.service._faults._first_pause = self.service._faults._longest_pause = 0.01
         return self
 

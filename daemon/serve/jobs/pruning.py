@@ -46,7 +46,8 @@ AT_ONCE = 4
 @dataclass(frozen=True)
 class _Asked:
     by: str
-    answer: Pending
+    answer: Pending | None
+    """None where it was answered, and the plan is to be made anew."""
 
 
 class Pruner:
@@ -73,10 +74,10 @@ class Pruner:
 
     def ask(self, by: User) -> Pending:
         """Remove all that the rules do not keep, also of jobs that people have dropped; the answer says what."""
-        asked = _Asked(by.name, Pending())
-        self._asked.append(asked)
+        answer = Pending()
+        self._asked.append(_Asked(by.name, answer))
         log.info("prune_asked", user=by.name, uid=by.number)
-        return asked.answer
+        return answer
 
     def make_room(self) -> None:
         """Look soon: there may be too little for what is to come."""
@@ -91,48 +92,60 @@ class Pruner:
         """Go on with what was begun; else with what is planned; else look, when that is due."""
         if self._is_at_work:
             return
-        if begun := self._store.unended_prunings():
-            self._remove(begun)
-        elif self._going and self._planned is not None:
+        begun = self._store.unended_prunings()
+        if not begun and self._going and self._planned is not None:
             self._begin(*self._planned)
+            begun = self._store.unended_prunings()
+        if begun:
+            self._remove(begun)
         elif self._asked or now >= self._due or self._overs != self._store.overs:
             self._look(now, wall)
 
     # What is to go
 
     def _look(self, now: float, wall: datetime) -> None:
-        self._due, self._overs = now + EVERY, self._store.overs
-        asked = self._asked[0] if self._asked else None
+        asked, overs = self._asked[0] if self._asked else None, self._store.overs
         work = partial(plan, self._root, self.settings, wall, is_asked=asked is not None)
-        self._submit("what is to be pruned", work, partial(self._planning, asked))
+        if self._submit("what is to be pruned", work, partial(self._planning, asked)):
+            self._due, self._overs = now + EVERY, overs
 
     def _planning(self, asked: _Asked | None, made: Future[Plan]) -> None:
-        if asked is not None:
-            self._asked.popleft()
         try:
             found = made.result()
         except Exception as error:
-            if asked is not None:
+            self._due = 0.0
+            if asked is not None and asked.answer is not None:
+                self._asked.popleft()
                 why = f"not now: {error}; ask again when that is mended"
                 asked.answer.refuse(RequestRefusedError(why, code_of(error)))
             raise
         self._going, self._planned = deque(found.going), (found, asked.by if asked else "")
         if asked is not None:
-            asked.answer.settle(found.told("is being removed"))
+            self._asked.popleft()
+            if asked.answer is not None:
+                asked.answer.settle(found.told("is being removed"))
 
     def _begin(self, planned: Plan, by: str) -> None:
         """Note the next parts, unless what the plan was made of has changed: then it is made anew."""
         if seen_in(self._store) != planned.seen:
-            self._going.clear()
-            if by:
-                self._asked.append(_Asked(by, Pending()))
-            self._due = 0.0
+            self._plan_anew(by)
             return
-        for _ in range(min(AT_ONCE, len(self._going))):
-            item = self._going.popleft()
-            with suppress(TransitionError):  # it is retried: the next plan knows
-                begun = datetime.now(UTC)
-                self._store.begin_pruning(item.job, Pruning(item.job.id, item.part, item.bytes, item.why, begun, by))
+        try:
+            for _ in range(min(AT_ONCE, len(self._going))):
+                item, begun = self._going.popleft(), datetime.now(UTC)
+                pruning = Pruning(item.job.id, item.part, item.bytes, item.why, begun, by)
+                with suppress(TransitionError):  # it is retried: the next plan knows
+                    self._store.begin_pruning(item.job, pruning)
+        except Exception:  # it may be noted, or not
+            self._plan_anew(by)
+            raise
+
+    def _plan_anew(self, by: str) -> None:
+        """Look again what is to go, for whoever has asked."""
+        self._going.clear()
+        self._due = 0.0
+        if by:
+            self._asked.append(_Asked(by, None))
 
     # Removing it
 
@@ -160,11 +173,13 @@ class Pruner:
             else:
                 job_log(job.directory(self._root.path).events, job=job.id, attempt=job.attempt).info("pruned", **told)
 
-    def _submit(self, what: str, work: Callable[[], Result], then: Callable[[Future[Result]], None]) -> None:
+    def _submit(self, what: str, work: Callable[[], Result], then: Callable[[Future[Result]], None]) -> bool:
+        """Let it be done, unless it failed a moment ago; say whether."""
         if self._faults.is_paused(what):
-            return
+            return False
         self._is_at_work = True
         self._workers.submit_apart(Lane.PRUNING, "pruning", work, partial(self._take, what, then))
+        return True
 
     def _take(self, what: str, then: Callable[[Future[Result]], None], result: Future[Result]) -> None:
         self._is_at_work = False
@@ -181,8 +196,9 @@ def remove(root: Root, todo: Sequence[tuple[Pruning, Job]]) -> frozenset[int]:
     done = set()
     for pruning, job in todo:
         directory = job.directory(root.path)
-        piece = pieces(directory, root.jobs.stat().st_uid).get(pruning.part)
-        if piece is not None and piece.doubt:
+        there = pieces(directory, root.jobs.stat().st_uid)
+        piece = there.get(pruning.part)
+        if (piece is not None and piece.doubt) or (pruning.part is Part.RECORDS and there and piece is None):
             continue
         if piece is not None:
             trash.discard(directory, pruning.part, piece, root.jobs / trash.NAME / f"{job.label}-{pruning.id}")
