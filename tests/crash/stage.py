@@ -29,7 +29,10 @@ from daemon.serve.intake.source import Clock, Moment
 from daemon.serve.jobs import after_step, starting
 from daemon.serve.loop.workers import Workers
 from daemon.serve.steps import runner
-from handlers.merging import merge as _merge  # noqa: F401 - imported before the fork, else by every shim
+from handlers.inputs import noting as _noting  # noqa: F401 - these are imported before the fork, else by every shim
+from handlers.merging import merge as _merge  # noqa: F401
+from handlers.merging import shards_origin as _shards_origin  # noqa: F401
+from handlers.shim import finish as _finish  # noqa: F401
 from handlers.shim import run as shim
 from tests.acceptance.house import CONFIG
 from tests.crash.forking import ShimStarter, fork
