@@ -77,7 +77,7 @@ def _side_by_side(waiting: deque[Playing]) -> None:
             while waiting and len(under_way) < SIDE_BY_SIDE:
                 under_way.append(waiting.popleft())
             under_way = [one for one in under_way if next(one, one) is None]
-            time.sleep(0.003)
+            time.sleep(0.01)
     finally:
         for one in under_way:
             one.close()  # which ends its processes

@@ -64,6 +64,9 @@ fi
 """
 
 
+_read_step = functools.cache(json.loads)
+"""The plays of a scenario take the same steps, most of them."""
+
 Point = tuple[str, str]
 """A kind of process, and the name of a step that it takes."""
 
@@ -175,7 +178,7 @@ class Stage:
         return {place for line in self._steps() for place in line["lines"]}
 
     def _steps(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.steps_file.read_text().splitlines()]
+        return [_read_step(line) for line in self.steps_file.read_text().splitlines()]
 
     @property
     def took(self) -> float:
