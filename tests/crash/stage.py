@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 from daemon.core.control import NotRunningError, Request, RequestRefusedError, ask_for
 from daemon.core.promotions import Kind
@@ -36,7 +35,7 @@ from handlers.shim import finish as _finish  # noqa: F401
 from handlers.shim import run as shim
 from tests.acceptance.house import CONFIG
 from tests.crash.forking import ShimStarter, fork
-from tests.crash.steps import Around, Step, watch
+from tests.crash.steps import Around, Point, Step, Taken, watch
 from tests.elsewhere import InThread
 
 PATIENCE = float(os.environ.get("GLMD_TEST_PATIENCE", "60"))
@@ -62,13 +61,6 @@ if [ $tag = 15_4 ]; then
     echo "RuntimeError: the device is gone"; exit 1
 fi
 """
-
-
-_read_step = functools.cache(json.loads)
-"""The plays of a scenario take the same steps, most of them."""
-
-Point = tuple[str, str]
-"""A kind of process, and the name of a step that it takes."""
 
 
 @dataclass
@@ -169,16 +161,9 @@ class Stage:
         """The processes that have been killed."""
         return tuple(map(int, self._killed.read_text().split())) if self._killed.exists() else ()
 
-    def steps(self) -> list[Point]:
+    def steps(self) -> list[Taken]:
         """Return the steps that were taken, in their order."""
-        return [(line["role"], line["name"]) for line in self._steps()]
-
-    def lines(self) -> set[str]:
-        """Return the places in the sources that they were taken from."""
-        return {place for line in self._steps() for place in line["lines"]}
-
-    def _steps(self) -> list[dict[str, Any]]:
-        return [_read_step(line) for line in self.steps_file.read_text().splitlines()]
+        return list(map(_step_of, self.steps_file.read_text().splitlines()))
 
     @property
     def took(self) -> float:
@@ -291,3 +276,9 @@ class Stage:
                 yield
 
         return around
+
+
+@functools.cache  # a scenario takes the same steps in all its plays, but for a few
+def _step_of(line: str) -> Taken:
+    told = json.loads(line)
+    return Taken(told["role"], told["name"], tuple(told["lines"]))
