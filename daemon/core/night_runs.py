@@ -7,12 +7,16 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from daemon.core.states import OVER, State
+from handlers.codes import Code
 from handlers.run_names import YEARS, time_of
 
 _COLUMNS = "cycle, due, at, outcome, job, reason, code"
 
 BY_HAND = "tried by hand"
 """The reason of a run that the clock did not drop: somebody did."""
+
+_NO_OBJECTIONS = frozenset({"", Code.PROMOTION_NOT_NEWEST, Code.PROMOTION_UNDONE, Code.JOB_CANCELLED})
+"""Codes of outputs that did not become `latest`, though nothing is wrong with them."""
 
 
 class Outcome(StrEnum):
@@ -132,11 +136,16 @@ def streak(connection: sqlite3.Connection, cycle: str, spoilt: datetime | None) 
     for name, state, code in rows:
         if spoilt is not None and (due := time_of(name)) is not None and due <= spoilt:
             break
-        if state == State.DONE and not code:
+        if state == State.DONE and not says_no(code):
             found += 1
         elif state in OVER:
             break
     return found
+
+
+def says_no(code: str) -> bool:
+    """Say whether `code`, of a job that is done and was not promoted, is an objection to its output."""
+    return code not in _NO_OBJECTIONS
 
 
 def _run(row: tuple[str, str, str, str, int | None, str, str]) -> NightRun:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from daemon.core.night_hours import NightHours
+from daemon.core.night_runs import says_no
 from daemon.core.read_store import ReadStore
 from daemon.core.results import Result
 from daemon.core.states import ACTIVE, HOLDING_DEVICES, Job, State
 from daemon.face.needs import Need, need_of_job, need_of_run
-from daemon.face.nights import Mark, Run, noon_before, runs_since, says_no
+from daemon.face.nights import Mark, Run, noon_before, runs_since
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import cached_property
 
-from daemon.core.night_runs import Counted, NightRun, Outcome
+from daemon.core.night_runs import Counted, NightRun, Outcome, says_no
 from daemon.core.read_store import ReadStore
 from daemon.core.results import Result
 from daemon.core.states import Job, State
@@ -23,9 +23,6 @@ from handlers.run_names import time_of
 NOON = time(12)
 _LATEST = timedelta(days=2)
 """So long before a run is due nobody has submitted it, whatever its clock did."""
-
-_NO_OBJECTIONS = frozenset({"", Code.PROMOTION_NOT_NEWEST, Code.PROMOTION_UNDONE, Code.JOB_CANCELLED})
-"""Codes of outputs that did not become `latest`, though nothing is wrong with them."""
 
 
 class Mark(StrEnum):
@@ -100,7 +97,7 @@ class Run:
         """Whether it is a success; None where it counts for nothing: not over, left out on purpose, the host down."""
         if self.mark in {Mark.RUNNING, Mark.MISSED} or self.is_meant:
             return None
-        return self.mark in {Mark.DONE, Mark.LATE}
+        return self.mark in {Mark.DONE, Mark.LATE} or (self.mark is Mark.NOT_PROMOTED and not self.is_kept_back)
 
     @property
     def night(self) -> date:
@@ -165,11 +162,6 @@ class CycleNights:
             "streak": self.streak,
             "runs": [run.as_json() for run in self.runs],
         }
-
-
-def says_no(code: str) -> bool:
-    """Say whether `code`, of a job that is done and was not promoted, is an objection to its output."""
-    return code not in _NO_OBJECTIONS
 
 
 def night_of(moment: datetime) -> date:
