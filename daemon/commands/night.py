@@ -18,7 +18,7 @@ from daemon.core import night_hours
 from daemon.core.night_hours import NightHours
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
-from daemon.face.digest import Digest, OtherJob, ToldRun, digest
+from daemon.face.digest import Digest, OtherJob, ToldRun, digest, last_begun
 from daemon.face.needs import Kind, Need
 from daemon.face.nights import night_of
 from handlers.codes import Code
@@ -49,9 +49,9 @@ def night(words: Sequence[str]) -> None:
         return
     root = root_of(given.root, given.config)
     hours, trouble = _hours(root, given.config)
-    asked = hours.newest(now) if given.date is None else _begun(given.date, now)
+    asked = None if given.date is None else _begun(given.date, now)
     with ReadStore.open(Root(root).store) as store:
-        found = digest(store, asked, hours, now)
+        found = digest(store, asked or last_begun(store, hours, now), hours, now)
     if given.json:
         write(json_lines(found.as_json()))
     else:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from daemon.core.promotions import says_no
 from daemon.core.states import OVER, State
 from handlers.run_names import YEARS, time_of
 
@@ -151,7 +152,7 @@ def streak(connection: sqlite3.Connection, cycle: str, spoilt: datetime | None) 
     for name, state, code in rows:
         if spoilt is not None and (due := time_of(name)) is not None and due <= spoilt:
             break
-        if state == State.DONE and not code:
+        if state == State.DONE and not says_no(code):
             found += 1
         elif state in OVER:
             break

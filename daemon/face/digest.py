@@ -10,7 +10,7 @@ from daemon.core.read_store import ReadStore
 from daemon.core.results import Result
 from daemon.core.states import ACTIVE, HOLDING_DEVICES, Job, State
 from daemon.face.needs import Need, need_of_job, need_of_run
-from daemon.face.nights import Mark, Run, noon_before, runs_since
+from daemon.face.nights import Mark, Run, night_of, noon_before, runs_since
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,12 @@ class Digest:
         yield "totals", self.totals()
 
 
+def last_begun(store: ReadStore, hours: NightHours, now: datetime) -> date:
+    """Return the morning of the last night that has begun: at its hour, or with a run that was due before it."""
+    begun, coming = hours.newest(now), night_of(now)
+    return max(begun, coming) if runs_since(store, noon_before(coming)) else begun
+
+
 def digest(store: ReadStore, night: date, hours: NightHours, now: datetime) -> Digest:
     """Tell of the night to the morning of `night`, which has begun."""
     evening, morning = hours.of(night)
@@ -107,7 +113,7 @@ def digest(store: ReadStore, night: date, hours: NightHours, now: datetime) -> D
     of_night = [run for each in runs.values() for run in each if run.night == night]
     of_night.sort(key=lambda run: (run.due, run.cycle))
     jobs = [*(run.job for run in of_night if run.job is not None), *others]
-    if night == hours.newest(now):  # what holds devices today is of today, whenever it began
+    if night == last_begun(store, hours, now):  # what holds devices today is of today, whenever it began
         jobs += [job for number in stuck - {job.id for job in jobs} if (job := store.readable(number))]
     needs = [need_of_job(job, is_stuck=True) for job in jobs if job.id in stuck]
     needs += [need_of_run(run, runs[run.cycle]) for run in of_night if run.job is None or run.job.id not in stuck]

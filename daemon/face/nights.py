@@ -97,7 +97,7 @@ class Run:
         """Whether it is a success; None where it counts for nothing: not over, left out on purpose, the host down."""
         if self.mark in {Mark.RUNNING, Mark.MISSED} or self.is_meant:
             return None
-        return self.mark in {Mark.DONE, Mark.LATE}
+        return self.mark in {Mark.DONE, Mark.LATE} or (self.mark is Mark.NOT_PROMOTED and not self.is_kept_back)
 
     @property
     def night(self) -> date:

@@ -1,10 +1,9 @@
 """Playing scenarios to their end: uninterrupted, with a kill before each step, and after a power cut at each step.
 
-A step that several scenarios share, by its whole name, is crashed in the first of them.
+A step that several scenarios share is crashed in the first of them; see `Crashed`.
 """
 
 import itertools
-import re
 import shutil
 import tempfile
 import time
@@ -16,13 +15,12 @@ from pathlib import Path
 from tests.crash.power_cut import Image, images
 from tests.crash.recording import Recording
 from tests.crash.scenarios import Scenario, disagreements, outcome
-from tests.crash.stage import Point, Stage
+from tests.crash.stage import Stage
+from tests.crash.steps import Point, Taken
 
 Playing = Generator[None, None, None]
 SIDE_BY_SIDE = 6
 """How many stages are played at a time; most of their time they wait for the disk and for each other."""
-
-_NUMBERS = re.compile(r" #\d+$|(?<=attempts/)\d+|(?<=jobs/)\d+")
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,32 @@ class Ending:
         return f"{self.scenario}, {self.crash}:\n    " + "\n    ".join(self.faults)
 
 
+class Crashed:
+    """Which steps have been crashed."""
+
+    def __init__(self) -> None:
+        self.kinds: set[Point] = set()
+        self._points: set[Point] = set()
+        self._of_any_job: set[Taken] = set()
+
+    def take(self, steps: Iterable[Taken]) -> list[Taken]:
+        """Return the steps of a scenario that are new, and note them.
+
+        A step is not new when an earlier scenario had it by its whole name; nor when one had it of another job or as
+        another attempt, and the same lines of glmd led to it. Within a scenario each job and attempt counts.
+        """
+        first: dict[Point, Taken] = {}
+        for one in steps:
+            first.setdefault(one.point, one)
+        new = [
+            one for one in first.values() if one.point not in self._points and one.of_any_job not in self._of_any_job
+        ]
+        self.kinds.update(one.kind for one in new)
+        self._points.update(one.point for one in new)
+        self._of_any_job.update(one.of_any_job for one in new)
+        return new
+
+
 @dataclass
 class Survey:
     """What crashing the scenarios has shown."""
@@ -50,8 +74,8 @@ class Survey:
     """The places in the sources from which durable steps were taken."""
     steps: set[Point] = field(default_factory=set)
     """All that were taken."""
-    killed_at: set[Point] = field(default_factory=set)
-    cut_at: set[str] = field(default_factory=set)
+    killed_at: Crashed = field(default_factory=Crashed)
+    cut_at: Crashed = field(default_factory=Crashed)
     seconds: float = 0.0
 
 
@@ -77,7 +101,7 @@ def _side_by_side(waiting: deque[Playing]) -> None:
             while waiting and len(under_way) < SIDE_BY_SIDE:
                 under_way.append(waiting.popleft())
             under_way = [one for one in under_way if next(one, one) is None]
-            time.sleep(0.003)
+            time.sleep(0.01)
     finally:
         for one in under_way:
             one.close()  # which ends its processes
@@ -109,21 +133,18 @@ class _Crashes:
         """Add the power cuts and the kills to what waits to be played."""
         self._waiting = waiting
         if self._scenario.loses_pages:
-            left = [image for image in images(self._recording) if image.moment not in self._found.cut_at]
-            self._found.cut_at |= {image.moment for image in left}
-            waiting.appendleft(self._cut_off(left))
-        self._line_up_kills(self._whole, ())
+            left = list(images(self._recording))
+            moments = set(self._found.cut_at.take(image.moment for image in left))
+            waiting.appendleft(self._cut_off(image for image in left if image.moment in moments))
+        waiting.extend(self._kill((step.point,)) for step in self._found.killed_at.take(self._steps(self._whole)))
 
-    def _line_up_kills(self, stage: Stage, before: tuple[Point, ...]) -> None:
-        """Let processes be killed at each step that was taken; after a first kill, at those that only it led to."""
-        known = set(map(_plain, self._found.killed_at)) if before else self._found.killed_at
-        for point in dict.fromkeys(stage.steps()):
-            if self._is_for(point) and (_plain(point) if before else point) not in known:
-                self._found.killed_at.add(point)
-                self._waiting.append(self._kill((*before, point)))
+    def _line_up_second_kills(self, stage: Stage, first: Point) -> None:
+        """After a first kill, let processes be killed at the steps that only it led to."""
+        left = [step for step in self._steps(stage) if step.kind not in self._found.killed_at.kinds]
+        self._waiting.extend(self._kill((first, step.point)) for step in self._found.killed_at.take(left))
 
-    def _is_for(self, point: Point) -> bool:
-        return self._scenario.roles is None or point[0] in self._scenario.roles
+    def _steps(self, stage: Stage) -> list[Taken]:
+        return [one for one in stage.steps() if self._scenario.roles is None or one.role in self._scenario.roles]
 
     def _kill(self, points: tuple[Point, ...], tries: int = 3) -> Playing:
         stage = Stage(self._place / f"kill-{next(self._numbers)}", points)
@@ -136,7 +157,7 @@ class _Crashes:
             self._found.missed.append(f"{self._scenario.name}: {crash}")
         else:
             self._found.kills.append(Ending(self._scenario.name, crash, tuple(faults)))
-        self._line_up_kills(stage, points[:1])
+        self._line_up_second_kills(stage, points[0])
         shutil.rmtree(stage.path)
 
     def _cut_off(self, left: Iterable[Image]) -> Playing:
@@ -164,8 +185,9 @@ class _Crashes:
             faults = [*stage.faults, str(error)]
         finally:
             stage.close()
-        self._found.steps |= set(stage.steps())
-        self._found.lines |= stage.lines()
+        steps = stage.steps()
+        self._found.steps.update(one.point for one in steps)
+        self._found.lines.update(line for one in steps for line in one.lines)
         return faults
 
 
@@ -178,8 +200,3 @@ def _restore(data: Path, before: Path) -> None:
     for name in names:
         if not (data / name).exists():
             shutil.copy2(before / name, data / name)
-
-
-def _plain(point: Point) -> Point:
-    """Leave out of a step's name which time and which attempt it is of."""
-    return point[0], _NUMBERS.sub("", point[1])

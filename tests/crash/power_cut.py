@@ -18,10 +18,11 @@ import re
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tests.crash.recording import STORE, Frame, Node, Recording, Tree
+from tests.crash.recording import BEFOREHAND, STORE, Frame, Node, Recording, Tree
+from tests.crash.steps import Taken
 
 _INODE = re.compile(rb'("inode": )(\d+)')
 
@@ -53,7 +54,7 @@ class Left:
 class Image:
     """A tree that a power cut leaves."""
 
-    moment: str
+    moment: Taken
     """After which step, and which of the two it is."""
     names: dict[str, Left]
     """Directories come before what is in them."""
@@ -111,9 +112,9 @@ def images(recording: Recording) -> Iterator[Image]:
     disk = _Disk()
     for frame in recording.frames():
         disk.take(frame)
-        if frame.name == "beforehand":
+        if frame.step == BEFOREHAND:
             continue
-        for image in (disk.lost(frame.name), disk.renamed(frame.name)):
+        for image in (disk.lost(frame.step), disk.renamed(frame.step)):
             if image.digest not in seen:
                 seen.add(image.digest)
                 yield image
@@ -173,15 +174,15 @@ class _Disk:
             if destination.live.get(new) is moved:
                 destination.entries[new] = moved
 
-    def lost(self, moment: str) -> Image:
+    def lost(self, step: Taken) -> Image:
         """Return what is certain."""
         names = self._below(lambda thing: thing.entries, lambda thing: thing.content or b"")
-        return Image(f"{moment}, lost", names, self._store)
+        return Image(replace(step, name=f"{step.name}, lost"), names, self._store)
 
-    def renamed(self, moment: str) -> Image:
+    def renamed(self, step: Taken) -> Image:
         """Return all names, with what is certain of their content."""
         names = self._below(lambda thing: thing.live, _content_or_zeros)
-        return Image(f"{moment}, renamed", names, self._store)
+        return Image(replace(step, name=f"{step.name}, renamed"), names, self._store)
 
     def _below(
         self, entries: Callable[[_Thing], dict[str, _Thing]], content: Callable[[_Thing], bytes]

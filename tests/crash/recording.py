@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.crash.steps import Around, Step
+from tests.crash.steps import Around, Step, Taken
 
 STORE = ("glmd.db", "glmd.db-wal")
 """SQLite's files."""
+BEFOREHAND = Taken("", "beforehand", ())
 _NOT_KEPT = frozenset({*STORE, "glmd.db-shm", "glmd.sock"})
 
 
@@ -39,7 +40,7 @@ Tree = dict[str, Node]
 class Frame:
     """One durable step that was taken, and the tree after it."""
 
-    name: str
+    step: Taken
     operation: str
     tree: Tree
     synced: int | None = None
@@ -63,11 +64,11 @@ class Recording:
         for name, node in tree.items():
             if node.kind == stat.S_IFREG:
                 content = (self._root / name).read_bytes()
-                self._write(Frame("beforehand", "fsync", tree, node.inode, content))
+                self._write(Frame(BEFOREHAND, "fsync", tree, node.inode, content))
         for node in tree.values():
             if node.kind == stat.S_IFDIR:
-                self._write(Frame("beforehand", "fsync", tree, node.inode))
-        self._write(Frame("beforehand", "commit", tree, store=self._store()))
+                self._write(Frame(BEFOREHAND, "fsync", tree, node.inode))
+        self._write(Frame(BEFOREHAND, "commit", tree, store=self._store()))
 
     def of_process(self, root: Path, role: str) -> Around:
         """Return what surrounds the steps of the process that calls."""
@@ -88,20 +89,20 @@ class Recording:
         return around
 
     def _frame(self, step: Step, role: str) -> Frame:
-        tree, name = _tree(self._root), f"{role}: {step.name}"
+        tree, taken = _tree(self._root), Taken(role, step.name, step.lines)
         first = step.arguments[0] if step.arguments else None
         match step.operation:
             case "fsync" | "fdatasync" if isinstance(first, int):
                 status = os.fstat(first)
                 content = Path(f"/proc/self/fd/{first}").read_bytes() if stat.S_ISREG(status.st_mode) else b""
-                return Frame(name, "fsync", tree, status.st_ino, content)
+                return Frame(taken, "fsync", tree, status.st_ino, content)
             case "rename" | "replace":
                 ends = [os.path.relpath(os.fspath(end), self._root) for end in step.arguments[:2]]  # type: ignore[call-overload]
-                return Frame(name, "rename", tree, renamed=(ends[0], ends[1]))
+                return Frame(taken, "rename", tree, renamed=(ends[0], ends[1]))
             case "commit":
-                return Frame(name, "commit", tree, store=self._store())
+                return Frame(taken, "commit", tree, store=self._store())
             case other:
-                return Frame(name, other, tree)
+                return Frame(taken, other, tree)
 
     def _store(self) -> tuple[bytes, ...]:
         return tuple(path.read_bytes() if path.exists() else b"" for path in map(self._root.joinpath, STORE))

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 from daemon.core.control import NotRunningError, Request, RequestRefusedError, ask_for
 from daemon.core.promotions import Kind
@@ -30,11 +29,14 @@ from daemon.serve.intake.source import Clock, Moment
 from daemon.serve.jobs import after_step, starting
 from daemon.serve.loop.workers import Workers
 from daemon.serve.steps import runner
-from handlers.merging import merge as _merge  # noqa: F401 - imported before the fork, else by every shim
+from handlers.inputs import noting as _noting  # noqa: F401 - these are imported before the fork, else by every shim
+from handlers.merging import merge as _merge  # noqa: F401
+from handlers.merging import shards_origin as _shards_origin  # noqa: F401
+from handlers.shim import finish as _finish  # noqa: F401
 from handlers.shim import run as shim
 from tests.acceptance.house import CONFIG
 from tests.crash.forking import ShimStarter, fork
-from tests.crash.steps import Around, Step, watch
+from tests.crash.steps import Around, Point, Step, Taken, watch
 from tests.elsewhere import InThread
 
 PATIENCE = float(os.environ.get("GLMD_TEST_PATIENCE", "60"))
@@ -60,10 +62,6 @@ if [ $tag = 15_4 ]; then
     echo "RuntimeError: the device is gone"; exit 1
 fi
 """
-
-
-Point = tuple[str, str]
-"""A kind of process, and the name of a step that it takes."""
 
 
 @dataclass
@@ -170,16 +168,9 @@ class Stage:
         """The processes that have been killed."""
         return tuple(map(int, self._killed.read_text().split())) if self._killed.exists() else ()
 
-    def steps(self) -> list[Point]:
+    def steps(self) -> list[Taken]:
         """Return the steps that were taken, in their order."""
-        return [(line["role"], line["name"]) for line in self._steps()]
-
-    def lines(self) -> set[str]:
-        """Return the places in the sources that they were taken from."""
-        return {place for line in self._steps() for place in line["lines"]}
-
-    def _steps(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.steps_file.read_text().splitlines()]
+        return list(map(_step_of, self.steps_file.read_text().splitlines()))
 
     @property
     def took(self) -> float:
@@ -292,3 +283,9 @@ class Stage:
                 yield
 
         return around
+
+
+@functools.cache  # a scenario takes the same steps in all its plays, but for a few
+def _step_of(line: str) -> Taken:
+    told = json.loads(line)
+    return Taken(told["role"], told["name"], tuple(told["lines"]))

@@ -15,7 +15,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -46,6 +46,8 @@ _CHANCE = (
     (re.compile(r"(jobs/\d+)-[^/]+"), r"\1"),
 )
 """What differs from run to run, or from job to job, is left out of the names."""
+_JOB_OR_ATTEMPT = re.compile(r"(?<=attempts/)\d+|(?<=jobs/)\d+")
+_WHICH_TIME = re.compile(r" #\d+$")
 _OF_TWO = frozenset({"rename", "replace", "link", "symlink"})
 _CHANGES = re.compile(r"\s*(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE)
 
@@ -58,6 +60,38 @@ class Step:
     operation: str
     lines: tuple[str, ...]
     arguments: tuple[object, ...]
+
+
+Point = tuple[str, str]
+"""A kind of process, and the name of a step that it takes."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A step that a process has taken: by its kind, the step's name, and the lines that led to it."""
+
+    role: str
+    name: str
+    lines: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return it as endings tell it."""
+        return f"{self.role}: {self.name}"
+
+    @property
+    def point(self) -> Point:
+        """Where a process can be killed."""
+        return self.role, self.name
+
+    @property
+    def of_any_job(self) -> "Taken":
+        """Return what is the same in every job and every attempt."""
+        return replace(self, name=_JOB_OR_ATTEMPT.sub("N", self.name))
+
+    @property
+    def kind(self) -> Point:
+        """Return the point without job and attempt, and without which time it is."""
+        return self.role, _WHICH_TIME.sub("", self.of_any_job.name)
 
 
 Around = Callable[[Step], AbstractContextManager[None]]

@@ -12,7 +12,7 @@ from daemon.core.night_runs import Outcome
 from daemon.core.read_store import ReadStore
 from daemon.core.states import State
 from daemon.core.store import Store
-from daemon.face.digest import Digest, digest
+from daemon.face.digest import Digest, digest, last_begun
 from daemon.face.needs import Kind
 from daemon.face.nights import Mark
 from handlers.codes import Code
@@ -48,6 +48,39 @@ def told(diary: Diary, night: date = NIGHT, now: datetime = NOW) -> Digest:
 def needs(diary: Diary, night: date = NIGHT, now: datetime = NOW) -> list[tuple[Kind, int | None]]:
     """Return what needs somebody."""
     return [(need.kind, need.job) for need in told(diary, night, now).needs]
+
+
+@pytest.mark.parametrize(
+    ("now", "hours", "run", "night"),
+    (
+        ("2026-11-28 14:00", DEFAULT, "2026-11-28 13:00", 29),
+        ("2026-11-28 14:00", DEFAULT, "2026-11-28 11:59", 28),
+        ("2026-11-28 14:00", DEFAULT, None, 28),
+        ("2026-11-28 18:00", DEFAULT, None, 29),
+        ("2026-11-28 09:00", DEFAULT, "2026-11-28 08:30", 28),
+        ("2026-11-28 22:00", "00:00-08:00", "2026-11-28 21:00", 29),
+        ("2026-11-28 22:00", "00:00-08:00", None, 28),
+    ),
+)
+def test_a_night_begins_at_its_hour_or_with_its_first_run(
+    diary: Diary, now: str, hours: str, run: str | None, night: int
+) -> None:
+    """A run that is tried by hand in the afternoon is of the coming night, which is then told."""
+    diary.run("glm", LAST, *DONE)
+    if run is not None:
+        diary.run("glm", utc(run), *TRAINING)
+    with ReadStore.open(diary.root.store) as store:
+        assert last_begun(store, NightHours.parse(hours), utc(now)) == date(2026, 11, night)
+
+
+def test_what_holds_devices_is_told_of_a_night_that_a_run_has_begun(diary: Diary) -> None:
+    """It is of today, and today is told by that night."""
+    afternoon = utc("2026-11-28 14:00")
+    stuck = diary.job("stuck", utc("2026-11-20 02:00"), *FAILED)
+    diary.sql("INSERT INTO device_locks (device, job) VALUES (3, ?)", stuck.id)
+    diary.run("glm", utc("2026-11-28 13:00"), *DONE)
+    assert needs(diary, date(2026, 11, 29), afternoon) == [(Kind.OPERATOR, stuck.id)]
+    assert needs(diary, NIGHT, afternoon) == []
 
 
 def test_a_run_is_told_with_what_it_came_to(diary: Diary) -> None:

@@ -144,6 +144,16 @@ def test_a_streak_goes_further_back_than_what_is_shown(diary: Diary) -> None:
     assert seen(diary, since="2026-11-22")["glm"].streak == 3
 
 
+@pytest.mark.parametrize("code", (Code.PROMOTION_NOT_NEWEST, Code.PROMOTION_UNDONE, Code.JOB_CANCELLED))
+def test_a_run_without_an_objection_is_a_success(diary: Diary, code: Code) -> None:
+    """That `latest` is not led to its output, its mark tells; it ends no streak, and counts for its cycle."""
+    for day, promoted, said in ((26, True, ""), (27, False, code), (28, True, "")):
+        diary.run("glm", utc(f"2026-11-{day} 02:00"), *DONE, promoted=promoted, code=said)
+    found = seen(diary)["glm"]
+    assert [run.mark for run in found.runs] == [Mark.DONE, Mark.NOT_PROMOTED, Mark.DONE]
+    assert (found.streak, found.success_rate) == (3, 1.0)
+
+
 def test_of_several_runs_in_a_night_the_worst_shows(diary: Diary) -> None:
     """An hourly cycle has one mark a night."""
     for hour, ways in ((1, DONE), (2, FAILED), (3, DONE)):
