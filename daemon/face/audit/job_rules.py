@@ -33,6 +33,8 @@ class Look:
     is_daemon_up: bool
     claims: frozenset[str]
     """The tokens of the claims that are not finished: their jobs' directories are still being filled."""
+    without_files: frozenset[str] = frozenset()
+    """The directories of jobs whose output has its manifest alone: the root was made of a backup, which says so."""
 
 
 def job_disagreements(row: Row, files: JobFiles, look: Look) -> Iterator[Disagreement]:

@@ -18,6 +18,11 @@ from handlers.merging.latest import is_occupied, leads_to, real
 from handlers.records.job_dir import Step
 
 
+def is_manifest_alone(files: JobFiles) -> bool:
+    """Say whether of an output nothing is there but its manifest."""
+    return "merged" in files.names and names_in(f"{files.path}/merged") == frozenset({NAME})
+
+
 def output_disagreements(row: Row, files: JobFiles) -> Iterator[Disagreement]:
     """Yield what is wrong with one job's `merged/`. While its merge runs, files appear there before the manifest."""
     job, merged = row.job, f"{files.path}/merged"
