@@ -63,9 +63,11 @@ def copy_as_it_is(path: Path, copy: Path) -> int:
             break  # else nobody kept a daemon that started meanwhile from writing under the copy
     else:
         raise StoreError(f"{path}: glmd was started or ended each time it was copied; try again")
-    with closing(sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
-        connection.text_factory = TEXT
-        refuse_damaged(connection, path)
+    try:
+        with closing(_connect(copy, in_use=False)) as connection:
+            refuse_damaged(connection, path)
+    except sqlite3.Error as error:
+        raise unreadable(path, error) from error
     return version
 
 

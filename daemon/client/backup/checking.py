@@ -14,6 +14,7 @@ from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.core.states import State
 from daemon.face.audit import Disagreement, Kind, check_state
+from daemon.face.audit.job_rules import NEWER_STORE, START_GLMD
 from handlers.ckpt import CkptError, verify
 from handlers.ckpt.files.bounded import read_bounded
 from handlers.ckpt.publishing.manifest import NAME as MANIFEST
@@ -22,15 +23,7 @@ from handlers.codes import Code
 from handlers.errors import BadInputError, RefusedError
 from handlers.merging.latest import damage, whole
 
-_MENDED = frozenset(
-    {
-        Kind.CLAIM_LEFT,
-        Kind.DIRECTORY_WITHOUT_JOB,
-        Kind.EXIT_CONTRADICTS,
-        Kind.NO_SHIM,
-        Kind.STRAY_SHIM,
-    }
-)
+_OF_A_LIVING_ROOT = frozenset({Kind.CLAIM_LEFT, Kind.NO_SHIM, Kind.STRAY_SHIM})
 """What a root has that was copied while glmd was at work: a start of glmd goes on from there."""
 
 
@@ -94,8 +87,18 @@ def check(backup: Path, *, deep: bool) -> Checked:
     latest = {link.prefix: str(link.target or link.path) for link in links(root)}
     problems += _of_latest(root)
     found = check_state(root)
-    problems += [str(one) for one in found if one.kind not in _MENDED]
-    return Checked(record, states, latest, tuple(problems), tuple(one for one in found if one.kind in _MENDED))
+    problems += [str(one) for one in found if not _is_mended(one)]
+    return Checked(record, states, latest, tuple(problems), tuple(filter(_is_mended, found)))
+
+
+def _is_mended(one: Disagreement) -> bool:
+    """Say whether the next start of glmd mends it, as it does with the store of an older backup."""
+    match one.kind:
+        case Kind.DIRECTORY_WITHOUT_JOB:
+            return one.job is not None and any((one.where / name).exists() for name in ("submitted.yaml", "plan.json"))
+        case Kind.EXIT_CONTRADICTS:
+            return one.repair in {START_GLMD, NEWER_STORE}
+    return one.kind in _OF_A_LIVING_ROOT
 
 
 def _of_output(backup: Path, output: BackedUpOutput, *, deep: bool) -> Iterator[str]:

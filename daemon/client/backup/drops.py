@@ -18,21 +18,28 @@ _MOST = 1 << 20
 
 
 def remove_those_that_went_on(root: Path, copy: Path, new: Iterable[Path]) -> None:
-    """Remove the copies of drops that were rejected meanwhile, or became one of the `new` directories of jobs."""
-    left = [
-        path
-        for path in (*copy.glob("inbox/*"), *copy.glob("claims/*/*"))
-        if not os.path.lexists(root / path.relative_to(copy))
-    ]
-    if not left:
+    """Remove the copies of drops of which there is one further on: `new` are directories of jobs since the store."""
+    drops, claims = _left(root, copy, "inbox/*"), _left(root, copy, "claims/*/*")
+    if not drops and not claims:
         return
-    ends = (*(directory / "submitted.yaml" for directory in new), *copy.glob("rejected/*"))
-    went_on = {digest for path in ends if (digest := _digest(path)) is not None}
-    for path in left:
-        if _digest(path) in went_on:
-            path.unlink()
-            if path.parent.parent.name == "claims":
-                path.parent.rmdir()
+    ends = _digests((*(directory / "submitted.yaml" for directory in new), *copy.glob("rejected/*")))
+    for claim in claims:
+        if _digest(claim) in ends:
+            claim.unlink()
+            claim.parent.rmdir()
+    ends |= _digests(copy.glob("claims/*/*"))
+    for drop in drops:
+        if _digest(drop) in ends:
+            drop.unlink()
+
+
+def _left(root: Path, copy: Path, places: str) -> list[Path]:
+    """Return the copies of what is not there any more."""
+    return [path for path in copy.glob(places) if not os.path.lexists(root / path.relative_to(copy))]
+
+
+def _digests(paths: Iterable[Path]) -> set[str]:
+    return {digest for path in paths if (digest := _digest(path)) is not None}
 
 
 def _digest(path: Path) -> str | None:
