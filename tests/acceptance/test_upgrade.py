@@ -148,7 +148,7 @@ def test_a_live_site_is_upgraded_and_goes_back(house: House, tmp_path: Path) -> 
 
 
 def test_a_lost_root_is_put_back_from_the_backup_of_before(house: House, tmp_path: Path) -> None:
-    """What was done is, and is what others go on from; what waited is done; what trained ends with a reason, or anew."""
+    """What was done is latest, as it was; what waited is done; what trained is done anew, or ends with a reason."""
     live_site(house)
     (tmp_path / "backup").mkdir()
     done = house.run("backup", "--to", str(tmp_path / "backup"))

@@ -47,7 +47,7 @@ def whole_ones(to: Path) -> list[Path]:
 
 @pytest.mark.parametrize(("call", "number"), CASES, ids=named)
 def test_one_call_fails(quick: Path, call: Call, number: int) -> None:
-    """The first, the second, … until none is left to fail: the error comes out, and nothing is left, or all is there."""
+    """The first, the second, … until none is left to fail: the error comes out; nothing is left, or all is there."""
     root, to = furnish(quick), quick / "to"
     for first in count(1):
         injection = Injection(call, number, first, to)
@@ -55,7 +55,7 @@ def test_one_call_fails(quick: Path, call: Call, number: int) -> None:
             injection.install(patch)
             injection.is_armed = True
             try:
-                _, record = back_up(root, None, to, lambda done, total: None)
+                _, record = back_up(root, None, to, lambda *_: None)
             except OSError as error:
                 assert error.errno == number  # noqa: PT017 - the very one
                 is_made = False
@@ -95,7 +95,7 @@ def dying(real):
 
 for name in ("fsync", "rename", "link", "unlink", "mkdir", "symlink", "utime", "chmod"):
     setattr(os, name, dying(getattr(os, name)))
-back_up(Root(root), None, to, lambda done, total: None)
+back_up(Root(root), None, to, lambda *_: None)
 """
 
 
@@ -179,7 +179,7 @@ def test_another_disk_gets_copies(tmp_path: Path) -> None:
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", disk], check=True)
     try:
-        path, record = back_up(root, None, disk, lambda done, total: None)
+        path, record = back_up(root, None, disk, lambda *_: None)
         assert [output.linked for output in record.outputs] == [False] * len(record.outputs)
         assert check(path, deep=True).problems == ()
     finally:

@@ -1,4 +1,3 @@
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -45,7 +44,7 @@ def furnish(place: Place, number: int = 1) -> None:
 def tree(root: Path) -> set[str]:
     """Return the places of all files, and what links lead to."""
     return {
-        f"{path.relative_to(root)}{f' -> {os.readlink(path)}' if path.is_symlink() else ''}"
+        f"{path.relative_to(root)}{f' -> {path.readlink()}' if path.is_symlink() else ''}"
         for path in root.rglob("*")
         if path.is_symlink() or not path.is_dir()
     }
@@ -59,4 +58,4 @@ def to(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make(place: Place, to: Path) -> MakeBackup:
-    return lambda: back_up(place.root, None, to, lambda done, total: None)
+    return lambda: back_up(place.root, None, to, lambda *_: None)

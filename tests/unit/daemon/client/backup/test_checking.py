@@ -206,7 +206,7 @@ def test_a_step_that_ends_behind_the_store_s_copy_is_mended(
         copied(self, place_, *wanted)  # type: ignore[arg-type]
 
     monkeypatch.setattr(TreeCopy, "directory", directory)
-    path, _ = back_up(place.root, None, to, lambda done, total: None)
+    path, _ = back_up(place.root, None, to, lambda *_: None)
     found = check(path, deep=False)
     assert found.problems == ()
     assert {one.kind for one in found.mended} == {Kind.EXIT_CONTRADICTS}
@@ -235,7 +235,7 @@ def test_a_backup_of_a_newer_format_is_refused(make: MakeBackup) -> None:
 def test_the_steps_put_settings_back_where_they_were(place: Place, to: Path, tmp_path: Path) -> None:
     """From the root they come with it."""
     (tmp_path / "etc.yaml").write_text("")
-    path, record = back_up(place.root, tmp_path / "etc.yaml", to, lambda done, total: None)
+    path, record = back_up(place.root, tmp_path / "etc.yaml", to, lambda *_: None)
     told = steps(path, record)
     assert f"sudo cp -a {path} {place.root.path}" in told
     assert f"sudo cp -p {path}/settings.yaml {tmp_path}/etc.yaml" in told

@@ -46,7 +46,7 @@ def test_nothing_of_an_earlier_root_is_lost(tmp_path: Path, version: int) -> Non
     was = content(tmp_path / "as_it_was.db")
     files = {str(path.relative_to(root.path)) for path in root.jobs.rglob("*") if "checkpoint" not in path.parts}
     (tmp_path / "to").mkdir()
-    backup, record = back_up(root, None, tmp_path / "to", lambda done, total: None)
+    backup, record = back_up(root, None, tmp_path / "to", lambda *_: None)
     assert (record.store_version, record.lacks) == (version, ())
     assert [output.target.rpartition("/")[2] for output in record.outputs] == ["merged"]
     assert not any("cannot be read" in problem or "latest" in problem for problem in check(backup, deep=True).problems)

@@ -113,7 +113,7 @@ def test_what_latest_leads_to_has_its_files_as_hard_links(place: Place, make: Ma
     name = "jobs/0001-run/merged/filtered_transformed.ckpt"
     assert (path / name).samefile(place.root.path / name)
     assert output.bytes == (path / name).stat().st_size
-    assert os.readlink(path / "latest" / "glm-6b") == "../jobs/0001-run/merged"
+    assert str((path / "latest" / "glm-6b").readlink()) == "../jobs/0001-run/merged"
     assert record.left_out == ()
 
 
@@ -179,7 +179,7 @@ def test_of_outputs_those_are_taken_that_something_could_go_on_from(place: Place
     assert record.without_files == {"0001-run", *(job.label for job in (jobs[1], jobs[2], jobs[6]))}
     for job in (jobs[1], jobs[6]):
         assert [each.name for each in job.directory(path).merged.iterdir()] == ["manifest.json"]
-    assert os.readlink(path / "latest" / "glm-6b") == f"../jobs/{jobs[5].label}/merged"
+    assert str((path / "latest" / "glm-6b").readlink()) == f"../jobs/{jobs[5].label}/merged"
 
 
 def test_what_was_taken_back_is_not_gone_back_to(place: Place, make: MakeBackup) -> None:
@@ -208,7 +208,7 @@ def test_a_link_that_leads_out_of_the_root_is_told(place: Place, make: MakeBacku
     place.root.latest.joinpath("mine").symlink_to(tmp_path / "elsewhere")
     path, record = make()
     assert [(one.place, one.is_lack) for one in record.left_out] == [("latest/mine", False)]
-    assert os.readlink(path / "latest" / "mine") == str(tmp_path / "elsewhere")
+    assert str((path / "latest" / "mine").readlink()) == str(tmp_path / "elsewhere")
 
 
 def test_what_is_no_file_is_left_out_and_no_link_is_followed(place: Place, make: MakeBackup, tmp_path: Path) -> None:
@@ -246,9 +246,7 @@ def test_what_cannot_be_read_is_a_lack(place: Place, make: MakeBackup, monkeypat
     assert (path / "jobs/0002-run/submitted.yaml").exists()
 
 
-def test_a_shortage_of_the_host_ends_it(
-    place: Place, to: Path, make: MakeBackup, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_shortage_of_the_host_ends_it(to: Path, make: MakeBackup, monkeypatch: pytest.MonkeyPatch) -> None:
     """No descriptors left is nothing about a file: a backup without all that came then would be none."""
 
     def failing(*_: object) -> bytes:
@@ -344,7 +342,7 @@ def test_the_settings_are_taken_as_they_were_read(place: Place, to: Path, tmp_pa
     file = {"in the root": place.root.path / "glmd.yaml", "elsewhere": tmp_path / "glmd.yaml"}.get(where)
     if file is not None:
         file.write_text("devices: [0,8)  # a comment\n")
-    path, record = back_up(place.root, file, to, lambda done, total: None)
+    path, record = back_up(place.root, file, to, lambda *_: None)
     assert record.settings == (str(file) if file else None)
     if file is not None:
         copy = path / ("glmd.yaml" if where == "in the root" else "settings.yaml")
@@ -365,7 +363,7 @@ def test_backup_json_says_what_is_there(place: Place, make: MakeBackup) -> None:
 def test_a_place_that_is_backed_up_itself_is_refused(place: Place, inside: str) -> None:
     """It would hold itself."""
     with pytest.raises(BadInputError, match="which is backed up itself"):
-        back_up(place.root, None, place.root.path / inside, lambda done, total: None)
+        back_up(place.root, None, place.root.path / inside, lambda *_: None)
 
 
 def test_a_place_that_is_not_there_is_refused(tmp_path: Path) -> None:
