@@ -275,6 +275,13 @@ class Code(StrEnum):
     STORE_REPLACED = "store.replaced"
     STORE_NEWER = "store.newer"
 
+    # Backups of a root.
+    BACKUP_PLACE = "backup.place"
+    BACKUP_NONE = "backup.none"
+    BACKUP_NEWER = "backup.newer"
+    BACKUP_NOT_WHOLE = "backup.not-whole"
+    BACKUP_ROOT_IN_USE = "backup.root-in-use"
+
     # What the host denies.
     HOST_WENT_DOWN = "host.went-down"
     HOST_DISK_FULL = "host.disk-full"

@@ -52,6 +52,11 @@ COMMANDS = {
         "daemon.commands.doctor:doctor",
         "Say what this host has and lacks, or with --state whether root and store agree.",
     ),
+    "backup": (
+        "daemon.commands.backup:backup",
+        "Back up the store, the jobs' records and what was promoted; glmd may run, and jobs, too.",
+    ),
+    "restore": ("daemon.commands.restore:restore", "Look at a backup, or make a root of it."),
     "explain": (
         "daemon.commands.explain:explain",
         "Say what the code of an error means and what to do, or list all codes.",
@@ -63,7 +68,7 @@ COMMANDS = {
 HIDDEN = frozenset({"reload"})
 """What systemd runs rather than people; docs/cli.md has it all the same."""
 
-OWN_PARSER = frozenset({"compare", "merge", "night", "nights", "status", "steps"})
+OWN_PARSER = frozenset({"backup", "compare", "merge", "night", "nights", "restore", "status", "steps"})
 """Commands that take their words unparsed: loading typer takes longer than what they do."""
 COMMON = ("--root", "--config")
 """Options that may stand before any command."""

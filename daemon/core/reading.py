@@ -1,11 +1,24 @@
 """Opening the store for whoever only reads it: with a daemon at work, without one, and of an older version, too."""
 
+import errno
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from daemon.core.database import TEXT, StoreError, beside, damaged, migrate, version_of
+from daemon.core.database import TEXT, StoreError, beside, damaged, migrate, refuse_damaged, version_of
 from daemon.core.migrations import VERSION
+from daemon.core.store_copy import copy_to
+
+_TRIES = 3
+"""How often a daemon may start or end while the store is copied."""
+_OF_WRITING = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_IOERR_WRITE: errno.EIO,
+    sqlite3.SQLITE_IOERR_FSYNC: errno.EIO,
+    sqlite3.SQLITE_IOERR_TRUNCATE: errno.EIO,
+}
+"""What SQLite says when the copy cannot be written, for the store is not."""
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
@@ -15,8 +28,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     Without a `-wal` the file is whole by itself, and nobody writes it. What a daemon that starts later writes is not
     seen: whoever waits for something opens anew each time. Raises StoreError for whatever stands against it.
     """
-    if not path.exists():
-        raise StoreError(f"{path}: no store there; was glmd ever started with this root?")
+    _refuse_absent(path)
     wal = beside(path, "wal")
     try:
         was_in_use = wal.exists()
@@ -29,6 +41,46 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def copy_as_it_is(path: Path, copy: Path) -> int:
+    """Copy what was committed so far to the new file `copy`, in the version that it has, and return that version.
+
+    The copy is looked through for damage. Raises StoreError for what stands against the store, and OSError for what
+    stands against the copy.
+    """
+    _refuse_absent(path)
+    for _ in range(_TRIES):
+        in_use, before = beside(path, "wal").exists(), _seen(path)
+        try:
+            connection = _connect(path, in_use=in_use)
+            with closing(connection):
+                version = _known_version(connection, path)
+                copy_to(copy, connection)  # in one step of SQLite's, and so of one moment
+        except sqlite3.Error as error:
+            if (number := _OF_WRITING.get(getattr(error, "sqlite_errorcode", 0))) is not None:
+                raise OSError(number, os.strerror(number), str(copy)) from error
+            raise unreadable(path, error) from error
+        if in_use or (not beside(path, "wal").exists() and _seen(path) == before):
+            break  # else nobody kept a daemon that started meanwhile from writing under the copy
+    else:
+        raise StoreError(f"{path}: glmd was started or ended each time it was copied; try again")
+    try:
+        with closing(_connect(copy, in_use=False)) as connection:
+            refuse_damaged(connection, path)
+    except sqlite3.Error as error:
+        raise unreadable(path, error) from error
+    return version
+
+
+def _seen(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _refuse_absent(path: Path) -> None:
+    if not path.exists():
+        raise StoreError(f"{path}: no store there; was glmd ever started with this root?")
+
+
 def unreadable(path: Path, error: sqlite3.Error) -> StoreError:
     """Return what a reader is told of `error`."""
     if type(error) is sqlite3.DatabaseError:  # of those that are not told apart, the one that means damage
@@ -37,10 +89,8 @@ def unreadable(path: Path, error: sqlite3.Error) -> StoreError:
 
 
 def _open(path: Path, *, in_use: bool) -> sqlite3.Connection:
-    """Open with what https://sqlite.org/uri.html and SQLite's os_unix.c offer to readers that create nothing."""
-    how = "mode=ro&readonly_shm=1" if in_use else "mode=ro&immutable=1"
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=10.0)
-    connection.text_factory = TEXT
+    """Open the store, or a copy in memory of an older one, in this version's schema."""
+    connection = _connect(path, in_use=in_use)
     try:
         return _of_this_version(connection, path)
     except BaseException:
@@ -48,12 +98,24 @@ def _open(path: Path, *, in_use: bool) -> sqlite3.Connection:
         raise
 
 
+def _connect(path: Path, *, in_use: bool) -> sqlite3.Connection:
+    """Connect with what https://sqlite.org/uri.html and SQLite's os_unix.c offer to readers that create nothing."""
+    how = "mode=ro&readonly_shm=1" if in_use else "mode=ro&immutable=1"
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=10.0)
+    connection.text_factory = TEXT
+    return connection
+
+
 def _of_this_version(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     """Return what is read of a store as this version knows it, without changing it: its daemon may be an older one."""
+    return connection if _known_version(connection, path) == VERSION else _changed_copy(connection)
+
+
+def _known_version(connection: sqlite3.Connection, path: Path) -> int:
     version = version_of(connection, path)
     if version == 0:
         raise StoreError(f"{path}: there is nothing of glmd's in it yet: start glmd")
-    return connection if version == VERSION else _changed_copy(connection)
+    return version
 
 
 def _changed_copy(older: sqlite3.Connection) -> sqlite3.Connection:

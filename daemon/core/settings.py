@@ -117,12 +117,18 @@ def load_settings(file: Path | None, root: Path | None) -> Settings:
 
     `root` wins over the file and the environment. Raises SettingsError.
     """
+    found = settings_file(file, root)
+    settings = _read(found) if found else _from_environment()
+    return settings.model_copy(update={"root": root.absolute()}) if root else settings
+
+
+def settings_file(file: Path | None, root: Path | None) -> Path | None:
+    """Return which file has the settings, as `load_settings` reads them; None for none. Raises SettingsError."""
     candidates = [file] if file else [*([root / "glmd.yaml"] if root else []), DEFAULT_FILE]
     found = next((candidate for candidate in candidates if candidate.exists()), None)
     if file and not found:
         raise SettingsError(f"{file}: no such settings file", Code.SETTINGS_NOT_THERE)
-    settings = _read(found) if found else _from_environment()
-    return settings.model_copy(update={"root": root.absolute()}) if root else settings
+    return found
 
 
 def _read(path: Path) -> Settings:

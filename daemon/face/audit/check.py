@@ -5,6 +5,7 @@ from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING
 
+from daemon.core.backup_record import without_files
 from daemon.core.database import DamagedStoreError
 from daemon.core.presence import Presence, presence
 from daemon.core.root import Root
@@ -60,7 +61,7 @@ def _look(root: Root, *, is_up: bool, progress: Progress = _untold, before: Foun
     """Look at everything; or, where that was done `before`, again at what was found to be wrong then."""
     try:
         with read_ledger(root.store) as ledger:
-            place = Look(root.path, is_up, claimed_tokens(root))
+            place = Look(root.path, is_up, claimed_tokens(root), without_files(root.path))
             only = None if before is None else {one.job for one in before[Part.JOBS] if one.job is not None}
             parts: dict[Part, Callable[[], Iterator[Disagreement]]] = {
                 Part.LEDGER: lambda: ledger_disagreements(ledger, partial(needs_operator, root=root.path)),

@@ -20,7 +20,8 @@ from handlers.records.job_dir import Step, StepDir
 from handlers.records.job_plan import JobPlan
 from handlers.records.step_exit import Outcome, StepExit
 
-_START_GLMD = "start glmd, which goes on from there (systemctl start glmd)"
+START_GLMD = "start glmd, which goes on from there (systemctl start glmd)"
+NEWER_STORE = "take glmd.db from a newer backup"
 WAS_BEING_WRITTEN = "it was being written when its writer was killed"
 _WITH_PLAN = frozenset({State.TRAINING, State.MERGING, State.EVALUATING, State.DONE})
 
@@ -33,6 +34,8 @@ class Look:
     is_daemon_up: bool
     claims: frozenset[str]
     """The tokens of the claims that are not finished: their jobs' directories are still being filled."""
+    without_files: frozenset[str] = frozenset()
+    """The directories of jobs whose output has its manifest alone: the root was made of a backup, which says so."""
 
 
 def job_disagreements(row: Row, files: JobFiles, look: Look) -> Iterator[Disagreement]:
@@ -43,7 +46,7 @@ def job_disagreements(row: Row, files: JobFiles, look: Look) -> Iterator[Disagre
     if not files.is_there:
         if not job.state.is_over and row.claim not in look.claims:
             what = f"it is {job.state}, and has no directory"
-            repair = f"glmd cancel {job.id}, and drop its file again" if row.is_of_a_drop else _START_GLMD
+            repair = f"glmd cancel {job.id}, and drop its file again" if row.is_of_a_drop else START_GLMD
             yield Disagreement(Kind.JOB_WITHOUT_DIRECTORY, job.id, files.directory.path, what, repair)
         return
     if row.claim not in look.claims:
@@ -93,7 +96,7 @@ def _records(row: Row, files: JobFiles) -> Iterator[Disagreement]:
         if step.attempt > row.job.attempt:
             what = f"records of attempt {step.attempt}, and the store knows of {row.job.attempt}"
             where = step.directory.path
-            yield Disagreement(Kind.EXIT_CONTRADICTS, number, where, what, "take glmd.db from a newer backup")
+            yield Disagreement(Kind.EXIT_CONTRADICTS, number, where, what, NEWER_STORE)
 
 
 def _present_step(row: Row, files: JobFiles, look: Look) -> Iterator[Disagreement]:
@@ -108,13 +111,13 @@ def _present_step(row: Row, files: JobFiles, look: Look) -> Iterator[Disagreemen
         return  # it runs, whatever became of its records
     if status is Life.ENDED and isinstance(ended := records.exit, StepExit):
         what = f"the {step} {ended.outcome} at {ended.ended:%Y-%m-%d %H:%M:%S}, and the job is still {job.state}"
-        yield Disagreement(Kind.EXIT_CONTRADICTS, job.id, records.directory.exit, what, _START_GLMD)
+        yield Disagreement(Kind.EXIT_CONTRADICTS, job.id, records.directory.exit, what, START_GLMD)
     elif status is Life.DIED:
         what = f"it is {job.state}; its shim is gone, and has left no exit.json"
-        yield Disagreement(Kind.NO_SHIM, job.id, records.directory.shim, what, _START_GLMD)
+        yield Disagreement(Kind.NO_SHIM, job.id, records.directory.shim, what, START_GLMD)
     elif status is Life.NONE and not _may_wait(row, look):
         what = f"it is {job.state}, and no shim was ever there"
-        yield Disagreement(Kind.NO_SHIM, job.id, records.directory.shim, what, _START_GLMD)
+        yield Disagreement(Kind.NO_SHIM, job.id, records.directory.shim, what, START_GLMD)
 
 
 def _may_wait(row: Row, look: Look) -> bool:

@@ -13,7 +13,7 @@ from daemon.face.audit.job_files import JobFiles
 from daemon.face.audit.job_rules import Look, job_disagreements
 from daemon.face.audit.ledger import Ledger, Row, read_ledger
 from daemon.face.audit.ledger_rules import history_disagreements
-from daemon.face.audit.output_rules import output_disagreements
+from daemon.face.audit.output_rules import is_manifest_alone, output_disagreements
 
 CHUNK = 500
 """Jobs that are looked at together."""
@@ -71,4 +71,5 @@ def _of_rows(rows: Iterator[Row | Disagreement], store: Path, look: Look) -> Ite
         files = JobFiles(row.job.directory(look.root))
         yield from history_disagreements(row, store)
         yield from job_disagreements(row, files, look)
-        yield from output_disagreements(row, files)
+        if not (files.directory.path.name in look.without_files and is_manifest_alone(files)):
+            yield from output_disagreements(row, files)

@@ -19,6 +19,11 @@ from handlers.records.job_dir import Step
 from handlers.retention.part import Part
 
 
+def is_manifest_alone(files: JobFiles) -> bool:
+    """Say whether of an output nothing is there but its manifest."""
+    return "merged" in files.names and names_in(f"{files.path}/merged") == frozenset({NAME})
+
+
 def output_disagreements(row: Row, files: JobFiles) -> Iterator[Disagreement]:
     """Yield what is wrong with one job's `merged/`. While its merge runs, files appear there before the manifest."""
     job, merged = row.job, f"{files.path}/merged"

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
+from pydantic import ValidationError
 
 from daemon.core.names import digest_of
 from daemon.core.root import Root
@@ -19,6 +20,7 @@ from daemon.core.states import HOLDING_DEVICES, State, attempts_more
 from daemon.core.store import Forgotten, NewJob, Store, Transition
 from daemon.serve.jobs.taking_in import MOST_DROPPED, NotTakenInError, content_of, plan_of, source_of, way
 from handlers.codes import Code
+from handlers.records.checked import Checked
 from handlers.records.job_dir import JobDir, is_number
 from handlers.units.devices import LIMIT
 from handlers.validate.glmd_section import MOST_PRIORITY
@@ -67,18 +69,28 @@ def _forgotten(directory: JobDir) -> Forgotten:
         history = [*history[:1], Transition(history[0].at, State.FAILED, 1, reason, Code.JOB_DEVICES_UNKNOWN)]
         log.warning("devices_unknown", path=directory.path, code=Code.JOB_DEVICES_UNKNOWN, reason=reason)
     content = content_of(directory.submitted, MOST_DROPPED)
+    digest = digest_of(content) if content is not None else ""
     number, _, name = directory.path.name.partition("-")
     new = NewJob(
         claim=f"taken-in:{directory.path.name}",
         name=name,
-        digest=digest_of(content) if content is not None else "",
+        digest=digest,
         priority=priority if type(priority) is int and abs(priority) <= MOST_PRIORITY else 0,
         devices=devices or (),
-        prefix=(plan and plan.merge.prefix) or "",
+        prefix=(plan and plan.merge.prefix) or _checked_prefix(directory, digest),
         source=source_of(directory, plan, name),
     )
     told = "; ".join(part for part in (reason, _AGAIN) if part)
     return Forgotten(int(number), new, tuple(history), told, history[-1].code)
+
+
+def _checked_prefix(directory: JobDir, digest: str) -> str:
+    """Return the prefix that the check found in the file with this digest; empty where that is not known."""
+    try:
+        checked = Checked.read(directory.checked)
+    except (OSError, ValidationError):
+        return ""
+    return checked.prefix if checked.digest == digest else ""
 
 
 def _history(events: list[Mapping[str, object]]) -> list[Transition]:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from daemon.core.names import digest_of
 from daemon.core.root import Root
 from daemon.core.states import Source, State
 from daemon.core.store import NewJob, Store
 from daemon.serve.jobs.forgotten import take_in_forgotten
+from handlers.records.checked import Checked, Spot
 from handlers.records.job_plan import JobPlan
 from handlers.records.merge_plan import MergePlan
 from handlers.records.train_plan import TimeLimits, TrainPlan
@@ -91,6 +93,25 @@ def test_what_it_was_made_of_is_seen(root: Root, store: Store, name: str) -> Non
     JobPlan(job=6, name="run", train=train, merge=merge).publish(removed / "plan.json")
     take_in_forgotten(root, store, besides=())
     assert [job.source for job in store.jobs()] == [of_a_drop, of_a_tree, Source.DROP]
+
+
+def checked(root: Root, name: str, digest: str) -> None:
+    """Let a job's directory say what the check of a file with this digest found."""
+    spot = Spot(line=1, column=1, where="", excerpt="")
+    Checked(
+        digest=digest, mindformers="0.8", against="", dialect="", section={}, devices=(0,), devices_at=spot,
+        run_mode="finetune", prefix="glm-6b", device_target="Ascend", parallel_mode=0, needs_strategy=True,
+        cuts_weights=False, sink_size=None, stages=None, lora_alpha=None, lora_rank=None, paths=(), disk=None,
+    ).publish(directory(root, QUEUED, name=name) / "checked.json")  # fmt: skip
+
+
+def test_its_prefix_is_known_before_it_has_a_plan(root: Root, store: Store) -> None:
+    """By what its check found: without one its output would never be promoted. That of another file says nothing."""
+    checked(root, "0004-run", digest_of(b"seed: 0\n"))
+    checked(root, "0005-run", digest_of(b"seed: 1\n"))
+    (directory(root, QUEUED, name="0006-run") / "checked.json").write_text("{")
+    take_in_forgotten(root, store, besides=())
+    assert [job.prefix for job in store.jobs()] == ["glm-6b", "", ""]
 
 
 def test_the_code_of_its_last_move_is_known(root: Root, store: Store) -> None:

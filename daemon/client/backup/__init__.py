@@ -1,0 +1,1 @@
+"""Backups of a root, made and looked at without the daemon: it may run meanwhile."""

@@ -1,0 +1,74 @@
+"""`glmd backup`: the store, all records and the outputs that others go on from, in a directory of their own."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from daemon.commands.lookup import root_of
+from daemon.commands.own_parser import Parser
+from daemon.commands.terminal.progress import progress, warn
+from daemon.commands.terminal.streaming import json_lines, write
+from daemon.commands.terminal.table import size
+from handlers.printable import printable
+
+if TYPE_CHECKING:
+    from daemon.core.backup_record import BackupRecord
+
+LACKS = 1
+"""The exit code when something could not be read, or an output is not what it should be."""
+EXIT_CODES = (
+    "Exit codes: 0 whole, 1 made, but something lacks that a backup should have, or failed; 2 bad usage or bad input, "
+    "3 refused."
+)
+
+
+def backup(words: Sequence[str]) -> None:
+    """Back up the store, the jobs' records and what was promoted; glmd may run, and jobs, too."""
+    given = _parser().parse_args(words)
+    from daemon.client.backup.making import back_up, clear_up  # noqa: PLC0415 - numpy, which `--help` has no use for
+    from daemon.core.root import Root  # noqa: PLC0415 - as above
+    from daemon.core.settings import settings_file  # noqa: PLC0415 - as above
+
+    root = Root(root_of(given.root, given.config))
+    for left in clear_up(given.to):
+        warn("backup_remains_removed", f"removed {left}, which a killed backup had left", {"path": str(left)})
+    with progress("backup_progress", "copying jobs", unit=lambda jobs: f"{jobs:,.0f}") as shown:
+        path, record = back_up(root, settings_file(given.config, root.path), given.to, shown)
+    for one in record.left_out:
+        warn("left_out_of_backup", f"{one.place}: {one.why}", {"place": one.place, "lack": one.is_lack})
+    if given.json:
+        write(json_lines({"path": str(path), **record.model_dump(mode="json")}.items()))
+    else:
+        write(map(printable, summary(path, record)))
+    if record.lacks:
+        sys.exit(LACKS)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="glmd backup", description=backup.__doc__, epilog=EXIT_CODES, allow_abbrev=False)
+    told = "An existing directory, best on another disk; the backup gets a directory in it."
+    parser.add_argument("--to", type=Path, required=True, metavar="DIR", help=told)
+    parser.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
+    root = Path(os.environ["GLMD_ROOT"]) if os.environ.get("GLMD_ROOT") else None
+    told = "glmd's directory; GLMD_ROOT does the same."
+    parser.add_argument("--root", type=Path, default=root, metavar="DIR", help=told)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="The settings file.")
+    return parser
+
+
+def summary(path: Path, record: "BackupRecord") -> Iterator[str]:
+    """Say what is in a backup."""
+    yield str(path)
+    yield f"{record.jobs} job{'s' * (record.jobs != 1)}, {record.files} files, {size(record.bytes)}"
+    for output in record.outputs:
+        how = "hard links, which share their bytes with the root" if output.linked else "copies, read again"
+        yield f"{output.target}: {output.prefix}, {size(output.bytes)}; {how}"
+    if record.without_files:
+        count = len(record.without_files)
+        yield f"of {count} other output{'s' * (count > 1)}, from which nothing goes on, the manifest alone"
+    if any(output.linked for output in record.outputs):
+        yield "a disk that breaks takes links and root alike: copy the backup to another one, with cp -a or rsync -a"
+    if record.lacks:
+        yield f"it lacks {len(record.lacks)} thing{'s' * (len(record.lacks) > 1)} that a backup should have; see above"
