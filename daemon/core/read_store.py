@@ -108,6 +108,11 @@ class ReadStore(JobReads):
         found = self.jobs(set(State) - OVER)
         return tuple(job for job in found if job.continues in jobs and job.continues is not None)
 
+    def pinned(self) -> frozenset[int]:
+        """Return the jobs from whose outputs jobs that are not over go on."""
+        found = self.jobs(set(State) - OVER)
+        return frozenset(job.continues for job in found if job.continues is not None)
+
     def newest_promotion(self) -> int:
         """Return the number of the newest change of what any `latest/PREFIX` leads to; 0 where there is none."""
         return promotions.newest(self._connection)

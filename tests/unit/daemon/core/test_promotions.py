@@ -133,16 +133,17 @@ def test_what_the_link_has_followed_is_known(promoted: Promoted) -> None:
     assert before.job == two.id
 
 
-def test_a_job_that_is_not_over_says_what_it_goes_on_from(promoted: Promoted) -> None:
+def test_what_a_job_that_is_not_over_goes_on_from_is_pinned(promoted: Promoted) -> None:
     """As long as it is not over."""
     base = promoted.promote()
     job = promoted.store.move(promoted.job(), State.PREPARING)
+    assert promoted.store.pinned() == frozenset()
     job = promoted.store.move(replace(job, continues=base.id), State.TRAINING)
     assert promoted.store.job(job.id).continues == base.id
+    assert promoted.store.pinned() == {base.id}
     assert promoted.store.continuing({base.id}) == (job,)
     job = promoted.store.move(promoted.store.move(job, State.MERGING), State.DONE)
-    assert job.continues == base.id
-    assert promoted.store.continuing({base.id}) == ()
+    assert (job.continues, promoted.store.pinned()) == (base.id, frozenset())
 
 
 def test_a_row_that_says_nothing_is_left_alone(promoted: Promoted) -> None:
