@@ -66,7 +66,7 @@ def pieces(directory: JobDir, owner: int, *, records: bool = True) -> dict[Part,
         older = look.at(lambda: look.files(_older(_shards(directory, look))))
         if older.paths:
             found[Part.OLDER_SHARDS] = older
-    if os.path.lexists(directory.merged):
+    if os.path.lexists(directory.merged) and not look.is_empty(directory.merged):
         found[Part.MERGED] = look.at(lambda: look.merged(directory.merged))
     if records and not found:
         found[Part.RECORDS] = look.at(lambda: look.records(directory))
@@ -94,6 +94,13 @@ class _Look:
         if status.st_dev != self._device:
             raise _Strange(f"{path} is on another file system")
         return True
+
+    def is_empty(self, path: Path) -> bool:
+        """Say whether a directory of glmd's is there with nothing in it: a merge that had no room leaves one."""
+        try:
+            return self.directory(path) and not any(path.iterdir())
+        except _Strange:
+            return False
 
     def is_below(self, top: Path, path: Path) -> bool:
         """Say whether the directory `path` is there, below `top`, with nothing strange on the way."""

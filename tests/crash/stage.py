@@ -208,6 +208,16 @@ class Stage:
         self._gone(pid, code, expected=code == 0)
         return pid not in self.killed
 
+    def kill(self, role: str) -> bool:
+        """Kill the daemon, or a shim, where it is there; say whether it was."""
+        pids = {"daemon": self._daemon, **{one: pid for pid, one in self._shims.items()}}
+        if (pid := pids.get(role)) is None:
+            return False
+        with self._killed.open("a") as stream:
+            stream.write(f"{pid}\n")
+        os.kill(pid, signal.SIGKILL)
+        return True
+
     def close(self) -> None:
         """Kill everything that is left."""
         for pid in [*self._shims, *([self._daemon] if self._daemon else [])]:

@@ -16,6 +16,7 @@ beyond that is told by the environment, through `training.environment`:
     STANDIN_DIVERGE=ROUND  from which on it does so, 6 if not given
     STANDIN_DIVERGE_ONCE=1  not when it resumes: the data comes in another order then
     STANDIN_DIFFER=RANK  that rank's weights differ from the others', which no data parallel run's do
+    STANDIN_PAD=MIB      so much more optimizer state in each save, and a quarter of that more weights
     STANDIN_DEVICES=DIR  hold a lock of the rank's device there, as long as the rank or a child of it lives; where that
                          is held, say so in a file DIR/taken-… and fail: tests/acceptance/house.py looks for those
     STANDIN_CHILD=HOW    leave a child that is nobody's any more, in a session of its own: one that ends at TERM, or a
@@ -169,7 +170,13 @@ def save(output: Path, prefix: str, rank: int, epoch: int, step: int, *, is_lost
 def entries(epoch: int, *, differing: bool, is_lost: bool) -> list[tuple[str, list[int], str, bytes]]:
     """Return what a data parallel run's rank holds: weights, optimizer state, scalars."""
     weight = struct.pack("<8f", *[math.nan] * 8 if is_lost else range(8, 16) if differing else range(8))
+    pad = int(os.environ.get("STANDIN_PAD", "0")) << 18
+    padding = [
+        ("pad.weight", [pad // 4], "Float32", bytes(pad)),
+        ("adam_m.pad.weight", [pad], "Float32", bytes(4 * pad)),
+    ]
     return [
+        *(padding if pad else []),
         ("transformer.embedding_table", [4, 2], "Float32", weight),
         ("lm_head.weight", [2, 4], "Float32", weight[::-1]),
         ("adam_m.lm_head.weight", [2, 4], "Float32", bytes(32)),

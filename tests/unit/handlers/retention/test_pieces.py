@@ -138,6 +138,16 @@ def test_a_file_of_ones_own_keeps_the_records(directory: JobDir) -> None:
     assert "notes.txt" in pieces(directory, ME)[Part.RECORDS].doubt
 
 
+def test_an_output_that_was_never_begun_keeps_nothing(tmp_path: Path) -> None:
+    """A merge that finds the disk too full leaves an empty directory: that is no output, and goes with the records."""
+    directory = JobDir(tmp_path / "0001-run")
+    directory.merged.mkdir(parents=True)
+    directory.submitted.write_text("a: 1")
+    assert pieces(directory, ME).keys() == {Part.RECORDS}
+    throw(directory, Part.RECORDS)
+    assert not directory.path.exists()
+
+
 def test_discarding_goes_on_after_a_kill(directory: JobDir) -> None:
     """What is half removed is removed whole by the next one; the trash of before goes too."""
     trash = directory.path.parent / ".trash"
