@@ -11,6 +11,12 @@ failed must say so in words that name what was done to it, and is retried once. 
 that is done, or failed for want of its directory, or was rejected for what was done to it; root and store agree; no
 device had two jobs at once, no process is left, and glmd met no defect of its own. Else the exit code is 1, and --keep
 has a copy of all that is left, for whoever looks why.
+
+    python benchmarks/chaos.py --nights 90 [--seed N] [--json]
+
+Nights instead, as tests/acceptance/room_month.py plays them (as root alone): on a disk that is too small for all of
+them, which somebody else fills, too, with kills, rollbacks, jobs that people drop, and files of their own. Each one is
+accounted for, `latest` is never bad, nothing goes that a rule keeps, and all that none keeps; or the exit code is 1.
 """
 
 import argparse
@@ -42,6 +48,8 @@ from daemon.core.states import Job, State
 from daemon.face.audit import check_state
 from daemon.face.audit.disagreement import Disagreement, Kind
 from tests.acceptance.house import House
+from tests.acceptance.room_month import Figures as NightFigures
+from tests.acceptance.room_month import play_month
 from tests.acceptance.test_members import GLM
 
 CALM = 300.0
@@ -84,6 +92,7 @@ def main() -> None:
     """Soak, and print a table or JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--nights", type=int, help="play so many nights on a small disk instead")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--keep", type=Path, help="copy what is left to this directory when the soak fails")
@@ -94,6 +103,9 @@ def main() -> None:
         seed = [] if "--seed" in sys.argv else ["--seed", str(asked.seed)]
         os.execvp(unshare[0], [*unshare, sys.executable, *sys.argv, *seed])  # noqa: S606 - a list of words, no shell
     print(f"seed {asked.seed}", file=sys.stderr, flush=True)
+    if asked.nights:
+        with tempfile.TemporaryDirectory() as directory:
+            sys.exit(tell_nights(play_month(Path(directory), asked.seed, asked.nights), as_json=asked.json))
     with tempfile.TemporaryDirectory() as directory:
         figures = Soak(Path(directory), asked.minutes, asked.seed).run(asked.keep)
     if asked.json:
@@ -104,6 +116,16 @@ def main() -> None:
         for name, value in rows.items():
             print(f"{name:<32}{f'{value:.1f}' if isinstance(value, float) else value!s:>10}")
     sys.exit(1 if figures.faults else 0)
+
+
+def tell_nights(figures: NightFigures, *, as_json: bool) -> int:
+    """Print a table or JSON; return the exit code."""
+    if as_json:
+        print(json.dumps(vars(figures)))
+    else:
+        for name, value in vars(figures).items():
+            print(f"{name:<18}{dict(value) if isinstance(value, Counter) else value}")
+    return 1 if figures.faults else 0
 
 
 class Soak:

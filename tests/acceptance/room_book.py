@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 LAST, DAILY, BEST, ROLLBACK = 2, 3, 1, 1
-FAILED = timedelta(days=5)
+FAILED = timedelta(days=3)
 YOUNG = timedelta(hours=1)
 RETENTION = {
     "keep": {"last": LAST, "daily": DAILY, "weekly": 0, "monthly": 0, "best": BEST, "rollback": ROLLBACK},

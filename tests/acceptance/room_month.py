@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import sqlite3
 import time
 from collections import Counter
@@ -10,6 +11,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 from daemon.core.states import Job, State
 from daemon.face.audit import check_state
@@ -17,15 +19,16 @@ from daemon.face.nights import Mark
 from handlers.run_names import time_of
 from tests.acceptance.month import CYCLES, Month
 from tests.acceptance.room_book import MERGED, RETENTION, SHARDS, Book, Entry
+from tests.loop_disk import loop_disk
 
-DISK = 96
+DISK = 112
 """MiB. A night writes some 18: so few of them fit, and a test need not write gigabytes for that."""
 PAD = 4
 """MiB of optimizer state in a shard."""
-FILLED = range(30)
+FILLED = range(40)
 """MiB that somebody else has on the disk."""
 RELIEF = 5.0
-"""Seconds after which he removes it when a night does not come to its end."""
+"""Seconds after which he removes it, and an hour has passed, when a night does not come to its end."""
 OFTEN = 0.2
 """Seconds between two looks of the daemon at what is to go: its clock of nights runs thousands of times too fast."""
 MINE = "mine"
@@ -47,6 +50,17 @@ class Figures:
     least_free_mib: int = DISK
     faults: list[str] = field(default_factory=list)
     """What was not as it should be; empty is a pass."""
+
+
+def play_month(path: Path, seed: int, nights: int) -> Figures:
+    """Play so many nights on a disk of their own below `path`, and say how it went."""
+    with loop_disk(path / "root", DISK), patch("daemon.serve.jobs.pruning.EVERY", OFTEN):
+        month = RoomMonth(path, seed, nights)
+        try:
+            return month.play_all()
+        finally:
+            month.gate.touch()
+            month.stage.close()
 
 
 class RoomMonth(Month):
@@ -91,6 +105,7 @@ class RoomMonth(Month):
     def look(self) -> None:
         """Note what is there now, and what is gone that had to stay before and after."""
         self.figures.looks += 1
+        self.figures.least_free_mib = min(self.figures.least_free_mib, shutil.disk_usage(self.root.path).free >> 20)
         before, there = self.book.must_stay(self.now), self.book.there
         self._note_jobs()
         self._note_links()
@@ -130,7 +145,7 @@ class RoomMonth(Month):
             number = int(path.name.partition("-")[0])
             if any(any(path.glob(f"{tree}/checkpoint/*/*.ckpt")) for tree in ("output", "attempts/*/output")):
                 found.add((number, SHARDS))
-            if (path / MERGED).is_dir():
+            if (path / MERGED / "manifest.json").exists():
                 found.add((number, MERGED))
         return found
 
@@ -188,8 +203,10 @@ class RoomMonth(Month):
         began = time.monotonic()
 
         def is_over() -> bool:
-            if time.monotonic() > began + RELIEF:
+            if time.monotonic() > began + RELIEF and self.now == self.at(night):
                 self._filler.unlink(missing_ok=True)
+                self.now = self.at(night, 3)
+                self.clock.set(self.now)  # what could not be dropped is tried again later
             return self._has_come_to_its_end(night)
 
         self.let_it_be(self.at(night), is_over, f"night {night} is over")
@@ -208,8 +225,15 @@ class RoomMonth(Month):
 
     def _tidy(self, night: int, hour: int) -> None:
         """Let all be gone that goes by itself."""
+        began = time.monotonic()
+
+        def is_tidy() -> bool:
+            if time.monotonic() > began + RELIEF:  # on a disk that is quite full nothing can be noted
+                self._filler.unlink(missing_ok=True)
+            return self._is_tidy()
+
         try:
-            self.let_it_be(self.at(night, hour), self._is_tidy, "all is gone that goes by itself")
+            self.let_it_be(self.at(night, hour), is_tidy, "all is gone that goes by itself")
         except AssertionError as error:
             left = sorted(self.book.there - self.book.may_stay(self.now))
             raise AssertionError(f"night {night}: {left} are left of {self.book}: {error}") from error

@@ -39,8 +39,8 @@ Result = TypeVar("Result")
 
 EVERY = 600.0
 """Seconds between two looks: what was too young may be old enough."""
-AT_ONCE = 4
-"""Parts that are removed between two looks at whether all is as it was planned."""
+AT_ONCE = 1
+"""Parts that are noted and removed in a turn: each costs the loop two commits, and those wait for a disk at work."""
 
 
 @dataclass(frozen=True)
