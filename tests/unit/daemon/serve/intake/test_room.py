@@ -111,7 +111,7 @@ def test_room_that_is_made_in_time_is_worth_no_word(house: House) -> None:
     """It is looked again a moment later; as long as something is being removed, nobody is told, but not for ever."""
     house.learn("glm", 63)
     house.free = 20 * GB
-    prune = "INSERT INTO prunings (job, part, bytes, begun, by, reason) VALUES (1, 'shards', 1, '', '', '')"
+    prune = "INSERT INTO prunings (job, part, bytes, begun, by, reason) VALUES (1, 'shards', 1, '2026-11-27', '', '')"
     house.store._connection.execute(prune)
     assert house.at(DUE - BEFORE) == []
     assert house.next_due(DUE - BEFORE) == SOON
