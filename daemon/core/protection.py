@@ -6,6 +6,7 @@ followed, also through links; what leads into a job's directory keeps all of tha
 
 import json
 import re
+import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,8 @@ from handlers.retention.part import Part
 
 _PATH = re.compile(r"/[^\s\"'\[\]{},|&;<>#?*]+")
 _LABEL = re.compile(r"jobs(/\d{1,15}-[^\s\"'/]*(?:/\w+)?)", re.ASCII)
+SETTLED = 60.0
+"""Seconds after which a file that is still in the inbox is read."""
 _PARTS = {
     "merged": frozenset({Part.MERGED, Part.RECORDS}),
     "output": frozenset(Part) - {Part.MERGED},
@@ -109,12 +112,19 @@ def _texts(root: Root, settings: Settings, readers: Collection[Job]) -> Iterator
     for cycle in settings.nightly:
         reach(cycle.template)
         yield str(cycle.template), None, _read(cycle.template)
-    for path in (*root.inbox.glob("[!.]*"), *root.claims.glob("*/*")):
+    for path in (*filter(_is_left, root.inbox.glob("[!.]*")), *root.claims.glob("*/*")):
         yield str(path), None, _read(path)
     for reader in readers:
         directory = reader.directory(root.path)
         for path in (directory.submitted, directory.plan):
             yield f"job {reader.id}", reader.id, _read(path)
+
+
+def _is_left(path: Path) -> bool:
+    """Say whether a file has been in the inbox for long: a new one that is opened would seem to be written."""
+    with suppress(FileNotFoundError):
+        return time.time() - path.lstat().st_ctime >= SETTLED
+    return False
 
 
 def _read(path: Path) -> str:

@@ -73,7 +73,7 @@ def test_a_night_that_is_too_large_for_the_disk(month: Month) -> None:
 
     (job,) = [job.id for job in month.stage.jobs() if job.cycle == BIG]
     assert month.stage.ask("cancel", job)
-    let_big_need(month, "1")
+    month.play()
     month.let_it_be(at(2), lambda: lasting(month) == {}, "a good night lets all of it pass")
     with month.store() as store:
         told = [notice.kind for notice in store.notices(also_passed=True) if notice.cycle in {"", BIG}]

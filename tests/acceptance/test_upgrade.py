@@ -25,12 +25,12 @@ DOCS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 
 def make_older(house: House) -> None:
     """Let the store, which nobody has open, be as the version before had it."""
-    added = [
-        name for version in range(BEFORE + 1, VERSION + 1) for name in re.findall(r"TABLE (\w+)", steps()[version])
-    ]
+    since = "".join(steps()[version] for version in range(BEFORE + 1, VERSION + 1))
     with closing(sqlite3.connect(house.root / "glmd.db")) as store, store:
-        for name in dict.fromkeys(added):
-            store.execute(f"DROP TABLE {name}")
+        for table in re.findall(r"CREATE TABLE (\w+)", since):
+            store.execute(f"DROP TABLE {table}")
+        for table, column in re.findall(r"ALTER TABLE (\w+) ADD COLUMN (\w+)", since):
+            store.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         store.execute(f"PRAGMA user_version={BEFORE}")
 
 

@@ -4,6 +4,7 @@ A worker finds out what is to go, and a worker removes it; in between the store 
 is touched. Whatever dies when, the next turn goes on with what was noted, and nobody retries or promotes it meanwhile.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -11,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import structlog
@@ -39,6 +41,10 @@ Result = TypeVar("Result")
 
 EVERY = 600.0
 """Seconds between two looks: what was too young may be old enough."""
+SOON = 1.0
+"""Seconds between two looks at whether dropped files have become jobs."""
+DROPS_WITHIN = 60.0
+"""Seconds for which that is waited for: what stays longer is no reason to let the disk fill."""
 AT_ONCE = 1
 """Parts that are noted and removed in a turn: each costs the loop two commits, and those wait for a disk at work."""
 
@@ -64,6 +70,9 @@ class Pruner:
         self._faults = faults
         self._is_at_work = False
         self._due = 0.0
+        self._not_before = 0.0
+        self._dropped: float | None = None
+        """Since when there were dropped files of which no job was made."""
         self._overs = -1
         """How many jobs were over when it was looked last."""
         self._asked: deque[_Asked] = deque()
@@ -86,20 +95,46 @@ class Pruner:
 
     def next_due(self, now: float) -> float | None:
         """Return when, on the monotonic clock, there is something to do; None while a worker is at it."""
-        return None if self._is_at_work else now if self._going or self._asked else self._due
+        if self._is_at_work:
+            return None
+        return max(now if self._is_wanted else self._due, self._not_before)
+
+    @property
+    def _is_wanted(self) -> bool:
+        """Whether there is something to do at once."""
+        return bool(self._going or self._asked) or self._overs != self._store.overs
 
     def turn(self, now: float, wall: datetime) -> None:
         """Go on with what was begun; else with what is planned; else look, when that is due."""
         if self._is_at_work:
             return
         begun = self._store.unended_prunings()
+        if not begun and not self._may_plan(now):
+            return
         if not begun and self._going and self._planned is not None:
             self._begin(*self._planned)
             begun = self._store.unended_prunings()
         if begun:
             self._remove(begun)
-        elif self._asked or now >= self._due or self._overs != self._store.overs:
+        elif not self._going:
             self._look(now, wall)
+
+    def _may_plan(self, now: float) -> bool:
+        """Say whether something is to be planned or begun, and no drop has to become a job before."""
+        if now < self._not_before or not (self._is_wanted or now >= self._due):
+            return False
+        if self._waits_for_drops(now):
+            self._not_before = now + SOON
+            return False
+        return True
+
+    def _waits_for_drops(self, now: float) -> bool:
+        """Say whether a file was dropped of which nobody knows yet what it reads."""
+        if not any(_has_files(place) for place in (self._root.inbox, self._root.claims)):
+            self._dropped = None
+            return False
+        self._dropped = now if self._dropped is None else self._dropped
+        return now - self._dropped < DROPS_WITHIN
 
     # What is to go
 
@@ -185,6 +220,11 @@ class Pruner:
         self._is_at_work = False
         if self._faults.contain(what, partial(then, result)):
             self._faults.passed(what)
+
+
+def _has_files(directory: Path) -> bool:
+    with os.scandir(directory) as entries:
+        return any(not entry.name.startswith(".") for entry in entries)
 
 
 def remove(root: Root, todo: Sequence[tuple[Pruning, Job]]) -> frozenset[int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.core import protection
 from daemon.core.promotions import Kind, Promotion
 from daemon.core.prunings import Pruning
 from daemon.core.results import Result
@@ -77,8 +78,9 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """Return an empty root."""
+    monkeypatch.setattr("daemon.core.protection.SETTLED", 0.0)
     found = Site(tmp_path)
     yield found
     found.store.close()
@@ -180,6 +182,25 @@ def test_whatever_names_an_output_keeps_it(site: Site, say: object) -> None:
     assert callable(say)
     say(site, f"{base.directory(site.root.path).merged}/glm.ckpt")
     assert both(base) & site.going() == {(base.id, Part.SHARDS)}
+
+
+def test_a_file_that_was_dropped_just_now_is_not_opened(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would look as if it were being written, and be taken a minute later."""
+    monkeypatch.setattr("daemon.core.protection.SETTLED", 60.0)
+    site.over()
+    waiting(site, "{}")
+    claimed(site, "{}")
+    opened: list[Path] = []
+    read = protection.read_bounded
+
+    def noted(path: Path, most: int) -> bytes:
+        opened.append(path)
+        return read(path, most)
+
+    monkeypatch.setattr(protection, "read_bounded", noted)
+    site.going()
+    assert opened
+    assert site.root.inbox not in {path.parent for path in opened}
 
 
 def test_a_watched_tree_and_its_shards_stay(site: Site) -> None:
