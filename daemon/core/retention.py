@@ -130,7 +130,7 @@ class _Facts:
         protection.add_outputs(self._store, self._settings)
         protection.add_readers(self._settings, readers)
         history = [one for one in self._store.promotions() if one.kind is not Kind.REMOVED]
-        promoted = {one.job for one in history if one.undone is None}
+        promoted = {one.job for one in history if one.kind is not Kind.ROLLBACK and one.undone is None}
         objected = {one.job for one in history} - promoted
         losses = self._store.final_losses()
         found = {}
