@@ -20,8 +20,8 @@ from handlers.retention.rules import Choice, PastJob, choose
 from handlers.run_names import time_of
 from handlers.validate.disk_estimate import in_words
 
-Seen = tuple[int, frozenset[tuple[int, int]]]
-"""What a plan was made of and may have changed since: the newest promotion, and the jobs that are not over."""
+Seen = tuple[int, frozenset[tuple[int, int]], frozenset[str]]
+"""What a plan was made of and may have changed since: the newest promotion, jobs that are not over, files taken."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,10 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
 
 
-def seen_in(store: ReadStore) -> Seen:
-    """Return what a plan depends on."""
-    return store.newest_promotion(), frozenset((job.id, job.attempt) for job in store.jobs(set(State) - OVER))
+def seen_in(root: Root, store: ReadStore) -> Seen:
+    """Return what a plan depends on. Raises OSError."""
+    jobs = frozenset((job.id, job.attempt) for job in store.jobs(set(State) - OVER))
+    return store.newest_promotion(), jobs, frozenset(claim.name for claim in root.claims.iterdir())
 
 
 def plan(root: Root, settings: Settings, now: datetime, *, is_asked: bool) -> Plan:
@@ -92,7 +93,7 @@ def plan(root: Root, settings: Settings, now: datetime, *, is_asked: bool) -> Pl
     """
     root.jobs.stat()  # while it is away nothing is to be decided
     with ReadStore.open(root.store) as store:
-        seen = seen_in(store)
+        seen = seen_in(root, store)
         first = store.first_prunable()
         over = tuple(job for job in store.jobs(OVER) if not _is_gone(store, job))
         jobs = [job for job in over if is_asked or _is_automatic(job, first)]
@@ -134,7 +135,7 @@ class _Facts:
         protection.add_outputs(self._store, self._settings)
         protection.add_readers(self._settings, readers)
         history = [one for one in self._store.promotions() if one.kind is not Kind.REMOVED]
-        promoted = {one.job for one in history if one.undone is None}
+        promoted = {one.job for one in history if one.kind is not Kind.ROLLBACK and one.undone is None}
         objected = {one.job for one in history} - promoted
         found = {}
         for job in jobs:

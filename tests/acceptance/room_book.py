@@ -51,7 +51,7 @@ class Book:
 
     entries: dict[int, Entry] = field(default_factory=dict)
     led: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    """To which jobs `latest/PREFIX` has led, the newest last; what was taken back is left out."""
+    """To which jobs `latest/PREFIX` has led, each time, the newest last; what was taken back is left out."""
     there: set[Part] = field(default_factory=set)
     """What is on the disk."""
     strange: set[Part] = field(default_factory=set)
@@ -65,15 +65,20 @@ class Book:
         if way[-1:] == [job]:
             return
         if is_rollback and job in way:
-            del way[way.index(job) + 1 :]
+            while way[-1] != job:
+                way.pop()
             return
-        self.led[prefix] = [*(one for one in way if one != job), job]
+        way.append(job)
+
+    def rollbacks(self, prefix: str) -> list[int]:
+        """Return to which jobs `latest/PREFIX` leads, and could be led back."""
+        return list(dict.fromkeys(reversed(self.led[prefix])))[: 1 + ROLLBACK]
 
     def must_stay(self, now: datetime) -> set[Part]:
         """Return what nothing may remove at that time."""
         return self.there & {
             *self.strange,
-            *((job, MERGED) for way in self.led.values() for job in way[-1 - ROLLBACK :]),
+            *((job, MERGED) for prefix in self.led for job in self.rollbacks(prefix)),
             *((one.reads, MERGED) for one in self._readers(now) if one.reads is not None),
             *((one.id, part) for one in self.entries.values() if self._is_new(one, now) for part in (SHARDS, MERGED)),
             *(part for group in self._groups() for part in self._of_group(group, now)),

@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest.mock import patch
 
+from daemon.core.retention import plan
+from daemon.core.settings import load_settings
 from daemon.core.states import Job, State
 from daemon.face.audit import check_state
 from daemon.face.nights import Mark
@@ -236,7 +238,12 @@ class RoomMonth(Month):
             self.let_it_be(self.at(night, hour), is_tidy, "all is gone that goes by itself")
         except AssertionError as error:
             left = sorted(self.book.there - self.book.may_stay(self.now))
-            raise AssertionError(f"night {night}: {left} are left of {self.book}: {error}") from error
+            settings = load_settings(self.root.path / "glmd.yaml", self.root.path)
+            items = plan(self.root, settings, self.now, is_asked=False).items
+            said = [
+                f"{each.part} of job {each.job.id}: {each.why}" for each in items if (each.job.id, each.part) in left
+            ]
+            raise AssertionError(f"night {night}: {left} are left ({said}) of {self.book}: {error}") from error
 
     def _is_tidy(self) -> bool:
         if not self.root.store.exists():

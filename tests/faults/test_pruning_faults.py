@@ -58,7 +58,7 @@ class Pruned(World):
         """Ask, again where that was refused, until all is gone; nothing half there may count meanwhile."""
         assert past_jobs.half_outputs(self.root) == []
         assert whole(self.root.latest / past_jobs.PREFIX, past_jobs.PREFIX)
-        begun = [one for job in self.store.jobs() for one in self.store.prunings_of(job)]
+        begun = self.begun()
         if any(one.job == FAILED and one.ended is None for one in begun):
             with pytest.raises(RequestRefusedError, match="are being removed") as refused:
                 self.answer("retry", FAILED)
@@ -73,6 +73,10 @@ class Pruned(World):
             assert isinstance(asked, Pending)
             asked.then(self._take)
         return {(one.job, one.part) for one in begun} == GOING and all(one.ended for one in begun)
+
+    def begun(self) -> list[Pruning]:
+        """Return what was removed, or is being removed."""
+        return [one for job in self.store.jobs() for one in self.store.prunings_of(job)]
 
     def answer(self, action: str, job: int | None = None) -> str | Pending:
         """Ask for it as the daemon's own user."""
@@ -177,4 +181,20 @@ def test_records_beside_which_something_has_come_stay(quick: Path, monkeypatch: 
         world.store.begin_pruning(failed, Pruning(FAILED, Part.RECORDS, 1, "to be removed", datetime.now(UTC)))
         world.turn_until(lambda: not world.store.unended_prunings(), "it to be given up")
         assert world.store.prunings_of(failed) == ()
+        assert len(world.of(FAILED, "output/checkpoint/*/*.ckpt")) == 4
+
+
+def test_what_a_file_names_that_has_come_since_stays(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the parts of a plan are removed one after the other, a dropped file is taken, and is no job yet."""
+    with Pruned(quick, monkeypatch) as world:
+        world.turn_until(lambda: not world.is_pruned() and bool(world.begun()), "the first removal to begin")
+        claim = world.root.claims / ("a" * 16)
+        claim.mkdir()
+        (claim / "more.yaml").write_text(
+            f"continue_from: {world.store.job(FAILED).directory(world.root.path).output}\n"
+        )
+        pruner = world.service._pruner
+        at_rest = lambda: not (world.store.unended_prunings() or pruner._going or pruner._asked or pruner._is_at_work)  # noqa: E731
+        world.turn_until(at_rest, "all to be removed but that")
+        assert {(one.job, one.part) for one in world.begun()} == GOING - {(FAILED, Part.SHARDS)}
         assert len(world.of(FAILED, "output/checkpoint/*/*.ckpt")) == 4

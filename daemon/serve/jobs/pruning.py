@@ -162,7 +162,7 @@ class Pruner:
 
     def _begin(self, planned: Plan, by: str) -> None:
         """Note the next parts, unless what the plan was made of has changed: then it is made anew."""
-        if seen_in(self._store) != planned.seen:
+        if seen_in(self._root, self._store) != planned.seen:
             self._plan_anew(by)
             return
         try:

@@ -268,3 +268,15 @@ def test_a_job_that_is_retried_meanwhile_is_not_pruned(site: Site) -> None:
     with pytest.raises(TransitionError):
         site.store.begin_pruning(job, Pruning(job.id, Part.SHARDS, 1, "old", datetime.now(UTC)))
     assert site.store.unended_prunings() == ()
+
+
+def test_what_was_taken_back_after_it_was_gone_back_to_is_not_promoted(site: Site) -> None:
+    """Two rollbacks on end: the second one takes back what the first one led to, and its shards are not done with."""
+    first, second, third = (site.over() for _ in range(3))
+    for _ in range(2):
+        goal = site.store.promoted("glm")[1]
+        site.store.roll_back(replace(goal, kind=Kind.ROLLBACK, by="eve"), goal)
+    site.said = {"retention": {"keep": NONE, "shards": {"keep_last": 0, "failed": "off"}}}
+    assert site.going() == {(first.id, Part.SHARDS)}
+    assert "shards.failed is off" in site.why(second, Part.SHARDS)
+    assert (third.id, Part.SHARDS) not in site.going()
