@@ -38,7 +38,7 @@ COMMANDS = {
     ),
     "prune": (
         "daemon.commands.prune:prune",
-        "Remove what `retention:` does not keep, also of jobs that people dropped, or show it.",
+        "Remove what `retention:` does not keep, also of jobs that people dropped; the daemon does it.",
     ),
     "reload": ("daemon.commands.control:reload", "Let the daemon read its settings again."),
     "rank-table": ("daemon.commands.rank_table:app", "Make, check and merge HCCL rank tables."),

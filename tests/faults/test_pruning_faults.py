@@ -15,6 +15,7 @@ from daemon.core.request import Pending, Reply, Request, RequestRefusedError
 from daemon.core.states import State
 from daemon.core.store import Store
 from daemon.core.users import User
+from daemon.serve.jobs import pruning
 from handlers.codes import Code
 from handlers.merging.latest import whole
 from handlers.retention import trash
@@ -186,6 +187,7 @@ def test_records_beside_which_something_has_come_stay(quick: Path, monkeypatch: 
 
 def test_what_a_file_names_that_has_come_since_stays(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the parts of a plan are removed one after the other, a dropped file is taken, and is no job yet."""
+    monkeypatch.setattr(pruning, "DROPS_WITHIN", 0.0)
     with Pruned(quick, monkeypatch) as world:
         world.turn_until(lambda: not world.is_pruned() and bool(world.begun()), "the first removal to begin")
         claim = world.root.claims / ("a" * 16)
