@@ -128,7 +128,7 @@ _ECHOES = (
         "lost peer",
         r"Connection (?:closed|reset) by peer|Failed to (?:receive|send) (?:data|message) (?:from|to) rank"
         r"|[Ss]end heartbeat timeout|Failed to send heartbeat message|[Bb]roken pipe"
-        r"|The node: \d+ is timed out|number of timed out node",
+        r"|The node: \d+ is timed out|number of timed out node|The state of the cluster is error",
         "the connection to another rank or to the scheduler broke: that one is gone",
         "look at the rank that ended first",
         may_pass=True,

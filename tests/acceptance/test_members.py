@@ -164,10 +164,10 @@ def test_a_root_of_before_is_brought_over(used: House) -> None:
         store.execute("DROP INDEX jobs_by_cycle")
         for table, column in (
             ("jobs", "source"), ("jobs", "code"), ("jobs", "cycle"), ("jobs", "continues"), ("transitions", "code"),
-            ("nightly", "timezone"),
+            ("nightly", "timezone"), ("nightly", "since"),
         ):  # fmt: skip
             store.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-        for table in ("users", "results", "nightly_runs", "promotions"):
+        for table in ("users", "results", "nightly_runs", "promotions", "prunings", "retention", "notices"):
             store.execute(f"DROP TABLE {table}")
         store.execute("PRAGMA user_version=2")
     for path in (used.root, *used.root.rglob("*")):

@@ -111,6 +111,7 @@ def test_table_has_no_error_without_a_sample() -> None:
         ("synchronize stream failed, runtime result = 507048[FUNC:ReportCallError]", "return code of CANN"),
         ("RuntimeError: The total number of timed out node is 1. Timed out node list is: {1}", "lost peer"),
         ("[ERROR] DISTRIBUTED(3,7f,python):2026 [a.cc:548] U] The node: 1 is timed out.", "lost peer"),
+        ("RuntimeError: The state of the cluster is error, total nodes num: 2, abnormal nodes num: 1", "lost peer"),
     ),
 )
 def test_the_same_error_in_other_words(line: str, name: str) -> None:
