@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -136,3 +137,16 @@ class Month:
             return not busy and not plan(self.root, settings, self.clock().wall, is_asked=False).going
 
         self.until(is_pruned, time.monotonic() + PATIENCE, "nothing is to be removed any more")
+
+
+@contextmanager
+def known_month(path: Path, before: datetime, more: Mapping[str, object] | None = None) -> Iterator[Month]:
+    """Yield a root with two cycles of which the daemon knows, and no night yet."""
+    month = Month(path, before, more)
+    try:
+        month.play()
+        month.let_it_be(month.at(0), lambda: month.are_counted(0), "the cycles are known")
+        yield month
+    finally:
+        month.gate.touch()
+        month.stage.close()

@@ -18,7 +18,7 @@ from daemon.face.digest import digest
 from daemon.face.needs import Kind
 from daemon.face.nights import Mark, Run
 from handlers.run_names import time_of
-from tests.acceptance.month import CYCLES, Month
+from tests.acceptance.month import CYCLES, Month, known_month
 
 NIGHTS = 30
 BEFORE = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=NIGHTS + 1)
@@ -40,14 +40,8 @@ def at(night: int, hour: int = 2) -> datetime:
 @pytest.fixture
 def month(tmp_path: Path) -> Iterator[Month]:
     """Return a root with two cycles of which the daemon knows, and no night yet."""
-    month = Month(tmp_path, BEFORE)
-    try:
-        month.play()
-        month.let_it_be(at(0), lambda: month.are_counted(0), "the cycles are known")
+    with known_month(tmp_path, BEFORE) as month:
         yield month
-    finally:
-        month.gate.touch()
-        month.stage.close()
 
 
 def test_a_month_of_nights(month: Month) -> None:

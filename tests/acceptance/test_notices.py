@@ -12,7 +12,7 @@ import pytest
 from daemon.core.notices import Notice, NoticeKind
 from daemon.core.states import State
 from handlers.codes import Code
-from tests.acceptance.month import Month
+from tests.acceptance.month import Month, known_month
 from tests.acceptance.test_month import BEFORE, at
 
 BIG = "big"
@@ -22,14 +22,8 @@ BIG = "big"
 @pytest.fixture
 def month(tmp_path: Path) -> Iterator[Month]:
     """Return a root with two cycles of which the daemon knows, and no night yet."""
-    month = Month(tmp_path, BEFORE)
-    try:
-        month.play()
-        month.let_it_be(at(0), lambda: month.are_counted(0), "the cycles are known")
+    with known_month(tmp_path, BEFORE) as month:
         yield month
-    finally:
-        month.gate.touch()
-        month.stage.close()
 
 
 def lasting(month: Month) -> dict[NoticeKind, Notice]:

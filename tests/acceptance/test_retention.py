@@ -13,7 +13,7 @@ from daemon.face.audit import check_state
 from handlers.retention.part import Part
 from handlers.retention.trash import NAME as TRASH
 from handlers.shards.names import find_shards
-from tests.acceptance.month import CYCLES, Month
+from tests.acceptance.month import CYCLES, Month, known_month
 
 NIGHTS = 5
 BEFORE = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
@@ -24,14 +24,8 @@ KEEP = {"last": 1, "daily": 2, "weekly": 0, "monthly": 0, "best": 0, "rollback":
 @pytest.fixture
 def month(tmp_path: Path) -> Iterator[Month]:
     """Return a root with two cycles that keeps little, and no night yet."""
-    month = Month(tmp_path, BEFORE, {"retention": {"keep": KEEP}})
-    try:
-        month.play()
-        month.let_it_be(month.at(0), lambda: month.are_counted(0), "the cycles are known")
+    with known_month(tmp_path, BEFORE, {"retention": {"keep": KEEP}}) as month:
         yield month
-    finally:
-        month.gate.touch()
-        month.stage.close()
 
 
 def with_shards(month: Month) -> set[str]:
