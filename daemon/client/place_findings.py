@@ -8,7 +8,7 @@ from pathlib import Path
 
 from daemon.client.finding import Finding, Verdict
 from daemon.core.database import StoreError
-from daemon.core.growth import DAYS, Growth
+from daemon.core.growth import DAYS
 from daemon.core.read_store import ReadStore
 from daemon.core.retention import plan
 from daemon.core.root import Root
@@ -56,7 +56,7 @@ def of_disk(settings: Settings) -> Finding:
     if free < ROOM:
         advice = f"a fine-tune of GLM-6B takes about {ROOM / 1e9:.0f} GB: two saves and the merged file"
         return Finding("disk", Verdict.NOTE, text, advice)
-    if growth is not None and free < SOON * growth.bytes_a_day:
+    if growth is not None and free < SOON * growth:
         return Finding("disk", Verdict.NOTE, text, "glmd prune --dry-run says what could go")
     return Finding("disk", Verdict.OK, text)
 
@@ -77,20 +77,20 @@ def of_retention(settings: Settings) -> Finding:
     return Finding("retention", Verdict.OK, told if found.going else found.told(""))
 
 
-def _growth(settings: Settings) -> Growth | None:
+def _growth(settings: Settings) -> float | None:
     with contextlib.suppress(StoreError), ReadStore.open(Root(settings.root).store) as store:
         return store.growth(datetime.now(UTC))
     return None
 
 
-def _in_days(free: int, growth: Growth | None) -> str:
+def _in_days(free: int, growth: float | None) -> str:
     if growth is None:
         return ""
-    if growth.bytes_a_day <= 0:
+    if growth <= 0:
         return f"; jobs took no more of it in {DAYS} days"
-    days = int(free / growth.bytes_a_day)
+    days = int(free / growth)
     when = f"about {days} day{'s' * (days > 1)}" if days else "less than a day"
-    return f"; full in {when} at {in_words(int(growth.bytes_a_day))} a day"
+    return f"; full in {when} at {in_words(int(growth))} a day"
 
 
 def _existing(path: Path) -> Path:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from daemon.core.notices import Notice, NoticeKind
 from daemon.core.results import Result
@@ -41,7 +42,7 @@ class Forecast:
         """Whether all that is to come fits, as far as is known."""
         return self.needed <= self.free
 
-    def notice(self, place: object, at: datetime) -> Notice:
+    def notice(self, place: Path, at: datetime) -> Notice:
         """Return what somebody should know where it is not enough; `place` is where jobs are written."""
         first = min(self.needs, key=lambda run: run.due)
         cycles = ", ".join(sorted({run.cycle for run in self.needs}))

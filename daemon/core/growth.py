@@ -1,23 +1,14 @@
 """How fast jobs fill the disk, by what the store knows: what they left, less what was pruned."""
 
 import sqlite3
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 DAYS = 14
 """Of which it is counted; less where glmd is new."""
 
 
-@dataclass(frozen=True)
-class Growth:
-    """What jobs took more of the disk, on average."""
-
-    bytes_a_day: float
-    """Negative where more was pruned."""
-
-
-def growth(connection: sqlite3.Connection, now: datetime) -> Growth | None:
-    """Return how fast the disk fills at present; None where no job of late is known to have left anything."""
+def growth(connection: sqlite3.Connection, now: datetime) -> float | None:
+    """Return how many bytes a day jobs take more, less than 0 where more was pruned; None where nothing is known."""
     since = (now - timedelta(days=DAYS)).astimezone(UTC).isoformat()
     count, left, first = connection.execute(
         "SELECT COUNT(*), SUM(COALESCE(bytes, 0) + COALESCE(shards, 0)), (SELECT MIN(submitted) FROM jobs)"
@@ -31,4 +22,4 @@ def growth(connection: sqlite3.Connection, now: datetime) -> Growth | None:
         age = (now - datetime.fromisoformat(first)) / timedelta(days=1)
     except (ValueError, TypeError):  # nothing that glmd has written
         age = DAYS
-    return Growth((left - (pruned or 0)) / min(DAYS, max(1.0, age)))
+    return float(left - (pruned or 0)) / min(DAYS, max(1.0, age))

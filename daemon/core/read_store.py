@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from daemon.core import night_runs, notices, promotions, prunings, results
-from daemon.core.growth import Growth, growth
+from daemon.core.growth import growth
 from daemon.core.night_runs import Counted, NightRun
 from daemon.core.notices import Notice
 from daemon.core.promotions import Promotion, Standing
@@ -58,8 +58,8 @@ class ReadStore(JobReads):
         """Return what the newest runs of nightly `cycle` came to that are done; see daemon.core.results."""
         return results.of_cycle(self._connection, cycle, most)
 
-    def growth(self, now: datetime) -> Growth | None:
-        """Return how fast jobs fill the disk; see daemon.core.growth."""
+    def growth(self, now: datetime) -> float | None:
+        """Return how many bytes a day jobs take more of the disk; see daemon.core.growth."""
         return growth(self._connection, now)
 
     def notices(self, *, also_passed: bool = False) -> tuple[Notice, ...]:

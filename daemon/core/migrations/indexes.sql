@@ -10,3 +10,4 @@ CREATE INDEX IF NOT EXISTS promotions_by_job ON promotions (job);
 CREATE INDEX IF NOT EXISTS promotions_by_prefix ON promotions (prefix, id);
 CREATE INDEX IF NOT EXISTS prunings_by_job ON prunings (job);
 CREATE INDEX IF NOT EXISTS notices_that_last ON notices (kind, cycle) WHERE passed IS NULL;
+CREATE INDEX IF NOT EXISTS prunings_that_go_on ON prunings (id) WHERE ended IS NULL;
