@@ -1,6 +1,5 @@
 """`glmd backup`: the store, all records and the outputs that others go on from, in a directory of their own."""
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -51,10 +50,7 @@ def _parser() -> Parser:
     told = "An existing directory, best on another disk; the backup gets a directory in it."
     parser.add_argument("--to", type=Path, required=True, metavar="DIR", help=told)
     parser.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
-    root = Path(os.environ["GLMD_ROOT"]) if os.environ.get("GLMD_ROOT") else None
-    told = "glmd's directory; GLMD_ROOT does the same."
-    parser.add_argument("--root", type=Path, default=root, metavar="DIR", help=told)
-    parser.add_argument("--config", type=Path, metavar="FILE", help="The settings file.")
+    parser.add_common_options()
     return parser
 
 

@@ -1,8 +1,6 @@
 """`glmd compare`: the curves of several trainings on one scale, their ends, and where their configurations differ."""
 
-import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from daemon.commands.lookup import job_in, root_of
 from daemon.commands.own_parser import Parser
@@ -45,10 +43,7 @@ def _parser() -> Parser:
     told = "Show the keys of the configurations that differ, instead of the curves."
     parser.add_argument("--config", action="store_true", help=told)
     parser.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
-    root = Path(os.environ["GLMD_ROOT"]) if os.environ.get("GLMD_ROOT") else None
-    told = "glmd's directory; GLMD_ROOT does the same."
-    parser.add_argument("--root", type=Path, default=root, metavar="DIR", help=told)
-    parser.add_argument("--config-file", type=Path, metavar="FILE", help="The settings file.")
+    parser.add_common_options(config="--config-file")
     return parser
 
 

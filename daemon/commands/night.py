@@ -1,7 +1,6 @@
 """`glmd night`: one night in words, what needs somebody first."""
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
@@ -69,10 +68,7 @@ def _parser() -> Parser:
     parser.add_argument("--try", dest="try_now", metavar="CYCLE", help=told)
     told = "Show the YAML of this cycle as of now, filled in, and what the check says of it."
     parser.add_argument("--dry-run", metavar="CYCLE", help=told)
-    root = Path(os.environ["GLMD_ROOT"]) if os.environ.get("GLMD_ROOT") else None
-    told = "glmd's directory; GLMD_ROOT does the same."
-    parser.add_argument("--root", type=Path, default=root, metavar="DIR", help=told)
-    parser.add_argument("--config", type=Path, metavar="FILE", help="The settings file.")
+    parser.add_common_options()
     return parser
 
 

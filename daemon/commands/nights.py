@@ -1,10 +1,8 @@
 """`glmd nights`: how the nightly cycles fared, a row for each and a mark for each night."""
 
-import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain
-from pathlib import Path
 
 from daemon.commands.lookup import root_of
 from daemon.commands.own_parser import Parser
@@ -48,10 +46,7 @@ def _parser() -> Parser:
     span.add_argument("--since", metavar="DATE", help="From the night to this morning on, as 2026-11-28.")
     span.add_argument("--last", type=int, default=LAST, metavar="N", help=f"The last N nights; {LAST} by default.")
     parser.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
-    root = Path(os.environ["GLMD_ROOT"]) if os.environ.get("GLMD_ROOT") else None
-    told = "glmd's directory; GLMD_ROOT does the same."
-    parser.add_argument("--root", type=Path, default=root, metavar="DIR", help=told)
-    parser.add_argument("--config", type=Path, metavar="FILE", help="The settings file.")
+    parser.add_common_options()
     return parser
 
 

@@ -1,7 +1,9 @@
 """A parser for commands that cannot wait for typer: with the pydantic that it needs it takes 0.2 s to load."""
 
 import argparse
+import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 
@@ -12,3 +14,10 @@ class Parser(argparse.ArgumentParser):
         """Say what is wrong, and exit with 2."""
         self.print_usage(sys.stderr)
         self.exit(2, f"Try '{self.prog} --help' for help.\n\nError: {message}\n")
+
+    def add_common_options(self, *, config: str = "--config") -> None:
+        """Take the options that all commands take, `config` by a name that the command has no other use for."""
+        root = Path(os.environ["GLMD_ROOT"]) if os.environ.get("GLMD_ROOT") else None
+        told = "glmd's directory; GLMD_ROOT does the same."
+        self.add_argument("--root", type=Path, default=root, metavar="DIR", help=told)
+        self.add_argument(config, type=Path, metavar="FILE", help="The settings file.")

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.commands.lookup import job_in, root_of
@@ -65,10 +64,7 @@ def _parser() -> Parser:
     parser.add_argument("job", nargs="?", metavar="JOB", help="As 42, 0042 or 0042-NAME.")
     parser.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
     parser.add_argument("--all", action="store_true", help="Show every job: those long over, and all that wait.")
-    root = Path(os.environ["GLMD_ROOT"]) if os.environ.get("GLMD_ROOT") else None
-    told = "glmd's directory; GLMD_ROOT does the same."
-    parser.add_argument("--root", type=Path, default=root, metavar="DIR", help=told)
-    parser.add_argument("--config", type=Path, metavar="FILE", help="The settings file.")
+    parser.add_common_options()
     return parser
 
 

@@ -1,10 +1,8 @@
 """`glmd steps`: what was recorded of a job's training, step by step."""
 
 import argparse
-import os
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from daemon.commands.lookup import job_in, root_of
 from daemon.commands.own_parser import Parser
@@ -65,10 +63,7 @@ def _parser() -> Parser:
     form.add_argument("--follow", "-f", action="store_true", help="Go on until the job is over.")
     form.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
     parser.add_argument("--all", action="store_true", help="With rebuild: every job.")
-    root = Path(os.environ["GLMD_ROOT"]) if os.environ.get("GLMD_ROOT") else None
-    told = "glmd's directory; GLMD_ROOT does the same."
-    parser.add_argument("--root", type=Path, default=root, metavar="DIR", help=told)
-    parser.add_argument("--config", type=Path, metavar="FILE", help="The settings file.")
+    parser.add_common_options()
     return parser
 
 
