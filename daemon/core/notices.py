@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from daemon.core.happened import Place
 from daemon.core.night_runs import NightRun, Outcome
 from handlers.codes import Code
 
@@ -120,6 +121,21 @@ def select(connection: sqlite3.Connection, *, also_passed: bool) -> Iterator[Not
             yield _notice(row)
         except ValueError:  # nothing that glmd has written
             continue
+
+
+def after(connection: sqlite3.Connection, number: int, most: int) -> Iterator[tuple[Place, Notice | None]]:
+    """Yield those behind `number`, each with its place; None for one that says nothing."""
+    for row in connection.execute(f"SELECT {_COLUMNS} FROM notices WHERE id > ? ORDER BY id LIMIT ?", (number, most)):  # noqa: S608 - all ours
+        try:
+            notice = _notice(row)
+        except ValueError:
+            notice = None
+        yield Place(row[0], row[1]), notice
+
+
+def lasting(connection: sqlite3.Connection) -> frozenset[int]:
+    """Return the numbers of those that last."""
+    return frozenset(number for (number,) in connection.execute("SELECT id FROM notices WHERE passed IS NULL"))
 
 
 def _of_night(run: NightRun) -> Notice | None:

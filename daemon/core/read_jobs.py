@@ -190,7 +190,7 @@ class JobReads:
     def history(self, job: int) -> tuple[Transition, ...]:
         """Return a job's transitions, oldest first; without those that say nothing."""
         rows = self._connection.execute(
-            "SELECT at, state, attempt, reason, code FROM transitions WHERE job = ? ORDER BY rowid", (job,)
+            "SELECT at, state, attempt, reason, code FROM transitions WHERE job = ? ORDER BY id", (job,)
         )
         found = []
         for at, state, attempt, reason, code in rows:

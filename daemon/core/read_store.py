@@ -4,15 +4,16 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
-from daemon.core import night_runs, notices, promotions, prunings, results
+from daemon.core import happened, night_runs, notices, promotions, prunings, results
 from daemon.core.growth import growth
+from daemon.core.happened import History, Place, Step
 from daemon.core.night_runs import Counted, NightRun
 from daemon.core.notices import Notice
 from daemon.core.promotions import Promotion, Standing
 from daemon.core.prunings import Pruning
 from daemon.core.read_jobs import JobReads
 from daemon.core.results import Result
-from daemon.core.states import OVER, Job, State
+from daemon.core.states import MAY_HOLD_DEVICES, OVER, Job, State
 
 _FIRST, _LAST = 1971, 9000
 """Years; with a zone's offset and some weeks more, time is told of them as well."""
@@ -65,6 +66,41 @@ class ReadStore(JobReads):
     def notices(self, *, also_passed: bool = False) -> tuple[Notice, ...]:
         """Return what somebody should know now, or all that there ever was of it, oldest first."""
         return tuple(notices.select(self._connection, also_passed=also_passed))
+
+    def lasting_notices(self) -> frozenset[int]:
+        """Return the numbers of the notices that last."""
+        return notices.lasting(self._connection)
+
+    # What has happened, for whoever goes on where it was
+
+    def newest(self, history: History) -> Place:
+        """Return up to where it goes."""
+        return happened.newest(self._connection, history)
+
+    def is_there(self, history: History, place: Place) -> bool:
+        """Say whether `place` is one of this store's, and not of the one that it was before it was restored."""
+        return happened.is_there(self._connection, history, place)
+
+    def last_before(self, history: History, at: str) -> Place:
+        """Return the place behind which everything later than `at` comes."""
+        return happened.last_before(self._connection, history, at)
+
+    def steps_after(self, place: Place, most: int) -> list[tuple[Place, Step | None]]:
+        """Return the transitions behind `place`, of which None says nothing."""
+        return list(happened.steps_after(self._connection, place.number, most))
+
+    def notices_after(self, place: Place, most: int) -> list[tuple[Place, Notice | None]]:
+        """Return the notices behind `place`, of which None says nothing."""
+        return list(notices.after(self._connection, place.number, most))
+
+    def held_up(self) -> tuple[Job, ...]:
+        """Return the waiting jobs that something stands against: all but its devices, which others hold by right."""
+        return self._select("state = ? AND code != ''", State.QUEUED)
+
+    def stuck(self) -> tuple[Job, ...]:
+        """Return the jobs that hold devices in a state that holds none: something of them cannot be ended."""
+        holders = self._select("id IN (SELECT job FROM device_locks)")
+        return tuple(job for job in holders if job.state not in MAY_HOLD_DEVICES)
 
     def night(self, cycle: str, due: datetime) -> NightRun | None:
         """Return what became of a time at which nightly `cycle` was due; None where nothing is known of it."""

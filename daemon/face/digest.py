@@ -8,7 +8,7 @@ from daemon.core.night_hours import NightHours
 from daemon.core.promotions import says_no
 from daemon.core.read_store import ReadStore
 from daemon.core.results import Result
-from daemon.core.states import ACTIVE, HOLDING_DEVICES, Job, State
+from daemon.core.states import ACTIVE, Job
 from daemon.face.needs import Need, need_of_job, need_of_run
 from daemon.face.nights import Mark, Run, night_of, noon_before, runs_since
 
@@ -109,12 +109,12 @@ def digest(store: ReadStore, night: date, hours: NightHours, now: datetime) -> D
     evening, morning = hours.of(night)
     runs = runs_since(store, noon_before(night))
     others = store.other_jobs(evening, morning)
-    stuck = _stuck(store)
+    stuck = {job.id: job for job in store.stuck()}
     of_night = [run for each in runs.values() for run in each if run.night == night]
     of_night.sort(key=lambda run: (run.due, run.cycle))
     jobs = [*(run.job for run in of_night if run.job is not None), *others]
     if night == last_begun(store, hours, now):  # what holds devices today is of today, whenever it began
-        jobs += [job for number in stuck - {job.id for job in jobs} if (job := store.readable(number))]
+        jobs += [stuck[number] for number in stuck.keys() - {job.id for job in jobs}]
     needs = [need_of_job(job, is_stuck=True) for job in jobs if job.id in stuck]
     needs += [need_of_run(run, runs[run.cycle]) for run in of_night if run.job is None or run.job.id not in stuck]
     needs += [_need_of(store, job) for job in others if job.id not in stuck]
@@ -141,13 +141,6 @@ def _need_of(store: ReadStore, job: Job) -> Need | None:
 
 def _is_kept_back(store: ReadStore, job: Job) -> bool:
     return says_no(job.code) and store.promoted_among([job]).get(job.id) is False
-
-
-def _stuck(store: ReadStore) -> set[int]:
-    """Return the jobs that hold devices in a state that holds none: something of them cannot be ended."""
-    rightly = HOLDING_DEVICES | {State.EVALUATING}
-    holders = set(store.locks().values())
-    return {number for number in holders if (job := store.readable(number)) and job.state not in rightly}
 
 
 def _told(store: ReadStore, run: Run, now: datetime) -> ToldRun:

@@ -27,7 +27,8 @@ def make_older(house: House) -> None:
     """Let the store, which nobody has open, be as the version before had it."""
     since = "".join(steps()[version] for version in range(BEFORE + 1, VERSION + 1))
     with closing(sqlite3.connect(house.root / "glmd.db")) as store, store:
-        for table in re.findall(r"CREATE TABLE (\w+)", since):
+        renamed = re.findall(r"ALTER TABLE (\w+) RENAME TO", since)  # those were there before, by another name
+        for table in set(re.findall(r"CREATE TABLE (\w+)", since)) - set(renamed):
             store.execute(f"DROP TABLE {table}")
         for table, column in re.findall(r"ALTER TABLE (\w+) ADD COLUMN (\w+)", since):
             store.execute(f"ALTER TABLE {table} DROP COLUMN {column}")

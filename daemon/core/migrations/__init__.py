@@ -7,7 +7,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 
-VERSION = 7
+VERSION = 8
 """How many steps there are: the schema that this glmd knows. To count the files would take each reader longer."""
 
 _NAME = re.compile(r"(\d{4})_\w+\.sql", re.ASCII)

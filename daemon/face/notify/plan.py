@@ -9,7 +9,8 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from daemon.face.notify.event import Event, EventKind
+from daemon.core.event_kinds import EventKind
+from daemon.face.notify.event import Event
 
 
 class Language(StrEnum):
