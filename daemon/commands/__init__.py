@@ -52,6 +52,10 @@ COMMANDS = {
         "daemon.commands.doctor:doctor",
         "Say what this host has and lacks, or with --state whether root and store agree.",
     ),
+    "notify": (
+        "daemon.commands.notify:notify",
+        "Tell people what happens: serve, test NAME, list, retry.",
+    ),
     "backup": (
         "daemon.commands.backup:backup",
         "Back up the store, the jobs' records and what was promoted; glmd may run, and jobs, too.",
@@ -68,7 +72,7 @@ COMMANDS = {
 HIDDEN = frozenset({"reload"})
 """What systemd runs rather than people; docs/cli.md has it all the same."""
 
-OWN_PARSER = frozenset({"backup", "compare", "merge", "night", "nights", "restore", "status", "steps"})
+OWN_PARSER = frozenset({"backup", "compare", "merge", "night", "nights", "notify", "restore", "status", "steps"})
 """Commands that take their words unparsed: loading typer takes longer than what they do."""
 COMMON = ("--root", "--config")
 """Options that may stand before any command."""

@@ -145,11 +145,13 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
-class _Section(Texts):
+class Section(Texts):
+    """A part of the settings that takes no key it does not know."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class InboxSettings(_Section):
+class InboxSettings(Section):
     """How dropped files are taken in."""
 
     settle: Annotated[Duration, Field(le=3600)] = 1.0
@@ -166,7 +168,7 @@ def _version(value: object) -> object:
     return value
 
 
-class TrainingSettings(_Section):
+class TrainingSettings(Section):
     """What trains, and in which environment."""
 
     python: SomePath = Path("/opt/mindformers/venv/bin/python")
@@ -177,7 +179,7 @@ class TrainingSettings(_Section):
     grace: Annotated[Duration, Field(le=3600)] = 20.0
 
 
-class RankTableSettings(_Section):
+class RankTableSettings(Section):
     """Where the devices' addresses come from."""
 
     server_ip: str = "auto"
@@ -190,7 +192,7 @@ MOST_RANKS = 1 << 16
 """Of a run: more than any has, and few enough to look for each one's files."""
 
 
-class WatchSettings(_Section):
+class WatchSettings(Section):
     """A tree that others write shards into, to be merged when complete."""
 
     path: AbsolutePath
@@ -223,7 +225,7 @@ def _alarm(value: object) -> float | None:
     return seconds
 
 
-class NightlySettings(_Section):
+class NightlySettings(Section):
     """A training that is dropped into the inbox by the clock."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,46}$")
@@ -240,7 +242,7 @@ class NightlySettings(_Section):
     """So long after a run was due there is to be a success; None: nobody wants to know."""
 
 
-class StopOnSettings(_Section):
+class StopOnSettings(Section):
     """When a training has diverged and is ended; a dropped file's own `stop_on` wins."""
 
     not_finite: NotFinite = 20
@@ -249,7 +251,7 @@ class StopOnSettings(_Section):
     """As many with a loss above so many times the run's median; None is off."""
 
 
-class EvaluationSettings(_Section):
+class EvaluationSettings(Section):
     """A program that measures a merged checkpoint. A dropped file picks one by name, and cannot say what it runs."""
 
     command: tuple[Annotated[str, AfterValidator(_passable)], ...] = ()
@@ -260,7 +262,7 @@ class EvaluationSettings(_Section):
     environment: dict[Annotated[str, AfterValidator(_variable)], Annotated[str, AfterValidator(_passable)]] = {}
 
 
-class LogSettings(_Section):
+class LogSettings(Section):
     """Log output."""
 
     format: LogFormat = LogFormat.AUTO

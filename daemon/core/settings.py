@@ -11,6 +11,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from daemon.core import night_hours
+from daemon.core.notify_settings import NotifySettings
 from daemon.core.setting_sections import (
     AbsolutePath,
     Cancel,
@@ -67,6 +68,7 @@ class Settings(Texts, BaseSettings):
     gate: Gate = Gate()
     evaluations: dict[Name, EvaluationSettings] = {}
     retention: Retention = Retention()
+    notify: NotifySettings = NotifySettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

@@ -80,6 +80,8 @@ def _is_secret(details: ErrorDetails) -> bool:
     match details["loc"]:
         case ("training", "environment", *_) | ("evaluations", _, "environment", *_):
             return True
+        case ("notify", "heartbeat") | ("notify", "destinations", _, "url" | "secret"):
+            return True
     return False
 
 

@@ -1,6 +1,7 @@
 """What is sent: some events in one message, made once, so that each try sends the same; and what came of a try."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -37,3 +38,33 @@ class Answer:
     """What the other side said, or what was in the way; printable, at most 300 characters."""
     again_after: float | None = None
     """Seconds that the other side asked to wait (Retry-After); None where it did not."""
+
+
+class MessageState(StrEnum):
+    """Where a message stands."""
+
+    PENDING = "pending"
+    """It was not taken yet; it is tried again."""
+    SENT = "sent"
+    FAILED = "failed"
+    """It was given up; `glmd notify retry` tries again."""
+    DROPPED = "dropped"
+    """Nobody wants it any more: its destination is gone."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """Some events on their way to one destination."""
+
+    id: str
+    """The same on each try, so that the other side can tell one that it has had before."""
+    destination: str
+    made: datetime
+    is_urgent: bool
+    payload: Payload
+    state: MessageState
+    tries: int
+    due: datetime
+    """When it is to be tried next."""
+    answer: str
+    """What came of the last try; empty before there was one."""

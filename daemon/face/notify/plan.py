@@ -10,7 +10,22 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from daemon.core.event_kinds import EventKind
+from daemon.core.night_hours import NightHours
 from daemon.face.notify.event import Event
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where `glmd notify` finds things."""
+
+    settings: Path | None
+    """None for the file that glmd has by default."""
+    root: Path | None
+    """None for what the settings say."""
+    credentials: Path | None
+    """The directory with a file for each secret; None where nobody said which."""
+    state: Path
+    """The directory of the outbox."""
 
 
 class Language(StrEnum):
@@ -18,14 +33,6 @@ class Language(StrEnum):
 
     EN = "en"
     ZH = "zh"
-
-
-@dataclass(frozen=True)
-class Hours:
-    """A part of the day by the host's clock; over midnight where its end is the earlier of the two."""
-
-    begin: time
-    end: time
 
 
 @dataclass(frozen=True)
@@ -46,17 +53,24 @@ class Destination:
     secret: str
     """Which one holds the secret that a webhook is signed with; empty for none."""
     language: Language
+    is_webhook: bool
+    """Whether programs read what it gets: all events whole, a message for some hundred of them."""
     kinds: frozenset[EventKind]
     jobs: str
     """A pattern of names."""
-    quiet: Hours | None
+    quiet: NightHours | None
+    """By the host's clock; only what is urgent is told then."""
     group: float
     """Seconds after a message in which what happens is kept for one message."""
     most: Limit | None
 
     def wants(self, event: Event) -> bool:
         """Say whether it is to be told of `event`."""
-        return event.kind in self.kinds and (not event.name or fnmatchcase(event.name, self.jobs))
+        if event.kind not in self.kinds or (event.name and not fnmatchcase(event.name, self.jobs)):
+            return False
+        # What lets a night be well again is a run that is done, which is told by itself.
+        is_told_anyhow = event.kind is EventKind.NIGHTLY_MISSED and EventKind.JOB_DONE in self.kinds
+        return not (event.is_over and is_told_anyhow)
 
 
 @dataclass(frozen=True)
@@ -66,8 +80,6 @@ class Plan:
     root: Path
     host: str
     """How messages call this machine."""
-    url: str
-    """How people reach the page, without a slash at its end; empty where there is none."""
     night: str
     """From the evening to the morning: `18:00-08:00`."""
     morning: time | None
@@ -75,3 +87,9 @@ class Plan:
     heartbeat: str
     """Which credential holds the URL that is called while all is well; empty for none."""
     destinations: tuple[Destination, ...]
+    log_format: str
+    log_level: str
+
+    def destination(self, name: str) -> Destination | None:
+        """Return the destination of that name."""
+        return next((one for one in self.destinations if one.name == name), None)

@@ -1,0 +1,179 @@
+"""The process of `glmd notify serve`: a loop that turns once a second, and whenever a child has ended."""
+
+import contextlib
+import fcntl
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from multiprocessing.connection import wait
+from pathlib import Path
+from types import FrameType
+
+import structlog
+
+from daemon.core.database import with_remedy
+from daemon.core.may_pass import may_pass
+from daemon.face.notify.children import Children, NoAnswer
+from daemon.face.notify.conditions import Patience
+from daemon.face.notify.heartbeat import Heartbeat
+from daemon.face.notify.looking import Looking
+from daemon.face.notify.outbox import Outbox, OutboxError
+from daemon.face.notify.plan import Files, Plan
+from daemon.face.notify.sending import Sending
+from daemon.face.notify.tasks import plan_of
+from handlers import events
+from handlers.codes import Code
+from handlers.errors import BadInputError, RefusedError
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+TURN_EVERY = 1.0
+"""Seconds."""
+AFTER_A_FAULT = 5.0
+"""Seconds until the next turn after one in which the outbox could not be used."""
+READS_WITHIN = 30.0
+"""Seconds that reading the settings may take."""
+FORGET_EVERY = 6 * 3600.0
+"""Seconds between two times at which what was sent long ago is forgotten."""
+_READING = "reading settings"  # no destination has a space in its name
+
+
+class AnotherNotifierError(RefusedError):
+    """Another process sends from the same outbox."""
+
+    code = Code.NOTIFY_ALREADY_RUNNING
+
+
+def serve(files: Files) -> None:
+    """Send until TERM or INT. Raises BadInputError for settings, AnotherNotifierError and OutboxError."""
+    plan = _first_plan(files)
+    events.configure(format=plan.log_format, level=plan.log_level)
+    with _only_one(files.state), Outbox.open(files.state) as outbox:
+        Notifier(plan, outbox, files).run()
+
+
+def _first_plan(files: Files) -> Plan:
+    found: list[Plan | str | NoAnswer] = []
+    children = Children()
+    children.start(_READING, partial(plan_of, files), found.append, seconds=READS_WITHIN)
+    while not found:
+        wait(children.links, timeout=READS_WITHIN)
+        children.deliver()
+    if isinstance(found[0], Plan):
+        return found[0]
+    told = found[0] if isinstance(found[0], str) else f"the settings could not be read: {found[0]}"
+    raise BadInputError(told, Code.SETTINGS_UNUSABLE)
+
+
+@contextlib.contextmanager
+def _only_one(state: Path) -> Iterator[None]:
+    """Hold the lock of the outbox in `state`. Raises AnotherNotifierError, and OutboxError where it cannot be had."""
+    path = state / "outbox.lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise OutboxError(
+            f"{path}: {error.strerror}; name a directory of this user's own: --state DIR, or STATE_DIRECTORY"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        told = f"{path}: another glmd notify serve sends from there; stop that first, or give this one another --state"
+        raise AnotherNotifierError(told) from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class Notifier:
+    """The parts of the process, and the loop that gives each its turn."""
+
+    def __init__(self, plan: Plan, outbox: Outbox, files: Files, patience: Patience | None = None) -> None:
+        self._plan = plan
+        self._outbox = outbox
+        self._files = files
+        self._children = Children()
+        self._looking = Looking(plan, outbox, patience)
+        self._sending = Sending(plan, outbox, files.credentials, self._children)
+        self._heartbeat = Heartbeat(files.credentials, self._children)
+        self._forget_due = 0.0
+        self._stop = False
+        self._reload = False
+
+    def run(self) -> None:
+        """Turn until told to stop."""
+        with self._signals() as woken:
+            log.info(
+                "notifier_ready", root=str(self._plan.root), destinations=[one.name for one in self._plan.destinations]
+            )
+            while not self._stop:
+                pause = TURN_EVERY if self.attempt() else AFTER_A_FAULT
+                wait([woken, *self._children.links], timeout=pause)
+                with contextlib.suppress(BlockingIOError):
+                    os.read(woken, 4096)
+        self._children.stop()
+        log.info("notifier_stopped")
+
+    def attempt(self) -> bool:
+        """Turn; return whether that went well. What may pass is logged and tried again, anything else raised."""
+        try:
+            self.turn(datetime.now(UTC))
+        except sqlite3.Error as error:
+            if not may_pass(error):
+                raise OutboxError(f"{self._outbox.path}: {error}") from error
+            log.error("outbox_fault", reason=with_remedy(error, self._outbox.path))  # noqa: TRY400 - it says it all
+            return False
+        except OSError as error:
+            log.error("notifier_fault", reason=str(error))  # noqa: TRY400 - as above
+            return False
+        return True
+
+    def turn(self, now: datetime) -> None:
+        """Take every step that can be taken now. Raises sqlite3.Error of the outbox, and OSError."""
+        if self._reload and _READING not in self._children:
+            self._reload = False
+            self._children.start(_READING, partial(plan_of, self._files), self._read, seconds=READS_WITHIN)
+        self._children.deliver()
+        self._looking.look(now)
+        self._sending.turn(now, is_behind=self._looking.is_behind)
+        self._heartbeat.turn(self._plan.heartbeat, is_well=self._looking.is_well)
+        if time.monotonic() >= self._forget_due:
+            self._forget_due = time.monotonic() + FORGET_EVERY
+            self._outbox.forget(now)
+
+    def _read(self, plan: Plan | str | NoAnswer) -> None:
+        """Go on by the settings as they are now; where they are wrong, by those of before."""
+        if not isinstance(plan, Plan):
+            log.error("settings_refused", reason=plan if isinstance(plan, str) else repr(plan))
+            return
+        self._plan = self._looking.plan = plan
+        self._sending.use(plan)
+        events.configure(format=plan.log_format, level=plan.log_level)
+        log.info("settings_read", destinations=[one.name for one in plan.destinations])
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[int]:
+        """Let TERM, INT and HUP wake the loop for the length of the block; yield what can be read then."""
+        reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._signalled)
+        before = signal.set_wakeup_fd(writing)
+        try:
+            yield reading
+        finally:
+            signal.set_wakeup_fd(before)
+            os.close(reading)
+            os.close(writing)
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if number == signal.SIGHUP:
+            self._reload = True
+        else:
+            self._stop = True

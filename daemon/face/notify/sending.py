@@ -1,0 +1,167 @@
+"""Makes messages of what is to be told, within each destination's rules, and has them sent: each part by a child."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+import structlog
+
+from daemon.face.notify import rules
+from daemon.face.notify.children import Children, Died, NoAnswer, Raised, TimedOut
+from daemon.face.notify.event import Event
+from daemon.face.notify.message import Answer, Message, MessageState, Outcome, Payload
+from daemon.face.notify.outbox import Outbox
+from daemon.face.notify.plan import Destination, Plan
+from daemon.face.notify.tasks import compose_message, send_message
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+COMPOSES_WITHIN = 20.0
+SENDS_WITHIN = 30.0
+"""Seconds that a child gets."""
+MOST_CHILDREN = 8
+MOST_FOR_PROGRAMS = 200
+"""Events in one message to a webhook."""
+MOST_FOR_PEOPLE = 100_000
+REST = 60.0
+"""Seconds until a message is made again that could not be made."""
+
+
+@dataclass
+class _Desk:
+    """What is remembered of a destination, and need not survive."""
+
+    rests_until: float = 0.0
+    """On the monotonic clock."""
+    is_cautious: bool = False
+    """Whether the next message is made of what the events say alone: what is beside them could not be read."""
+
+
+class Sending:
+    """Sends to all destinations, to each one message after the other."""
+
+    def __init__(self, plan: Plan, outbox: Outbox, credentials: Path | None, children: Children) -> None:
+        self._plan = plan
+        self._outbox = outbox
+        self._credentials = credentials
+        self._children = children
+        self._desks: dict[str, _Desk] = {}
+        self.use(plan)
+
+    def use(self, plan: Plan) -> None:
+        """Go on by this plan. What waits is tried at once: somebody may have mended what was in its way."""
+        self._plan = plan
+        self._desks = {one.name: _Desk() for one in plan.destinations}
+        self._outbox.keep_destinations(list(self._desks))
+        self._outbox.try_at_once(datetime.now(UTC))
+
+    def turn(self, now: datetime, *, is_behind: bool) -> None:
+        """Begin what can be begun now; `is_behind` says that more of what is to be told now will be known at once."""
+        if not self._outbox.has_work():
+            return
+        gone = self._outbox.gone()
+        for one in self._plan.destinations:
+            is_busy = one.name in self._children or time.monotonic() < self._desks[one.name].rests_until
+            if not is_busy and one.name not in gone and len(self._children) < MOST_CHILDREN:
+                self._serve(one, now, may_make=not is_behind)
+
+    def _serve(self, destination: Destination, now: datetime, *, may_make: bool) -> None:
+        is_quiet = rules.is_quiet(destination.quiet, now)
+        for urgent in (True,) if is_quiet else (True, False):
+            message = self._outbox.to_send(destination.name, urgent=urgent)
+            if message is not None:
+                if rules.is_due(message.due, now):
+                    self._send(destination, message)
+                    return
+            elif may_make and (urgent or self._may_make(destination, now)):
+                most = MOST_FOR_PROGRAMS if destination.is_webhook else MOST_FOR_PEOPLE
+                if events := self._outbox.waiting(destination.name, urgent=urgent, most=most):
+                    self._make(destination, events, is_urgent=urgent)
+                    return
+
+    def _may_make(self, destination: Destination, now: datetime) -> bool:
+        """Say whether its rules allow one more message that is not urgent."""
+        since = now - timedelta(seconds=destination.group)
+        if self._outbox.made_between(destination.name, since, now):
+            return False
+        most = destination.most
+        if most is None:
+            return True
+        since = now - timedelta(seconds=most.seconds)
+        return self._outbox.made_between(destination.name, since, now) < most.messages
+
+    # Making
+
+    def _make(self, destination: Destination, events: Sequence[Event], *, is_urgent: bool) -> None:
+        facts = not self._desks[destination.name].is_cautious
+        undelivered = self._outbox.count(MessageState.FAILED)
+        work = partial(compose_message, self._plan, destination, events, undelivered, with_facts=facts)
+        then = partial(self._made, destination.name, events, is_urgent=is_urgent)
+        self._children.start(destination.name, work, then, seconds=COMPOSES_WITHIN)
+
+    def _made(
+        self,
+        destination: str,
+        events: Sequence[Event],
+        payload: Payload | NoAnswer | None,
+        *,
+        is_urgent: bool,
+    ) -> None:
+        desk = self._desks.get(destination)
+        if desk is None:  # the settings have lost it meanwhile
+            return
+        if isinstance(payload, NoAnswer):
+            log.error("message_not_made", destination=destination, reason=_told(payload), cautious=desk.is_cautious)
+            desk.rests_until = time.monotonic() + (REST if desk.is_cautious else 0.0)
+            desk.is_cautious = True
+            return
+        desk.is_cautious = False
+        if payload is None:
+            self._outbox.drop_events(destination, events)
+            return
+        now = datetime.now(UTC)
+        message = Message(f"msg_{uuid4().hex}", destination, now, is_urgent, payload, MessageState.PENDING, 0, now, "")
+        self._outbox.put(message, events)
+
+    # Sending
+
+    def _send(self, destination: Destination, message: Message) -> None:
+        work = partial(send_message, self._credentials, destination, message)
+        then = partial(self._sent, message, time.monotonic())
+        self._children.start(destination.name, work, then, seconds=SENDS_WITHIN)
+
+    def _sent(self, message: Message, begun: float, answer: Answer | NoAnswer) -> None:
+        now = datetime.now(UTC)
+        if isinstance(answer, NoAnswer):
+            answer = Answer(Outcome.FAILED, _told(answer))
+        event = log.bind(destination=message.destination, message=message.id, tries=message.tries + 1)
+        event = event.bind(seconds=round(time.monotonic() - begun, 3), answer=answer.told)
+        match answer.outcome:
+            case Outcome.SENT:
+                self._outbox.tried(message, MessageState.SENT, answer.told, now)
+                event.info("message_sent", title=message.payload.title)
+            case Outcome.GONE:
+                self._outbox.tried(message, MessageState.DROPPED, answer.told, now)
+                self._outbox.is_gone(message.destination, answer.told, now)
+                event.error("destination_gone", to_do=f"glmd notify retry {message.destination} tells it again")
+            case _ if rules.is_given_up(message.made, now):
+                self._outbox.tried(message, MessageState.FAILED, answer.told, now)
+                event.error("message_given_up", to_do=f"glmd notify retry {message.id} sends it again")
+            case _:
+                due = rules.next_try(message.tries + 1, answer.again_after, now)
+                self._outbox.tried(message, MessageState.PENDING, answer.told, due)
+                event.warning("message_not_sent", again=due.isoformat())
+
+
+def _told(answer: NoAnswer) -> str:
+    match answer:
+        case TimedOut():
+            return "it did not come to an end in time, and was ended"
+        case Died():
+            return "its process was killed: was it short of memory?"
+        case Raised(kind, where):
+            return f"a defect in glmd: {kind} at {where}"
