@@ -23,7 +23,7 @@ from daemon.face.notify.heartbeat import Heartbeat
 from daemon.face.notify.looking import Looking
 from daemon.face.notify.outbox import Outbox, OutboxError
 from daemon.face.notify.plan import Files, Plan
-from daemon.face.notify.sending import Sending
+from daemon.face.notify.sending import Clock, Sending
 from daemon.face.notify.tasks import plan_of
 from handlers import events
 from handlers.codes import Code
@@ -91,16 +91,23 @@ def _only_one(state: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Notifier:
     """The parts of the process, and the loop that gives each its turn."""
 
-    def __init__(self, plan: Plan, outbox: Outbox, files: Files, patience: Patience | None = None) -> None:
+    def __init__(
+        self, plan: Plan, outbox: Outbox, files: Files, *, patience: Patience | None = None, clock: Clock = _now
+    ) -> None:
         self._plan = plan
         self._outbox = outbox
         self._files = files
+        self._clock = clock
         self._children = Children()
         self._looking = Looking(plan, outbox, patience)
-        self._sending = Sending(plan, outbox, files.credentials, self._children)
+        self._sending = Sending(plan, outbox, files.credentials, self._children, clock)
         self._heartbeat = Heartbeat(files.credentials, self._children)
         self._forget_due = 0.0
         self._stop = False
@@ -123,7 +130,7 @@ class Notifier:
     def attempt(self) -> bool:
         """Turn; return whether that went well. What may pass is logged and tried again, anything else raised."""
         try:
-            self.turn(datetime.now(UTC))
+            self.turn(self._clock())
         except sqlite3.Error as error:
             if not may_pass(error):
                 raise OutboxError(f"{self._outbox.path}: {error}") from error

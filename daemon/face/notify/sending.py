@@ -1,9 +1,9 @@
 """Makes messages of what is to be told, within each destination's rules, and has them sent: each part by a child."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -24,6 +24,8 @@ COMPOSES_WITHIN = 20.0
 SENDS_WITHIN = 30.0
 """Seconds that a child gets."""
 MOST_CHILDREN = 8
+Clock = Callable[[], datetime]
+"""Says what time it is, in UTC."""
 MOST_FOR_PROGRAMS = 200
 """Events in one message to a webhook."""
 MOST_FOR_PEOPLE = 100_000
@@ -44,11 +46,12 @@ class _Desk:
 class Sending:
     """Sends to all destinations, to each one message after the other."""
 
-    def __init__(self, plan: Plan, outbox: Outbox, credentials: Path | None, children: Children) -> None:
+    def __init__(self, plan: Plan, outbox: Outbox, credentials: Path | None, children: Children, clock: Clock) -> None:
         self._plan = plan
         self._outbox = outbox
         self._credentials = credentials
         self._children = children
+        self._clock = clock
         self._desks: dict[str, _Desk] = {}
         self.use(plan)
 
@@ -57,7 +60,7 @@ class Sending:
         self._plan = plan
         self._desks = {one.name: _Desk() for one in plan.destinations}
         self._outbox.keep_destinations(list(self._desks))
-        self._outbox.try_at_once(datetime.now(UTC))
+        self._outbox.try_at_once(self._clock())
 
     def turn(self, now: datetime, *, is_behind: bool) -> None:
         """Begin what can be begun now; `is_behind` says that more of what is to be told now will be known at once."""
@@ -123,7 +126,7 @@ class Sending:
         if payload is None:
             self._outbox.drop_events(destination, events)
             return
-        now = datetime.now(UTC)
+        now = self._clock()
         message = Message(f"msg_{uuid4().hex}", destination, now, is_urgent, payload, MessageState.PENDING, 0, now, "")
         self._outbox.put(message, events)
 
@@ -135,7 +138,7 @@ class Sending:
         self._children.start(destination.name, work, then, seconds=SENDS_WITHIN)
 
     def _sent(self, message: Message, begun: float, answer: Answer | NoAnswer) -> None:
-        now = datetime.now(UTC)
+        now = self._clock()
         if isinstance(answer, NoAnswer):
             answer = Answer(Outcome.FAILED, _told(answer))
         event = log.bind(destination=message.destination, message=message.id, tries=message.tries + 1)

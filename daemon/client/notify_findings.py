@@ -1,0 +1,51 @@
+"""`glmd doctor` on notifications: whether each destination can be told, and what somebody should know of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from daemon.client.finding import Finding, Verdict
+from daemon.core.notify_settings import DestinationSettings
+from daemon.core.settings import Settings
+from daemon.face.notify.credentials import Credentials
+from daemon.face.notify.senders.address import Webhook, address_of, notes_of
+from handlers.errors import BadInputError
+
+UNITS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+
+
+def of_notifications(settings: Settings, credentials: Path) -> Iterator[Finding]:
+    """Yield what is found of each destination; one line where there is none."""
+    destinations = settings.notify.destinations
+    if not destinations:
+        advice = "to be told in DingTalk, Feishu, WeCom, Slack or by mail: docs/notifications.md"
+        yield Finding("notifications", Verdict.OK, f"nobody is told of anything; {advice}")
+        return
+    for destination in destinations:
+        yield _of_destination(destination, Credentials(credentials))
+    if settings.notify.heartbeat:
+        yield _of_heartbeat(settings.notify.heartbeat, Credentials(credentials))
+
+
+def _of_destination(destination: DestinationSettings, credentials: Credentials) -> Finding:
+    name = f"notify {destination.name}"
+    try:
+        address = address_of(credentials.read(destination.url).reveal())
+        if destination.secret:
+            credentials.read(destination.secret)
+    except BadInputError as error:
+        return Finding(name, Verdict.NOTE, str(error), "nothing can be sent there until that is mended")
+    if destination.secret and not isinstance(address, Webhook):
+        return Finding(name, Verdict.NOTE, f"{address} is no webhook, and nothing to it is signed", "remove its secret")
+    if notes := notes_of(address):
+        return Finding(name, Verdict.NOTE, "; ".join(notes), f"glmd notify test {destination.name} tries it")
+    return Finding(name, Verdict.OK, f"{address}; glmd notify test {destination.name} tries it")
+
+
+def _of_heartbeat(credential: str, credentials: Credentials) -> Finding:
+    try:
+        address = address_of(credentials.read(credential).reveal())
+    except BadInputError as error:
+        return Finding("heartbeat", Verdict.NOTE, str(error), "nobody is called until that is mended")
+    if not isinstance(address, Webhook):
+        return Finding("heartbeat", Verdict.NOTE, f"{address} is no URL", "name one that begins with https://")
+    return Finding("heartbeat", Verdict.OK, str(address))
