@@ -128,5 +128,5 @@ class Teller:
         deadline = time.monotonic() + PATIENCE
         while not condition():
             if time.monotonic() > deadline or (self.process is not None and self.process.poll() is not None):
-                pytest.fail(f"in vain for {what}\n{self.log.read_text()}")
+                pytest.fail(f"in vain for {what}\n{self.log.read_text()[-8000:]}")
             time.sleep(0.02)

@@ -66,8 +66,8 @@ class Looking:
                 if one.name not in gone
             }
             self._outbox.take(wanted, found.places, lasting, night)
-        for event in events:
-            log.info("found", event_kind=event.kind, key=event.key, job=event.job, is_over=event.is_over)
+        if events:
+            log.info("events_found", count=len(events), kinds=sorted({event.kind for event in events}))
         self._lasting = lasting
 
     def _fingerprint(self) -> _Seen:

@@ -8,6 +8,7 @@ from datetime import time
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Literal
 
 from daemon.core.event_kinds import EventKind
 from daemon.core.night_hours import NightHours
@@ -87,7 +88,7 @@ class Plan:
     heartbeat: str
     """Which credential holds the URL that is called while all is well; empty for none."""
     destinations: tuple[Destination, ...]
-    log_format: str
+    log_format: Literal["auto", "json", "pretty"]
     log_level: str
 
     def destination(self, name: str) -> Destination | None:

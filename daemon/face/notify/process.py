@@ -130,7 +130,7 @@ class Notifier:
     def attempt(self) -> bool:
         """Turn; return whether that went well. What may pass is logged and tried again, anything else raised."""
         try:
-            self.turn(self._clock())
+            self.turn()
         except sqlite3.Error as error:
             if not may_pass(error):
                 raise OutboxError(f"{self._outbox.path}: {error}") from error
@@ -141,12 +141,13 @@ class Notifier:
             return False
         return True
 
-    def turn(self, now: datetime) -> None:
+    def turn(self) -> None:
         """Take every step that can be taken now. Raises sqlite3.Error of the outbox, and OSError."""
         if self._reload and _READING not in self._children:
             self._reload = False
             self._children.start(_READING, partial(plan_of, self._files), self._read, seconds=READS_WITHIN)
         self._children.deliver()
+        now = self._clock()  # after that: what has come is not in its future
         self._looking.look(now)
         self._sending.turn(now, is_behind=self._looking.is_behind)
         self._heartbeat.turn(self._plan.heartbeat, is_well=self._looking.is_well)

@@ -26,7 +26,7 @@ SENDS_WITHIN = 30.0
 MOST_CHILDREN = 8
 Clock = Callable[[], datetime]
 """Says what time it is, in UTC."""
-MOST_FOR_PROGRAMS = 200
+MOST_FOR_PROGRAMS = 500
 """Events in one message to a webhook."""
 MOST_FOR_PEOPLE = 100_000
 REST = 60.0
