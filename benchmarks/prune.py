@@ -21,22 +21,20 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
-from unittest.mock import patch
 
 from measuring import Report
 from scale import answers, until
+from turns import within
 
 from daemon.core.control import Request, ask_for
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
-from daemon.core.settings import load_settings
 from daemon.core.store import Store
-from daemon.serve import start_up
-from daemon.serve.service import Service
 from tests import past_jobs
 from tests.acceptance.house import House
 from tests.unit.handlers.ckpt.ckpt_writer import record
 
+TIMED_DAEMON = Path(__file__).with_name("turns.py")
 TURN = 50.0
 """Milliseconds: the target."""
 SHARD = record("w", (1,), "Float32", bytes(4))
@@ -69,11 +67,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--place", type=Path, help="where the files are written; by default where temporary ones are")
     parser.add_argument("--json", type=Path, help="write the figures there too")
-    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--steps", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.serve is not None:
-        sys.exit(serve(asked.serve))
     if asked.steps is not None:
         take_steps(asked.steps)
     report, rounds = Report(), []
@@ -106,7 +101,7 @@ def one_round(place: Path, size: int, jobs: int) -> Round:
     os.sync()
     turns, steps = place / "turns.json", place / "steps.json"
     with house.log.open("ab") as log:
-        daemon = subprocess.Popen([sys.executable, __file__, "--serve", place], stdout=log, stderr=log)
+        daemon = subprocess.Popen([sys.executable, TIMED_DAEMON, place, "2"], stdout=log, stderr=log)
         training = subprocess.Popen([sys.executable, __file__, "--steps", steps])
     try:
         until(lambda: answers(house.root), "the daemon")
@@ -152,30 +147,7 @@ def is_pruned(root: Path, parts: int) -> bool:
     return len(done) == parts
 
 
-def within(file: Path, began: float, ended: float) -> list[float]:
-    """Return the durations of what began in that time."""
-    return [seconds for at, seconds in json.loads(file.read_text()) if began <= at < ended]
-
-
 # What runs in processes of their own
-
-
-def serve(place: Path) -> int:
-    """Be the daemon, and write down how long its turns took."""
-    turn, turns = Service.turn, list[tuple[float, float]]()
-
-    def timed(service: Service) -> None:
-        began = time.monotonic()
-        turn(service)
-        turns.append((began, time.monotonic() - began))
-
-    root = place / "root"
-    with patch.object(Service, "turn", timed):
-        code = start_up.serve(
-            load_settings(root / "glmd.yaml", root), settings_file=root / "glmd.yaml", clock=past_jobs.later
-        )  # fmt: skip
-    (place / "turns.json").write_text(json.dumps(turns))
-    return code
 
 
 def take_steps(file: Path) -> None:

@@ -99,6 +99,12 @@ class Teller:
         found = [json.loads(line) for line in lines if line.startswith("{")]
         return [event for event in found if event["event"] == name]
 
+    @property
+    def pid(self) -> int:
+        """Its process's number."""
+        assert self.process is not None
+        return self.process.pid
+
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
         assert self.process is not None

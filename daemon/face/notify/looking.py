@@ -23,6 +23,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 EVERY = 30.0
 """Seconds between two looks while nothing is written: some things are told for their time alone."""
+_TICK = 500_000_000
+"""Nanoseconds in which files count as just written: more than a tick, less than a turn."""
 _TROUBLE = frozenset({EventKind.OPERATOR_NEEDED, EventKind.FAULT_LASTING, EventKind.DAEMON_DOWN})
 
 _Seen = tuple[tuple[int, int, int] | None, ...]
@@ -52,7 +54,8 @@ class Looking:
         seen = self._fingerprint()
         if not self.is_behind and seen == self._seen and time.monotonic() < self._due:
             return
-        self._seen, self._due = seen, time.monotonic() + EVERY
+        # Of two writes in one tick of the kernel's clock, the second one leaves the time as it was.
+        self._seen, self._due = None if _was_just_written(seen) else seen, time.monotonic() + EVERY
         found, present = self._read()
         self.is_behind = not found.is_all
         lasting, events = look(self._lasting, present, now)
@@ -101,6 +104,11 @@ class Looking:
         # In the first morning that it sees it was not there in the night.
         is_new = self._outbox.place(History.TRANSITIONS) is None
         return night, [] if is_new else [Event(EventKind.DIGEST, f"digest:{night}", now, night)]
+
+
+def _was_just_written(seen: _Seen) -> bool:
+    now = time.time_ns()
+    return any(stamp is not None and abs(now - stamp[2]) < _TICK for stamp in seen)
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
