@@ -270,6 +270,7 @@ class Code(StrEnum):
     DAEMON_TOO_FEW_FILES = "daemon.too-few-files"
     DAEMON_FOREIGN_DIRECTORY = "daemon.foreign-directory"
     DAEMON_REQUEST = "daemon.request"
+    DAEMON_RECORD = "daemon.record"
     STORE_UNUSABLE = "store.unusable"
     STORE_DAMAGED = "store.damaged"
     STORE_REPLACED = "store.replaced"

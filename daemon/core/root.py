@@ -72,6 +72,11 @@ class Root:
         return self.path / SOCKET
 
     @property
+    def daemon(self) -> Path:
+        """What the daemon says of itself (daemon.core.daemon_record)."""
+        return self.path / "daemon.json"
+
+    @property
     def highest_number(self) -> int:
         """The highest number that a directory in jobs/ has; 0 when none has one. Raises OSError."""
         numbers = (name.partition("-")[0] for name in os.listdir(self.jobs))  # noqa: PTH208 - of many, Paths take long

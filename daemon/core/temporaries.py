@@ -30,12 +30,13 @@ def temporaries(root: Root, jobs: Iterable[Path] | None = None) -> Iterator[Path
         yield from temporaries_of(job)
     for place in (root.rejected, *([] if is_merging else [root.latest])):
         yield from sorted(place.glob(PATTERN))
-    yield from temporaries_of_the_store(root)
+    yield from temporaries_of_the_root(root)
 
 
-def temporaries_of_the_store(root: Root) -> Iterator[Path]:
-    """Yield what was to become a copy of the store, or the store itself."""
-    yield from sorted(root.store.parent.glob(f".{root.store.name}{PATTERN}"))
+def temporaries_of_the_root(root: Root) -> Iterator[Path]:
+    """Yield what was to become the store or a copy of it, or daemon.json; any other file there is its user's."""
+    for path in (root.store, root.daemon):
+        yield from sorted(path.parent.glob(f".{path.name}{PATTERN}"))
 
 
 def temporaries_of(job: Path) -> Iterator[Path]:

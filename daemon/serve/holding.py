@@ -51,10 +51,15 @@ class Holding:
             self.told = f"{names}: removed while glmd runs, and written back"
             log.error("store_written_back", path=self._root.store, removed=names)
 
-    def _refuse_without_root(self) -> None:
+    def has_root(self) -> bool:
+        """Say whether the root is where it was. Raises OSError."""
         with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(self._directory, self._root.path.stat()):
-                return
+            return os.path.samestat(self._directory, self._root.path.stat())
+        return False
+
+    def _refuse_without_root(self) -> None:
+        if self.has_root():
+            return
         raise FileNotFoundError(
             f"{self._root.path}: moved or removed while glmd serves it, and nothing is done until it is back; move it "
             "back, or restart glmd"

@@ -23,6 +23,7 @@ from daemon.core.states import OVER, State
 from daemon.core.store import Store
 from daemon.core.temporaries import sweep
 from daemon.serve.answers import Answers
+from daemon.serve.daemon_file import DaemonFile
 from daemon.serve.holding import Holding
 from daemon.serve.intake.alarms import Alarms
 from daemon.serve.intake.drops import Intake
@@ -81,6 +82,7 @@ class Service:
         self._workers = Workers(waiting.wake, elsewhere=elsewhere)
         self._runner = choose_runner(settings.runner)
         self.holding = Holding(root, store)
+        self._daemon_file = DaemonFile(root.daemon, self.holding.has_root, self._faults, clock().wall)
         inbox = Inbox(root.inbox, settle=settings.inbox.settle)
         self._intake = Intake(inbox, root, store, self._workers, partial(rules, settings, root), self._faults)
         self._pipeline = Pipeline(settings, root, store, self._runner, waiting, self._workers, self._faults)
@@ -125,6 +127,7 @@ class Service:
             raise
         self._sources: tuple[WorkSource, ...] = (self._intake, trees, cycles, alarms, room)
         self._trees, self._watch = trees, watch
+        self._daemon_file.settings_read(settings.devices, cycles.to_come, self._clock().wall)
         if self._settings.inbox != settings.inbox:  # else what it knows of half-written files is kept
             self._intake.inbox = Inbox(self._root.inbox, settle=settings.inbox.settle)
         self._settings = self._pipeline.settings = self._pruner.settings = settings
@@ -145,6 +148,7 @@ class Service:
                 self._faults.contain("waiting", partial(self._waiting.wait, self._due - time.monotonic()))
                 self.turn()
                 self._faults.attempt("systemd", notify.watchdog)
+            self._daemon_file.stop(self._clock().wall)
         finally:
             with contextlib.suppress(OSError):
                 notify.stopping("jobs go on without the daemon")
@@ -175,10 +179,13 @@ class Service:
             else:
                 self._faults.passed("store")
                 self._faults.contain("what is due next", partial(self._set_due, moment))
+        self._daemon_file.turn(moment)
         if (again := self._faults.next_due(now)) is not None:
             # Not at once, although what is paused may be due: it would turn without a rest.
             self._due = min(max(self._due, now + LEAST_WAIT_IN_A_FAULT), now + again)
             self._rescan_due = min(self._rescan_due, now + again)  # what a fault has left lying is found by looking
+        if (late := self._daemon_file.next_due(now)) is not None:
+            self._due = min(self._due, now + late)
         self._show()
 
     # One turn

@@ -9,7 +9,7 @@ from pathlib import Path
 from daemon.core.names import REASON, reason_file
 from daemon.core.root import Root
 from daemon.core.states import State
-from daemon.core.temporaries import PATTERN, living_shim, temporaries_of_the_store
+from daemon.core.temporaries import PATTERN, living_shim, temporaries_of_the_root
 from daemon.face.audit.disagreement import Disagreement, Kind
 from daemon.face.audit.job_rules import WAS_BEING_WRITTEN
 from daemon.face.audit.ledger import Ledger
@@ -83,5 +83,5 @@ def _directories(ledger: Ledger, root: Root) -> Iterator[Disagreement]:
 def _temporaries(root: Root, *, is_merging: bool) -> Iterator[Disagreement]:
     places = (root.rejected, *([] if is_merging else [root.latest]))
     left = (path for place in places for path in sorted(place.glob(PATTERN)))
-    for path in (*left, *temporaries_of_the_store(root)):
+    for path in (*left, *temporaries_of_the_root(root)):
         yield Disagreement(Kind.TEMPORARY_LEFT, None, path, WAS_BEING_WRITTEN, "restart glmd, which removes it")

@@ -18,6 +18,7 @@ from pathlib import Path
 import structlog
 
 from daemon.core.crontab import parse
+from daemon.core.daemon_record import NextNight
 from daemon.core.night_runs import NightRun
 from daemon.core.nights import recipe_of, schedule_of
 from daemon.core.root import Root
@@ -89,6 +90,10 @@ class Cycles:
             if cycle.not_before is None or not wall < cycle.not_before <= wall + AGAIN:
                 cycle.not_before = None
                 self._faults.attempt(f"nightly {cycle.settings.name}", partial(self._turn, cycle, wall))
+
+    def to_come(self, now: datetime) -> list[NextNight]:
+        """Return when each comes next after `now`."""
+        return [NextNight(cycle.settings.name, cycle.schedule.after(now)) for cycle in self._cycles]
 
     def next_due(self, now: Moment) -> float | None:
         """Return when the next night comes, or one that failed is to be tried again; see WorkSource."""

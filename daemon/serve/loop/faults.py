@@ -12,9 +12,11 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import structlog
 
+from daemon.core.daemon_record import PresentFault
 from daemon.core.database import StoreError
 from daemon.core.error_codes import code_of
 from daemon.core.may_pass import SQLITE_CODES
@@ -85,6 +87,9 @@ class _Fault:
     pause: float
     due: float
     """When to try again, on the monotonic clock."""
+    code: str
+    since: datetime
+    """When it failed first."""
 
 
 class Faults:
@@ -147,7 +152,8 @@ class Faults:
     def _pause(self, what: str, reason: str, longest: float, code: str) -> None:
         before = self._present.get(what)
         pause = self._first_pause if before is None else min(2 * before.pause, longest)
-        self._present[what] = _Fault(reason, pause, time.monotonic() + pause)
+        since = datetime.now(UTC) if before is None else before.since
+        self._present[what] = _Fault(reason, pause, time.monotonic() + pause, code, since)
         log.error("fault", what=what, code=code, reason=reason, again_in_seconds=pause)
 
     def passed(self, what: str) -> None:
@@ -164,6 +170,14 @@ class Faults:
         """Return in how many seconds something is to be tried again; None when nothing is."""
         self._present = {what: fault for what, fault in self._present.items() if now < fault.due + FORGOTTEN}
         return min((fault.due - now for fault in self._present.values() if fault.due > now), default=None)
+
+    def present(self, *, besides: str) -> list[PresentFault]:
+        """Return what fails at present, the first that failed first, but for what `besides` names."""
+        return [
+            PresentFault(_told(what), fault.code, fault.reason, fault.since)
+            for what, fault in self._present.items()
+            if what != besides
+        ]
 
     @property
     def summary(self) -> str:

@@ -65,11 +65,12 @@ def make_directory(directory: Path, *, mode: int = 0o750) -> None:
 
 
 @contextlib.contextmanager
-def publishing(path: Path, *, mode: int = 0o640, replace: bool = True) -> Iterator[BinaryIO]:
+def publishing(path: Path, *, mode: int = 0o640, replace: bool = True, lasting: bool = True) -> Iterator[BinaryIO]:
     """Yield a writable, seekable file that becomes `path` when the block ends well.
 
     Until then it has a dot name in the same directory; when the block raises it is removed, and `path` stays as it was.
-    An existing `path` is replaced in one step; without `replace` it is a FileExistsError.
+    An existing `path` is replaced in one step; without `replace` it is a FileExistsError. Without `lasting` no disk is
+    waited for, and a power cut may leave an older `path`, or an empty one.
     """
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
@@ -78,7 +79,8 @@ def publishing(path: Path, *, mode: int = 0o640, replace: bool = True) -> Iterat
             with _naming(path):
                 stream.flush()
                 os.fchmod(stream.fileno(), mode)
-                os.fsync(stream.fileno())
+                if lasting:
+                    os.fsync(stream.fileno())
         if replace:
             temporary.rename(path)
         else:
@@ -87,7 +89,8 @@ def publishing(path: Path, *, mode: int = 0o640, replace: bool = True) -> Iterat
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    fsync_directory(path.parent)
+    if lasting:
+        fsync_directory(path.parent)
 
 
 def _private(path: str, flags: int) -> int:
@@ -98,9 +101,9 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
 
 
-def publish_bytes(path: Path, content: bytes, *, mode: int = 0o640, replace: bool = True) -> None:
-    """Write `content` to `path`, whole or not at all; without `replace` an existing `path` is a FileExistsError."""
-    with publishing(path, mode=mode, replace=replace) as stream, _naming(path):
+def publish_bytes(path: Path, content: bytes, *, mode: int = 0o640, replace: bool = True, lasting: bool = True) -> None:
+    """Write `content` to `path`, whole or not at all, as `publishing` does."""
+    with publishing(path, mode=mode, replace=replace, lasting=lasting) as stream, _naming(path):
         stream.write(content)
 
 

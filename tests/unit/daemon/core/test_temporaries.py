@@ -51,10 +51,11 @@ def test_what_a_living_shim_writes_is_left_alone(root: Root) -> None:
     assert found == {LEFT[0], LEFT[2], LEFT[3], "jobs/0001-run/attempts/2/.resume_from.tmp"}
 
 
-def test_what_was_to_become_the_store_or_a_copy_of_it_is_removed(root: Root) -> None:
-    """A backup before a migration, what was written back, what was saved; the copies themselves stay."""
-    left = (".glmd.db.1.1a2b3c4d.tmp", ".glmd.db.1a2b3c4d.tmp", ".glmd.db.was-20261124T091407Z.1a2b3c4d.tmp")
-    stays = ("glmd.db.1", "glmd.db.was-20261124T091407Z", ".another.tmp")
+def test_what_was_to_become_a_file_of_the_root_is_removed(root: Root) -> None:
+    """A backup before a migration, the store that was written back or saved, daemon.json; they themselves stay."""
+    of_the_store = (".glmd.db.1.1a2b3c4d.tmp", ".glmd.db.1a2b3c4d.tmp", ".glmd.db.was-20261124T091407Z.1a2b3c4d.tmp")
+    left = (*of_the_store, ".daemon.json.1a2b3c4d.tmp")
+    stays = ("daemon.json", "glmd.db.1", "glmd.db.was-20261124T091407Z", ".another.tmp")
     for name in (*left, *stays):
         (root.path / name).touch()
     assert {path.name for path in temporaries(root, []) if path.parent == root.path} == set(left)

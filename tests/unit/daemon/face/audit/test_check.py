@@ -499,7 +499,7 @@ def test_a_merge_that_was_killed(place: Place) -> None:
     "name", ("jobs/0001-run/.plan.json.1a2b3c4d.tmp", "jobs/0001-run/attempts/1/train/.exit.json.1a2b3c4d.tmp",
              "jobs/0001-run/attempts/1/train/.steps.jsonl.1a2b3c4d.tmp",
              "latest/.glm-6b.1a2b3c4d.tmp", "rejected/.bad.yaml.reason.txt.1a2b3c4d.tmp",
-             ".glmd.db.1.1a2b3c4d.tmp", ".glmd.db.1a2b3c4d.tmp")
+             ".glmd.db.1.1a2b3c4d.tmp", ".glmd.db.1a2b3c4d.tmp", ".daemon.json.1a2b3c4d.tmp")
 )  # fmt: skip
 def test_what_was_being_written(place: Place, name: str) -> None:
     """A temporary name whose writer is dead."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from daemon.core.daemon_record import NextNight
 from daemon.core.root import Root
 from daemon.core.setting_sections import NightlySettings
 from daemon.core.settings import SettingsError
@@ -145,6 +146,14 @@ def test_a_new_cycle_waits_for_its_time(house: House) -> None:
     house.turn(at(24, 2, 1))
     house.turn(at(24, 2, 2))
     assert len(house.dropped()) == 1
+
+
+def test_whoever_asks_is_told_when_each_cycle_comes(house: House) -> None:
+    """The next of its times, also while the one before is not dropped yet; without cycles there is none."""
+    assert house.cycles.to_come(at(24, 1)) == [NextNight("glm", at(24, 2))]
+    assert house.cycles.to_come(at(24, 2)) == [NextNight("glm", at(25, 2))]
+    house.restart_without()
+    assert house.cycles.to_come(at(24, 2)) == []
 
 
 def test_runs_missed_while_down_are_caught_up_once(house: House) -> None:

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from structlog.testing import capture_logs
@@ -45,6 +46,28 @@ def test_pauses_grow_to_a_bound(clock: Callable[[float], None]) -> None:
         assert not faults.attempt("inbox", lambda: pytest.fail("tried within the pause"))
         clock(pauses[-1] or 0.0)
     assert pauses == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+
+
+def test_what_is_present_is_told_since_when(clock: Callable[[float], None]) -> None:
+    """Since it failed first; what fails again after it had passed is a new fault."""
+    faults, before = Faults(), datetime.now(UTC)
+    faults.attempt("inbox", failing(errno.ENOSPC))
+    (first,) = faults.present(besides="")
+    assert (first.what, first.code, first.reason) == (
+        "inbox",
+        "host.disk-full",
+        "[Errno 28] No space left on device",
+    )
+    assert before <= first.since <= datetime.now(UTC)
+    clock(1.0)
+    faults.attempt("inbox", failing(errno.EIO))
+    (again,) = faults.present(besides="")
+    assert (again.reason, again.since) == ("[Errno 5] Input/output error", first.since)
+    assert faults.present(besides="inbox") == []
+    faults.passed("inbox")
+    assert faults.present(besides="") == []
+    faults.attempt("inbox", failing(errno.EIO))
+    assert faults.present(besides="")[0].since > first.since
 
 
 def test_one_fault_holds_up_nothing_else(clock: Callable[[float], None]) -> None:
