@@ -60,7 +60,7 @@ class Credentials:
     def _content(self, path: Path, name: str) -> bytes | None:
         """Return a file's first bytes, one more than there may be; None where there is no such file."""
         try:
-            stream = open(path, "rb", buffering=0, opener=_open_at_once)  # noqa: PTH123, SIM115 - its opener; closed below
+            stream = open(path, "rb", buffering=0, opener=_open_at_once)  # noqa: SIM115 - its opener; closed below
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -107,6 +107,8 @@ def notes_of(address: Address) -> list[str]:
 def _webhook_or_robot(text: str, scheme: str) -> Webhook | Robot:
     parts = _split(text, scheme)
     host = _ascii_host(parts, scheme)
+    if "@" in parts.path + parts.query:  # of a password with a slash, the user would pass for the host
+        raise _unusable(scheme, "behind the host, and in user and password, @ is written %40, and / in those %2F")
     if host in robots.FORMS:
         return Robot(Secret(text), robots.scheme_of(Secret(text), scheme, host))
     shown = f"[{host}]" if ":" in host else host

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,10 +85,10 @@ def _plugin(url: Secret, scheme: str, host: str = "") -> "NotifyBase":
             "pip install 'glmd[notify]' in glmd's environment" + (f", and write the address as {form}" if form else ""),
             Code.NOTIFY_NO_APPRISE,
         )
-    from apprise import Apprise, AppriseAsset  # noqa: PLC0415
-
-    asset = AppriseAsset(app_id="glmd", app_desc="glmd", app_url="", async_mode=False, http_redirects=False)
     with _logs_kept():
+        from apprise import Apprise, AppriseAsset  # noqa: PLC0415 - 45 MB, for robots only
+
+        asset = AppriseAsset(app_id="glmd", app_desc="glmd", app_url="", http_redirects=False)
         plugin = Apprise.instantiate(url.reveal(), asset=asset)
     if plugin is None:
         form = FORMS.get(host, "")
@@ -176,7 +177,7 @@ _TROUBLES = {
 
 @contextmanager
 def _logs_kept() -> Iterator[list[str]]:
-    """Keep to ourselves what Apprise and its libraries log, for tokens and URLs are in it."""
+    """Keep to ourselves what Apprise and its libraries log and warn of, for tokens and URLs are in it."""
     kept: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: kept.append(record.getMessage())  # type: ignore[method-assign]
@@ -186,7 +187,9 @@ def _logs_kept() -> Iterator[list[str]]:
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(logging.WARNING)
     try:
-        yield kept
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield kept
     finally:
         for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
             logger.handlers, logger.propagate = handlers, propagate

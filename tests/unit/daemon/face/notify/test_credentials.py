@@ -11,7 +11,7 @@ from daemon.face.notify.credentials import Credentials
 from handlers.codes import Code
 from handlers.errors import BadInputError
 
-SECRET = "sup3r-s3cret-t0ken"
+HUSHED = "sup3r-s3cret-t0ken"
 
 
 def make(directory: Path, name: str, content: bytes | str, mode: int = 0o600) -> Path:
@@ -28,7 +28,7 @@ def refusal(credentials: Credentials, name: str) -> BadInputError:
         credentials.read(name)
     error: BaseException | None = caught.value
     while error is not None:
-        assert SECRET not in f"{error!r} {error}"
+        assert HUSHED not in f"{error!r} {error}"
         error = error.__context__
     return caught.value
 
@@ -37,14 +37,14 @@ def refusal(credentials: Credentials, name: str) -> BadInputError:
 @pytest.mark.parametrize("end", ("", "\n", "\r\n"))
 def test_a_credential_is_found_by_its_name(tmp_path: Path, file_name: str, end: str) -> None:
     """As a person wrote it, or as systemd calls it that was given the directory; an editor's line end is none of it."""
-    make(tmp_path, file_name, SECRET + end)
-    assert Credentials(tmp_path).read("team").reveal() == SECRET
+    make(tmp_path, file_name, HUSHED + end)
+    assert Credentials(tmp_path).read("team").reveal() == HUSHED
 
 
 def test_the_directory_is_that_of_the_environment(tmp_path: Path) -> None:
-    """systemd sets it; without it the message says how to set it."""
-    make(tmp_path, "team", SECRET)
-    assert Credentials.of({"CREDENTIALS_DIRECTORY": str(tmp_path)}).read("team").reveal() == SECRET
+    """The unit gets it from systemd; without it the message says how to set it."""
+    make(tmp_path, "team", HUSHED)
+    assert Credentials.of({"CREDENTIALS_DIRECTORY": str(tmp_path)}).read("team").reveal() == HUSHED
     for environment in ({}, {"CREDENTIALS_DIRECTORY": ""}):
         error = refusal(Credentials.of(environment), "team")
         assert error.code is Code.NOTIFY_NO_CREDENTIAL
@@ -66,14 +66,14 @@ def test_a_credential_that_is_not_there(tmp_path: Path) -> None:
 def test_a_name_is_a_plain_file_name(tmp_path: Path, name: str) -> None:
     """The settings cannot name a file elsewhere."""
     (tmp_path / "below").mkdir()
-    make(tmp_path, "team", SECRET)
+    make(tmp_path, "team", HUSHED)
     assert refusal(Credentials(tmp_path / "below"), name).code is Code.NOTIFY_CREDENTIAL_UNUSABLE
 
 
 @pytest.mark.parametrize("mode", (0o640, 0o604, 0o620, 0o601))
 def test_a_file_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None:
     """It says which, and how to close it."""
-    path = make(tmp_path, "team", SECRET, mode)
+    path = make(tmp_path, "team", HUSHED, mode)
     error = refusal(Credentials(tmp_path), "team")
     assert error.code is Code.NOTIFY_CREDENTIAL_OPEN
     assert f"chmod 600 {path}" in str(error)
@@ -83,8 +83,8 @@ def test_systemd_may_let_the_units_user_read_by_an_acl(tmp_path: Path) -> None:
     """Its mask looks like a group that may read; a file for all is refused there, too."""
     credentials = Credentials(tmp_path / "unit", of_systemd=tmp_path)
     (tmp_path / "unit").mkdir()
-    path = make(tmp_path / "unit", "notify_team", SECRET, 0o440)
-    assert credentials.read("team").reveal() == SECRET
+    path = make(tmp_path / "unit", "notify_team", HUSHED, 0o440)
+    assert credentials.read("team").reveal() == HUSHED
     path.chmod(0o444)
     assert refusal(credentials, "team").code is Code.NOTIFY_CREDENTIAL_OPEN
 
@@ -95,11 +95,11 @@ def test_systemd_may_let_the_units_user_read_by_an_acl(tmp_path: Path) -> None:
         (b"", "empty"),
         (b"\n", "empty"),
         (b"  \n", "empty"),
-        (f"{SECRET}\nmore\n".encode(), "several lines"),
-        (b"\xff\xfe" + SECRET.encode(), "no text"),
-        (f"{SECRET}\x1b[0m".encode(), "cannot be seen"),
-        (f"{SECRET}\0".encode(), "cannot be seen"),
-        (SECRET.encode() + b"x" * 4096, "more than 4096 bytes"),
+        (f"{HUSHED}\nmore\n".encode(), "several lines"),
+        (b"\xff\xfe" + HUSHED.encode(), "no text"),
+        (f"{HUSHED}\x1b[0m".encode(), "cannot be seen"),
+        (f"{HUSHED}\0".encode(), "cannot be seen"),
+        (HUSHED.encode() + b"x" * 4096, "more than 4096 bytes"),
     ),
 )
 def test_what_is_no_line_of_text_is_refused(tmp_path: Path, content: bytes, word: str) -> None:
@@ -122,10 +122,10 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
 def test_no_refusal_says_what_is_in_it(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Whatever is in it, it is read as it is, or refused with none of it."""
     directory = tmp_path_factory.mktemp("credentials")
-    make(directory, "team", SECRET.encode() + content)
+    make(directory, "team", HUSHED.encode() + content)
     try:
         read = Credentials(directory).read("team").reveal()
     except BadInputError:
         refusal(Credentials(directory), "team")
     else:
-        assert read.encode() == (SECRET.encode() + content).rstrip(b"\r\n")
+        assert read.encode() == (HUSHED.encode() + content).rstrip(b"\r\n")

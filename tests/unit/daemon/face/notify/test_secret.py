@@ -10,7 +10,7 @@ import pytest
 
 from daemon.face.notify.secret import HIDDEN, Secret, redacted
 
-TOKEN = "4b9af53d2c17"
+HUSHED = "4b9af53d2c17"
 
 
 def test_no_way_to_show_a_value_shows_a_secret() -> None:
@@ -20,12 +20,12 @@ def test_no_way_to_show_a_value_shows_a_secret() -> None:
     class Holder:
         secret: Secret
 
-    secret = Secret(TOKEN)
+    secret = Secret(HUSHED)
     shown = [repr(secret), str(secret), f"{secret}", f"{secret!r:>20}", repr([secret]), repr(Holder(secret))]
-    shown.append(json.dumps({"a": secret}, default=str))
+    shown.append(json.dumps({"a": secret}, default=str, ensure_ascii=False))
     shown.append("".join(traceback.format_exception(ValueError(secret))))
-    assert all(TOKEN not in text and HIDDEN in text for text in shown)
-    assert secret.reveal() == TOKEN
+    assert all(HUSHED not in text and HIDDEN in text for text in shown)
+    assert secret.reveal() == HUSHED
     assert not hasattr(secret, "__dict__")
 
 
@@ -33,7 +33,7 @@ def test_a_secret_does_not_leave_its_process() -> None:
     """A queue between processes, or a copy on disk, would have it as it is."""
     for leave in (pickle.dumps, copy.deepcopy):
         with pytest.raises(TypeError, match="leave"):
-            leave(Secret(TOKEN))
+            leave(Secret(HUSHED))
 
 
 def test_secrets_are_equal_by_what_they_say() -> None:
@@ -57,7 +57,7 @@ def test_a_piece_of_an_address_is_hidden_wherever_it_is_said(said: str) -> None:
     """As a whole, by path, by query, by password, escaped or not."""
     left = redacted(said, [Secret("https://ann:pa%20ss@hook.example/services/4b9af53d2c17?key=zzz-123")])
     assert HIDDEN in left
-    for piece in (TOKEN, "pa ss", "pa%20ss", "zzz-123"):
+    for piece in (HUSHED, "pa ss", "pa%20ss", "zzz-123"):
         assert piece not in left
 
 
