@@ -42,14 +42,19 @@ def message_of(address: Mail, payload: Payload, message_id: str, now: datetime) 
     """Return the mail; it has the same Message-ID at each try, by which servers know a double."""
     message = EmailMessage(_POLICY)
     domain = address.sender.rpartition("@")[2]
-    message["From"] = MailAddress("glmd", addr_spec=address.sender)
-    message["To"] = [MailAddress(addr_spec=one) for one in address.recipients]
+    message["From"] = _address(address.sender, "glmd")
+    message["To"] = [_address(one) for one in address.recipients]
     message["Subject"] = printable(payload.title)
     message["Date"] = format_datetime(now)
-    message["Message-ID"] = f"<{quote(message_id, safe='')}.glmd@{domain}>"
+    message["Message-ID"] = f"<{quote(printable(message_id), safe='')}.glmd@{domain}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: so that no out-of-office answers
     message.set_content(printable_lines(payload.text))
     return message
+
+
+def _address(text: str, name: str = "") -> MailAddress:
+    user, _, domain = text.rpartition("@")
+    return MailAddress(name, user, domain)  # as `addr_spec` it would take ASCII only
 
 
 def _connect(address: Mail, limits: Limits) -> smtplib.SMTP:

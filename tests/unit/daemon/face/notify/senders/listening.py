@@ -5,7 +5,7 @@ import socketserver
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Event, Thread
 
 Answer = Callable[[socket.socket, Event], None]
@@ -21,13 +21,12 @@ class Request:
     body: bytes
 
 
-@dataclass
+@dataclass(frozen=True)
 class Server:
     """A server, and what it was asked so far."""
 
     port: int
-    answer: Answer
-    requests: list[Request] = field(default_factory=list)
+    requests: list[Request]
 
 
 def says(status: str, body: bytes | str = b"", **headers: str) -> Answer:
@@ -62,30 +61,38 @@ def never_ends(status: str) -> Answer:
 @contextmanager
 def listening(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[Server]:
     """Serve HTTP, or what `answer` makes of it, until the block ends; over TLS where there is a context."""
+    requests: list[Request] = []
+
+    def serve(plain: socket.socket, ends: Event) -> None:
+        connection = context.wrap_socket(plain, server_side=True) if context else plain
+        with connection, connection.makefile("rb") as stream:
+            line = stream.readline().decode().strip()
+            headers = dict(_headers(iter(stream.readline, b"\r\n")))
+            requests.append(Request(line, headers, stream.read(int(headers.get("content-length", "0")))))
+            answer(connection, ends)
+
+    with accepting(serve) as port:
+        yield Server(port, requests)
+
+
+@contextmanager
+def accepting(answer: Answer) -> Iterator[int]:
+    """Give each connection to `answer` until the block ends, and yield the port."""
     ends = Event()
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            connection = context.wrap_socket(self.request, server_side=True) if context else self.request
-            with connection, connection.makefile("rb") as stream:
-                line = stream.readline().decode().strip()
-                headers = dict(_headers(iter(stream.readline, b"\r\n")))
-                body = stream.read(int(headers.get("content-length", "0")))
-                server.requests.append(Request(line, headers, body))
-                server.answer(connection, ends)
+            answer(self.request, ends)
 
     class Threads(socketserver.ThreadingTCPServer):
-        allow_reuse_address = True
-
         def handle_error(self, *_: object) -> None:
             """Leave alone a client that has gone: that is what the tests are about."""
 
     with Threads(("127.0.0.1", 0), Handler) as threads:
-        server = Server(threads.server_address[1], answer)
         thread = Thread(target=threads.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            yield server
+            yield threads.server_address[1]
         finally:
             ends.set()
             threads.shutdown()

@@ -194,7 +194,7 @@ SCHEMES = st.sampled_from(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)  # the first loads Apprise
 @given(SCHEMES, ODD, ODD, st.sampled_from(("h.example/", "h.example:1/?from=a@b.c&to=d@e.f", "", "[::1]")), ODD)
 def test_nothing_shows_a_secret(scheme: str, before: str, between: str, host: str, after: str) -> None:
     """Wherever it stands, in user, password, path or query, and whatever is wrong around it."""
