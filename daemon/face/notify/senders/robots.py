@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from apprise import NotifyBase
 
 FORMS = {
-    "oapi.dingtalk.com": "dingtalk://SECRET@ACCESS_TOKEN/",
+    "oapi.dingtalk.com": "dingtalk://SECRET@TOKEN/",
     "open.feishu.cn": "feishu://TOKEN/",
     "open.larksuite.com": "lark://TOKEN/",
     "qyapi.weixin.qq.com": "wecombot://KEY/",
@@ -55,7 +55,7 @@ def scheme_of(url: Secret, scheme: str, host: str = "") -> str:
 
     Raises BadInputError where Apprise is not installed, or cannot use the URL.
     """
-    return str(_plugin(url, scheme, host).secure_protocol)
+    return str(_plugin(url, scheme, host).schema)
 
 
 def send(url: Secret, scheme: str, payload: Payload, now: datetime, limits: Limits) -> Answer:
@@ -68,7 +68,7 @@ def send(url: Secret, scheme: str, payload: Payload, now: datetime, limits: Limi
     title, text = _fitting(payload, _MOST_BYTES.get(scheme, _MOST_BYTES_OF_OTHERS))
     with _logs_kept() as log, _answers_seen() as seen:
         is_sent = plugin.notify(body=text, title=title, body_format=NotifyFormat.TEXT, overflow=OverflowMode.TRUNCATE)
-    refusal = _refusal(seen, _REFUSALS.get(scheme, ""))
+    refusal = _refusal(seen.text, _REFUSALS.get(scheme, "")) if is_sent else ""
     if is_sent and not refusal:
         return Answer(Outcome.SENT)
     told = refusal or seen.told() or (log[-1] if log else "Apprise could not send it")
@@ -88,7 +88,9 @@ def _plugin(url: Secret, scheme: str, host: str = "") -> "NotifyBase":
     with _logs_kept():
         from apprise import Apprise, AppriseAsset  # noqa: PLC0415 - 45 MB, for robots only
 
-        asset = AppriseAsset(app_id="glmd", app_desc="glmd", app_url="", http_redirects=False)
+        asset = AppriseAsset(
+            app_id="glmd", app_desc="glmd", app_url="", image_url_mask="", image_url_logo="", http_redirects=False
+        )
         plugin = Apprise.instantiate(url.reveal(), asset=asset)
     if plugin is None:
         form = FORMS.get(host, "")
@@ -125,15 +127,19 @@ class _Seen:
         return self.trouble or (f"HTTP {self.status}: {self.text}" if self.status else "")
 
 
-def _refusal(seen: _Seen, key: str) -> str:
-    """Return what the answer says no with; empty for a yes."""
-    try:
-        answer = json.loads(seen.text) if key else None
-    except ValueError:
-        return "" if not key else f"no JSON came back: {seen.text}"
-    if not isinstance(answer, dict) or answer.get(key, 0) == 0:
+def _refusal(text: str, key: str) -> str:
+    """Return what an answer of HTTP 200 says no with; empty for a yes."""
+    if not key:
         return ""
-    return f"{key} {answer[key]}: {answer.get('errmsg') or answer.get('message') or answer.get('info') or ''}"
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        return f"what answers is no robot: {text}"
+    if answer.get(key, 0) == 0:
+        return ""
+    return f"{key} {answer[key]}: {answer.get('errmsg') or answer.get('message') or ''}"
 
 
 @contextmanager

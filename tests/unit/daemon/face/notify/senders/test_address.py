@@ -109,7 +109,7 @@ def test_what_is_no_address_says_how_it_is_written(text: str, word: str) -> None
 @pytest.mark.parametrize(
     ("text", "form"),
     (
-        ("https://oapi.dingtalk.com/robot/send?access_token=0123abc", "dingtalk://SECRET@ACCESS_TOKEN/"),
+        ("https://oapi.dingtalk.com/robot/send?access_token=0123abc", "dingtalk://SECRET@TOKEN/"),
         ("https://open.feishu.cn/open-apis/bot/v2/hook/0123-abc", "feishu://TOKEN/"),
         ("https://sctapi.ftqq.com/SCT0123abc.send", "schan://SENDKEY/"),
         ("https://api.telegram.org/bot123456789:0123abc/sendMessage", "tgram://BOT_TOKEN/CHAT_ID/"),
