@@ -63,7 +63,6 @@ def send(url: Secret, scheme: str, payload: Payload, now: datetime, limits: Limi
     from apprise import NotifyFormat, OverflowMode  # noqa: PLC0415 - 45 MB, for robots only
 
     plugin = _plugin(url, scheme)
-    plugin.optional = False  # ?optional=yes in the URL would make a yes of every no
     plugin.socket_connect_timeout = plugin.socket_read_timeout = limits.seconds
     title, text = _fitting(payload, _MOST_BYTES.get(scheme, _MOST_BYTES_OF_OTHERS))
     with _logs_kept() as log, _answers_seen() as seen:

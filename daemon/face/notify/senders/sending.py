@@ -1,6 +1,7 @@
 """One message to one address, by whatever way that address is."""
 
 import traceback
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from daemon.face.notify.senders import mail, robots, webhook
 from daemon.face.notify.senders.address import Address, Mail, Webhook
 from daemon.face.notify.senders.limits import Limits
 from handlers.errors import BadInputError
+
+_MOST_TOLD = 300
+"""Characters, as `Answer.told` promises: a host's name alone may have 253."""
 
 
 def send(
@@ -24,7 +28,13 @@ def send(
 
     `secret` signs what goes to a webhook. `message_id` is the same at each try of a message, `now` is that of this try.
     """
-    limits = limits or Limits()
+    answer = _try(address, secret, payload, message_id, now, limits or Limits())
+    return replace(answer, told=answer.told[:_MOST_TOLD])
+
+
+def _try(
+    address: Address, secret: Secret | None, payload: Payload, message_id: str, now: datetime, limits: Limits
+) -> Answer:
     try:
         match address:
             case Webhook():
@@ -33,7 +43,7 @@ def send(
                 return mail.send(address, payload, message_id, now, limits)
         return robots.send(address.url, address.scheme, payload, now, limits)
     except BadInputError as error:
-        return Answer(Outcome.UNUSABLE, str(error)[:300])
+        return Answer(Outcome.UNUSABLE, str(error))
     except Exception as error:  # noqa: BLE001 - recorded as the answer: its text may hold the address
         return Answer(Outcome.FAILED, _defect(error))
 
