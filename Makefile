@@ -48,6 +48,7 @@ bench: .venv/.made $(TRAINING)/.complete $(MINDSPORE)/.complete  ## the benchmar
 lock: .venv/.made  ## bring requirements/ in line with pyproject.toml; UPGRADE=--upgrade takes newer versions
 	.venv/bin/uv pip compile $(COMPILE) --group dev pyproject.toml -o requirements/dev.txt
 	.venv/bin/uv pip compile $(COMPILE) -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt
+	.venv/bin/uv pip compile $(COMPILE) -c requirements/dev.txt --extra notify pyproject.toml -o requirements/notify.txt
 	.venv/bin/uv pip compile $(COMPILE) requirements/mindspore.in -o requirements/mindspore.txt
 	echo uv | .venv/bin/uv pip compile $(COMPILE) - -o requirements/uv.txt
 

@@ -300,6 +300,14 @@ class Code(StrEnum):
     HOST_DISK_ERROR = "host.disk-error"
     HOST_ERROR = "host.error"
 
+    # Notifications.
+    NOTIFY_NO_CREDENTIAL = "notify.no-credential"
+    NOTIFY_CREDENTIAL_OPEN = "notify.credential-open"
+    NOTIFY_CREDENTIAL_UNUSABLE = "notify.credential-unusable"
+    NOTIFY_ADDRESS = "notify.address"
+    NOTIFY_NO_APPRISE = "notify.no-apprise"
+    NOTIFY_SIGNING_KEY = "notify.signing-key"
+
     # The command line.
     USAGE_NOT_THERE = "usage.not-there"
     USAGE_OPTIONS = "usage.options"
