@@ -12,7 +12,7 @@ from daemon.commands.own_parser import Parser
 from daemon.commands.paragraphs import paragraphs, terminal_width
 from daemon.commands.terminal.marks import painted, sign
 from daemon.commands.terminal.streaming import json_lines, write
-from daemon.commands.terminal.table import size, table
+from daemon.commands.terminal.table import table
 from daemon.core import night_hours
 from daemon.core.night_hours import NightHours
 from daemon.core.read_store import ReadStore
@@ -23,6 +23,7 @@ from daemon.face.nights import night_of
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.printable import printable
+from handlers.units.byte_sizes import format_size
 from handlers.units.durations import format_duration
 
 FIRST = 1971
@@ -153,7 +154,7 @@ def _run(told: ToldRun) -> tuple[str, ...]:
         change,
         "" if job is None or job.continues is None else str(job.continues),
         {True: "moved", False: "stays", None: ""}[run.is_promoted],
-        "" if result is None or result.bytes is None else size(result.bytes),
+        "" if result is None or result.bytes is None else format_size(result.bytes),
         run.reason or (str(run.outcome) if run.outcome is not None and job is None else ""),
     )
 
@@ -179,7 +180,7 @@ def _sums(found: Digest) -> Iterator[str]:
     merged = [result.bytes for result in results if result is not None and result.bytes is not None]
     if seconds:
         yield ""
-        made = f", {size(sum(merged))} merged" if merged else ""
+        made = f", {format_size(sum(merged))} merged" if merged else ""
         yield f"in all: steps ran {format_duration(sum(seconds))}{made}"
 
 
