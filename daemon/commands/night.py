@@ -18,8 +18,10 @@ from daemon.core.night_hours import NightHours
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.face.digest import Digest, OtherJob, ToldRun, digest, last_begun
-from daemon.face.needs import Kind, Need
+from daemon.face.needs import Need
 from daemon.face.nights import night_of
+from daemon.face.notify.plan import Language
+from daemon.face.words.reading import read_words
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.printable import printable
@@ -31,14 +33,6 @@ FIRST = 1971
 NEEDS_YOU = 1
 """The exit code when something does."""
 EXIT_CODES = "Exit codes: 0 nothing needs you, 1 something does, or glmd failed, 2 bad usage or bad input, 3 refused."
-_KINDS = {
-    Kind.OPERATOR: "waits for an operator",
-    Kind.FAILED: "failed",
-    Kind.REJECTED: "rejected",
-    Kind.NOT_PROMOTED: "done",
-    Kind.SKIPPED: "skipped",
-    Kind.NOT_DROPPED: "not dropped",
-}
 
 
 def night(words: Sequence[str]) -> None:
@@ -122,8 +116,9 @@ def _needs(needs: Sequence[Need]) -> Iterator[str]:
         yield "nothing needs you"
         return
     yield "NEEDS YOU"
+    words = read_words(Language.EN)
     for need in needs:
-        name = f"  {printable(need.what)}: {_KINDS[need.kind]}"
+        name = f"  {printable(need.what)}: {words.say('needs', need.kind)}"
         yield from _paragraph(f"{name}: ", need.reason) if need.reason else [name]
         yield from (f"    {printable(command)}" for command in need.commands)
 

@@ -31,6 +31,11 @@ class Words:
     advice: Mapping[str, Advice]
     """By code; empty in the language in which glmd writes its reasons."""
 
+    @property
+    def is_of_reasons(self) -> bool:
+        """Whether glmd writes its reasons in this language."""
+        return self.language is Language.EN
+
     def say(self, table: str, key: str, **values: object) -> str:
         """Return one text with its placeholders filled in. Raises KeyError where there is none."""
         return self.tables[table][key].format(**values)
