@@ -9,8 +9,8 @@ from daemon.commands.lookup import root_of
 from daemon.commands.own_parser import Parser
 from daemon.commands.terminal.progress import progress, warn
 from daemon.commands.terminal.streaming import json_lines, write
-from daemon.commands.terminal.table import size
 from handlers.printable import printable
+from handlers.units.byte_sizes import format_size
 
 if TYPE_CHECKING:
     from daemon.core.backup_record import BackupRecord
@@ -57,10 +57,10 @@ def _parser() -> Parser:
 def summary(path: Path, record: "BackupRecord") -> Iterator[str]:
     """Say what is in a backup."""
     yield str(path)
-    yield f"{record.jobs} job{'s' * (record.jobs != 1)}, {record.files} files, {size(record.bytes)}"
+    yield f"{record.jobs} job{'s' * (record.jobs != 1)}, {record.files} files, {format_size(record.bytes)}"
     for output in record.outputs:
         how = "hard links, which share their bytes with the root" if output.linked else "copies, read again"
-        yield f"{output.target}: {output.prefix}, {size(output.bytes)}; {how}"
+        yield f"{output.target}: {output.prefix}, {format_size(output.bytes)}; {how}"
     if record.without_files:
         count = len(record.without_files)
         yield f"of {count} other output{'s' * (count > 1)}, from which nothing goes on, the manifest alone"

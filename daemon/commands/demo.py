@@ -18,7 +18,6 @@ from daemon.client import submission
 from daemon.client.rehearsal import NAME, RehearsalError, Stage, new_root, remove, training_python
 from daemon.commands.arguments import ConfigOption, settings_of
 from daemon.commands.terminal.board import Board
-from daemon.commands.terminal.table import size
 from daemon.core.checking import rules
 from daemon.core.control import ask
 from daemon.core.root import Root
@@ -26,6 +25,7 @@ from daemon.core.settings import load_settings
 from daemon.core.states import Job, State
 from daemon.face.status import JobStatus
 from handlers.ckpt.publishing.manifest import Manifest, read_manifest
+from handlers.units.byte_sizes import format_size
 from handlers.validate.check import check
 
 CLAIM_WITHIN = 30.0
@@ -188,8 +188,8 @@ def _story(root: Root, job: Job, manifest: Manifest, losses: dict[str, float]) -
         "What happened",
         f"  A MindFormers YAML was dropped into {root.inbox}. glmd checked it, made a rank table, and",
         "  trained GLM-6B's architecture in miniature, for real, on two CPU ranks.",
-        f"  The ranks' shards of tag {manifest.tag} ({size(shards)} with optimizer state) became one checkpoint of",
-        f"  {size(manifest.size)}: of {manifest.entries_in} entries {len(manifest.parameters)} were kept.",
+        f"  The ranks' shards of tag {manifest.tag} ({format_size(shards)} with optimizer state) became one checkpoint",
+        f"  of {format_size(manifest.size)}: of {manifest.entries_in} entries {len(manifest.parameters)} were kept.",
         f"  Loaded into a GLM of one process it gives the loss {losses['loss']:.17g} on a fixed batch, and so did",
         f"  the trained ranks, to the last bit. Before the training it was {losses['before']:.3f}.",
         "  (Training, files and formats are real. MindSpore cuts networks on Ascend only, so here the shards are",

@@ -10,7 +10,7 @@ import typer
 
 from daemon.commands.arguments import JsonOption
 from daemon.commands.difference import difference
-from daemon.commands.terminal.table import size, table
+from daemon.commands.terminal.table import table
 from handlers.ckpt import open_set, read_strategies
 from handlers.ckpt.copying.finite import named
 from handlers.ckpt.entry import NotFinite
@@ -23,6 +23,7 @@ from handlers.errors import BadInputError
 from handlers.printable import printable, to_json
 from handlers.shards.names import LAST, find_strategies
 from handlers.shards.newest_save import newest_save
+from handlers.units.byte_sizes import format_size
 
 Found = CkptTable | StrategyTable | OutputTable | SetTable
 KINDS = {CkptTable: "checkpoint", StrategyTable: "strategy", OutputTable: "output", SetTable: "set"}
@@ -107,7 +108,7 @@ def _checkpoint(found: CkptTable) -> Iterator[str]:
     yield from _entries(found.rows, found.not_finite or {})
     if found.not_finite is not None:
         yield printable(named(found.not_finite) if found.not_finite else "no parameter holds NaN or infinity")
-    yield f"{printable(str(found.path))}: {found.format}, {_counts(found.rows)}, {size(found.size)}"
+    yield f"{printable(str(found.path))}: {found.format}, {_counts(found.rows)}, {format_size(found.size)}"
 
 
 def _entries(found: Sequence[EntryRow], not_finite: Mapping[str, NotFinite]) -> Iterator[str]:
@@ -144,7 +145,7 @@ def _set(found: SetTable) -> Iterator[str]:
         yield f"without a shard: {said(found.missing_ranks)}"
     if found.absent:
         yield f"in the strategy, but in no shard: {len(found.absent)} parameters, as {printable(found.absent[0])}"
-    yield f"{said(found.ranks)}: {_counts(found.rows)}, {size(found.size)}"
+    yield f"{said(found.ranks)}: {_counts(found.rows)}, {format_size(found.size)}"
 
 
 def _strategy(found: StrategyTable) -> Iterator[str]:

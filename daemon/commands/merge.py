@@ -8,7 +8,6 @@ from pathlib import Path
 
 from daemon.commands.merge_flags import parse
 from daemon.commands.terminal.progress import progress, report, warn
-from daemon.commands.terminal.table import size
 from handlers.ckpt.copying.finite import named
 from handlers.ckpt.entry import Format
 from handlers.ckpt.planning.families import ordered
@@ -18,6 +17,7 @@ from handlers.errors import BadInputError
 from handlers.merging.merge import MergeSummary, run
 from handlers.printable import printable
 from handlers.records.merge_plan import MergePlan
+from handlers.units.byte_sizes import format_size
 
 
 def merge(arguments: Sequence[str]) -> None:
@@ -33,11 +33,11 @@ def merge(arguments: Sequence[str]) -> None:
 def summary(done: MergeSummary) -> list[str]:
     """Say what was merged, in a few lines; names are in the manifest."""
     counts = "".join(f", {done.dropped[family]} {family} dropped" for family in ordered(done.dropped))
-    speed = f", {size(done.bytes / done.seconds)}/s" if done.seconds > 0 else ""
+    speed = f", {format_size(done.bytes / done.seconds)}/s" if done.seconds > 0 else ""
     ranks = f"{done.ranks} rank{'s' * (done.ranks > 1)}"
     stages = f"{done.stages} pipeline stage{'s' * (done.stages > 1)}"
     entries = f"{done.entries_in} entries in, {done.entries_kept} kept{counts}"
-    written = f"{size(done.bytes)} in {done.seconds:.1f} s{speed}"
+    written = f"{format_size(done.bytes)} in {done.seconds:.1f} s{speed}"
     agreed = "all ranks agree on them" if done.agreed else "rank 0's were taken, and not compared"
     lines = (
         f"merged {done.prefix} {done.tag} of {ranks}: {entries}, {written}; {stages}",

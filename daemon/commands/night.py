@@ -12,17 +12,20 @@ from daemon.commands.own_parser import Parser
 from daemon.commands.paragraphs import paragraphs, terminal_width
 from daemon.commands.terminal.marks import painted, sign
 from daemon.commands.terminal.streaming import json_lines, write
-from daemon.commands.terminal.table import size, table
+from daemon.commands.terminal.table import table
 from daemon.core import night_hours
 from daemon.core.night_hours import NightHours
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.face.digest import Digest, OtherJob, ToldRun, digest, last_begun
-from daemon.face.needs import Kind, Need
+from daemon.face.needs import Need
 from daemon.face.nights import night_of
+from daemon.face.notify.plan import Language
+from daemon.face.words.reading import read_words
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.printable import printable
+from handlers.units.byte_sizes import format_size
 from handlers.units.durations import format_duration
 
 FIRST = 1971
@@ -30,14 +33,6 @@ FIRST = 1971
 NEEDS_YOU = 1
 """The exit code when something does."""
 EXIT_CODES = "Exit codes: 0 nothing needs you, 1 something does, or glmd failed, 2 bad usage or bad input, 3 refused."
-_KINDS = {
-    Kind.OPERATOR: "waits for an operator",
-    Kind.FAILED: "failed",
-    Kind.REJECTED: "rejected",
-    Kind.NOT_PROMOTED: "done",
-    Kind.SKIPPED: "skipped",
-    Kind.NOT_DROPPED: "not dropped",
-}
 
 
 def night(words: Sequence[str]) -> None:
@@ -121,8 +116,9 @@ def _needs(needs: Sequence[Need]) -> Iterator[str]:
         yield "nothing needs you"
         return
     yield "NEEDS YOU"
+    words = read_words(Language.EN)
     for need in needs:
-        name = f"  {printable(need.what)}: {_KINDS[need.kind]}"
+        name = f"  {printable(need.what)}: {words.say('needs', need.kind)}"
         yield from _paragraph(f"{name}: ", need.reason) if need.reason else [name]
         yield from (f"    {printable(command)}" for command in need.commands)
 
@@ -153,7 +149,7 @@ def _run(told: ToldRun) -> tuple[str, ...]:
         change,
         "" if job is None or job.continues is None else str(job.continues),
         {True: "moved", False: "stays", None: ""}[run.is_promoted],
-        "" if result is None or result.bytes is None else size(result.bytes),
+        "" if result is None or result.bytes is None else format_size(result.bytes),
         run.reason or (str(run.outcome) if run.outcome is not None and job is None else ""),
     )
 
@@ -179,7 +175,7 @@ def _sums(found: Digest) -> Iterator[str]:
     merged = [result.bytes for result in results if result is not None and result.bytes is not None]
     if seconds:
         yield ""
-        made = f", {size(sum(merged))} merged" if merged else ""
+        made = f", {format_size(sum(merged))} merged" if merged else ""
         yield f"in all: steps ran {format_duration(sum(seconds))}{made}"
 
 

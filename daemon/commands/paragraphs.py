@@ -5,7 +5,8 @@ import shutil
 import sys
 from collections.abc import Iterator
 
-from daemon.commands.terminal.table import NARROWEST, cells
+from daemon.commands.terminal.table import NARROWEST
+from daemon.face.cells import cells
 from handlers.printable import printable
 
 

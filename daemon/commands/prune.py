@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from daemon.commands.arguments import ConfigOption, JsonOption, RootOption, root_of, settings_of
-from daemon.commands.terminal.table import size, table
+from daemon.commands.terminal.table import table
 from daemon.core.control import Request, ask_for
 from daemon.core.retention import Item, Plan, plan
 from daemon.core.root import Root
 from handlers.printable import printable, to_json
+from handlers.units.byte_sizes import format_size
 
 PATIENCE = 600.0
 """Seconds until the daemon has looked at all jobs: their directories may be many, and the disk busy."""
@@ -52,4 +53,4 @@ def lines(found: Plan) -> Iterator[str]:
 
 def _row(item: Item) -> tuple[str, ...]:
     who = "by itself" if item.is_automatic else "when asked"
-    return (str(item.job.id), item.job.name, str(item.part), size(item.bytes), who, item.why)
+    return (str(item.job.id), item.job.name, str(item.part), format_size(item.bytes), who, item.why)

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from daemon.commands.terminal.curve import curve, shows_curves
-from daemon.commands.terminal.table import size
 from daemon.core.results import Result
 from daemon.face.status import Detail
 from handlers.training_record.training import Training
+from handlers.units.byte_sizes import format_size
 from handlers.units.durations import format_duration
 
 _DISK = {"output": "output", "earlier_outputs": "earlier attempts", "merged": "merged"}
@@ -18,10 +18,11 @@ def training_lines(found: Detail) -> list[str]:
     if found.result is not None and (came_to := _came_to(found.result)):
         lines += ["", f"came to: {came_to}"]
     if found.disk:
-        held = ", ".join(f"{_DISK[name]} {size(count)}" for name, count in found.disk.items())
+        held = ", ".join(f"{_DISK[name]} {format_size(count)}" for name, count in found.disk.items())
         lines += ["", f"on the disk: {held}"]
     if found.prunings:
-        lines += ["", "no longer there", *(f"  {one.part}, {size(one.bytes)}: {one.told}" for one in found.prunings)]
+        gone = (f"  {one.part}, {format_size(one.bytes)}: {one.told}" for one in found.prunings)
+        lines += ["", "no longer there", *gone]
     return lines
 
 
@@ -34,7 +35,7 @@ def _came_to(result: Result) -> str:
     if result.seconds is not None:
         parts.append(f"steps ran {format_duration(result.seconds)}")
     if result.bytes is not None:
-        parts.append(f"{size(result.bytes)} merged")
+        parts.append(f"{format_size(result.bytes)} merged")
     return ", ".join(parts)
 
 

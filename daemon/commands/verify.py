@@ -10,7 +10,6 @@ import typer
 
 from daemon.commands.arguments import ConfigOption, JsonOption, RootOption, settings_of
 from daemon.commands.terminal.progress import progress
-from daemon.commands.terminal.table import size
 from handlers.ckpt import Problem, Verification
 from handlers.ckpt import verify as verify_output
 from handlers.ckpt.copying.finite import named
@@ -20,6 +19,7 @@ from handlers.errors import BadInputError
 from handlers.merging import deep_verify
 from handlers.merging.deep_verify import DeepVerification
 from handlers.printable import printable, to_json
+from handlers.units.byte_sizes import format_size
 
 NOT_AS_WRITTEN = 1
 
@@ -74,7 +74,7 @@ def _verdict(
     if problems:
         return [*said, f"{directory} is not what was written there: {len(problems)} problem{'s' * (len(problems) > 1)}"]
     files, parameters = found.manifest.files, sum(len(file.parameters) for file in found.manifest.files)
-    what = f"{len(files)} file{'s' * (len(files) > 1)}, {parameters} parameters, {size(found.manifest.size)}"
+    what = f"{len(files)} file{'s' * (len(files) > 1)}, {parameters} parameters, {format_size(found.manifest.size)}"
     how = "every byte is" if found.hashed else "names, shapes and types are (it was merged without hashes)"
     lines = [*said, f"{directory}: {what}: {how} as {NAME} says"]
     if loaded is not None:

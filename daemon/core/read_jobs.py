@@ -1,6 +1,7 @@
 """The store's jobs for whoever only reads them: their rows, histories and the devices that they hold."""
 
 import contextlib
+import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -89,6 +90,11 @@ class JobReads:
     def readable(self, job: int) -> Job | None:
         """Return one job; None where its row is gone or says nothing, and so is left alone."""
         return next(iter(self._select("id = ?", job)), None)
+
+    def readable_among(self, jobs: Collection[int]) -> dict[int, Job]:
+        """Return these jobs by number; without those whose rows are gone or say nothing."""
+        found = self._select("id IN (SELECT value FROM json_each(?))", json.dumps(list(jobs)))
+        return {job.id: job for job in found}
 
     def claim_of(self, job: Job) -> str:
         """Return what `job` was made from."""

@@ -26,6 +26,10 @@ class ReadStore(JobReads):
         """Return what these jobs came to, by number: those of which it is known."""
         return results.of_jobs(self._connection, jobs)
 
+    def losses_before(self, jobs: Collection[int]) -> dict[int, tuple[int, float]]:
+        """Return of each of these runs of cycles the newest one before it that has a final loss, and that."""
+        return results.losses_before(self._connection, jobs)
+
     def final_losses(self) -> dict[int, float | None]:
         """Return the final loss of each job that was measured; None where it has none."""
         return results.final_losses(self._connection)

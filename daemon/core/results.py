@@ -1,5 +1,6 @@
 """What jobs came to, as the store keeps it: made of their records, once they are over."""
 
+import json
 import sqlite3
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -45,9 +46,25 @@ def forget(connection: sqlite3.Connection, job: int) -> None:
 
 def of_jobs(connection: sqlite3.Connection, jobs: Collection[int]) -> dict[int, Result]:
     """Return what is known of these jobs, by number."""
-    marks = ",".join("?" * len(jobs))
-    asked = f"SELECT job, final_loss, best_loss, seconds, bytes, shards FROM results WHERE job IN ({marks})"  # noqa: S608 - all ours
-    return {job: Result(*known) for job, *known in connection.execute(asked, tuple(jobs))}
+    asked = (
+        "SELECT job, final_loss, best_loss, seconds, bytes, shards FROM results"
+        " WHERE job IN (SELECT value FROM json_each(?))"  # as many as there are: SQLite bounds the variables
+    )
+    return {job: Result(*known) for job, *known in connection.execute(asked, (json.dumps(list(jobs)),))}
+
+
+def losses_before(connection: sqlite3.Connection, jobs: Collection[int]) -> dict[int, tuple[int, float]]:
+    """Return which run before each of these of its cycle has a final loss, and that loss; of those that have one."""
+    newest = (
+        "SELECT job FROM jobs AS earlier JOIN results ON job = earlier.id"
+        " WHERE earlier.cycle = jobs.cycle AND earlier.id < jobs.id AND final_loss IS NOT NULL"
+        " ORDER BY earlier.id DESC LIMIT 1"
+    )
+    asked = (
+        f"SELECT jobs.id, job, final_loss FROM jobs JOIN results ON job = ({newest})"  # noqa: S608 - all ours
+        " WHERE jobs.cycle != '' AND jobs.id IN (SELECT value FROM json_each(?))"
+    )
+    return {job: (before, loss) for job, before, loss in connection.execute(asked, (json.dumps(list(jobs)),))}
 
 
 def of_cycle(connection: sqlite3.Connection, cycle: str, most: int) -> list[Result]:

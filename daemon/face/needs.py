@@ -4,7 +4,7 @@ A thing needs you when it went wrong, nobody meant it, and nothing has made up f
 history: a retry that was done, a later night of the cycle that was promoted, another drop of the same name.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -62,9 +62,9 @@ def need_of_run(run: Run, later: Iterable[Run]) -> Need | None:
     if run.job is not None:
         return need_of_job(run.job, is_kept_back=run.is_kept_back)
     if run.outcome is Outcome.FAILED:
-        return Need(Kind.NOT_DROPPED, run.cycle, None, run.reason, run.code, ("glmd doctor", *_explained(run.code)))
+        return _need_of_no_job(Kind.NOT_DROPPED, run)
     if run.mark is Mark.SKIPPED and not run.is_meant:
-        return Need(Kind.SKIPPED, run.cycle, None, run.reason, run.code, ("glmd status", *_explained(run.code)))
+        return _need_of_no_job(Kind.SKIPPED, run)
     return None
 
 
@@ -75,22 +75,40 @@ def need_of_job(job: Job, *, is_kept_back: bool = False, is_stuck: bool = False)
     and holds devices all the same. That nothing has made up for it since is for the caller to see.
     """
     if is_stuck:
-        return _need(Kind.OPERATOR, job, f"glmd status {job.id}")
+        return _need(Kind.OPERATOR, job)
     match job.state:
         case State.FAILED:
-            return _need(Kind.FAILED, job, f"glmd retry {job.id}")
+            return _need(Kind.FAILED, job)
         case State.REJECTED:
-            return _need(Kind.REJECTED, job, f"glmd status {job.id}")
+            return _need(Kind.REJECTED, job)
         case State.DONE if is_kept_back:
-            return _need(Kind.NOT_PROMOTED, job, f"glmd status {job.id}", f"glmd promote {job.id} --force")
+            return _need(Kind.NOT_PROMOTED, job)
         case _:
             return None
 
 
-def _need(kind: Kind, job: Job, *commands: str) -> Need:
-    return Need(kind, job.label, job.id, job.reason, job.code, (*commands, *_explained(job.code)))
+def commands_for(kind: Kind, job: int | None, code: str) -> tuple[str, ...]:
+    """Return what is to be typed, the first one first."""
+    return (*_commands(kind, job), *([f"glmd explain {code}"] if code else []))
 
 
-def _explained(code: str) -> Iterator[str]:
-    if code:
-        yield f"glmd explain {code}"
+def _commands(kind: Kind, job: int | None) -> tuple[str, ...]:
+    match kind:
+        case Kind.FAILED:
+            return (f"glmd retry {job}",)
+        case Kind.OPERATOR | Kind.REJECTED:
+            return (f"glmd status {job}",)
+        case Kind.NOT_PROMOTED:
+            return f"glmd status {job}", f"glmd promote {job} --force"
+        case Kind.SKIPPED:
+            return ("glmd status",)
+        case Kind.NOT_DROPPED:
+            return ("glmd doctor",)
+
+
+def _need(kind: Kind, job: Job) -> Need:
+    return Need(kind, job.label, job.id, job.reason, job.code, commands_for(kind, job.id, job.code))
+
+
+def _need_of_no_job(kind: Kind, run: Run) -> Need:
+    return Need(kind, run.cycle, None, run.reason, run.code, commands_for(kind, None, run.code))

@@ -42,25 +42,7 @@ class JobStatus:
 
     def as_json(self) -> dict[str, object]:
         """Return the documented keys."""
-        job = self.job
-        return {
-            "id": job.id,
-            "name": job.name,
-            "label": job.label,
-            "state": job.state,
-            "reason": job.reason,
-            "code": job.code,
-            "attempt": job.attempt,
-            "priority": job.priority,
-            "devices": list(job.devices),
-            "prefix": job.prefix,
-            "cycle": job.cycle,
-            "continues": job.continues,
-            "submitted": job.submitted.isoformat(),
-            "changed": job.changed.isoformat(),
-            "directory": str(self.directory),
-            "progress": _progress(self.progress),
-        }
+        return {**job_as_json(self.job, self.directory), "progress": _progress(self.progress)}
 
 
 @dataclass(frozen=True)
@@ -283,6 +265,27 @@ def trouble_at(root: Path) -> str:
         return ask(root, "trouble", timeout=1.0)
     except (NotRunningError, RequestRefusedError):  # the latter of an older daemon
         return ""
+
+
+def job_as_json(job: Job, directory: Path) -> dict[str, object]:
+    """Return the documented keys of a job, as far as the store knows it."""
+    return {
+        "id": job.id,
+        "name": job.name,
+        "label": job.label,
+        "state": job.state,
+        "reason": job.reason,
+        "code": job.code,
+        "attempt": job.attempt,
+        "priority": job.priority,
+        "devices": list(job.devices),
+        "prefix": job.prefix,
+        "cycle": job.cycle,
+        "continues": job.continues,
+        "submitted": job.submitted.isoformat(),
+        "changed": job.changed.isoformat(),
+        "directory": str(directory),
+    }
 
 
 def _progress(progress: Progress | None) -> dict[str, object] | None:

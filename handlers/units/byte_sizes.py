@@ -28,3 +28,12 @@ def parse_size(value: object) -> int:
     if size < 1:
         raise ValueError(f"{value!r} is no size; write 5GB, 500MB, 2GiB or a number of bytes")
     return size
+
+
+def format_size(count: float) -> str:
+    """Return a number of bytes in the unit that fits: `931 B`, `25.1 MB`, `12.3 GB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -3,7 +3,7 @@
 import shutil
 import sys
 
-from daemon.commands.terminal.table import cut
+from daemon.face.cells import cut
 from handlers.printable import printable
 
 

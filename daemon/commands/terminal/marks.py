@@ -2,18 +2,19 @@
 
 from daemon.commands.terminal.table import colour, shows
 from daemon.face.nights import Mark
+from daemon.face.signs import OF_MARKS
 
 TO_COME = "to come"
-_SIGNS = {
-    Mark.DONE: ("✔", "+", "green"),
-    Mark.LATE: ("○", "o", "green"),
-    Mark.MISSED: ("○", "o", "green"),
-    Mark.NOT_PROMOTED: ("!", "!", "yellow"),
-    Mark.FAILED: ("✖", "x", "red"),
-    Mark.SKIPPED: ("–", "-", "yellow"),  # noqa: RUF001 - the sign for what was left out
-    Mark.RUNNING: ("▶", ">", "cyan"),
-    TO_COME: ("·", ".", ""),
+_PLAIN = {
+    Mark.DONE: ("+", "green"),
+    Mark.LATE: ("o", "green"),
+    Mark.MISSED: ("o", "green"),
+    Mark.NOT_PROMOTED: ("!", "yellow"),
+    Mark.FAILED: ("x", "red"),
+    Mark.SKIPPED: ("-", "yellow"),
+    Mark.RUNNING: (">", "cyan"),
 }
+_SIGNS = {mark: (OF_MARKS[mark], *plain) for mark, plain in _PLAIN.items()} | {TO_COME: ("·", ".", "")}
 _MEANINGS: dict[str, str] = {Mark.LATE: "missed, or done later", Mark.NOT_PROMOTED: "done, not promoted"}
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from daemon.commands.terminal.live_line import LiveLine
-from daemon.commands.terminal.table import size
 from handlers.printable import printable, to_json
+from handlers.units.byte_sizes import format_size
 
 EVENT_EVERY = 5.0
 """Seconds between two events."""
@@ -52,7 +52,7 @@ def _write_line(line: str) -> None:
 
 
 @contextlib.contextmanager
-def progress(event: str, doing: str, *, unit: Callable[[float], str] = size) -> Iterator[Progress]:
+def progress(event: str, doing: str, *, unit: Callable[[float], str] = format_size) -> Iterator[Progress]:
     """Yield what shows the progress: a bar named `doing`, or events; `unit` writes a quantity."""
     if sys.stderr.isatty():
         line = LiveLine()
@@ -78,7 +78,7 @@ def _paced(every: float, show: Callable[[int, int, float], None]) -> Progress:
     return progress
 
 
-def bar(done: int, total: int, seconds: float, unit: Callable[[float], str] = size) -> str:
+def bar(done: int, total: int, seconds: float, unit: Callable[[float], str] = format_size) -> str:
     """Draw how much is done, how fast, and how long the rest takes at that speed."""
     part = min(1.0, done / total) if total else 1.0
     full = round(part * BAR)

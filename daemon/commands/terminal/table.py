@@ -1,13 +1,13 @@
-"""Text for terminals and pipes: aligned columns, sizes, colours."""
+"""Text for terminals and pipes: aligned columns, colours."""
 
 import os
 import re
 import shutil
 import sys
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
+from daemon.face.cells import cells, cut
 from handlers.printable import printable
 
 PAGE = 1000
@@ -86,30 +86,6 @@ def _fitted(widths: Sequence[int], room: int) -> list[int]:
     while sum(fitted) > room and max(fitted) > 1:
         fitted[fitted.index(max(fitted))] -= 1
     return fitted
-
-
-def cells(text: str) -> int:
-    """Count the terminal cells of `text`: Chinese characters take two."""
-    return len(text) if text.isascii() else sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-
-
-def cut(text: str, room: int) -> str:
-    """Return `text` in at most `room` cells, with … for what was cut off."""
-    if cells(text) <= room:
-        return text
-    text = text[:room]
-    while cells(text) > room - 1:
-        text = text[:-1]
-    return f"{text}…"
-
-
-def size(count: float) -> str:
-    """Return a number of bytes in the unit that fits: `931 B`, `25.1 MB`, `12.3 GB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
 
 
 def _pad(text: str, width: int, *, right: bool, at_end: bool) -> str:

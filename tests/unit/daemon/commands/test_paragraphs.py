@@ -3,7 +3,7 @@
 import pytest
 
 from daemon.commands.paragraphs import paragraphs
-from daemon.commands.terminal.table import cells
+from daemon.face.cells import cells
 
 PROBLEM = (
     "run.yaml:172:19: parallel_config.model_parallel: 8 does not fit 4 devices\n"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from handlers.units.byte_sizes import parse_size
+from handlers.units.byte_sizes import format_size, parse_size
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,9 @@ def test_no_sizes(text: object) -> None:
     """What is no size says how to write one."""
     with pytest.raises(ValueError, match="is no size; write 5GB"):
         parse_size(text)
+
+
+@pytest.mark.parametrize(("count", "text"), ((0, "0 B"), (999, "999 B"), (25_100_000, "25.1 MB"), (12.3e9, "12.3 GB")))
+def test_sizes_have_the_unit_that_fits(count: float, text: str) -> None:
+    """Decimal units, as file systems' makers and `ls --si` have them."""
+    assert format_size(count) == text

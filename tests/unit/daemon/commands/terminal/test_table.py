@@ -2,20 +2,14 @@
 
 import pytest
 
-from daemon.commands.terminal.table import WIDEST, cells, cut, size, table
+from daemon.commands.terminal.table import WIDEST, table
+from daemon.face.cells import cells
 
 
 def test_columns_are_as_wide_as_their_widest_cell() -> None:
     """Chinese takes two cells; numbers are flush right; there are no blanks at a line's end."""
     rows = [("1", "全量", "x"), ("10", "a", "")]
     assert list(table(("N", "NAME", "WHY"), rows, right=frozenset({0}))) == [" N  NAME  WHY", " 1  全量  x", "10  a"]
-
-
-def test_what_is_cut_says_so_and_fits() -> None:
-    """Also when a character of two cells is at the edge."""
-    assert cut("abcdef", 6) == "abcdef"
-    assert cut("abcdefg", 6) == "abcde…"
-    assert cells(cut("全全全全", 6)) <= 6
 
 
 def test_a_row_is_one_line() -> None:
@@ -55,9 +49,3 @@ def test_rows_fit_a_terminal(monkeypatch: pytest.MonkeyPatch, name: str, columns
     assert max(map(cells, lines)) <= columns
     assert all(line.lstrip().split()[0] in {"JOB", "1", "1000"} for line in lines)
     assert "training" in lines[1]
-
-
-@pytest.mark.parametrize(("count", "text"), ((0, "0 B"), (999, "999 B"), (25_100_000, "25.1 MB"), (12.3e9, "12.3 GB")))
-def test_sizes_have_the_unit_that_fits(count: float, text: str) -> None:
-    """Decimal units, as file systems' makers and `ls --si` have them."""
-    assert size(count) == text

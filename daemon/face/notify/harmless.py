@@ -1,0 +1,23 @@
+"""What strangers wrote, made harmless for a message: no control characters, no end, and nobody is called by it."""
+
+import re
+
+from daemon.face.cells import cut
+from handlers.printable import printable
+
+LONGEST = 300
+"""Cells of one value."""
+_BLANKS = re.compile(r"[ \t\r\n]+")
+_CALL = re.compile(r"<(?=[!\uff20#/]|at\b)", re.IGNORECASE)
+"""What opens a call of Slack's (`<!channel>`, `<#room>`), WeCom's (`<@all>`) or Feishu's (`<at user_id="all">`)."""
+
+
+def harmless(text: str, most: int = LONGEST) -> str:
+    """Return `text` on one line of at most `most` cells.
+
+    What calls people, as `@all`, gets signs that look alike and call nobody.
+    """
+    looked_at = text[: 4 * most]
+    shown = printable(_BLANKS.sub(" ", looked_at).strip())
+    shown = _CALL.sub("\u2039", shown.replace("@", "\uff20"))
+    return cut(shown if looked_at == text else f"{shown}…", most)
