@@ -21,13 +21,13 @@ from pathlib import Path
 import psutil
 from measuring import Report
 from scale import answers, until
-from tests.listening import hangs, listening, says
 from turns import within
 
 from daemon.core.states import State
 from daemon.core.store import NewJob, Store
 from handlers.codes import Code
 from tests.acceptance.house import House
+from tests.listening import hangs, listening, says
 from tests.teller import Teller
 
 MEMORY, CPU, SOON = 35.0, 0.1, 5.0

@@ -1,8 +1,9 @@
 """What to type, by what has happened."""
 
+from daemon.core.event_kinds import EventKind
 from daemon.core.states import State
 from daemon.face.needs import Kind, commands_for
-from daemon.face.notify.event import Event, EventKind
+from daemon.face.notify.event import Event
 from daemon.face.notify.facts import Facts
 
 STATES = {

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from daemon.core.event_kinds import URGENT, EventKind
 from daemon.face.cells import cut
 from daemon.face.notify.commands import commands_of, has_moved_on
 from daemon.face.notify.document import document_of
-from daemon.face.notify.event import URGENT, Event, EventKind
+from daemon.face.notify.event import Event
 from daemon.face.notify.facts import NOTHING, Diagnosed, Facts
 from daemon.face.notify.harmless import harmless
 from daemon.face.notify.headlines import TITLE, advice_of, error_of, headline, sign_of

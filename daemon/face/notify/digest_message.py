@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
+from daemon.core.event_kinds import EventKind
 from daemon.face import signs
 from daemon.face.cells import cut
 from daemon.face.digest import Digest, ToldRun
 from daemon.face.needs import Need
 from daemon.face.notify.document import for_programs
-from daemon.face.notify.event import EventKind
 from daemon.face.notify.harmless import harmless
 from daemon.face.notify.headlines import TITLE, loss_and_change
 from daemon.face.notify.links import link_of_night

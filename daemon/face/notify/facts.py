@@ -10,10 +10,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from daemon.core.event_kinds import EventKind
 from daemon.core.read_store import ReadStore
 from daemon.core.results import Result
 from daemon.core.states import Job
-from daemon.face.notify.event import Event, EventKind
+from daemon.face.notify.event import Event
 from handlers.rank_log.error_kinds import code_of
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.step_exit import Outcome, StepExit

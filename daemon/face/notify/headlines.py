@@ -2,9 +2,10 @@
 
 import re
 
+from daemon.core.event_kinds import EventKind
 from daemon.face import signs
 from daemon.face.cells import cells, cut
-from daemon.face.notify.event import Event, EventKind
+from daemon.face.notify.event import Event
 from daemon.face.notify.facts import Diagnosed, Facts
 from daemon.face.notify.harmless import harmless
 from daemon.face.words.reading import Words

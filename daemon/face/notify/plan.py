@@ -90,6 +90,7 @@ class Plan:
     destinations: tuple[Destination, ...]
     log_format: Literal["auto", "json", "pretty"]
     log_level: str
+    url: str = ""
 
     def destination(self, name: str) -> Destination | None:
         """Return the destination of that name."""

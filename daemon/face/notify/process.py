@@ -121,6 +121,8 @@ class Notifier:
             )
             while not self._stop:
                 pause = TURN_EVERY if self.attempt() else AFTER_A_FAULT
+                if self._looking.is_behind:
+                    pause = 0.0
                 wait([woken, *self._children.links], timeout=pause)
                 with contextlib.suppress(BlockingIOError):
                     os.read(woken, 4096)

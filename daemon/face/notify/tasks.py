@@ -1,9 +1,15 @@
 """What children do: read settings, make a message, send it, call a URL. Only here are records and secrets read."""
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 
-from daemon.face.notify.message import Answer, Message, Outcome
+from daemon.core.event_kinds import EventKind
+from daemon.core.night_hours import NightHours
+from daemon.core.read_store import ReadStore
+from daemon.core.root import Root
+from daemon.face.notify.event import Event
+from daemon.face.notify.message import Answer, Message, Outcome, Payload
 from daemon.face.notify.plan import Destination, Files, Plan
 from handlers.errors import BadInputError
 
@@ -16,6 +22,40 @@ def plan_of(files: Files) -> Plan | str:
         return read_plan(files)
     except BadInputError as error:
         return str(error)
+
+
+def compose_message(
+    plan: Plan, destination: Destination, events: Sequence[Event], undelivered: int, *, with_facts: bool
+) -> Payload | None:
+    """Return what a message of `events` says; None where there is nothing to say. Raises StoreError.
+
+    `with_facts` is whether the store and the records of jobs are asked for more than the events say themselves.
+    """
+    from daemon.face.notify.composing import compose  # noqa: PLC0415
+    from daemon.face.notify.facts import facts_of  # noqa: PLC0415
+
+    if events[0].kind is EventKind.DIGEST:
+        return _digest(plan, destination, date.fromisoformat(events[0].text), undelivered)
+    if not with_facts or all(event.job is None for event in events):
+        return compose(events, {}, destination.language, plan)
+    root = Root(plan.root)
+    with ReadStore.open(root.store) as store:
+        facts = facts_of(events, store, root.path)
+    return compose(events, facts, destination.language, plan)
+
+
+def _digest(plan: Plan, destination: Destination, night: date, undelivered: int) -> Payload | None:
+    from daemon.face.digest import digest  # noqa: PLC0415
+    from daemon.face.nights import nights  # noqa: PLC0415
+    from daemon.face.notify.digest_message import compose_digest  # noqa: PLC0415
+
+    now = datetime.now(UTC)
+    with ReadStore.open(Root(plan.root).store) as store:
+        found = digest(store, night, NightHours.parse(plan.night), now)
+        dues = {each.cycle: each.next_due for each in nights(store, night, now)}
+    if not (found.runs or found.others or found.needs or undelivered or any(dues.values())):
+        return None  # nothing was at work, and nothing will be
+    return compose_digest(found, dues, undelivered, destination.language, plan)
 
 
 def send_message(credentials: Path | None, destination: Destination, message: Message) -> Answer:

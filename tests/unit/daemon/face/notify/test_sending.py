@@ -5,8 +5,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import chain
 from datetime import UTC, datetime, time, timedelta
+from itertools import chain
 from multiprocessing.connection import wait
 from pathlib import Path
 from threading import Event
@@ -99,6 +99,10 @@ class World:
             job = self._store.move(job, state)
         self._store.move(job, State.FAILED, "pid 7 is left", Code.SHIM_SURVIVORS, keep_devices=True)
         self.settle()
+
+    def has_nights(self) -> None:
+        """Let there be a cycle, so that there is something to say in the morning."""
+        self._store.set_last_due("glm-6b", self.now, "0 2 * * *", "")
 
     @property
     def told(self) -> list[list[str]]:
@@ -248,6 +252,7 @@ def test_what_is_stuck_is_told_again_while_it_lasts(world: World) -> None:
 
 def test_the_digest_comes_in_the_morning_once(world: World) -> None:
     """By itself, not again after a restart, and again on the next morning."""
+    world.has_nights()
     world.now -= 5 * HOUR
     world.plan = replace(world.plan, morning=time(8))
     world.start()
@@ -268,6 +273,7 @@ def test_who_begins_at_noon_gets_no_digest_of_a_night_that_nobody_watched(tmp_pa
     with ExitStack() as stack:
         world = World(tmp_path, stack, morning=time(8))
         assert world.told == []
+        world.has_nights()
         world.cancelled("a")
         world.at(20 * HOUR)
         assert world.told == [["a"], ["digest"]]

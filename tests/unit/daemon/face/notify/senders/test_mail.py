@@ -14,8 +14,8 @@ from daemon.face.notify.message import Answer, Outcome, Payload
 from daemon.face.notify.senders import mail
 from daemon.face.notify.senders.address import Mail, address_of
 from daemon.face.notify.senders.limits import Limits
-from tests.unit.daemon.face.notify.senders import listening
-from tests.unit.daemon.face.notify.senders.listening import sends
+from tests import listening
+from tests.listening import sends
 from tests.unit.daemon.face.notify.senders.messages import NOW, PAYLOAD
 from tests.unit.daemon.face.notify.senders.post import Post, is_ann, serving
 

@@ -19,8 +19,8 @@ from daemon.face.notify.senders import robots
 from daemon.face.notify.senders.address import Robot, address_of
 from daemon.face.notify.senders.limits import Limits
 from handlers.errors import BadInputError
-from tests.unit.daemon.face.notify.senders import listening
-from tests.unit.daemon.face.notify.senders.listening import Request, says
+from tests import listening
+from tests.listening import Request, says
 from tests.unit.daemon.face.notify.senders.messages import NOW, PAYLOAD
 
 URLS = {

@@ -8,8 +8,8 @@ from daemon.face.notify.senders import mail, robots
 from daemon.face.notify.senders.address import address_of
 from daemon.face.notify.senders.limits import Limits
 from daemon.face.notify.senders.sending import send
-from tests.unit.daemon.face.notify.senders import listening
-from tests.unit.daemon.face.notify.senders.listening import says
+from tests import listening
+from tests.listening import says
 from tests.unit.daemon.face.notify.senders.messages import NOW, PAYLOAD
 from tests.unit.daemon.face.notify.senders.post import Post, serving
 

@@ -20,8 +20,8 @@ from daemon.face.notify.senders.address import Webhook, address_of
 from daemon.face.notify.senders.limits import Limits
 from handlers.codes import Code
 from handlers.errors import BadInputError
-from tests.unit.daemon.face.notify.senders import listening
-from tests.unit.daemon.face.notify.senders.listening import Server, says, sends
+from tests import listening
+from tests.listening import Server, says, sends
 from tests.unit.daemon.face.notify.senders.messages import NOW, PAYLOAD
 
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
