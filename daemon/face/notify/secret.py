@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 HIDDEN = "•••"
 """What stands for a secret wherever one would be seen."""
@@ -49,8 +49,8 @@ def redacted(text: str, secrets: Iterable[Secret]) -> str:
 
 
 def _pieces(text: str) -> Iterator[str]:
+    """Yield `text`, and what it is made of where it is an address or `USER:PASSWORD`, in each way to write it."""
     _, _, address = text.rpartition("://")
-    yield from (text, unquote(text))
-    for piece in _BETWEEN_PIECES.split(address):
-        yield piece
-        yield unquote(piece)
+    for piece in (text, *address.split(":", 1), *_BETWEEN_PIECES.split(address)):
+        for plain in (piece, unquote(piece)):
+            yield from (plain, quote(plain), quote(plain, safe=""))

@@ -60,12 +60,12 @@ def scheme_of(url: Secret, scheme: str, host: str = "") -> str:
 
 def send(url: Secret, scheme: str, payload: Payload, now: datetime, limits: Limits) -> Answer:
     """Send title and text as plain text, in one message, and say what came of it. Raises as `scheme_of`."""
-    from apprise import NotifyFormat, OverflowMode  # noqa: PLC0415 - 45 MB, for robots only
-
     plugin = _plugin(url, scheme)
+    from apprise import NotifyFormat, OverflowMode  # noqa: PLC0415 - it is there, as we know by now
+
     plugin.socket_connect_timeout = plugin.socket_read_timeout = limits.seconds
     title, text = _fitting(payload, _MOST_BYTES.get(scheme, _MOST_BYTES_OF_OTHERS))
-    with _logs_kept() as log, _answers_seen() as seen:
+    with _logs_kept() as log, _answers_seen(limits) as seen:
         is_sent = plugin.notify(body=text, title=title, body_format=NotifyFormat.TEXT, overflow=OverflowMode.TRUNCATE)
     refusal = _refusal(seen.text, _REFUSALS.get(scheme, "")) if is_sent else ""
     if is_sent and not refusal:
@@ -142,7 +142,7 @@ def _refusal(text: str, key: str) -> str:
 
 
 @contextmanager
-def _answers_seen() -> Iterator[_Seen]:
+def _answers_seen(limits: Limits) -> Iterator[_Seen]:
     """Let us see what servers answer: Apprise itself tells no more than yes or no."""
     import requests  # noqa: PLC0415
 
@@ -157,12 +157,8 @@ def _answers_seen() -> Iterator[_Seen]:
         except requests.RequestException as error:
             seen.trouble = _TROUBLES.get(type(error).__name__, "no answer: see this host's network and the address")
             raise
-        seen.status, seen.text, seen.trouble = (
-            response.status_code,
-            response.content[:2000].decode(errors="replace"),
-            "",
-        )
-        seen.retry_after = response.headers.get("retry-after", "")
+        seen.status, seen.retry_after = response.status_code, response.headers.get("retry-after", "")
+        seen.text, seen.trouble = response.content[: limits.answer_bytes].decode(errors="replace"), ""
         return response
 
     requests.Session.send = send  # type: ignore[assignment, method-assign]

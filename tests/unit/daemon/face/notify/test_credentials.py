@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.face.notify.credentials import Credentials
@@ -118,6 +118,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         assert refusal(Credentials(tmp_path), name).code is Code.NOTIFY_CREDENTIAL_UNUSABLE
 
 
+@settings(deadline=None)
 @given(content=st.binary(max_size=200))
 def test_no_refusal_says_what_is_in_it(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Whatever is in it, it is read as it is, or refused with none of it."""

@@ -132,6 +132,13 @@ def test_a_robot_that_says_no_is_heard(robot: Pointed, limits: Limits) -> None:
     assert words in answer.told
 
 
+def test_a_yes_may_be_long(limits: Limits, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read to its end, or it would be no document."""
+    robot = Pointed("wecombot", monkeypatch)
+    with listening.listening(says("200 OK", '{"errcode":0,"more":"' + "x" * 10_000 + '"}')) as server:
+        assert send(robot.at(server.port), limits) == Answer(Outcome.SENT)
+
+
 def test_a_page_is_no_yes(limits: Limits, monkeypatch: pytest.MonkeyPatch) -> None:
     """A portal before the network answers with 200 and its own page, which robots with documents never do."""
     robot = Pointed("dingtalk", monkeypatch)

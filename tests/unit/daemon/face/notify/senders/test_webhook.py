@@ -8,8 +8,11 @@ from datetime import timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import cast
+from urllib.parse import quote, unquote
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from standardwebhooks import Webhook as Reference
 from standardwebhooks import WebhookVerificationError
 
@@ -17,6 +20,7 @@ from daemon.face.notify.message import Answer, Outcome
 from daemon.face.notify.secret import Secret
 from daemon.face.notify.senders import webhook
 from daemon.face.notify.senders.address import Webhook, address_of
+from daemon.face.notify.senders.calling import Reply
 from daemon.face.notify.senders.limits import Limits
 from handlers.codes import Code
 from handlers.errors import BadInputError
@@ -163,6 +167,23 @@ def test_what_a_server_repeats_of_the_address_is_not_told(limits: Limits) -> Non
         answer = send(server.port, limits)
     assert answer.told.startswith(r"HTTP 404: \x1b[31mno /•••/•••?key=••• for ••• (•••)\x1b[0m x")
     assert answer.told.endswith("x")
+
+
+TOKENS = st.text("abAB019-_~.é夜%", min_size=6, max_size=20).map(lambda text: text.replace("%", "%41"))
+
+
+@settings(deadline=None)
+@given(TOKENS, TOKENS, TOKENS, st.text(max_size=250))
+def test_whatever_a_server_repeats_is_not_told(path: str, query: str, password: str, around: str) -> None:
+    """As it was sent, as it is read, or as others would write it."""
+    password = f"p/{password}:@"
+    login = f"ann:{quote(password, safe='')}"
+    there = cast("Webhook", address_of(f"https://{login}@hook.example/a/{path}?key={query}"))
+    secrets = (there.url, there.login or there.url)
+    for secret in (path, query, quote(password, safe="")):
+        for form in (quote(secret, "%"), unquote(secret), quote(unquote(secret), safe="")):
+            for said in (f"{around}{form}", f"{form}{around}", f"/{form}?{form}", f"{form}={form}{form}"):
+                assert form not in Reply(404, "", said).told(secrets).replace(around, "")
 
 
 @pytest.mark.parametrize(
