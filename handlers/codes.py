@@ -283,12 +283,6 @@ class Code(StrEnum):
     BACKUP_NOT_WHOLE = "backup.not-whole"
     BACKUP_ROOT_IN_USE = "backup.root-in-use"
 
-    # Notifications.
-    NOTIFY_OUTBOX = "notify.outbox"
-    NOTIFY_ALREADY_RUNNING = "notify.already-running"
-    NOTIFY_NO_DESTINATION = "notify.no-destination"
-    NOTIFY_NOT_SENT = "notify.not-sent"
-
     # What the host denies.
     HOST_WENT_DOWN = "host.went-down"
     HOST_DISK_FULL = "host.disk-full"
@@ -307,6 +301,10 @@ class Code(StrEnum):
     NOTIFY_ADDRESS = "notify.address"
     NOTIFY_NO_APPRISE = "notify.no-apprise"
     NOTIFY_SIGNING_KEY = "notify.signing-key"
+    NOTIFY_NO_DESTINATION = "notify.no-destination"
+    NOTIFY_NOT_SENT = "notify.not-sent"
+    NOTIFY_OUTBOX = "notify.outbox"
+    NOTIFY_ALREADY_RUNNING = "notify.already-running"
 
     # The command line.
     USAGE_NOT_THERE = "usage.not-there"

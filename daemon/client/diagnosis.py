@@ -16,6 +16,7 @@ from pathlib import Path
 
 from daemon.client.finding import Finding, Verdict
 from daemon.client.night_findings import of_last_runs, of_template
+from daemon.client.notify_findings import of_notifications
 from daemon.client.place_findings import of_disk, of_retention, of_root
 from daemon.core.checking import mindformers_of
 from daemon.core.control import NotRunningError, ask
@@ -58,6 +59,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     for cycle in settings.nightly:
         yield of_template(cycle, settings)
     yield from of_last_runs(settings)
+    yield from of_notifications(settings)
 
 
 def _interpreter(settings: Settings) -> Finding:

@@ -1,7 +1,7 @@
 """`glmd doctor` on notifications: whether each destination can be told, and what somebody should know of it."""
 
+import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from daemon.client.finding import Finding, Verdict
 from daemon.core.notify_settings import DestinationSettings
@@ -10,20 +10,19 @@ from daemon.face.notify.credentials import Credentials
 from daemon.face.notify.senders.address import Webhook, address_of, notes_of
 from handlers.errors import BadInputError
 
-UNITS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 
-
-def of_notifications(settings: Settings, credentials: Path) -> Iterator[Finding]:
+def of_notifications(settings: Settings) -> Iterator[Finding]:
     """Yield what is found of each destination; one line where there is none."""
     destinations = settings.notify.destinations
+    credentials = Credentials.of(os.environ)
     if not destinations:
         advice = "to be told in DingTalk, Feishu, WeCom, Slack or by mail: docs/notifications.md"
         yield Finding("notifications", Verdict.OK, f"nobody is told of anything; {advice}")
         return
     for destination in destinations:
-        yield _of_destination(destination, Credentials(credentials))
+        yield _of_destination(destination, credentials)
     if settings.notify.heartbeat:
-        yield _of_heartbeat(settings.notify.heartbeat, Credentials(credentials))
+        yield _of_heartbeat(settings.notify.heartbeat, credentials)
 
 
 def _of_destination(destination: DestinationSettings, credentials: Credentials) -> Finding:

@@ -12,6 +12,7 @@ from daemon.commands.own_parser import Parser
 from daemon.commands.terminal.streaming import json_lines, write
 from daemon.commands.terminal.table import table
 from daemon.core.event_kinds import EventKind
+from daemon.face.notify.credentials import SOURCE, Credentials
 from daemon.face.notify.event import Event
 from daemon.face.notify.message import Message, MessageState, Outcome
 from daemon.face.notify.outbox import Outbox
@@ -21,8 +22,6 @@ from handlers.errors import BadInputError, HandlerError
 from handlers.printable import printable
 
 STATE = Path("/var/lib/glmd-notify")
-CREDENTIALS = (Path("/run/credentials/glmd-notify.service"), Path("/etc/glmd/credentials"))
-"""Where the unit's are while it runs, and where those that it gets at its next start lie."""
 SHOWN = 20
 """Messages that were sent, the newest."""
 
@@ -36,7 +35,9 @@ class NotSentError(HandlerError):
 def notify(words: Sequence[str]) -> None:
     """Tell people what happens: serve, test NAME, list, retry."""
     given = _parser().parse_args(words)
-    files = Files(given.config, given.root, given.credentials or _credentials(), given.state or _state())
+    credentials = given.credentials or Credentials.of(os.environ).directory
+    state = given.state or Path(os.environ.get("STATE_DIRECTORY") or STATE)
+    files = Files(given.config, given.root, credentials, state)
     match given.what:
         case "serve":
             from daemon.face.notify.process import serve  # noqa: PLC0415 - what the others need not
@@ -71,18 +72,9 @@ def _command(commands: "argparse._SubParsersAction[Parser]", name: str, told: st
     parser: Parser = commands.add_parser(name, help=told, description=told, allow_abbrev=False)
     parser.add_common_options()
     parser.add_argument("--state", type=Path, metavar="DIR", help=f"Where the outbox is, if not {STATE}.")
-    where = " or ".join(map(str, CREDENTIALS))
-    parser.add_argument("--credentials", type=Path, metavar="DIR", help=f"Where the secrets are, if not {where}.")
+    told = f"Where the secrets are, if not those that glmd-notify.service has, or {SOURCE}."
+    parser.add_argument("--credentials", type=Path, metavar="DIR", help=told)
     return parser
-
-
-def _state() -> Path:
-    return Path(os.environ.get("STATE_DIRECTORY") or STATE)
-
-
-def _credentials() -> Path:
-    named = os.environ.get("CREDENTIALS_DIRECTORY")
-    return Path(named) if named else next((place for place in CREDENTIALS if place.is_dir()), CREDENTIALS[-1])
 
 
 def _plan(files: Files) -> Plan:

@@ -18,7 +18,9 @@ from handlers.errors import BadInputError
 VARIABLE = "CREDENTIALS_DIRECTORY"
 
 _OF_SYSTEMD = Path("/run/credentials")
-_SOURCE = Path("/etc/glmd/credentials")
+OF_UNIT = _OF_SYSTEMD / "glmd-notify.service"
+"""Where they are while the unit runs."""
+SOURCE = Path("/etc/glmd/credentials")
 _PREFIX = "notify_"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MOST_BYTES = 4096
@@ -28,15 +30,15 @@ _MOST_BYTES = 4096
 class Credentials:
     """A directory of credentials, one a file."""
 
-    directory: Path | None
-    """None where nobody said which."""
+    directory: Path
     of_systemd: Path = _OF_SYSTEMD
     """Below it are the directories that systemd made: only a unit's user can enter one."""
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Credentials":
-        """Return those that `environment` names: systemd sets it for its units, a person for a try by hand."""
-        return cls(Path(environment[VARIABLE]) if environment.get(VARIABLE) else None)
+        """Return those that `environment` names, as systemd does; else those that glmd-notify has or gets."""
+        named = environment.get(VARIABLE)
+        return cls(Path(named) if named else OF_UNIT if OF_UNIT.is_dir() else SOURCE)
 
     def read(self, name: str) -> Secret:
         """Return what the credential `name` says. Raises BadInputError; its message holds nothing of it."""
@@ -44,12 +46,6 @@ class Credentials:
             raise BadInputError(
                 "the name of a credential is a plain file name: letters, digits, dots, hyphens and underscores",
                 Code.NOTIFY_CREDENTIAL_UNUSABLE,
-            )
-        if self.directory is None:
-            raise BadInputError(
-                f"credential {name}: {VARIABLE} is not set. The unit glmd-notify sets it; by hand: "
-                f"{VARIABLE}={_SOURCE} glmd notify …",
-                Code.NOTIFY_NO_CREDENTIAL,
             )
         for file_name in (name, _PREFIX + name):
             content = self._content(self.directory / file_name, name)
@@ -83,11 +79,11 @@ class Credentials:
         return 0o007 if self._is_of_systemd() else 0o077
 
     def _is_of_systemd(self) -> bool:
-        return self.directory is not None and self.directory.is_relative_to(self.of_systemd)
+        return self.directory.is_relative_to(self.of_systemd)
 
     def _how_to_make(self, name: str) -> str:
         if self._is_of_systemd():
-            return f"Make {_SOURCE / name} (root's, mode 0600), then: systemctl restart glmd-notify"
+            return f"Make {SOURCE / name} (root's, mode 0600), then: systemctl restart glmd-notify"
         return f"Make {self.directory}/{name}, of mode 0600"
 
 

@@ -25,7 +25,7 @@ _KEY = "a heartbeat"  # no destination has a space in its name
 class Heartbeat:
     """Calls the URL in a credential, by a child."""
 
-    def __init__(self, credentials: Path | None, children: Children) -> None:
+    def __init__(self, credentials: Path, children: Children) -> None:
         self._credentials = credentials
         self._children = children
         self._due = 0.0

@@ -23,8 +23,8 @@ class Files:
     """None for the file that glmd has by default."""
     root: Path | None
     """None for what the settings say."""
-    credentials: Path | None
-    """The directory with a file for each secret; None where nobody said which."""
+    credentials: Path
+    """The directory with a file for each secret."""
     state: Path
     """The directory of the outbox."""
 

@@ -46,7 +46,7 @@ class _Desk:
 class Sending:
     """Sends to all destinations, to each one message after the other."""
 
-    def __init__(self, plan: Plan, outbox: Outbox, credentials: Path | None, children: Children, clock: Clock) -> None:
+    def __init__(self, plan: Plan, outbox: Outbox, credentials: Path, children: Children, clock: Clock) -> None:
         self._plan = plan
         self._outbox = outbox
         self._credentials = credentials

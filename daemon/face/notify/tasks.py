@@ -58,7 +58,7 @@ def _digest(plan: Plan, destination: Destination, night: date, undelivered: int)
     return compose_digest(found, dues, undelivered, destination.language, plan)
 
 
-def send_message(credentials: Path | None, destination: Destination, message: Message) -> Answer:
+def send_message(credentials: Path, destination: Destination, message: Message) -> Answer:
     """Send `message` to `destination`."""
     from daemon.face.notify.credentials import Credentials  # noqa: PLC0415
     from daemon.face.notify.senders.address import address_of  # noqa: PLC0415
@@ -73,7 +73,7 @@ def send_message(credentials: Path | None, destination: Destination, message: Me
     return send(address, secret, message.payload, message.id, datetime.now(UTC))
 
 
-def call(credentials: Path | None, credential: str) -> Answer:
+def call(credentials: Path, credential: str) -> Answer:
     """Call the URL in `credential`."""
     from daemon.face.notify.credentials import Credentials  # noqa: PLC0415
     from daemon.face.notify.senders.address import Webhook, address_of  # noqa: PLC0415

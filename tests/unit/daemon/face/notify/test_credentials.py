@@ -42,13 +42,11 @@ def test_a_credential_is_found_by_its_name(tmp_path: Path, file_name: str, end: 
 
 
 def test_the_directory_is_that_of_the_environment(tmp_path: Path) -> None:
-    """The unit gets it from systemd; without it the message says how to set it."""
+    """The unit gets it from systemd; by hand it is the one that the unit is given."""
     make(tmp_path, "team", HUSHED)
     assert Credentials.of({"CREDENTIALS_DIRECTORY": str(tmp_path)}).read("team").reveal() == HUSHED
     for environment in ({}, {"CREDENTIALS_DIRECTORY": ""}):
-        error = refusal(Credentials.of(environment), "team")
-        assert error.code is Code.NOTIFY_NO_CREDENTIAL
-        assert "CREDENTIALS_DIRECTORY=" in str(error)
+        assert Credentials.of(environment).directory == Path("/etc/glmd/credentials")
 
 
 def test_a_credential_that_is_not_there(tmp_path: Path) -> None:
