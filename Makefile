@@ -17,6 +17,8 @@ ENVIRONMENTS = $(or $(PYTHON),$(shell command -v python3 || command -v python3.1
     requirements/environments.py
 export PYTHON PYTHON39 PYTHON311
 
+UNITS := glmd.service glmd-job@.service glmd-notify.service
+
 # The box of tests/systemd is made of namespaces, which takes root.
 TIERS := $(if $(filter 0,$(shell id -u)),,-m 'not systemd and not root')
 
@@ -63,13 +65,14 @@ install:  ## (as root) into PREFIX (/usr/local), with units, user and directorie
 	$(ENVIRONMENTS) runtime $(DESTDIR)$(PREFIX)/lib/glmd/venv
 	install -d $(DESTDIR)$(PREFIX)/bin
 	ln -sfn ../lib/glmd/venv/bin/glmd $(DESTDIR)$(PREFIX)/bin/glmd
-	for unit in glmd.service glmd-job@.service; do \
+	for unit in $(UNITS); do \
 	    sed 's|@PREFIX@|$(PREFIX)|g' systemd/$$unit | install -Dm644 /dev/stdin $(DESTDIR)$(UNITDIR)/$$unit || exit; done
 	install -Dm644 systemd/glmd.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/glmd.conf
 	install -Dm644 systemd/glmd.tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/glmd.conf
 	install -Dm644 systemd/50-glmd.rules $(DESTDIR)$(POLKITDIR)/50-glmd.rules
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/glmd README.md SECURITY.md docs/*.md
 	test -e $(DESTDIR)/etc/glmd/glmd.yaml || install -Dm644 configs/glmd.yaml $(DESTDIR)/etc/glmd/glmd.yaml
+	install -dm700 $(DESTDIR)/etc/glmd/credentials
 	$(if $(DESTDIR),,test ! -d /run/systemd/system || $(MAKE) --no-print-directory activate)
 
 activate:
@@ -82,11 +85,12 @@ activate:
 	@echo "  usermod -aG HwHiAiUser glm     lets it use the cards (the group that owns /dev/davinci*)"
 	@echo "  usermod -aG glm YOU            lets you drop files into /var/glm/inbox"
 	@echo "  systemctl enable --now glmd && systemctl status glmd"
+	@echo "  systemctl enable --now glmd-notify    if it is to send messages, as docs/install.md says"
 
 uninstall:  ## (as root) remove the programs and units; /var/glm, /etc/glmd and the user stay
-	$(if $(DESTDIR),,test ! -d /run/systemd/system || systemctl disable --now glmd.service)
+	$(if $(DESTDIR),,test ! -d /run/systemd/system || systemctl disable --now glmd.service glmd-notify.service)
 	rm -rf $(DESTDIR)$(PREFIX)/lib/glmd $(DESTDIR)$(PREFIX)/share/doc/glmd
-	rm -f $(DESTDIR)$(PREFIX)/bin/glmd $(DESTDIR)$(UNITDIR)/glmd.service $(DESTDIR)$(UNITDIR)/glmd-job@.service
+	rm -f $(DESTDIR)$(PREFIX)/bin/glmd $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS))
 	rm -f $(DESTDIR)/usr/lib/sysusers.d/glmd.conf $(DESTDIR)/usr/lib/tmpfiles.d/glmd.conf
 	rm -f $(DESTDIR)$(POLKITDIR)/50-glmd.rules
 	$(if $(DESTDIR),,test ! -d /run/systemd/system || systemctl daemon-reload)

@@ -27,7 +27,7 @@ class ReadStore(JobReads):
         return results.of_jobs(self._connection, jobs)
 
     def losses_before(self, jobs: Collection[int]) -> dict[int, tuple[int, float]]:
-        """Return of each of these runs of cycles the newest one before it that has a final loss, and that."""
+        """Return of each of these runs of cycles with a final loss the newest one before that has one, and that."""
         return results.losses_before(self._connection, jobs)
 
     def final_losses(self) -> dict[int, float | None]:

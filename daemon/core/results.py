@@ -54,16 +54,15 @@ def of_jobs(connection: sqlite3.Connection, jobs: Collection[int]) -> dict[int, 
 
 
 def losses_before(connection: sqlite3.Connection, jobs: Collection[int]) -> dict[int, tuple[int, float]]:
-    """Return which run before each of these of its cycle has a final loss, and that loss; of those that have one."""
-    newest = (
-        "SELECT job FROM jobs AS earlier JOIN results ON job = earlier.id"
-        " WHERE earlier.cycle = jobs.cycle AND earlier.id < jobs.id AND final_loss IS NOT NULL"
-        " ORDER BY earlier.id DESC LIMIT 1"
-    )
-    asked = (
-        f"SELECT jobs.id, job, final_loss FROM jobs JOIN results ON job = ({newest})"  # noqa: S608 - all ours
-        " WHERE jobs.cycle != '' AND jobs.id IN (SELECT value FROM json_each(?))"
-    )
+    """Return of each of these runs of cycles with a final loss the newest one before that has one, and that loss."""
+    asked = """
+        SELECT jobs.id, before.job, before.final_loss FROM jobs
+        JOIN results AS own ON own.job = jobs.id AND own.final_loss IS NOT NULL
+        JOIN results AS before ON before.job = (
+            SELECT earlier.id FROM jobs AS earlier JOIN results AS known ON known.job = earlier.id
+            WHERE earlier.cycle = jobs.cycle AND earlier.id < jobs.id AND known.final_loss IS NOT NULL
+            ORDER BY earlier.id DESC LIMIT 1)
+        WHERE jobs.cycle != '' AND jobs.id IN (SELECT value FROM json_each(?))"""
     return {job: (before, loss) for job, before, loss in connection.execute(asked, (json.dumps(list(jobs)),))}
 
 

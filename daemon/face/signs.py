@@ -6,7 +6,7 @@ DONE = "✔"
 FAILED = "✖"
 CARE = "!"
 """Somebody should look."""
-LEFT_OUT = "–"  # noqa: RUF001 - the sign for what was left out
+LEFT_OUT = "–"
 RUNNING = "▶"
 WAITING = "◷"
 LATE = "○"

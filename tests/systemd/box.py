@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ CHECKOUT = Path(__file__).parents[2]
 SDBOX = Path(__file__).with_name("sdbox")
 PREFIX = Path("/opt/glmd")
 ADDRESS = "192.168.1.196"
+PROBE = f"ExecStart=\nExecStart={PREFIX}/lib/glmd/venv/bin/python -I /run/probe.py\n"
+"""For a unit's drop-in: what `probe` runs, in place of what the unit would."""
 SUDO_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -69,3 +72,12 @@ def install(tree: Path) -> None:
         env={**os.environ, "PATH": SUDO_PATH, "PYTHON": ""},
         check=True,
     )
+
+
+def probe(box: Box, unit: str, code: str) -> None:
+    """Run Python code under the sandbox of a unit that runs PROBE; its traceback is the test's failure."""
+    box.write("/run/probe.py", textwrap.dedent(code))
+    done = box.run("systemctl", "start", unit, check=False)
+    log = box.say("journalctl", "--unit", unit, "--output=cat", "--no-pager", "--lines=20")
+    box.run("systemctl", "reset-failed", unit, check=False)
+    assert done.returncode == 0, log

@@ -15,13 +15,20 @@ def test_everything_has_its_place(installed: Path) -> None:
         "opt/glmd/bin/glmd",
         "usr/lib/systemd/system/glmd.service",
         "usr/lib/systemd/system/glmd-job@.service",
+        "usr/lib/systemd/system/glmd-notify.service",
         "usr/lib/sysusers.d/glmd.conf",
         "usr/lib/tmpfiles.d/glmd.conf",
         "usr/share/polkit-1/rules.d/50-glmd.rules",
         "etc/glmd/glmd.yaml",
     ):
         assert (installed / path).exists(), path
-    assert "@PREFIX@" not in (installed / "usr/lib/systemd/system/glmd.service").read_text()
+    for unit in ("glmd.service", "glmd-job@.service", "glmd-notify.service"):
+        assert "@PREFIX@" not in (installed / "usr/lib/systemd/system" / unit).read_text()
+
+
+def test_credentials_are_roots_alone(box: Box) -> None:
+    """There is a place for them, where nobody else looks in."""
+    assert box.say("stat", "--format=%U:%G %a", "/etc/glmd/credentials") == "root:root 700"
 
 
 def test_the_administrators_settings_survive_an_upgrade(installed: Path) -> None:

@@ -1,15 +1,13 @@
 """What the units let their processes do: all that the work needs, and not what it does not."""
 
-import textwrap
 from collections.abc import Iterator
 
 import pytest
 
-from tests.systemd.box import PREFIX, Box
+from tests.systemd.box import PROBE, Box, probe
 
 pytestmark = pytest.mark.systemd
 
-PYTHON = f"{PREFIX}/lib/glmd/venv/bin/python"
 DAEMON = "glmd.service"
 JOB = "glmd-job@0098-1-train.service"
 DROP_INS = [f"/run/systemd/system/{unit}.d/probe.conf" for unit in (DAEMON, JOB)]
@@ -18,9 +16,8 @@ DROP_INS = [f"/run/systemd/system/{unit}.d/probe.conf" for unit in (DAEMON, JOB)
 @pytest.fixture(autouse=True)
 def probes(box: Box) -> Iterator[None]:
     """Let both units run a probe instead, and set up what the probes look for."""
-    probe = f"ExecStart=\nExecStart={PYTHON} -I /run/probe.py\nExecStopPost=\nExecReload=\nRestart=no\n"
     for path in DROP_INS:
-        box.write(path, f"[Service]\nType=oneshot\nWatchdogSec=0\n{probe}")
+        box.write(path, f"[Service]\nType=oneshot\nWatchdogSec=0\n{PROBE}ExecStopPost=\nExecReload=\nRestart=no\n")
     # Devices, as far as a driver's names and modes matter: each is a /dev/null.
     for name in ("davinci_manager", "davinci0", "loop77"):
         box.run("sh", "-c", f"test -e /dev/{name} || mknod --mode=0666 /dev/{name} c 1 {3 if name != 'loop77' else 11}")
@@ -28,15 +25,6 @@ def probes(box: Box) -> Iterator[None]:
     yield
     box.run("rm", *DROP_INS)
     box.run("systemctl", "daemon-reload")
-
-
-def probe(box: Box, unit: str, code: str) -> None:
-    """Run Python code under a unit's sandbox; its traceback is the test's failure."""
-    box.write("/run/probe.py", textwrap.dedent(code))
-    done = box.run("systemctl", "start", unit, check=False)
-    log = box.say("journalctl", "--unit", unit, "--output=cat", "--no-pager", "--lines=20")
-    box.run("systemctl", "reset-failed", unit, check=False)
-    assert done.returncode == 0, log
 
 
 def test_the_daemon_starts_jobs_from_inside_its_sandbox(box: Box) -> None:

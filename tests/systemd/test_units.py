@@ -9,7 +9,7 @@ from tests.systemd.box import Box
 pytestmark = pytest.mark.systemd
 
 
-@pytest.mark.parametrize("unit", ("glmd.service", "glmd-job@0042-1-train.service"))
+@pytest.mark.parametrize("unit", ("glmd.service", "glmd-job@0042-1-train.service", "glmd-notify.service"))
 def test_systemd_finds_no_fault(box: Box, unit: str) -> None:
     """systemd-analyze verify has nothing to say, also not about a word it does not know."""
     done = box.run("systemd-analyze", "verify", "--man=no", unit)
@@ -21,6 +21,7 @@ def test_systemd_finds_no_fault(box: Box, unit: str) -> None:
     (
         ("glmd.service", 1.5),
         ("glmd-job@0042-1-train.service", 4.0),
+        ("glmd-notify.service", 1.5),
     ),
 )
 def test_exposure_stays_low(box: Box, unit: str, limit: float) -> None:
@@ -29,6 +30,14 @@ def test_exposure_stays_low(box: Box, unit: str, limit: float) -> None:
     exposure = re.search(r"Overall exposure level for \S+: ([\d.]+)", report)
     assert exposure is not None
     assert float(exposure[1]) <= limit
+
+
+def test_the_daemon_does_not_know_what_tells_of_it(box: Box) -> None:
+    """No start, stop or failure of glmd-notify.service is one of glmd.service, and it is not enabled by itself."""
+    for relation in ("Wants", "Requires", "BindsTo", "PartOf", "Upholds", "After", "Before", "OnFailure"):
+        assert "glmd-notify" not in box.shows("glmd.service", relation), relation
+        assert "glmd.service" not in box.shows("glmd-notify.service", relation), relation
+    assert box.shows("glmd-notify.service", "UnitFileState") == "disabled"
 
 
 def test_jobs_are_not_bound_to_the_daemon(box: Box) -> None:

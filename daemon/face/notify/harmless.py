@@ -18,6 +18,6 @@ def harmless(text: str, most: int = LONGEST) -> str:
     What calls people, as `@all`, gets signs that look alike and call nobody.
     """
     looked_at = text[: 4 * most]
-    shown = printable(_BLANKS.sub(" ", looked_at).strip())
+    shown = printable(_BLANKS.sub(" ", looked_at).strip(" "))
     shown = _CALL.sub("\u2039", shown.replace("@", "\uff20"))
     return cut(shown if looked_at == text else f"{shown}…", most)
