@@ -14,7 +14,8 @@ CHECKOUT = Path(__file__).parents[2]
 SDBOX = Path(__file__).with_name("sdbox")
 PREFIX = Path("/opt/glmd")
 ADDRESS = "192.168.1.196"
-PROBE = f"ExecStart=\nExecStart={PREFIX}/lib/glmd/venv/bin/python -I /run/probe.py\n"
+PYTHON = f"{PREFIX}/lib/glmd/venv/bin/python"
+PROBE = f"ExecStart=\nExecStart={PYTHON} -I /run/probe.py\n"
 """For a unit's drop-in: what `probe` runs, in place of what the unit would."""
 SUDO_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.systemd.box import ADDRESS, PROBE, Box, probe
+from tests.systemd.box import ADDRESS, PROBE, PYTHON, Box, probe
 
 pytestmark = pytest.mark.systemd
 
@@ -31,6 +31,18 @@ signal.sigwait([signal.SIGHUP])
 said.write_text("after a reload: " + try_the_socket())
 signal.pause()
 """
+
+NAMES = r"""
+import socket
+server = socket.socket(fileno=3)
+while True:
+    query, asks = server.recvfrom(512)
+    end = query.index(0, 12) + 5
+    is_a = query[end - 4 : end - 2] == b"\0\1"
+    answer = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + bytes((192, 0, 2, 7)) if is_a else b""
+    server.sendto(query[:2] + b"\x81\x80\0\1\0" + bytes([is_a]) + b"\0\0\0\0" + query[12:end] + answer, asks)
+"""
+"""A name server for which every host has one address, of the kind that RFC 1035 calls A."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -129,9 +141,14 @@ def test_it_writes_its_own_state_only(box: Box) -> None:
 
 
 def test_it_has_the_network(box: Box) -> None:
-    """A host's address can be reached, and names are looked up, without any Unix socket."""
+    """A host's address can be reached, and names are asked of /etc/resolv.conf's servers, without any Unix socket."""
     ear = ("--unit=ear", f"--socket-property=ListenStream={ADDRESS}:8765", "true")
     box.run("systemd-run", "--quiet", *ear)  # systemd itself listens
+    box.write("/run/names.py", NAMES)
+    names = ("--unit=names", f"--socket-property=ListenDatagram={ADDRESS}:53", PYTHON, "/run/names.py")
+    box.run("systemd-run", "--quiet", *names)
+    before = box.say("cat", "/etc/resolv.conf")
+    box.write("/etc/resolv.conf", f"nameserver {ADDRESS}\n")
     try:
         probe(
             box,
@@ -139,12 +156,13 @@ def test_it_has_the_network(box: Box) -> None:
             f"""
             import socket, ssl
             socket.create_connection(("{ADDRESS}", 8765), 10).close()
-            assert socket.getaddrinfo("localhost", 25)
+            assert {{to[0] for *_, to in socket.getaddrinfo("robot.example", 25)}} == {{"192.0.2.7"}}
             ssl.create_default_context()
             """,
         )
     finally:
-        box.run("systemctl", "stop", "ear.socket", "ear.service")
+        box.write("/etc/resolv.conf", before)
+        box.run("systemctl", "stop", "ear.socket", "ear.service", "names.socket", "names.service")
 
 
 def test_the_daemons_socket_is_out_of_its_reach(box: Box, lasting: str) -> None:

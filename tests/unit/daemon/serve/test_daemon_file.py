@@ -162,6 +162,13 @@ def test_that_it_cannot_be_written_is_a_fault_of_its_own(desk: Desk, monkeypatch
     assert desk.inode == after
 
 
+def test_it_waits_for_no_disk(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An fsync takes seconds where trainings save, and the loop would stand still."""
+    monkeypatch.setattr(os, "fsync", lambda _: pytest.fail("the disk was waited for"))
+    desk.turn()
+    assert is_alive(desk.said)
+
+
 def test_when_nights_come_is_not_asked_each_turn(desk: Desk) -> None:
     """Only when one has come, when the settings are read, when a clock is set back, and once an hour."""
     desk.file.settings_read([0], desk.nights, START.wall)
