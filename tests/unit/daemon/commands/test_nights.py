@@ -36,7 +36,7 @@ def row(printed: str, cycle: str) -> str:
     return next(line for line in printed.splitlines() if line.startswith(f"{cycle} "))
 
 
-@pytest.mark.parametrize(("encoding", "marks"), (("utf-8", "✔ ✖ ! – ○ ▶"), ("ascii", "+ x ! - o >")))  # noqa: RUF001
+@pytest.mark.parametrize(("encoding", "marks"), (("utf-8", "✔ ✖ ! – ○ ▶"), ("ascii", "+ x ! - o >")))
 def test_a_row_shows_the_nights_of_a_cycle(site: Site, diary: Diary, encoding: str, marks: str) -> None:
     """In signs that the output's encoding has."""
     diary.run("glm", due(6), *DONE, promoted=True, loss=1.71)

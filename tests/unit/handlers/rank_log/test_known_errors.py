@@ -141,7 +141,7 @@ FAMILIES = {
         "RuntimeError: {}: something",
         "[PID: 1] 2026-11-24-04:39:26.767.160 Some_Title({}): something",
         "#umsg#Ascend Error Message:#umsg#{}: something",
-        "错误码{}：设备异常",  # noqa: RUF001 - as Chinese texts have it
+        "错误码{}：设备异常",
     ),
 )
 def test_each_family_has_a_word_for_a_number_that_is_not_known(letter: str, name: str, number: str, line: str) -> None:
