@@ -135,6 +135,19 @@ def test_several_are_counted_and_told_in_a_line_each() -> None:
     ]
 
 
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("kind", EventKind)
+@pytest.mark.parametrize("is_over", (False, True))
+def test_every_kind_is_counted(kind: EventKind, language: Language, *, is_over: bool) -> None:
+    """One, and several."""
+    several = compose([event(kind, str(number), is_over=is_over) for number in range(3)], {}, language, PLAN)
+    assert "3" in several.title
+    one = compose(
+        [event(kind, "1", is_over=is_over), event(EventKind.TEST, "2", is_over=not is_over)], {}, language, PLAN
+    )
+    assert len(one.title.split(", " if language is Language.EN else "，")) == 2
+
+
 def test_of_too_many_the_bad_ones_are_told() -> None:
     """Still in their order, the urgent ones among them whatever else there is; how many are left out is said."""
     events = [event(EventKind.JOB_DONE, f"done:{number}", job=number) for number in range(10_000)]
