@@ -88,7 +88,7 @@ activate:
 	@echo "  systemctl enable --now glmd-notify    if it is to send messages, as docs/install.md says"
 
 uninstall:  ## (as root) remove the programs and units; /var/glm, /etc/glmd and the user stay
-	$(if $(DESTDIR),,test ! -d /run/systemd/system || systemctl disable --now glmd.service glmd-notify.service)
+	$(if $(DESTDIR),,test ! -d /run/systemd/system || systemctl disable --now $(notdir $(wildcard $(UNITDIR)/glmd.service $(UNITDIR)/glmd-notify.service)))
 	rm -rf $(DESTDIR)$(PREFIX)/lib/glmd $(DESTDIR)$(PREFIX)/share/doc/glmd
 	rm -f $(DESTDIR)$(PREFIX)/bin/glmd $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS))
 	rm -f $(DESTDIR)/usr/lib/sysusers.d/glmd.conf $(DESTDIR)/usr/lib/tmpfiles.d/glmd.conf

@@ -20,7 +20,7 @@ from daemon.core.root import Root
 from daemon.face.digest import Digest, OtherJob, ToldRun, digest, last_begun
 from daemon.face.needs import Need
 from daemon.face.nights import night_of
-from daemon.face.notify.plan import Language
+from daemon.face.words.language import Language
 from daemon.face.words.reading import read_words
 from handlers.codes import Code
 from handlers.errors import BadInputError

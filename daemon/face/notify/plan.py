@@ -5,7 +5,6 @@ The settings themselves are read by a child (daemon.face.notify.planning): pydan
 
 from dataclasses import dataclass
 from datetime import time
-from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
@@ -13,6 +12,7 @@ from typing import Literal
 from daemon.core.event_kinds import EventKind
 from daemon.core.night_hours import NightHours
 from daemon.face.notify.event import Event
+from daemon.face.words.language import Language
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,6 @@ class Files:
     """The directory with a file for each secret."""
     state: Path
     """The directory of the outbox."""
-
-
-class Language(StrEnum):
-    """What a message is written in."""
-
-    EN = "en"
-    ZH = "zh"
 
 
 @dataclass(frozen=True)
@@ -90,7 +83,6 @@ class Plan:
     destinations: tuple[Destination, ...]
     log_format: Literal["auto", "json", "pretty"]
     log_level: str
-    url: str = ""
 
     def destination(self, name: str) -> Destination | None:
         """Return the destination of that name."""

@@ -5,8 +5,9 @@ import platform
 from daemon.core.notify_settings import DestinationSettings
 from daemon.core.settings import load_settings
 from daemon.face.notify.credentials import Credentials
-from daemon.face.notify.plan import Destination, Files, Language, Limit, Plan
+from daemon.face.notify.plan import Destination, Files, Limit, Plan
 from daemon.face.notify.senders.address import Webhook, address_of
+from daemon.face.words.language import Language
 from handlers.errors import BadInputError
 
 

@@ -31,8 +31,8 @@ def compose_message(
 
     `with_facts` is whether the store and the records of jobs are asked for more than the events say themselves.
     """
-    from daemon.face.notify.composing import compose  # noqa: PLC0415
-    from daemon.face.notify.facts import facts_of  # noqa: PLC0415
+    from daemon.face.notify.texts.composing import compose  # noqa: PLC0415
+    from daemon.face.notify.texts.facts import facts_of  # noqa: PLC0415
 
     if events[0].kind is EventKind.DIGEST:
         return _digest(plan, destination, date.fromisoformat(events[0].text), undelivered)
@@ -47,7 +47,7 @@ def compose_message(
 def _digest(plan: Plan, destination: Destination, night: date, undelivered: int) -> Payload | None:
     from daemon.face.digest import digest  # noqa: PLC0415
     from daemon.face.nights import nights  # noqa: PLC0415
-    from daemon.face.notify.digest_message import compose_digest  # noqa: PLC0415
+    from daemon.face.notify.texts.digest import compose_digest  # noqa: PLC0415
 
     now = datetime.now(UTC)
     with ReadStore.open(Root(plan.root).store) as store:

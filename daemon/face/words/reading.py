@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from daemon.face.notify.plan import Language
+from daemon.face.words.language import Language
 from handlers.rank_log.advice import filled_in
 
 _HERE = Path(__file__).parent

@@ -199,5 +199,5 @@ def _is_loopback(host: str) -> bool:
 
 
 def _unusable(scheme: str, why: str) -> BadInputError:
-    shown = f"{scheme}://{HIDDEN}" if scheme else "the address"
-    return BadInputError(f"{shown}: {why}", Code.NOTIFY_ADDRESS)
+    what = f"{robots.shown(scheme)}://{HIDDEN}" if scheme else "the address"
+    return BadInputError(f"{what}: {why}", Code.NOTIFY_ADDRESS)

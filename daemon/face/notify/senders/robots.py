@@ -35,6 +35,14 @@ FORMS = {
 }
 """Hosts of robots, whose URLs are no webhooks of ours, and what Apprise wants where it does not take those URLs."""
 
+_NAMED = frozenset({form.partition("://")[0] for form in FORMS.values()}) | {"http", "https", "smtp", "smtps", "bark"}
+
+
+def shown(scheme: str) -> str:
+    """Return `scheme` where docs/notifications.md names it; any other word may be the beginning of a password."""
+    return scheme if scheme in _NAMED else HIDDEN
+
+
 _REFUSALS = {"dingtalk": "errcode", "wecombot": "errcode", "schan": "code"}
 """Robots that say no with HTTP 200, which Apprise 2.3 takes for a yes: the key of their answer that is 0 for yes."""
 
@@ -80,8 +88,9 @@ def _plugin(url: Secret, scheme: str, host: str = "") -> "NotifyBase":
     if find_spec("apprise") is None:
         form = FORMS.get(host, "")
         raise BadInputError(
-            f"{scheme}://{host or HIDDEN} is a chat's robot, or another service of Apprise's, which is not installed: "
-            "pip install 'glmd[notify]' in glmd's environment" + (f", and write the address as {form}" if form else ""),
+            f"{shown(scheme)}://{host or HIDDEN} is a chat's robot, or another service of Apprise's, which is not "
+            "installed: pip install 'glmd[notify]' in glmd's environment"
+            + (f", and write the address as {form}" if form else ""),
             Code.NOTIFY_NO_APPRISE,
         )
     with _logs_kept():
@@ -94,7 +103,7 @@ def _plugin(url: Secret, scheme: str, host: str = "") -> "NotifyBase":
     if plugin is None:
         form = FORMS.get(host, "")
         raise BadInputError(
-            f"{scheme}://{host or HIDDEN}: "
+            f"{shown(scheme)}://{host or HIDDEN}: "
             + (f"this is the address of a robot: write it as {form}" if form else "Apprise knows no such address"),
             Code.NOTIFY_ADDRESS,
         )

@@ -19,8 +19,9 @@ from daemon.core.states import State
 from daemon.core.store import NewJob, Store
 from daemon.face.notify.message import MessageState
 from daemon.face.notify.outbox import Outbox
-from daemon.face.notify.plan import Destination, Files, Language, Limit, Plan
+from daemon.face.notify.plan import Destination, Files, Limit, Plan
 from daemon.face.notify.process import Notifier
+from daemon.face.words.language import Language
 from handlers.codes import Code
 from tests.listening import Request, listening, says
 

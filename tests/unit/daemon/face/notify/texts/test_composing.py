@@ -10,15 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daemon.core.event_kinds import EventKind
 from daemon.core.results import Result
 from daemon.core.states import State
 from daemon.face.cells import cells
-from daemon.face.notify.composing import MOST, compose
-from daemon.face.notify.event import Event, EventKind
-from daemon.face.notify.facts import Diagnosed, Facts
-from daemon.face.notify.headlines import TITLE
-from daemon.face.notify.plan import Language
-from tests.unit.daemon.face.notify.telling import AT, FAILED, PLAN, event, job
+from daemon.face.notify.event import Event
+from daemon.face.notify.texts.composing import MOST, compose
+from daemon.face.notify.texts.facts import Diagnosed, Facts
+from daemon.face.notify.texts.headlines import TITLE
+from daemon.face.words.language import Language
+from tests.unit.daemon.face.notify.texts.telling import AT, FAILED, PLAN, event, job
 
 KEY = "transition:1"
 EI0006 = event(code="rank.EI0006", text="rank 3 on device 3 exited 1 first")
@@ -42,7 +43,6 @@ def test_a_failure_is_told_in_full() -> None:
         "command: glmd status 41",
         "command: glmd retry 41",
         "command: glmd explain rank.EI0006",
-        "link: https://npu01.example/glmd/jobs/41",
     ]
 
 
@@ -58,7 +58,6 @@ def test_a_failure_is_told_in_chinese() -> None:
         "命令：glmd status 41",
         "命令：glmd retry 41",
         "命令：glmd explain rank.EI0006",
-        "链接：https://npu01.example/glmd/jobs/41",
     ]
 
 
@@ -104,14 +103,6 @@ def test_what_is_done_is_told_with_all_that_it_came_to() -> None:
     ]
 
 
-def test_there_is_no_link_without_a_page() -> None:
-    """And no empty line in its place."""
-    told = compose([EI0006], {}, Language.EN, replace(PLAN, url=""))
-    assert "link" not in told.text
-    assert isinstance(data := told.document["data"], dict)
-    assert data["link"] is None
-
-
 def test_several_are_counted_and_told_in_a_line_each() -> None:
     """In their order, with their time."""
     events = [
@@ -131,7 +122,6 @@ def test_several_are_counted_and_told_in_a_line_each() -> None:
         "29 Nov 02:40 ! glm: night missed, the run before is not over",
         "29 Nov 02:40 ✔ npu01: glmd runs again",
         "host: npu01",
-        "link: https://npu01.example/glmd",
     ]
 
 
@@ -158,13 +148,13 @@ def test_of_too_many_the_bad_ones_are_told() -> None:
     assert [int(line.split()[4]) for line in english[:MOST]] == [5, *range(60, 250, 10)]
     assert english[MOST] == "and 9,980 more: glmd status --all"
     assert chinese[MOST] == "另有 9,980 条：glmd status --all"
-    assert len(english) == MOST + 3
+    assert len(english) == MOST + 2
 
 
 def test_twenty_are_told_whole() -> None:
     """And nothing is said of more."""
     events = [event(EventKind.JOB_DONE, str(number), job=number) for number in range(MOST)]
-    assert len(compose(events, {}, Language.EN, PLAN).text.split("\n")) == MOST + 2
+    assert len(compose(events, {}, Language.EN, PLAN).text.split("\n")) == MOST + 1
 
 
 @pytest.mark.parametrize("language", Language)

@@ -3,20 +3,22 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from daemon.core.event_kinds import EventKind
 from daemon.core.states import Job, State
-from daemon.face.notify.event import Event, EventKind
-from daemon.face.notify.facts import Diagnosed, Facts
+from daemon.face.notify.event import Event
 from daemon.face.notify.plan import Plan
+from daemon.face.notify.texts.facts import Diagnosed, Facts
 
 AT = datetime(2026, 11, 29, 2, 40, tzinfo=UTC)
 PLAN = Plan(
     root=Path("/var/glm"),
     host="npu01",
-    url="https://npu01.example/glmd",
     night="18:00-08:00",
     morning=None,
     heartbeat="",
     destinations=(),
+    log_format="json",
+    log_level="info",
 )
 
 

@@ -1,16 +1,15 @@
 """Promises of daemon.face.notify.document: programs get every event whole, with the keys of `glmd status --json`."""
 
 import math
-from dataclasses import replace
 from datetime import timedelta
 
+from daemon.core.event_kinds import EventKind
 from daemon.core.results import Result
 from daemon.core.states import State
-from daemon.face.notify.document import document_of, for_programs
-from daemon.face.notify.event import EventKind
-from daemon.face.notify.facts import Facts
+from daemon.face.notify.texts.document import document_of, for_programs
+from daemon.face.notify.texts.facts import Facts
 from daemon.face.status import JobStatus
-from tests.unit.daemon.face.notify.telling import AT, FAILED, PLAN, event, job
+from tests.unit.daemon.face.notify.texts.telling import AT, FAILED, PLAN, event, job
 
 
 def test_one_event_is_itself() -> None:
@@ -37,7 +36,6 @@ def test_one_event_is_itself() -> None:
             "text": "rank 3 exited",
             "code": "rank.EI0006",
             "is_over": False,
-            "link": "https://npu01.example/glmd/jobs/41",
             "host": "npu01",
         },
     }
@@ -73,9 +71,9 @@ def test_several_are_a_batch_of_all() -> None:
 
 def test_what_nobody_knows_is_null() -> None:
     """Without facts, and without a page."""
-    data = document_of([event(job=None)], {}, replace(PLAN, url=""))["data"]
+    data = document_of([event(job=None)], {}, PLAN)["data"]
     assert isinstance(data, dict)
-    assert [key for key, value in data.items() if value is None] == ["job", "diagnosis", "result", "output", "link"]
+    assert [key for key, value in data.items() if value is None] == ["job", "diagnosis", "result", "output"]
 
 
 def test_texts_for_people_call_nobody_and_names_stay() -> None:

@@ -12,13 +12,13 @@ from daemon.core.read_store import ReadStore
 from daemon.core.states import State
 from daemon.face.cells import cells
 from daemon.face.digest import Digest, digest
-from daemon.face.notify.digest_message import MOST, compose_digest
-from daemon.face.notify.headlines import TITLE
 from daemon.face.notify.message import Payload
-from daemon.face.notify.plan import Language
+from daemon.face.notify.texts.digest import MOST, compose_digest
+from daemon.face.notify.texts.headlines import TITLE
+from daemon.face.words.language import Language
 from handlers.codes import Code
 from tests.unit.daemon.face.diary import DONE, FAILED, Diary, utc
-from tests.unit.daemon.face.notify.telling import PLAN
+from tests.unit.daemon.face.notify.texts.telling import PLAN
 
 DUES: dict[str, datetime | None] = {"glm": utc("2026-11-29 02:00"), "old": None, "early": utc("2026-11-28 22:00")}
 
@@ -69,7 +69,6 @@ def test_a_night_is_told(diary: Diary) -> None:
         "next: glm 29 Nov 02:00",
         "not delivered: 3: glmd notify list",
         "host: npu01",
-        "link: https://npu01.example/glmd/night/2026-11-28",
     ]
 
 
@@ -136,7 +135,6 @@ def test_programs_get_the_digest_as_glmd_night_has_it(diary: Diary) -> None:
     assert data == json.loads(json.dumps(dict(found(diary).as_json()))) | {
         "next_due": {"glm": "2026-11-29T02:00:00+00:00", "old": None, "early": "2026-11-28T22:00:00+00:00"},
         "undelivered": 3,
-        "link": "https://npu01.example/glmd/night/2026-11-28",
         "host": "npu01",
     }
     assert json.loads(json.dumps(document)) == document

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from daemon.core.event_kinds import EventKind
 from daemon.core.read_store import ReadStore
 from daemon.core.states import Job, State
-from daemon.face.notify.event import Event, EventKind
-from daemon.face.notify.facts import Facts, facts_of
+from daemon.face.notify.event import Event
+from daemon.face.notify.texts.facts import Facts, facts_of
 from handlers.records.job_dir import Step
 from handlers.records.step_exit import Diagnosis, Outcome, ProcessExit, StepExit
 from handlers.records.train_plan import Role

@@ -4,7 +4,7 @@ from daemon.core.event_kinds import EventKind
 from daemon.core.states import State
 from daemon.face.needs import Kind, commands_for
 from daemon.face.notify.event import Event
-from daemon.face.notify.facts import Facts
+from daemon.face.notify.texts.facts import Facts
 
 STATES = {
     EventKind.JOB_FAILED: State.FAILED,

@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from daemon.core.event_kinds import URGENT, EventKind
 from daemon.face.cells import cut
-from daemon.face.notify.commands import commands_of, has_moved_on
-from daemon.face.notify.document import document_of
 from daemon.face.notify.event import Event
-from daemon.face.notify.facts import NOTHING, Diagnosed, Facts
-from daemon.face.notify.harmless import harmless
-from daemon.face.notify.headlines import TITLE, advice_of, error_of, headline, sign_of
-from daemon.face.notify.links import link_of
 from daemon.face.notify.message import Payload
-from daemon.face.notify.plan import Language, Plan
+from daemon.face.notify.plan import Plan
+from daemon.face.notify.texts.commands import commands_of, has_moved_on
+from daemon.face.notify.texts.document import document_of
+from daemon.face.notify.texts.facts import NOTHING, Diagnosed, Facts
+from daemon.face.notify.texts.harmless import harmless
+from daemon.face.notify.texts.headlines import TITLE, advice_of, error_of, headline, sign_of
+from daemon.face.words.language import Language
 from daemon.face.words.reading import Words, read_words
 from handlers.printable import printable
 from handlers.units.byte_sizes import format_size
@@ -50,7 +50,7 @@ _OVER = "over"
 def compose(events: Sequence[Event], facts: Mapping[str, Facts], language: Language, plan: Plan) -> Payload:
     """Return what a message of these events says, of which there is at least one.
 
-    `facts` are those of daemon.face.notify.facts by the events' keys; each may be missing.
+    `facts` are those of daemon.face.notify.texts.facts by the events' keys; each may be missing.
     """
     words = read_words(language)
     if len(events) == 1:
@@ -80,8 +80,6 @@ def _lines(events: Sequence[Event], facts: Mapping[str, Facts], words: Words, pl
     if len(events) > MOST:
         yield words.frame("more", count=len(events) - MOST, command="glmd status --all")
     yield words.pair("host", harmless(plan.host))
-    if plan.url:
-        yield words.pair("link", plan.url)
 
 
 def _shown(events: Sequence[Event]) -> list[Event]:
@@ -112,8 +110,6 @@ def _body(event: Event, facts: Facts, words: Words, plan: Plan) -> Iterator[str]
         yield words.pair("unread", harmless(facts.unread))
     for command in commands_of(event, facts):
         yield words.pair("type", harmless(command))
-    if link := link_of(event, plan):
-        yield words.pair("link", link)
 
 
 def _state(event: Event, words: Words) -> str:

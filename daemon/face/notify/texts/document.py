@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from daemon.face.notify.event import Event
-from daemon.face.notify.facts import NOTHING, Facts
-from daemon.face.notify.harmless import harmless
-from daemon.face.notify.links import link_of
 from daemon.face.notify.plan import Plan
+from daemon.face.notify.texts.facts import NOTHING, Facts
+from daemon.face.notify.texts.harmless import harmless
 from daemon.face.status import job_as_json
 from handlers.printable import printable
 
@@ -54,7 +53,6 @@ def _event(event: Event, facts: Facts, plan: Plan) -> dict[str, object]:
         "text": event.text,
         "code": event.code,
         "is_over": event.is_over,
-        "link": link_of(event, plan) or None,
         "host": plan.host,
     }
     return {"type": event.kind, "timestamp": event.at.isoformat(), "data": for_programs(data)}

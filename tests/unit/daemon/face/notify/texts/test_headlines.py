@@ -6,15 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daemon.core.event_kinds import EventKind
 from daemon.core.results import Result
 from daemon.core.states import State
 from daemon.face.cells import cells
-from daemon.face.notify.event import Event, EventKind
-from daemon.face.notify.facts import NOTHING, Diagnosed, Facts
-from daemon.face.notify.headlines import TITLE, headline
-from daemon.face.notify.plan import Language
+from daemon.face.notify.event import Event
+from daemon.face.notify.texts.facts import NOTHING, Diagnosed, Facts
+from daemon.face.notify.texts.headlines import TITLE, headline
+from daemon.face.words.language import Language
 from daemon.face.words.reading import read_words
-from tests.unit.daemon.face.notify.telling import FAILED, event, job
+from tests.unit.daemon.face.notify.texts.telling import FAILED, event, job
 
 EN, ZH = read_words(Language.EN), read_words(Language.ZH)
 EI0006 = event(code="rank.EI0006", text="rank 3 on device 3 exited 1 first (09:14:07): …")

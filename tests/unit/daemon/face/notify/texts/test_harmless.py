@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.face.cells import cells
-from daemon.face.notify.harmless import LONGEST, harmless
+from daemon.face.notify.texts.harmless import LONGEST, harmless
 
 
 @pytest.mark.parametrize(

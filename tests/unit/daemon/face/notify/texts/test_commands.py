@@ -2,12 +2,12 @@
 
 import pytest
 
+from daemon.core.event_kinds import EventKind
 from daemon.core.states import State
 from daemon.face.needs import need_of_job
-from daemon.face.notify.commands import commands_of
-from daemon.face.notify.event import EventKind
-from daemon.face.notify.facts import NOTHING, Facts
-from tests.unit.daemon.face.notify.telling import event, job
+from daemon.face.notify.texts.commands import commands_of
+from daemon.face.notify.texts.facts import NOTHING, Facts
+from tests.unit.daemon.face.notify.texts.telling import event, job
 
 
 def test_a_failure_can_be_looked_at_retried_and_explained() -> None:

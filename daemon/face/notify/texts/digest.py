@@ -8,12 +8,12 @@ from daemon.face import signs
 from daemon.face.cells import cut
 from daemon.face.digest import Digest, ToldRun
 from daemon.face.needs import Need
-from daemon.face.notify.document import for_programs
-from daemon.face.notify.harmless import harmless
-from daemon.face.notify.headlines import TITLE, loss_and_change
-from daemon.face.notify.links import link_of_night
 from daemon.face.notify.message import Payload
-from daemon.face.notify.plan import Language, Plan
+from daemon.face.notify.plan import Plan
+from daemon.face.notify.texts.document import for_programs
+from daemon.face.notify.texts.harmless import harmless
+from daemon.face.notify.texts.headlines import TITLE, loss_and_change
+from daemon.face.words.language import Language
 from daemon.face.words.reading import Words, read_words
 from handlers.units.durations import format_duration
 
@@ -35,7 +35,6 @@ def compose_digest(
         **dict(found.as_json()),
         "next_due": {cycle: None if due is None else due.isoformat() for cycle, due in dues.items()},
         "undelivered": undelivered,
-        "link": link_of_night(found.night, plan) or None,
         "host": plan.host,
     }
     document = {"type": EventKind.DIGEST, "timestamp": found.morning.isoformat(), "data": for_programs(data)}
@@ -62,8 +61,6 @@ def _lines(
     if undelivered:
         yield words.pair("undelivered", words.frame("undelivered", count=undelivered))
     yield words.pair("host", harmless(plan.host))
-    if link := link_of_night(found.night, plan):
-        yield words.pair("link", link)
 
 
 def _needs(found: Digest, words: Words) -> Iterator[str]:

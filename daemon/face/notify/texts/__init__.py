@@ -1,0 +1,1 @@
+"""What messages say, in English and Chinese: a first line for the lock screen, a text for people, JSON for programs."""
