@@ -216,7 +216,22 @@ _1_7 = replace(
 DIALECTS = (_0_8, _1_0, _1_1, _1_2, _1_3, _1_5, _1_6, _1_7)
 """By version, the oldest first."""
 
+OLDEST_READ, NEWEST_READ = Version(0, 6), Version(2, 1)
+"""The releases that were read for this; of others it is a guess that they speak as these do."""
+
 
 def dialect_of(version: Version) -> Dialect:
     """Return what `version` speaks: the newest dialect that is not younger."""
     return next(dialect for dialect in reversed(DIALECTS) if dialect.since <= version)
+
+
+def is_read(version: Version) -> bool:
+    """Say whether `version`, or another patch of it, is among the releases that were read."""
+    return (
+        (OLDEST_READ.major, OLDEST_READ.minor)
+        <= (version.major, version.minor)
+        <= (
+            NEWEST_READ.major,
+            NEWEST_READ.minor,
+        )
+    )
