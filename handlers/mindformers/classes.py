@@ -87,13 +87,17 @@ CLASSES: Mapping[Kind, Classes] = {
         "ChatGLM4Tokenizer": Lifetime(Version(1, 3)),
     },
     Kind.CALLBACK: {
-        # The checkpoint callback has two names; handlers.mindformers.dialect says which when.
+        "CheckpointMointor": Lifetime(before=Version(1, 2)),
+        "CheckpointMonitor": Lifetime(Version(1, 2)),
         "ObsMonitor": _GONE_WITH_SMALL_MODELS,
         "TrainingStateMonitor": Lifetime(Version(1, 5)),
         "StressDetectCallBack": Lifetime(Version(1, 5)),
         "SDCMonitor": Lifetime(Version(1, 6)),
     },
 }
+
+CHECKPOINT_CALLBACKS = ("CheckpointMointor", "CheckpointMonitor")
+"""The names of the class that saves."""
 
 ONLY_PREDICT = ("Glm4ForCausalLM", "Glm4MoeForCausalLM")
 """Models without a training: models/{glm4,glm4_moe}/modeling_*.py raise "Train mode is not supported"."""

@@ -50,6 +50,9 @@ class Dialect:
     factors: tuple[str, ...]
     """Keys of `parallel_config` whose product is the number of ranks, where the network is cut."""
 
+    context_needs_flash_attention: bool
+    """Whether a context_parallel above 1 is refused without the model's use_flash_attention."""
+
     # What is saved.
     checkpoint_callback: str
     """The class that saves."""
@@ -117,6 +120,7 @@ _0_8 = Dialect(
     finetune_needs_weights=True,
     # modules/transformer/transformer.py: TransformerOpParallelConfig has no other, and takes no unknown key.
     factors=("data_parallel", "model_parallel", "pipeline_stage"),
+    context_needs_flash_attention=False,
     # core/callback/callback.py, whose spelling it is.
     checkpoint_callback="CheckpointMointor",
     formats=("ckpt",),
@@ -176,7 +180,13 @@ _1_2 = replace(
     # core/callback/callback.py; 1.1.0's wheel and branch still have the other spelling.
     checkpoint_callback="CheckpointMonitor",
 )
-_1_3 = replace(_1_2, name="1.3 and 1.4", since=Version(1, 3))  # data loaders alone
+_1_3 = replace(
+    _1_2,
+    name="1.3 and 1.4",
+    since=Version(1, 3),
+    # tools/check_rules.py: "context_parallel is only available for flash attention for now".
+    context_needs_flash_attention=True,
+)
 _1_5 = replace(
     _1_3,
     name="1.5",

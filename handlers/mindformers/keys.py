@@ -69,7 +69,7 @@ SECTIONS: Mapping[str, Section] = {
             "context_parallel_algo": _FROM[3],
             "ulysses_degree_in_cp": _FROM[3],
             "seq_split_num": _FROM[4],
-            "mem_coeff": _FROM[4],
+            "mem_coeff": _FROM[0],  # core/parallel_config.py takes it out where it searches for a strategy
         }
     ),
     # modules/transformer/transformer.py: the arguments of TransformerRecomputeConfig; then the template.
@@ -101,26 +101,36 @@ SECTIONS: Mapping[str, Section] = {
 }  # fmt: skip
 """By the top-level key."""
 
-PASSED_OVER: Mapping[str, Lifetime] = {
+
+@dataclass(frozen=True)
+class Option:
+    """A key that only some versions read; the others pass over it without a word, or with one in the log."""
+
+    lifetime: Lifetime
+    default: object
+    """A value that changes nothing; one that is empty never does."""
+
+
+PASSED_OVER: Mapping[str, Option] = {
     # trainer/base_trainer.py: create_train_dataset and its successors.
-    "runner_config.gradient_accumulation_steps": _FROM[0],
-    # trainer/trainer.py, trainer/utils.py, core/callback/callback.py.
-    "ignore_data_skip": _FROM[1],
-    "data_skip_steps": _FROM[3],
-    "load_ckpt_format": _FROM[5],
-    "load_ckpt_async": _FROM[5],
-    "remove_redundancy": _FROM[5],
-    "use_graceful_exit": _FROM[5],
-    "use_legacy": _FROM[5],
-    "monitor_config": _FROM[5],
-    "swap_config": _FROM[5],
-    "pretrained_model_dir": _FROM[6],
-    # checkpoint/, from 1.7 on; the key was called ckpt_use_legacy_format in 1.7 alone.
-    "checkpoint": _FROM[7],
-    "balanced_load": _FROM[7],
-    "print_separate_loss": _FROM[7],
-    "ckpt_use_legacy_format": Lifetime(Version(1, 7), Version(1, 8)),
-    "use_legacy_format": _FROM[8],
-    "reshard_worker_num": _FROM[9],
+    "runner_config.gradient_accumulation_steps": Option(_FROM[0], 1),
+    # trainer/trainer.py, trainer/utils.py, core/callback/callback.py; the defaults are in tools/register/template.py.
+    "ignore_data_skip": Option(_FROM[1], default=False),
+    "data_skip_steps": Option(_FROM[3], None),
+    "load_ckpt_format": Option(_FROM[5], "ckpt"),
+    "load_ckpt_async": Option(_FROM[5], default=False),
+    "remove_redundancy": Option(_FROM[5], default=False),
+    "use_graceful_exit": Option(_FROM[5], default=False),
+    "use_legacy": Option(_FROM[5], default=True),
+    "monitor_config": Option(_FROM[5], None),
+    "swap_config": Option(_FROM[5], None),
+    "pretrained_model_dir": Option(_FROM[6], ""),
+    # checkpoint/, from 1.7 on; use_legacy_format had another name in 1.7 alone.
+    "checkpoint": Option(_FROM[7], None),
+    "balanced_load": Option(_FROM[7], default=False),
+    "print_separate_loss": Option(_FROM[7], default=True),
+    "ckpt_use_legacy_format": Option(Lifetime(Version(1, 7), Version(1, 8)), default=True),
+    "use_legacy_format": Option(_FROM[8], default=True),
+    "reshard_worker_num": Option(_FROM[9], 1),
 }
-"""Dotted keys that only some versions read; the others pass over them without a word, or with one in the log."""
+"""By dotted key."""

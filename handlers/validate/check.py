@@ -6,7 +6,7 @@ from pathlib import Path
 
 from handlers.ckpt.planning.lora import LoraScale
 from handlers.codes import Code
-from handlers.mindformers.dialect import DIALECTS, Dialect, dialect_of
+from handlers.mindformers.dialect import DIALECTS, NEWEST_READ, Dialect, dialect_of
 from handlers.mindformers.version import OF_GLM_6B, Version
 from handlers.rank_table.topology import Topology, topology_note, topology_problem
 from handlers.records.checked import DiskLook, PathLook, Spot
@@ -35,6 +35,7 @@ from handlers.validate.problem import ConfigError, Findings, Problem, agreement,
 from handlers.validate.resuming_rules import check_resuming
 from handlers.validate.saving_rules import check_saving
 from handlers.validate.spots import at, spot
+from handlers.validate.version_rules import check_version
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,8 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
     target = check_device_target(root, findings)
     devices = () if "devices" in wrong else _devices(document, section, rules, target, findings)
     parallel = check_parallel(root, devices, target, dialect, findings)
-    version = rules.version or max(dialect.since, OF_GLM_6B)
+    version = rules.version or _newest_of(dialect)
+    check_version(root, dialect, version, findings, is_sure=rules.version is not None)
     check_model(root, parallel, findings, version)
     check_adapters(root, findings, version)
     lora_scale = None if "merge" in wrong else check_lora(root, section, parallel, findings, version)
@@ -190,6 +192,11 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
         devices_at=devices_at(root),
     )
     return checked, findings
+
+
+def _newest_of(dialect: Dialect) -> Version:
+    """Return the version that is asked about a file where only the dialect is known."""
+    return NEWEST_READ if dialect is DIALECTS[-1] else max(dialect.since, OF_GLM_6B)
 
 
 def _check_weights(

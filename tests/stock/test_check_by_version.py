@@ -61,11 +61,12 @@ def test_the_base_is_good_everywhere(data: Path, version: str) -> None:
     assert found.dialect.since <= Version.parse(version)
 
 
-def context(factor: int, data: int = 1, model: int = 1, stages: int = 1) -> dict[str, Value]:
+def context(factor: int, data: int = 1, model: int = 1, stages: int = 1) -> dict[str, object]:
     """Return the changes that cut sequences too; the mindrecords need no cutting."""
     return cut(data, model, stages, context_parallel=factor) | {
         "load_checkpoint": "DATA/slices",
         "auto_trans_ckpt": True,
+        "model.model_config.use_flash_attention": True,
     }
 
 
@@ -87,7 +88,10 @@ def context(factor: int, data: int = 1, model: int = 1, stages: int = 1) -> dict
         ("1.9", {"parallel_config.context_parallel": 4}, warning("context_parallel: 4 has no effect")),
         ("1.9", {"parallel_config.data_parallel": 3}, GOOD),
         ("0.8", {"parallel_config.data_parallel": 3}, GOOD),
-        (None, context(4, model=2), warning("takes no such key: remove it; so with MindFormers 0.8 and older, 1.0, 1.1)")),
+        (None, context(4, model=2), warning("takes no such key: remove it; it came with 1.2; so with MindFormers 0.8 and older, 1.0, 1.1)")),
+        ("1.2", context(4, model=2) | {"model.model_config.use_flash_attention": False}, GOOD),
+        ("1.3.2", context(4, model=2) | {"model.model_config.use_flash_attention": False}, problem("context_parallel: 4 is not possible (MindFormers 1.3 and 1.4 cuts sequences")),
+        ("1.9", context(4, model=2) | {"model.model_config.use_flash_attention": ""}, problem("context_parallel: 4 is not possible")),
         (None, context(4, model=3), problem("3 does not fit 8 devices")),
     ),
 )  # fmt: skip

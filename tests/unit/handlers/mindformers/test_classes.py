@@ -2,7 +2,8 @@
 
 import pytest
 
-from handlers.mindformers.classes import CLASSES, ONLY_PREDICT, Kind
+from handlers.mindformers.classes import CHECKPOINT_CALLBACKS, CLASSES, ONLY_PREDICT, Kind
+from handlers.mindformers.dialect import dialect_of
 from handlers.mindformers.version import Version
 
 VERSIONS = ("0.6", "0.7", "0.8", "1.0.2", "1.1", "1.2", "1.3.2", "1.5", "1.6", "1.7", "1.8", "1.9", "2.1")
@@ -49,6 +50,8 @@ HAS = {
     (Kind.TOKENIZER, "ChatGLM2Tokenizer"): ".xxxxxxxxxxxx",
     (Kind.TOKENIZER, "ChatGLM3Tokenizer"): "...xxxxxxxxxx",
     (Kind.TOKENIZER, "ChatGLM4Tokenizer"): "......xxxxxxx",
+    (Kind.CALLBACK, "CheckpointMointor"): "xxxxx........",
+    (Kind.CALLBACK, "CheckpointMonitor"): ".....xxxxxxxx",
     (Kind.CALLBACK, "ObsMonitor"): "xxxxxxxx.....",
     (Kind.CALLBACK, "TrainingStateMonitor"): ".......xxxxxx",
     (Kind.CALLBACK, "StressDetectCallBack"): ".......xxxxxx",
@@ -67,6 +70,14 @@ def test_every_class_has_its_row() -> None:
     """One without was looked up in some versions alone. And one that all versions have says nothing."""
     assert set(HAS) == {(kind, name) for kind, names in CLASSES.items() for name in names}
     assert "x" * len(VERSIONS) not in HAS.values()
+
+
+@pytest.mark.parametrize("text", VERSIONS)
+def test_the_checkpoint_callback_is_the_dialects(text: str) -> None:
+    """Each version has one, by the name that its dialect says."""
+    version = Version.parse(text)
+    there = [name for name in CHECKPOINT_CALLBACKS if CLASSES[Kind.CALLBACK][name].holds(version)]
+    assert there == [dialect_of(version).checkpoint_callback]
 
 
 def test_what_only_predicts_is_a_model() -> None:

@@ -30,6 +30,7 @@ ANSWERS: dict[str, tuple[object, ...]] = {
     "sink_size": (*[None] * 6, *[1] * 5),
     "finetune_needs_weights": (True, True, True, *[False] * 8),
     "factors": (*[THREE] * 4, *[FOUR] * 7),
+    "context_needs_flash_attention": (*[False] * 5, *[True] * 6),
     "checkpoint_callback": (*[OLD] * 4, *[NEW] * 7),
     "formats": (*[("ckpt",)] * 6, *[("ckpt", "safetensors")] * 5),
     "removes_redundancy": (*[False] * 6, *[True] * 5),

@@ -30,7 +30,7 @@ TAKES: dict[str, dict[str, str]] = {
         "context_parallel_algo": "......xxxxxxxx",
         "ulysses_degree_in_cp": "......xxxxxxxx",
         "seq_split_num": ".......xxxxxxx",
-        "mem_coeff": ".......xxxxxxx",
+        "mem_coeff": "...xxxxxxxxxxx",
         "recompute": "..............",
     },
     "recompute_config": {
@@ -87,7 +87,7 @@ def test_other_keys_are_taken_by_all(section: str) -> None:
 @pytest.mark.parametrize("key", PASSED_OVER)
 def test_which_versions_read_a_key(key: str) -> None:
     """The others pass over it."""
-    found = ["x" if PASSED_OVER[key].holds(Version.parse(version)) else "." for version in VERSIONS]
+    found = ["x" if PASSED_OVER[key].lifetime.holds(Version.parse(version)) else "." for version in VERSIONS]
     assert "".join(found) == READS[key]
 
 
