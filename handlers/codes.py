@@ -42,6 +42,7 @@ class Code(StrEnum):
     CONFIG_NUMBER = "config.number"
     CONFIG_NOT_A_MAPPING = "config.not-a-mapping"
     CONFIG_NOT_IN_THIS_VERSION = "config.not-in-this-version"
+    CONFIG_OVERRIDE = "config.override"
     CONFIG_SECTION_INSEPARABLE = "config.section-inseparable"
     CONFIG_RUN_MODE = "config.run-mode"
     CONFIG_DEVICE_TARGET = "config.device-target"

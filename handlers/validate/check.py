@@ -31,6 +31,7 @@ from handlers.validate.mindformers_rules import (
     sinks,
 )
 from handlers.validate.model_rules import check_model
+from handlers.validate.overrides import Overridden, with_overrides
 from handlers.validate.problem import ConfigError, Findings, Problem, agreement, in_order
 from handlers.validate.resuming_rules import check_resuming
 from handlers.validate.saving_rules import check_saving
@@ -89,7 +90,7 @@ class CheckedConfig:
     cuts_weights: bool
     """Whether MindFormers is to cut whole weights for the ranks (auto_trans_ckpt)."""
     config: bytes
-    """What runs: the file byte for byte, without its `glmd:` section."""
+    """What runs: the file byte for byte, without its `glmd:` section; written anew where that has overrides."""
     warnings: tuple[Problem, ...]
     devices_at: Spot
     """Where the file says so, or would."""
@@ -114,9 +115,10 @@ class CheckedConfig:
 
 def check(content: bytes, name: str, rules: Rules) -> CheckedConfig:
     """Return what the file `name` with these bytes asks for; raises ConfigError with everything that is wrong."""
-    document = parse(content, name, rules.max_bytes)
-    findings = Findings([*document.problems])
-    config = _without_section(document, findings)
+    overridden = with_overrides(parse(content, name, rules.max_bytes))
+    document = overridden.document
+    findings = Findings([*document.problems, *overridden.problems])
+    config = _config(overridden, rules, findings)
     dialects = DIALECTS if rules.version is None else (dialect_of(rules.version),)
     results = {dialect.name: _check_for(document, rules, dialect) for dialect in dialects}
     # Where the version is not known, problems are what all dialects refuse, and warnings what some do.
@@ -135,7 +137,7 @@ def estimated(content: bytes, name: str, rules: Rules) -> int | None:
 
     Raises ConfigError for what is no YAML.
     """
-    document = parse(content, name, rules.max_bytes)
+    document = with_overrides(parse(content, name, rules.max_bytes)).document
     dialects = DIALECTS if rules.version is None else (dialect_of(rules.version),)
     looks = [look for dialect in dialects for look in _check_for(document, rules, dialect)[1].looks]
     return max((look.bytes for look in looks if isinstance(look, DiskLook)), default=None)
@@ -221,12 +223,13 @@ def _check_weights(
     check_weights(root, section, run_mode, parallel, published, dialect, findings)
 
 
-def _without_section(document: Document, findings: Findings) -> bytes:
+def _config(overridden: Overridden, rules: Rules, findings: Findings) -> bytes:
+    """Return what runs; nothing where that cannot be made, which is a problem."""
     try:
-        return document.without(KEY)
+        return overridden.config(rules.max_bytes)
     except ConfigError as error:
         findings.problems.extend(error.problems)
-        return document.content
+        return b""
 
 
 def _devices(

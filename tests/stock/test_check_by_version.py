@@ -382,6 +382,28 @@ def test_what_glmd_cannot_do_yet(data: Path, version: str, changes: dict[str, Va
 
 
 @pytest.mark.parametrize(
+    ("version", "overrides", "expected"),
+    (
+        ("0.8", {"runner_config.epochs": 5}, GOOD),
+        ("0.8", {"runner_config.epochs": "two"}, problem("runner_config.epochs: 'two' is not a whole number")),
+        ("0.8", {"parallel_config.context_parallel": 2}, problem("context_parallel: is not known (MindFormers 0.8 and older")),
+        ("0.8", {"callbacks.1.type": "CheckpointMonitor"}, problem("callbacks[1].type: 'CheckpointMonitor' is not known")),
+        ("0.8", {"load_checkpoint": "/nowhere"}, problem("load_checkpoint: '/nowhere' is not there")),
+        ("1.3.2", {"load_ckpt_format": "safetensors"}, warning("load_ckpt_format: has no effect")),
+        ("1.9", {"runner_config.epochs": 5, "parallel_config.context_parallel": 2}, warning("2 has no effect")),
+        ("1.9", {"runner_config.epoch": 5}, problem("runner_config.epoch: is not known (MindFormers 1.7 and newer takes")),
+        ("1.9", {"runer_config.epochs": 5}, problem("'runer_config' is not a key of the file")),
+        (None, {"runner_config.epochs": "two"}, problem("runner_config.epochs: 'two' is not a whole number")),
+    ),
+)  # fmt: skip
+def test_overrides_are_checked_like_the_file(
+    data: Path, version: str | None, overrides: dict[str, Value], expected: Verdict
+) -> None:
+    """By the rules of the version that runs them."""
+    assert_verdict(verdict_of(version, {"glmd": {"overrides": overrides}}, data), expected)
+
+
+@pytest.mark.parametrize(
     ("devices", "topology", "expected"),
     (
         ((0, 1, 2), Topology.A910, problem("1, 2, 4 or 8 devices, not 3")),
