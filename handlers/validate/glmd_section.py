@@ -29,6 +29,7 @@ from handlers.validate.continue_from import parse_continue_from
 from handlers.validate.document import Place
 from handlers.validate.model_problem import problem_of
 from handlers.validate.problem import Problem, quoted
+from handlers.validate.spots import encodable
 from handlers.validate.yaml_nodes import Data
 
 KEY = "glmd"
@@ -112,7 +113,8 @@ def _shown(value: object) -> object:
     """Return overrides with their values as texts."""
     if not isinstance(value, dict):
         return value
-    return {str(key): each if isinstance(each, str) else json.dumps(each) for key, each in value.items()}
+    shown = {str(key): each if isinstance(each, str) else json.dumps(each) for key, each in value.items()}
+    return {encodable(key): encodable(each) for key, each in shown.items()}
 
 
 _Limit = Annotated[Limit, AfterValidator(_positive)]

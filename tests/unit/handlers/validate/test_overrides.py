@@ -3,12 +3,17 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from handlers.codes import Code
 from handlers.resume.config import resuming
 from handlers.validate.document import parse
+from handlers.validate.glmd_section import read_section
 from handlers.validate.overrides import with_overrides
 from handlers.validate.problem import ConfigError
+from handlers.validate.written_out import written_out
+from handlers.validate.yaml_nodes import Data
 
 WEIGHTS = Path("/data/resume_from")
 FILE = """\
@@ -129,6 +134,37 @@ def test_what_is_no_mapping_sets_nothing(wrong: str) -> None:
     """The section's own check says so."""
     found = with_overrides(parse(f"{FILE}glmd: {{overrides: {wrong}}}\n".encode(), "a.yaml"))
     assert (found.set_keys, found.problems) == ((), ())
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=4,
+)
+PARTS = st.sampled_from(
+    ("seed", "runner_config", "epochs", "callbacks", "0", "1", "prefix", "context", "new", "", "glmd")
+)
+
+
+@given(st.dictionaries(st.lists(PARTS, min_size=1, max_size=4).map(".".join), VALUES, max_size=4))
+def test_whatever_they_say(overrides: dict[str, Data]) -> None:
+    """They are refused at their place, or what runs is read with them; the section can be kept as JSON."""
+    lines = written_out(dict(overrides)).decode().replace("\n", "\n    ")
+    document = parse(f"{FILE}glmd:\n  overrides:\n    {lines}".encode(), "a.yaml")
+    found = with_overrides(document)
+    assert all(problem.where.startswith("glmd.overrides") for problem in found.problems)
+    assert len(found.set_keys) + len(found.problems) >= bool(overrides)
+    if not found.problems:
+        ran = with_overrides(parse(found.config(1 << 20), "config.yaml")).document.node.data
+        assert {key: value for key, value in found.document.node.data.items() if key != "glmd"} == ran  # type: ignore[union-attr]
+    read_section(document.root)[0].model_dump_json()
+
+
+def test_half_a_character_can_be_kept() -> None:
+    """YAML's escapes can make one."""
+    section, wrong, _ = read_section(parse(b'glmd: {overrides: {"a\\ud800": "\\udfff"}}\n', "a.yaml").root)
+    assert not wrong
+    assert section.model_dump_json()
 
 
 def test_what_becomes_too_much() -> None:
