@@ -36,10 +36,13 @@ class Code(StrEnum):
     # What a dropped YAML says: one a rule, not one a key.
     CONFIG_MISSING_KEY = "config.missing-key"
     CONFIG_UNKNOWN_KEY = "config.unknown-key"
+    CONFIG_NOT_IN_MINDFORMERS = "config.not-in-mindformers"
+    CONFIG_OTHER_MINDFORMERS = "config.other-mindformers"
     CONFIG_VALUE = "config.value"
     CONFIG_NUMBER = "config.number"
     CONFIG_NOT_A_MAPPING = "config.not-a-mapping"
     CONFIG_NOT_IN_THIS_VERSION = "config.not-in-this-version"
+    CONFIG_OVERRIDE = "config.override"
     CONFIG_SECTION_INSEPARABLE = "config.section-inseparable"
     CONFIG_RUN_MODE = "config.run-mode"
     CONFIG_DEVICE_TARGET = "config.device-target"

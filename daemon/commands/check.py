@@ -56,6 +56,8 @@ def check(
         f"prefix {checked.prefix}, tag {checked.section.merge.tag}"
     )
     typer.echo(printable(good))
+    for key, value in checked.section.overrides.items():
+        typer.echo(printable(f"  with {key}: {value}"))
     typer.echo(printable(f"checked against {checked.against}"), err=True)
 
 
@@ -74,6 +76,7 @@ def _as_json(file: Path, settings: Settings, mindformers: Installed | None) -> d
         "devices": checked.devices,
         "prefix": checked.prefix,
         "tag": checked.section.merge.tag,
+        "overrides": checked.section.overrides,
         "against": checked.against,
         "problems": [],
         "warnings": [asdict(warning) for warning in checked.warnings],

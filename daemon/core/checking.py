@@ -14,6 +14,7 @@ from handlers.ckpt.files.bounded import read_bounded
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.host.reach import reach
+from handlers.mindformers.dialect import dialect_of, is_read
 from handlers.mindformers.installed import Installed, find_installed, named
 from handlers.records.checked import Checked
 from handlers.records.job_dir import JobDir
@@ -28,7 +29,6 @@ NOTHING: Mapping[str, Path] = MappingProxyType({})
 def rules(settings: Settings, root: Root, mindformers: Installed | None = None) -> Rules:
     """Return what a dropped file is held against; `mindformers` instead of what the settings lead to."""
     mindformers = mindformers or mindformers_of(settings)
-    unknown = "what its versions do not agree upon is a warning; name it: training.mindformers in the settings"
     return Rules(
         devices=settings.devices,
         topology=settings.rank_table.topology,
@@ -38,8 +38,19 @@ def rules(settings: Settings, root: Root, mindformers: Installed | None = None) 
         allowed=(*settings.allowed_paths, root.path),
         version=mindformers.version,
         gate=GateRules(settings.gate, settings.known_evaluations),
-        against=f"{mindformers}; {unknown}" if mindformers.version is None else str(mindformers),
+        against=_against(mindformers),
     )
+
+
+def _against(mindformers: Installed) -> str:
+    """Return what people are told of the version that a file is held against."""
+    version = mindformers.version
+    if version is None:
+        unknown = "what its versions do not agree upon is a warning; name it: training.mindformers in the settings"
+        return f"{mindformers}; {unknown}"
+    if not is_read(version):
+        return f"{mindformers}, a version that glmd does not know, by the rules of {dialect_of(version).name}"
+    return str(mindformers)
 
 
 def mindformers_of(settings: Settings) -> Installed:

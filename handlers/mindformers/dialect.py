@@ -1,7 +1,8 @@
 """The dialects of MindFormers: what one range of versions does in another way than the next.
 
-Each fact was read in the release branch (for 1.9: the wheel) that it begins with and in the one before. The comments
-name the file, below `mindformers/` where nothing else is said.
+Each fact was read in the release branch (for 1.9: the wheel) that it begins with and in the one before, and holds in
+the wheel of 2.1. The comments name the file, below `mindformers/` where nothing else is said. What comes and goes by
+name has its versions in handlers.mindformers.classes and .keys.
 """
 
 from dataclasses import dataclass, replace
@@ -25,6 +26,14 @@ class Dialect:
     resumes_inside_epoch: bool
     """Whether a training without data sinking goes on from a save inside an epoch, at the step behind it."""
 
+    # How it is started.
+    launch_scripts: tuple[str, ...]
+    """What starts the ranks of one host: files of a checkout. A wheel has none of them, nor run_mindformer.py."""
+    output_dir_counts: bool
+    """Whether the YAML's output_dir says where the output lies; else LOCAL_DEFAULT_PATH does."""
+    resumes_by_name: bool
+    """Whether resume_training may be the name of the file to go on from."""
+
     # What must be said, and what holds where it is not.
     parts: tuple[str, ...]
     """Sections of the YAML that have no defaults."""
@@ -41,11 +50,25 @@ class Dialect:
     factors: tuple[str, ...]
     """Keys of `parallel_config` whose product is the number of ranks, where the network is cut."""
 
+    context_needs_flash_attention: bool
+    """Whether a context_parallel above 1 is refused without the model's use_flash_attention."""
+
     # What is saved.
     checkpoint_callback: str
     """The class that saves."""
+    formats: tuple[str, ...]
+    """What checkpoint_format may be, the default first; a single one where there is no such key."""
+    removes_redundancy: bool
+    """Whether the callback has remove_redundancy, for shards without what another rank saves."""
     saves_network: bool
     """The callback's default for save_network_params: a second file, of the weights alone."""
+    network_has_tag: bool
+    """Whether that file, and the one of save_trainable_params, has EPOCH_STEP in its name; else each save is put over
+    the one before."""
+    trainable_excludes_network: bool
+    """Whether save_network_params is not looked at where save_trainable_params is True."""
+    records_health: bool
+    """Whether use_checkpoint_health_monitor writes health_ckpts.json."""
     mcore_saves_safetensors: bool
     """Whether `use_legacy: False` turns the callback's checkpoint_format into safetensors, whatever it says."""
     has_new_checkpoints: bool
@@ -73,7 +96,7 @@ class Dialect:
     def loader(self, name: str) -> Loader | None:
         """Return what is known of the data loader `name`; None where these versions have none of that name."""
         found = LOADERS.get(name)
-        return found if found is not None and found.since <= self.since else None
+        return found if found is not None and found.lifetime.holds(self.since) else None
 
 
 _0_8 = Dialect(
@@ -81,6 +104,11 @@ _0_8 = Dialect(
     since=Version(0, 0),
     # trainer/utils.py: load_resume_context_from_checkpoint takes the epoch alone.
     resumes_inside_epoch=False,
+    launch_scripts=("scripts/run_distribute.sh",),
+    # core/context/build_context.py and tools/utils.py: get_output_root_path.
+    output_dir_counts=False,
+    # trainer/training_args.py; what is no bool counts as True.
+    resumes_by_name=False,
     # run_mindformer.py and build_context use each of them unasked.
     parts=("trainer", "model", "runner_config", "parallel", "parallel_config"),
     # core/context/build_context.py: _set_check_parallel_config raises IndexError for None; the same up to 1.3.
@@ -92,9 +120,15 @@ _0_8 = Dialect(
     finetune_needs_weights=True,
     # modules/transformer/transformer.py: TransformerOpParallelConfig has no other, and takes no unknown key.
     factors=("data_parallel", "model_parallel", "pipeline_stage"),
+    context_needs_flash_attention=False,
     # core/callback/callback.py, whose spelling it is.
     checkpoint_callback="CheckpointMointor",
+    formats=("ckpt",),
+    removes_redundancy=False,
     saves_network=True,
+    network_has_tag=False,
+    trainable_excludes_network=False,
+    records_health=False,
     mcore_saves_safetensors=False,
     has_new_checkpoints=False,
     # core/context/build_context.py: of two settings for the strategy files it sets the path in one.
@@ -113,6 +147,10 @@ _1_0 = replace(
     since=Version(1, 0),
     # trainer/utils.py: step_num too; trainer/base_trainer.py: dataset.set_init_step(initial_step).
     resumes_inside_epoch=True,
+    # run_mindformer.py: set_output_path(config.output_dir).
+    output_dir_counts=True,
+    # trainer/trainer.py: _check_config_type takes a bool or a str.
+    resumes_by_name=True,
     # trainer/utils.py: check_ckpt_for_transform (from 1.2 on in tools/ckpt_transform), load_ckpt.
     takes_whole_weights=True,
     # The same: check_path_include_total_ckpt leads past build_model, and build_model asks for sink_mode alone.
@@ -125,6 +163,9 @@ _1_1 = replace(
     _1_0,
     name="1.1",
     since=Version(1, 1),
+    launch_scripts=("scripts/run_distribute.sh", "scripts/msrun_launcher.sh"),
+    # trainer/trainer.py: "resume_training must be bool".
+    resumes_by_name=False,
     # run_mindformer.py leaves it to the Trainer, which does not ask.
     finetune_needs_weights=False,
 )
@@ -132,12 +173,20 @@ _1_2 = replace(
     _1_1,
     name="1.2",
     since=Version(1, 2),
+    # trainer/trainer.py: a bool or a str again.
+    resumes_by_name=True,
     # tools/check_rules.py: _check_parallel; modules/transformer/op_parallel_config.py.
     factors=("data_parallel", "model_parallel", "context_parallel", "pipeline_stage"),
     # core/callback/callback.py; 1.1.0's wheel and branch still have the other spelling.
     checkpoint_callback="CheckpointMonitor",
 )
-_1_3 = replace(_1_2, name="1.3 and 1.4", since=Version(1, 3))  # data loaders alone
+_1_3 = replace(
+    _1_2,
+    name="1.3 and 1.4",
+    since=Version(1, 3),
+    # tools/check_rules.py: "context_parallel is only available for flash attention for now".
+    context_needs_flash_attention=True,
+)
 _1_5 = replace(
     _1_3,
     name="1.5",
@@ -147,6 +196,11 @@ _1_5 = replace(
     parallel_mode=1,
     sink_mode=True,
     sink_size=1,
+    # core/callback/callback.py: CheckpointMonitor, and its save_only_network_params, which returns in between.
+    formats=("ckpt", "safetensors"),
+    removes_redundancy=True,
+    network_has_tag=True,
+    trainable_excludes_network=True,
     # utils/load_checkpoint_utils.py: load_checkpoint_with_safetensors.
     loads_safetensors=True,
 )
@@ -154,8 +208,10 @@ _1_6 = replace(
     _1_5,
     name="1.6",
     since=Version(1, 6),
+    launch_scripts=("scripts/msrun_launcher.sh",),
     # core/callback/callback.py.
     saves_network=False,
+    records_health=True,
     # trainer/base_trainer.py: "When use_legacy=False, it's not supported to save 'ckpt' files".
     mcore_saves_safetensors=True,
 )
@@ -170,7 +226,22 @@ _1_7 = replace(
 DIALECTS = (_0_8, _1_0, _1_1, _1_2, _1_3, _1_5, _1_6, _1_7)
 """By version, the oldest first."""
 
+OLDEST_READ, NEWEST_READ = Version(0, 6), Version(2, 1)
+"""The releases that were read for this; of others it is a guess that they speak as these do."""
+
 
 def dialect_of(version: Version) -> Dialect:
     """Return what `version` speaks: the newest dialect that is not younger."""
     return next(dialect for dialect in reversed(DIALECTS) if dialect.since <= version)
+
+
+def is_read(version: Version) -> bool:
+    """Say whether `version`, or another patch of it, is among the releases that were read."""
+    return (
+        (OLDEST_READ.major, OLDEST_READ.minor)
+        <= (version.major, version.minor)
+        <= (
+            NEWEST_READ.major,
+            NEWEST_READ.minor,
+        )
+    )

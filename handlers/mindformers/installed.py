@@ -33,6 +33,8 @@ class Installed:
     """The version as it is written: `0.8.0`, `1.6.0rc1`. Where it is not known, why."""
     source: str = ""
     """Where that was read."""
+    package: Path | None = None
+    """The directory mindformers/ that is imported."""
 
     def __str__(self) -> str:
         if self.version is None:
@@ -56,7 +58,7 @@ def find_installed(checkout: Path, python: Path) -> Installed:
     for directories in _site_packages(python):
         found = [path for directory in directories for path in _entries(directory, "mindformers-*")]
         installed = {
-            version: Installed(version, match[1], str(path.parent))
+            version: Installed(version, match[1], str(path.parent), path.parent / "mindformers")
             for path in found
             if (match := _METADATA.fullmatch(path.name)) and (version := _parsed(match[1]))
         }
@@ -66,12 +68,24 @@ def find_installed(checkout: Path, python: Path) -> Installed:
     return Installed(None, f"{checkout} has no directory mindformers/, and {python} no package that says its version")
 
 
+def text_of(path: Path) -> str:
+    """Return the beginning of a regular file, as far as it is text; nothing where it cannot be read."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return ""
+        return _beginning(path, status.st_ino, status.st_mtime_ns, status.st_size)
+    except (OSError, ValueError):
+        return ""
+
+
 def _of_checkout(checkout: Path) -> Installed:
+    package = checkout / "mindformers"
     for name, says in _SAYS:
-        match = says.search(_text(checkout / name))
+        match = says.search(text_of(checkout / name))
         if match and (version := _parsed(match[1])):
-            return Installed(version, match[1], str(checkout))
-    return Installed(None, f"neither setup.py nor mindformers/__init__.py in {checkout} says it")
+            return Installed(version, match[1], str(checkout), package)
+    return Installed(None, f"neither setup.py nor mindformers/__init__.py in {checkout} says it", package=package)
 
 
 def _parsed(text: str) -> Version | None:
@@ -84,7 +98,7 @@ def _parsed(text: str) -> Version | None:
 def _site_packages(python: Path) -> Iterator[list[Path]]:
     """Yield the directories that `python` imports packages from: those of a virtual environment, then of its base."""
     prefix = python.absolute().parent.parent  # not resolved: the link in a virtual environment is what makes it one
-    settings = _text(prefix / "pyvenv.cfg")
+    settings = text_of(prefix / "pyvenv.cfg")
     base = _resolved(python)
     name = base.name if _PYTHON.fullmatch(base.name) else "python3.*"
     prefixes = [prefix]
@@ -117,17 +131,6 @@ def _kind(path: Path) -> int:
         return stat.S_IFMT(path.stat().st_mode)
     except (OSError, ValueError):
         return 0
-
-
-def _text(path: Path) -> str:
-    """Return the beginning of a regular file, as far as it is text; nothing where it cannot be read."""
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            return ""
-        return _beginning(path, status.st_ino, status.st_mtime_ns, status.st_size)
-    except (OSError, ValueError):
-        return ""
 
 
 @lru_cache(maxsize=64)

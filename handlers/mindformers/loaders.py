@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from handlers.mindformers.version import Version
-
-_FIRST = Version(0, 0)
+from handlers.mindformers.version import ALWAYS, Lifetime, Version
 
 
 class Reads(Enum):
@@ -33,14 +31,14 @@ class Loader:
 
     sources: Mapping[str, Reads]
     """By key, dotted where it lies deeper. Of these one must be there; the first that is there counts."""
-    since: Version = _FIRST
-    """The first version that has it."""
+    lifetime: Lifetime = ALWAYS
+    """The versions that have it."""
     makes_up: bool = False
     """Whether it trains on made-up data where it has none of them."""
 
 
 _MINDSPORE = Loader({"dataset_dir": Reads.EITHER, "dataset_files": Reads.FILE})
-_DIRECTORY = Loader({"dataset_dir": Reads.DIRECTORY})
+_OF_OTHER_TASKS = Loader({"dataset_dir": Reads.DIRECTORY}, Lifetime(before=Version(1, 6)))
 _LINE_FILE = {"dataset_dir": Reads.FILE}
 _TEXTS = {"dataset_dir": Reads.EITHER}
 _DATASETS = {"path": Reads.HUB, "dataset_path": Reads.DIRECTORY}
@@ -49,36 +47,36 @@ LOADERS: Mapping[str, Loader] = {
     # MindSpore's own, for which dataset/*_dataset.py looks for files below dataset_dir.
     "MindDataset": _MINDSPORE,
     "TFRecordDataset": _MINDSPORE,
-    "ImageFolderDataset": _DIRECTORY,
+    "ImageFolderDataset": Loader({"dataset_dir": Reads.DIRECTORY}),
     # dataset/dataloader/*.py of 0.8; ADGen's dataset_dir is, whatever its name, one file.
     "ADGenDataLoader": Loader(_LINE_FILE),
-    "CLUENERDataLoader": _DIRECTORY,
-    "Cifar100DataLoader": _DIRECTORY,
-    "Flickr8kDataLoader": _DIRECTORY,
-    "MultiImgCapDataLoader": _DIRECTORY,
-    "SQuADDataLoader": _DIRECTORY,
-    "WMT16DataLoader": _DIRECTORY,
+    "CLUENERDataLoader": _OF_OTHER_TASKS,
+    "Cifar100DataLoader": _OF_OTHER_TASKS,
+    "Flickr8kDataLoader": _OF_OTHER_TASKS,
+    "MultiImgCapDataLoader": Loader({"dataset_dir": Reads.DIRECTORY}, Lifetime(before=Version(1, 5))),
+    "SQuADDataLoader": _OF_OTHER_TASKS,
+    "WMT16DataLoader": _OF_OTHER_TASKS,
     # … of 1.0
-    "MultiSourceDataLoader": Loader({"sub_data_loader": Reads.PARTS}, Version(1, 0)),
-    "SFTDataLoader": Loader(_TEXTS, Version(1, 0)),
-    "TrainingDataLoader": Loader(_TEXTS, Version(1, 0)),
+    "MultiSourceDataLoader": Loader({"sub_data_loader": Reads.PARTS}, Lifetime(Version(1, 0))),
+    "SFTDataLoader": Loader(_TEXTS, Lifetime(Version(1, 0))),
+    "TrainingDataLoader": Loader(_TEXTS, Lifetime(Version(1, 0))),
     # … of 1.1
-    "ToolAlpacaDataLoader": Loader(_LINE_FILE, Version(1, 1)),
+    "ToolAlpacaDataLoader": Loader(_LINE_FILE, Lifetime(Version(1, 1))),
     # … of 1.3
-    "BaseMultiModalDataLoader": Loader({"annotation_file": Reads.FILE}, Version(1, 3)),
-    "CommonDataLoader": Loader(_DATASETS, Version(1, 3)),
-    "IndexedDataLoader": Loader({"path_prefix": Reads.PREFIX}, Version(1, 3)),
+    "BaseMultiModalDataLoader": Loader({"annotation_file": Reads.FILE}, Lifetime(Version(1, 3))),
+    "CommonDataLoader": Loader(_DATASETS, Lifetime(Version(1, 3))),
+    "IndexedDataLoader": Loader({"path_prefix": Reads.PREFIX}, Lifetime(Version(1, 3))),
     # … of 1.5; without a path dataset/blended_datasets/blended_megatron_dataset_config.py sets `mock`.
     "BlendedMegatronDatasetDataLoader": Loader(
         {
             "config.data_path": Reads.BLEND,
             "config.train_data_path": Reads.BLEND,
         },
-        Version(1, 5),
+        Lifetime(Version(1, 5)),
         makes_up=True,
     ),
     # … of 1.7
-    "HFDataLoader": Loader(_DATASETS, Version(1, 7)),
+    "HFDataLoader": Loader(_DATASETS, Lifetime(Version(1, 7))),
 }
 
 DIRECTORY_OR_FILES = _MINDSPORE

@@ -66,15 +66,17 @@ STARTING = re.compile(r"\.Starting Training Model\.")
 SAVING = re.compile(r"\.Saving ckpt\.|\. Start to save checkpoint as new format \.")
 """Shards are written from now on. The second is of 1.7 and newer, where `use_legacy_format: False`."""
 
-SAVED = re.compile(r"Finish saving ckpt of epoch |successfully sync saved checkpoint |\.Training Over!\.")
-"""They are written: of 1.3 and newer, of the new format, and of all versions once the last is."""
+SAVED = re.compile(
+    r"Finish saving ckpt of epoch |successfully a?sync saved checkpoint |Save checkpoint cost time: |\.Training Over!\."
+)
+"""They are written: of 1.3 and newer, of the new format by rank 0 and by all, and of all versions once the last is."""
 
 _ALL_IS_WELL = re.compile(
     r"\{? ?(?:Epoch:\[|step:\[)"  # a step, or what else is told of it (local_norm), also where the line is cut off
     r"| *\d{1,3}\.\d% \|"  # how far the training is, below each step, from 0.8 on
     r"|.*\|▮* *\| ?\d{1,3}%"  # how far a transformation of checkpoints is
     r"|\.{6,7} ?(?:Saving ckpt|Removing redundancy|Start to save|Start saving)\b"
-    r"|Finish saving \S+ of epoch |Save \w+(?: \w+)? cost time: |successfully sync saved checkpoint "
+    r"|Finish saving \S+ of epoch |Save \w+(?: \w+)? cost time: |successfully a?sync saved checkpoint "
     r"|\.+(?:Starting Training Model|Training Over!)\.+"
     r"|Training completed\. |Epoch \d+ finished\. "
 )

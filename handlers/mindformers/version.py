@@ -27,5 +27,24 @@ class Version:
         return f"{self.major}.{self.minor}" + (f".{self.patch}" if self.patch else "")
 
 
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """In which versions something is there."""
+
+    since: Version = Version(0, 0)
+    before: Version | None = None
+    """The first that no longer has it; None for what is still there."""
+
+    def holds(self, version: Version) -> bool:
+        """Say whether `version` has it."""
+        return self.since <= version and (self.before is None or version < self.before)
+
+    def why_not(self, version: Version) -> str:
+        """Return why `version` does not have it."""
+        return f"it came with {self.since}" if version < self.since else f"it is gone from {self.before} on"
+
+
+ALWAYS = Lifetime()
+
 OF_GLM_6B = Version(0, 8)
 """The newest that glmd's rules for GLM-6B were read in."""

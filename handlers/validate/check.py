@@ -6,7 +6,7 @@ from pathlib import Path
 
 from handlers.ckpt.planning.lora import LoraScale
 from handlers.codes import Code
-from handlers.mindformers.dialect import DIALECTS, Dialect, dialect_of
+from handlers.mindformers.dialect import DIALECTS, NEWEST_READ, Dialect, dialect_of
 from handlers.mindformers.version import OF_GLM_6B, Version
 from handlers.rank_table.topology import Topology, topology_note, topology_problem
 from handlers.records.checked import DiskLook, PathLook, Spot
@@ -31,10 +31,12 @@ from handlers.validate.mindformers_rules import (
     sinks,
 )
 from handlers.validate.model_rules import check_model
+from handlers.validate.overrides import Overridden, with_overrides
 from handlers.validate.problem import ConfigError, Findings, Problem, agreement, in_order
 from handlers.validate.resuming_rules import check_resuming
 from handlers.validate.saving_rules import check_saving
 from handlers.validate.spots import at, spot
+from handlers.validate.version_rules import check_version
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class CheckedConfig:
     cuts_weights: bool
     """Whether MindFormers is to cut whole weights for the ranks (auto_trans_ckpt)."""
     config: bytes
-    """What runs: the file byte for byte, without its `glmd:` section."""
+    """What runs: the file byte for byte, without its `glmd:` section; written anew where that has overrides."""
     warnings: tuple[Problem, ...]
     devices_at: Spot
     """Where the file says so, or would."""
@@ -113,9 +115,10 @@ class CheckedConfig:
 
 def check(content: bytes, name: str, rules: Rules) -> CheckedConfig:
     """Return what the file `name` with these bytes asks for; raises ConfigError with everything that is wrong."""
-    document = parse(content, name, rules.max_bytes)
-    findings = Findings([*document.problems])
-    config = _without_section(document, findings)
+    overridden = with_overrides(parse(content, name, rules.max_bytes))
+    document = overridden.document
+    findings = Findings([*document.problems, *overridden.problems])
+    config = _config(overridden, rules, findings)
     dialects = DIALECTS if rules.version is None else (dialect_of(rules.version),)
     results = {dialect.name: _check_for(document, rules, dialect) for dialect in dialects}
     # Where the version is not known, problems are what all dialects refuse, and warnings what some do.
@@ -134,7 +137,7 @@ def estimated(content: bytes, name: str, rules: Rules) -> int | None:
 
     Raises ConfigError for what is no YAML.
     """
-    document = parse(content, name, rules.max_bytes)
+    document = with_overrides(parse(content, name, rules.max_bytes)).document
     dialects = DIALECTS if rules.version is None else (dialect_of(rules.version),)
     looks = [look for dialect in dialects for look in _check_for(document, rules, dialect)[1].looks]
     return max((look.bytes for look in looks if isinstance(look, DiskLook)), default=None)
@@ -153,7 +156,8 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
     target = check_device_target(root, findings)
     devices = () if "devices" in wrong else _devices(document, section, rules, target, findings)
     parallel = check_parallel(root, devices, target, dialect, findings)
-    version = rules.version or max(dialect.since, OF_GLM_6B)
+    version = rules.version or _newest_of(dialect)
+    check_version(root, dialect, version, findings, is_sure=rules.version is not None)
     check_model(root, parallel, findings, version)
     check_adapters(root, findings, version)
     lora_scale = None if "merge" in wrong else check_lora(root, section, parallel, findings, version)
@@ -192,6 +196,11 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
     return checked, findings
 
 
+def _newest_of(dialect: Dialect) -> Version:
+    """Return the version that is asked about a file where only the dialect is known."""
+    return NEWEST_READ if dialect is DIALECTS[-1] else max(dialect.since, OF_GLM_6B)
+
+
 def _check_weights(
     root: Place,
     section: GlmdSection,
@@ -214,12 +223,13 @@ def _check_weights(
     check_weights(root, section, run_mode, parallel, published, dialect, findings)
 
 
-def _without_section(document: Document, findings: Findings) -> bytes:
+def _config(overridden: Overridden, rules: Rules, findings: Findings) -> bytes:
+    """Return what runs; nothing where that cannot be made, which is a problem."""
     try:
-        return document.without(KEY)
+        return overridden.config(rules.max_bytes)
     except ConfigError as error:
         findings.problems.extend(error.problems)
-        return document.content
+        return b""
 
 
 def _devices(

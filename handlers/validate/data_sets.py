@@ -68,7 +68,9 @@ def _check_loader(loader: Place, dialect: Dialect, findings: Findings) -> None:
         _check_sources(loader, known, dialect, findings)
         return
     elsewhere = LOADERS.get(name)
-    hint = f"it came with {elsewhere.since}" if elsewhere else "does the checkout, or a register_path, bring it?"
+    hint = "does the checkout, or a register_path, bring it?"
+    if elsewhere:
+        hint = elsewhere.lifetime.why_not(dialect.since)
     findings.warnings.append(
         kind.problem(
             Code.CONFIG_DATA_LOADER, f"{quoted(kind.data)} is no data loader of MindFormers {dialect.name}", hint

@@ -1,5 +1,6 @@
 """The optional `glmd:` section of a dropped YAML: what the user asks of glmd itself."""
 
+import json
 import math
 import re
 from typing import Annotated, Literal
@@ -28,9 +29,11 @@ from handlers.validate.continue_from import parse_continue_from
 from handlers.validate.document import Place
 from handlers.validate.model_problem import problem_of
 from handlers.validate.problem import Problem, quoted
+from handlers.validate.spots import encodable
 from handlers.validate.yaml_nodes import Data
 
 KEY = "glmd"
+OVERRIDES = "overrides"
 
 MOST_PRIORITY = 1_000_000
 """Either way from 0."""
@@ -106,6 +109,14 @@ def _inputs(paths: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(paths))
 
 
+def _shown(value: object) -> object:
+    """Return overrides with their values as texts."""
+    if not isinstance(value, dict):
+        return value
+    shown = {str(key): each if isinstance(each, str) else json.dumps(each) for key, each in value.items()}
+    return {encodable(key): encodable(each) for key, each in shown.items()}
+
+
 _Limit = Annotated[Limit, AfterValidator(_positive)]
 
 
@@ -178,6 +189,8 @@ class GlmdSection(_Part):
     merge: MergeWish = MergeWish()
     continue_from: Annotated[str, BeforeValidator(parse_continue_from)] = "none"
     """`none`, `latest`, the prefix that something is published of, or the absolute path of a checkpoint."""
+    overrides: Annotated[dict[str, str], BeforeValidator(_shown)] = {}
+    """By dotted key, what is set in the file's configuration, to be shown; handlers.validate.overrides sets it."""
     inputs: Annotated[tuple[Annotated[str, BeforeValidator(_input)], ...], AfterValidator(_inputs)] = ()
     """The files of data that the output is to name with their hashes."""
     resume: Resume = Resume()
@@ -226,6 +239,8 @@ def _oversized(section: Place) -> Problem | None:
 
 def _plain(place: Place) -> Data:
     """Return what pydantic gets to see; empty parts are left out, so that their defaults hold."""
+    if place.where == f"{KEY}.{OVERRIDES}":  # of these an empty value is one, too
+        return place.data
     if isinstance(place.data, dict):
         return {inner.name: _plain(inner) for inner in place if inner.data is not None}
     scalar = place.data is not None and not isinstance(place.data, list)

@@ -185,9 +185,8 @@ def check_parallel(
             findings.warnings.append(problem)
     if config is None:
         return parallel
-    if _CONTEXT not in factors and (unknown := config.get(_CONTEXT)):
-        hint = f"MindFormers {dialect.name} takes no such key: remove it"
-        findings.problems.append(unknown.key_problem(Code.CONFIG_UNKNOWN_KEY, "is not known", hint))
+    if parallel.context > 1 and parallel.by_strategy and dialect.context_needs_flash_attention:
+        _check_attention(root, config[_CONTEXT], dialect, findings)
     if not parallel.by_strategy:
         for key in {"model_parallel", _CONTEXT} & factors.keys():
             if factors[key] > 1:
@@ -197,6 +196,12 @@ def check_parallel(
                 )
     _check_stages(config, parallel, findings)
     return parallel
+
+
+def _check_attention(root: Place, context: Place, dialect: Dialect, findings: Findings) -> None:
+    if not is_true(root, "model", "model_config", "use_flash_attention"):
+        hint = f"MindFormers {dialect.name} cuts sequences with the model's use_flash_attention: True only"
+        findings.problems.append(context.problem(Code.CONFIG_MODEL_CUT, f"{context.data} is not possible", hint))
 
 
 def _mode(root: Place, dialect: Dialect, findings: Findings) -> int:

@@ -129,7 +129,8 @@ def _check_form(root: Place, callback: Place, dialect: Dialect, findings: Findin
     hint = "it saves whole iterations in another form: leave it out"
     if section := root.get("checkpoint"):
         findings.problems.append(section.key_problem(Code.CONFIG_SAVING_FORM, "is not in this version of glmd", hint))
-    for place in (root.get("use_legacy_format"), callback.get("use_legacy_format")):
+    keys = ("use_legacy_format", "ckpt_use_legacy_format")
+    for place in (*map(root.get, keys), callback.get("use_legacy_format")):
         if place is not None and place.data is False:
             findings.problems.append(
                 place.problem(Code.CONFIG_SAVING_FORM, "False is not in this version of glmd", hint)

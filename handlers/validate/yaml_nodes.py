@@ -1,7 +1,7 @@
 """From YAML text to plain nodes: values with positions, anchors followed, nothing constructed, everything bounded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias, Union
 
 from ruamel.yaml import YAML
@@ -16,12 +16,12 @@ from handlers.validate.yaml_scalars import TAG, PyYamlResolver, Scalar, scalar
 
 Data: TypeAlias = Union[Scalar, list["Data"], dict[Scalar, "Data"]]  # noqa: UP007 (`|` cannot name itself before 3.12)
 
-_NODES = 20_000
+MOST_NODES = 20_000
 """Thirty times what the longest stock YAML has; more would take seconds to read."""
 _EXPANDED = 200_000
 """How many nodes there may be with every alias written out: what keeps a few lines from meaning billions of nodes."""
-_DEPTH = 50
-_TOO_MANY = f"more than {_NODES} values"
+MOST_DEPTH = 50
+_TOO_MANY = f"more than {MOST_NODES} values"
 
 
 class YamlProblemError(Exception):
@@ -59,6 +59,28 @@ class Entry:
     merged: bool = False
 
 
+def as_mapping(node: Node, entries: Mapping[Scalar, Entry]) -> Node:
+    """Return a mapping of `entries` in the place of `node`."""
+    return replace(
+        node,
+        data={key: entry.node.data for key, entry in entries.items()},
+        entries=entries,
+        expanded=1 + sum(1 + entry.node.expanded for entry in entries.values()),
+        depth=1 + max((entry.node.depth for entry in entries.values()), default=0),
+    )
+
+
+def as_list(node: Node, elements: tuple[Node, ...]) -> Node:
+    """Return a list of `elements` in the place of `node`."""
+    return replace(
+        node,
+        data=[element.data for element in elements],
+        elements=elements,
+        expanded=1 + sum(element.expanded for element in elements),
+        depth=1 + max((element.depth for element in elements), default=0),
+    )
+
+
 def compose(text: str) -> tuple[Node | None, tuple[Problem, ...]]:
     """Return the document in `text` (None where there is only comment) and what is wrong with it though it parses.
 
@@ -68,7 +90,7 @@ def compose(text: str) -> tuple[Node | None, tuple[Problem, ...]]:
     yaml = YAML(typ="safe", pure=True)
     yaml.Resolver = PyYamlResolver
     yaml.Composer = _BoundedComposer
-    yaml.max_depth = _DEPTH
+    yaml.max_depth = MOST_DEPTH
     try:
         root = yaml.compose(text)
     except MarkedYAMLError as error:
@@ -92,7 +114,7 @@ class _BoundedComposer(Composer):
 
     def compose_node(self, parent: object, index: object) -> YamlNode:
         self.nodes += 1
-        if self.nodes > _NODES:
+        if self.nodes > MOST_NODES:
             mark = self.parser.peek_event().start_mark
             raise MarkedYAMLError(problem=_TOO_MANY, problem_mark=mark)
         node: YamlNode = super().compose_node(parent, index)
@@ -114,7 +136,7 @@ def _syntax_problem(error: MarkedYAMLError, text: str) -> Problem:
     elif "another document" in message:
         message, hint = "a second document starts here", "one file is one job: drop a file for each"
     elif "maximum depth" in message:
-        code, message, hint = Code.YAML_TOO_COMPLEX, f"nested deeper than {_DEPTH} levels", ""
+        code, message, hint = Code.YAML_TOO_COMPLEX, f"nested deeper than {MOST_DEPTH} levels", ""
     elif message == _TOO_MANY:
         code = Code.YAML_TOO_COMPLEX
     return Problem(line, column, "", message, hint, code=code)
@@ -152,8 +174,8 @@ class _Builder:
     def _bounded(self, node: Node, where: str) -> Node:
         if node.expanded > _EXPANDED:
             message, hint = f"the aliases in it stand for more than {_EXPANDED} values", "write out what is meant"
-        elif node.depth > _DEPTH:
-            message, hint = f"nested deeper than {_DEPTH} levels", ""
+        elif node.depth > MOST_DEPTH:
+            message, hint = f"nested deeper than {MOST_DEPTH} levels", ""
         else:
             return node
         raise YamlProblemError(Problem(node.line, node.column, where, message, hint, code=Code.YAML_TOO_COMPLEX))
@@ -185,15 +207,7 @@ class _Builder:
             self._problem(source, Code.YAML_MERGE_KEY, _dotted(where, "<<"), "duplicate merge key", hint)
         entries = {**merged, **own}
         line, column = _position(source)
-        return Node(
-            data={key: entry.node.data for key, entry in entries.items()},
-            line=line,
-            column=column,
-            entries=entries,
-            flow=bool(source.flow_style),
-            expanded=1 + sum(1 + entry.node.expanded for entry in entries.values()),
-            depth=1 + max((entry.node.depth for entry in entries.values()), default=0),
-        )
+        return as_mapping(Node({}, line, column, flow=bool(source.flow_style)), entries)
 
     def _merge(self, node: Node, into: dict[Scalar, Entry], where: str) -> None:
         """Add what `<<` names to `into`; of several mappings the first that has a key wins."""
@@ -208,15 +222,7 @@ class _Builder:
     def _sequence(self, source: SequenceNode, where: str) -> Node:
         elements = tuple(self.build(element, f"{where}[{index}]") for index, element in enumerate(source.value))
         line, column = _position(source)
-        return Node(
-            data=[element.data for element in elements],
-            line=line,
-            column=column,
-            elements=elements,
-            flow=bool(source.flow_style),
-            expanded=1 + sum(element.expanded for element in elements),
-            depth=1 + max((element.depth for element in elements), default=0),
-        )
+        return as_list(Node([], line, column, flow=bool(source.flow_style)), elements)
 
     def _scalar(self, source: YamlNode, where: str) -> Node:
         line, column = _position(source)

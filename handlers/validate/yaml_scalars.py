@@ -53,6 +53,11 @@ for _name, (_pattern, _first) in _PATTERNS.items():
     PyYamlResolver.add_implicit_resolver_base(TAG + _name, re.compile(rf"(?:{_pattern})\Z"), list(_first))
 
 
+def is_text(text: str) -> bool:
+    """Say whether PyYAML takes `text`, without quotes, for a text, and not for a number or the like."""
+    return not any(re.fullmatch(pattern, text) for pattern, _ in _PATTERNS.values())
+
+
 def scalar(tag: str, text: str) -> Scalar:
     """Return the value of a scalar; raises ValueError when `text` is none of that tag, KeyError for an unknown tag."""
     construct = _CONSTRUCTORS[tag.removeprefix(TAG)]

@@ -185,6 +185,20 @@ def test_with_no_attempts_allowed_a_retry_resumes(house: House) -> None:
     assert "Epoch:[ 17/ 31]" not in job.directory(house.root).rank_log(0).read_text()
 
 
+def test_overrides_hold_for_every_attempt(house: House) -> None:
+    """For the first, which begins from what continue_from names, and for a retry that goes on from its save."""
+    house.environment(STANDIN_SAVE="17", STANDIN_FAIL="1", STANDIN_FAIL_AT="17")
+    text = CONFIG.format(data=house.data, devices="[0,2)") + f"  continue_from: {house.data}/base.ckpt\n"
+    house.start().drop(text=text + "  resume: {attempts: 0}\n  overrides: {runner_config.epochs: 2}\n")
+    directory = house.until(State.FAILED).directory(house.root)
+    assert house.run("retry", "1").returncode == 0
+    assert house.until(State.DONE).attempt == 2
+    assert "Epoch:[ 18/ 31]" in directory.rank_log(0).read_text(), "it was begun anew"
+    for config in (directory.config, directory.resumed_config(2)):
+        assert "\n  epochs: 2\n" in config.read_text()
+    assert "\n  epochs: 1\n" in directory.submitted.read_text()
+
+
 def test_a_tag_that_an_earlier_attempt_saved_is_merged(house: House) -> None:
     """The file asks for it by name; the resumed training does not save it again."""
     house.environment(STANDIN_SAVE="17", STANDIN_FAIL="1", STANDIN_FAIL_AT="17")

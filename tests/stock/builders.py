@@ -68,7 +68,7 @@ def base(version: str | None) -> dict[str, Value]:
         "auto_trans_ckpt": False,
         "context": {"mode": 0, "device_target": "Ascend"},
         "trainer": {"type": "CausalLanguageModelingTrainer", "model_name": "glm"},
-        "model": {"model_config": {"type": "ChatGLM2Config", "num_layers": 4}, "arch": {"type": "ChatGLM2"}},
+        "model": {"model_config": {"type": "LlamaConfig", "num_layers": 4}, "arch": {"type": "Llama"}},
         "train_dataset": data_set,
         "train_dataset_task": {"type": "KeyWordGenDataset", "dataset_config": data_set},
         "runner_config": {"epochs": 2, "batch_size": 1, "sink_mode": True, "sink_size": 4},

@@ -61,11 +61,12 @@ def test_the_base_is_good_everywhere(data: Path, version: str) -> None:
     assert found.dialect.since <= Version.parse(version)
 
 
-def context(factor: int, data: int = 1, model: int = 1, stages: int = 1) -> dict[str, Value]:
+def context(factor: int, data: int = 1, model: int = 1, stages: int = 1) -> dict[str, object]:
     """Return the changes that cut sequences too; the mindrecords need no cutting."""
     return cut(data, model, stages, context_parallel=factor) | {
         "load_checkpoint": "DATA/slices",
         "auto_trans_ckpt": True,
+        "model.model_config.use_flash_attention": True,
     }
 
 
@@ -87,7 +88,10 @@ def context(factor: int, data: int = 1, model: int = 1, stages: int = 1) -> dict
         ("1.9", {"parallel_config.context_parallel": 4}, warning("context_parallel: 4 has no effect")),
         ("1.9", {"parallel_config.data_parallel": 3}, GOOD),
         ("0.8", {"parallel_config.data_parallel": 3}, GOOD),
-        (None, context(4, model=2), warning("takes no such key: remove it; so with MindFormers 0.8 and older, 1.0, 1.1)")),
+        (None, context(4, model=2), warning("takes no such key: remove it; it came with 1.2; so with MindFormers 0.8 and older, 1.0, 1.1)")),
+        ("1.2", context(4, model=2) | {"model.model_config.use_flash_attention": False}, GOOD),
+        ("1.3.2", context(4, model=2) | {"model.model_config.use_flash_attention": False}, problem("context_parallel: 4 is not possible (MindFormers 1.3 and 1.4 cuts sequences")),
+        ("1.9", context(4, model=2) | {"model.model_config.use_flash_attention": ""}, problem("context_parallel: 4 is not possible")),
         (None, context(4, model=3), problem("3 does not fit 8 devices")),
     ),
 )  # fmt: skip
@@ -375,6 +379,28 @@ def test_what_the_rest_of_glmd_is_told(
 def test_what_glmd_cannot_do_yet(data: Path, version: str, changes: dict[str, Value]) -> None:
     """What MindFormers does and the rest of glmd does not is refused by name, before anything runs."""
     assert_verdict(verdict_of(version, changes, data), problem("in this version of glmd"))
+
+
+@pytest.mark.parametrize(
+    ("version", "overrides", "expected"),
+    (
+        ("0.8", {"runner_config.epochs": 5}, GOOD),
+        ("0.8", {"runner_config.epochs": "two"}, problem("runner_config.epochs: 'two' is not a whole number")),
+        ("0.8", {"parallel_config.context_parallel": 2}, problem("context_parallel: is not known (MindFormers 0.8 and older")),
+        ("0.8", {"callbacks.1.type": "CheckpointMonitor"}, problem("callbacks[1].type: 'CheckpointMonitor' is not known")),
+        ("0.8", {"load_checkpoint": "/nowhere"}, problem("load_checkpoint: '/nowhere' is not there")),
+        ("1.3.2", {"load_ckpt_format": "safetensors"}, warning("load_ckpt_format: has no effect")),
+        ("1.9", {"runner_config.epochs": 5, "parallel_config.context_parallel": 2}, warning("2 has no effect")),
+        ("1.9", {"runner_config.epoch": 5}, problem("runner_config.epoch: is not known (MindFormers 1.7 and newer takes")),
+        ("1.9", {"runer_config.epochs": 5}, problem("'runer_config' is not a key of the file")),
+        (None, {"runner_config.epochs": "two"}, problem("runner_config.epochs: 'two' is not a whole number")),
+    ),
+)  # fmt: skip
+def test_overrides_are_checked_like_the_file(
+    data: Path, version: str | None, overrides: dict[str, Value], expected: Verdict
+) -> None:
+    """By the rules of the version that runs them."""
+    assert_verdict(verdict_of(version, {"glmd": {"overrides": overrides}}, data), expected)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ def written(
     version: Version = V08,
 ) -> bytes:
     """Write a training for four devices."""
+    tokenizer = "ChatGLMTokenizer" if version < Version(1, 5) else "ChatGLM4Tokenizer"
     callback = "CheckpointMonitor" if version >= Version(1, 2) else "CheckpointMointor"
     data = f"""
 seed: 0
@@ -49,7 +50,7 @@ model:
   arch: {{{arch}}}
 train_dataset: &train
   data_loader: {{type: ADGenDataLoader, dataset_dir: {directory}/train.json, phase: train}}
-  tokenizer: {{type: ChatGLMTokenizer, vocab_file: {directory}/ice_text.model}}
+  tokenizer: {{type: {tokenizer}, vocab_file: {directory}/ice_text.model}}
 train_dataset_task: {{type: KeyWordGenDataset, dataset_config: *train}}
 runner_config: {{epochs: 1, batch_size: 1, sink_mode: True, sink_size: 4}}
 parallel: {{parallel_mode: {int(mp > 1)}, {parallel}}}
@@ -116,8 +117,10 @@ def test_every_form_of_lora(tmp_path: Path, version: Version, model: str, arch: 
 )
 def test_strategies_of_all_weights(tmp_path: Path, version: Version, parallel: str, merge: str, expected: str) -> None:
     """Report 6: what the run's own strategy files name, the merge can join."""
-    model = f"{GLM}, {PET}"
-    content = written(tmp_path, model, "type: GLMForPreTraining", mp=2, parallel=parallel, merge=merge, version=version)
+    model, arch = (GLM, "GLMForPreTraining") if version < V18 else (LLAMA, "LlamaForCausalLM")
+    content = written(
+        tmp_path, f"{model}, {PET}", f"type: {arch}", mp=2, parallel=parallel, merge=merge, version=version
+    )
     verdict(content, version, expected)
 
 

@@ -59,7 +59,7 @@ def main() -> None:
     config = Path(arguments.config).read_text()
     sinks = "sink_mode: True" in config
     lost_from = diverges_from(config)
-    prefix = re.search(r'^ *prefix: "(.*)"$', config, re.MULTILINE)[1]
+    prefix = re.search(r'^ *prefix: "?([^"\n]*)"?$', config, re.MULTILINE)[1]
     saves = {ROUNDS, *map(int, os.environ.get("STANDIN_SAVE", "0").split(","))}
     for number in range(first_round(config, rank, sinks=sinks), ROUNDS + 1):
         epoch, step = divmod(4 * number - 1, STEPS)

@@ -127,3 +127,17 @@ def test_programs_get_what_a_good_file_means(site: Site, good_yaml: Path) -> Non
     assert (told["ok"], told["prefix"], told["devices"], told["problems"]) == (True, "glm-6b", [0, 1], [])
     assert told["warnings"]
     assert all(warning["code"].startswith("config.") for warning in told["warnings"])
+
+
+def test_overrides_are_told(site: Site, good_yaml: Path) -> None:
+    """Each with its value; a wrong one at its own place."""
+    text = good_yaml.read_text()
+    assert "glmd:\n" in text
+    good_yaml.write_text(text.replace("glmd:\n", "glmd:\n  overrides: {runner_config.epochs: 2, seed: 7}\n"))
+    done = site.glmd("check", good_yaml)
+    assert (done.returncode, done.stdout.splitlines()[1:]) == (0, ["  with runner_config.epochs: 2", "  with seed: 7"])
+    told = json.loads(site.glmd("check", good_yaml, "--json").stdout)
+    assert told["overrides"] == {"runner_config.epochs": "2", "seed": "7"}
+    good_yaml.write_text(text.replace("glmd:\n", "glmd:\n  overrides: {runner_config.epochs: two}\n"))
+    line = text.splitlines().index("glmd:") + 2
+    assert f"{good_yaml}:{line}:37: runner_config.epochs: 'two' is not" in site.glmd("check", good_yaml).stderr

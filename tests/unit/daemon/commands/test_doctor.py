@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.client.diagnosis import _training, examine
+from daemon.client.diagnosis import examine
 from daemon.client.finding import Verdict
-from daemon.core.setting_sections import TrainingSettings
+from daemon.client.training_findings import ask_interpreter
 from daemon.core.settings import Settings
 from tests.unit.daemon.commands.conftest import Site
 from tests.unit.daemon.face.diary import DONE, FAILED, TRAINING, Diary
@@ -62,6 +62,74 @@ def test_what_essentially_lacks_is_exit_code_1(
     assert code == 1
     assert checks[check]["verdict"] == "missing"
     assert checks[check]["advice"]
+
+
+def version_of(training: dict[str, str], mindformers: str, mindspore: str, support: dict[str, str]) -> None:
+    """Let the checkout be of a MindFormers that says what it wants, and the interpreter have a MindSpore."""
+    package = Path(training["GLMD_TRAINING__CHECKOUT"]) / "mindformers"
+    package.mkdir()
+    (package / "__init__.py").write_text(f"__version__ = '{mindformers}'\nraise SystemExit('it was imported')\n")
+    told = {version: {"prefer": wanted, "support": [wanted]} for version, wanted in support.items()}
+    (package / "VERSION_MAP.json").write_text(json.dumps({"mf": told, "ms": {}}))
+    modules = Path(training["GLMD_TRAINING__PYTHON"]).parent / "modules"
+    (modules / "mindspore" / "__init__.py").write_text(f"__version__ = '{mindspore}'\n")
+
+
+PAIRS = {"1.7.0": "2.7.1", "1.8.0": "2.7.2", "1.9.0": "2.9.0"}
+
+
+@pytest.mark.parametrize(
+    ("mindformers", "mindspore", "verdict", "text", "advice"),
+    (
+        ("1.9.0", "2.9.0", "ok", "mindspore 2.9.0, as MindFormers 1.9.0 wants 2.9", ""),
+        ("1.9.0", "2.9.0rc1", "ok", "as MindFormers 1.9.0 wants 2.9", ""),
+        ("1.9.0", "2.7.2", "note", "2.7.2 does not fit: MindFormers 1.9.0 wants 2.9 (", "; or let training.checkout"),
+        ("1.9.0", "2.0.0", "note", "mindspore 2.0.0 does not fit", "-m pip install mindspore==2.9.0"),
+        ("1.9.0", "nightly", "note", "mindspore nightly; MindFormers 1.9.0 wants 2.9", "mindspore==2.9.0"),
+        ("1.9.3", "2.9.0", "ok", "mindspore 2.9.0; MindFormers 1.9.3 does not say which it wants", ""),
+    ),
+)  # fmt: skip
+def test_the_pair_of_versions(
+    site: Site, training: dict[str, str], mindformers: str, mindspore: str, verdict: str, text: str, advice: str
+) -> None:
+    """By MindFormers' own table, which is read and not imported; a note, for some pairs that are not in it work."""
+    version_of(training, mindformers, mindspore, PAIRS)
+    code, checks = verdicts(site, **training)
+    assert (code, checks["mindspore"]["verdict"]) == (0, verdict)
+    assert text in checks["mindspore"]["text"]
+    assert advice in checks["mindspore"]["advice"]
+    assert bool(checks["mindspore"]["advice"]) == (verdict == "note")
+
+
+def test_a_mindspore_that_nobody_can_ask_for(site: Site, training: dict[str, str]) -> None:
+    """Which one is wanted is said all the same; settings that name a version do not hide the package's table."""
+    version_of(training, "1.9.0", "2.9.0", PAIRS)
+    missing = training | {"GLMD_TRAINING__PYTHON": "/nowhere/python", "GLMD_TRAINING__MINDFORMERS": "1.8"}
+    found = verdicts(site, **missing)[1]["mindspore"]
+    assert found["text"].endswith("has a mindspore of unknown version, or none; MindFormers 1.8 wants 2.7.2")
+    assert found["advice"] == "install it there: /nowhere/python -m pip install mindspore==2.7.2"
+
+
+@pytest.mark.parametrize(
+    ("version", "verdict", "text"),
+    (
+        ("0.8.0", "ok", "by the rules of 0.8 and older"),
+        ("2.1.9", "ok", "by the rules of 1.7 and newer"),
+        ("2.2.0", "note", "by the rules of 1.7 and newer, which nobody has compared with 2.2"),
+        ("0.5", "note", "by the rules of 0.8 and older, which nobody has compared with 0.5"),
+    ),
+)
+def test_a_version_that_nobody_knows(
+    site: Site, training: dict[str, str], good_yaml: Path, version: str, verdict: str, text: str
+) -> None:
+    """Is held to be as the nearest one that is known, and that is said, by the check of a file too."""
+    version_of(training, version, "2.9.0", {})
+    found = verdicts(site, **training)[1]["mindformers"]
+    assert found["verdict"] == verdict
+    assert text in found["text"]
+    assert bool(found["advice"]) == (verdict == "note")
+    said = site.glmd("check", good_yaml, **training).stderr
+    assert ("a version that glmd does not know, by the rules of" in said) == (verdict == "note")
 
 
 def test_devices_are_asked_for_their_addresses(site: Site, training: dict[str, str], tmp_path: Path) -> None:
@@ -261,7 +329,7 @@ def test_a_program_that_is_no_python_is_told(tmp_path: Path, program: str, told:
     path = tmp_path / "program"
     path.write_text(f"#!/bin/sh\n{program}\n")
     path.chmod(0o755)
-    found = _training(Settings(training=TrainingSettings(python=path)))
+    found, _ = ask_interpreter(path)
     assert found.verdict is Verdict.MISSING
     assert told in found.text
 

@@ -10,30 +10,41 @@ import pytest
 from handlers.mindformers.dialect import DIALECTS, Dialect, dialect_of
 from handlers.mindformers.version import Version
 
-VERSIONS = ("0.6", "0.8", "1.0.2", "1.1", "1.2", "1.3.2", "1.5", "1.6", "1.7", "1.9")
+VERSIONS = ("0.6", "0.8", "1.0.2", "1.1", "1.2", "1.3.2", "1.5", "1.6", "1.7", "1.9", "2.1")
 EVERY_VERSION = [Version(major, minor, patch) for major in range(3) for minor in range(20) for patch in (0, 1, 9)]
 ALL_PARTS = ("trainer", "model", "runner_config", "parallel", "parallel_config")
 THREE = ("data_parallel", "model_parallel", "pipeline_stage")
 FOUR = ("data_parallel", "model_parallel", "context_parallel", "pipeline_stage")
 OLD, NEW = "CheckpointMointor", "CheckpointMonitor"
+BY_RANK_TABLE, BY_CLUSTER = ("scripts/run_distribute.sh",), ("scripts/msrun_launcher.sh",)
+BY_BOTH = (*BY_RANK_TABLE, *BY_CLUSTER)
 # A column for each of VERSIONS.
 ANSWERS: dict[str, tuple[object, ...]] = {
-    "resumes_inside_epoch": (False, False, *[True] * 8),
-    "parts": (*[ALL_PARTS] * 6, *[("trainer", "model")] * 4),
-    "parallel_mode": (*[None] * 6, *[1] * 4),
-    "sink_mode": (*[False] * 6, *[True] * 4),
-    "sink_size": (*[None] * 6, *[1] * 4),
-    "finetune_needs_weights": (True, True, True, *[False] * 7),
-    "factors": (*[THREE] * 4, *[FOUR] * 6),
-    "checkpoint_callback": (*[OLD] * 4, *[NEW] * 6),
-    "saves_network": (*[True] * 7, *[False] * 3),
-    "mcore_saves_safetensors": (*[False] * 7, *[True] * 3),
-    "has_new_checkpoints": (*[False] * 8, *[True] * 2),
-    "takes_whole_weights": (False, False, *[True] * 8),
-    "loads_safetensors": (*[False] * 6, *[True] * 4),
-    "builds_for_any_weights": (True, True, *[False] * 8),
-    "builds_with_sink_size_one": (False, False, *[True] * 8),
-    "sets_strategy_path": (False, False, *[True] * 8),
+    "resumes_inside_epoch": (False, False, *[True] * 9),
+    "launch_scripts": (*[BY_RANK_TABLE] * 3, *[BY_BOTH] * 4, *[BY_CLUSTER] * 4),
+    "output_dir_counts": (False, False, *[True] * 9),
+    "resumes_by_name": (False, False, True, False, *[True] * 7),
+    "parts": (*[ALL_PARTS] * 6, *[("trainer", "model")] * 5),
+    "parallel_mode": (*[None] * 6, *[1] * 5),
+    "sink_mode": (*[False] * 6, *[True] * 5),
+    "sink_size": (*[None] * 6, *[1] * 5),
+    "finetune_needs_weights": (True, True, True, *[False] * 8),
+    "factors": (*[THREE] * 4, *[FOUR] * 7),
+    "context_needs_flash_attention": (*[False] * 5, *[True] * 6),
+    "checkpoint_callback": (*[OLD] * 4, *[NEW] * 7),
+    "formats": (*[("ckpt",)] * 6, *[("ckpt", "safetensors")] * 5),
+    "removes_redundancy": (*[False] * 6, *[True] * 5),
+    "network_has_tag": (*[False] * 6, *[True] * 5),
+    "trainable_excludes_network": (*[False] * 6, *[True] * 5),
+    "records_health": (*[False] * 7, *[True] * 4),
+    "saves_network": (*[True] * 7, *[False] * 4),
+    "mcore_saves_safetensors": (*[False] * 7, *[True] * 4),
+    "has_new_checkpoints": (*[False] * 8, *[True] * 3),
+    "takes_whole_weights": (False, False, *[True] * 9),
+    "loads_safetensors": (*[False] * 6, *[True] * 5),
+    "builds_for_any_weights": (True, True, *[False] * 9),
+    "builds_with_sink_size_one": (False, False, *[True] * 9),
+    "sets_strategy_path": (False, False, *[True] * 9),
 }
 LOADERS: dict[str, int] = {
     # How many of VERSIONS do not have it yet.
@@ -46,7 +57,13 @@ LOADERS: dict[str, int] = {
     "CommonDataLoader": 5,
     "BlendedMegatronDatasetDataLoader": 6,
     "HFDataLoader": 8,
-    "MyDataLoader": 10,
+    "MyDataLoader": 11,
+}
+GONE_LOADERS: dict[str, int] = {
+    # How many of VERSIONS still have it.
+    "MultiImgCapDataLoader": 6,
+    "SQuADDataLoader": 7,
+    "WMT16DataLoader": 7,
 }
 
 
@@ -67,6 +84,13 @@ def test_data_loaders_came_with_a_version(name: str) -> None:
     """An older version does not know a newer one's, and nobody knows a checkout's own."""
     found = [dialect_of(Version.parse(version)).loader(name) is not None for version in VERSIONS]
     assert found == [False] * LOADERS[name] + [True] * (len(VERSIONS) - LOADERS[name])
+
+
+@pytest.mark.parametrize("name", GONE_LOADERS)
+def test_data_loaders_went_with_a_version(name: str) -> None:
+    """A newer version does not know an older one's."""
+    found = [dialect_of(Version.parse(version)).loader(name) is not None for version in VERSIONS]
+    assert found == [True] * GONE_LOADERS[name] + [False] * (len(VERSIONS) - GONE_LOADERS[name])
 
 
 def test_dialects_are_in_order() -> None:

@@ -56,6 +56,9 @@ def test_what_a_training_is_at() -> None:
     assert SAVING.search(LOGGER + "....... Start to save checkpoint as new format .......")
     assert SAVED.search(LOGGER + "Finish saving ckpt of epoch 2 step 4 using 0.007 seconds")
     assert SAVED.search(LOGGER + "successfully sync saved checkpoint from step '8' to '/x/output/checkpoint'.")
+    assert SAVED.search(LOGGER + "successfully async saved checkpoint from step '8' to '/x/output/checkpoint'.")
+    assert SAVED.search(LOGGER + "Save checkpoint cost time: 0.692s.")
+    assert not SAVED.search(LOGGER + "Save common info cost time: 0.002s.")
     assert SAVED.search(LOGGER + ".........Training Over!.............")
     assert not SAVING.search(LOGGER + "Finish saving ckpt of epoch 2 step 4 using 0.007 seconds")
 
@@ -79,6 +82,7 @@ def test_what_a_training_is_at() -> None:
         "Finish saving ckpt of epoch 2 step 4 using 0.007 seconds",
         "Save checkpoint cost time: 0.692s.",
         "successfully sync saved checkpoint from step '8' to '/x/output/checkpoint'.",
+        "successfully async saved checkpoint from step '8' to '/x/output/checkpoint'.",
         ".........Starting Training Model..........",
         ".........Training Over!.............",
         "Training completed. Final checkpoint saved.",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from handlers.mindformers.version import Version
+from handlers.mindformers.version import Lifetime, Version
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,20 @@ def test_versions_are_ordered_by_number() -> None:
 def test_a_version_is_shown_as_it_is_written(text: str) -> None:
     """Without a patch of zero."""
     assert str(Version.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "there", "why_not"),
+    (
+        (Lifetime(), (True, True, True), ""),
+        (Lifetime(Version(1, 2)), (False, True, True), "it came with 1.2"),
+        (Lifetime(before=Version(1, 2)), (True, False, False), "it is gone from 1.2 on"),
+        (Lifetime(Version(1, 2), Version(1, 3)), (False, True, False), "it came with 1.2"),
+    ),
+)
+def test_in_which_versions_something_is_there(lifetime: Lifetime, there: tuple[bool, ...], why_not: str) -> None:
+    """From the first that has it up to the first that does not any more."""
+    versions = (Version(1, 1, 9), Version(1, 2), Version(1, 3))
+    assert tuple(map(lifetime.holds, versions)) == there
+    lacking = [version for version in versions if not lifetime.holds(version)]
+    assert not lacking or lifetime.why_not(lacking[0]) == why_not

@@ -168,11 +168,27 @@ NEWS = "2026-11-24 09:14:01,103 - mindformers[callback.py:1786] - INFO - global_
 
 BUILDS = NEWS.replace("global_step: 4", "..Build Net..")
 
+LOGGER_OF_1_9 = "2026-11-28 14:52:14,277 - mindformers/data/t8/output/log[mindformers/checkpoint/checkpoint.py:290] - "
+IN_1_9 = tuple(
+    # What every rank logged of a save in the new format; only rank 0 says that it has synced it.
+    LOGGER_OF_1_9 + line
+    for line in (
+        "INFO - { Epoch:[  1/  2], step:[    4/    4], loss:[6.130380/6.211369], per_step_time: 55ms, lr: 0.000725",
+        "INFO - .........Get All Ranks' Strategy Metadata.........",
+        "INFO - ....... Start to save checkpoint as new format .......",
+        "WARNING - ....... Start to save optimizer weight .......",
+        "INFO - Wait All ranks for sync save checkpoint.",
+        "INFO - Save checkpoint cost time: 0.648s.",
+    )
+)
+
 
 @pytest.mark.parametrize("ask", (last_words, last_line))
 @pytest.mark.parametrize(
     ("lines", "words"),
     (
+        (IN_1_9, "after step 4/4 of epoch 1/2"),
+        (IN_1_9[:-1], "while saving, after step 4/4 of epoch 1/2"),
         ((STEP,), "after step 3/4 of epoch 1/2"),
         ((STEP, BAR), "after step 3/4 of epoch 1/2"),
         ((STEP, BAR, SAVES), "while saving, after step 3/4 of epoch 1/2"),

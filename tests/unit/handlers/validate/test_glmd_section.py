@@ -40,6 +40,7 @@ glmd:
     lora: merge
     layout_from: /data/ckpt_strategy_rank_0.ckpt
   continue_from: /data/glm.ckpt
+  overrides: {runner_config.epochs: 2, seed: null, devices: 010, a.b: [1, x]}
   inputs: [/data/b.mindrecord, /data/a.json, /data/b.mindrecord]
   resume: {attempts: 1}
   timeout: {silence: 1h30m, first_step: none, total: 90s}
@@ -62,6 +63,7 @@ glmd:
             layout_from="/data/ckpt_strategy_rank_0.ckpt",
         ),
         continue_from="/data/glm.ckpt",
+        overrides={"runner_config.epochs": "2", "seed": "null", "devices": "8", "a.b": '[1, "x"]'},
         inputs=("/data/b.mindrecord", "/data/a.json"),
         resume=Resume(attempts=1),
         timeout=Timeout(silence=5400.0, first_step=None, total=90.0),
@@ -246,3 +248,9 @@ def test_a_thousand_inputs_are_the_most() -> None:
     text = "glmd:\n  inputs:\n" + "".join(f"    - /data/{number}.json\n" for number in range(1001))
     assert "names 1001 files; 1000 are the most" in read(text)[2][0].message
     assert len(read(text.replace("    - /data/7.json\n", ""))[0].inputs) == 1000
+
+
+def test_a_section_that_was_kept_is_read_as_it_was() -> None:
+    """checked.json holds it as JSON."""
+    section = read("glmd: {overrides: {a.b: [1], c: 2, d: '3'}, priority: 4}\n")[0]
+    assert GlmdSection.model_validate(section.model_dump(mode="json", exclude_unset=True)) == section
