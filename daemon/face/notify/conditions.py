@@ -16,6 +16,9 @@ from daemon.face.notify.lasting import Condition, Lasting
 from daemon.face.notify.news import OF_NOTICE
 from handlers.codes import Code
 
+_NOT_OF_THE_STORE = frozenset({EventKind.FAULT_LASTING, EventKind.DAEMON_DOWN})
+_OF_DAEMON = f"{EventKind.FAULT_LASTING}:glmd: "
+"""How the keys of those begin that the daemon tells of."""
 LEAST_ROOM = 16 << 20
 """Bytes that a disk has to have free: below that, records and the store can hardly be written."""
 
@@ -56,8 +59,12 @@ def has_work(store: ReadStore) -> bool:
 def of_unreadable_store(error: StoreError, known: Mapping[str, Lasting], patience: Patience) -> Iterator[Condition]:
     """Yield that the store cannot be read, and what it has told before: nobody knows that it is over."""
     yield _fault("store", str(error), Code.STORE_UNUSABLE, patience)
-    own = (EventKind.FAULT_LASTING, EventKind.DAEMON_DOWN)
-    yield from (one.condition for one in known.values() if one.condition.kind not in own)
+    yield from of_no_store(known)
+
+
+def of_no_store(known: Mapping[str, Lasting]) -> Iterator[Condition]:
+    """Yield what the store has told before, which is not there: it is away with its disk, or was never made."""
+    yield from (one.condition for one in known.values() if one.condition.kind not in _NOT_OF_THE_STORE)
 
 
 def of_disk(root: Path, patience: Patience) -> Iterator[Condition]:
@@ -73,12 +80,18 @@ def of_disk(root: Path, patience: Patience) -> Iterator[Condition]:
         yield _fault("disk", told, Code.HOST_DISK_FULL, patience)
 
 
-def of_daemon(root: Root, *, has_work: bool, patience: Patience) -> Iterator[Condition]:
-    """Yield what the daemon says of itself, and that it is gone; `has_work` says that it is missed then."""
+def of_daemon(root: Root, known: Mapping[str, Lasting], *, has_work: bool, patience: Patience) -> Iterator[Condition]:
+    """Yield what the daemon says of itself, and that it is gone; `has_work` says that it is missed then.
+
+    While it does not say, what it has said before goes on: nobody knows that it is over.
+    """
+    before = [one.condition for key, one in known.items() if key.startswith(_OF_DAEMON)]
     try:
         record = read_presence_record(root)
     except (OSError, DaemonRecordError) as error:
         yield _fault("daemon.json", str(error), Code.DAEMON_RECORD, patience)
+        yield from before
+        yield from (one.condition for key, one in known.items() if key == EventKind.DAEMON_DOWN)
         return
     if record is None:  # none was ever there, or an older one
         return
@@ -86,7 +99,9 @@ def of_daemon(root: Root, *, has_work: bool, patience: Patience) -> Iterator[Con
         for fault in record.faults:
             told = f"{fault.what}: {fault.reason}"
             yield replace(_fault(f"glmd: {fault.what}", told, fault.code, patience), since=fault.since)
-    elif has_work:
+        return
+    yield from before
+    if has_work:
         told = "it is gone, and has not said why" if record.stopped is None else "it was stopped"
         yield Condition(
             EventKind.DAEMON_DOWN,

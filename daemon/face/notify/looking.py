@@ -87,12 +87,12 @@ class Looking:
                 present = [*found.conditions, *conditions.of_store(store, self._lasting, patience)]
                 self._has_work = conditions.has_work(store)
         except StoreError as error:
-            # One that is not there was never made, or its disk is away, which is told by itself.
-            present = (
-                list(conditions.of_unreadable_store(error, self._lasting, patience)) if root.store.exists() else []
-            )
+            if root.store.exists():
+                present = list(conditions.of_unreadable_store(error, self._lasting, patience))
+            else:
+                present = list(conditions.of_no_store(self._lasting))
         present += conditions.of_disk(root.path, patience)
-        present += conditions.of_daemon(root, has_work=self._has_work, patience=patience)
+        present += conditions.of_daemon(root, self._lasting, has_work=self._has_work, patience=patience)
         return found, present
 
     def _digest(self, now: datetime) -> tuple[str, list[Event]]:
