@@ -1,14 +1,16 @@
 """What has the network has nothing else: glmd-notify reads what glmd knows, and cannot touch it."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.systemd.box import ADDRESS, PROBE, PYTHON, Box, probe
+from tests.systemd.box import ADDRESS, PREFIX, PROBE, PYTHON, Box, probe
 
 pytestmark = pytest.mark.systemd
 
+GLMD = f"{PREFIX}/bin/glmd"
 UNIT = "glmd-notify.service"
 DROP_IN = f"/run/systemd/system/{UNIT}.d/probe.conf"
 STATE = Path("/var/lib/private/glmd-notify")
@@ -43,6 +45,18 @@ while True:
     server.sendto(query[:2] + b"\x81\x80\0\1\0" + bytes([is_a]) + b"\0\0\0\0" + query[12:end] + answer, asks)
 """
 """A name server for which every host has one address, of the kind that RFC 1035 calls A."""
+
+
+RECEIVER = """
+import http.server, pathlib
+class Receiver(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        with open("/run/received", "ab") as file: file.write(body + b"\\n")
+        self.send_response(204); self.end_headers()
+    log_message = lambda *_: None
+http.server.HTTPServer(("", 8766), Receiver).serve_forever()
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -254,3 +268,42 @@ def test_wrong_settings_are_not_tried_again(box: Box) -> None:
     box.run("systemctl", "start", UNIT)
     box.until(lambda: box.shows(UNIT, "ActiveState") == "failed", "it has ended")
     assert box.shows(UNIT, "SubState") == "failed"
+
+
+def test_the_unit_tells_what_happens(box: Box) -> None:
+    """As docs/install.md says: a credential, a destination, `systemctl enable --now`; and root sees what was sent."""
+    settings = box.say("cat", "/etc/glmd/glmd.yaml")
+    told = '[{"name": "team", "url": "credential:team", "events": ["*"]}]'
+    box.write("/etc/glmd/glmd.yaml", f'{{"notify": {{"destinations": {told}}}}}')
+    box.write(str(CREDENTIALS / "team"), f"http://{ADDRESS}:8766/a-token-of-mine")
+    box.write("/run/receiver.py", RECEIVER)
+    box.run("systemd-run", "--quiet", "--unit=receiver", PYTHON, "/run/receiver.py")
+    box.run("rm", DROP_IN)
+    box.run("systemctl", "daemon-reload")
+    try:
+        box.run("systemctl", "start", UNIT)
+        box.until(lambda: "sent" in box.run(GLMD, "notify", "test", "team", check=False).stdout, "a try is taken")
+        box.until(lambda: box.run("test", "-e", str(STATE / "outbox.db-wal"), check=False).returncode == 0, "it looks")
+        box.write("/var/glm/inbox/wrong.yaml", "not: a training", user="alice")
+        box.until(lambda: "job.rejected" in received(box), "the message")
+        box.until(lambda: "job.rejected" in box.say(GLMD, "notify", "list", "--json"), "it is shown")
+        assert json.loads(received(box).splitlines()[-1])["data"]["job"]["state"] == "rejected"
+        assert box.run(GLMD, "notify", "list", user="alice", check=False).returncode == 1
+        assert f"http://{ADDRESS}/•••" in box.run(GLMD, "doctor", check=False).stdout
+        box.run("systemctl", "reload", UNIT)
+        box.until(lambda: "settings_read" in journal(box), "the settings are read again")
+        assert "a-token-of-mine" not in journal(box)
+        assert int(box.shows(UNIT, "NRestarts")) == 0
+    finally:
+        box.write("/etc/glmd/glmd.yaml", settings)
+        box.run("systemctl", "stop", "receiver")
+
+
+def received(box: Box) -> str:
+    """Return what the receiver was sent."""
+    return box.run("cat", "/run/received", check=False).stdout
+
+
+def journal(box: Box) -> str:
+    """Return what the unit has logged."""
+    return box.say("journalctl", "--unit", UNIT, "--output=cat", "--no-pager")
