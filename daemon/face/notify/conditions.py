@@ -102,11 +102,11 @@ def of_daemon(root: Root, known: Mapping[str, Lasting], *, has_work: bool, patie
         return
     yield from before
     if has_work:
-        told = "it is gone, and has not said why" if record.stopped is None else "it was stopped"
+        told = "glmd is gone, and has not said why" if record.stopped is None else "glmd was stopped"
         yield Condition(
             EventKind.DAEMON_DOWN,
             EventKind.DAEMON_DOWN,
-            f"glmd does not run: {told}; systemctl status glmd",
+            told,
             Code.DAEMON_NOT_RUNNING,
             since=record.stopped,
             after=patience.down,

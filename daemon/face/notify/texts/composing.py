@@ -103,7 +103,7 @@ def _body(event: Event, facts: Facts, words: Words, plan: Plan) -> Iterator[str]
         yield from _failure(event, facts.diagnosis, words)
     elif event.text:
         title = "" if words.is_of_reasons else words.title(event.code)
-        yield words.pair("why", words.joined(title, harmless(event.text)))
+        yield words.pair("before" if event.is_over else "why", words.joined(title, harmless(event.text)))
     if event.kind in {EventKind.JOB_DONE, EventKind.JOB_NOT_PROMOTED}:
         yield from _result(facts, words)
     if facts.unread:

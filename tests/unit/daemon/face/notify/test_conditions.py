@@ -65,7 +65,7 @@ def test_a_daemon_that_is_gone_is_missed_where_there_is_work(root: Root) -> None
     assert of_daemon(root, has_work=False) == []
     says(root, ProcessIdentity.of(os.getpid()), stopped=NOW)
     (condition,) = found(root, {})
-    assert "it was stopped" in condition.text
+    assert "was stopped" in condition.text
     assert condition.since == NOW
 
 
