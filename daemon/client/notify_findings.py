@@ -18,7 +18,6 @@ def of_notifications(settings: Settings) -> Iterator[Finding]:
     if not destinations:
         advice = "to be told in DingTalk, Feishu, WeCom, Slack or by mail: docs/notifications.md"
         yield Finding("notifications", Verdict.OK, f"nobody is told of anything; {advice}")
-        return
     for destination in destinations:
         yield _of_destination(destination, credentials)
     if settings.notify.heartbeat:

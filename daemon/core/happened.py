@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from daemon.core.states import State
+from handlers.run_names import YEARS
 
 
 class History(StrEnum):
@@ -44,6 +45,14 @@ class Place:
 
 START = Place(0, "")
 """Before everything."""
+
+
+def moment(text: str) -> datetime:
+    """Return the time in `text`. Raises ValueError for one that no clock of glmd's has shown."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None or found.year not in YEARS:
+        raise ValueError(f"{text:.100} is no time at which anything happened")
+    return found
 
 
 def newest(connection: sqlite3.Connection, history: History) -> Place:
@@ -89,7 +98,7 @@ _Row = tuple[int, int, str | None, str, str, str | None, int, str, str]
 def _step(row: _Row) -> Step | None:
     number, job, name, at, state, before, attempt, reason, code = row
     try:
-        time = datetime.fromisoformat(at)
+        time = moment(at)
         was = State(before) if before is not None else None
         return Step(number, job, name or "", time, State(state), was, attempt, reason, code)
     except ValueError:  # nothing that glmd has written; `glmd doctor --state` tells

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from daemon.core.happened import Place
+from daemon.core.happened import Place, moment
 from daemon.core.night_runs import NightRun, Outcome
 from handlers.codes import Code
 
@@ -127,6 +127,7 @@ def after(connection: sqlite3.Connection, number: int, most: int) -> Iterator[tu
     """Yield those behind `number`, each with its place; None for one that says nothing."""
     for row in connection.execute(f"SELECT {_COLUMNS} FROM notices WHERE id > ? ORDER BY id LIMIT ?", (number, most)):  # noqa: S608 - all ours
         try:
+            moment(row[1])
             notice = _notice(row)
         except ValueError:
             notice = None

@@ -95,7 +95,8 @@ class Children:
     def deliver(self) -> None:
         """Take what has come from those that ended or whose time is up.
 
-        Where that raises, the answer is kept for the next call: what was sent is not sent again for want of a note.
+        Raises what taking one raises, once the others had their turn. Its answer is kept for the next call: what was
+        sent is not sent again for want of a note.
         """
         ready = set(wait(self.links, timeout=0))
         now = time.monotonic()
@@ -108,9 +109,16 @@ class Children:
                 continue
             self._end(key)
             self._ended[key] = partial(child.then, answer)
+        failed: Exception | None = None
         for key, take in list(self._ended.items()):
-            take()
-            del self._ended[key]
+            try:
+                take()
+            except Exception as error:  # noqa: BLE001 - raised below, once the others had their turn
+                failed = failed or error
+            else:
+                del self._ended[key]
+        if failed is not None:
+            raise failed
 
     def stop(self) -> None:
         """End all; nothing of them is delivered."""

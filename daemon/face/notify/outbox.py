@@ -5,39 +5,25 @@ message that may have been sent when the process was killed is sent again with t
 """
 
 import json
-import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
-from daemon.core.database import transaction, with_remedy
+from daemon.core.database import transaction
 from daemon.core.event_kinds import URGENT, EventKind
 from daemon.core.happened import History, Place
 from daemon.face.notify.event import Event
-from daemon.face.notify.lasting import Condition, Lasting
-from daemon.face.notify.message import Message, MessageState, Payload
-from handlers.codes import Code
-from handlers.errors import HandlerError
+from daemon.face.notify.lasting import Lasting
+from daemon.face.notify.message import Message, MessageState
+from daemon.face.notify.outbox_file import NAME, open_outbox
+from daemon.face.notify.outbox_rows import EVENT, LASTING, MESSAGE, event_of, lasting_of, message_of
 
-NAME = "outbox.db"
 KEPT = timedelta(days=30)
 """How long it is remembered what was sent."""
-_MODE = 0o600
-_VERSION = 1
-_BUSY_SECONDS = 2.0
-_SCHEMA = Path(__file__).with_suffix(".sql")
-_EVENT = "key, kind, at, text, code, job, attempt, name, is_over"
-_MESSAGE = "id, destination, made, urgent, title, text, document, state, tries, due, answer"
 _DROPPED = ""
 """In place of a message: an event that nobody is told of."""
-
-
-class OutboxError(HandlerError):
-    """The outbox cannot be used."""
-
-    code = Code.NOTIFY_OUTBOX
 
 
 class Outbox:
@@ -51,20 +37,7 @@ class Outbox:
     def open(cls, directory: Path, *, create: bool = True) -> Self:
         """Open the one in `directory`, which is made unless `create` is false. Raises OutboxError."""
         path = directory / NAME
-        try:
-            os.close(os.open(path, os.O_RDWR | (os.O_CREAT if create else 0) | os.O_CLOEXEC, _MODE))
-            connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
-        except (OSError, sqlite3.Error) as error:
-            raise _unusable(path, error) from error
-        try:
-            _prepare(connection, path)
-        except sqlite3.Error as error:
-            connection.close()
-            raise _unusable(path, error) from error
-        except OutboxError:
-            connection.close()
-            raise
-        return cls(connection, path)
+        return cls(open_outbox(path, create=create), path)
 
     def close(self) -> None:
         """Close the file."""
@@ -86,9 +59,9 @@ class Outbox:
     def lasting(self) -> dict[str, Lasting]:
         """Return what lasts, as it was seen last, by key."""
         rows = self._connection.execute(
-            "SELECT key, kind, text, code, job, attempt, name, since, told, last FROM lasting"
+            f"SELECT {LASTING} FROM lasting"  # noqa: S608 - all ours
         )
-        return {row[0]: _lasting(row) for row in rows}
+        return {row[0]: lasting_of(row) for row in rows}
 
     def take(
         self,
@@ -117,7 +90,7 @@ class Outbox:
 
     def _add(self, destination: str, events: Iterable[Event]) -> None:
         self._connection.executemany(
-            f"INSERT INTO events (destination, {_EVENT}, urgent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - all ours
+            f"INSERT INTO events (destination, {EVENT}, urgent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - all ours
             " ON CONFLICT (destination, key) DO NOTHING",
             (
                 (destination, one.key, one.kind, one.at.isoformat(), one.text, one.code, one.job, one.attempt,
@@ -129,8 +102,7 @@ class Outbox:
     def _keep(self, lasting: Mapping[str, Lasting]) -> None:
         self._connection.execute("DELETE FROM lasting")
         self._connection.executemany(
-            "INSERT INTO lasting (key, kind, text, code, job, attempt, name, since, told, last)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO lasting ({LASTING}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - all ours
             (
                 (key, of.kind, of.text, of.code, of.job, of.attempt, of.name, one.since.isoformat(), one.told,
                  one.last and one.last.isoformat())
@@ -147,12 +119,12 @@ class Outbox:
     def waiting(self, destination: str, *, urgent: bool, most: int) -> list[Event]:
         """Return the first events that are in no message yet: the urgent ones, or the others; a digest by itself."""
         rows = self._connection.execute(
-            f"SELECT {_EVENT} FROM events WHERE destination = ? AND message IS NULL AND urgent = ? ORDER BY id LIMIT ?",  # noqa: S608 - all ours
+            f"SELECT {EVENT} FROM events WHERE destination = ? AND message IS NULL AND urgent = ? ORDER BY id LIMIT ?",  # noqa: S608 - all ours
             (destination, urgent, most),
         )
         events: list[Event] = []
         for row in rows:
-            event = _event(row)
+            event = event_of(row)
             if event.kind is EventKind.DIGEST:
                 return events or [event]
             events.append(event)
@@ -163,7 +135,7 @@ class Outbox:
         payload = message.payload
         with transaction(self._connection):
             self._connection.execute(
-                f"INSERT INTO messages ({_MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - all ours
+                f"INSERT INTO messages ({MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - all ours
                 (message.id, message.destination, message.made.isoformat(), message.is_urgent, payload.title,
                  payload.text, json.dumps(payload.document, ensure_ascii=False), message.state, message.tries,
                  message.due.isoformat(), message.answer),
@@ -233,8 +205,8 @@ class Outbox:
         return dict(self._connection.execute(asked))
 
     def _messages(self, where: str, *values: object) -> Iterator[Message]:
-        for row in self._connection.execute(f"SELECT {_MESSAGE} FROM messages WHERE {where}", values):  # noqa: S608 - all ours
-            yield _message(row)
+        for row in self._connection.execute(f"SELECT {MESSAGE} FROM messages WHERE {where}", values):  # noqa: S608 - all ours
+            yield message_of(row)
 
     # Destinations
 
@@ -299,56 +271,3 @@ class Outbox:
                 "DELETE FROM events WHERE at < ? AND message IS NOT NULL AND message NOT IN (SELECT id FROM messages)",
                 (before,),
             )
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version not in {0, _VERSION}:
-        raise OutboxError(f"{path}: made by a newer glmd (version {version}); install that, or move the file away")
-    if version == 0:
-        connection.executescript(_SCHEMA.read_text(encoding="utf-8"))
-
-
-def _unusable(path: Path, error: OSError | sqlite3.Error) -> OutboxError:
-    if isinstance(error, OSError):
-        return OutboxError(
-            f"{path}: {error.strerror}; glmd-notify keeps it where only root may read it: sudo glmd notify …, or name "
-            "its directory by --state"
-        )
-    return OutboxError(
-        f"{path}: {with_remedy(error, path)}; where it is damaged, move it away with {path.name}-wal and -shm: what "
-        "was to be told is lost then, and glmd-notify goes on from now"
-    )
-
-
-_EventRow = tuple[str, str, str, str, str, int | None, int | None, str, int]
-_MessageRow = tuple[str, str, str, int, str, str, str, str, int, str, str]
-_LastingRow = tuple[str, str, str, str, int | None, int | None, str, str, int, str | None]
-
-
-def _event(row: _EventRow) -> Event:
-    key, kind, at, text, code, job, attempt, name, is_over = row
-    return Event(EventKind(kind), key, datetime.fromisoformat(at), text, code, job, attempt, name, bool(is_over))
-
-
-def _message(row: _MessageRow) -> Message:
-    identity, destination, made, urgent, title, text, document, state, tries, due, answer = row
-    return Message(
-        id=identity,
-        destination=destination,
-        made=datetime.fromisoformat(made),
-        is_urgent=bool(urgent),
-        payload=Payload(title, text, json.loads(document)),
-        state=MessageState(state),
-        tries=tries,
-        due=datetime.fromisoformat(due),
-        answer=answer,
-    )
-
-
-def _lasting(row: _LastingRow) -> Lasting:
-    key, kind, text, code, job, attempt, name, since, told, last = row
-    condition = Condition(key, EventKind(kind), text, code, job, attempt, name)
-    return Lasting(condition, datetime.fromisoformat(since), told, datetime.fromisoformat(last) if last else None)

@@ -6,7 +6,7 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing.connection import wait
@@ -21,7 +21,8 @@ from daemon.face.notify.children import Children, NoAnswer
 from daemon.face.notify.conditions import Patience
 from daemon.face.notify.heartbeat import Heartbeat
 from daemon.face.notify.looking import Looking
-from daemon.face.notify.outbox import Outbox, OutboxError
+from daemon.face.notify.outbox import Outbox
+from daemon.face.notify.outbox_file import OutboxError
 from daemon.face.notify.plan import Files, Plan
 from daemon.face.notify.sending import Clock, Sending
 from daemon.face.notify.tasks import plan_of
@@ -120,7 +121,7 @@ class Notifier:
                 "notifier_ready", root=str(self._plan.root), destinations=[one.name for one in self._plan.destinations]
             )
             while not self._stop:
-                pause = TURN_EVERY if self.attempt() else AFTER_A_FAULT
+                pause = TURN_EVERY if self.turn() else AFTER_A_FAULT
                 if self._looking.is_behind:
                     pause = 0.0
                 wait([woken, *self._children.links], timeout=pause)
@@ -129,33 +130,46 @@ class Notifier:
         self._children.stop()
         log.info("notifier_stopped")
 
-    def attempt(self) -> bool:
-        """Turn; return whether that went well. What may pass is logged and tried again, anything else raised."""
+    def turn(self) -> bool:
+        """Take every step that can be taken now; return whether each went well. Raises OutboxError for damage."""
+        parts = (self._read_again, self._children.deliver, self._look, self._send, self._beat, self._forget)
+        went_well = [self._attempt(part) for part in parts]
+        return all(went_well)
+
+    def _attempt(self, part: Callable[[], None]) -> bool:
+        """Do a part; what fails is logged and tried again, and holds up no other."""
         try:
-            self.turn()
+            part()
         except sqlite3.Error as error:
             if not may_pass(error):
                 raise OutboxError(f"{self._outbox.path}: {error}") from error
             log.error("outbox_fault", reason=with_remedy(error, self._outbox.path))  # noqa: TRY400 - it says it all
-            return False
         except OSError as error:
             log.error("notifier_fault", reason=str(error))  # noqa: TRY400 - as above
-            return False
-        return True
+        except Exception:
+            log.exception("defect", part=part.__name__, code=Code.GLMD_DEFECT)
+        else:
+            return True
+        return False
 
-    def turn(self) -> None:
-        """Take every step that can be taken now. Raises sqlite3.Error of the outbox, and OSError."""
+    def _read_again(self) -> None:
         if self._reload and _READING not in self._children:
             self._reload = False
             self._children.start(_READING, partial(plan_of, self._files), self._read, seconds=READS_WITHIN)
-        self._children.deliver()
-        now = self._clock()  # after that: what has come is not in its future
-        self._looking.look(now)
-        self._sending.turn(now, is_behind=self._looking.is_behind)
+
+    def _look(self) -> None:
+        self._looking.look(self._clock())
+
+    def _send(self) -> None:
+        self._sending.turn(self._clock(), is_behind=self._looking.is_behind)
+
+    def _beat(self) -> None:
         self._heartbeat.turn(self._plan.heartbeat, is_well=self._looking.is_well)
+
+    def _forget(self) -> None:
         if time.monotonic() >= self._forget_due:
             self._forget_due = time.monotonic() + FORGET_EVERY
-            self._outbox.forget(now)
+            self._outbox.forget(self._clock())
 
     def _read(self, plan: Plan | str | NoAnswer) -> None:
         """Go on by the settings as they are now; where they are wrong, by those of before."""

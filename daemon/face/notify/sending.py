@@ -29,18 +29,15 @@ Clock = Callable[[], datetime]
 MOST_FOR_PROGRAMS = 500
 """Events in one message to a webhook."""
 MOST_FOR_PEOPLE = 100_000
-REST = 60.0
-"""Seconds until a message is made again that could not be made."""
 
 
 @dataclass
 class _Desk:
     """What is remembered of a destination, and need not survive."""
 
-    rests_until: float = 0.0
-    """On the monotonic clock."""
-    is_cautious: bool = False
-    """Whether the next message is made of what the events say alone: what is beside them could not be read."""
+    failures: int = 0
+    """How often the next message could not be made. After one it is made of what the events say alone, without what is
+    beside them; after two of it is told that there is something, without words."""
 
 
 class Sending:
@@ -68,8 +65,7 @@ class Sending:
             return
         gone = self._outbox.gone()
         for one in self._plan.destinations:
-            is_busy = one.name in self._children or time.monotonic() < self._desks[one.name].rests_until
-            if not is_busy and one.name not in gone and len(self._children) < MOST_CHILDREN:
+            if one.name not in self._children and one.name not in gone and len(self._children) < MOST_CHILDREN:
                 self._serve(one, now, may_make=not is_behind)
 
     def _serve(self, destination: Destination, now: datetime, *, may_make: bool) -> None:
@@ -100,10 +96,13 @@ class Sending:
     # Making
 
     def _make(self, destination: Destination, events: Sequence[Event], *, is_urgent: bool) -> None:
-        facts = not self._desks[destination.name].is_cautious
-        undelivered = self._outbox.count(MessageState.FAILED)
-        work = partial(compose_message, self._plan, destination, events, undelivered, with_facts=facts)
         then = partial(self._made, destination.name, events, is_urgent=is_urgent)
+        failures = self._desks[destination.name].failures
+        if failures > 1:
+            then(wordless(events))
+            return
+        undelivered = self._outbox.count(MessageState.FAILED)
+        work = partial(compose_message, self._plan, destination, events, undelivered, with_facts=not failures)
         self._children.start(destination.name, work, then, seconds=COMPOSES_WITHIN)
 
     def _made(
@@ -118,11 +117,10 @@ class Sending:
         if desk is None:  # the settings have lost it meanwhile
             return
         if isinstance(payload, NoAnswer):
-            log.error("message_not_made", destination=destination, reason=_told(payload), cautious=desk.is_cautious)
-            desk.rests_until = time.monotonic() + (REST if desk.is_cautious else 0.0)
-            desk.is_cautious = True
+            log.error("message_not_made", destination=destination, reason=_told(payload), failures=desk.failures)
+            desk.failures += 1
             return
-        desk.is_cautious = False
+        desk.failures = 0
         if payload is None:
             self._outbox.drop_events(destination, events)
             return
@@ -158,6 +156,17 @@ class Sending:
                 due = rules.next_try(message.tries + 1, answer.again_after, now)
                 self._outbox.tried(message, MessageState.PENDING, answer.told, due)
                 event.warning("message_not_sent", again=due.isoformat())
+
+
+def wordless(events: Sequence[Event]) -> Payload:
+    """Return a message of events of which none can be made: nobody shall miss them for a defect of glmd's."""
+    kinds = sorted({event.kind for event in events})
+    jobs = sorted({event.job for event in events if event.job is not None})
+    text = f"glmd could not put them into words: glmd status --all, and journalctl -u glmd-notify; jobs: {jobs[:20]}"
+    data = {
+        "events": [{"type": event.kind, "data": {"job": {"id": event.job, "name": event.name}}} for event in events]
+    }
+    return Payload(f"! {len(events)}: {', '.join(kinds)}"[:60], text, {"type": "batch", "data": data})
 
 
 def _told(answer: NoAnswer) -> str:

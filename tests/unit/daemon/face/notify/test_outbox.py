@@ -13,7 +13,8 @@ from daemon.core.happened import History, Place
 from daemon.face.notify.event import Event
 from daemon.face.notify.lasting import Condition, Lasting
 from daemon.face.notify.message import Message, MessageState, Payload
-from daemon.face.notify.outbox import NAME, Outbox, OutboxError
+from daemon.face.notify.outbox import Outbox
+from daemon.face.notify.outbox_file import NAME, OutboxError
 
 NOW = datetime(2026, 11, 29, 2, 40, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -1,6 +1,7 @@
 """Each destination's rules: quiet hours, one message for what comes together, limits, tries. By an injected clock."""
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,16 +14,19 @@ from threading import Event
 
 import pytest
 
+from daemon.core.daemon_record import DaemonRecord
 from daemon.core.event_kinds import DEFAULT, EventKind
 from daemon.core.night_hours import NightHours
 from daemon.core.states import State
 from daemon.core.store import NewJob, Store
+from daemon.face.notify import sending
 from daemon.face.notify.message import MessageState
 from daemon.face.notify.outbox import Outbox
 from daemon.face.notify.plan import Destination, Files, Limit, Plan
 from daemon.face.notify.process import Notifier
 from daemon.face.words.language import Language
 from handlers.codes import Code
+from handlers.records.process import ProcessIdentity
 from tests.listening import Request, listening, says
 
 MINUTE = timedelta(minutes=1)
@@ -76,10 +80,10 @@ class World:
 
     def settle(self) -> None:
         """Turn until nothing can be done at this time."""
-        assert self._notifier.attempt()
+        assert self._notifier.turn()
         while links := self._notifier._children.links:
             wait(links, timeout=0.05)
-            assert self._notifier.attempt()
+            assert self._notifier.turn()
 
     def at(self, later: timedelta) -> None:
         """Let it be so long after noon, and turn."""
@@ -100,6 +104,11 @@ class World:
             job = self._store.move(job, state)
         self._store.move(job, State.FAILED, "pid 7 is left", Code.SHIM_SURVIVORS, keep_devices=True)
         self.settle()
+
+    def daemon_says(self, process: ProcessIdentity) -> None:
+        """Let that be the daemon."""
+        record = DaemonRecord("0.1", process, self.now, self.now, (0,))
+        (self.root / "daemon.json").write_bytes(record.content())
 
     def has_nights(self) -> None:
         """Let there be a cycle, so that there is something to say in the morning."""
@@ -237,6 +246,54 @@ def test_only_who_wants_it_is_told(world: World) -> None:
     world.cancelled("glm-6b")
     world.stuck("glm-4")
     assert world.told == [["glm-6b"], ["glm-4 operator.needed"]]
+
+
+def test_what_cannot_be_put_into_words_is_told_all_the_same(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A defect of glmd's, or a record that cannot be read in time, keeps nobody from knowing of it."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(sending, "compose_message", broken)
+    world.cancelled("a")
+    world.settle()
+    assert world.told == [["a"]]
+    monkeypatch.undo()
+    world.cancelled("b")
+    assert world.told == [["a"], ["b"]]
+
+
+def test_a_daemon_that_is_gone_is_told_once_it_is_missed(world: World) -> None:
+    """After five minutes, in quiet hours too, where nights are set; and that it is back."""
+    world.has_nights()
+    world.rule(quiet=NightHours.parse("11:00-14:00"))
+    world.daemon_says(ProcessIdentity(1, 1, "another boot"))
+    world.at(MINUTE)
+    world.at(5 * MINUTE)
+    assert world.told == []
+    world.at(6.1 * MINUTE)
+    world.at(30 * MINUTE)
+    assert world.told == [["daemon.down"]]
+    world.daemon_says(ProcessIdentity.of(os.getpid()))
+    world.at(31 * MINUTE)
+    assert world.told == [["daemon.down"]] * 2
+    assert json.loads(world.requests[-1].body)["data"]["is_over"] is True
+
+
+def test_the_heartbeat_goes_on_while_all_is_well(world: World) -> None:
+    """It stays away while glmd is in trouble, and comes back: whoever listens knows by its absence."""
+    world.plan = replace(world.plan, heartbeat="hook", destinations=())
+    world.has_nights()
+    world.start()
+    assert [request.line for request in world.requests] == ["GET /hook HTTP/1.1"]
+    world.daemon_says(ProcessIdentity(1, 1, "another boot"))
+    world.at(MINUTE)
+    world.at(7 * MINUTE)
+    world.start()
+    assert len(world.requests) == 1
+    world.daemon_says(ProcessIdentity.of(os.getpid()))
+    world.at(8 * MINUTE)
+    assert len(world.requests) == 2
 
 
 def test_what_is_stuck_is_told_again_while_it_lasts(world: World) -> None:
