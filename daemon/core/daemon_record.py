@@ -79,7 +79,7 @@ class DaemonRecord:
         return (json.dumps(values, default=_iso, ensure_ascii=False, indent=1) + "\n").encode()
 
 
-def read_presence_record(root: Root) -> DaemonRecord | None:
+def read_daemon_record(root: Root) -> DaemonRecord | None:
     """Read what the daemon says of itself; None where none has said anything. Raises OSError, DaemonRecordError."""
     try:
         content = read_bounded(root.daemon, MOST_BYTES)

@@ -12,6 +12,7 @@ from daemon.core.setting_sections import Section
 from handlers.units.duration_types import Duration
 from handlers.units.durations import parse_duration
 
+MOST_DESTINATIONS = 32
 _CREDENTIAL = re.compile(r"credential:([A-Za-z0-9][A-Za-z0-9._-]{0,63})", re.ASCII)
 _CLOCK = re.compile(r"(\d{1,2}):(\d\d)", re.ASCII)
 _MOST = re.compile(r"(\d{1,6})\s*/\s*(\w+)", re.ASCII)
@@ -100,8 +101,8 @@ class NotifySettings(Section):
     @field_validator("destinations")
     @classmethod
     def _are_few(cls, value: tuple[DestinationSettings, ...]) -> tuple[DestinationSettings, ...]:
-        if len(value) > 32:
-            raise ValueError("more than 32 destinations")
+        if len(value) > MOST_DESTINATIONS:
+            raise ValueError(f"{len(value)} destinations; there may be {MOST_DESTINATIONS}")
         return value
 
     @model_validator(mode="after")

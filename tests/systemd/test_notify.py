@@ -113,7 +113,7 @@ def test_it_reads_what_the_daemon_knows(box: Box) -> None:
         UNIT,
         """
         import contextlib, pathlib
-        from daemon.core.daemon_record import is_alive, read_presence_record
+        from daemon.core.daemon_record import is_alive, read_daemon_record
         from daemon.core.reading import open_for_reading
         from daemon.core.root import Root
         root = Root(pathlib.Path("/var/glm"))
@@ -121,7 +121,7 @@ def test_it_reads_what_the_daemon_knows(box: Box) -> None:
         with contextlib.closing(open_for_reading(root.store)) as store:
             store.execute("SELECT * FROM transitions").fetchall()
             store.execute("SELECT * FROM notices").fetchall()
-        assert is_alive(read_presence_record(root))
+        assert is_alive(read_daemon_record(root))
         """,
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from daemon.core.daemon_record import DaemonRecordError, is_alive, read_presence_record
+from daemon.core.daemon_record import DaemonRecordError, is_alive, read_daemon_record
 from daemon.core.database import StoreError
 from daemon.core.event_kinds import EventKind
 from daemon.core.read_store import ReadStore
@@ -87,7 +87,7 @@ def of_daemon(root: Root, known: Mapping[str, Lasting], *, has_work: bool, patie
     """
     before = [one.condition for key, one in known.items() if key.startswith(_OF_DAEMON)]
     try:
-        record = read_presence_record(root)
+        record = read_daemon_record(root)
     except (OSError, DaemonRecordError) as error:
         yield _fault("daemon.json", str(error), Code.DAEMON_RECORD, patience)
         yield from before

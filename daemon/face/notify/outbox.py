@@ -223,10 +223,6 @@ class Outbox:
             )
             self._forsake([destination], "the destination wants nothing any more")
 
-    def is_back(self, destination: str) -> None:
-        """Let a destination be told again."""
-        self._connection.execute("DELETE FROM gone WHERE destination = ?", (destination,))
-
     def keep_destinations(self, names: Collection[str]) -> None:
         """Let nobody be told what destinations were to be told that the settings no longer have."""
         with transaction(self._connection):

@@ -16,7 +16,7 @@ from daemon.core.daemon_record import (
     NextNight,
     PresentFault,
     is_alive,
-    read_presence_record,
+    read_daemon_record,
 )
 from daemon.core.root import Root
 from handlers.records.process import ProcessIdentity
@@ -43,7 +43,7 @@ def test_it_is_read_as_it_was_written(root: Root) -> None:
     """Every field of it, also of a daemon that was stopped."""
     for record in (RECORD, DaemonRecord("1", RECORD.process, NOW, NOW, (), stopped=NOW)):
         root.daemon.write_bytes(record.content())
-        assert read_presence_record(root) == record
+        assert read_daemon_record(root) == record
 
 
 def test_the_file_says_what_others_may_rely_on(root: Root) -> None:
@@ -67,13 +67,13 @@ def test_the_file_says_what_others_may_rely_on(root: Root) -> None:
 
 def test_without_a_file_there_was_no_daemon(root: Root) -> None:
     """That is no error: an older glmd serves, or none has yet."""
-    assert read_presence_record(root) is None
+    assert read_daemon_record(root) is None
 
 
 def test_what_a_newer_glmd_adds_is_left_out(root: Root) -> None:
     """A reader that was not restarted with the daemon goes on."""
     root.daemon.write_text(json.dumps({**json.loads(RECORD.content()), "mood": "good"}))
-    assert read_presence_record(root) == RECORD
+    assert read_daemon_record(root) == RECORD
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_damage_is_told_by_its_key(root: Root, key: str, value: object) -> None:
     """Whatever it is, no other error comes of it, and the text names file and key."""
     root.daemon.write_text(json.dumps({**json.loads(RECORD.content()), key: value}))
     with pytest.raises(DaemonRecordError, match=rf"daemon\.json: not what this glmd writes: .*{key}"):
-        read_presence_record(root)
+        read_daemon_record(root)
 
 
 @pytest.mark.parametrize(("key", "part"), (("cycles", "name"), ("cycles", "next_due"), ("faults", "since")))
@@ -105,7 +105,7 @@ def test_so_is_damage_within_a_part(root: Root, key: str, part: str) -> None:
     del values[key][0][part]
     root.daemon.write_text(json.dumps(values))
     with pytest.raises(DaemonRecordError, match=f"{part} is null"):
-        read_presence_record(root)
+        read_daemon_record(root)
 
 
 @pytest.mark.parametrize("content", (b"", b"{", b"[]", b"\xff", b"[" * 100_000, b" " * (MOST_BYTES + 1)))
@@ -113,14 +113,14 @@ def test_what_is_no_record_is_refused(root: Root, content: bytes) -> None:
     """An empty file, as a power cut may leave it; a file that never ends does not fill the memory."""
     root.daemon.write_bytes(content)
     with pytest.raises(DaemonRecordError, match=r"daemon\.json: "):
-        read_presence_record(root)
+        read_daemon_record(root)
 
 
 def test_a_fifo_is_not_waited_for(root: Root) -> None:
     """Nobody may be at its other end."""
     os.mkfifo(root.daemon)
     with pytest.raises(DaemonRecordError, match="not a regular file"):
-        read_presence_record(root)
+        read_daemon_record(root)
 
 
 def test_alive_is_the_process_that_wrote_it() -> None:

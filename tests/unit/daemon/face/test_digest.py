@@ -1,7 +1,5 @@
 """Promises of daemon.face.digest: what happened in one night, and what of it needs somebody."""
 
-import time
-from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -21,16 +19,6 @@ from tests.unit.daemon.face.diary import DONE, FAILED, TRAINING, Diary, utc
 NOW = utc("2026-11-28 09:00")
 NIGHT = date(2026, 11, 28)
 LAST, DUE = utc("2026-11-27 02:00"), utc("2026-11-28 02:00")
-
-
-@pytest.fixture(autouse=True)
-def utc_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let this host be in UTC."""
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.fixture

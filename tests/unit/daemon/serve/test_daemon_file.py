@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.core.daemon_record import MOST_FAULTS, DaemonRecord, NextNight, is_alive, read_presence_record
+from daemon.core.daemon_record import MOST_FAULTS, DaemonRecord, NextNight, is_alive, read_daemon_record
 from daemon.core.request import Request
 from daemon.core.root import Root
 from daemon.core.settings import Settings
@@ -55,7 +55,7 @@ class Desk:
     @property
     def said(self) -> DaemonRecord:
         """What the file says."""
-        record = read_presence_record(self.root)
+        record = read_daemon_record(self.root)
         assert record is not None
         return record
 
@@ -225,7 +225,7 @@ def test_a_daemon_that_is_told_to_stop_says_so(service: Service) -> None:
     """`glmd serve` to its end."""
     service._stop = True
     service.run()
-    record = read_presence_record(service._root)
+    record = read_daemon_record(service._root)
     assert record is not None
     assert record.stopped is not None
 
@@ -239,7 +239,7 @@ def test_a_daemon_that_breaks_does_not(service: Service, monkeypatch: pytest.Mon
     monkeypatch.setattr(service._waiting, "wait", broken)
     with pytest.raises(KeyboardInterrupt):
         service.run()
-    record = read_presence_record(service._root)
+    record = read_daemon_record(service._root)
     assert record is not None
     assert record.stopped is None
 
@@ -247,12 +247,12 @@ def test_a_daemon_that_breaks_does_not(service: Service, monkeypatch: pytest.Mon
 def test_a_reload_is_told(service: Service) -> None:
     """With what the settings say now."""
     service.turn()
-    first = read_presence_record(service._root)
+    first = read_daemon_record(service._root)
     (service._root.path / "glmd.yaml").write_text("devices: 0\n")
     service.answer(Request("reload"), User(0))
     service._daemon_file._not_before = 0.0
     service.turn()
-    record = read_presence_record(service._root)
+    record = read_daemon_record(service._root)
     assert first is not None
     assert record is not None
     assert (first.devices, record.devices) == ((3,), (0,))
