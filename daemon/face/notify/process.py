@@ -81,8 +81,8 @@ def _only_one(state: Path) -> Iterator[None]:
             f"{path}: {error.strerror}; name a directory of this user's own: --state DIR, or STATE_DIRECTORY"
         ) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock: a child that hangs would hold it, too
+    except (BlockingIOError, PermissionError) as error:
         os.close(descriptor)
         told = f"{path}: another glmd notify serve sends from there; stop that first, or give this one another --state"
         raise AnotherNotifierError(told) from error
