@@ -2,8 +2,10 @@
 
 import json
 import os
+import random
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -305,3 +307,45 @@ def test_what_waits_can_be_seen(teller: Teller, receiver: Receiver) -> None:
     assert teller.run("retry", message["id"]).returncode == 0
     teller.wait(lambda: len(receiver.requests) == 2, "the next try")
     teller.wait(lambda: "sent" in teller.run("list").stdout, "it to be shown as sent")
+
+
+def test_whatever_is_killed_each_is_told_once_and_in_order(teller: Teller, receiver: Receiver) -> None:
+    """Kills at random moments, answers of every kind: no event is lost, none is in two messages, none overtakes."""
+    chance = random.Random(14)  # noqa: S311 - a test
+    taken: dict[str, Request] = {}
+
+    def moody(link: socket.socket, ends: Event) -> None:
+        request = receiver.requests[-1]
+        mood = chance.random()
+        if mood < 0.5:
+            taken.setdefault(request.headers["webhook-id"], request)
+            OK(link, ends)
+        elif mood < 0.7:
+            taken.setdefault(request.headers["webhook-id"], request)  # it took it, and its answer was lost
+        elif mood < 0.9:
+            says("503 Service Unavailable", retry_after="0")(link, ends)
+        else:
+            link.settimeout(0.2)
+
+    cancelled(teller.root, "before")
+    teller.destination("hook", receiver.url, events=["*"])
+    receiver.answer = moody
+    names = [f"job{number:02}" for number in range(30)]
+    for name in names:
+        if teller.process is None:
+            teller.start()
+        cancelled(teller.root, name)
+        if chance.random() < 0.4:
+            time.sleep(chance.uniform(0, 1.2))  # the moment of the kill, not a wait for anything
+            teller.stop(signal.SIGKILL)
+    receiver.answer = OK
+    if teller.process is not None:
+        teller.stop()
+    teller.start()
+    sent = "SELECT COUNT(*) FROM events JOIN messages ON message = messages.id WHERE state = 'sent'"
+    teller.wait(lambda: teller.ask(sent) == [(len(names),)], "the last message")
+    for request in receiver.requests:
+        taken.setdefault(request.headers["webhook-id"], request)
+    told = [event for request in taken.values() for event in events_of(request)]
+    jobs = [cast("dict[str, dict[str, object]]", event["data"])["job"]["name"] for event in told]
+    assert jobs == names
