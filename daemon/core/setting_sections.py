@@ -17,6 +17,7 @@ from pydantic_settings import NoDecode
 from daemon.core.night_hours import NightHours
 from handlers.mindformers.version import Version
 from handlers.rank_table.topology import Topology
+from handlers.training.entry import RUN_MINDFORMER, checked_entry
 from handlers.units.devices import parse_devices
 from handlers.units.duration_types import Duration
 from handlers.units.durations import parse_duration
@@ -174,6 +175,10 @@ class TrainingSettings(_Section):
     mindformers: Annotated[str, BeforeValidator(_version)] | None = None
     """Its version; None for what the checkout says, or else the interpreter."""
     environment: dict[Annotated[str, AfterValidator(_variable)], Annotated[str, AfterValidator(_passable)]] = {}
+    entry: Annotated[str, AfterValidator(checked_entry)] = RUN_MINDFORMER
+    """What of the checkout runs: a script, or a module that the interpreter finds."""
+    with_rank_table: bool = False
+    """Whether the ranks of a cluster get RANK_TABLE_FILE as well."""
     grace: Annotated[Duration, Field(le=3600)] = 20.0
 
 

@@ -23,6 +23,7 @@ from handlers.records.train_plan import TrainPlan
 from handlers.resume.config import resuming
 from handlers.training.learned_limits import configuration, earlier_silences, learned
 from handlers.training.plan import TrainRequest, plan_training
+from handlers.training.ways import Chosen, choose
 from handlers.validate.check import CheckedConfig
 from handlers.validate.document import parse
 from handlers.validate.initial_weights import as_rank_directory
@@ -31,7 +32,7 @@ from handlers.validate.initial_weights import as_rank_directory
 def prepare(
     job: Job, settings: Settings, root: Root, *, own: Mapping[str, Path] = NOTHING, resumes: int = 0
 ) -> JobPlan:
-    """Write the rank table, the environments and plan.json of `job`, and return the plan.
+    """Write the rank table, where it is to have one, the environments and plan.json of `job`, and return the plan.
 
     An attempt after the first goes on from the newest save of those before it, where there is one; `resumes` counts
     those that glmd began by itself. Where nothing is left to train, the plan has a merge alone. `own` is where that
@@ -41,7 +42,8 @@ def prepare(
     directory = job.directory(root.path)
     checked = checked_again(job, settings, root, own=own, is_resumed=resumes > 0)
     log = job_log(directory.events, job=job.id, attempt=job.attempt)
-    rank_table = _rank_table(job, settings, directory, log)
+    chosen = _chosen(checked, settings)
+    rank_table = _rank_table(job, settings, directory, log) if chosen.has_table else None
     source = save = None
     config = directory.config
     if job.attempt > 1:
@@ -67,6 +69,8 @@ def prepare(
         device_target=checked.device_target,
         python=settings.training.python,
         checkout=settings.training.checkout,
+        entry=settings.training.entry,
+        way=chosen.way,
         rank_table=rank_table,
         config=config,
         load_checkpoint=None if base is None else _as_loaded(base.weights, checked, directory),
@@ -103,6 +107,17 @@ def _publish(
     )  # fmt: skip
     plan.publish(directory.plan)
     return plan
+
+
+def _chosen(checked: CheckedConfig, settings: Settings) -> Chosen:
+    """Return how the file's ranks are started, as the file says, or else the settings and its MindFormers."""
+    wished = checked.section.with_rank_table
+    return choose(
+        checked.section.launcher,
+        checked.dialect.since,
+        checked.device_target,
+        with_table=settings.training.with_rank_table if wished is None else wished,
+    )
 
 
 def _rank_table(job: Job, settings: Settings, directory: JobDir, log: FilteringBoundLogger) -> Path:

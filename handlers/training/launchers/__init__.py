@@ -7,6 +7,7 @@ from typing import Protocol
 
 from handlers.records.job_dir import JobDir
 from handlers.records.train_plan import ProcessPlan, RankPlan, Role
+from handlers.training.ways import DeviceTarget
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,9 @@ class Launch:
     job_dir: JobDir
     devices: tuple[int, ...]
     """Physical ids; rank N runs on the N-th."""
-    rank_table: Path
+    device_target: DeviceTarget
+    rank_table: Path | None
+    """What their RANK_TABLE_FILE is; None for none, but for one that `environment` names."""
     python: Path
     command: tuple[str, ...]
     """What each rank runs."""
@@ -30,6 +33,7 @@ class Launch:
     def rank(self, rank: int, environment: Mapping[str, str]) -> ProcessPlan:
         """Return the process that is one rank, with its own additions to the environment."""
         device, log = self.devices[rank], self.job_dir.rank_log(rank)
+        table = {} if self.rank_table is None else {"RANK_TABLE_FILE": str(self.rank_table)}
         return ProcessPlan(
             role=Role.RANK,
             ranks=(RankPlan(number=rank, device=device, log=log),),
@@ -39,7 +43,7 @@ class Launch:
                 "RANK_ID": str(rank),
                 "RANK_SIZE": str(len(self.ranks)),
                 "DEVICE_ID": str(device),
-                "RANK_TABLE_FILE": str(self.rank_table),
+                **table,
                 **environment,
             },
             directory=self.directory(f"rank_{rank}"),
