@@ -17,6 +17,7 @@ from pydantic_settings import NoDecode
 from daemon.core.night_hours import NightHours
 from handlers.mindformers.version import Version
 from handlers.rank_table.topology import Topology
+from handlers.training.binding import named
 from handlers.training.entry import RUN_MINDFORMER, checked_entry
 from handlers.units.devices import parse_devices
 from handlers.units.duration_types import Duration
@@ -167,6 +168,15 @@ def _version(value: object) -> object:
     return value
 
 
+BindCore = bool | dict[str, list[str]]
+
+
+def _binding(wish: BindCore) -> BindCore:
+    if not isinstance(wish, bool):
+        named(wish)
+    return wish
+
+
 class TrainingSettings(_Section):
     """What trains, and in which environment."""
 
@@ -179,6 +189,8 @@ class TrainingSettings(_Section):
     """What of the checkout runs: a script, or a module that the interpreter finds."""
     with_rank_table: bool = False
     """Whether the ranks of a cluster get RANK_TABLE_FILE as well."""
+    bind_core: Annotated[BindCore, AfterValidator(_binding)] = False
+    """Whether each rank has CPUs of its own, or which; handlers.training.binding."""
     grace: Annotated[Duration, Field(le=3600)] = 20.0
 
 

@@ -12,6 +12,7 @@ from handlers.host.reach import reach
 from handlers.host.service_manager import for_children
 from handlers.records.job_dir import JobDir
 from handlers.records.train_plan import StopOn, TimeLimits, TrainPlan
+from handlers.training.binding import UNBOUND, Binding
 from handlers.training.entry import RUN_MINDFORMER, script_of
 from handlers.training.launchers import Launch, Launcher
 from handlers.training.launchers.cluster import cluster
@@ -53,6 +54,8 @@ class TrainRequest:
     way: Way = Way.RANK_TABLE
     rank_table: Path | None = None
     """None for none."""
+    binding: Binding = UNBOUND
+    """On which CPUs the ranks run."""
     config: Path | None = None
     """The YAML to run; None for the job's config.yaml."""
     load_checkpoint: Path | None = None
@@ -84,6 +87,7 @@ def plan_training(request: TrainRequest) -> TrainPlan:
         python=python,
         command=(str(python), *_arguments(request)),
         environment=_environment(request, python),
+        binding=request.binding,
     )
     processes = LAUNCHERS[request.way](launch)
     return TrainPlan(

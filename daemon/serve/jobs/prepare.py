@@ -1,5 +1,6 @@
 """What an attempt needs before its ranks can start: checks once more, a rank table, what to begin with, plan.json."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from daemon.core.settings import Settings
 from daemon.core.states import Job
 from daemon.serve.jobs.attempts import NothingLeftError, begin, how_it_begins, tree_with_tag
 from daemon.serve.jobs.bases import base_of
+from handlers.cards.near_cpus import near_cpus
 from handlers.ckpt.files.durable import make_directory, move, publish_bytes
 from handlers.events import job_log
 from handlers.inputs.noting import note
@@ -21,6 +23,7 @@ from handlers.records.job_plan import Base, JobPlan, StopOn, TimeLimits
 from handlers.records.merge_plan import MergePlan
 from handlers.records.train_plan import TrainPlan
 from handlers.resume.config import resuming
+from handlers.training.binding import UNBOUND, Binding, expanded, named, shared_out
 from handlers.training.learned_limits import configuration, earlier_silences, learned
 from handlers.training.plan import TrainRequest, plan_training
 from handlers.training.ways import Chosen, choose
@@ -71,6 +74,7 @@ def prepare(
         checkout=settings.training.checkout,
         entry=settings.training.entry,
         way=chosen.way,
+        binding=_binding(settings),
         rank_table=rank_table,
         config=config,
         load_checkpoint=None if base is None else _as_loaded(base.weights, checked, directory),
@@ -118,6 +122,17 @@ def _chosen(checked: CheckedConfig, settings: Settings) -> Chosen:
         checked.device_target,
         with_table=settings.training.with_rank_table if wished is None else wished,
     )
+
+
+def _binding(settings: Settings) -> Binding:
+    """Return on which CPUs ranks run. With `true` each device of this host has its own, whichever of them train now."""
+    wish = settings.training.bind_core
+    if isinstance(wish, bool):
+        if not wish:
+            return UNBOUND
+        near = {number: expanded(cpus) for number, cpus in near_cpus().items()}
+        return shared_out(settings.devices, sorted(os.sched_getaffinity(0)), near)
+    return named(wish)
 
 
 def _rank_table(job: Job, settings: Settings, directory: JobDir, log: FilteringBoundLogger) -> Path:

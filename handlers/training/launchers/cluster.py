@@ -6,6 +6,7 @@ On a CPU MindSpore knows no other way.
 import socket
 
 from handlers.records.train_plan import ProcessPlan, Role
+from handlers.training.binding import SCHEDULER
 from handlers.training.launchers import Launch
 
 HOST = "127.0.0.1"
@@ -53,10 +54,11 @@ def cluster(launch: Launch) -> tuple[ProcessPlan, ...]:
         context += ", device_target='CPU'"
         # Ranks share the host's cores; each would otherwise start as many threads as there are cores, and spin.
         shared["OMP_NUM_THREADS"] = "1"
+    program = (str(launch.python), "-c", _SCHEDULE.replace("CONTEXT", context))
     scheduler = ProcessPlan(
         role=Role.SCHEDULER,
         ranks=(),
-        argv=(str(launch.python), "-c", _SCHEDULE.replace("CONTEXT", context)),
+        argv=launch.binding.command(SCHEDULER, program),
         environment={
             **launch.environment,
             **shared,

@@ -13,6 +13,7 @@ import pytest
 
 from handlers.records.job_dir import JobDir
 from handlers.records.train_plan import ProcessPlan
+from handlers.training.binding import Binding
 from handlers.training.launchers import Launch
 from handlers.training.launchers.cluster import HOST, cluster, free_port
 from handlers.training.ways import DeviceTarget
@@ -89,6 +90,18 @@ def test_ranks_get_a_rank_table_beside_it_where_there_is_one(launch: Launch) -> 
     assert {rank["RANK_TABLE_FILE"] for rank in ranks} == {"/jobs/hccl.json"}
     _, ranks = environments(replace(launch, environment={"RANK_TABLE_FILE": "/site/hccl.json"}))
     assert {rank["RANK_TABLE_FILE"] for rank in ranks} == {"/site/hccl.json"}
+
+
+def test_each_process_is_bound_to_its_cpus(launch: Launch) -> None:
+    """By its device's number; ranks whose CPUs glmd chose are told them, as msrun's are."""
+    binding = Binding({"device3": "4-5", "scheduler": "6"}, is_shared_out=True)
+    plain, bound = cluster(launch), cluster(replace(launch, binding=binding))
+    assert [after.argv[: -len(before.argv)] for before, after in zip(plain, bound, strict=True)] == [
+        ("taskset", "-c", "6"),
+        (),
+        ("taskset", "-c", "4-5"),
+    ]
+    assert [(each.environment or {}).get("MSRUN_CPU_LIST") for each in bound] == [None, None, "[4, 5]"]
 
 
 def test_the_settings_say_how_long_ranks_may_take_to_come(launch: Launch) -> None:
