@@ -131,6 +131,8 @@ def _what(guilty: _Witness) -> str:
         return f"{guilty.name} failed first{at}, and had not ended: {last_words(guilty.log)}"
     how = f"was killed by {exit_.signal}" if exit_.signal else f"exited {exit_.exit_code}"
     at = exit_.ended.astimezone().strftime("%H:%M:%S")
+    if guilty.process.role is Role.SCHEDULER and exit_.signal:  # it was waiting for the ranks, and had nothing to say
+        return f"{guilty.name} {how} first ({at}), without which the ranks lose each other"
     return f"{guilty.name} {how} first ({at}): {exit_.line or no_words(guilty.log)}"
 
 

@@ -1,5 +1,6 @@
 """Who is to blame when a training fails."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -246,6 +247,18 @@ def test_a_cause_counts_before_a_rank_that_never_came(workshop: "Workshop") -> N
     """It could not come."""
     cluster = Cluster(workshop, registered(0) + NOT_ALL, NOT_ALL, "ModuleNotFoundError: No module named 'mindformers'")
     assert cluster.blame(cluster.gave_up).code == "rank.missing-module"
+
+
+def test_a_scheduler_that_was_killed_has_no_last_words(workshop: "Workshop") -> None:
+    """What it logged is how it met the ranks, long before."""
+    cluster = Cluster(workshop, registered(0, 1), "", "")
+    found = cluster.blame(cluster.gave_up.model_copy(update={"exit_code": None, "signal": "SIGKILL"}), kills=0)
+    assert found.code == "rank.SIGKILL"
+    assert re.match(
+        r"the scheduler was killed by SIGKILL first \([0-9:]+\), without which the ranks lose each other; "
+        r"cause: killed by somebody",
+        found.reason,
+    )
 
 
 @pytest.mark.parametrize("scheduler", (registered(0, 1) + NOT_ALL, ""))
