@@ -175,6 +175,7 @@ class Code(StrEnum):
     RANK_EI = "rank.EI"
     RANK_EE = "rank.EE"
     RANK_HCCL_TIME_OUT = "rank.hccl-time-out"
+    RANK_SCHEDULER_NOT_REACHED = "rank.scheduler-not-reached"
     RANK_LOST_PEER = "rank.lost-peer"
     RANK_ANOTHER_CODE_OF_CANN = "rank.another-code-of-cann"
     RANK_RETURN_CODE_OF_CANN = "rank.return-code-of-cann"

@@ -17,6 +17,7 @@ from handlers.mindformers.installed import Installed, find_installed
 from handlers.mindformers.pairs import read_pairs
 from handlers.mindformers.version import Version
 from handlers.rank_log.tail import TAIL_BYTES
+from handlers.training.entry import script_of
 
 PATIENCE = 60.0
 """Seconds that the training interpreter gets to import MindSpore, from a cold disk."""
@@ -101,10 +102,14 @@ def _said(command: list[str]) -> tuple[int, str, str]:
 
 
 def _checkout(settings: Settings) -> Finding:
-    script = settings.training.checkout / "run_mindformer.py"
+    script = script_of(settings.training.entry, settings.training.checkout)
+    if script is None:
+        module = settings.training.entry
+        return Finding("training.entry", Verdict.OK, f"{module} is a module, which the first training will look for")
     if os.access(script, os.R_OK):
         return Finding("training.checkout", Verdict.OK, f"{script} is there")
-    advice = "set training.checkout to a MindFormers checkout, the directory that holds run_mindformer.py"
+    advice = "set training.checkout to a MindFormers checkout, the directory that holds run_mindformer.py, "
+    advice += "or training.entry to what runs in its place"
     return Finding("training.checkout", Verdict.MISSING, f"{script} is not there, or not readable", advice)
 
 

@@ -17,6 +17,8 @@ from pydantic_settings import NoDecode
 from daemon.core.night_hours import NightHours
 from handlers.mindformers.version import Version
 from handlers.rank_table.topology import Topology
+from handlers.training.binding import named
+from handlers.training.entry import RUN_MINDFORMER, checked_entry
 from handlers.units.devices import parse_devices
 from handlers.units.duration_types import Duration
 from handlers.units.durations import parse_duration
@@ -168,6 +170,15 @@ def _version(value: object) -> object:
     return value
 
 
+BindCore = bool | dict[str, list[str]]
+
+
+def _binding(wish: BindCore) -> BindCore:
+    if not isinstance(wish, bool):
+        named(wish)
+    return wish
+
+
 class TrainingSettings(Section):
     """What trains, and in which environment."""
 
@@ -176,6 +187,12 @@ class TrainingSettings(Section):
     mindformers: Annotated[str, BeforeValidator(_version)] | None = None
     """Its version; None for what the checkout says, or else the interpreter."""
     environment: dict[Annotated[str, AfterValidator(_variable)], Annotated[str, AfterValidator(_passable)]] = {}
+    entry: Annotated[str, AfterValidator(checked_entry)] = RUN_MINDFORMER
+    """What of the checkout runs: a script, or a module that the interpreter finds."""
+    with_rank_table: bool = False
+    """Whether the ranks of a cluster get RANK_TABLE_FILE as well."""
+    bind_core: Annotated[BindCore, AfterValidator(_binding)] = False
+    """Whether each rank has CPUs of its own, or which; handlers.training.binding."""
     grace: Annotated[Duration, Field(le=3600)] = 20.0
 
 

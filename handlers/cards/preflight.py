@@ -26,7 +26,7 @@ _HOST_PORT = 60000
 """HCCL listens on this and the next 15 ports of the host, one a device, by its physical id (HCCL_IF_BASE_PORT)."""
 
 _NPU = re.compile(r"\|\s*(?P<npu>\d+)\s+(?P<name>[\w-]+)\s*\|\s*(?P<health>[A-Za-z]+)\s*\|")
-_CHIP = re.compile(r"\|\s*(?P<chip>\d+)(?:\s+(?P<physical>\d+))?\s*\|\s*[0-9A-Fa-f]{4}:[0-9A-Fa-f:.]+\s*\|")
+_CHIP = re.compile(r"\|\s*(?P<chip>\d+)(?:\s+(?P<physical>\d+))?\s*\|\s*(?P<bus>[0-9A-Fa-f]{4}:[0-9A-Fa-f:.]+)\s*\|")
 _PROCESS = re.compile(
     r"\|\s*(?P<npu>\d+)\s+(?P<chip>\d+)\s*\|\s*(?P<pid>\d+)\s*\|\s*(?P<name>[^|]*?)\s*\|\s*(?P<memory>\d+)\s*\|"
 )
@@ -52,6 +52,8 @@ class Card:
 
     health: str
     processes: tuple[Process, ...]
+    bus: str
+    """Where it is on the PCIe bus: 0000:C1:00.0."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def read_cards(printed: str) -> Mapping[int, Card]:
     A rank also opens a context of some 100 MB on device 0: a process counts where it holds most.
     """
     places: dict[tuple[int, int], int] = {}
-    healths: dict[int, str] = {}
+    shown: dict[int, tuple[str, str]] = {}
     held: dict[int, tuple[int, Process]] = {}
     npu: tuple[int, str] | None = None
     for line in printed.splitlines():
@@ -85,11 +87,11 @@ def read_cards(printed: str) -> Mapping[int, Card]:
             # Cards of one chip have no column for the physical id: it is the card's number.
             device = int(chip["physical"]) if chip["physical"] else npu[0]
             places[npu[0], int(chip["chip"])] = device
-            healths[device] = npu[1]
+            shown[device] = npu[1], chip["bus"]
             npu = None
     return {
-        device: Card(health, tuple(process for where, process in held.values() if where == device))
-        for device, health in healths.items()
+        device: Card(health, tuple(process for where, process in held.values() if where == device), bus)
+        for device, (health, bus) in shown.items()
     }
 
 

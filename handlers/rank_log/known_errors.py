@@ -15,6 +15,7 @@ from pathlib import Path
 
 from handlers.rank_log import cann_codes
 from handlers.rank_log.error_kinds import KnownError, by_text
+from handlers.rank_log.meeting import NOT_REACHED
 from handlers.rank_log.progress import after_last_step
 from handlers.rank_log.tail import tail
 
@@ -60,7 +61,7 @@ _CAUSES = (
     by_text(
         "port in use",
         r"[Aa]ddress already in use|\bEI0019\b|\bEI0020\b|\bEJ0003\b",
-        "another program holds a port: 16666 on a device, 60000 to 60015 on the host, or the CPU scheduler's",
+        "another program holds a port: 16666 on a device, 60000 to 60015 on the host, or the scheduler's",
         "find it with `ss -ltnp`, then `glmd retry N`",
         may_pass=True,
     ),
@@ -121,6 +122,15 @@ _ECHOES = (
         r"wait socket establish timeout|[Nn]otify.{0,200}time(?:s|d)? ?out|event wait timeout",
         "a collective operation waited in vain for another rank",
         "look at the rank that fell silent first; if it was at work, raise HCCL_EXEC_TIMEOUT in `training.environment`",
+        may_pass=True,
+        is_echo=True,
+    ),
+    by_text(
+        NOT_REACHED,
+        r"Building networking for MS_\w+ failed|Failed to initialize distributed job cluster",
+        "not all ranks were at the scheduler in time (MS_TOPO_TIMEOUT)",
+        "see what the rank that did not come has printed: `glmd logs N --rank R`; if it was at work, raise "
+        "MS_TOPO_TIMEOUT in `training.environment`",
         may_pass=True,
         is_echo=True,
     ),

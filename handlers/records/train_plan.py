@@ -29,7 +29,7 @@ class Role(StrEnum):
 
     RANK = "rank"
     SCHEDULER = "scheduler"
-    """MindSpore's cluster scheduler, needed where there is no rank table to meet by (CPU)."""
+    """MindSpore's cluster scheduler, at which the ranks meet where they do not by a rank table."""
     EVALUATION = "evaluation"
     """What measures the merged checkpoint."""
 

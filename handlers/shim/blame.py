@@ -1,16 +1,17 @@
 """Which process's failure ended a training, and what is known of its error."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from handlers.codes import Code
 from handlers.rank_log.advice import filled_in
 from handlers.rank_log.error_kinds import KnownError
 from handlers.rank_log.known_errors import SIGNALS, Finding, known_error_in
-from handlers.rank_log.last_words import last_words, no_words
+from handlers.rank_log.last_words import last_line, last_words, no_words
+from handlers.rank_log.meeting import NOT_REACHED, reached
 from handlers.records.step_exit import Diagnosis, ProcessExit
-from handlers.records.train_plan import ProcessPlan, RankPlan
+from handlers.records.train_plan import ProcessPlan, RankPlan, Role
 from handlers.shim.begun import name, rank_name
 
 _READ_RANK = "`glmd logs N --rank R`"
@@ -60,17 +61,22 @@ def blame(failed: Sequence[ProcessExit], started: Mapping[int, ProcessPlan], *, 
     Ask before the others are ended.
 
     That is the first that failed, unless it only lost its peer (a socket or notify time-out, a closed connection) and
-    another one shows a cause: one that failed within the same moment, or whose log had an error before. `oom_kills` is
-    how many processes the kernel has killed for memory meanwhile; None where that is not known.
+    another one shows a cause: one that failed within the same moment, or whose log had an error before. Where it waited
+    in vain for all to reach the scheduler, it is one that did not. `oom_kills` is how many processes the kernel has
+    killed for memory meanwhile; None where that is not known.
     """
     witnesses = list(_witnesses(failed, started))
     order = {exit_.pid: number for number, exit_ in enumerate(failed)}
     in_order = sorted((w for w in witnesses if w.exit), key=lambda w: order[w.pid])
     first = in_order[0]
-    guilty = next((w for w in in_order if not w.is_echo), None) or _earlier_cause(first, witnesses) or first
-    echoes = [w.rank for w in witnesses if w.rank is not None and w.is_echo and w is not guilty]
+    guilty = next((w for w in in_order if not w.is_echo), None) or _earlier_cause(first, witnesses)
+    absent = [] if guilty is not None else _never_came(first, witnesses)
+    guilty = guilty or next(iter(absent), first)
+    never = {witness.rank for witness in absent}
+    echoes = [w.rank for w in witnesses if w.rank is not None and w.is_echo and w is not guilty and w.rank not in never]
     diagnosis = _diagnosis(guilty, oom_kills)
-    reason = "; ".join(part for part in (_what(guilty), _lost(echoes), advice(diagnosis)) if part)
+    what = _not_there(absent) if absent else _what(guilty)
+    reason = "; ".join(part for part in (what, _lost(echoes), advice(diagnosis)) if part)
     error = _error(guilty)
     return Blame(guilty.pid, reason, Code.RANK_FAILED if error is None else error.code, diagnosis)
 
@@ -99,6 +105,24 @@ def _earlier_cause(echo: _Witness, witnesses: Sequence[_Witness]) -> _Witness | 
     return min(causes)[2] if causes else None
 
 
+def _never_came(echo: _Witness, witnesses: Sequence[_Witness]) -> list[_Witness]:
+    """Return the ranks that `echo` waited for in vain at the scheduler, each with that for its error."""
+    if echo.finding is None or echo.finding.error.name != NOT_REACHED:
+        return []
+    scheduler = next((witness for witness in witnesses if witness.process.role is Role.SCHEDULER), None)
+    came = None if scheduler is None else reached(scheduler.log)
+    if came is None:
+        return []
+    ranks = sorted((w.rank.number, w) for w in witnesses if w.rank is not None and w.rank.number not in came)
+    return [replace(witness, finding=echo.finding) for _, witness in ranks]
+
+
+def _not_there(absent: Sequence[_Witness]) -> str:
+    names = ", ".join(witness.name for witness in absent)
+    first = absent[0]
+    return f"{names} never reached the scheduler: {last_line(first.log) or no_words(first.log)}"
+
+
 def _what(guilty: _Witness) -> str:
     exit_ = guilty.exit
     if exit_ is None:
@@ -107,6 +131,8 @@ def _what(guilty: _Witness) -> str:
         return f"{guilty.name} failed first{at}, and had not ended: {last_words(guilty.log)}"
     how = f"was killed by {exit_.signal}" if exit_.signal else f"exited {exit_.exit_code}"
     at = exit_.ended.astimezone().strftime("%H:%M:%S")
+    if guilty.process.role is Role.SCHEDULER and exit_.signal:  # it was waiting for the ranks, and had nothing to say
+        return f"{guilty.name} {how} first ({at}), without which the ranks lose each other"
     return f"{guilty.name} {how} first ({at}): {exit_.line or no_words(guilty.log)}"
 
 

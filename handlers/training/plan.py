@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from handlers.codes import Code
 from handlers.errors import BadInputError
@@ -13,14 +12,15 @@ from handlers.host.reach import reach
 from handlers.host.service_manager import for_children
 from handlers.records.job_dir import JobDir
 from handlers.records.train_plan import StopOn, TimeLimits, TrainPlan
+from handlers.training.binding import UNBOUND, Binding
+from handlers.training.entry import RUN_MINDFORMER, script_of
 from handlers.training.launchers import Launch, Launcher
-from handlers.training.launchers.cpu_cluster import cpu_cluster
+from handlers.training.launchers.cluster import cluster
 from handlers.training.launchers.rank_table import rank_table
+from handlers.training.ways import DeviceTarget, Way
 
-DeviceTarget = Literal["Ascend", "CPU"]
-
-LAUNCHERS: Mapping[DeviceTarget, Launcher] = {"Ascend": rank_table, "CPU": cpu_cluster}
-"""How ranks on such devices are laid out."""
+LAUNCHERS: Mapping[Way, Launcher] = {Way.RANK_TABLE: rank_table, Way.CLUSTER: cluster}
+"""How ranks are laid out."""
 
 EVALUATE = "eval"
 """MindFormers' run mode."""
@@ -30,6 +30,7 @@ _NOT_INHERITED = re.compile(
     r"PYTHONHOME|VIRTUAL_ENV|__PYVENV_LAUNCHER__"
     # What makes a process a rank: a left-over of an earlier run by hand would make it another one.
     r"|RANK_ID|RANK_SIZE|RANK_TABLE_FILE|DEVICE_ID|MS_ROLE|MS_WORKER_NUM|MS_SERVER_NUM|MS_SCHED_.*|MS_NODE_ID"
+    r"|MSRUN_.*"
     # Secrets of whoever started glmd. A training that needs one gets it by `training.environment`.
     r"|(?:.*_)?(?:TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|API_KEY|ACCESS_KEY|PRIVATE_KEY)(?:_.*)?"
 )
@@ -48,7 +49,13 @@ class TrainRequest:
     """The interpreter that has MindSpore."""
     checkout: Path
     """The directory with MindFormers' run_mindformer.py."""
-    rank_table: Path
+    entry: str = RUN_MINDFORMER
+    """What runs, as handlers.training.entry has it."""
+    way: Way = Way.RANK_TABLE
+    rank_table: Path | None = None
+    """None for none."""
+    binding: Binding = UNBOUND
+    """On which CPUs the ranks run."""
     config: Path | None = None
     """The YAML to run; None for the job's config.yaml."""
     load_checkpoint: Path | None = None
@@ -65,23 +72,24 @@ class TrainRequest:
 
 
 def plan_training(request: TrainRequest) -> TrainPlan:
-    """Return the processes of a training, as MindFormers' scripts/run_distribute.sh would start them.
+    """Return the processes of a training, as MindFormers' run_distribute.sh or msrun_launcher.sh would start them.
 
-    Unlike that script no source tree is copied: each rank has a working directory of its own, and runs the checkout's
-    run_mindformer.py by its absolute path. Raises BadInputError when the interpreter or the checkout is not there, and
-    OSError as launchers do.
+    Unlike with the former no source tree is copied: each rank has a working directory of its own, and runs the
+    checkout's run_mindformer.py by its absolute path. Raises BadInputError when the interpreter or that script is not
+    there, and OSError as launchers do.
     """
     python = _interpreter(request.python)
-    script = _script(request.checkout)
     launch = Launch(
         job_dir=request.job_dir,
         devices=request.devices,
+        device_target=request.device_target,
         rank_table=request.rank_table,
         python=python,
-        command=(str(python), *_arguments(request, script)),
+        command=(str(python), *_arguments(request)),
         environment=_environment(request, python),
+        binding=request.binding,
     )
-    processes = LAUNCHERS[request.device_target](launch)
+    processes = LAUNCHERS[request.way](launch)
     return TrainPlan(
         processes=processes,
         limits=request.limits,
@@ -98,7 +106,7 @@ def evaluating_command(request: TrainRequest) -> tuple[tuple[str, ...], dict[str
     """
     python = _interpreter(request.python)
     alone = ("--device_id=0", "--auto_trans_ckpt=False", "--resume_training=False")
-    return (str(python), *_arguments(request, _script(request.checkout)), *alone), _environment(request, python)
+    return (str(python), *_arguments(request), *alone), _environment(request, python)
 
 
 def _interpreter(python: Path) -> Path:
@@ -114,28 +122,29 @@ def _interpreter(python: Path) -> Path:
     return absolute
 
 
-def _script(checkout: Path) -> Path:
-    script = checkout.absolute() / "run_mindformer.py"
+def _check(script: Path) -> None:
     reach(script)
     if not os.access(script, os.R_OK):
         what = "cannot be read by this user" if script.exists() else "is not there"
         raise BadInputError(
             f"{script}: {what}; set `training.checkout` in glmd.yaml to a MindFormers checkout, "
-            "the directory that holds run_mindformer.py",
+            "the directory that holds run_mindformer.py, or `training.entry` to what runs in its place",
             Code.TRAINING_NO_CHECKOUT,
         )
-    return script
 
 
-def _arguments(request: TrainRequest, script: Path) -> list[str]:
+def _arguments(request: TrainRequest) -> list[str]:
+    script = script_of(request.entry, request.checkout)
+    if script is not None:
+        _check(script)
     arguments = [
-        str(script),
+        *(("-m", request.entry) if script is None else (str(script),)),
         f"--config={request.config or request.job_dir.config}",
         f"--use_parallel={request.run_mode != EVALUATE}",
         f"--run_mode={request.run_mode}",
     ]
     # New in MindFormers 1.0; older ones take it for a change to the configuration, or obey LOCAL_DEFAULT_PATH alone.
-    if b"--output_dir" in script.read_bytes():
+    if script is None or b"--output_dir" in script.read_bytes():
         arguments.append(f"--output_dir={_output(request)}")
     if request.load_checkpoint is not None:
         arguments.append(f"--load_checkpoint={request.load_checkpoint}")

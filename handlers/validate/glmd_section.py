@@ -21,6 +21,7 @@ from handlers.ckpt.planning.families import keep_name
 from handlers.ckpt.planning.lora import Lora
 from handlers.codes import Code
 from handlers.gate.gate import Gate
+from handlers.training.ways import Word
 from handlers.units.byte_sizes import parse_size
 from handlers.units.devices import parse_devices
 from handlers.units.duration_types import Limit
@@ -66,6 +67,10 @@ def _devices(value: object) -> str:
         raise ValueError('is a YAML list; put the devices in quotes, as "[0,8)", "0-7" or "0,2,4"')  # noqa: TRY004 (pydantic wants it)
     parse_devices(text := str(value))
     return text
+
+
+def _launcher(value: object) -> object:
+    return "cluster" if value == "msrun" else value  # what people start a cluster with by hand
 
 
 def _tag(value: object) -> str:
@@ -198,7 +203,10 @@ class GlmdSection(_Part):
     stop_on: StopOn = StopOn()
     gate: Gate = Gate()
     """What its output has to be to become `latest`, beyond what the settings ask for."""
-    launcher: Annotated[Literal["rank_table"], _later("msrun", "slurm")] = "rank_table"
+    launcher: Annotated[Word, BeforeValidator(_launcher), _later("slurm")] = "auto"
+    """How the ranks find each other; handlers.training.ways says what `auto` comes to."""
+    with_rank_table: Annotated[bool, Strict()] | None = None
+    """Whether the ranks of a cluster get RANK_TABLE_FILE as well; None for what the settings say."""
 
 
 def read_section(root: Place) -> tuple[GlmdSection, frozenset[str], tuple[Problem, ...]]:

@@ -373,7 +373,6 @@ def test_what_the_rest_of_glmd_is_told(
         ("1.7", {"checkpoint": {"load_path": "DATA/hf"}}),
         ("1.9", {"use_legacy_format": False}),
         ("1.9", {"callbacks.1.use_legacy_format": False}),
-        ("1.9", {"glmd.launcher": "msrun"}),
     ),
 )
 def test_what_glmd_cannot_do_yet(data: Path, version: str, changes: dict[str, Value]) -> None:

@@ -171,7 +171,7 @@ def _request(job: Job, settings: Settings, directory: JobDir) -> TrainRequest:
         device_target=target,
         python=settings.training.python,
         checkout=settings.training.checkout,
-        rank_table=directory.path,
+        entry=settings.training.entry,
         extra_environment={
             **settings.training.environment,
             **settings.evaluations.get(MINDFORMERS, EvaluationSettings()).environment,

@@ -1,5 +1,6 @@
 """What an attempt needs before its ranks can start: checks once more, a rank table, what to begin with, plan.json."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from daemon.core.settings import Settings
 from daemon.core.states import Job
 from daemon.serve.jobs.attempts import NothingLeftError, begin, how_it_begins, tree_with_tag
 from daemon.serve.jobs.bases import base_of
+from handlers.cards.near_cpus import near_cpus
 from handlers.ckpt.files.durable import make_directory, move, publish_bytes
 from handlers.events import job_log
 from handlers.inputs.noting import note
@@ -21,8 +23,10 @@ from handlers.records.job_plan import Base, JobPlan, StopOn, TimeLimits
 from handlers.records.merge_plan import MergePlan
 from handlers.records.train_plan import TrainPlan
 from handlers.resume.config import resuming
+from handlers.training.binding import UNBOUND, Binding, expanded, named, shared_out
 from handlers.training.learned_limits import configuration, earlier_silences, learned
 from handlers.training.plan import TrainRequest, plan_training
+from handlers.training.ways import Chosen, choose
 from handlers.validate.check import CheckedConfig
 from handlers.validate.document import parse
 from handlers.validate.initial_weights import as_rank_directory
@@ -31,7 +35,7 @@ from handlers.validate.initial_weights import as_rank_directory
 def prepare(
     job: Job, settings: Settings, root: Root, *, own: Mapping[str, Path] = NOTHING, resumes: int = 0
 ) -> JobPlan:
-    """Write the rank table, the environments and plan.json of `job`, and return the plan.
+    """Write the rank table, where it is to have one, the environments and plan.json of `job`, and return the plan.
 
     An attempt after the first goes on from the newest save of those before it, where there is one; `resumes` counts
     those that glmd began by itself. Where nothing is left to train, the plan has a merge alone. `own` is where that
@@ -41,7 +45,8 @@ def prepare(
     directory = job.directory(root.path)
     checked = checked_again(job, settings, root, own=own, is_resumed=resumes > 0)
     log = job_log(directory.events, job=job.id, attempt=job.attempt)
-    rank_table = _rank_table(job, settings, directory, log)
+    chosen = _chosen(checked, settings)
+    rank_table = _rank_table(job, settings, directory, log) if chosen.has_table else None
     source = save = None
     config = directory.config
     if job.attempt > 1:
@@ -67,6 +72,9 @@ def prepare(
         device_target=checked.device_target,
         python=settings.training.python,
         checkout=settings.training.checkout,
+        entry=settings.training.entry,
+        way=chosen.way,
+        binding=_binding(settings),
         rank_table=rank_table,
         config=config,
         load_checkpoint=None if base is None else _as_loaded(base.weights, checked, directory),
@@ -103,6 +111,28 @@ def _publish(
     )  # fmt: skip
     plan.publish(directory.plan)
     return plan
+
+
+def _chosen(checked: CheckedConfig, settings: Settings) -> Chosen:
+    """Return how the file's ranks are started, as the file says, or else the settings and its MindFormers."""
+    wished = checked.section.with_rank_table
+    return choose(
+        checked.section.launcher,
+        checked.dialect.since,
+        checked.device_target,
+        with_table=settings.training.with_rank_table if wished is None else wished,
+    )
+
+
+def _binding(settings: Settings) -> Binding:
+    """Return on which CPUs ranks run. With `true` each device of this host has its own, whichever of them train now."""
+    wish = settings.training.bind_core
+    if isinstance(wish, bool):
+        if not wish:
+            return UNBOUND
+        near = {number: expanded(cpus) for number, cpus in near_cpus().items()}
+        return shared_out(settings.devices, sorted(os.sched_getaffinity(0)), near)
+    return named(wish)
 
 
 def _rank_table(job: Job, settings: Settings, directory: JobDir, log: FilteringBoundLogger) -> Path:

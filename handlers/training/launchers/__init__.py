@@ -7,6 +7,8 @@ from typing import Protocol
 
 from handlers.records.job_dir import JobDir
 from handlers.records.train_plan import ProcessPlan, RankPlan, Role
+from handlers.training.binding import UNBOUND, Binding, device
+from handlers.training.ways import DeviceTarget
 
 
 @dataclass(frozen=True)
@@ -16,11 +18,15 @@ class Launch:
     job_dir: JobDir
     devices: tuple[int, ...]
     """Physical ids; rank N runs on the N-th."""
-    rank_table: Path
+    device_target: DeviceTarget
+    rank_table: Path | None
+    """What their RANK_TABLE_FILE is; None for none, but for one that `environment` names."""
     python: Path
     command: tuple[str, ...]
     """What each rank runs."""
     environment: Mapping[str, str] = field(repr=False)  # what it holds may be a secret
+    binding: Binding = UNBOUND
+    """On which CPUs."""
 
     @property
     def ranks(self) -> range:
@@ -29,17 +35,20 @@ class Launch:
 
     def rank(self, rank: int, environment: Mapping[str, str]) -> ProcessPlan:
         """Return the process that is one rank, with its own additions to the environment."""
-        device, log = self.devices[rank], self.job_dir.rank_log(rank)
+        number, log = self.devices[rank], self.job_dir.rank_log(rank)
+        who = device(number)
+        table = {} if self.rank_table is None else {"RANK_TABLE_FILE": str(self.rank_table)}
         return ProcessPlan(
             role=Role.RANK,
-            ranks=(RankPlan(number=rank, device=device, log=log),),
-            argv=self.command,
+            ranks=(RankPlan(number=rank, device=number, log=log),),
+            argv=self.binding.command(who, self.command),
             environment={
                 **self.environment,
                 "RANK_ID": str(rank),
                 "RANK_SIZE": str(len(self.ranks)),
-                "DEVICE_ID": str(device),
-                "RANK_TABLE_FILE": str(self.rank_table),
+                "DEVICE_ID": str(number),
+                **table,
+                **self.binding.environment(who),
                 **environment,
             },
             directory=self.directory(f"rank_{rank}"),

@@ -12,6 +12,7 @@ beyond that is told by the environment, through `training.environment`:
     STANDIN_SAVE=ROUNDS  save after those, as 17 or 1,2; after the last one in any case
     STANDIN_FAIL=RANK    that rank dies with a traceback at the second round, or with
     STANDIN_FAIL_AT=ROUND  after that one, and after what all ranks save then
+    STANDIN_ABSENT=RANK  that rank of a cluster never comes to the scheduler
     STANDIN_HANG=1       say nothing and do nothing, as ranks that hang at connect
     STANDIN_DIVERGE=ROUND  from which on it does so, 6 if not given
     STANDIN_DIVERGE_ONCE=1  not when it resumes: the data comes in another order then
@@ -48,9 +49,9 @@ def main() -> None:
     arguments = parser.parse_args()
     output, rank = Path(arguments.output_dir), int(os.environ["RANK_ID"])
     fail_at = int(os.environ.get("STANDIN_FAIL_AT", "2"))
-    assert Path(os.environ["RANK_TABLE_FILE"]).is_file()
     if "STANDIN_DEVICES" in os.environ:
         hold_device(Path(os.environ["STANDIN_DEVICES"]), os.environ["DEVICE_ID"])
+    meet(rank)
     if "STANDIN_CHILD" in os.environ:
         leave_child(Path(os.environ["STANDIN_DEVICES"]), rank, is_deaf=os.environ["STANDIN_CHILD"] == "deaf")
     gate = os.environ.get("STANDIN_GATE")
@@ -95,6 +96,19 @@ def hold_device(directory: Path, device: str) -> None:
         sys.exit(said)
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{Path.cwd()} (pid {os.getpid()})".encode(), 0)
+
+
+def meet(rank: int) -> None:
+    """Meet the other ranks: by the rank table, or at the scheduler, in vain where one never comes."""
+    if os.environ.get("MS_ROLE") != "MS_WORKER":
+        assert Path(os.environ["RANK_TABLE_FILE"]).is_file()
+        return
+    from mindspore.communication import init  # noqa: PLC0415 - the one beside this file, which only a cluster needs
+
+    if os.environ.get("STANDIN_ABSENT") == str(rank):
+        print("loads a package from a file system that does not answer", flush=True)
+        signal.pause()
+    init()
 
 
 def leave_child(directory: Path, rank: int, *, is_deaf: bool) -> None:

@@ -39,6 +39,13 @@ def test_cards_of_two_chips() -> None:
     assert [process.pid for process in cards[2].processes] == [3330598]
 
 
+def test_cards_say_where_they_are_on_the_bus() -> None:
+    """Each elsewhere."""
+    buses = {device: card.bus for device, card in read_cards(printed("910b")).items()}
+    assert buses[0] == "0000:41:00.0"
+    assert len(set(buses.values())) == 8
+
+
 def test_a_context_on_device_0_is_no_use_of_it() -> None:
     """Every rank has a small one there, also those of a job on other devices: it must not keep device 0 from others."""
     assert read_cards(printed("a3"))[0].processes == ()

@@ -60,6 +60,8 @@ SAMPLES = {
     "EI…": "EI0099: something new",
     "EE…": "EE2002: something new",
     "HCCL time-out": "wait socket establish timeout, role[0] rank[1] timeout[120]",
+    "scheduler not reached": "RuntimeError: Failed to initialize distributed job cluster because some processes in the "
+    "cluster are not successfully spawned. You can run command: …",
     "lost peer": "[ERROR] [gloo/transport/tcp/pair.cc:598] Connection closed by peer [127.0.0.1]:50262",
     "another code of CANN": "EQ1234: something new",
     "return code of CANN": "[ERROR] ASCENDCL(1,python):2026-11-18-09:33:13.673.913 open device, result = 507033.",

@@ -1,5 +1,6 @@
 """Who is to blame when a training fails."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -180,6 +181,97 @@ def test_a_scheduler_is_no_rank_that_glmd_shows(workshop: "Workshop") -> None:
     assert found.reason.endswith(f"read its traceback: `less {plan.log}`")
     assert found.diagnosis is not None
     assert found.diagnosis.remedy == f"read its traceback: `less {plan.log}`"
+
+
+NOT_ALL = """\
+[ERROR] DISTRIBUTED(7,7f,python):2026-11-29-17:50:57.073.841 [a.cc:94] I] Building networking for MS_SCHED failed.
+RuntimeError: Failed to initialize distributed job cluster because some processes are not spawned.
+"""
+
+
+def registered(*ranks: int) -> str:
+    """Return what MindSpore's scheduler says of ranks that reach it, and then for as long as it waits."""
+    came = "[WARNING] DISTRIBUTED(7,7f,python):2026-11-29-17:50:38.163.328 [a.cc:254] ProcessRegister] The new node: {}"
+    more = "(role: MS_WORKER), rank id: {}, device id: 0, hostname: vm is registered successfully. Currently: 1\n"
+    waits = (
+        "[WARNING] DISTRIBUTED(7,7f,python):2026-11-29-17:50:38 [a.cc:3] B] Topology build timed out., retry(1/40).\n"
+    )
+    return "".join((came + more).format(rank, rank) for rank in ranks) + 1200 * waits
+
+
+class Cluster(Ranks):
+    """Ranks with a scheduler, which has given up."""
+
+    def __init__(self, workshop: "Workshop", scheduler: str, *logs: str) -> None:
+        super().__init__(workshop, *logs)
+        plan = workshop.process("pass", None)
+        plan.log.write_text(scheduler)
+        self.plans = {99: plan, **self.plans}
+        self.gave_up = ProcessExit(
+            role=Role.SCHEDULER,
+            rank=None,
+            device=None,
+            pid=99,
+            exit_code=1,
+            signal=None,
+            ended=datetime(2026, 11, 24, 9, 14, 7, tzinfo=UTC),
+            line=last_words(plan.log),
+        )
+
+
+def test_a_rank_that_never_reached_the_scheduler_is_named(workshop: "Workshop") -> None:
+    """Not the scheduler, which waited for it in vain, nor the ranks that did come."""
+    cluster = Cluster(workshop, registered(0, 2) + NOT_ALL, NOT_ALL, "imports slowly\n", "")
+    found = cluster.blame(cluster.gave_up, cluster.exit(0))
+    assert found.pid == 101
+    assert found.code == "rank.scheduler-not-reached"
+    assert found.reason == (
+        "rank 1 on device 5 never reached the scheduler: imports slowly; rank 0 only lost its peer; cause: not all "
+        "ranks were at the scheduler in time (MS_TOPO_TIMEOUT); to do: see what the rank that did not come has "
+        "printed: `glmd logs N --rank 1`; if it was at work, raise MS_TOPO_TIMEOUT in `training.environment`"
+    )
+    assert found.diagnosis is not None
+    assert (found.diagnosis.rank, found.diagnosis.may_pass) == (1, True)
+
+
+def test_several_that_never_reached_it_are_named_together(workshop: "Workshop") -> None:
+    """Also one that says so itself; of a silent one, that it is."""
+    cluster = Cluster(workshop, registered(1) + NOT_ALL, "", "", NOT_ALL)
+    found = cluster.blame(cluster.exit(2), cluster.gave_up)
+    assert found.reason.startswith(
+        "rank 0 on device 4, rank 2 on device 6 never reached the scheduler: it logged nothing; cause: "
+    )
+
+
+def test_a_cause_counts_before_a_rank_that_never_came(workshop: "Workshop") -> None:
+    """It could not come."""
+    cluster = Cluster(workshop, registered(0) + NOT_ALL, NOT_ALL, "ModuleNotFoundError: No module named 'mindformers'")
+    assert cluster.blame(cluster.gave_up).code == "rank.missing-module"
+
+
+def test_a_scheduler_that_was_killed_has_no_last_words(workshop: "Workshop") -> None:
+    """What it logged is how it met the ranks, long before."""
+    cluster = Cluster(workshop, registered(0, 1), "", "")
+    found = cluster.blame(cluster.gave_up.model_copy(update={"exit_code": None, "signal": "SIGKILL"}), kills=0)
+    assert found.code == "rank.SIGKILL"
+    assert re.match(
+        r"the scheduler was killed by SIGKILL first \([0-9:]+\), without which the ranks lose each other; "
+        r"cause: killed by somebody",
+        found.reason,
+    )
+
+
+@pytest.mark.parametrize("scheduler", (registered(0, 1) + NOT_ALL, ""))
+def test_where_it_is_not_known_who_did_not_come_the_first_that_gave_up_is_named(
+    workshop: "Workshop", scheduler: str
+) -> None:
+    """All did, or the scheduler has been lost with its log."""
+    cluster = Cluster(workshop, scheduler, NOT_ALL, "")
+    if not scheduler:
+        cluster.plans[99].log.unlink()
+    found = cluster.blame(cluster.exit(0))
+    assert found.reason.startswith("rank 0 on device 4 exited 1 first (")
+    assert found.code == "rank.scheduler-not-reached"
 
 
 def test_of_several_ranks_in_one_process_the_one_whose_log_shows_the_cause_is_named(workshop: "Workshop") -> None:

@@ -2,10 +2,12 @@
 
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,8 @@ from pydantic import TypeAdapter
 
 from handlers.records.job_plan import Role, TimeLimits, TrainPlan
 from handlers.records.step_exit import Outcome, StepExit, still_there
+from handlers.training.launchers import Launch
+from handlers.training.launchers.cluster import cluster
 
 if TYPE_CHECKING:
     from tests.unit.handlers.conftest import Workshop
@@ -266,6 +270,29 @@ def test_scheduler_that_fails_fails_the_training(workshop: "Workshop") -> None:
     assert re.fullmatch(r"the scheduler exited 1 first \(.*\): Error: port 8118 is in use", end.reason)
     assert end.first is not None
     assert end.first.role is Role.SCHEDULER
+
+
+def test_scheduler_whose_port_was_taken_says_which(workshop: "Workshop") -> None:
+    """Since the plan was made; the ranks are ended, which would call a stranger."""
+    scheduler = cluster(
+        Launch(
+            job_dir=workshop.job_dir,
+            devices=(0, 1),
+            device_target="CPU",
+            rank_table=None,
+            python=Path(sys.executable),
+            command=(sys.executable, "-c", NEVER),
+            environment=workshop.environment,
+        )
+    )[0]
+    ranks = workshop.train(NEVER, NEVER)
+    port = (scheduler.environment or {})["MS_SCHED_PORT"]
+    with socket.create_server(("127.0.0.1", int(port))):
+        end = run(workshop, replace(ranks, processes=(scheduler, *ranks.processes)))
+    assert (end.outcome, end.code) == (Outcome.FAILED, "rank.port-in-use")
+    taken = f"the port {port} of 127.0.0.1, at which the ranks were to meet, cannot be had: Address already in use; "
+    assert re.match(rf"the scheduler exited 1 first \([0-9:]+\): {re.escape(taken)}", end.reason), end.reason
+    assert [process.signal for process in end.processes] == [None, "SIGTERM", "SIGTERM"]
 
 
 def test_scheduler_that_leaves_early_is_no_failure(workshop: "Workshop") -> None:

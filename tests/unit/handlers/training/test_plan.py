@@ -11,6 +11,7 @@ from handlers.errors import BadInputError
 from handlers.records.job_dir import JobDir
 from handlers.records.job_plan import Environments, Role, TimeLimits
 from handlers.training.plan import TrainRequest, plan_training
+from handlers.training.ways import Way
 
 
 @pytest.fixture
@@ -161,9 +162,27 @@ def test_link_of_a_virtual_environment_is_kept(request_: TrainRequest, tmp_path:
     assert plan_training(replace(request_, python=link)).processes[0].argv[0] == str(link)
 
 
-def test_cpu_has_a_scheduler(request_: TrainRequest) -> None:
-    """On a CPU the ranks meet at a scheduler, which starts first."""
-    plan = plan_training(replace(request_, devices=(0, 1), device_target="CPU"))
+def test_a_module_in_its_place(request_: TrainRequest, tmp_path: Path) -> None:
+    """The interpreter finds it, perhaps where no checkout is; one that stands in for today's knows --output_dir."""
+    request = replace(request_, entry="site_tools.train", checkout=tmp_path / "elsewhere")
+    argv = plan_training(request).processes[0].argv
+    assert argv[:3] == (sys.executable, "-m", "site_tools.train")
+    assert f"--output_dir={request_.job_dir.output}" in argv
+
+
+def test_a_script_in_its_place(request_: TrainRequest, tmp_path: Path) -> None:
+    """It is asked for --output_dir itself, and missed by its own name."""
+    (tmp_path / "train.py").write_text("parser.add_argument('--config')\n")
+    process = plan_training(replace(request_, entry=str(tmp_path / "train.py"))).processes[0]
+    assert process.argv[1] == str(tmp_path / "train.py")
+    assert not any("output_dir" in argument for argument in process.argv)
+    with pytest.raises(BadInputError, match=r"mindformers/tools/train.py: is not there; .* or `training.entry`"):
+        plan_training(replace(request_, entry="tools/train.py"))
+
+
+def test_a_cluster_has_a_scheduler(request_: TrainRequest) -> None:
+    """It starts first, that no rank calls in vain."""
+    plan = plan_training(replace(request_, devices=(0, 1), way=Way.CLUSTER))
     assert [(process.role, [rank.number for rank in process.ranks]) for process in plan.processes] == [
         (Role.SCHEDULER, []),
         (Role.RANK, [0]),

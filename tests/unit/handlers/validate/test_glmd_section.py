@@ -45,7 +45,8 @@ glmd:
   resume: {attempts: 1}
   timeout: {silence: 1h30m, first_step: none, total: 90s}
   stop_on: {not_finite: 5, rise: 2.5}
-  launcher: rank_table
+  launcher: msrun
+  with_rank_table: true
 """
     )
     assert (wrong, problems) == (frozenset(), ())
@@ -68,6 +69,8 @@ glmd:
         resume=Resume(attempts=1),
         timeout=Timeout(silence=5400.0, first_step=None, total=90.0),
         stop_on=StopOn(not_finite=5, rise=2.5),
+        launcher="cluster",
+        with_rank_table=True,
     )
 
 
@@ -105,9 +108,9 @@ def test_a_tag_without_quotes() -> None:
         ("merge: last", 10, "merge", "'last' is not a mapping"),
         ("resume: {attempts: -1}", 22, "resume.attempts", "-1 does not fit"),
         ("resume: {attempts: x}", 22, "resume.attempts", "'x' does not fit"),
-        ("launcher: msrun", 13, "launcher", "'msrun' is not in this version"),
         ("launcher: slurm", 13, "launcher", "'slurm' is not in this version"),
-        ("launcher: bash", 13, "launcher", "write 'rank_table'"),
+        ("launcher: bash", 13, "launcher", "write 'auto', 'rank_table' or 'cluster'"),
+        ("with_rank_table: 1", 20, "with_rank_table", "should be a valid boolean"),
         ("run_mode: eval", 13, "run_mode", "'eval' is not in this version"),
         ("run_mode: tune", 13, "run_mode", "write 'train' or 'finetune'"),
         ("priority: 9223372036854775808", 13, "priority", "9223372036854775808 does not fit"),

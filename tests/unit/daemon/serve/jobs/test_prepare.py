@@ -7,18 +7,19 @@ from pathlib import Path
 import pytest
 
 from daemon.core.root import Root
-from daemon.core.setting_sections import StopOnSettings
+from daemon.core.setting_sections import StopOnSettings, TrainingSettings
 from daemon.core.settings import Settings
-from daemon.serve.jobs.prepare import _configuration, _limits, _stop_on, plan_merging
+from daemon.serve.jobs.prepare import _chosen, _configuration, _limits, _stop_on, plan_merging
 from handlers.ckpt.entry import Family, Format
 from handlers.ckpt.planning.lora import Lora, LoraScale
 from handlers.mindformers.dialect import dialect_of
-from handlers.mindformers.version import OF_GLM_6B
+from handlers.mindformers.version import OF_GLM_6B, Version
 from handlers.records.checked import Spot
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.job_plan import JobPlan, StopOn, TimeLimits
 from handlers.records.merge_plan import MergePlan
 from handlers.records.step_exit import Outcome, Silences, StepExit
+from handlers.training.ways import Chosen, Way
 from handlers.validate.check import CheckedConfig
 from handlers.validate.glmd_section import GlmdSection, MergeWish
 from handlers.validate.remembered import as_record, from_record
@@ -91,6 +92,19 @@ def test_latest_is_for_what_a_training_can_start_from(tmp_path: Path) -> None:
     assert planned(tmp_path, MergeWish(lora=Lora.ONLY)).can_be_continued is False
     assert planned(tmp_path, MergeWish(format=Format.SAFETENSORS)).can_be_continued is False
     assert planned(tmp_path, MergeWish(lora=Lora.MERGE), LoraScale(32, 8)).can_be_continued is True
+
+
+@pytest.mark.parametrize(
+    ("said", "set_", "has_table"),
+    ((None, False, False), (None, True, True), (True, False, True), (False, True, False)),
+)
+def test_a_cluster_has_a_table_where_the_file_says_so_or_else_the_settings(
+    *, said: bool | None, set_: bool, has_table: bool
+) -> None:
+    """What the file's MindFormers begins with by itself is in handlers.training.ways."""
+    checked = replace(CHECKED, section=GlmdSection(with_rank_table=said), dialect=dialect_of(Version(1, 9)))
+    settings = Settings(training=TrainingSettings(with_rank_table=set_))
+    assert _chosen(checked, settings) == Chosen(Way.CLUSTER, has_table=has_table)
 
 
 def test_a_later_attempt_has_the_limits_that_were_set(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ def launch(request: pytest.FixtureRequest, tmp_path: Path) -> Launch:
     return Launch(
         job_dir=JobDir(tmp_path),
         devices=request.param,
+        device_target="Ascend",
         rank_table=tmp_path / "hccl.json",
         python=Path("/opt/python"),
         command=("/opt/python", "run_mindformer.py", "--config=config.yaml"),

@@ -12,6 +12,7 @@ def test_a_rank_is_told_its_number_its_device_and_the_table(tmp_path: Path) -> N
     launch = Launch(
         job_dir=JobDir(tmp_path),
         devices=(6, 4),
+        device_target="Ascend",
         rank_table=tmp_path / "hccl_2p_64_10.0.0.1.json",
         python=Path("/opt/python"),
         command=("/opt/python", "run_mindformer.py"),
