@@ -134,7 +134,7 @@ def _against(devices: Sequence[int], cards: Mapping[int, Card]) -> Iterable[Obst
 def look_at_ports(devices: Sequence[int], environment: Mapping[str, str]) -> tuple[Obstacle, ...]:
     """Return which of the host's ports that HCCL wants for these devices cannot be had.
 
-    The port 16666 on the devices cannot be seen from here; a CPU run's scheduler gets a port that is free.
+    The port 16666 on the devices cannot be seen from here; a cluster's scheduler gets a port that is free.
     """
     base = environment.get("HCCL_IF_BASE_PORT", "")
     first = int(base) if base.isdecimal() and int(base) < 1 << 16 else _HOST_PORT

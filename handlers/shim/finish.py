@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -113,9 +114,10 @@ def _end_of(run: StepRun, begun: Begun | Exception | None, home: Home, wakeups: 
 def _saved_nothing(end: StepEnd, plan: TrainPlan, output: Path) -> StepEnd:
     """Return `end` as the failure that it is: every rank exited 0, and there is nothing to merge."""
     rank = next(process for process in plan.processes if process.ranks)
+    ran = " ".join(takewhile(lambda word: not word.startswith("--"), rank.argv))
     reason = (
         f"all ranks exited 0, but none saved anything in {output / 'checkpoint'}: what ran was "
-        f"`{' '.join(rank.argv[:2])}`; is that the Python with MindFormers (training.python) and its checkout "
+        f"`{ran}`; is that the Python with MindFormers (training.python) and its checkout "
         "(training.checkout)? `glmd logs N --rank 0` shows what it printed"
     )
     return replace(end, outcome=Outcome.FAILED, reason=reason, code=Code.RANK_NOTHING_SAVED, silences=None)

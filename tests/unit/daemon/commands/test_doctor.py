@@ -52,6 +52,7 @@ def test_a_host_with_everything_essential_is_well(site: Site, training: dict[str
         ("GLMD_TRAINING__PYTHON", "/bin/false", "training.python"),
         ("GLMD_TRAINING__PYTHON", sys.executable, "training.python"),
         ("GLMD_TRAINING__CHECKOUT", "/nowhere", "training.checkout"),
+        ("GLMD_TRAINING__ENTRY", "tools/train.py", "training.checkout"),
     ),
 )
 def test_what_essentially_lacks_is_exit_code_1(
@@ -62,6 +63,14 @@ def test_what_essentially_lacks_is_exit_code_1(
     assert code == 1
     assert checks[check]["verdict"] == "missing"
     assert checks[check]["advice"]
+
+
+def test_a_module_in_place_of_run_mindformer_needs_no_checkout(site: Site, training: dict[str, str]) -> None:
+    """Whether the interpreter finds it shows when it runs."""
+    module = {"GLMD_TRAINING__ENTRY": "site_tools.train", "GLMD_TRAINING__CHECKOUT": "/nowhere"}
+    code, checks = verdicts(site, **(training | module))
+    assert code == 0
+    assert "site_tools.train is a module" in checks["training.entry"]["text"]
 
 
 def version_of(training: dict[str, str], mindformers: str, mindspore: str, support: dict[str, str]) -> None:
