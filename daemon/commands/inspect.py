@@ -46,7 +46,7 @@ def inspect(
             show_default=False,
         ),
     ] = None,
-    tag: Annotated[str, typer.Option(metavar="TAG", help="Which save of a run: EPOCH_STEP, last or network.")] = LAST,
+    tag: Annotated[str, typer.Option(metavar="TAG", help="Which save of a run, as for glmd merge.")] = LAST,
     prefix: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of a run's shards, where there are several.", show_default=False)
     ] = None,

@@ -74,7 +74,7 @@ class TreeTracker:
         if prefix is None or prefix not in self._prefixes or self._misplaced:
             return None
         of_prefix = self._prefixes[prefix]
-        tag = self._wanted.tag or of_prefix.newest(count)
+        tag = self._wanted.time or of_prefix.newest(count)
         of_tag = None if tag is None else of_prefix.tags.get(tag)
         if of_tag is None or not of_tag.may_be_ready(count):
             return None
