@@ -6,6 +6,7 @@ from pathlib import Path
 
 from handlers.ckpt import InconsistentError, Strategy, read_strategies
 from handlers.ckpt.codes import Code
+from handlers.shards.health import refuse_unhealthy
 from handlers.shards.names import (
     DIRECTORIES,
     LAST,
@@ -61,8 +62,9 @@ def choose(
     """Decide by names what to merge; the shards are not opened.
 
     `source` is an output tree, or its `checkpoint/` or `checkpoint_network/`; `files`, where given, are the shards
-    instead of what is found there, one a rank. Raises InconsistentError where the answer is not beyond doubt, the
-    errors of `read_strategies`, and BadInputError for a malformed tag or a file that is no shard.
+    instead of what is found there, one a rank. Raises InconsistentError where the answer is not beyond doubt, or the
+    newest save is unhealthy, the errors of `read_strategies`, and BadInputError for a malformed tag or a file that is
+    no shard.
     """
     wanted = Wanted(source, parse_tag(tag), prefix, ranks)
     shards = shards_of(files) if files else find_shards(source, wanted.tag)
@@ -74,6 +76,8 @@ def choose(
     if said is not None and strategy is not None and strategy.is_file():
         _refuse_one_of_several_stages(strategy, said, source)
     chosen = choose_among(shards, wanted, said)
+    if wanted.time is None and not files:
+        refuse_unhealthy(source, chosen.shards)
     beside = sorted(set(files) - {shard.path for shard in chosen.shards})
     if beside:
         raise InconsistentError(

@@ -14,6 +14,7 @@ from handlers.ckpt import CkptError, Fingerprint, InconsistentError
 from handlers.shards.choice import Wanted, nothing_found
 from handlers.shards.closing import Closing
 from handlers.shards.contents import Contents
+from handlers.shards.health import read_health
 from handlers.shards.names import LAST, Shard, parse_tag, rank_directories, rank_of_directory, shards_directory
 from handlers.shards.readiness import Arrived, Fit, NotReady, Readiness, Ready, judge, read
 from handlers.shards.strategy_files import StrategyFiles
@@ -83,7 +84,7 @@ class TreeTracker:
             wanted = replace(self._wanted, tag=tag, prefix=prefix, ranks=ranks)
             of_tag.judged = (fit, count, judge(of_tag.shards.values(), wanted, fit))
         judged = of_tag.judged[2]
-        return judged if isinstance(judged, Ready) else None
+        return judged if isinstance(judged, Ready) and not self._objection(judged) else None
 
     def look(self) -> Readiness:
         """List the whole tree, and say whether the shards are complete, or why not; raises OSError."""
@@ -96,9 +97,20 @@ class TreeTracker:
                 return NotReady(reason)
             if not self._arrived:
                 return NotReady(nothing_found(self._wanted))
-            return judge(self._arrived.values(), self._wanted, self._fitting())
+            judged = judge(self._arrived.values(), self._wanted, self._fitting())
         except CkptError as error:
             return NotReady(str(error))
+        objection = self._objection(judged) if isinstance(judged, Ready) else ""
+        return NotReady(objection) if objection else judged
+
+    def _objection(self, ready: Ready) -> str:
+        """Return why the newest save is not to be merged as such, for people; empty where nothing speaks against it."""
+        if self._wanted.time is not None:
+            return ""
+        try:
+            return read_health(self._wanted.source).objection(ready.shards)
+        except CkptError as error:
+            return str(error)
 
     def _take_in(self, path: Path, *, closed: bool) -> None:
         directory = shards_directory(self._wanted.source, self._wanted.tag)
