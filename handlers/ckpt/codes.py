@@ -24,6 +24,7 @@ class Code(StrEnum):
     RANKS_DIFFER = "merge.ranks-differ"
     STAGES_INCOMPLETE = "merge.stages-incomplete"
     REPLICAS_DIFFER = "merge.replicas-differ"
+    SLICE_MISSING = "merge.slice-missing"
     UNHEALTHY = "merge.unhealthy"
     NOTHING_TO_KEEP = "merge.nothing-to-keep"
     NO_ADAPTERS = "merge.no-adapters"

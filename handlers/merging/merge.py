@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from handlers.ckpt import (
+    CkptFile,
     CopyOptions,
     Family,
+    InconsistentError,
     NotFinite,
     OutputOptions,
     Plan,
@@ -16,6 +18,7 @@ from handlers.ckpt import (
     read_strategies,
     walk_all,
 )
+from handlers.ckpt.codes import Code
 from handlers.ckpt.files.durable import make_directory
 from handlers.ckpt.planning.lora import LoraScale, with_adapters
 from handlers.ckpt.planning.trained_on import TrainedOn
@@ -170,13 +173,27 @@ def _cautions(planned: Plan, *, may_be_part: bool) -> Iterator[Caution]:
         yield Caution("stages_may_be_missing", reason, {"stages": planned.stages, "ranks": len(planned.shards)})
 
 
+def _refuse_unknown_ranks(shards: Mapping[int, CkptFile]) -> None:
+    """Refuse shards that leave out what others save where nothing says how many others there are."""
+    for shard in shards.values():
+        if shard.lacks_replicas:
+            raise InconsistentError(
+                f"{shard.path}: it leaves out what other ranks save (remove_redundancy), and without strategy files "
+                f"nothing says how many there are; {len(shards)} were found: say how many the run has (--ranks)",
+                Code.SHARDS_INCOMPLETE,
+            )
+
+
 def _planned(plan: MergePlan, chosen: Chosen) -> Plan:
     """Read the shards' headers and decide what the output holds."""
     layout_from = None
     if plan.layout_from is not None:
         layout_from = read_strategies(find_strategies(plan.source, plan.layout_from))
+    shards = walk_all({shard.rank: shard.path for shard in chosen.shards})
+    if chosen.strategy is None and plan.ranks is None:
+        _refuse_unknown_ranks(shards)
     planned = plan_merge(
-        walk_all({shard.rank: shard.path for shard in chosen.shards}),
+        shards,
         chosen.strategy,
         keep=plan.keep,
         transformed=plan.transformed,
