@@ -25,6 +25,7 @@ class Code(StrEnum):
     STAGES_INCOMPLETE = "merge.stages-incomplete"
     REPLICAS_DIFFER = "merge.replicas-differ"
     SLICE_MISSING = "merge.slice-missing"
+    SAVE_UNFIT = "merge.save-unfit"
     UNHEALTHY = "merge.unhealthy"
     NOTHING_TO_KEEP = "merge.nothing-to-keep"
     NO_ADAPTERS = "merge.no-adapters"

@@ -9,7 +9,7 @@ each as the shards have them, the last pipeline stage's first, since MindSpore l
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from handlers.ckpt.codes import Code
@@ -78,6 +78,8 @@ class Plan:
     """The parameters of every family, where asked for: what `transform_checkpoint_by_rank` writes."""
     layout_from: Strategy | None = None
     """What lays out what `strategy` does not name."""
+    described_by: Mapping[Path, Fingerprint] = field(default_factory=dict)
+    """The metadata.json of a save that has one instead of strategies; `shards` are by the number of the file then."""
     origin: Origin | None = None
     """What made the shards, for the manifest; None where nobody says."""
     trained_on: tuple[TrainedOn, ...] = ()
@@ -106,9 +108,9 @@ class Plan:
 
     @property
     def strategy_files(self) -> Mapping[Path, Fingerprint]:
-        """All strategy files that the plan goes by."""
+        """All strategy files that the plan goes by, or what it has instead."""
         sources = [each for each in (self.strategy, self.layout_from) if each is not None]
-        return {path: fingerprint for source in sources for path, fingerprint in source.files.items()}
+        return dict(self.described_by) | {path: known for source in sources for path, known in source.files.items()}
 
     @property
     def equal_chunks(self) -> bool:
@@ -150,7 +152,7 @@ def plan_merge(
     owners = {name: [part for part in parts if name in part.whole.entries] for name in names}
     ordered = sorted(owners, key=lambda name: owners[name][0].find(name) is None)
     families = families_of({name: owners[name][0].whole.entries[name] for name in ordered})
-    _check_keep(keep, families, shards[0].path)
+    check_keep(keep, families, shards[0].path)
     wanted = [name for name in ordered if transformed or families.of[name] in keep]
     for part in parts:
         part.check(wanted)
@@ -173,7 +175,7 @@ def plan_merge(
     )
 
 
-def _check_keep(keep: Collection[str], families: Families, where: Path) -> None:
+def check_keep(keep: Collection[str], families: Families, where: Path) -> None:
     """Refuse to keep a family that is not there; the three that every set may have are no mistake."""
     there = set(families.of.values())
     for name in keep:
