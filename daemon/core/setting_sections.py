@@ -190,7 +190,7 @@ MOST_RANKS = 1 << 16
 """Of a run: more than any has, and few enough to look for each one's files."""
 
 
-_TAG = r"^(last|((network|trainable_params)-)?[0-9]{1,9}_[0-9]{1,9}|network|trainable_params)$"
+_TAG = r"^(last|((network|trainable_params)-)?[0-9]{1,9}_[0-9]{1,9}|network|trainable_params|iteration_[0-9]{8,9})$"
 
 
 class WatchSettings(_Section):

@@ -39,12 +39,17 @@ class Part(StrEnum):
     """The weights alone."""
     TRAINABLE = "trainable_params"
     """Those of them that are trained."""
+    ITERATION = "iteration"
+    """All, in MindFormers' new format (handlers.shards.iterations), whose tags have no epoch: iteration_00000008."""
 
 
 DIRECTORIES = {Part.ALL: "checkpoint", Part.NETWORK: "checkpoint_network", Part.TRAINABLE: "checkpoint_trainable"}
+DIRECTORIES[Part.ITERATION] = DIRECTORIES[Part.ALL]
 """Where in an output tree each of them is."""
-SHARD_DIRECTORIES = tuple(DIRECTORIES.values())
+SHARD_DIRECTORIES = tuple(dict.fromkeys(DIRECTORIES.values()))
 """Where an output tree has the rank_N/ that hold shards."""
+TRACKER = "latest_checkpointed_iteration.txt"
+"""What names the newest complete save in MindFormers' new format."""
 SUFFIXES = (".ckpt", ".safetensors", ".json")
 """How the names of shards and strategy files end."""
 
@@ -58,6 +63,7 @@ _SHARD = re.compile(
 _STRATEGY = re.compile(r"ckpt_strategy_rank_(?P<rank>.+)\.(ckpt|json)", re.ASCII)
 _LAST_NUMBER = re.compile(r"(?:^|_rank_)(\d{1,6})$", re.ASCII)
 """MindFormers may add the rank to a name that has it: ckpt_strategy_rank_0_rank_0.ckpt."""
+_ITERATION = re.compile(r"iteration_(\d{8,9})", re.ASCII)
 _TAG = re.compile(r"(?:(network|trainable_params)-)?(\d{1,9})_(\d{1,9})", re.ASCII)
 
 
@@ -71,14 +77,19 @@ class Tag:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read EPOCH_STEP, alone or behind the name of a part and `-`, or such a name alone; raises BadInputError."""
+        """Read EPOCH_STEP, alone or behind the name of a part and `-`, such a name alone, or iteration_N.
+
+        Raises BadInputError.
+        """
         if text in {Part.NETWORK, Part.TRAINABLE}:
             return cls(-1, -1, Part(text))
+        if (match := _ITERATION.fullmatch(text)) is not None:
+            return cls(0, int(match[1]), Part.ITERATION)
         match = _TAG.fullmatch(text)
         if match is None:
             raise BadInputError(
                 f"tag {text!r} is neither `{LAST}` nor EPOCH_STEP, as `31_4`, nor `network`, `network-31_4`, "
-                "`trainable_params` or `trainable_params-31_4`",
+                "`trainable_params`, `trainable_params-31_4` or `iteration_00000124`",
                 Code.MERGE_TAG_FORM,
             )
         return cls(int(match[2]), int(match[3]), Part(match[1] or ""))
@@ -89,6 +100,8 @@ class Tag:
         return self.epoch >= 0
 
     def __str__(self) -> str:
+        if self.part is Part.ITERATION:
+            return f"iteration_{self.step:08}"
         return "-".join(filter(None, (self.part, f"{self.epoch}_{self.step}" if self.timed else "")))
 
 

@@ -53,6 +53,8 @@ class SaveMetadata:
     parameters: Mapping[str, SavedParameter]
     ranks: int
     """How many ranks the run had, by those that are said to hold something."""
+    stages: int
+    """How many pipeline stages, by the groups of ranks that share a layout."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class _Grid:
     device_matrix: tuple[int, ...]
     tensor_map: tuple[int | tuple[int, ...], ...]
     interleaved_parallel: bool = False
+    rank_list: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,8 @@ def read_save_metadata(path: Path) -> SaveMetadata:
         raise _contradiction(path, stray[:200], "it has files, but is no slice of a parameter")
     stored = [each for files in root.storage_data.values() for each in files]
     ranks = {rank for each in stored for rank in (each.storage_rank, *each.rank_group)}
-    return SaveMetadata(path, fingerprint, parameters, len(ranks))
+    stages = {each.layout.rank_list for each in root.state_dict_metadata.values()}
+    return SaveMetadata(path, fingerprint, parameters, len(ranks), len(stages))
 
 
 def _read(path: Path) -> tuple[_Root, Fingerprint]:
