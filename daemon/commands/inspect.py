@@ -11,16 +11,25 @@ import typer
 from daemon.commands.arguments import JsonOption
 from daemon.commands.difference import difference
 from daemon.commands.terminal.table import table
-from handlers.ckpt import open_set, read_strategies
+from handlers.ckpt import open_iteration, open_set, read_strategies
 from handlers.ckpt.copying.finite import named
 from handlers.ckpt.entry import NotFinite
-from handlers.ckpt.looking.inspect import CkptTable, EntryRow, OutputTable, SetTable, StrategyTable, inspect_set
+from handlers.ckpt.looking.inspect import (
+    CkptTable,
+    EntryRow,
+    OutputTable,
+    SetTable,
+    StrategyTable,
+    inspect_iteration,
+    inspect_set,
+)
 from handlers.ckpt.looking.inspect import inspect as inspect_path
 from handlers.ckpt.planning.coverage import said
 from handlers.ckpt.publishing.manifest import NAME
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.printable import printable, to_json
+from handlers.shards.iterations import choose_iteration, wants_iteration
 from handlers.shards.names import LAST, find_strategies
 from handlers.shards.newest_save import newest_save
 from handlers.units.byte_sizes import format_size
@@ -47,7 +56,7 @@ def inspect(
             show_default=False,
         ),
     ] = None,
-    tag: Annotated[str, typer.Option(metavar="TAG", help="Which save of a run: EPOCH_STEP, last or network.")] = LAST,
+    tag: Annotated[str, typer.Option(metavar="TAG", help="Which save of a run, as for glmd merge.")] = LAST,
     prefix: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of a run's shards, where there are several.", show_default=False)
     ] = None,
@@ -85,6 +94,8 @@ def inspect(
 
 def _found(path: Path, strategy: Path | None, tag: str, prefix: str | None, *, count: bool) -> Found:
     if path.is_dir() and not (path / NAME).exists():
+        if wants_iteration(path, tag):
+            return inspect_iteration(open_iteration(choose_iteration(path, tag, prefix).directory))
         shards, strategies = newest_save(path, tag=tag, prefix=prefix, strategy=strategy)
         return inspect_set(open_set(shards, strategies))
     return inspect_path(path, read_strategies(find_strategies(path, strategy)) if strategy else None, count=count)

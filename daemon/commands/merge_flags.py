@@ -40,11 +40,14 @@ def _dashed(argument: str) -> str:
     return f"{name.replace('_', '-')}{equals}{value}"
 
 
+_TAG = "EPOCH_STEP, as 31_4; last, if not given; network, or trainable_params, alone or as network-31_4."
+
+
 def _what(parser: argparse.ArgumentParser) -> None:
     flag = parser.add_argument_group("what to merge").add_argument
     flag("--src-checkpoints-dir", type=Path, metavar="DIR", help="The run's output: holds checkpoint/rank_N/.")
     flag("--shards", type=Path, nargs="+", default=[], metavar="FILE", help="The shards themselves, one a rank.")
-    flag("--src-postfix", default="last", metavar="TAG", help="EPOCH_STEP, as 31_4; last, if not given; or network.")
+    flag("--src-postfix", default="last", metavar="TAG", help=_TAG)
     flag("--prefix", metavar="NAME", help="The shards' prefix, as glm-6b; if not given, the only one there is.")
     flag("--ranks", type=_at_least_1, metavar="N", help="How many there must be; else what the strategy files say.")
     stages = "How many pipeline stages there must be; else those that the strategy files speak of."

@@ -209,11 +209,14 @@ MOST_RANKS = 1 << 16
 """Of a run: more than any has, and few enough to look for each one's files."""
 
 
+_TAG = r"^(last|((network|trainable_params)-)?[0-9]{1,9}_[0-9]{1,9}|network|trainable_params|iteration_[0-9]{8,9})$"
+
+
 class WatchSettings(Section):
     """A tree that others write shards into, to be merged when complete."""
 
     path: AbsolutePath
-    tag: str = Field(default="last", pattern=r"^(last|network|[0-9]{1,9}_[0-9]{1,9})$")
+    tag: str = Field(default="last", pattern=_TAG)
     prefix: str | None = None
     ranks: Annotated[int, BeforeValidator(_number), Field(gt=0, le=MOST_RANKS)] | None = None
     needs_strategy: bool = True

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from handlers.ckpt.looking.verify import Problem, Verification, verify
     from handlers.ckpt.planning.agreement import check_names
     from handlers.ckpt.planning.checkpoint_set import CheckpointSet, open_set
+    from handlers.ckpt.planning.iteration import IterationSet, open_iteration
     from handlers.ckpt.planning.lora import Lora, LoraScale, with_adapters
     from handlers.ckpt.planning.output import OutputOptions
     from handlers.ckpt.planning.plan import Plan, plan_merge
@@ -54,6 +55,7 @@ __all__ = [
     "Format",
     "InconsistentError",
     "Inspection",
+    "IterationSet",
     "Layout",
     "Lora",
     "LoraScale",
@@ -73,6 +75,7 @@ __all__ = [
     "diff",
     "inspect",
     "merge",
+    "open_iteration",
     "open_set",
     "plan_merge",
     "read_manifest",
@@ -97,6 +100,7 @@ _MODULES = {
     "Format": "entry",
     "InconsistentError": "errors",
     "Inspection": "looking.inspect",
+    "IterationSet": "planning.iteration",
     "Layout": "layout",
     "Lora": "planning.lora",
     "LoraScale": "planning.lora",
@@ -116,6 +120,7 @@ _MODULES = {
     "diff": "looking.diff",
     "inspect": "looking.inspect",
     "merge": "publishing.merge",
+    "open_iteration": "planning.iteration",
     "open_set": "planning.checkpoint_set",
     "plan_merge": "planning.plan",
     "read_manifest": "publishing.manifest",

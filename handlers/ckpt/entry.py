@@ -35,6 +35,8 @@ ITEM_SIZES = {
     "Complex128": 16,
 }
 """Bytes of one element of each tensor_type that MindSpore writes, up to 2.10."""
+REDUNDANCY = "remove_redundancy"
+"""The key of a safetensors file's metadata."""
 MAX_DIMS = 32
 """Dimensions of a tensor. MindSpore has 8 at most; the bound keeps a hostile file from filling the memory."""
 
@@ -114,6 +116,11 @@ class CkptFile:
     """The CRC32 that the file carries (`crc_check=True`); `check_crc` compares it with the content."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """What a safetensors file says of itself; a `.ckpt` says nothing."""
+
+    @property
+    def lacks_replicas(self) -> bool:
+        """Tell whether it leaves out what another rank's file has (remove_redundancy)."""
+        return self.metadata.get(REDUNDANCY) == "True"
 
 
 def shape(dims: tuple[int, ...]) -> tuple[int, ...]:

@@ -168,6 +168,8 @@ class Tiling:
     slice_dims: tuple[int, ...]
     first_ranks: tuple[int, ...] = (0,)
     """The first rank of each pipeline stage that has it: several where stages share it."""
+    found: Mapping[Tile, tuple[int, ...]] | None = field(default=None, repr=False)
+    """Who was found to hold each slice, where that is not each rank that may; None for the layout's word."""
     dims: tuple[int, ...] = field(init=False)
     holders: Mapping[Tile, tuple[int, ...]] = field(init=False)
     """The ranks of the run that hold each slice, ascending; more than one are replicas."""
@@ -186,7 +188,8 @@ class Tiling:
                 f"{list(self.layout.shape or ())}"
             )
         object.__setattr__(self, "dims", dims)
-        object.__setattr__(self, "holders", _holders(self.layout, self.first_ranks))
+        by_layout = _holders(self.layout, self.first_ranks) if self.found is None else self.found
+        object.__setattr__(self, "holders", by_layout)
 
     @property
     def replicas(self) -> Sequence[tuple[int, ...]]:

@@ -5,24 +5,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from handlers.ckpt import (
-    CopyOptions,
-    Family,
-    NotFinite,
-    OutputOptions,
-    Plan,
-    merge,
-    plan_merge,
-    read_strategies,
-    walk_all,
-)
+from handlers.ckpt import CopyOptions, Family, NotFinite, OutputOptions, Plan, merge
 from handlers.ckpt.files.durable import make_directory
-from handlers.ckpt.planning.lora import LoraScale, with_adapters
 from handlers.ckpt.planning.trained_on import TrainedOn
 from handlers.ckpt.publishing.manifest import Manifest
+from handlers.merging.save import Save, open_save
 from handlers.records.merge_plan import MergePlan
-from handlers.shards.choice import Chosen, choose
-from handlers.shards.names import find_strategies
 
 Report = Callable[..., object]
 """Gets an event's name and its fields, as the `info` of a structlog logger does."""
@@ -87,57 +75,42 @@ def run(
     Raises handlers.ckpt.CkptError (exit code 3, but for NoSpaceError), BadInputError for a malformed tag, and OSError.
     """
     started = time.monotonic()
-    chosen = _chosen(plan)
-    tag, planned = str(chosen.tag), _planned(plan, chosen)
-    planned = replace(planned, origin=plan.origin, trained_on=trained_on())
+    save = open_save(plan)
+    planned = replace(save.plan, origin=plan.origin, trained_on=trained_on())
     size = sum(parameter.nbytes for parameter in (*planned.parameters, *planned.transformed))
-    counts = {"ranks": len(chosen.shards), "stages": planned.stages, "entries": len(planned.parameters)}
-    report("merge_planned", tag=tag, **counts, bytes=size)
+    counts = {"ranks": save.ranks, "stages": save.stages, "entries": len(planned.parameters)}
+    report("merge_planned", tag=save.tag, **counts, bytes=size)
     make_directory(plan.destination)
     manifest = merge(
         planned,
         plan.destination,
         OutputOptions(plan.format, plan.max_shard_size, plan.allow_not_finite),
-        prefix=chosen.prefix,
-        tag=tag,
+        prefix=save.prefix,
+        tag=save.tag,
         force=plan.force,
         progress=progress,
         copy_options=CopyOptions(hashed=plan.hashed, compared=plan.compared),
     )
-    summary = _summary(plan, chosen, planned, manifest, time.monotonic() - started)
-    report(
-        "merge_published", tag=tag, path=str(plan.destination), bytes=summary.bytes, seconds=round(summary.seconds, 3)
-    )
+    summary = _summary(plan, save, planned, manifest, time.monotonic() - started)
+    seconds = round(summary.seconds, 3)
+    report("merge_published", tag=save.tag, path=str(plan.destination), bytes=summary.bytes, seconds=seconds)
     return summary
 
 
-def _chosen(plan: MergePlan) -> Chosen:
-    return choose(
-        plan.source,
-        tag=plan.tag,
-        prefix=plan.prefix,
-        ranks=plan.ranks,
-        stages=plan.stages,
-        strategy=plan.strategy,
-        needs_strategy=plan.needs_strategy,
-        files=plan.files,
-    )
-
-
-def _summary(plan: MergePlan, chosen: Chosen, planned: Plan, manifest: Manifest, seconds: float) -> MergeSummary:
+def _summary(plan: MergePlan, save: Save, planned: Plan, manifest: Manifest, seconds: float) -> MergeSummary:
     return MergeSummary(
         outputs=tuple(plan.destination / file.name for file in manifest.files),
-        prefix=chosen.prefix,
-        tag=str(chosen.tag),
-        ranks=len(chosen.shards),
-        stages=planned.stages,
+        prefix=save.prefix,
+        tag=save.tag,
+        ranks=save.ranks,
+        stages=save.stages,
         cautions=tuple(_cautions(planned, may_be_part=plan.stages is None and _may_be_part(planned))),
         entries_in=planned.entries_in,
         entries_kept=len(planned.parameters),
         dropped=planned.dropped,
         adapters_merged=len(planned.updates),
         unlaid=len(planned.unlaid),
-        agreed=plan.compared or chosen.strategy is not None,
+        agreed=plan.compared or planned.strategy is not None,
         not_finite=manifest.not_finite,
         bytes=manifest.size,
         seconds=seconds,
@@ -150,6 +123,8 @@ def _unlisted(dropped: Mapping[str, int]) -> Mapping[str, int]:
 
 def _may_be_part(planned: Plan) -> bool:
     """Tell whether these may be the shards of one pipeline stage, with all others missing: no file would say so."""
+    if planned.described_by:  # it says what all ranks saved
+        return False
     return planned.stages == 1 and any(state.prefix == _ACCUMULATED for state in planned.families.states.values())
 
 
@@ -168,21 +143,3 @@ def _cautions(planned: Plan, *, may_be_part: bool) -> Iterator[Caution]:
             "that there is one (--stages 1)"
         )
         yield Caution("stages_may_be_missing", reason, {"stages": planned.stages, "ranks": len(planned.shards)})
-
-
-def _planned(plan: MergePlan, chosen: Chosen) -> Plan:
-    """Read the shards' headers and decide what the output holds."""
-    layout_from = None
-    if plan.layout_from is not None:
-        layout_from = read_strategies(find_strategies(plan.source, plan.layout_from))
-    planned = plan_merge(
-        walk_all({shard.rank: shard.path for shard in chosen.shards}),
-        chosen.strategy,
-        keep=plan.keep,
-        transformed=plan.transformed,
-        layout_from=layout_from,
-    )
-    scale = None
-    if plan.lora_alpha is not None and plan.lora_rank is not None:
-        scale = LoraScale(plan.lora_alpha, plan.lora_rank)
-    return with_adapters(planned, plan.lora, scale)

@@ -21,6 +21,7 @@ from handlers.ckpt.files.durable import fsync_directory, fsync_file, make_direct
 from handlers.mindformers.tags import Place
 from handlers.rank_log.progress import Progress
 from handlers.resume.resumable import Course, Obstacle, schedule_of
+from handlers.shards.health import read_health
 from handlers.shards.names import Shard, Tag, find_strategies
 from handlers.shards.readiness import Ready
 from handlers.shards.saves import Saves
@@ -68,11 +69,21 @@ def newest_useful(tree: Path, expected: Expected, course: Course) -> Found:
         if hindrance is not None and obstacle is not None:
             continue  # to say it once is enough, and a look at the shards takes long
         point = _point(tree, tag, saves)
-        if point is not None and hindrance is None:
+        if point is None:
+            continue
+        hindrance = hindrance or _unhealthy(point)
+        if hindrance is None:
             return Found(point, obstacle)
-        if point is not None:
-            obstacle = hindrance
+        obstacle = obstacle or hindrance
     return Found(None, obstacle)
+
+
+def _unhealthy(point: ResumePoint) -> Obstacle | None:
+    try:
+        objection = read_health(point.tree).objection(point.shards)
+    except CkptError as error:
+        objection = str(error)
+    return Obstacle(objection, "`glmd retry N` begins anew") if objection else None
 
 
 def newest_complete(tree: Path, expected: Expected) -> ResumePoint | None:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from handlers.ckpt import InconsistentError, Strategy, read_strategies
 from handlers.ckpt.codes import Code
+from handlers.shards.health import refuse_unhealthy
 from handlers.shards.names import (
+    DIRECTORIES,
     LAST,
-    NETWORK,
+    Part,
     Shard,
     Tag,
     find_shards,
@@ -26,9 +28,14 @@ class Wanted:
 
     source: Path
     tag: Tag | None = None
-    """None for the newest that every rank has."""
+    """None for the newest that every rank has; one that says no time, for the newest of its part."""
     prefix: str | None = None
     ranks: int | None = None
+
+    @property
+    def time(self) -> Tag | None:
+        """The one tag that is meant; None for the newest."""
+        return self.tag if self.tag is not None and self.tag.timed else None
 
 
 @dataclass(frozen=True)
@@ -55,8 +62,9 @@ def choose(
     """Decide by names what to merge; the shards are not opened.
 
     `source` is an output tree, or its `checkpoint/` or `checkpoint_network/`; `files`, where given, are the shards
-    instead of what is found there, one a rank. Raises InconsistentError where the answer is not beyond doubt, the
-    errors of `read_strategies`, and BadInputError for a malformed tag or a file that is no shard.
+    instead of what is found there, one a rank. Raises InconsistentError where the answer is not beyond doubt, or the
+    newest save is unhealthy, the errors of `read_strategies`, and BadInputError for a malformed tag or a file that is
+    no shard.
     """
     wanted = Wanted(source, parse_tag(tag), prefix, ranks)
     shards = shards_of(files) if files else find_shards(source, wanted.tag)
@@ -68,6 +76,8 @@ def choose(
     if said is not None and strategy is not None and strategy.is_file():
         _refuse_one_of_several_stages(strategy, said, source)
     chosen = choose_among(shards, wanted, said)
+    if wanted.time is None and not files:
+        refuse_unhealthy(source, chosen.shards)
     beside = sorted(set(files) - {shard.path for shard in chosen.shards})
     if beside:
         raise InconsistentError(
@@ -115,11 +125,12 @@ def _refuse_one_of_several_stages(given: Path, strategy: Strategy, source: Path)
 
 def nothing_found(wanted: Wanted) -> str:
     """Say that a source has no shard, and where they would be."""
-    if wanted.tag == NETWORK:
-        return f"{wanted.source} has no rank_N/PREFIX_rank_N-network.ckpt, nor has its checkpoint_network/"
-    hint = ""
-    if (wanted.source / "checkpoint_network").is_dir():
-        hint = "; for the weights in its checkpoint_network/, name the tag `network`"
+    part = Part.ALL if wanted.tag is None else wanted.tag.part
+    if part is not Part.ALL:
+        name = f"PREFIX_rank_N-{wanted.tag}{'' if wanted.time else '[-EPOCH_STEP]'}.ckpt"
+        return f"{wanted.source} has no rank_N/{name}, nor has its {DIRECTORIES[part]}/"
+    others = [each for each in (Part.NETWORK, Part.TRAINABLE) if (wanted.source / DIRECTORIES[each]).is_dir()]
+    hint = "".join(f"; for the weights in its {DIRECTORIES[each]}/, name the tag `{each}`" for each in others)
     return f"{wanted.source} has no rank_N/PREFIX_rank_N-EPOCH_STEP.ckpt, nor has its checkpoint/{hint}"
 
 
@@ -130,14 +141,14 @@ def choose_among(shards: Sequence[Shard], wanted: Wanted, strategy: Strategy | N
     prefix = _only_prefix(shards, source) if wanted.prefix is None else wanted.prefix
     by_rank: dict[int, list[Shard]] = {rank: [] for rank in range(count)}
     for shard in shards:
-        if shard.prefix == prefix:
+        if shard.prefix == prefix and (wanted.tag is None or shard.tag.part is wanted.tag.part):
             by_rank.setdefault(shard.rank, []).append(shard)
     lacking = [rank for rank in range(count) if not by_rank[rank]]
     if lacking:
         raise InconsistentError(
             f"{source}: {_have(lacking)} no shard with prefix {prefix} (of {count} ranks)", Code.SHARDS_INCOMPLETE
         )
-    tag = wanted.tag or _newest({rank: by_rank[rank] for rank in range(count)}, source)
+    tag = wanted.time or _newest({rank: by_rank[rank] for rank in range(count)}, source)
     return Chosen(prefix, tag, _of_tag(by_rank, tag, count, source), strategy)
 
 

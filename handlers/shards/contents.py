@@ -12,7 +12,7 @@ from handlers.ckpt.formats.twins import Frame
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """Names, shapes and types of a shard's entries, shared by all shards that have the same."""
+    """Names, shapes and types of a shard's entries, and whether it leaves others out; shared by all that are alike."""
 
     digest: str
     file: CkptFile
@@ -59,4 +59,4 @@ class Contents:
 
 def _digest(file: CkptFile) -> str:
     entries = sorted((entry.name, entry.dims, entry.type) for entry in file.entries.values())
-    return xxhash.xxh3_128_hexdigest(repr(entries).encode())
+    return xxhash.xxh3_128_hexdigest(repr((file.lacks_replicas, entries)).encode())

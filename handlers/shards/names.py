@@ -1,12 +1,16 @@
 """Shards and strategy files by their names, and where they lie in an output tree.
 
     SOURCE/checkpoint/rank_N/{prefix}_rank_N[_{bump}]-{epoch}_{step}.ckpt       or .safetensors
-    SOURCE/checkpoint_network/rank_N/{prefix}_rank_N[_{bump}]-network.ckpt      MindFormers' save_network_params
+    SOURCE/checkpoint_network/rank_N/{prefix}_rank_N[_{bump}]-network-{epoch}_{step}.ckpt
+    SOURCE/checkpoint_trainable/rank_N/{prefix}_rank_N[_{bump}]-trainable_params-{epoch}_{step}.ckpt
     SOURCE/strategy/ckpt_strategy_rank_N.ckpt                                   or .json
 
-SOURCE may also be one of the first two directories itself. `bump` appears when a run finds files of its prefix in the
-rank's directory, so ranks of one run can differ in it. `graph.meta`, `meta.json` and whatever else lies there is
-ignored. Names: MindSpore's train/callback/_checkpoint.py, MindFormers' core/callback/callback.py.
+The second is MindFormers' save_network_params, the third its save_trainable_params. Until 1.3 both have one file a
+rank, without a time, as `-network.ckpt`; since 1.6 one a save. SOURCE may also be one of the first three directories
+itself. `bump` appears when a run finds files of its prefix in the rank's directory, so ranks of one run can differ in
+it. `graph.meta`, `meta.json` (which says no more than the names, and may come later than the shard that it names),
+what ends in .tmp, and whatever else lies there is ignored. Names: MindSpore's train/callback/_checkpoint.py,
+MindFormers' core/callback/callback.py.
 """
 
 import contextlib
@@ -14,6 +18,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
@@ -24,48 +29,84 @@ from handlers.errors import BadInputError
 
 LAST = "last"
 """The tag that every rank has as its newest."""
-SHARD_DIRECTORIES = ("checkpoint", "checkpoint_network")
+
+
+class Part(StrEnum):
+    """What of a training a save holds, as tags say it."""
+
+    ALL = ""
+    NETWORK = "network"
+    """The weights alone."""
+    TRAINABLE = "trainable_params"
+    """Those of them that are trained."""
+    ITERATION = "iteration"
+    """All, in MindFormers' new format (handlers.shards.iterations), whose tags have no epoch: iteration_00000008."""
+
+
+DIRECTORIES = {Part.ALL: "checkpoint", Part.NETWORK: "checkpoint_network", Part.TRAINABLE: "checkpoint_trainable"}
+DIRECTORIES[Part.ITERATION] = DIRECTORIES[Part.ALL]
+"""Where in an output tree each of them is."""
+SHARD_DIRECTORIES = tuple(dict.fromkeys(DIRECTORIES.values()))
 """Where an output tree has the rank_N/ that hold shards."""
+TRACKER = "latest_checkpointed_iteration.txt"
+"""What names the newest complete save in MindFormers' new format."""
 SUFFIXES = (".ckpt", ".safetensors", ".json")
 """How the names of shards and strategy files end."""
 
 _RANK_DIRECTORY = re.compile(r"rank_(\d{1,6})", re.ASCII)
 _SHARD = re.compile(
-    r"(?P<prefix>.+)_rank_(?P<rank>\d{1,6})(?:_(?P<bump>\d{1,6}))?-(?P<tag>\d{1,9}_\d{1,9}|network)\."
+    r"(?P<prefix>.+)_rank_(?P<rank>\d{1,6})(?:_(?P<bump>\d{1,6}))?-"
+    r"(?P<tag>(?:(?:network|trainable_params)-)?\d{1,9}_\d{1,9}|network|trainable_params)\."
     r"(?P<format>ckpt|safetensors)",
     re.ASCII,
 )
 _STRATEGY = re.compile(r"ckpt_strategy_rank_(?P<rank>.+)\.(ckpt|json)", re.ASCII)
 _LAST_NUMBER = re.compile(r"(?:^|_rank_)(\d{1,6})$", re.ASCII)
 """MindFormers may add the rank to a name that has it: ckpt_strategy_rank_0_rank_0.ckpt."""
-_TAG = re.compile(r"(\d{1,9})_(\d{1,9})", re.ASCII)
+_ITERATION = re.compile(r"iteration_(\d{8,9})", re.ASCII)
+_TAG = re.compile(r"(?:(network|trainable_params)-)?(\d{1,9})_(\d{1,9})", re.ASCII)
 
 
 @dataclass(frozen=True, order=True, slots=True)
 class Tag:
-    """When a shard was saved, as `31_4`; ordered by number, so that 9_4 comes before 31_4."""
+    """When a shard was saved, as `31_4`, and what of the training; ordered by number, so that 9_4 is before 31_4."""
 
     epoch: int
     step: int
+    part: Part = Part.ALL
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read EPOCH_STEP or `network`; raises BadInputError."""
-        if text == "network":
-            return cls(-1, -1)
+        """Read EPOCH_STEP, alone or behind the name of a part and `-`, such a name alone, or iteration_N.
+
+        Raises BadInputError.
+        """
+        if text in {Part.NETWORK, Part.TRAINABLE}:
+            return cls(-1, -1, Part(text))
+        if (match := _ITERATION.fullmatch(text)) is not None:
+            return cls(0, int(match[1]), Part.ITERATION)
         match = _TAG.fullmatch(text)
         if match is None:
             raise BadInputError(
-                f"tag {text!r} is neither `{LAST}` nor EPOCH_STEP, as `31_4`, nor `network`", Code.MERGE_TAG_FORM
+                f"tag {text!r} is neither `{LAST}` nor EPOCH_STEP, as `31_4`, nor `network`, `network-31_4`, "
+                "`trainable_params`, `trainable_params-31_4` or `iteration_00000124`",
+                Code.MERGE_TAG_FORM,
             )
-        return cls(int(match[1]), int(match[2]))
+        return cls(int(match[2]), int(match[3]), Part(match[1] or ""))
+
+    @property
+    def timed(self) -> bool:
+        """Tell whether it says when. `network` in a name does not; where it is asked for, it is the newest of them."""
+        return self.epoch >= 0
 
     def __str__(self) -> str:
-        return "network" if self == NETWORK else f"{self.epoch}_{self.step}"
+        if self.part is Part.ITERATION:
+            return f"iteration_{self.step:08}"
+        return "-".join(filter(None, (self.part, f"{self.epoch}_{self.step}" if self.timed else "")))
 
 
-NETWORK = Tag(-1, -1)
-"""Of the weights alone, which MindFormers saves beside each checkpoint over those of the one before, without a time."""
+NETWORK = Tag(-1, -1, Part.NETWORK)
+"""Of the weights alone, which MindFormers until 1.3 saves over those of the save before, without a time."""
 
 
 def parse_tag(text: str) -> Tag | None:
@@ -109,7 +150,7 @@ def rank_of_directory(path: Path) -> int | None:
 
 def shards_directory(source: Path, tag: Tag | None) -> Path:
     """Return the directory whose rank_N/ hold the shards of `tag`: the tree's, or `source` itself."""
-    inside = source / ("checkpoint_network" if tag == NETWORK else "checkpoint")
+    inside = source / DIRECTORIES[Part.ALL if tag is None else tag.part]
     return inside if inside.is_dir() else source
 
 
@@ -140,7 +181,7 @@ def holds_shards(source: Path) -> bool:
 def size_of_shards(source: Path) -> int:
     """Return the bytes of all shards in an output tree, by their names, wherever they belong. Raises OSError."""
     found = 0
-    for name in ("checkpoint", "checkpoint_network"):
+    for name in SHARD_DIRECTORIES:
         for directory in rank_directories(source / name) if (source / name).is_dir() else ():
             with os.scandir(directory) as entries:
                 shards = [Path(entry) for entry in entries if entry.is_file() and _SHARD.fullmatch(entry.name)]

@@ -19,7 +19,8 @@ def newest_save(
     """
     wanted = parse_tag(tag)
     shards = [shard for shard in find_shards(source, wanted) if prefix in {None, shard.prefix}]
-    newest = wanted or max((shard.tag for shard in shards), default=None)
+    timed = wanted if wanted is not None and wanted.timed else None
+    newest = timed or max((shard.tag for shard in shards), default=None)
     chosen = [shard for shard in shards if shard.tag == newest]
     if not chosen:
         raise BadInputError(

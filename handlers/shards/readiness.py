@@ -2,10 +2,12 @@
 
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from handlers.ckpt import CkptError, Fingerprint, Strategy, check_names
+from handlers.ckpt import CkptError, CkptFile, Fingerprint, Strategy, check_names
+from handlers.ckpt.planning.agreement import check_entries
+from handlers.ckpt.planning.redundancy import check_covered, check_redundancy, united
 from handlers.shards.choice import Wanted, choose_among
 from handlers.shards.contents import Content, Contents
 from handlers.shards.names import Shard, Tag
@@ -72,6 +74,24 @@ class Fit:
             check_names(self.strategy, replace(each.content.file, path=each.shard.path), each.shard.rank)
             self._fitting.add(key)
 
+    def check_together(self, ranks: Sequence[Arrived]) -> None:
+        """Raise InconsistentError where shards that leave out replicas lack something together, or do not agree."""
+        shards = {
+            each.shard.rank: replace(each.content.file, path=each.shard.path)
+            for each in ranks
+            if each.content is not None
+        }
+        check_redundancy(shards.values())
+        stages: dict[int, dict[int, CkptFile]] = {}
+        for rank, shard in shards.items():
+            stages.setdefault(self.stage(rank), {})[rank] = shard
+        for stage in stages.values():
+            check_entries([*stage.values()])
+            if self.strategy is not None:
+                check_names(self.strategy, united([*stage.values()]), min(stage))
+        if self.strategy is not None:
+            check_covered(self.strategy, shards)
+
 
 def read(shard: Shard, status: os.stat_result, contents: Contents) -> Arrived:
     """Read a shard of this `status`; one that cannot be read does not count. Raises FileNotFoundError."""
@@ -89,7 +109,8 @@ def judge(arrived: Collection[Arrived], wanted: Wanted, fit: Fit) -> Readiness:
     """Tell whether what has arrived is complete.
 
     A shard counts when its records end exactly at its end, when all ranks of its stage have the same entries, when
-    those are what the strategy names, and when its writer has closed it.
+    those are what the strategy names, and when its writer has closed it. Where ranks leave out what others save, it is
+    what they have together that counts.
     """
     by_path = {each.shard.path: each for each in arrived}
     firsts: dict[int, Arrived] = {}
@@ -100,12 +121,15 @@ def judge(arrived: Collection[Arrived], wanted: Wanted, fit: Fit) -> Readiness:
             first = firsts.setdefault(fit.stage(each.shard.rank), each)
             if each.problem or each.content is None or first.content is None:
                 return NotReady(each.problem)
-            if each.content.digest != first.content.digest:
+            if each.content.digest != first.content.digest and not first.content.file.lacks_replicas:
                 return NotReady(
                     f"{each.shard.path} has other entries than {first.shard.path}: is it still being written?"
                 )
-        for first in firsts.values():
-            fit.check(first)
+        if any(each.content is not None and each.content.file.lacks_replicas for each in ranks):
+            fit.check_together(ranks)
+        else:
+            for first in firsts.values():
+                fit.check(first)
     except CkptError as error:
         return NotReady(str(error))
     return Ready(chosen.prefix, chosen.tag, chosen.shards, tuple(each.read for each in ranks if each.read is not None))

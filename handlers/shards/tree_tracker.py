@@ -14,14 +14,17 @@ from handlers.ckpt import CkptError, Fingerprint, InconsistentError
 from handlers.shards.choice import Wanted, nothing_found
 from handlers.shards.closing import Closing
 from handlers.shards.contents import Contents
-from handlers.shards.names import LAST, Shard, parse_tag, rank_directories, rank_of_directory, shards_directory
+from handlers.shards.health import read_health
+from handlers.shards.iteration_readiness import iteration_readiness
+from handlers.shards.iterations import wants_iteration
+from handlers.shards.names import LAST, TRACKER, Shard, parse_tag, rank_directories, rank_of_directory, shards_directory
 from handlers.shards.readiness import Arrived, Fit, NotReady, Readiness, Ready, judge, read
 from handlers.shards.strategy_files import StrategyFiles
 from handlers.shards.tally import OfPrefix
 
 
 class TreeTracker:
-    """Follows what is wanted of one tree, for one thread at a time.
+    """Follows what is wanted of one tree, for one thread at a time. Of saves in the new format it hears the tracker.
 
     `ready` answers as `judge` does for all that is there, in whatever order it came. Making one raises BadInputError
     for a malformed tag.
@@ -49,6 +52,8 @@ class TreeTracker:
         self._ranks: Counter[int] = Counter()
         """How many shards each rank has."""
         self._misplaced: dict[Path, str] = {}
+        self._tracked = False
+        """Whether the tracker of saves in the new format was written since it was last asked for one."""
 
     def noticed(self, path: Path) -> None:
         """Take in that something happened at `path`: a shard, a strategy file, or a directory of the tree.
@@ -65,6 +70,10 @@ class TreeTracker:
         """Return the shards when they are complete by what was noticed; raises OSError."""
         for path in self._closing.due():
             self._see(path)
+        if self._tracked:
+            self._tracked = False
+            iteration = self._iteration()
+            return iteration if isinstance(iteration, Ready) else None
         try:
             fit = self._fitting()
         except CkptError:
@@ -74,7 +83,7 @@ class TreeTracker:
         if prefix is None or prefix not in self._prefixes or self._misplaced:
             return None
         of_prefix = self._prefixes[prefix]
-        tag = self._wanted.tag or of_prefix.newest(count)
+        tag = self._wanted.time or of_prefix.newest(count)
         of_tag = None if tag is None else of_prefix.tags.get(tag)
         if of_tag is None or not of_tag.may_be_ready(count):
             return None
@@ -83,11 +92,14 @@ class TreeTracker:
             wanted = replace(self._wanted, tag=tag, prefix=prefix, ranks=ranks)
             of_tag.judged = (fit, count, judge(of_tag.shards.values(), wanted, fit))
         judged = of_tag.judged[2]
-        return judged if isinstance(judged, Ready) else None
+        return judged if isinstance(judged, Ready) and not self._objection(judged) else None
 
     def look(self) -> Readiness:
         """List the whole tree, and say whether the shards are complete, or why not; raises OSError."""
         self._relist()
+        iteration = self._iteration()
+        if iteration is not None:
+            return iteration
         ready = self.ready()
         if ready is not None:
             return ready
@@ -96,11 +108,31 @@ class TreeTracker:
                 return NotReady(reason)
             if not self._arrived:
                 return NotReady(nothing_found(self._wanted))
-            return judge(self._arrived.values(), self._wanted, self._fitting())
+            judged = judge(self._arrived.values(), self._wanted, self._fitting())
         except CkptError as error:
             return NotReady(str(error))
+        objection = self._objection(judged) if isinstance(judged, Ready) else ""
+        return NotReady(objection) if objection else judged
+
+    def _iteration(self) -> Readiness | None:
+        """Judge the save in MindFormers' new format that is wanted; None where none is."""
+        try:
+            meant = wants_iteration(self._wanted.source, str(self._wanted.tag or LAST))
+        except CkptError as error:
+            return NotReady(str(error))
+        return iteration_readiness(self._wanted) if meant else None
+
+    def _objection(self, ready: Ready) -> str:
+        """Return why the newest save is not to be merged as such, for people; empty where nothing speaks against it."""
+        if self._wanted.time is not None:
+            return ""
+        try:
+            return read_health(self._wanted.source).objection(ready.shards)
+        except CkptError as error:
+            return str(error)
 
     def _take_in(self, path: Path, *, closed: bool) -> None:
+        self._tracked = self._tracked or path.name == TRACKER
         directory = shards_directory(self._wanted.source, self._wanted.tag)
         if self._directory is None or path == self._wanted.source:
             self._relist()

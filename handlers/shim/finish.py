@@ -23,7 +23,7 @@ from handlers.records.job_dir import JobDir, Step
 from handlers.records.job_plan import JobPlan
 from handlers.records.step_exit import Diagnosis, Outcome, StepExit
 from handlers.records.train_plan import TrainPlan
-from handlers.shards.names import holds_shards
+from handlers.shards.names import SHARD_DIRECTORIES, holds_shards
 from handlers.shim.begun import Begun, begin
 from handlers.shim.evaluate import evaluate
 from handlers.shim.home import Home
@@ -129,7 +129,7 @@ def _save(output: Path, log: Log) -> None:
     Raises OSError, also where the kernel could not put on the disk what the ranks wrote.
     """
     started = time.monotonic()
-    for name in ("checkpoint", "checkpoint_network", "strategy"):
+    for name in (*SHARD_DIRECTORIES, "strategy"):
         fsync_tree(output / name)
     fsync_directory(output)
     log.info("output_saved", seconds=round(time.monotonic() - started, 3))

@@ -17,14 +17,14 @@ from handlers.ckpt.errors import CkptError
 from handlers.errors import HandlerError
 from handlers.host.reach import DoesNotAnswerError, reach
 from handlers.shards.closing import QUIET
-from handlers.shards.names import LAST, NETWORK, SUFFIXES
+from handlers.shards.names import LAST, SUFFIXES, TRACKER, Part
 from handlers.shards.readiness import NotReady, Readiness, Ready
 from handlers.shards.tree_tracker import TreeTracker
 
 MOST_HINTS = 10_000
 """More than so many that wait are given up for one look at the whole tree."""
 
-_OVERTAKEN = frozenset({LAST, str(NETWORK)})
+_OVERTAKEN = frozenset({LAST, Part.NETWORK, Part.TRAINABLE})
 """The tags whose shards are others after the training has saved again."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -123,7 +123,9 @@ def follow(settings: WatchSettings, observer: Observer, rescan: float) -> None:
     notices: SimpleQueue[tuple[Path, Kind]] = SimpleQueue()
 
     def notice(path: Path, kind: Kind) -> None:
-        if kind is Kind.SCAN or path.suffix in SUFFIXES:  # the logs in the tree would wake it for nothing
+        if (
+            kind is Kind.SCAN or path.suffix in SUFFIXES or path.name == TRACKER
+        ):  # the logs in the tree would wake it for nothing
             notices.put((path, kind))
             waiting.wake()
 

@@ -59,7 +59,7 @@ class Copy:
         self, plan: Plan, sources: Mapping[int, int], size: int, progress: Progress | None, copy_options: CopyOptions
     ) -> None:
         self._sources = Sources(plan.shards, sources)
-        self._strategy = plan.strategy is not None
+        self._strategy = bool(plan.strategy_files)
         self._size = size
         self._progress = progress
         self._options = copy_options

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from handlers.ckpt.codes import Code
-from handlers.ckpt.entry import ITEM_SIZES, MAX_DIMS, CkptFile, Entry, Extent, Format, shape
+from handlers.ckpt.entry import ITEM_SIZES, MAX_DIMS, REDUNDANCY, CkptFile, Entry, Extent, Format, shape
 from handlers.ckpt.errors import DamagedFileError, UnsupportedLayoutError
 from handlers.ckpt.files.opening import opened
 from handlers.ckpt.formats import SNIFFED, Described, NewFile, Placed, Tensor
@@ -52,7 +52,7 @@ PACKED = "Int4"
 _DTYPES = {type_: dtype for dtype, type_ in TYPES.items()} | {PACKED: "I8"}
 _ORDER = {dtype: order for order, dtype in enumerate(TYPES)}
 _METADATA = "__metadata__"
-_OF_THE_FILE = {"format", "remove_redundancy", "crc_num"}
+_OF_THE_FILE = {"format", REDUNDANCY, "crc_num"}
 """Keys of the metadata that are no tensors' names, not even where a tensor has the same one."""
 
 
@@ -69,8 +69,8 @@ def begins(first: bytes) -> bool:
 def walk_file(path: Path) -> CkptFile:
     """Find every tensor of a safetensors file, in the file's order, as CheckpointFormat says. A scalar has dims ().
 
-    UnsupportedLayoutError is for dtypes that MindSpore has not, for shape [0], which a `.ckpt` would take for a
-    scalar's, and for files without their replicas.
+    UnsupportedLayoutError is for dtypes that MindSpore has not, and for shape [0], which a `.ckpt` would take for a
+    scalar's.
     """
     with opened(path) as (descriptor, fingerprint):
         try:
@@ -130,14 +130,8 @@ def _metadata(value: object) -> dict[str, str]:
     """Check what the file says about itself as a whole."""
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
         raise _HeaderError(f"{_METADATA} maps not only names to texts")
-    redundancy = value.get("remove_redundancy", "False")
-    if redundancy == "True":
-        raise UnsupportedLayoutError(
-            "it was saved without its replicas (remove_redundancy): each rank holds other parameters, which glmd does "
-            "not put together. Save with remove_redundancy: False, or let mindspore.unified_safetensors merge it",
-            Code.UNSUPPORTED_FORM,
-        )
-    if redundancy != "False":
+    redundancy = value.get(REDUNDANCY, "False")
+    if redundancy not in {"True", "False"}:
         raise _HeaderError(f"its metadata says remove_redundancy: {redundancy[:20]!r}, neither True nor False")
     return value
 
@@ -227,10 +221,10 @@ def place(name: str, tensors: Iterable[Tensor], *, equal_chunks: bool) -> NewFil
 def header(tensors: Iterable[Tensor]) -> tuple[bytes, list[Tensor]]:
     """Return what stands before the tensors in a new file, and the tensors in the order in which their bytes follow.
 
-    The file is then, byte for byte, what MindSpore writes through the library, which sorts by dtype, then by name.
-    Raises UnsupportedLayoutError for types that the format has not, texts among them, as MindSpore does.
+    The file is then, byte for byte, what MindSpore writes through the library. Raises UnsupportedLayoutError for types
+    that the format has not, texts among them, as MindSpore does.
     """
-    ordered = sorted(tensors, key=lambda tensor: (_ORDER[_dtype(tensor)], tensor.name))
+    ordered = in_order(tensors)
     metadata = {"format": "ms"} | {tensor.name: PACKED for tensor in ordered if tensor.type == PACKED}
     members: dict[str, object] = {_METADATA: metadata}
     at = 0
@@ -241,6 +235,11 @@ def header(tensors: Iterable[Tensor]) -> tuple[bytes, list[Tensor]]:
     text = json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text, ordered
+
+
+def in_order(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """Return tensors as the library orders them: by dtype, then by name. UnsupportedLayoutError is as for `header`."""
+    return sorted(tensors, key=lambda tensor: (_ORDER[_dtype(tensor)], tensor.name))
 
 
 def _dtype(tensor: Described) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from handlers.ckpt.codes import Code
 from handlers.ckpt.copying.copy import Progress
-from handlers.ckpt.entry import ITEM_SIZES, TEXT, Entry, shape
+from handlers.ckpt.entry import ITEM_SIZES, REDUNDANCY, TEXT, Entry, shape
 from handlers.ckpt.errors import InconsistentError
 from handlers.ckpt.files.opening import reopened
 from handlers.ckpt.files.transfer import scatter
@@ -157,8 +157,13 @@ def _reordered(common: Sequence[str], two: _Side) -> str | None:
 
 
 def _metadata(one: _Side, two: _Side) -> dict[str, tuple[str | None, str | None]]:
-    """Compare what safetensors say of themselves, but for CRCs, which are of bytes, and what belongs to a tensor."""
-    keys = sorted((one.metadata.keys() | two.metadata.keys()) - {"crc_num"} - one.places.keys() - two.places.keys())
+    """Compare what safetensors say of themselves, but for CRCs, which are of bytes, and what belongs to a tensor.
+
+    Nor does it count whether a file left out replicas: which names it has does.
+    """
+    keys = sorted(
+        (one.metadata.keys() | two.metadata.keys()) - {"crc_num", REDUNDANCY} - one.places.keys() - two.places.keys()
+    )
     said = {key: (one.metadata.get(key), two.metadata.get(key)) for key in keys}
     return {key: (a, b) for key, (a, b) in said.items() if a != b}
 

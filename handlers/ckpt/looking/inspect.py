@@ -1,11 +1,11 @@
 """Files and sets of files in rows, for people to look at."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from handlers.ckpt.copying.finite import Tally
-from handlers.ckpt.entry import CkptFile, Entry, Format, NotFinite
+from handlers.ckpt.entry import ITEM_SIZES, CkptFile, Entry, Format, NotFinite, element_count
 from handlers.ckpt.errors import DamagedFileError
 from handlers.ckpt.files.opening import reopened
 from handlers.ckpt.files.transfer import blocks
@@ -15,6 +15,7 @@ from handlers.ckpt.formats.walk import format_of, walk
 from handlers.ckpt.planning.checkpoint_set import CheckpointSet
 from handlers.ckpt.planning.coverage import Coverage, Slice, Spread, coverage, spread_of
 from handlers.ckpt.planning.families import Families, families_of
+from handlers.ckpt.planning.iteration import IterationSet, is_buffer
 from handlers.ckpt.publishing.manifest import NAME, read_manifest
 
 BLOCK = 1 << 20
@@ -85,7 +86,7 @@ class OutputTable:
 
 @dataclass(frozen=True, slots=True)
 class SetTable:
-    """One save of a run: a shard of every rank. `rows` have the shape and the bytes of a slice."""
+    """One save of a run. `rows` are of a slice by shape and bytes; in MindFormers' new format of the whole."""
 
     ranks: tuple[int, ...]
     """Those that have a shard."""
@@ -148,6 +149,27 @@ def inspect_set(opened: CheckpointSet) -> SetTable:
         missing_ranks=found.missing_ranks,
         missing=dict(found.missing),
         absent=found.absent,
+    )
+
+
+def inspect_iteration(opened: IterationSet) -> SetTable:
+    """Describe a save in MindFormers' new format: its parameters as wholes, buffers too."""
+    entries = {name: entry for shard in opened.shards.values() for name, entry in shard.entries.items()}
+    wholes = {
+        name: replace(entry, dims=opened.metadata.parameters[name].tiling.dims) for name, entry in entries.items()
+    }
+    families = families_of(wholes)
+    return SetTable(
+        ranks=tuple(range(opened.metadata.ranks)),
+        size=sum(shard.fingerprint.size for shard in opened.shards.values()),
+        rows=tuple(
+            EntryRow(name, entry.dims, entry.type, element_count(entry.dims) * ITEM_SIZES[entry.type], 1, family, None)
+            for name, entry in wholes.items()
+            if (family := "buffers" if is_buffer(name) else families.of[name])
+        ),
+        missing_ranks=(),
+        missing={},
+        absent=(),
     )
 
 

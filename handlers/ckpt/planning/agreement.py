@@ -31,7 +31,8 @@ def check_ranks(shards: Mapping[int, CkptFile], strategy: Strategy | None) -> No
 def check_names(strategy: Strategy, shard: CkptFile, rank: int) -> None:
     """Refuse the shard of `rank` if it lacks what the strategy lays out for its stage.
 
-    A file without any state of a prefix is all right (weights only), one with a part of it is cut off.
+    So with what the ranks of a stage hold together, where they leave out replicas. A file without any state of a prefix
+    is all right (weights only), one with a part of it is cut off.
     """
     stage = strategy.stage_of(rank)
     lacking = [name for name in stage.layouts if name not in shard.entries]
@@ -51,8 +52,17 @@ def check_names(strategy: Strategy, shard: CkptFile, rank: int) -> None:
 
 
 def check_entries(shards: Sequence[CkptFile]) -> None:
-    """Refuse shards of a stage's ranks unless all have the same names, shapes and types."""
+    """Refuse shards of a stage's ranks unless all have the same names, shapes and types.
+
+    Where they leave out replicas, names differ; what two of them have is alike.
+    """
     first = shards[0]
+    if first.lacks_replicas:
+        holders: dict[str, CkptFile] = {}
+        for shard in shards:
+            for name in shard.entries:
+                check_alike(name, holders.setdefault(name, shard), shard)
+        return
     for other in shards[1:]:
         if other.entries is first.entries:
             continue

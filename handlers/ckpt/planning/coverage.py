@@ -1,7 +1,7 @@
 """Which ranks hold which slice of each parameter, and what the shards at hand lack."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from handlers.ckpt.codes import Code
 from handlers.ckpt.entry import CkptFile, Entry, shape
@@ -91,6 +91,8 @@ def coverage(strategy: Strategy, shards: Mapping[int, CkptFile]) -> Coverage:
         spread = spread_of(strategy, next(iter(entries.values())))
         if spread is None:
             continue
+        if any(shard.lacks_replicas for shard in shards.values()):
+            spread = _as_found(spread, entries)
         spreads.append(spread)
         lacking = tuple(part for part in spread.slices if entries.keys().isdisjoint(part.ranks))
         if lacking:
@@ -102,6 +104,12 @@ def coverage(strategy: Strategy, shards: Mapping[int, CkptFile]) -> Coverage:
         absent=tuple(name for name in strategy.layouts if name not in holders),
         unlaid=tuple(name for name in holders if name not in strategy.layouts),
     )
+
+
+def _as_found(spread: Spread, holders: Collection[int]) -> Spread:
+    """Return `spread` with those ranks alone that have a slice in their files; with all that may, where none has."""
+    found = ((tuple(rank for rank in part.ranks if rank in holders) or part.ranks, part) for part in spread.slices)
+    return replace(spread, slices=tuple(replace(part, ranks=ranks) for ranks, part in found))
 
 
 def spread_of(strategy: Strategy, entry: Entry) -> Spread | None:

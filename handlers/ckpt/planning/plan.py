@@ -8,8 +8,8 @@ each as the shards have them, the last pipeline stage's first, since MindSpore l
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from handlers.ckpt.codes import Code
@@ -17,9 +17,16 @@ from handlers.ckpt.entry import ITEM_SIZES, TEXT, CkptFile, Entry, Family, Finge
 from handlers.ckpt.errors import InconsistentError, UnsupportedLayoutError
 from handlers.ckpt.formats.strategy import Stage, Strategy
 from handlers.ckpt.layout import Layout, LayoutError, Tiling
-from handlers.ckpt.planning.agreement import check_alike, check_entries, check_names, check_ranks, check_state
+from handlers.ckpt.planning.agreement import (
+    check_alike,
+    check_entries,
+    check_names,
+    check_ranks,
+    check_state,
+)
 from handlers.ckpt.planning.families import Families, families_of
 from handlers.ckpt.planning.origin import Origin
+from handlers.ckpt.planning.redundancy import as_found, check_redundancy, check_weights, united
 from handlers.ckpt.planning.trained_on import TrainedOn
 
 
@@ -71,6 +78,8 @@ class Plan:
     """The parameters of every family, where asked for: what `transform_checkpoint_by_rank` writes."""
     layout_from: Strategy | None = None
     """What lays out what `strategy` does not name."""
+    described_by: Mapping[Path, Fingerprint] = field(default_factory=dict)
+    """The metadata.json of a save that has one instead of strategies; `shards` are by the number of the file then."""
     origin: Origin | None = None
     """What made the shards, for the manifest; None where nobody says."""
     trained_on: tuple[TrainedOn, ...] = ()
@@ -99,9 +108,9 @@ class Plan:
 
     @property
     def strategy_files(self) -> Mapping[Path, Fingerprint]:
-        """All strategy files that the plan goes by."""
+        """All strategy files that the plan goes by, or what it has instead."""
         sources = [each for each in (self.strategy, self.layout_from) if each is not None]
-        return {path: fingerprint for source in sources for path, fingerprint in source.files.items()}
+        return dict(self.described_by) | {path: known for source in sources for path, known in source.files.items()}
 
     @property
     def equal_chunks(self) -> bool:
@@ -109,7 +118,7 @@ class Plan:
 
         The latter write the shape of a scalar as [].
         """
-        return all(entry.dims != () for entry in self.shards[0].entries.values())
+        return all(entry.dims != () for entry in united([*self.shards.values()]).entries.values())
 
     @property
     def updates(self) -> Mapping[str, float]:
@@ -137,16 +146,19 @@ def plan_merge(
     strategy, or have no such family, and UnsupportedLayoutError for layouts that cannot be merged.
     """
     check_ranks(shards, strategy)
+    check_redundancy(shards.values())
     parts = _parts(shards, strategy, layout_from)
-    names = [name for part in reversed(parts) for name in part.shards[0].entries]
-    owners = {name: [part for part in parts if name in part.shards[0].entries] for name in names}
+    names = [name for part in reversed(parts) for name in part.whole.entries]
+    owners = {name: [part for part in parts if name in part.whole.entries] for name in names}
     ordered = sorted(owners, key=lambda name: owners[name][0].find(name) is None)
-    families = families_of({name: owners[name][0].shards[0].entries[name] for name in ordered})
-    _check_keep(keep, families, shards[0].path)
+    families = families_of({name: owners[name][0].whole.entries[name] for name in ordered})
+    check_keep(keep, families, shards[0].path)
     wanted = [name for name in ordered if transformed or families.of[name] in keep]
     for part in parts:
         part.check(wanted)
     parameters = [_parameter(name, owners[name]) for name in wanted]
+    if strategy is None and shards[0].lacks_replicas:
+        check_weights(families, shards)
     if strategy is not None:
         check_state({parameter.name: parameter.tiling.dims for parameter in parameters}, families, strategy)
     kept = tuple(parameter for parameter in parameters if families.of[parameter.name] in keep)
@@ -163,7 +175,7 @@ def plan_merge(
     )
 
 
-def _check_keep(keep: Collection[str], families: Families, where: Path) -> None:
+def check_keep(keep: Collection[str], families: Families, where: Path) -> None:
     """Refuse to keep a family that is not there; the three that every set may have are no mistake."""
     there = set(families.of.values())
     for name in keep:
@@ -180,9 +192,19 @@ class _Part:
 
     first_rank: int
     shards: Sequence[CkptFile]
+    whole: CkptFile
+    """What they hold together."""
     strategy: Strategy | None
     stages: Sequence[Stage]
     """Where to look for a layout, one after the other."""
+
+    def by_rank(self) -> Iterable[tuple[int, CkptFile]]:
+        """Return the shards with their ranks."""
+        return enumerate(self.shards, self.first_rank)
+
+    def holder(self, name: str) -> CkptFile:
+        """Return the first shard that has `name`."""
+        return next(shard for shard in self.shards if name in shard.entries)
 
     def find(self, name: str) -> tuple[Stage, Layout] | None:
         """Return the layout of `name` and where it stands; None where no strategy has one."""
@@ -200,7 +222,7 @@ class _Part:
                 )
         check_entries(self.shards)
         if self.strategy is not None:
-            check_names(self.strategy, self.shards[0], self.first_rank)
+            check_names(self.strategy, self.whole, self.first_rank)
 
 
 def _parts(shards: Mapping[int, CkptFile], strategy: Strategy | None, layout_from: Strategy | None) -> Sequence[_Part]:
@@ -214,21 +236,17 @@ def _parts(shards: Mapping[int, CkptFile], strategy: Strategy | None, layout_fro
                 Code.STRATEGY_UNFIT,
             )
     size = sources[0].stage_ranks if sources else len(shards)
-    return [
-        _Part(
-            first,
-            [shards[rank] for rank in range(first, first + size)],
-            strategy,
-            [each.stage_of(first) for each in sources],
-        )
-        for first in range(0, len(shards), size)
-    ]
+    parts = []
+    for first in range(0, len(shards), size):
+        own = [shards[rank] for rank in range(first, first + size)]
+        parts.append(_Part(first, own, united(own), strategy, [each.stage_of(first) for each in sources]))
+    return parts
 
 
 def _parameter(name: str, owners: Sequence[_Part]) -> Parameter:
     """Plan one parameter, which the stages `owners` have."""
     first, *others = owners
-    shard, found = first.shards[0], first.find(name)
+    shard, found = first.holder(name), first.find(name)
     for other in others:
         _check_shared(name, first, other)
     entry = shard.entries[name]
@@ -241,6 +259,9 @@ def _parameter(name: str, owners: Sequence[_Part]) -> Parameter:
         raise InconsistentError(
             f"{where}: {name}: {error}; {shard.path} and the strategy are not of one run", Code.STRATEGY_UNFIT
         ) from error
+    if shard.lacks_replicas:
+        named = found is not None or not first.stages
+        tiling = as_found(name, tiling, {rank: each for owner in owners for rank, each in owner.by_rank()}, named=named)
     item_size = entry.nbytes if entry.type == TEXT else ITEM_SIZES[entry.type]
     return Parameter(name, _saved_dims(entry, tiling), entry.type, item_size, tiling, found is not None)
 
@@ -253,7 +274,7 @@ def _check_shared(name: str, first: _Part, other: _Part) -> None:
             found = one or two
             without = first if one is None else other
             raise InconsistentError(
-                f"{without.shards[0].path}: {name}: its pipeline stage's strategy does not name it, but "
+                f"{without.holder(name).path}: {name}: its pipeline stage's strategy does not name it, but "
                 f"{found[0].path if found else ''} does for another stage: are all files of one run?",
                 Code.STRATEGY_UNFIT,
             )
@@ -263,7 +284,7 @@ def _check_shared(name: str, first: _Part, other: _Part) -> None:
             f"({one[0].path}), so that its copies cannot be compared",
             Code.UNSUPPORTED_LAYOUT,
         )
-    check_alike(name, first.shards[0], other.shards[0])
+    check_alike(name, first.holder(name), other.holder(name))
 
 
 def _saved_dims(entry: Entry, tiling: Tiling) -> tuple[int, ...]:

@@ -145,9 +145,9 @@ class Manifest:
     index: str | None
     """The file that says which parameter is in which of the files, where there are several."""
     sources: Mapping[int, File]
-    """The shards, by rank."""
+    """The shards, by rank; of a save in MindFormers' new format its files, by their number in the order of names."""
     strategies: tuple[File, ...]
-    """The strategy files that were needed: one a pipeline stage."""
+    """The strategy files that were needed: one a pipeline stage; or metadata.json of a save in the new format."""
     entries_in: int
     """How many entries the shards have."""
     dropped: Mapping[str, int]

@@ -33,7 +33,8 @@ def refuse_not_finite(
     where = {}
     if sources is not None:
         parameters = {each.name: each for each in plan.parameters if each.name in [*found][:NAMED]}
-        where = {name: said(ranks) for name, each in parameters.items() if (ranks := _ranks(each, sources))}
+        ranks = {name: _ranks(each, sources) for name, each in parameters.items()}
+        where = {name: _said(found, plan) for name, found in ranks.items() if found}
     outcome = (
         "nothing was written" if sources is not None else "it is there already, since an earlier merge was allowed to"
     )
@@ -42,6 +43,11 @@ def refuse_not_finite(
         "(--allow-not-finite, for all or for names that match a pattern)",
         found,
     )
+
+
+def _said(ranks: Sequence[int], plan: Plan) -> str:
+    """Return ranks in words, or, where the shards are no ranks', their names."""
+    return ", ".join(plan.shards[each].path.name for each in ranks) if plan.described_by else said(ranks)
 
 
 def _ranks(parameter: Parameter, sources: Sources) -> list[int]:

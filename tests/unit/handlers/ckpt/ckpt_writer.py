@@ -14,6 +14,7 @@ Write = Callable[..., Path]
 """Writes bytes to a file, of a given name or not, and returns its path."""
 
 TYPES = {"float16": "Float16", "float32": "Float32", "int32": "Int32", "int64": "Int64", "bool": "Bool"}
+TYPES["uint16"] = "BFloat16"  # which numpy has not
 
 
 def varint(value: int) -> bytes:

@@ -132,6 +132,37 @@ def test_the_network_is_not_taken_for_a_checkpoint(run: Run) -> None:
     assert choose(run.source / "checkpoint_network").shards == choose(run.source, tag="network").shards
 
 
+@pytest.mark.parametrize(
+    ("directory", "part"), (("checkpoint_network", "network"), ("checkpoint_trainable", "trainable_params"))
+)
+def test_a_part_that_is_saved_with_its_time_has_a_newest(run: Run, directory: str, part: str) -> None:
+    """MindFormers 1.6 and later: the bare name is the newest that all ranks have, and each can be named."""
+    for rank in range(4):
+        for tag in ("9_4", "31_4"):
+            path = run.source / directory / f"rank_{rank}" / f"glm-6b_rank_{rank}-{part}-{tag}.safetensors"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"")
+    assert str(choose(run.source, tag=part).tag) == f"{part}-31_4"
+    assert {shard.path.parent.parent.name for shard in choose(run.source, tag=f"{part}-9_4").shards} == {directory}
+    assert str(choose(run.source).tag) == "31_4"
+    (run.source / directory / "rank_2" / f"glm-6b_rank_2-{part}-31_4.safetensors").unlink()
+    with pytest.raises(InconsistentError, match=f"ranks disagree on their newest tag: rank 2: {part}-9_4"):
+        choose(run.source, tag=part)
+    with pytest.raises(InconsistentError, match=rf"has no rank_N/PREFIX_rank_N-{part}-7_7\.ckpt, nor has its"):
+        choose(run.strategy.parent, tag=f"{part}-7_7")
+
+
+def test_what_lies_beside_shards_of_today_is_no_shard(run: Run) -> None:
+    """meta.json says nothing that names do not, not even a later save; a name that ends in .tmp is being written."""
+    for rank in range(4):
+        path = run.shard(rank).rename(run.shard(rank).with_suffix(".safetensors"))
+        path.with_name("meta.json").write_text('{"last_epoch": 99, "last_step": 4, "last_ckpt_file": "x"}')
+        path.with_name(f"{path.name.replace('31_4', '32_4')}.tmp").write_bytes(b"")
+    assert [shard.path.name for shard in choose(run.source).shards] == [
+        f"glm-6b_rank_{rank}-31_4.safetensors" for rank in range(4)
+    ]
+
+
 def test_one_stages_strategy_is_refused_though_the_other_stage_left_no_shards(run: Run) -> None:
     """Its file speaks of its own ranks alone; that a rank beyond them wrote one too tells that they are not all."""
     other = run.strategy.with_name("ckpt_strategy_rank_4.ckpt")

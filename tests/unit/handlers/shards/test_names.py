@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from handlers.ckpt import Format, InconsistentError
 from handlers.errors import BadInputError
-from handlers.shards.names import NETWORK, Shard, Tag, find_shards, find_strategies, parse_tag, shards_of
+from handlers.shards.names import (
+    NETWORK,
+    Part,
+    Shard,
+    Tag,
+    find_shards,
+    find_strategies,
+    parse_tag,
+    shards_of,
+)
 from tests.unit.handlers.ckpt.ckpt_writer import Run, small_run
 
 
@@ -90,14 +99,28 @@ def test_explicit_files_are_shards_by_their_names(run: Run, tmp_path: Path) -> N
         shards_of([run.shard(0), elsewhere])
 
 
-@pytest.mark.parametrize("tag", ("31", "31-4", "", "LAST", "31_4_1", "٣_4", "0000000031_4"))
+@pytest.mark.parametrize(
+    "tag", ("31", "31-4", "", "LAST", "31_4_1", "٣_4", "0000000031_4", "network_31_4", "weights-31_4", "network-")
+)
 def test_a_malformed_tag_is_bad_input(tag: str) -> None:
     """The message shows how a tag looks."""
     with pytest.raises(BadInputError, match="EPOCH_STEP"):
         parse_tag(tag)
 
 
-@pytest.mark.parametrize("tag", ("network", "31_4", "0_0"))
+@pytest.mark.parametrize(
+    "tag",
+    (
+        "network",
+        "31_4",
+        "0_0",
+        "network-31_4",
+        "trainable_params",
+        "trainable_params-2_4",
+        "iteration_00000124",
+        "iteration_123456789",
+    ),
+)
 def test_a_tag_is_written_as_it_is_read(tag: str) -> None:
     """What a plan holds is text."""
     assert str(parse_tag(tag)) == tag
@@ -122,7 +145,13 @@ def test_no_strategy_is_refused(run: Run) -> None:
     prefix=st.from_regex(r"[\w.-]{1,9}(_rank_\d|-\d_\d)?", fullmatch=True),
     rank=st.integers(0, 999_999),
     bump=st.integers(0, 999_999),
-    tag=st.builds(Tag, st.integers(0, 999_999_999), st.integers(0, 999_999_999)) | st.just(NETWORK),
+    tag=st.builds(
+        Tag,
+        st.integers(0, 999_999_999),
+        st.integers(0, 999_999_999),
+        st.sampled_from(["", "network", "trainable_params"]).map(Part),
+    )
+    | st.sampled_from([NETWORK, Tag(-1, -1, Part.TRAINABLE)]),
     format_=st.sampled_from(Format),
 )
 def test_every_name_that_a_callback_writes_is_read(

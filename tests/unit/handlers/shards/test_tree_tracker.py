@@ -150,6 +150,23 @@ def test_the_networks_shards_are_followed_by_their_tag(run: Run) -> None:
         assert (tracker.ready() is not None) == (rank == 3)
 
 
+def test_a_part_with_times_is_followed_by_its_bare_name(run: Run) -> None:
+    """Ready with the newest that all ranks have; one of before does not count while a newer one is on its way."""
+    tracker = TreeTracker(run.source, tag="network")
+    tracker.look()
+    for tag, states in (("9_4", [False, False, False, True]), ("31_4", [False, False, False, True])):
+        for rank in range(4):
+            path = run.source / "checkpoint_network" / f"rank_{rank}" / f"glm-6b_rank_{rank}-network-{tag}.ckpt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(run.shard(rank).read_bytes())
+            path.chmod(0o400)
+            tracker.noticed(path)
+            ready = tracker.ready()
+            assert (ready is not None) == states[rank]
+        assert ready is not None
+        assert str(ready.tag) == f"network-{tag}"
+
+
 def test_a_misplaced_shard_stands_in_the_way(run: Run) -> None:
     """Until it is moved: noticed, or found gone."""
     tracker = TreeTracker(run.source)

@@ -1,0 +1,23 @@
+"""Whether a save in MindFormers' new format is complete: the tracker vouches for it, and all of it is whole."""
+
+from handlers.ckpt import CkptError, Format, open_iteration
+from handlers.shards.choice import Wanted
+from handlers.shards.iterations import choose_iteration
+from handlers.shards.names import LAST, Shard
+from handlers.shards.readiness import NotReady, Readiness, Ready
+
+
+def iteration_readiness(wanted: Wanted) -> Readiness:
+    """Tell whether the save that is wanted is complete, or why not; its files stand for the shards. Raises OSError."""
+    try:
+        chosen = choose_iteration(wanted.source, str(wanted.tag or LAST), wanted.prefix)
+        opened = open_iteration(chosen.directory)
+    except CkptError as error:
+        return NotReady(str(error))
+    if wanted.ranks not in {None, opened.metadata.ranks}:
+        return NotReady(f"{opened.metadata.path} speaks of {opened.metadata.ranks} ranks, not of {wanted.ranks}")
+    shards = tuple(
+        Shard(file.path, chosen.prefix, number, 0, chosen.tag, Format.SAFETENSORS)
+        for number, file in opened.shards.items()
+    )
+    return Ready(chosen.prefix, chosen.tag, shards, tuple(file.fingerprint for file in opened.shards.values()))
