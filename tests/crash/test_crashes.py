@@ -17,7 +17,19 @@ _REMOVED = "where somebody removed the store under a daemon; acceptance/test_rem
 _COPIED = f"{_REMOVED}; or of an older glmd's: unit/daemon/core/test_migrations.py kills the start behind it"
 _DERIVED = "of the record of a training, which `glmd steps rebuild` makes again from the logs"
 _BACKUP = "of a backup, which has no name before it is whole: faults/test_backup_faults.py kills it at each call"
+_OUTBOX = "of the notifier's own file: faults/test_notify_faults.py kills it at each write"
 NOT_REACHED = {
+    "daemon/face/notify/outbox.py Outbox._add: execute": _OUTBOX,
+    "daemon/face/notify/outbox.py Outbox._forsake: execute": _OUTBOX,
+    "daemon/face/notify/outbox.py Outbox._keep: execute": _OUTBOX,
+    "daemon/face/notify/outbox.py Outbox._mark: execute": _OUTBOX,
+    "daemon/face/notify/outbox.py Outbox.forget: execute": _OUTBOX,
+    "daemon/face/notify/outbox.py Outbox.is_gone: execute": _OUTBOX,
+    "daemon/face/notify/outbox.py Outbox.put: execute": _OUTBOX,
+    "daemon/face/notify/outbox.py Outbox.retry: execute": _OUTBOX,
+    "daemon/face/notify/outbox.py Outbox.take: execute": _OUTBOX,
+    "daemon/face/notify/outbox.py Outbox.tried: execute": _OUTBOX,
+    "daemon/face/notify/outbox.py Outbox.try_at_once: execute": _OUTBOX,
     "daemon/serve/intake/claims.py claim: rmdir": "after a rename that failed: leftover_claims finds it as empty",
     "daemon/core/database.py _replace_what_a_reader_made: unlink": "what another user left: found again",
     "daemon/serve/old_roots.py _hide_environments: chmod": _OF_BEFORE,

@@ -29,6 +29,9 @@ from handlers.codes import Code
 from handlers.records.process import ProcessIdentity
 from tests.listening import Request, listening, says
 
+# The notifier has one thread; here there is the server's beside it, of which a forked child has nothing.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 NOON = datetime(2026, 11, 29, 12, 0, 30).astimezone()
