@@ -40,7 +40,7 @@ def _dashed(argument: str) -> str:
     return f"{name.replace('_', '-')}{equals}{value}"
 
 
-_TAG = "EPOCH_STEP, as 31_4; last, if not given; network, or trainable_params, alone or as network-31_4."
+_TAG = "EPOCH_STEP, as 31_4; last, if not given; network or trainable_params, alone or as network-31_4; iteration_N."
 
 
 def _what(parser: argparse.ArgumentParser) -> None:

@@ -123,9 +123,8 @@ def follow(settings: WatchSettings, observer: Observer, rescan: float) -> None:
     notices: SimpleQueue[tuple[Path, Kind]] = SimpleQueue()
 
     def notice(path: Path, kind: Kind) -> None:
-        if (
-            kind is Kind.SCAN or path.suffix in SUFFIXES or path.name == TRACKER
-        ):  # the logs in the tree would wake it for nothing
+        # The logs in the tree would wake it for nothing.
+        if kind is Kind.SCAN or path.suffix in SUFFIXES or path.name == TRACKER:
             notices.put((path, kind))
             waiting.wake()
 

@@ -158,14 +158,13 @@ def inspect_iteration(opened: IterationSet) -> SetTable:
     wholes = {
         name: replace(entry, dims=opened.metadata.parameters[name].tiling.dims) for name, entry in entries.items()
     }
-    families = families_of(wholes)
+    families = dict(families_of(wholes).of) | {name: "buffers" for name in wholes if is_buffer(name)}
     return SetTable(
         ranks=tuple(range(opened.metadata.ranks)),
         size=sum(shard.fingerprint.size for shard in opened.shards.values()),
         rows=tuple(
-            EntryRow(name, entry.dims, entry.type, element_count(entry.dims) * ITEM_SIZES[entry.type], 1, family, None)
-            for name, entry in wholes.items()
-            if (family := "buffers" if is_buffer(name) else families.of[name])
+            EntryRow(name, each.dims, each.type, element_count(each.dims) * ITEM_SIZES[each.type], 1, families[name])
+            for name, each in wholes.items()
         ),
         missing_ranks=(),
         missing={},

@@ -82,7 +82,12 @@ def open_iteration(directory: Path) -> IterationSet:
     Raises the errors of `walk` and `read_save_metadata`, InconsistentError where they contradict each other or a file
     lies there that metadata.json does not name, and OSError.
     """
-    metadata = read_save_metadata(directory / NAME)
+    try:
+        metadata = read_save_metadata(directory / NAME)
+    except FileNotFoundError as error:
+        raise InconsistentError(
+            f"{directory / NAME} is not there: is the save still being written, or removed?", Code.SHARDS_INCOMPLETE
+        ) from error
     names = sorted({name for each in metadata.parameters.values() for files in each.files for name in files})
     files = {name: _walked(metadata, directory / name) for name in names}
     for path in sorted(directory.glob("*.safetensors")):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from handlers.ckpt.codes import Code
-from handlers.ckpt.entry import ITEM_SIZES, TEXT, CkptFile, Entry, Family, Fingerprint, shape
+from handlers.ckpt.entry import ITEM_SIZES, TEXT, CkptFile, Entry, Family, Fingerprint, Format, shape
 from handlers.ckpt.errors import InconsistentError, UnsupportedLayoutError
 from handlers.ckpt.formats.strategy import Stage, Strategy
 from handlers.ckpt.layout import Layout, LayoutError, Tiling
@@ -116,9 +116,10 @@ class Plan:
     def equal_chunks(self) -> bool:
         """How the MindSpore that wrote the shards cuts large tensors: 2.0 into equal chunks, newer ones into full ones.
 
-        The latter write the shape of a scalar as [].
+        The latter write the shape of a scalar as []; and safetensors, which 2.0 knows not.
         """
-        return all(entry.dims != () for entry in united([*self.shards.values()]).entries.values())
+        first = self.shards[0]
+        return first.format is Format.CKPT and all(entry.dims != () for entry in first.entries.values())
 
     @property
     def updates(self) -> Mapping[str, float]:

@@ -1,6 +1,7 @@
 """Promises of `glmd inspect`."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from tests.unit.daemon.commands.conftest import Site
 from tests.unit.handlers.ckpt.ckpt_writer import Run, ckpt, small_run
 
 ROWS = "layers.0.query_key_value.weight"
+MODERN = Path(__file__).parents[3] / "fixtures" / "modern"
 
 
 @pytest.fixture
@@ -166,3 +168,24 @@ def test_bad_usage_of_diff(site: Site, run: Run, tmp_path: Path) -> None:
     """One name, or a directory that is no output: 2."""
     assert site.glmd("inspect", "--diff", run.shard(0)).returncode == 2
     assert site.glmd("inspect", "--diff", run.shard(0), tmp_path).returncode == 2
+
+
+def test_a_save_in_the_new_format_is_a_table_of_whole_parameters(site: Site, tmp_path: Path) -> None:
+    """Of the save that the tracker names; caches are told from weights; a tracker cut off is exit code 3."""
+    source = tmp_path / "output"
+    shutil.copytree(MODERN / "new-format-dp2-remove-redundancy", source)
+    done = site.glmd("inspect", source)
+    assert line_of(done.stdout, "transformer.embedding.embedding_weight").split()[:3] == ["[256,", "32]", "Float32"]
+    assert "56 entries (17 weights, 4 buffers, 34 optimizer, 1 scalars)" in done.stdout.splitlines()[-1]
+    (source / "latest_checkpointed_iteration.txt").unlink()
+    (source / "latest_checkpointed_iteration.txt").write_text("")
+    refused = site.glmd("inspect", source)
+    assert refused.returncode == 3
+    assert "which is no iteration" in refused.stderr
+
+
+def test_a_run_whose_ranks_leave_out_replicas_is_shown_with_who_has_what(site: Site) -> None:
+    """A real one: each slice once."""
+    done = site.glmd("inspect", MODERN / "dp2-mp2-remove-redundancy")
+    assert line_of(done.stdout, "transformer.output_layer.weight").endswith("ranks 2-3: 128 rows each")
+    assert "missing" not in done.stdout

@@ -80,6 +80,8 @@ def test_a_tracker_ahead_of_its_files_is_refused(run: Run) -> None:
     plan = MergePlan(source=run.source, destination=run.source / "merged")
     with pytest.raises(InconsistentError, match=r"glm4-model-0000001-0000002\.safetensors is not there, though"):
         merge(plan)
+    (run.source / "checkpoint" / "iteration_00000008" / "metadata.json").unlink()
+    assert "metadata.json is not there: is the save still being written" in reason(run)
 
 
 def test_without_a_tracker_no_save_is_known_to_be_complete(run: Run) -> None:
