@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 from daemon.client.finding import Finding, Verdict
-from daemon.core.notify_settings import DestinationSettings
+from daemon.core.notify_settings import DestinationSettings, credential_in
 from daemon.core.settings import Settings
 from daemon.face.notify.credentials import Credentials
 from daemon.face.notify.senders.address import Webhook, address_of, notes_of
@@ -27,9 +27,9 @@ def of_notifications(settings: Settings) -> Iterator[Finding]:
 def _of_destination(destination: DestinationSettings, credentials: Credentials) -> Finding:
     name = f"notify {destination.name}"
     try:
-        address = address_of(credentials.read(destination.url).reveal())
+        address = address_of(credentials.read(credential_in(destination.url)).reveal())
         if destination.secret:
-            credentials.read(destination.secret)
+            credentials.read(credential_in(destination.secret))
     except BadInputError as error:
         return Finding(name, Verdict.NOTE, str(error), "nothing can be sent there until that is mended")
     if destination.secret and not isinstance(address, Webhook):
@@ -41,7 +41,7 @@ def _of_destination(destination: DestinationSettings, credentials: Credentials) 
 
 def _of_heartbeat(credential: str, credentials: Credentials) -> Finding:
     try:
-        address = address_of(credentials.read(credential).reveal())
+        address = address_of(credentials.read(credential_in(credential)).reveal())
     except BadInputError as error:
         return Finding("heartbeat", Verdict.NOTE, str(error), "nobody is called until that is mended")
     if not isinstance(address, Webhook):

@@ -7,27 +7,30 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from daemon.core.event_kinds import DEFAULT, EventKind
-from daemon.core.night_hours import NightHours
-from daemon.core.setting_sections import Section
+from daemon.core.setting_sections import Section, checked_night
 from handlers.units.duration_types import Duration
 from handlers.units.durations import parse_duration
 
 MOST_DESTINATIONS = 32
-_CREDENTIAL = re.compile(r"credential:([A-Za-z0-9][A-Za-z0-9._-]{0,63})", re.ASCII)
+_CREDENTIAL = re.compile(r"credential:[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _CLOCK = re.compile(r"(\d{1,2}):(\d\d)", re.ASCII)
 _MOST = re.compile(r"(\d{1,6})\s*/\s*(\w+)", re.ASCII)
 _UNITS = {"min": "1m", "minute": "1m", "h": "1h", "hour": "1h", "d": "1d", "day": "1d"}
 
 
 def _credential(value: object) -> object:
-    """Return the name in `credential:NAME`. Raises ValueError, which never has the value in it: it may be a secret."""
-    match = _CREDENTIAL.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
+    """Return `credential:NAME`. Raises ValueError, which never has the value in it: it may be a secret."""
+    if not isinstance(value, str) or not _CREDENTIAL.fullmatch(value):
         raise ValueError(
             "an address or secret does not belong in this file: put it into /etc/glmd/credentials/NAME, of mode 0600, "
             "and write credential:NAME here"
         )
-    return match[1]
+    return value
+
+
+def credential_in(setting: str | None) -> str:
+    """Return the name in `credential:NAME`; empty for none."""
+    return (setting or "").removeprefix("credential:")
 
 
 def _none_or_credential(value: object) -> object:
@@ -36,6 +39,8 @@ def _none_or_credential(value: object) -> object:
 
 def _clock(value: object) -> object:
     """Return the time in `08:00`, or None for none of them. Raises ValueError."""
+    if isinstance(value, time):
+        return value
     if value is None or str(value).strip().lower() in {"off", "none", "false"}:  # YAML 1.1 makes False of `off`
         return None
     match = _CLOCK.fullmatch(str(value).strip())
@@ -45,13 +50,15 @@ def _clock(value: object) -> object:
 
 
 def _hours(value: object) -> object:
-    return None if value is None else NightHours.parse(str(value))
+    return None if value is None else checked_night(str(value))
 
 
 def _most(value: object) -> object:
     """Return how many messages there may be, and in how many seconds. Raises ValueError."""
-    if value is None or str(value).strip().lower() in {"off", "none", "false"}:
-        return None if value is None else "off"
+    if value is None or isinstance(value, tuple):
+        return value
+    if str(value).strip().lower() in {"off", "none", "false"}:
+        return "off"
     match = _MOST.fullmatch(str(value).strip())
     if match is None or match[2] not in _UNITS or int(match[1]) == 0:
         raise ValueError(f"{value!r:.100} is no limit; write messages in a time, as 10/h, 2/min or 50/d, or off")
@@ -60,7 +67,7 @@ def _most(value: object) -> object:
 
 def _kinds(value: object) -> object:
     """Return the kinds of events that are named, `*` for all. Raises ValueError."""
-    if not isinstance(value, (list, tuple)) or not value:
+    if not isinstance(value, (list, tuple, frozenset)) or not value:
         raise ValueError('write a list, as [job.failed, digest], or ["*"] for all')
     if wrong := [kind for kind in value if kind != "*" and kind not in _CHOICE]:
         raise ValueError(f"{wrong[0]!r:.100} is no event; there are {', '.join(_CHOICE)}, and * for all")
@@ -75,14 +82,15 @@ class DestinationSettings(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,46}$")
     url: Annotated[str, BeforeValidator(_credential)]
-    """The name of the credential that holds its address."""
+    """Which credential holds its address, as `credential:NAME`."""
     secret: Annotated[str | None, BeforeValidator(_none_or_credential)] = None
-    """The name of the one that holds what a webhook is signed with."""
+    """Which one holds what a webhook is signed with."""
     language: str = Field(default="en", pattern=r"^(en|zh)$")
     events: Annotated[frozenset[EventKind], BeforeValidator(_kinds)] = DEFAULT
     jobs: str = Field(default="*", min_length=1, max_length=200)
     """A pattern of names of jobs and cycles."""
-    quiet: Annotated[NightHours | None, BeforeValidator(_hours)] = None
+    quiet: Annotated[str | None, BeforeValidator(_hours)] = None
+    """From when to when only what is urgent is told, as `23:00-07:00`."""
     group: Annotated[Duration | None, Field(le=3600)] = None
     """Seconds after a message in which what happens is kept for one message; None: 60, and 0 for a webhook."""
     most: Annotated[tuple[int, float] | Literal["off"] | None, BeforeValidator(_most)] = None
@@ -95,7 +103,7 @@ class NotifySettings(Section):
     morning: Annotated[time | None, BeforeValidator(_clock)] = time(8)
     """When the digest is sent, by the host's clock; None for never."""
     heartbeat: Annotated[str | None, BeforeValidator(_none_or_credential)] = None
-    """The name of the credential that holds a URL which is called every minute while all is well."""
+    """Which credential holds a URL that is called every minute while all is well."""
     destinations: tuple[DestinationSettings, ...] = ()
 
     @field_validator("destinations")

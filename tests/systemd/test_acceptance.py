@@ -71,23 +71,36 @@ def over(box: Box, number: int) -> bool:
     return state(box, number).startswith(("done", "failed", "cancelled"))
 
 
-def account(box: Box) -> str:
-    """Return what job 1 has to say for itself."""
-    said = "tail -n 30 /var/glm/jobs/0001-*/events.jsonl /var/glm/jobs/0001-*/output/log/*/*.log"
-    return state(box, 1) + "\n" + box.run("sh", "-c", said, check=False).stdout
+def taken(box: Box, name: str) -> int:
+    """Wait until the dropped file of that name is a job's; return its number. Other tests here have had jobs, too."""
+    found: list[int] = []
+
+    def is_there() -> bool:
+        jobs = json.loads(box.say(f"{PREFIX}/bin/glmd", "status", "--json"))["jobs"]
+        found[:] = [job["id"] for job in jobs if job["name"] == name]
+        return bool(found)
+
+    box.until(is_there, f"{name} is a job")
+    return found[-1]
 
 
-def under_way(box: Box) -> int:
-    """Wait until job 1 trains; return the number of its attempt.
+def account(box: Box, number: int) -> str:
+    """Return what a job has to say for itself."""
+    said = f"tail -n 30 /var/glm/jobs/{number:04}-*/events.jsonl /var/glm/jobs/{number:04}-*/output/log/*/*.log"
+    return state(box, number) + "\n" + box.run("sh", "-c", said, check=False).stdout
+
+
+def under_way(box: Box, number: int) -> int:
+    """Wait until a job trains; return the number of its attempt.
 
     It is tried once more when the ranks missed each other at the start, which MindSpore 2.0's ranks do now and then on
     a busy CPU (handlers/training/launchers/cpu_cluster.py).
     """
-    box.until(lambda: "training, epoch" in headline(box) or over(box, 1), "the training is under way", seconds=180)
-    if "The state of the cluster is error" not in state(box, 1):
+    box.until(lambda: "training, epoch" in headline(box) or over(box, number), "the training is under way", seconds=180)
+    if "The state of the cluster is error" not in state(box, number):
         return 1
-    box.run(f"{PREFIX}/bin/glmd", "retry", "1", user="alice")
-    box.until(lambda: "training, epoch" in headline(box) or over(box, 1), "the training is under way", seconds=180)
+    box.run(f"{PREFIX}/bin/glmd", "retry", str(number), user="alice")
+    box.until(lambda: "training, epoch" in headline(box) or over(box, number), "the training is under way", seconds=180)
     return 2
 
 
@@ -121,10 +134,11 @@ def kill(box: Box) -> None:
 def test_a_dropped_yaml_is_trained_whatever_becomes_of_the_daemon_and_merged(box: Box) -> None:
     """An upgrade, a hang and a kill of the daemon in mid-training touch no rank, and nothing of the job is lost."""
     box.run("cp", f"{DATA}/rehearsal.yaml", "/var/glm/inbox/tiny.yaml", user="alice")
-    unit = f"glmd-job@0001-{under_way(box)}-train.service"
+    number = taken(box, "tiny")
+    unit = f"glmd-job@{number:04}-{under_way(box, number)}-train.service"
     shown = headline(box)
-    expected = r"0001-tiny training, epoch \d+/31, step \d+/4, loss [\d.]+, .* left; 0 queued"
-    assert re.fullmatch(expected, shown), f"{shown}\n{account(box)}"
+    expected = rf"{number:04}-tiny training, epoch \d+/31, step \d+/4, loss [\d.]+, .* left; 0 queued"
+    assert re.fullmatch(expected, shown), f"{shown}\n{account(box, number)}"
 
     ranks = processes(box, unit)
     assert len(ranks) >= 4
@@ -132,11 +146,11 @@ def test_a_dropped_yaml_is_trained_whatever_becomes_of_the_daemon_and_merged(box
         daemon = box.shows("glmd", "MainPID")
         befall(box)
         assert box.shows("glmd", "MainPID") != daemon
-        assert processes(box, unit) == ranks, f"after: {befall.__name__}\n{account(box)}"
+        assert processes(box, unit) == ranks, f"after: {befall.__name__}\n{account(box, number)}"
 
-    box.until(lambda: over(box, 1), "the job ends", seconds=300)
-    assert state(box, 1).startswith("done "), account(box)
-    directory = box.say("sh", "-c", "echo /var/glm/jobs/0001-*")
+    box.until(lambda: over(box, number), "the job ends", seconds=300)
+    assert state(box, number).startswith("done "), account(box, number)
+    directory = box.say("sh", "-c", f"echo /var/glm/jobs/{number:04}-*")
     assert "manifest.json" in box.say("ls", f"{directory}/merged", user="alice")
     assert int(box.say("stat", "--format=%s", f"{directory}/merged/filtered_transformed.ckpt", user="alice")) > 0
     assert box.say("readlink", "-f", "/var/glm/latest/glm-6b") == f"{directory}/merged"

@@ -2,7 +2,8 @@
 
 import platform
 
-from daemon.core.notify_settings import DestinationSettings
+from daemon.core.night_hours import NightHours
+from daemon.core.notify_settings import DestinationSettings, credential_in
 from daemon.core.settings import load_settings
 from daemon.face.notify.credentials import Credentials
 from daemon.face.notify.plan import Destination, Files, Limit, Plan
@@ -21,7 +22,7 @@ def read_plan(files: Files) -> Plan:
         host=platform.node(),
         night=settings.night,
         morning=notify.morning,
-        heartbeat=notify.heartbeat or "",
+        heartbeat=credential_in(notify.heartbeat),
         destinations=tuple(_destination(one, credentials) for one in notify.destinations),
         log_format=settings.log.format.value,
         log_level=settings.log.level.value,
@@ -37,13 +38,13 @@ def _destination(settings: DestinationSettings, credentials: Credentials) -> Des
     is_webhook = _is_webhook(settings, credentials)
     return Destination(
         name=settings.name,
-        credential=settings.url,
-        secret=settings.secret or "",
+        credential=credential_in(settings.url),
+        secret=credential_in(settings.secret),
         language=Language(settings.language),
         is_webhook=is_webhook,
         kinds=settings.events,
         jobs=settings.jobs,
-        quiet=settings.quiet,
+        quiet=None if settings.quiet is None else NightHours.parse(settings.quiet),
         group=(0.0 if is_webhook else _GROUP) if settings.group is None else settings.group,
         most=_limit(settings, None if is_webhook else _MOST),
     )
@@ -57,6 +58,6 @@ def _limit(settings: DestinationSettings, default: Limit | None) -> Limit | None
 
 def _is_webhook(settings: DestinationSettings, credentials: Credentials) -> bool:
     try:
-        return isinstance(address_of(credentials.read(settings.url).reveal()), Webhook)
+        return isinstance(address_of(credentials.read(credential_in(settings.url)).reveal()), Webhook)
     except BadInputError:  # each try to send says so
         return False

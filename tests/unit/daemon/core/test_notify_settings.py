@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from daemon.core.event_kinds import DEFAULT, EventKind
-from daemon.core.night_hours import NightHours
 from daemon.core.notify_settings import DestinationSettings, NotifySettings
 from daemon.core.settings import Settings, SettingsError, load_settings
 
@@ -35,7 +34,7 @@ def test_nobody_is_told_by_default() -> None:
 def test_a_destination_needs_a_name_and_a_credential(tmp_path: Path) -> None:
     """The rest is what most people want."""
     found = destination(tmp_path)
-    assert (found.name, found.url, found.secret, found.language) == ("team", "team", None, "en")
+    assert (found.name, found.url, found.secret, found.language) == ("team", "credential:team", None, "en")
     assert (found.events, found.jobs, found.quiet, found.group, found.most) == (DEFAULT, "*", None, None, None)
 
 
@@ -46,10 +45,19 @@ def test_all_that_can_be_said(tmp_path: Path) -> None:
         ', secret: credential:key, language: zh, events: [job.failed, digest], jobs: "glm-*", quiet: "23:00-07:00",'
         " group: 5m, most: 20/min",
     )
-    assert (found.secret, found.language, found.jobs) == ("key", "zh", "glm-*")
+    assert (found.secret, found.language, found.jobs) == ("credential:key", "zh", "glm-*")
     assert found.events == {EventKind.JOB_FAILED, EventKind.DIGEST}
-    assert found.quiet == NightHours.parse("23:00-07:00")
+    assert found.quiet == "23:00-07:00"
     assert (found.group, found.most) == (300.0, (20, 60.0))
+
+
+def test_what_was_read_can_be_read_again(tmp_path: Path) -> None:
+    """Whoever changes one setting of many makes the settings anew of what they say."""
+    found = read(
+        tmp_path,
+        f"{{heartbeat: credential:beat, destinations: [{TEAM}, quiet: 23:00-07:00, most: 20/min, events: [digest]}}]}}",
+    )
+    assert NotifySettings.model_validate(found.model_dump()) == found
 
 
 def test_all_events_are_a_star(tmp_path: Path) -> None:
