@@ -34,8 +34,6 @@ def test_killed_before_any_write_of_the_outbox_it_loses_nothing(tmp_path: Path) 
     root = tmp_path / "root"
     root.mkdir()
     with listening(says("204 No Content")) as server:
-        destination = {"name": "hook", "url": "credential:hook", "events": ["*"]}
-        (root / "glmd.yaml").write_text(json.dumps({"notify": {"morning": None, "destinations": [destination]}}))
         credential = tmp_path / "hook"
         credential.touch(mode=0o600)
         credential.write_text(f"http://127.0.0.1:{server.port}/hook")
