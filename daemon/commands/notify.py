@@ -84,15 +84,15 @@ def _plan(files: Files) -> Plan:
 
 
 def _tested(files: Files, name: str) -> str:
-    from daemon.face.notify.tasks import compose_message, send_message  # noqa: PLC0415 - as above
+    from daemon.face.notify.tasks import send_message  # noqa: PLC0415 - as above
+    from daemon.face.notify.texts.composing import compose  # noqa: PLC0415 - as above
 
     plan, now = _plan(files), datetime.now(UTC)
     destination = plan.destination(name)
     if destination is None:
         raise _no_destination(name, plan)
     event = Event(EventKind.TEST, f"test@{now.isoformat()}", now)
-    payload = compose_message(plan, destination, [event], 0, with_facts=False)
-    assert payload is not None, "a test has always something to say"  # noqa: S101 - for mypy
+    payload = compose([event], {}, destination.language, plan)
     message = Message(f"msg_{uuid4().hex}", name, now, False, payload, MessageState.PENDING, 0, now, "")
     answer = send_message(files.credentials, destination, message)
     if answer.outcome is not Outcome.SENT:

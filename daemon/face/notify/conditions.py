@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,26 +23,23 @@ LEAST_ROOM = 16 << 20
 """Bytes that a disk has to have free: below that, records and the store can hardly be written."""
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How long something has to last before it is told."""
-
-    waiting: timedelta = timedelta(minutes=30)
-    """Of a job that something stands against."""
-    fault: timedelta = timedelta(minutes=5)
-    down: timedelta = timedelta(minutes=5)
-    """Of the daemon."""
-    operator_again: timedelta = timedelta(hours=6)
-    """After how long it is told again that processes cannot be ended."""
+WAITING = timedelta(minutes=30)
+"""How long something has to stand against a job before that is told."""
+FAULT = timedelta(minutes=5)
+"""How long a fault has to last."""
+DOWN = timedelta(minutes=5)
+"""How long the daemon has to be gone."""
+OPERATOR_AGAIN = timedelta(hours=6)
+"""After how long it is told again that processes cannot be ended."""
 
 
-def of_store(store: ReadStore, known: Mapping[str, Lasting], patience: Patience) -> Iterator[Condition]:
+def of_store(store: ReadStore, known: Mapping[str, Lasting]) -> Iterator[Condition]:
     """Yield what the store tells of; `known` are those of before, of which the notices may last."""
     for job in store.stuck():
         condition = _of_job(EventKind.OPERATOR_NEEDED, job)
-        yield replace(condition, again=patience.operator_again)
+        yield replace(condition, again=OPERATOR_AGAIN)
     for job in store.held_up():
-        yield replace(_of_job(EventKind.JOB_WAITING, job), after=patience.waiting)
+        yield replace(_of_job(EventKind.JOB_WAITING, job), after=WAITING)
     lasting = {f"{OF_NOTICE}{number}" for number in store.lasting_notices()}
     yield from (one.condition for key, one in known.items() if key in lasting)
 
@@ -56,9 +53,9 @@ def has_work(store: ReadStore) -> bool:
     return bool(store.counted()) or store.count(set(State) - OVER) > 0
 
 
-def of_unreadable_store(error: StoreError, known: Mapping[str, Lasting], patience: Patience) -> Iterator[Condition]:
+def of_unreadable_store(error: StoreError, known: Mapping[str, Lasting]) -> Iterator[Condition]:
     """Yield that the store cannot be read, and what it has told before: nobody knows that it is over."""
-    yield _fault("store", str(error), Code.STORE_UNUSABLE, patience)
+    yield _fault("store", str(error), Code.STORE_UNUSABLE)
     yield from of_no_store(known)
 
 
@@ -67,20 +64,20 @@ def of_no_store(known: Mapping[str, Lasting]) -> Iterator[Condition]:
     yield from (one.condition for one in known.values() if one.condition.kind not in _NOT_OF_THE_STORE)
 
 
-def of_disk(root: Path, patience: Patience) -> Iterator[Condition]:
+def of_disk(root: Path) -> Iterator[Condition]:
     """Yield that the disk of the root is full: the daemon cannot write that down itself."""
     try:
         found = os.statvfs(root)
     except OSError as error:
-        yield _fault("root", f"{root}: {error.strerror}", Code.HOST_NOT_THERE, patience)
+        yield _fault("root", f"{root}: {error.strerror}", Code.HOST_NOT_THERE)
         return
     free = found.f_bavail * found.f_frsize
     if free < LEAST_ROOM:
         told = f"{root}: its disk is full: {free >> 20} MiB are free; glmd prune --dry-run shows what glmd can remove"
-        yield _fault("disk", told, Code.HOST_DISK_FULL, patience)
+        yield _fault("disk", told, Code.HOST_DISK_FULL)
 
 
-def of_daemon(root: Root, known: Mapping[str, Lasting], *, has_work: bool, patience: Patience) -> Iterator[Condition]:
+def of_daemon(root: Root, known: Mapping[str, Lasting], *, has_work: bool) -> Iterator[Condition]:
     """Yield what the daemon says of itself, and that it is gone; `has_work` says that it is missed then.
 
     While it does not say, what it has said before goes on: nobody knows that it is over.
@@ -89,7 +86,7 @@ def of_daemon(root: Root, known: Mapping[str, Lasting], *, has_work: bool, patie
     try:
         record = read_daemon_record(root)
     except (OSError, DaemonRecordError) as error:
-        yield _fault("daemon.json", str(error), Code.DAEMON_RECORD, patience)
+        yield _fault("daemon.json", str(error), Code.DAEMON_RECORD)
         yield from before
         yield from (one.condition for key, one in known.items() if key == EventKind.DAEMON_DOWN)
         return
@@ -98,7 +95,7 @@ def of_daemon(root: Root, known: Mapping[str, Lasting], *, has_work: bool, patie
     if is_alive(record):
         for fault in record.faults:
             told = f"{fault.what}: {fault.reason}"
-            yield replace(_fault(f"glmd: {fault.what}", told, fault.code, patience), since=fault.since)
+            yield replace(_fault(f"glmd: {fault.what}", told, fault.code), since=fault.since)
         return
     yield from before
     if has_work:
@@ -109,9 +106,9 @@ def of_daemon(root: Root, known: Mapping[str, Lasting], *, has_work: bool, patie
             told,
             Code.DAEMON_NOT_RUNNING,
             since=record.stopped,
-            after=patience.down,
+            after=DOWN,
         )
 
 
-def _fault(what: str, text: str, code: str, patience: Patience) -> Condition:
-    return Condition(f"{EventKind.FAULT_LASTING}:{what}", EventKind.FAULT_LASTING, text, code, after=patience.fault)
+def _fault(what: str, text: str, code: str) -> Condition:
+    return Condition(f"{EventKind.FAULT_LASTING}:{what}", EventKind.FAULT_LASTING, text, code, after=FAULT)

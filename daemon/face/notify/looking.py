@@ -12,7 +12,6 @@ from daemon.core.happened import History
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.face.notify import conditions
-from daemon.face.notify.conditions import Patience
 from daemon.face.notify.event import Event
 from daemon.face.notify.lasting import Condition, look
 from daemon.face.notify.news import News, news
@@ -33,10 +32,9 @@ _Seen = tuple[tuple[int, int, int] | None, ...]
 class Looking:
     """Looks whenever something was written. Its outbox says up to where it was."""
 
-    def __init__(self, plan: Plan, outbox: Outbox, patience: Patience | None = None) -> None:
+    def __init__(self, plan: Plan, outbox: Outbox) -> None:
         self.plan = plan
         self._outbox = outbox
-        self._patience = patience or Patience()
         self._lasting = outbox.lasting()
         self._has_work = False
         self._seen: _Seen | None = None
@@ -79,20 +77,20 @@ class Looking:
 
     def _read(self) -> tuple[News, list[Condition]]:
         """Return what is new in the store, and what is so now."""
-        root, patience = Root(self.plan.root), self._patience
+        root = Root(self.plan.root)
         found = News()
         try:
             with ReadStore.open(root.store) as store:
                 found = news(store, {history: self._outbox.place(history) for history in History})
-                present = [*found.conditions, *conditions.of_store(store, self._lasting, patience)]
+                present = [*found.conditions, *conditions.of_store(store, self._lasting)]
                 self._has_work = conditions.has_work(store)
         except StoreError as error:
             if root.store.exists():
-                present = list(conditions.of_unreadable_store(error, self._lasting, patience))
+                present = list(conditions.of_unreadable_store(error, self._lasting))
             else:
                 present = list(conditions.of_no_store(self._lasting))
-        present += conditions.of_disk(root.path, patience)
-        present += conditions.of_daemon(root, self._lasting, has_work=self._has_work, patience=patience)
+        present += conditions.of_disk(root.path)
+        present += conditions.of_daemon(root, self._lasting, has_work=self._has_work)
         return found, present
 
     def _digest(self, now: datetime) -> tuple[str, list[Event]]:

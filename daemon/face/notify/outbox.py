@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from daemon.core.database import transaction
@@ -58,22 +59,19 @@ class Outbox:
 
     def lasting(self) -> dict[str, Lasting]:
         """Return what lasts, as it was seen last, by key."""
-        rows = self._connection.execute(
-            f"SELECT {LASTING} FROM lasting"  # noqa: S608 - all ours
-        )
+        rows = self._connection.execute(f"SELECT {LASTING} FROM lasting")  # noqa: S608 - all ours
         return {row[0]: lasting_of(row) for row in rows}
 
     def take(
         self,
         events: Mapping[str, Iterable[Event]],
         places: Mapping[History, Place],
-        lasting: Mapping[str, Lasting] | None = None,
+        lasting: Mapping[str, Lasting] = MappingProxyType({}),
         night: str = "",
     ) -> None:
         """Keep what each destination is to be told, up to where the store was read by that, and what lasts by now.
 
-        None for `lasting` leaves that as it is. `night` is one of which the digest is among the events. It is kept
-        all, or nothing.
+        `night` is one of which the digest is among the events. It is kept all, or nothing.
         """
         with transaction(self._connection):
             for destination, told in events.items():
@@ -83,8 +81,7 @@ class Outbox:
                     "INSERT OR REPLACE INTO places (history, number, at) VALUES (?, ?, ?)",
                     (history, place.number, place.at),
                 )
-            if lasting is not None:
-                self._keep(lasting)
+            self._keep(lasting)
             if night:
                 self._connection.execute("INSERT OR IGNORE INTO digests (night) VALUES (?)", (night,))
 

@@ -18,7 +18,6 @@ import structlog
 from daemon.core.database import with_remedy
 from daemon.core.may_pass import may_pass
 from daemon.face.notify.children import Children, NoAnswer
-from daemon.face.notify.conditions import Patience
 from daemon.face.notify.heartbeat import Heartbeat
 from daemon.face.notify.looking import Looking
 from daemon.face.notify.outbox import Outbox
@@ -99,15 +98,13 @@ def _now() -> datetime:
 class Notifier:
     """The parts of the process, and the loop that gives each its turn."""
 
-    def __init__(
-        self, plan: Plan, outbox: Outbox, files: Files, *, patience: Patience | None = None, clock: Clock = _now
-    ) -> None:
+    def __init__(self, plan: Plan, outbox: Outbox, files: Files, clock: Clock = _now) -> None:
         self._plan = plan
         self._outbox = outbox
         self._files = files
         self._clock = clock
         self._children = Children()
-        self._looking = Looking(plan, outbox, patience)
+        self._looking = Looking(plan, outbox)
         self._sending = Sending(plan, outbox, files.credentials, self._children, clock)
         self._heartbeat = Heartbeat(files.credentials, self._children)
         self._forget_due = 0.0

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -31,15 +30,6 @@ MOST_FOR_PROGRAMS = 500
 MOST_FOR_PEOPLE = 100_000
 
 
-@dataclass
-class _Desk:
-    """What is remembered of a destination, and need not survive."""
-
-    failures: int = 0
-    """How often the next message could not be made. After one it is made of what the events say alone, without what is
-    beside them; after two of it is told that there is something, without words."""
-
-
 class Sending:
     """Sends to all destinations, to each one message after the other."""
 
@@ -49,14 +39,16 @@ class Sending:
         self._credentials = credentials
         self._children = children
         self._clock = clock
-        self._desks: dict[str, _Desk] = {}
+        self._failures: dict[str, int] = {}
+        """How often the next message to each destination could not be made. After one it is made of what the events say
+        alone, without what is beside them; after two it says that there is something, without words."""
         self.use(plan)
 
     def use(self, plan: Plan) -> None:
         """Go on by this plan. What waits is tried at once: somebody may have mended what was in its way."""
         self._plan = plan
-        self._desks = {one.name: _Desk() for one in plan.destinations}
-        self._outbox.keep_destinations(list(self._desks))
+        self._failures = dict.fromkeys((one.name for one in plan.destinations), 0)
+        self._outbox.keep_destinations(self._failures)
         self._outbox.try_at_once(self._clock())
 
     def turn(self, now: datetime, *, is_behind: bool) -> None:
@@ -97,7 +89,7 @@ class Sending:
 
     def _make(self, destination: Destination, events: Sequence[Event], *, is_urgent: bool) -> None:
         then = partial(self._made, destination.name, events, is_urgent=is_urgent)
-        failures = self._desks[destination.name].failures
+        failures = self._failures[destination.name]
         if failures > 1:
             then(wordless(events))
             return
@@ -113,14 +105,15 @@ class Sending:
         *,
         is_urgent: bool,
     ) -> None:
-        desk = self._desks.get(destination)
-        if desk is None:  # the settings have lost it meanwhile
+        if destination not in self._failures:  # the settings have lost it meanwhile
             return
         if isinstance(payload, NoAnswer):
-            log.error("message_not_made", destination=destination, reason=_told(payload), failures=desk.failures)
-            desk.failures += 1
+            self._failures[destination] += 1
+            log.error(
+                "message_not_made", destination=destination, reason=_told(payload), times=self._failures[destination]
+            )
             return
-        desk.failures = 0
+        self._failures[destination] = 0
         if payload is None:
             self._outbox.drop_events(destination, events)
             return

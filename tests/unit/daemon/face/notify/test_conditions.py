@@ -15,13 +15,11 @@ from daemon.core.root import Root
 from daemon.core.states import State
 from daemon.core.store import NewJob, Store
 from daemon.face.notify import conditions
-from daemon.face.notify.conditions import Patience
 from daemon.face.notify.lasting import Condition, Lasting
 from handlers.codes import Code
 from handlers.records.process import ProcessIdentity
 
 NOW = datetime(2026, 11, 29, 2, tzinfo=UTC)
-PATIENCE = Patience()
 GONE = ProcessIdentity(os.getpid(), 1, "another boot")
 FAULT = PresentFault("claims", Code.HOST_DISK_FULL, "No space left on device", NOW)
 
@@ -46,7 +44,7 @@ def of_daemon(root: Root, *known: Condition, has_work: bool = True) -> list[tupl
 
 def found(root: Root, lasting: dict[str, Lasting], *, has_work: bool = True) -> list[Condition]:
     """Return the conditions themselves."""
-    return list(conditions.of_daemon(root, lasting, has_work=has_work, patience=PATIENCE))
+    return list(conditions.of_daemon(root, lasting, has_work=has_work))
 
 
 def test_a_daemon_that_lives_tells_its_faults(root: Root) -> None:
@@ -90,7 +88,7 @@ def test_a_store_that_cannot_be_read_lets_nothing_be_over() -> None:
     stuck = Condition("operator.needed:7", EventKind.OPERATOR_NEEDED, "pid 7 is left")
     known = {stuck.key: Lasting(stuck, NOW, 1, NOW)}
     error = StoreError("glmd.db: damaged")
-    told = list(conditions.of_unreadable_store(error, known, PATIENCE))
+    told = list(conditions.of_unreadable_store(error, known))
     assert [one.key for one in told] == ["fault.lasting:store", stuck.key]
     assert list(conditions.of_no_store(known)) == [stuck]
 
@@ -102,7 +100,7 @@ def test_jobs_that_wait_for_more_than_their_devices(root: Root) -> None:
         held = store.add(NewJob("b", "b", devices=(0,)))
         store.explain(held, "waits: device 0 is in use by pid 7", Code.DEVICE_IN_USE)
         with ReadStore.open(root.store) as reading:
-            (condition,) = conditions.of_store(reading, {}, PATIENCE)
+            (condition,) = conditions.of_store(reading, {})
             assert conditions.has_work(reading)
     assert (condition.kind, condition.job, condition.code) == (EventKind.JOB_WAITING, 2, Code.DEVICE_IN_USE)
     assert condition.after == timedelta(minutes=30)
@@ -121,9 +119,9 @@ def test_nothing_is_missed_where_all_is_over_and_no_night_is_set(root: Root) -> 
 
 def test_a_full_disk_is_seen_without_the_daemon(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
     """The daemon cannot write down that it cannot write."""
-    assert list(conditions.of_disk(root.path, PATIENCE)) == []
+    assert list(conditions.of_disk(root.path)) == []
     monkeypatch.setattr(conditions, "LEAST_ROOM", 1 << 62)
-    (condition,) = conditions.of_disk(root.path, PATIENCE)
+    (condition,) = conditions.of_disk(root.path)
     assert condition.code == Code.HOST_DISK_FULL
-    (away,) = conditions.of_disk(root.path / "nowhere", PATIENCE)
+    (away,) = conditions.of_disk(root.path / "nowhere")
     assert away.code == Code.HOST_NOT_THERE
