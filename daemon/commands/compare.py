@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from daemon.commands.lookup import job_in, root_of
 from daemon.commands.own_parser import Parser
-from daemon.commands.terminal.curve import curve, shows_curves
 from daemon.commands.terminal.streaming import json_lines, write
-from daemon.commands.terminal.table import table
+from daemon.commands.terminal.table import shows, table
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.core.states import Job
 from daemon.face.comparison import Compared, DifferentKey, compared, different_keys
+from daemon.face.curve import SIGN, curve
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.printable import printable
@@ -63,7 +63,7 @@ def _curves(found: Sequence[Compared]) -> Iterator[str]:
     """Yield a curve for each job, all on one scale."""
     points = {each.job: each.training.points() for each in found if each.training is not None}
     losses = [loss for each in points.values() for _, loss in each if abs(loss) < float("inf")]
-    if not losses or not shows_curves():
+    if not losses or not shows(SIGN):
         return
     last = max(each[-1][0] for each in points.values())
     for job, each in points.items():

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from daemon.commands.terminal.curve import curve, shows_curves
+from daemon.commands.terminal.table import shows
 from daemon.core.results import Result
+from daemon.face.curve import SIGN, curve
 from daemon.face.status import Detail
 from handlers.training_record.training import Training
 from handlers.units.byte_sizes import format_size
@@ -41,7 +42,7 @@ def _came_to(result: Result) -> str:
 
 def _told(training: Training) -> Iterator[str]:
     points = training.points()
-    if shows_curves() and len(points) > 1:
+    if shows(SIGN) and len(points) > 1:
         yield from (f"  {line}" for line in curve(points))
     losses = f"loss from {training.first:.4g} to {training.last:.4g}, lowest {training.lowest:.4g}"
     yield f"  step {training.number} of {training.planned}, {losses}"

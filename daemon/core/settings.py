@@ -29,6 +29,7 @@ from daemon.core.setting_sections import (
     WatchSettings,
     checked_night,
 )
+from daemon.core.web_settings import WebSettings
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.gate.gate import MINDFORMERS, Gate, Name
@@ -69,6 +70,7 @@ class Settings(Texts, BaseSettings):
     evaluations: dict[Name, EvaluationSettings] = {}
     retention: Retention = Retention()
     notify: NotifySettings = NotifySettings()
+    web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

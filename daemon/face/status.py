@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from handlers.gate.verdict import Verdict
     from handlers.records.step_exit import StepExit
 
+Word = tuple[Presence, str]
+"""Whether a daemon is there, and what it says of what fails."""
 RECENT = 10
 """Jobs that are over and shown all the same; `--all` shows every one."""
 NEXT = 10
@@ -129,9 +131,12 @@ class Detail:
         }
 
 
-def overview(root: Path, store: Path) -> Overview:
-    """Return the jobs that matter now: those at work, the next ones that wait, and the newest that are over."""
-    daemon, trouble = _word_of_the_daemon(root)
+def overview(root: Path, store: Path, word: Word | None = None) -> Overview:
+    """Return the jobs that matter now: those at work, the next ones that wait, and the newest that are over.
+
+    Without the daemon's `word` it is asked at its socket.
+    """
+    daemon, trouble = word or _word_of_the_daemon(root)
     with ReadStore.open(store) as opened:
         waiting = opened.queue(NEXT)
         over = opened.newest_over(RECENT)
@@ -187,8 +192,7 @@ def _every_job(path: Path, unreadable: dict[int, str]) -> Iterator[Job]:
         after = page.last
 
 
-def _word_of_the_daemon(root: Path) -> tuple[Presence, str]:
-    """Return whether a daemon is there, and what it says of what fails."""
+def _word_of_the_daemon(root: Path) -> Word:
     daemon = presence(root)
     return daemon, trouble_at(root) if daemon is Presence.ANSWERS else ""
 

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from daemon.core.event_kinds import URGENT, EventKind
 from daemon.face.cells import cut
+from daemon.face.failure import Diagnosed
 from daemon.face.notify.event import Event
 from daemon.face.notify.message import Payload
 from daemon.face.notify.plan import Plan
 from daemon.face.notify.texts.commands import commands_of, has_moved_on
 from daemon.face.notify.texts.document import document_of
-from daemon.face.notify.texts.facts import NOTHING, Diagnosed, Facts
+from daemon.face.notify.texts.facts import NOTHING, Facts
 from daemon.face.notify.texts.harmless import harmless
 from daemon.face.notify.texts.headlines import TITLE, advice_of, error_of, headline, sign_of
 from daemon.face.words.language import Language

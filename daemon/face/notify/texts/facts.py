@@ -14,35 +14,10 @@ from daemon.core.event_kinds import EventKind
 from daemon.core.read_store import ReadStore
 from daemon.core.results import Result
 from daemon.core.states import Job
+from daemon.face.failure import Diagnosed, diagnosed
 from daemon.face.notify.event import Event
-from handlers.rank_log.error_kinds import code_of
-from handlers.records.job_dir import JobDir, Step
-from handlers.records.step_exit import Outcome, StepExit
 
 _DONE = frozenset({EventKind.JOB_DONE, EventKind.JOB_NOT_PROMOTED})
-
-
-@dataclass(frozen=True)
-class Diagnosed:
-    """Why an attempt failed, as its record tells."""
-
-    rank: int | None
-    """That failed first; None where the record names none."""
-    device: int | None
-    line: str
-    """Its last meaningful one; empty where it wrote none."""
-    error: str
-    """The name of the known error, as `EI0006` or `device memory`; empty where it is none."""
-    cause: str
-    remedy: str
-
-    @property
-    def code(self) -> str:
-        """What programs know the error by; empty where this glmd does not know it."""
-        try:
-            return code_of(self.error)
-        except ValueError:
-            return ""
 
 
 @dataclass(frozen=True)
@@ -88,7 +63,7 @@ def _facts(event: Event, job: Job, result: Result | None, before: tuple[int, flo
     diagnosis, output, unread = None, None, ""
     try:
         if event.kind is EventKind.JOB_FAILED and not event.is_over:
-            diagnosis = _diagnosed(directory, event.attempt or job.attempt)
+            diagnosis = diagnosed(directory, event.attempt or job.attempt)
         elif event.kind in _DONE and directory.merged.is_dir():
             output = directory.merged
     except (OSError, ValidationError) as error:
@@ -98,28 +73,3 @@ def _facts(event: Event, job: Job, result: Result | None, before: tuple[int, flo
 
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
-
-
-def _diagnosed(directory: JobDir, attempt: int) -> Diagnosed | None:
-    """Return what the record tells of the step that did not end well: the last one of the attempt that has one."""
-    for step in reversed(Step):
-        try:
-            found = StepExit.read(directory.step(attempt, step).exit)
-        except FileNotFoundError:
-            continue
-        return None if found.outcome is Outcome.COMPLETED else _told(found)
-    return None
-
-
-def _told(found: StepExit) -> Diagnosed | None:
-    first, diagnosis = found.first, found.diagnosis
-    if first is None and diagnosis is None:
-        return None
-    return Diagnosed(
-        rank=first.rank if first else diagnosis.rank if diagnosis else None,
-        device=first.device if first else None,
-        line=first.line if first else "",
-        error=diagnosis.error if diagnosis else "",
-        cause=diagnosis.cause if diagnosis else "",
-        remedy=diagnosis.remedy if diagnosis else "",
-    )

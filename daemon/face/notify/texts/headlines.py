@@ -5,8 +5,9 @@ import re
 from daemon.core.event_kinds import EventKind
 from daemon.face import signs
 from daemon.face.cells import cells, cut
+from daemon.face.failure import Diagnosed
 from daemon.face.notify.event import Event
-from daemon.face.notify.texts.facts import Diagnosed, Facts
+from daemon.face.notify.texts.facts import Facts
 from daemon.face.notify.texts.harmless import harmless
 from daemon.face.words.reading import Words
 from handlers.units.byte_sizes import format_size

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from daemon.core.event_kinds import EventKind
 from daemon.core.states import Job, State
+from daemon.face.failure import Diagnosed
 from daemon.face.notify.event import Event
 from daemon.face.notify.plan import Plan
-from daemon.face.notify.texts.facts import Diagnosed, Facts
+from daemon.face.notify.texts.facts import Facts
 
 AT = datetime(2026, 11, 29, 2, 40, tzinfo=UTC)
 PLAN = Plan(

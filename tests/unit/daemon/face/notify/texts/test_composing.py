@@ -14,9 +14,10 @@ from daemon.core.event_kinds import EventKind
 from daemon.core.results import Result
 from daemon.core.states import State
 from daemon.face.cells import cells
+from daemon.face.failure import Diagnosed
 from daemon.face.notify.event import Event
 from daemon.face.notify.texts.composing import MOST, compose
-from daemon.face.notify.texts.facts import Diagnosed, Facts
+from daemon.face.notify.texts.facts import Facts
 from daemon.face.notify.texts.headlines import TITLE
 from daemon.face.words.language import Language
 from tests.unit.daemon.face.notify.texts.telling import AT, FAILED, PLAN, event, job

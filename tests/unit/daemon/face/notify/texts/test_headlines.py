@@ -10,8 +10,9 @@ from daemon.core.event_kinds import EventKind
 from daemon.core.results import Result
 from daemon.core.states import State
 from daemon.face.cells import cells
+from daemon.face.failure import Diagnosed
 from daemon.face.notify.event import Event
-from daemon.face.notify.texts.facts import NOTHING, Diagnosed, Facts
+from daemon.face.notify.texts.facts import NOTHING, Facts
 from daemon.face.notify.texts.headlines import TITLE, headline
 from daemon.face.words.language import Language
 from daemon.face.words.reading import read_words

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.commands.terminal.curve import curve
+from daemon.face.curve import curve
 
 
 def test_a_falling_loss_falls() -> None:

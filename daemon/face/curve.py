@@ -1,12 +1,12 @@
-"""A curve of numbers on a terminal, in braille: two by four dots a cell, and one cell wide in every language."""
+"""A curve of numbers as text, in braille: two by four dots a cell, and one cell wide in every language."""
 
 import math
 from collections.abc import Iterator, Sequence
 
-from daemon.commands.terminal.table import shows
-
 WIDTH, HEIGHT = 60, 6
 _BLANK = 0x2800
+SIGN = chr(_BLANK)
+"""Of those that a curve is made of: where it can be shown, curves can."""
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """By row and column within a cell."""
 Point = tuple[float, float]
@@ -38,10 +38,20 @@ def curve(
     labels = [f"{high:.4g}", *[""] * (height - 2), f"{low:.4g}"][-height:]
     margin = max(map(len, labels))
     for label, line in zip(labels, cells, strict=True):
-        drawn = "".join(chr(_BLANK + dots) for dots in line).rstrip(chr(_BLANK))
+        drawn = "".join(chr(_BLANK + dots) for dots in line).rstrip(SIGN)
         yield f"{label:>{margin}} {drawn}".rstrip()
     begin, end = f"{left:.15g}", f"{right:.15g}"
     yield f"{'':{margin}} {begin}{end:>{max(width - len(begin), len(end) + 1)}}"
+
+
+def spark(numbers: Sequence[float], width: int = 8) -> str:
+    """Return a curve of one line; empty where none of the numbers is finite."""
+    points: list[Point] = list(enumerate(numbers))
+    finite = [number for number in numbers if math.isfinite(number)]
+    if not finite:
+        return ""
+    lines = list(curve(points, width=width, height=1))
+    return lines[0].partition(" ")[2].strip() if lines else ""
 
 
 def _columns(points: Sequence[Point], left: float, right: float, columns: int) -> dict[int, tuple[float, float]]:
@@ -59,8 +69,3 @@ def _place(part: float, whole: float, places: int) -> int:
     if whole <= 0 or not math.isfinite(whole):
         return 0
     return max(0, min(places - 1, int(part / whole * places)))
-
-
-def shows_curves() -> bool:
-    """Say whether standard output takes braille: some locales' encodings have none."""
-    return shows(chr(_BLANK))

@@ -1,0 +1,95 @@
+"""The settings of the page: where it listens, how people reach it, and what it lets them do."""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+
+from daemon.core.setting_sections import Section
+
+AUTO = "auto"
+_ADDRESS = re.compile(r"(127(?:\.\d{1,3}){3}|localhost|\[::1\]):(\d{1,5})", re.ASCII)
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\]", re.ASCII)
+
+
+class Action(StrEnum):
+    """What the page may be let do."""
+
+    CANCEL = "cancel"
+    RETRY = "retry"
+    PROMOTE = "promote"
+
+
+def address_in(listen: str) -> tuple[str, int] | None:
+    """Return host and port of `127.0.0.1:8470`; None for what is no address of this host alone."""
+    match = _ADDRESS.fullmatch(listen)
+    if match is None or not 0 < int(match[2]) < 1 << 16:
+        return None
+    return match[1].strip("[]"), int(match[2])
+
+
+def _listen(text: str) -> str:
+    if text == AUTO or text.startswith("/") or address_in(text) is not None:
+        return text
+    raise ValueError(
+        f"{text!r:.100}: write auto, the path of a socket as /run/glmd/web.sock, or 127.0.0.1:PORT; others reach it by "
+        "ssh -L (glmd web link) or a proxy"
+    )
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError(f"{text!r:.200} is no address of a page; write https://HOST, or https://HOST/PREFIX")
+    return text.rstrip("/")
+
+
+def _name(text: str) -> str:
+    if not _HOST.fullmatch(text):
+        raise ValueError(f"{text!r:.100} is no name of a host; write it without scheme and port")
+    return text.lower()
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{text!r:.100} is no regular expression: {error}") from error
+    return text
+
+
+class WebSettings(Section):
+    """How `glmd web` serves the page."""
+
+    listen: Annotated[str, AfterValidator(_listen)] = AUTO
+    """auto: the socket that systemd gave, else 127.0.0.1:8470."""
+    url: Annotated[str, AfterValidator(_url)] | None = None
+    """How people reach it: for links, and for the prefix behind a proxy."""
+    hosts: tuple[Annotated[str, AfterValidator(_name)], ...] = ()
+    """Names by which it may be asked, besides that of `url` and those of this host itself."""
+    language: Literal["auto", "en", "zh"] = AUTO
+    """auto: what the reader's browser prefers."""
+    download: bool = False
+    """Whether merged files can be fetched."""
+    actions: tuple[Action, ...] = ()
+    hide: Annotated[tuple[Annotated[str, AfterValidator(_pattern)], ...], Field(max_length=100)] = ()
+    """More names of keys whose values are not shown, as regular expressions."""
+
+    @model_validator(mode="after")
+    def _actions_are_named_once(self) -> Self:
+        if len(set(self.actions)) != len(self.actions):
+            raise ValueError("actions: one is named twice")
+        return self
+
+    @property
+    def socket(self) -> Path | None:
+        """The path of the Unix socket; None where it listens elsewhere."""
+        return Path(self.listen) if self.listen.startswith("/") else None
+
+    @property
+    def prefix(self) -> str:
+        """What stands before every path behind a proxy, as `/glmd`; empty for nothing."""
+        return urlsplit(self.url).path if self.url else ""
