@@ -313,6 +313,11 @@ class Code(StrEnum):
     NOTIFY_OUTBOX = "notify.outbox"
     NOTIFY_ALREADY_RUNNING = "notify.already-running"
 
+    # The page.
+    WEB_NOT_READ = "web.not-read"
+    WEB_NOT_THERE = "web.not-there"
+    WEB_LISTEN = "web.listen"
+
     # The command line.
     USAGE_NOT_THERE = "usage.not-there"
     USAGE_OPTIONS = "usage.options"

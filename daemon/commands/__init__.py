@@ -56,6 +56,7 @@ COMMANDS = {
         "daemon.commands.notify:notify",
         "Tell people what happens: serve, test NAME, list, retry.",
     ),
+    "web": ("daemon.commands.web:app", "Serve the page, which only reads; also with the daemon down."),
     "backup": (
         "daemon.commands.backup:backup",
         "Back up the store, the jobs' records and what was promoted; glmd may run, and jobs, too.",

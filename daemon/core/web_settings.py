@@ -70,7 +70,7 @@ class WebSettings(Section):
     """How people reach it: for links, and for the prefix behind a proxy."""
     hosts: tuple[Annotated[str, AfterValidator(_name)], ...] = ()
     """Names by which it may be asked, besides that of `url` and those of this host itself."""
-    language: Literal["auto", "en", "zh"] = AUTO
+    language: Literal["auto", "en", "zh"] = "auto"
     """auto: what the reader's browser prefers."""
     download: bool = False
     """Whether merged files can be fetched."""

@@ -21,8 +21,8 @@ class Follower:
         self._at = -1
         """Where the log went on behind the last row that was given."""
 
-    def read(self) -> list[Row]:
-        """Return the rows that are new since the last call, of at most MOST_BYTES; none where there is no record yet.
+    def read(self, most: int = MOST_BYTES) -> list[Row]:
+        """Return the rows that are new since the last call, of at most `most` bytes; none where there is no record yet.
 
         Raises OSError.
         """
@@ -34,7 +34,7 @@ class Follower:
             status = os.fstat(descriptor)
             if (status.st_dev, status.st_ino) != self._identity or status.st_size < self._offset:
                 self._identity, self._offset, self._header = (status.st_dev, status.st_ino), 0, None
-            content = os.pread(descriptor, MOST_BYTES, self._offset)
+            content = os.pread(descriptor, most, self._offset)
         finally:
             os.close(descriptor)
         end = content.rfind(b"\n") + 1

@@ -67,7 +67,8 @@ class Words:
 @cache
 def read_words(language: Language) -> Words:
     """Return the words of a language."""
-    tables = {name: dict(_flat(table)) for name, table in _load(f"{language}.toml").items()}
+    loaded = _load(f"{language}.toml") | _load(f"page_{language}.toml")
+    tables = {name: dict(_flat(table)) for name, table in loaded.items()}
     errors = _load("zh_errors.toml")["rank"] if language is Language.ZH else {}
     return Words(language, tables, {f"rank.{name}": Advice(**told) for name, told in errors.items()})
 

@@ -1,0 +1,68 @@
+"""A curve as a picture: SVG, for a page without scripts, a README, a chat."""
+
+import math
+from collections.abc import Iterator, Sequence
+from xml.sax.saxutils import escape
+
+WIDTH, HEIGHT = 720, 240
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 12, 24
+"""Pixels around the curve."""
+Point = tuple[float, float]
+
+
+def svg(points: Sequence[Point], title: str, vain: Sequence[Point] = ()) -> str:
+    """Return a picture of `points`, with what was trained in vain dim behind them.
+
+    Numbers that are not finite are gaps. Its colours follow the reader's: dark on light, or light on dark.
+    """
+    return "\n".join(_parts(points, title, vain)) + "\n"
+
+
+def _parts(points: Sequence[Point], title: str, vain: Sequence[Point]) -> Iterator[str]:
+    yield (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
+        f'role="img" aria-label="{escape(title, {chr(34): "&quot;"})}">'
+    )
+    yield (
+        "<style>svg{background:#fff;color:#1a1d21}path{fill:none;stroke:#0b6bcb;stroke-width:1.5}.vain{opacity:.35}"
+        "text{font:12px system-ui,sans-serif;fill:currentColor}line{stroke:currentColor;opacity:.25}"
+        "@media(prefers-color-scheme:dark){svg{background:#14171a;color:#e6e8eb}path{stroke:#6cb4ff}}</style>"
+    )
+    yield f"<title>{escape(title)}</title>"
+    shown = [point for point in (*points, *vain) if math.isfinite(point[1])]
+    if not shown:
+        yield f'<text x="{WIDTH // 2}" y="{HEIGHT // 2}" text-anchor="middle">–</text></svg>'
+        return
+    left, right = min(x for x, _ in shown), max(x for x, _ in shown)
+    low, high = min(y for _, y in shown), max(y for _, y in shown)
+
+    def place(point: Point) -> str:
+        across = (point[0] - left) / (right - left or 1)
+        up = (point[1] - low) / (high - low or 1)
+        x = _LEFT + across * (WIDTH - _LEFT - _RIGHT)
+        y = HEIGHT - _BOTTOM - up * (HEIGHT - _TOP - _BOTTOM)
+        return f"{x:.1f},{y:.1f}"
+
+    bottom = HEIGHT - _BOTTOM
+    yield f'<line x1="{_LEFT}" y1="{bottom}" x2="{WIDTH - _RIGHT}" y2="{bottom}"/>'
+    yield f'<line x1="{_LEFT}" y1="{_TOP}" x2="{_LEFT}" y2="{bottom}"/>'
+    for kind, series in (("vain", vain), ("", points)):
+        for piece in _pieces(series):
+            yield f'<path class="{kind}" d="M{" L".join(place(point) for point in piece)}"/>'
+    yield f'<text x="{_LEFT - 6}" y="{_TOP + 10}" text-anchor="end">{high:.4g}</text>'
+    yield f'<text x="{_LEFT - 6}" y="{bottom}" text-anchor="end">{low:.4g}</text>'
+    yield f'<text x="{_LEFT}" y="{HEIGHT - 6}">{left:.15g}</text>'
+    yield f'<text x="{WIDTH - _RIGHT}" y="{HEIGHT - 6}" text-anchor="end">{right:.15g}</text></svg>'
+
+
+def _pieces(points: Sequence[Point]) -> Iterator[list[Point]]:
+    """Yield the stretches between gaps."""
+    piece: list[Point] = []
+    for point in points:
+        if math.isfinite(point[1]):
+            piece.append(point)
+        elif piece:
+            yield piece
+            piece = []
+    if piece:
+        yield piece

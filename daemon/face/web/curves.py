@@ -1,0 +1,159 @@
+"""The curves of trainings, kept in memory as far as they were read: one that grows is not read from its start."""
+
+import math
+import threading
+from array import array
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from handlers.rank_log.steps import StepLine
+from handlers.records.job_dir import JobDir
+from handlers.training_record.following import Follower
+from handlers.training_record.record import NAME
+
+MOST_ROWS = 400_000
+"""Rows of all trainings that are kept: 30 MB."""
+_PIECE = 1 << 19
+"""Bytes of a record that are read at a time, so that its rows as objects stay few."""
+VALUES = ("time", "loss", "lr", "ms", "overflow", "scale", "norm", "samples")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Some steps of a training as columns: those of what counts, and the losses of what was trained in vain."""
+
+    number: Sequence[int]
+    """Each step's place in the whole training, from 1, rising."""
+    values: Mapping[str, Sequence[float | None]]
+    """By VALUES; None where nothing is said, or it is no finite number."""
+    vain: Sequence[float | None]
+    """The loss of the same step in an attempt before, which went on to other steps in vain."""
+    began: dict[int, int]
+    """Attempt → its first step."""
+    rows: int
+    """How many there are in all."""
+
+    def as_json(self) -> dict[str, object]:
+        """Return the documented keys."""
+        began = {str(attempt): first for attempt, first in self.began.items()}
+        return {"step": self.number, **self.values, "vain": self.vain, "attempts": began, "rows": self.rows}
+
+
+class Curves:
+    """The trainings that were looked at last."""
+
+    def __init__(self, most_rows: int = MOST_ROWS) -> None:
+        self._most_rows = most_rows
+        self._kept: OrderedDict[Path, _Attempt] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, directory: JobDir, points: int, after: int = 0) -> Curve:
+        """Return at most about so many points of a training, from the first step behind `after` on. Raises OSError."""
+        attempts = [self._attempt(number, path) for number, path in _records(directory)]
+        for attempt in attempts:
+            attempt.read_on()
+        self._forget()
+        return _curve(attempts, points, after)
+
+    def _attempt(self, number: int, path: Path) -> "_Attempt":
+        with self._lock:
+            attempt = self._kept.setdefault(path, _Attempt(number, Follower(path)))
+            self._kept.move_to_end(path)
+            return attempt
+
+    def _forget(self) -> None:
+        with self._lock:
+            total = sum(len(attempt.number) for attempt in self._kept.values())
+            while total > self._most_rows and len(self._kept) > 1:
+                _, oldest = self._kept.popitem(last=False)
+                total -= len(oldest.number)
+
+
+@dataclass
+class _Attempt:
+    """What was read of an attempt's record so far."""
+
+    attempt: int
+    follower: Follower
+    number: "array[int]" = field(default_factory=lambda: array("q"))
+    columns: "list[array[float]]" = field(default_factory=lambda: [array("d") for _ in VALUES])
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def read_on(self) -> None:
+        """Read what has come since. Raises OSError."""
+        with self.lock:
+            while rows := self.follower.read(_PIECE):
+                for row in rows:
+                    self.number.append(row.step.number)
+                    for column, value in zip(self.columns, _values(row.step), strict=True):
+                        column.append(math.nan if value is None else value)
+
+
+def _records(directory: JobDir) -> list[tuple[int, Path]]:
+    return [(number, path / NAME) for number, path in zip(directory.attempts(), directory.trainings(), strict=True)]
+
+
+def _values(step: StepLine) -> tuple[float | None, ...]:
+    return (
+        step.time,
+        step.loss,
+        step.learning_rate,
+        step.milliseconds,
+        step.overflow,
+        step.loss_scale,
+        step.norm,
+        step.samples,
+    )
+
+
+def _curve(attempts: Sequence[_Attempt], points: int, after: int) -> Curve:
+    """Join the attempts: from the first step of a later one on it is that one's steps that count."""
+    chosen: dict[int, tuple[_Attempt, int]] = {}
+    vain: dict[int, float] = {}
+    began: dict[int, int] = {}
+    limit: float = math.inf
+    for attempt in reversed(attempts):
+        count = len(attempt.number)
+        if not count:
+            continue
+        began[attempt.attempt] = attempt.number[0]
+        counting = [place for place in range(count) if after < attempt.number[place] < limit]
+        for place in _extremes(attempt, counting, points):
+            chosen[attempt.number[place]] = attempt, place
+        lost = [place for place in range(count) if attempt.number[place] >= limit and attempt.number[place] > after]
+        for place in _extremes(attempt, lost, points // 2):
+            vain.setdefault(attempt.number[place], attempt.columns[1][place])
+        limit = min(limit, attempt.number[0])
+    numbers = sorted(chosen.keys() | vain.keys())
+    values = {name: [_at(chosen.get(number), column) for number in numbers] for column, name in enumerate(VALUES)}
+    return Curve(
+        number=numbers,
+        values=values,
+        vain=[_finite(vain.get(number, math.nan)) for number in numbers],
+        began=dict(sorted(began.items())),
+        rows=sum(len(attempt.number) for attempt in attempts),
+    )
+
+
+def _at(found: tuple[_Attempt, int] | None, column: int) -> float | None:
+    return None if found is None else _finite(found[0].columns[column][found[1]])
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _extremes(attempt: _Attempt, places: Sequence[int], points: int) -> Iterable[int]:
+    """Return of each of `points` / 2 stretches where the loss is lowest and highest, the first and the last place."""
+    if len(places) <= points:
+        return places
+    losses = attempt.columns[1]
+    kept = {places[0], places[-1]}
+    size = math.ceil(len(places) / max(1, points // 2))
+    for start in range(0, len(places), size):
+        stretch = places[start : start + size]
+        finite = [place for place in stretch if math.isfinite(losses[place])]
+        kept |= {min(finite, key=losses.__getitem__), max(finite, key=losses.__getitem__)} if finite else {stretch[0]}
+    return sorted(kept)

@@ -1,0 +1,78 @@
+"""Makes pages of what views show: Jinja2, in which everything is escaped."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import jinja2
+
+from daemon.core.presence import Presence
+from daemon.face.status import seconds_since
+from daemon.face.web.asking import Asked, Page
+from daemon.face.web.daemon_word import daemon_word
+from daemon.face.web.rows import Row
+from daemon.face.words.language import Language
+from handlers.units.byte_sizes import format_size
+from handlers.units.durations import format_duration
+
+_EMPTY = Row("", "", "", defaultdict(str))
+"""What a browser makes new rows of."""
+TABS = ("now", "night", "jobs", "devices")
+_PATHS = {"now": "/", "night": "/night", "jobs": "/jobs", "devices": "/devices"}
+
+
+def rendered(page: Page, asked: Asked) -> str:
+    """Return the HTML of a page."""
+    daemon = daemon_word(asked.site.root)
+    return (
+        _environment()
+        .get_template(page.template)
+        .render(
+            page=page,
+            content=page.content,
+            asked=asked,
+            say=asked.say,
+            words=asked.words,
+            url=asked.url,
+            daemon=daemon,
+            is_down=daemon.presence is Presence.ABSENT,
+            languages=[(language, asked.again(lang=language)) for language in Language],
+            tabs=[(tab, asked.url(_PATHS[tab])) for tab in TABS],
+            static=lambda name: asked.site.url(asked.site.static.path(name)),
+            ago=_ago(asked),
+            empty=_EMPTY,
+        )
+    )
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters |= {"duration": format_duration, "size": format_size, "exactly": exactly, "number": number}
+    return environment
+
+
+def exactly(moment: datetime) -> str:
+    """Return a moment by this host's clock."""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+
+
+def number(value: float | None) -> str:
+    """Return a number as people write it; a dash for none."""
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _ago(asked: Asked) -> Callable[[datetime], str]:
+    def ago(moment: datetime) -> str:
+        return asked.say("ago", time=format_duration(seconds_since(moment, datetime.now(UTC))))
+
+    return ago

@@ -1,0 +1,34 @@
+"""What every request is answered from."""
+
+import platform
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from daemon.core.night_hours import NightHours
+from daemon.core.root import Root
+from daemon.core.settings import Settings
+from daemon.core.web_settings import WebSettings
+from daemon.face.web.curves import Curves
+from daemon.face.web.static_files import StaticFiles
+
+
+@dataclass(frozen=True)
+class Site:
+    """One root, as the settings want it shown."""
+
+    root: Root
+    web: WebSettings
+    hours: NightHours
+    host: str
+    static: StaticFiles = field(default_factory=StaticFiles)
+    curves: Curves = field(default_factory=Curves)
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Site":
+        """Return the site of these settings."""
+        return cls(Root(settings.root), settings.web, NightHours.parse(settings.night), platform.node())
+
+    def url(self, path: str, **query: object) -> str:
+        """Return the address of a path on this host, with what of `query` says something."""
+        asked = {key: value for key, value in query.items() if value not in {None, ""}}
+        return f"{self.web.prefix}{path}{'?' if asked else ''}{urlencode(asked)}"

@@ -1,0 +1,106 @@
+"""One job: where it stands and why, its curve, its ranks, its history and its files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from daemon.core.states import Job, State
+from daemon.face.needs import need_of_job
+from daemon.face.ranks import RankStatus, ranks_of, slowest
+from daemon.face.status import Detail, detail, job_status
+from daemon.face.web.asking import Asked, Page
+from daemon.face.web.finding import job_of, open_store
+from daemon.face.web.job_rows import SIGNS, came_to_parts, progress_cells, why
+from daemon.face.web.rows import Live, Row
+from handlers.rank_log.progress import Progress
+from handlers.units.durations import format_duration
+
+_SUBSETS = 60
+"""Values in the table behind a curve."""
+
+
+@dataclass(frozen=True)
+class JobPage:
+    """What the page shows."""
+
+    job: Job
+    detail: Detail
+    live: Live
+    why: str
+    title: str
+    """Of its code, in some words."""
+    came_to: str
+    commands: tuple[str, ...]
+    table: Sequence[tuple[int, float]]
+    """Step and loss: what the curve shows, for whoever does not see it."""
+    ranks: tuple[RankStatus, ...]
+    failed: bool
+
+
+def job(asked: Asked) -> Page:
+    """Return the page. Raises NotThereError, StoreError, OSError."""
+    with open_store(asked) as store:
+        found = job_of(store, asked)
+        known = detail(store, found, asked.site.root.path)
+        is_stuck = any(each.id == found.id for each in store.stuck())
+    need = need_of_job(found, is_stuck=is_stuck)
+    training = known.training
+    points = [] if training is None else training.points()
+    content = JobPage(
+        job=found,
+        detail=known,
+        live=_live(found, asked),
+        why=why(found, asked),
+        title=asked.words.title(found.code),
+        came_to=asked.words.joined(*came_to_parts(known.result)),
+        commands=() if need is None else need.commands,
+        table=points[:: max(1, len(points) // _SUBSETS)],
+        ranks=ranks_of(found, asked.site.root.path),
+        failed=found.state is State.FAILED,
+    )
+    scripts = ("uPlot.iife.min.js", "charts.js") if points or not found.state.is_over else ()
+    watched = "" if found.state.is_over else f"job:{found.id}"
+    return Page("job.html", f"{found.id} {found.name}", content, tab="jobs", live=watched, scripts=scripts)
+
+
+def live(asked: Asked) -> Live:
+    """Return what of the page may change. Raises NotThereError, StoreError, OSError."""
+    with open_store(asked) as store:
+        found = job_of(store, asked)
+    return _live(found, asked)
+
+
+def _live(job: Job, asked: Asked) -> Live:
+    cells = {"sign": SIGNS[job.state], "state": asked.words.say("states", job.state), "reason": why(job, asked)}
+    ranks: tuple[RankStatus, ...] = ()
+    if job.state is State.TRAINING:
+        progress = job_status(job, asked.site.root.path).progress
+        cells |= progress_cells(progress, asked)
+        cells["percent"] = "" if progress is None else f"{_part(progress):.0f}"
+        ranks = ranks_of(job, asked.site.root.path)
+        cells["lags"] = _lagging(ranks, asked)
+    rows = tuple(_rank_row(job, status, asked) for status in ranks)
+    return Live(cells, {"ranks": rows} if rows else {}, f"{job.state} {job.attempt} {job.code} {job.cancel}")
+
+
+def _part(progress: Progress) -> float:
+    """Return how much of the training is done, in percent."""
+    return 100 * ((progress.epoch - 1) * progress.steps + progress.step) / max(1, progress.epochs * progress.steps)
+
+
+def _lagging(ranks: Sequence[RankStatus], asked: Asked) -> str:
+    behind = [asked.say("lags", rank=status.rank, steps=status.behind) for status in ranks if status.lags]
+    slow = slowest(ranks)
+    return asked.words.joined(*behind, "" if slow is None or slow.lags else asked.say("slow", rank=slow.rank))
+
+
+def _rank_row(job: Job, status: RankStatus, asked: Asked) -> Row:
+    cells = {
+        "rank": str(status.rank),
+        "device": str(status.device),
+        "step": "" if status.number is None else str(status.number),
+        "behind": f"-{status.behind}" if status.behind else "0",
+        "quiet": "" if status.quiet is None else format_duration(status.quiet),
+    }
+    return Row(
+        str(status.rank), asked.url(f"/jobs/{job.id}/log", rank=status.rank), "lags" if status.lags else "runs", cells
+    )

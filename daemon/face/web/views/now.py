@@ -1,0 +1,119 @@
+"""Now: what runs, what waits and why, what ended last, and last night in one line."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from daemon.core.read_store import ReadStore
+from daemon.core.states import Job
+from daemon.face.digest import digest, last_begun
+from daemon.face.notices import told
+from daemon.face.status import JobStatus, Overview, overview
+from daemon.face.training import training_of
+from daemon.face.web.asking import Asked, Page
+from daemon.face.web.daemon_word import DaemonWord, daemon_word
+from daemon.face.web.job_rows import ended_row, row_of, running_row
+from daemon.face.web.rows import Live, Row
+
+_SPARK = 64
+"""Rows that a curve of one line is made of."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A device, and the job that holds it."""
+
+    device: int
+    job: int | None
+
+
+@dataclass(frozen=True)
+class Night:
+    """The last night in one line."""
+
+    date: str
+    told: str
+    needs: int
+
+
+@dataclass(frozen=True)
+class Now:
+    """What the page shows."""
+
+    daemon: DaemonWord
+    live: Live
+    notices: tuple[str, ...]
+    devices: tuple[Held, ...]
+    more_waiting: int
+    left_out: int
+    night: Night | None
+
+
+def now(asked: Asked) -> Page:
+    """Return the page. Raises StoreError, OSError."""
+    return Page("now.html", asked.say("now"), shown(asked), tab="now", live="now")
+
+
+def shown(asked: Asked) -> Now:
+    """Return what there is to be seen. Raises StoreError, OSError."""
+    site = asked.site
+    daemon = daemon_word(site.root)
+    if not site.root.store.exists():  # nothing was ever dropped: the page says how
+        return Now(daemon, Live({}, {"running": (), "waiting": (), "ended": ()}), (), (), 0, 0, None)
+    found = overview(site.root.path, site.root.store, daemon.told)
+    jobs = list(found.jobs)
+    numbers = sorted({*daemon.devices, *found.held})
+    return Now(
+        daemon=daemon,
+        live=_live(found, jobs, daemon, asked),
+        notices=(*told(found.notices), *([found.trouble] if found.trouble else []), *found.unread),
+        devices=tuple(Held(number, found.held.get(number)) for number in numbers),
+        more_waiting=found.waiting - len(found.queue),
+        left_out=found.left_out,
+        night=_night(asked),
+    )
+
+
+def live(asked: Asked) -> Live:
+    """Return what of the page may change. Raises StoreError, OSError."""
+    return shown(asked).live
+
+
+def _live(found: Overview, jobs: Sequence[JobStatus], daemon: DaemonWord, asked: Asked) -> Live:
+    by_number = {status.job.id: status for status in jobs}
+    waiting = [by_number[number] for number in found.queue if number in by_number]
+    running = [status for status in jobs if not status.job.state.is_over and status.job.id not in found.queue]
+    ended = sorted((status.job for status in jobs if status.job.state.is_over), key=lambda job: job.changed)[::-1]
+    with ReadStore.open(asked.site.root.store) as store:
+        results = store.results([job.id for job in ended])
+    lists = {
+        "running": tuple(running_row(status, _losses(status.job, asked), asked) for status in running),
+        "waiting": tuple(_waiting(status.job, place, asked) for place, status in enumerate(waiting, 1)),
+        "ended": tuple(ended_row(job, results.get(job.id), asked) for job in ended),
+    }
+    held = "".join(f"{device}:{job} " for device, job in found.held.items())
+    revision = f"{daemon.presence.name} {held} {len(found.notices)} {found.trouble}"
+    return Live({}, lists, revision)
+
+
+def _waiting(job: Job, place: int, asked: Asked) -> Row:
+    return row_of(job, asked, place=f"{place}.")
+
+
+def _losses(job: Job, asked: Asked) -> list[float]:
+    training = training_of(job.directory(asked.site.root.path), _SPARK)
+    return [] if training is None else [loss for _, loss in training.points()]
+
+
+def _night(asked: Asked) -> Night | None:
+    site, moment = asked.site, datetime.now(UTC)
+    with ReadStore.open(site.root.store) as store:
+        night = last_begun(store, site.hours, moment)
+        found = digest(store, night, site.hours, moment)
+    if not found.runs and not found.others:
+        return None
+    counts = [asked.words.say("marks", mark, count=count) for mark, count in reversed(found.totals().items())]
+    others = len(found.others)
+    if others:
+        counts.append(asked.say("other_jobs", count=others))
+    return Night(night.isoformat(), asked.words.joined(*counts), len(found.needs))
