@@ -5,6 +5,10 @@ COMMANDS = {
     "submit": ("daemon.commands.submit:submit", "Check a YAML, then drop it into the inbox."),
     "check": ("daemon.commands.check:check", "Check a YAML as the daemon would; nothing is dropped."),
     "status": ("daemon.commands.status:status", "Show all jobs, or one in detail; also with the daemon down."),
+    "top": (
+        "daemon.commands.top:top",
+        "Show what runs, waits and ended, once a second; also with the daemon down.",
+    ),
     "nights": (
         "daemon.commands.nights:nights",
         "Show how the nightly cycles fared, a row each; also with the daemon down.",
@@ -73,7 +77,7 @@ COMMANDS = {
 HIDDEN = frozenset({"reload"})
 """What systemd runs rather than people; docs/cli.md has it all the same."""
 
-OWN_PARSER = frozenset({"backup", "compare", "merge", "night", "nights", "notify", "restore", "status", "steps"})
+OWN_PARSER = frozenset({"backup", "compare", "merge", "night", "nights", "notify", "restore", "status", "steps", "top"})
 """Commands that take their words unparsed: loading typer takes longer than what they do."""
 COMMON = ("--root", "--config")
 """Options that may stand before any command."""

@@ -42,14 +42,14 @@ def night(words: Sequence[str]) -> None:
         _tonight(given)
         return
     root = root_of(given.root, given.config)
-    hours, trouble = _hours(root, given.config)
+    hours, trouble = hours_of(root, given.config)
     asked = None if given.date is None else _begun(given.date, now)
     with ReadStore.open(Root(root).store) as store:
         found = digest(store, asked or last_begun(store, hours, now), hours, now)
     if given.json:
         write(json_lines(found.as_json()))
     else:
-        write(_told(found, trouble))
+        write(told_of(found, trouble))
     if found.needs:
         sys.exit(NEEDS_YOU)
 
@@ -88,7 +88,7 @@ def _begun(text: str, now: datetime) -> date:
     return night
 
 
-def _hours(root: Path, config: Path | None) -> tuple[NightHours, str]:
+def hours_of(root: Path, config: Path | None) -> tuple[NightHours, str]:
     """Return what a night is, and what there is to say of settings that cannot be read."""
     try:
         return NightHours.parse(settings_of(root, config).night), ""
@@ -97,7 +97,8 @@ def _hours(root: Path, config: Path | None) -> tuple[NightHours, str]:
         return NightHours.parse(usual), f"the settings cannot be read, so a night is taken to be {usual}: {error}"
 
 
-def _told(found: Digest, trouble: str) -> Iterator[str]:
+def told_of(found: Digest, trouble: str = "") -> Iterator[str]:
+    """Yield the lines that tell of a night."""
     totals = found.totals()
     counts = [f"{count} {mark}" for mark, count in reversed(totals.items())]
     hours = f"{found.evening:%H:%M} to {found.morning:%H:%M}"

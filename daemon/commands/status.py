@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.commands.lookup import job_in, root_of
@@ -19,6 +20,8 @@ from daemon.core.root import Root
 from daemon.core.states import State
 from daemon.face.notices import told
 from daemon.face.status import Detail, JobStatus, Overview, detail, overview, overview_of_all, seconds_since
+from handlers.codes import Code
+from handlers.errors import BadInputError
 from handlers.printable import printable
 from handlers.units.devices import format_devices
 from handlers.units.durations import format_duration
@@ -53,8 +56,14 @@ def status(words: Sequence[str]) -> None:
     if given.job is not None:
         with ReadStore.open(place.store) as store:
             found = detail(store, job_in(store, given.job), place.path)
-        write(json_lines(found.as_json().items()) if given.json else _detail(found, now))
+        if given.svg is not None:
+            _draw(found, given.svg)
+            return
+        write(json_lines(found.as_json().items()) if given.json else detail_lines(found, now))
         return
+    if given.svg is not None:
+        told = "--svg draws the curve of one job: name it, as in glmd status 42 --svg loss.svg"
+        raise BadInputError(told, Code.USAGE_OPTIONS)
     shown = (overview_of_all if given.all else overview)(place.path, place.store)
     write(json_lines(shown.as_json()) if given.json else _overview(shown, now))
 
@@ -64,8 +73,19 @@ def _parser() -> Parser:
     parser.add_argument("job", nargs="?", metavar="JOB", help="As 42, 0042 or 0042-NAME.")
     parser.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
     parser.add_argument("--all", action="store_true", help="Show every job: those long over, and all that wait.")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="Draw the job's loss as a picture, and nothing else.")
     parser.add_common_options()
     return parser
+
+
+def _draw(found: Detail, file: Path) -> None:
+    from daemon.face.picture import svg  # noqa: PLC0415 - this and what follows are of one option
+    from handlers.ckpt.files.durable import publish_bytes  # noqa: PLC0415 - as above
+
+    label = found.status.job.label
+    if found.training is None:
+        raise BadInputError(f"{label}: no step is recorded, so there is no curve", Code.JOB_NO_STEPS)
+    publish_bytes(file, svg(found.training.points(), f"{label}: loss").encode(), mode=0o644)
 
 
 def _overview(found: Overview, now: datetime) -> Iterator[str]:
@@ -124,7 +144,8 @@ def _paint(column: int, cell: str) -> str:
     return colour(cell, COLOURS[State(word)]) if column == 2 and word in COLOURS else cell
 
 
-def _detail(found: Detail, now: datetime) -> list[str]:
+def detail_lines(found: Detail, now: datetime) -> list[str]:
+    """Return the lines that tell of one job."""
     job = found.status.job
     state = colour(job.state, COLOURS[job.state]) if job.state in COLOURS else str(job.state)
     facts = {
