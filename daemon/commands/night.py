@@ -10,6 +10,7 @@ from daemon.commands.lookup import root_of, settings_of
 from daemon.commands.nights import date_in
 from daemon.commands.own_parser import Parser
 from daemon.commands.paragraphs import paragraphs, terminal_width
+from daemon.commands.speaking import words_of
 from daemon.commands.terminal.marks import painted, sign
 from daemon.commands.terminal.streaming import json_lines, write
 from daemon.commands.terminal.table import table
@@ -17,11 +18,11 @@ from daemon.core import night_hours
 from daemon.core.night_hours import NightHours
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
+from daemon.face.cells import cells
 from daemon.face.digest import Digest, OtherJob, ToldRun, digest, last_begun
 from daemon.face.needs import Need
 from daemon.face.nights import night_of
-from daemon.face.words.language import Language
-from daemon.face.words.reading import read_words
+from daemon.face.words.reading import Words
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.printable import printable
@@ -49,7 +50,7 @@ def night(words: Sequence[str]) -> None:
     if given.json:
         write(json_lines(found.as_json()))
     else:
-        write(told_of(found, trouble))
+        write(told_of(found, words_of(given.lang), trouble))
     if found.needs:
         sys.exit(NEEDS_YOU)
 
@@ -63,6 +64,7 @@ def _parser() -> Parser:
     parser.add_argument("--try", dest="try_now", metavar="CYCLE", help=told)
     told = "Show the YAML of this cycle as of now, filled in, and what the check says of it."
     parser.add_argument("--dry-run", metavar="CYCLE", help=told)
+    parser.add_language_option()
     parser.add_common_options()
     return parser
 
@@ -97,50 +99,51 @@ def hours_of(root: Path, config: Path | None) -> tuple[NightHours, str]:
         return NightHours.parse(usual), f"the settings cannot be read, so a night is taken to be {usual}: {error}"
 
 
-def told_of(found: Digest, trouble: str = "") -> Iterator[str]:
+def told_of(found: Digest, words: Words, trouble: str = "") -> Iterator[str]:
     """Yield the lines that tell of a night."""
-    totals = found.totals()
-    counts = [f"{count} {mark}" for mark, count in reversed(totals.items())]
-    hours = f"{found.evening:%H:%M} to {found.morning:%H:%M}"
-    yield f"night to {found.night:%a %d %b %Y}, {hours}: {', '.join(counts) or 'no run was due'}"
+    counts = [words.say("marks", mark, count=count) for mark, count in reversed(found.totals().items())]
+    told = words.joined(*counts) or words.frame("no_run")
+    day = words.say("days", str(found.night.isoweekday()))
+    yield words.say("cli", "night", day=day, night=found.night, evening=found.evening, morning=found.morning, told=told)
     if trouble:
-        yield from _paragraph("trouble: ", trouble)
-    yield from _needs(found.needs)
-    yield from _runs(found.runs)
-    yield from _others(found.others)
-    yield from _sums(found)
+        yield from _paragraph(words.say("cli", "trouble"), trouble)
+    yield from _needs(found.needs, words)
+    yield from _runs(found.runs, words)
+    yield from _others(found.others, words)
+    yield from _sums(found, words)
 
 
-def _needs(needs: Sequence[Need]) -> Iterator[str]:
+def _needs(needs: Sequence[Need], words: Words) -> Iterator[str]:
     yield ""
     if not needs:
-        yield "nothing needs you"
+        yield words.frame("nothing")
         return
-    yield "NEEDS YOU"
-    words = read_words(Language.EN)
+    yield words.say("labels", "needs_you")
     for need in needs:
         name = f"  {printable(need.what)}: {words.say('needs', need.kind)}"
-        yield from _paragraph(f"{name}: ", need.reason) if need.reason else [name]
+        reason = need.reason if words.is_of_reasons else words.joined(words.title(need.code), need.reason)
+        yield from _paragraph(f"{name}: ", reason) if reason else [name]
         yield from (f"    {printable(command)}" for command in need.commands)
 
 
-def _runs(runs: Sequence[ToldRun]) -> Iterator[str]:
+def _runs(runs: Sequence[ToldRun], words: Words) -> Iterator[str]:
     if not runs:
         return
-    header = ("RUN", "DUE", "BEGAN", "TOOK", "LOSS", "CHANGE", "FROM", "LATEST", "SIZE", "WHY")
     yield ""
-    yield from table(header, map(_run, runs), paint=_paint)
+    yield from table(words.row("night"), (_run(told, words) for told in runs), paint=_paint)
 
 
 def _paint(column: int, cell: str) -> str:
     return painted(cell[:1]) + cell[1:] if column == 0 else cell
 
 
-def _run(told: ToldRun) -> tuple[str, ...]:
+def _run(told: ToldRun, words: Words) -> tuple[str, ...]:
     run = told.run
     result, job = run.result, run.job
     loss = result.final_loss if result is not None else None
-    change = "" if told.change is None or told.before is None else f"{told.change:+.4g} to {told.before[0].id}"
+    change = ""
+    if told.change is not None and told.before is not None:
+        change = words.say("cli", "change", change=told.change, job=told.before[0].id)
     return (
         f"{sign(run.mark)} {told.label or run.cycle}",
         f"{run.due.astimezone():%H:%M}",
@@ -149,26 +152,26 @@ def _run(told: ToldRun) -> tuple[str, ...]:
         "" if loss is None else f"{loss:.4g}",
         change,
         "" if job is None or job.continues is None else str(job.continues),
-        {True: "moved", False: "stays", None: ""}[run.is_promoted],
+        "" if run.is_promoted is None else words.say("cli", "moved" if run.is_promoted else "stays"),
         "" if result is None or result.bytes is None else format_size(result.bytes),
         run.reason or (str(run.outcome) if run.outcome is not None and job is None else ""),
     )
 
 
-def _others(others: Sequence[OtherJob]) -> Iterator[str]:
+def _others(others: Sequence[OtherJob], words: Words) -> Iterator[str]:
     if not others:
         return
     yield ""
-    yield "other jobs of that night"
-    yield from table(("JOB", "NAME", "STATE", "LOSS", "WHY"), map(_other, others), right=frozenset({0, 3}))
+    yield words.say("cli", "other_jobs")
+    yield from table(words.row("others"), (_other(other, words) for other in others), right=frozenset({0, 3}))
 
 
-def _other(other: OtherJob) -> tuple[str, ...]:
+def _other(other: OtherJob, words: Words) -> tuple[str, ...]:
     job, loss = other.job, other.result.final_loss if other.result is not None else None
-    return (str(job.id), job.name, str(job.state), "" if loss is None else f"{loss:.4g}", job.reason)
+    return (str(job.id), job.name, words.say("states", job.state), "" if loss is None else f"{loss:.4g}", job.reason)
 
 
-def _sums(found: Digest) -> Iterator[str]:
+def _sums(found: Digest, words: Words) -> Iterator[str]:
     """Yield what all of them took and made."""
     results = [told.run.result for told in found.runs] + [other.result for other in found.others]
     seconds = [told.seconds for told in found.runs if told.seconds is not None]
@@ -176,11 +179,12 @@ def _sums(found: Digest) -> Iterator[str]:
     merged = [result.bytes for result in results if result is not None and result.bytes is not None]
     if seconds:
         yield ""
-        made = f", {format_size(sum(merged))} merged" if merged else ""
-        yield f"in all: steps ran {format_duration(sum(seconds))}{made}"
+        made = words.say("cli", "merged", size=format_size(sum(merged))) if merged else ""
+        ran = words.say("cli", "steps_ran", time=format_duration(sum(seconds)))
+        yield words.say("cli", "in_all", told=words.joined(ran, made))
 
 
 def _paragraph(name: str, text: str) -> Iterator[str]:
-    first, *others = paragraphs(text, len(name), terminal_width()) or [""]
+    first, *others = paragraphs(text, cells(name), terminal_width()) or [""]
     yield f"{name}{first}".rstrip()
     yield from others

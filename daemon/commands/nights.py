@@ -7,15 +7,18 @@ from itertools import chain
 from daemon.commands.lookup import root_of
 from daemon.commands.own_parser import Parser
 from daemon.commands.paragraphs import paragraphs, terminal_width
+from daemon.commands.speaking import words_of
 from daemon.commands.terminal.marks import TO_COME, legend, painted, sign
 from daemon.commands.terminal.streaming import json_lines, write
 from daemon.commands.terminal.table import table
 from daemon.core.notices import Notice
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
+from daemon.face.cells import cells
 from daemon.face.nights import CycleNights, columns, night_of
 from daemon.face.nights import nights as nights_since
 from daemon.face.notices import told
+from daemon.face.words.reading import Words
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.units.durations import format_duration
@@ -23,7 +26,6 @@ from handlers.units.durations import format_duration
 LAST = 14
 """Nights that are shown."""
 MOST = 3660
-_NOTICE = "notice: "
 _LOSSES = 3
 """Of the last runs, that are shown."""
 
@@ -31,13 +33,13 @@ _LOSSES = 3
 def nights(words: Sequence[str]) -> None:
     """Show how the nightly cycles fared, a row each; also with the daemon down."""
     given, now = _parser().parse_args(words), datetime.now(UTC)
-    since = _since(given.since, given.last, now)
+    since, language = _since(given.since, given.last, now), words_of(given.lang)
     with ReadStore.open(Root(root_of(given.root, given.config)).store) as store:
         found, notices = list(nights_since(store, since, now)), store.notices()
     if given.json:
         write(json_lines(_document(found, since, notices)))
     else:
-        write(chain(_table(found, columns(found, since, now), now), _noticed(notices)))
+        write(chain(_table(found, columns(found, since, now), now, language), _noticed(notices, language)))
 
 
 def _parser() -> Parser:
@@ -46,6 +48,7 @@ def _parser() -> Parser:
     span.add_argument("--since", metavar="DATE", help="From the night to this morning on, as 2026-11-28.")
     span.add_argument("--last", type=int, default=LAST, metavar="N", help=f"The last N nights; {LAST} by default.")
     parser.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
+    parser.add_language_option()
     parser.add_common_options()
     return parser
 
@@ -77,29 +80,31 @@ def _document(found: Sequence[CycleNights], since: date, notices: Sequence[Notic
     yield "notices", [notice.as_json() for notice in notices]
 
 
-def _noticed(notices: Sequence[Notice]) -> Iterator[str]:
+def _noticed(notices: Sequence[Notice], words: Words) -> Iterator[str]:
+    name = words.say("cli", "notice")
     for text in told(notices):
-        first, *others = paragraphs(text, len(_NOTICE), terminal_width())
-        yield f"{_NOTICE}{first}"
+        first, *others = paragraphs(text, cells(name), terminal_width())
+        yield f"{name}{first}"
         yield from others
 
 
-def _table(found: Sequence[CycleNights], shown: Sequence[date], now: datetime) -> Iterator[str]:
+def _table(found: Sequence[CycleNights], shown: Sequence[date], now: datetime, words: Words) -> Iterator[str]:
     if not found:
-        yield "no nights yet: docs/operations.md, Nightly cycles, says how to set one up"
+        yield words.say("cli", "no_nights")
         return
-    yield f"nights to the mornings of {shown[0]} to {shown[-1]}"
-    header = ("CYCLE", " ".join(f"{night.day:2}" for night in shown), "SUCCESS", "STREAK", "LAST LOSSES", "NEXT")
-    rows = (_row(each, shown, now) for each in found)
+    yield words.say("cli", "nights_shown", first=shown[0], last=shown[-1])
+    cycle, *others = words.row("nights")
+    header = (cycle, " ".join(f"{night.day:2}" for night in shown), *others)
+    rows = (_row(each, shown, now, words) for each in found)
     yield from table(header, rows, right=frozenset({2, 3}), paint=_paint)
-    yield legend()
+    yield legend(words)
 
 
 def _paint(column: int, cell: str) -> str:
     return painted(cell) if column == 1 else cell
 
 
-def _row(each: CycleNights, shown: Sequence[date], now: datetime) -> tuple[str, ...]:
+def _row(each: CycleNights, shown: Sequence[date], now: datetime, words: Words) -> tuple[str, ...]:
     marks = {night: sign(mark) for night, mark in each.marks().items()}
     if each.next_due is not None:
         marks.setdefault(night_of(each.next_due), sign(TO_COME))
@@ -110,11 +115,16 @@ def _row(each: CycleNights, shown: Sequence[date], now: datetime) -> tuple[str, 
         "" if rate is None else f"{rate:.0%}",
         str(each.streak),
         " ".join(f"{loss:.4g}" for loss in each.losses[-_LOSSES:]),
-        _next(each.next_due, now),
+        _next(each.next_due, now, words),
     )
 
 
-def _next(due: datetime | None, now: datetime) -> str:
+def _next(due: datetime | None, now: datetime, words: Words) -> str:
     if due is None:
         return ""
-    return f"{due.astimezone():%a %H:%M}, in {format_duration((due - now).total_seconds())}"
+    until = format_duration((due - now).total_seconds())
+    return words.say("cli", "next", day=_day(due.astimezone(), words), at=due.astimezone(), time=until)
+
+
+def _day(moment: date, words: Words) -> str:
+    return words.say("days", str(moment.isoweekday()))

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from daemon.face.words.language import Language
+
 
 class Parser(argparse.ArgumentParser):
     """Words errors as all commands do."""
@@ -14,6 +16,11 @@ class Parser(argparse.ArgumentParser):
         """Say what is wrong, and exit with 2."""
         self.print_usage(sys.stderr)
         self.exit(2, f"Try '{self.prog} --help' for help.\n\nError: {message}\n")
+
+    def add_language_option(self) -> None:
+        """Take the language in which the command speaks to people."""
+        told = "en or zh; without it, by LC_ALL, LC_MESSAGES or LANG."
+        self.add_argument("--lang", choices=tuple(Language), type=Language, metavar="LANGUAGE", help=told)
 
     def add_common_options(self, *, config: str = "--config") -> None:
         """Take the options that all commands take, `config` by a name that the command has no other use for."""

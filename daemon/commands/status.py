@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING
 from daemon.commands.lookup import job_in, root_of
 from daemon.commands.own_parser import Parser
 from daemon.commands.paragraphs import paragraphs, terminal_width
+from daemon.commands.speaking import words_of
 from daemon.commands.terminal.streaming import json_lines, write
-from daemon.commands.terminal.table import colour, table
+from daemon.commands.terminal.table import Paint, colour, table
 from daemon.commands.training_lines import training_lines
 from daemon.commands.verdict_lines import verdict_lines
 from daemon.core.presence import Presence
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
-from daemon.core.states import State
+from daemon.core.states import Job, State
+from daemon.face.cells import cells
 from daemon.face.notices import told
 from daemon.face.status import Detail, JobStatus, Overview, detail, overview, overview_of_all, seconds_since
+from daemon.face.words.reading import Words
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.printable import printable
@@ -41,11 +44,10 @@ COLOURS = {
 }
 
 _PRESENCE = {
-    Presence.ANSWERS: "glmd runs at {root}",
-    Presence.BUSY: "glmd is busy at {root}: it did not answer within a second; jobs go on",
-    Presence.UNKNOWN: "whether glmd runs at {root} cannot be asked: {root}/glmd.sock is not open to you; "
-    "are you in the group glm?",
-    Presence.ABSENT: "glmd does not run at {root}: nothing moves on until it does",
+    Presence.ANSWERS: "runs",
+    Presence.BUSY: "busy",
+    Presence.UNKNOWN: "not_asked",
+    Presence.ABSENT: "does_not_run",
 }
 
 
@@ -53,19 +55,20 @@ def status(words: Sequence[str]) -> None:
     """Show all jobs, or one in detail; also with the daemon down."""
     given = _parser().parse_args(words)
     place, now = Root(root_of(given.root, given.config)), datetime.now(UTC)
+    language = words_of(given.lang)
     if given.job is not None:
         with ReadStore.open(place.store) as store:
             found = detail(store, job_in(store, given.job), place.path)
         if given.svg is not None:
             _draw(found, given.svg)
             return
-        write(json_lines(found.as_json().items()) if given.json else detail_lines(found, now))
+        write(json_lines(found.as_json().items()) if given.json else detail_lines(found, now, language))
         return
     if given.svg is not None:
         told = "--svg draws the curve of one job: name it, as in glmd status 42 --svg loss.svg"
         raise BadInputError(told, Code.USAGE_OPTIONS)
     shown = (overview_of_all if given.all else overview)(place.path, place.store)
-    write(json_lines(shown.as_json()) if given.json else _overview(shown, now))
+    write(json_lines(shown.as_json()) if given.json else _overview(shown, now, language))
 
 
 def _parser() -> Parser:
@@ -74,6 +77,7 @@ def _parser() -> Parser:
     parser.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
     parser.add_argument("--all", action="store_true", help="Show every job: those long over, and all that wait.")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="Draw the job's loss as a picture, and nothing else.")
+    parser.add_language_option()
     parser.add_common_options()
     return parser
 
@@ -88,113 +92,135 @@ def _draw(found: Detail, file: Path) -> None:
     publish_bytes(file, svg(found.training.points(), f"{label}: loss").encode(), mode=0o644)
 
 
-def _overview(found: Overview, now: datetime) -> Iterator[str]:
-    yield _PRESENCE[found.daemon].format(root=printable(str(found.root)))
+def _overview(found: Overview, now: datetime, words: Words) -> Iterator[str]:
+    yield words.say("cli", _PRESENCE[found.daemon], root=printable(str(found.root)))
     if found.trouble:
-        yield from _told("trouble: ", found.trouble)
+        yield from _told(words.say("cli", "trouble"), found.trouble)
     for text in told(found.notices):
-        yield from _told("notice: ", text)
-    yield f"devices held: {_held(found.held) or 'none'}"
+        yield from _told(words.say("cli", "notice"), text)
+    yield words.say("cli", "held", devices=_held(found.held, words) or words.say("cli", "none"))
     places = {job: place for place, job in enumerate(found.queue, 1)}
-    rows = (_row(status, places.get(status.job.id), found.waiting, now) for status in found.jobs)
+    rows = (_row(status, places.get(status.job.id), found.waiting, now, words) for status in found.jobs)
     first = next(rows, None)
     if first is None and not found.unreadable:
-        yield "no jobs yet: glmd submit FILE, or put a YAML into the inbox"
+        yield words.say("cli", "no_jobs")
         return
-    header = ("JOB", "NAME", "STATE", "DEVICES", "PROGRESS", "SINCE", "WHY")
-    yield from table(header, chain([first] if first else [], rows), right=frozenset({0}), paint=_paint)
+    header = words.row("status")
+    yield from table(header, chain([first] if first else [], rows), right=frozenset({0}), paint=_painter(words))
     for what in found.unread:
-        yield from _told("trouble: ", what)
+        yield from _told(words.say("cli", "trouble"), what)
     if (more := found.waiting - len(found.queue)) > 0:
-        yield f"… and {more:,} more {'wait' if more > 1 else 'waits'}; --all shows them"
+        yield words.say("cli", "more_wait" if more > 1 else "one_more_waits", count=more)
     if found.left_out:
-        yield f"and {found.left_out:,} older that are over: --all shows them"
+        yield words.say("cli", "older", count=found.left_out)
 
 
-def _held(held: dict[int, int]) -> str:
+def _held(held: dict[int, int], words: Words) -> str:
     by_job: dict[int, list[int]] = {}
     for device, job in held.items():
         by_job.setdefault(job, []).append(device)
-    return ", ".join(f"{format_devices(devices)} by job {job}" for job, devices in by_job.items())
+    told = (words.say("cli", "by_job", devices=format_devices(held), job=job) for job, held in by_job.items())
+    return words.joined(*told)
 
 
-def _row(status: JobStatus, place: int | None, waiting: int, now: datetime) -> tuple[str, ...]:
+def _row(status: JobStatus, place: int | None, waiting: int, now: datetime, words: Words) -> tuple[str, ...]:
     job = status.job
-    progress = progress_text(status)
+    progress = progress_text(status, words)
     if place is not None:
-        progress = f"{place} of {waiting} waiting"
+        progress = words.say("cli", "place", place=place, waiting=waiting)
     devices = format_devices(job.devices) if job.devices else ""
     since = format_duration(seconds_since(job.changed, now))
-    return (str(job.id), job.name, str(job.state), devices, progress, since, job.reason)
+    return (str(job.id), job.name, words.say("states", job.state), devices, progress, since, _why(job, words))
 
 
-def progress_text(status: JobStatus) -> str:
+def _why(job: Job, words: Words) -> str:
+    """Return why a job is where it is: where its reason is in another language, in some words first."""
+    return job.reason if words.is_of_reasons else words.joined(words.title(job.code), job.reason)
+
+
+def progress_text(status: JobStatus, words: Words) -> str:
     """Return how far the training is, in a few words; empty while it does not train."""
     if status.job.state is not State.TRAINING:
         return ""
     progress = status.progress
     if progress is None:
-        return "before its first step"
-    text = f"{progress.epoch}/{progress.epochs} loss {progress.loss:.4g}"
-    return text if progress.eta_seconds is None else f"{text}, {format_duration(progress.eta_seconds)} left"
+        return words.say("cli", "before_first_step")
+    text = words.say("cli", "progress", epoch=progress.epoch, epochs=progress.epochs, loss=progress.loss)
+    eta = progress.eta_seconds
+    return text if eta is None else words.joined(text, words.say("cli", "left", time=format_duration(eta)))
 
 
-def _paint(column: int, cell: str) -> str:
-    word = cell.strip()
-    return colour(cell, COLOURS[State(word)]) if column == 2 and word in COLOURS else cell
+def _painter(words: Words) -> Paint:
+    colours = {words.say("states", state): name for state, name in COLOURS.items()}
+
+    def paint(column: int, cell: str) -> str:
+        name = colours.get(cell.strip()) if column == 2 else None
+        return colour(cell, name) if name else cell
+
+    return paint
 
 
-def detail_lines(found: Detail, now: datetime) -> list[str]:
+def detail_lines(found: Detail, now: datetime, words: Words) -> list[str]:
     """Return the lines that tell of one job."""
     job = found.status.job
-    state = colour(job.state, COLOURS[job.state]) if job.state in COLOURS else str(job.state)
+    word = words.say("states", job.state)
+    state = colour(word, COLOURS[job.state]) if job.state in COLOURS else word
     facts = {
-        "why": job.reason,
+        "why": _why(job, words),
         "code": f"{job.code}: glmd explain {job.code}" if job.code else "",
-        "progress": progress_text(found.status),
-        "devices": format_devices(job.devices) if job.devices else "none",
+        "progress": progress_text(found.status, words),
+        "devices": format_devices(job.devices) if job.devices else words.say("cli", "none"),
         "prefix": job.prefix,
-        "continues": f"job {job.continues}" if job.continues is not None else "",
+        "continues": words.say("cli", "job", job=job.continues) if job.continues is not None else "",
         "attempt": str(job.attempt),
         "priority": str(job.priority),
     }
-    lines = [f"{printable(job.label)}: {state} for {format_duration(seconds_since(job.changed, now))}"]
-    lines += _pairs(facts)
-    lines += training_lines(found)
+    since = format_duration(seconds_since(job.changed, now))
+    lines = [words.say("cli", "state_for", label=printable(job.label), state=state, time=since)]
+    lines += _pairs({words.say("facts", name): text for name, text in facts.items()})
+    lines += training_lines(found, words)
     if gate := dict(verdict_lines(found.verdict)):
-        lines += ["", "gate", *_pairs(gate)]
-    lines += ["", "history"]
+        lines += ["", words.say("cli", "gate"), *_pairs(gate)]
+    lines += ["", words.say("cli", "history")]
     for step in found.history:
-        lines += _told(f"  {step.at.astimezone():%Y-%m-%d %H:%M:%S}  {step.state:<10}  ", step.reason)
+        word = words.say("states", step.state)
+        word += " " * max(0, 10 - cells(word))
+        lines += _told(f"  {step.at.astimezone():%Y-%m-%d %H:%M:%S}  {word}  ", step.reason)
     if found.steps:
-        lines += ["", "steps that ended"]
+        lines += ["", words.say("cli", "ended")]
         for attempted in found.steps:
-            lines += _step(attempted.attempt, attempted.exit)
-    return [*lines, "", "files", *_pairs({name: os.fspath(path) for name, path in found.paths.items()})]
+            lines += _step(attempted.attempt, attempted.exit, job, words)
+    files = {words.say("facts", name): os.fspath(path) for name, path in found.paths.items()}
+    return [*lines, "", words.say("cli", "files"), *_pairs(files)]
 
 
-def _step(attempt: int, ended: "StepExit") -> list[str]:
+def _step(attempt: int, ended: "StepExit", job: Job, words: Words) -> list[str]:
     took = format_duration((ended.ended - ended.started).total_seconds())
-    lines = [
-        f"  attempt {attempt}, {ended.step}: {ended.outcome} after {took}{f' [{ended.code}]' if ended.code else ''}"
-    ]
+    outcome, step = words.say("outcomes", ended.outcome), words.say("steps", ended.step)
+    told = words.say("cli", "step_ended", attempt=attempt, step=step, outcome=outcome, time=took)
+    lines = [f"  {told}{f' [{ended.code}]' if ended.code else ''}"]
     if ended.reason:
         lines += _told("    ", ended.reason)
     if (first := ended.first) is not None:
-        who = f"rank {first.rank} on device {first.device}" if first.rank is not None else str(first.role)
-        how = f"exit code {first.exit_code}" if first.signal is None else first.signal
-        told = f"first to fail: {who}, {how}, {first.ended.astimezone():%H:%M:%S}: {first.line}"
-        lines += _told("    ", told)
+        who = str(first.role)
+        if first.rank is not None:
+            who = words.frame("rank_on_device", rank=words.frame("rank", rank=first.rank), device=first.device)
+        how = words.say("cli", "exit_code", code=first.exit_code) if first.signal is None else first.signal
+        at = first.ended.astimezone()
+        lines += _told("    ", words.say("cli", "first", who=who, how=how, at=at, line=first.line))
+    rank, device = (None, None) if first is None else (first.rank, first.device)
+    if advice := words.advice_of(ended.code, job=job.id, rank=rank, device=device):
+        lines += _told("    ", words.pair("cause", advice.cause)) + _told("    ", words.pair("to_do", advice.remedy))
     return lines
 
 
 def _pairs(facts: dict[str, str]) -> list[str]:
     shown = {name: text for name, text in facts.items() if text}
-    width = max(map(len, shown), default=0)
-    return [line for name, text in shown.items() for line in _told(f"  {name:<{width}}  ", text)]
+    width = max(map(cells, shown), default=0)
+    return [line for name, text in shown.items() for line in _told(f"  {name}{' ' * (width - cells(name))}  ", text)]
 
 
 def _told(name: str, text: str) -> list[str]:
     """Return `text` whole, behind `name`."""
-    first, *others = paragraphs(text, len(name), terminal_width()) or [""]
+    first, *others = paragraphs(text, cells(name), terminal_width()) or [""]
     return [f"{name}{first}".rstrip(), *others]

@@ -9,6 +9,7 @@ from daemon.client import submission
 from daemon.commands.arguments import ConfigOption, RootOption, settings_of
 from daemon.commands.check import checked_file
 from daemon.commands.paragraphs import paragraphs
+from daemon.commands.speaking import words_of
 from daemon.commands.status import progress_text
 from daemon.commands.terminal.live_line import LiveLine
 from daemon.core.presence import Presence, presence
@@ -63,7 +64,7 @@ def _wait(found: JobStatus, place: Root) -> None:
         end = submission.follow(
             found.job.id,
             place,
-            lambda status: line.show(f"job {status.job.id} {status.job.state}", progress_text(status)),
+            lambda status: line.show(f"job {status.job.id} {status.job.state}", progress_text(status, words_of(None))),
         )
     except KeyboardInterrupt:
         line.clear()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from daemon.commands.lookup import root_of
 from daemon.commands.night import hours_of, told_of
 from daemon.commands.own_parser import Parser
+from daemon.commands.speaking import words_of
 from daemon.commands.status import detail_lines
 from daemon.commands.terminal.keys import DOWN, ENTER, ESCAPE, UP, Keys
 from daemon.commands.terminal.streaming import write
@@ -134,7 +135,7 @@ def _job(screen: Screen, shown: Shown, root: Root, config: Path | None) -> Itera
     with ReadStore.open(root.store) as store:
         job = store.readable(screen.chosen or 0)
         found = None if job is None else detail(store, job, root.path)
-    yield from ["it is gone"] if found is None else detail_lines(found, datetime.now(UTC))
+    yield from ["it is gone"] if found is None else detail_lines(found, datetime.now(UTC), words_of(None))
 
 
 def _log(screen: Screen, shown: Shown, root: Root, config: Path | None) -> Iterator[str]:
@@ -156,7 +157,7 @@ def _night(screen: Screen, shown: Shown, root: Root, config: Path | None) -> Ite
     now = datetime.now(UTC)
     with ReadStore.open(root.store) as store:
         found = digest(store, last_begun(store, hours, now), hours, now)
-    yield from told_of(found, trouble)
+    yield from told_of(found, words_of(None), trouble)
 
 
 def _help(screen: Screen, shown: Shown, root: Root, config: Path | None) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from daemon.commands.terminal.table import colour, shows
 from daemon.face.nights import Mark
 from daemon.face.signs import OF_MARKS
+from daemon.face.words.reading import Words
 
 TO_COME = "to come"
 _PLAIN = {
@@ -15,7 +16,6 @@ _PLAIN = {
     Mark.RUNNING: (">", "cyan"),
 }
 _SIGNS = {mark: (OF_MARKS[mark], *plain) for mark, plain in _PLAIN.items()} | {TO_COME: ("·", ".", "")}
-_MEANINGS: dict[str, str] = {Mark.LATE: "missed, or done later", Mark.NOT_PROMOTED: "done, not promoted"}
 
 
 def sign(mark: Mark | str) -> str:
@@ -30,7 +30,7 @@ def painted(text: str) -> str:
     return "".join(colour(char, name) if (name := colours.get(char)) else char for char in text)
 
 
-def legend() -> str:
+def legend(words: Words) -> str:
     """Return what the signs mean."""
-    told = {sign(mark): _MEANINGS.get(mark, mark) for mark in reversed(_SIGNS)}
+    told = {sign(mark): words.say("meanings", mark) for mark in reversed(_SIGNS)}
     return "  ".join(f"{shown} {meaning}" for shown, meaning in reversed(told.items()))

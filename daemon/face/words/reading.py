@@ -48,6 +48,10 @@ class Words:
         """Return a line with its label."""
         return self.frame("pair", label=self.say("labels", label), value=value)
 
+    def row(self, key: str) -> tuple[str, ...]:
+        """Return the names of a table's columns. Raises KeyError where there are none."""
+        return tuple(self.tables["headers"][key].split("|"))
+
     def joined(self, *parts: str) -> str:
         """Return an enumeration of those that say something."""
         return self.tables["frames"]["comma"].join(part for part in parts if part)
@@ -67,7 +71,7 @@ class Words:
 @cache
 def read_words(language: Language) -> Words:
     """Return the words of a language."""
-    loaded = _load(f"{language}.toml") | _load(f"page_{language}.toml")
+    loaded = {key: table for name in ("", "page_", "cli_") for key, table in _load(f"{name}{language}.toml").items()}
     tables = {name: dict(_flat(table)) for name, table in loaded.items()}
     errors = _load("zh_errors.toml")["rank"] if language is Language.ZH else {}
     return Words(language, tables, {f"rank.{name}": Advice(**told) for name, told in errors.items()})

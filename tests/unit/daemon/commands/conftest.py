@@ -57,13 +57,13 @@ class Site:
             env=environment() | env,
         )
 
-    def add(self, name: str = "run_glm_6b", *ways: State, reason: str = "", **of_job: object) -> Job:
-        """Add a job and let it go the `ways`; `reason` is that of the last one."""
+    def add(self, name: str = "run_glm_6b", *ways: State, reason: str = "", code: str = "", **of_job: object) -> Job:
+        """Add a job and let it go the `ways`; `reason` and `code` are those of the last one."""
         with Store.open(self.root.store) as store:
             new = {"claim": f"{name}-{time.monotonic_ns()}", "name": name, "devices": (0, 1), "prefix": "glm-6b"}
             job = store.add(NewJob(**(new | of_job)))  # type: ignore[arg-type] # keywords of a test
             for state in ways:
-                job = store.move(job, state, reason if state is ways[-1] else "")
+                job = store.move(job, state, *((reason, code) if state is ways[-1] else ("", "")))
         job.directory(self.root.path).path.mkdir(parents=True, exist_ok=True)
         return job
 
