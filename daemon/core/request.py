@@ -28,10 +28,12 @@ class Request:
     reason: str = ""
     """Why it is asked, in the words of who asks."""
     force: bool = False
+    by: str = ""
+    """For whom it is asked, where another asks for him: as the page does."""
 
     def packet(self) -> bytes:
         """Return what is sent: no more than an older daemon knows, where that is enough."""
-        more = {"prefix": self.prefix, "reason": self.reason, "force": self.force}
+        more = {"prefix": self.prefix, "reason": self.reason, "force": self.force, "by": self.by}
         told = {"action": self.action, "job": self.job, **{key: value for key, value in more.items() if value}}
         return json.dumps(told).encode()
 
@@ -40,9 +42,9 @@ class Request:
         """Read what a client sent; raises ValueError."""
         match json.loads(packet):
             case {"action": str(action), "job": None | int() as job, **more} if not isinstance(job, bool):
-                match {"prefix": "", "reason": "", "force": False, **more}:
-                    case {"prefix": str(prefix), "reason": str(reason), "force": bool(force)}:
-                        return cls(action, job, prefix, reason, force)
+                match {"prefix": "", "reason": "", "force": False, "by": "", **more}:
+                    case {"prefix": str(prefix), "reason": str(reason), "force": bool(force), "by": str(by)}:
+                        return cls(action, job, prefix, reason, force, by)
         raise ValueError("not a request")
 
 

@@ -4,7 +4,7 @@ import os
 import pwd
 import socket
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 _PEER = struct.Struct("3i")
@@ -16,6 +16,8 @@ class User:
     """One user, by the number that the kernel knows it by."""
 
     number: int
+    asks_for: str = field(default="", compare=False)
+    """Whom it asks for, by its own word; empty for itself."""
 
     @classmethod
     def of_this_process(cls) -> Self:
@@ -30,8 +32,9 @@ class User:
 
     @property
     def name(self) -> str:
-        """The user's name; the number where this host has no name for it."""
+        """The user's name; the number where this host has no name for it. Behind it, whom it asks for."""
         try:
-            return pwd.getpwuid(self.number).pw_name
+            name = pwd.getpwuid(self.number).pw_name
         except (KeyError, OverflowError):  # the latter for a number that no user has
-            return str(self.number)
+            name = str(self.number)
+        return f"{name} for {self.asks_for}" if self.asks_for else name

@@ -75,6 +75,8 @@ class WebSettings(Section):
     download: bool = False
     """Whether merged files can be fetched."""
     actions: tuple[Action, ...] = ()
+    user_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] | None = None
+    """In which header a proxy says who asks; it is believed at the Unix socket alone."""
     hide: Annotated[tuple[Annotated[str, AfterValidator(_pattern)], ...], Field(max_length=100)] = ()
     """More names of keys whose values are not shown, as regular expressions."""
 

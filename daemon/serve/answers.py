@@ -12,6 +12,10 @@ from daemon.serve.jobs.pruning import Pruner
 from daemon.serve.jobs.requests import Requests
 from daemon.serve.loop.faults import Defect, Faults, concerns_the_store
 from handlers.codes import Code
+from handlers.printable import printable
+
+_LONGEST_NAME = 64
+"""Characters of whom somebody asks for."""
 
 
 class Answers:
@@ -38,7 +42,7 @@ class Answers:
     def answer(self, request: Request, by: User) -> str | Pending:
         """Do what the client `by` asks; raises RequestRefusedError."""
         try:
-            return self._answer(request, by)
+            return self._answer(request, User(by.number, printable(request.by[:_LONGEST_NAME])))
         except RequestRefusedError:
             raise
         except Exception as error:

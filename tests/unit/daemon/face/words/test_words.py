@@ -27,7 +27,7 @@ NAMES = frozenset(
     batch_size seq_length model_parallel vocab_size num_parallel_workers keep_checkpoint_max load_checkpoint
     max_device_memory context run_mode device_target parallel_mode plan.json exit.json manifest.json
     daemon.json Apprise overrides MS_TOPO_TIMEOUT metadata.json
-    inbox glm submit FILE FILE.yaml glmd.sock docs operations.md LATEST LOSS Nightly cycles all
+    inbox glm submit FILE FILE.yaml glmd.sock docs operations.md LATEST LOSS web actions Nightly cycles all
     RANK_ID RANK_SIZE RANK_ DEVICE_ID HCCL_ HCCL_INTRA_ROCE_ENABLE HCCL_EXEC_TIMEOUT HCCL_CONNECT_TIMEOUT
     ASCEND_RT_VISIBLE_DEVICES
     """.split()  # noqa: SIM905 - a line each would hide what they have in common
