@@ -13,9 +13,11 @@ Point = tuple[float, float]
 def svg(points: Sequence[Point], title: str, vain: Sequence[Point] = ()) -> str:
     """Return a picture of `points`, with what was trained in vain dim behind them.
 
-    Numbers that are not finite are gaps. Its colours follow the reader's: dark on light, or light on dark.
+    Control characters of the title, which XML has no way to write, are left out. Numbers
+    that are not finite are gaps. Its colours follow the reader's: dark on light, or light on dark.
     """
-    return "\n".join(_parts(points, title, vain)) + "\n"
+    printable = "".join(character for character in title if character.isprintable())
+    return "\n".join(_parts(points, printable, vain)) + "\n"
 
 
 def _parts(points: Sequence[Point], title: str, vain: Sequence[Point]) -> Iterator[str]:

@@ -21,6 +21,11 @@ class Follower:
         self._at = -1
         """Where the log went on behind the last row that was given."""
 
+    @property
+    def offset(self) -> int:
+        """How far the record was read, in bytes."""
+        return self._offset
+
     def read(self, most: int = MOST_BYTES) -> list[Row]:
         """Return the rows that are new since the last call, of at most `most` bytes; none where there is no record yet.
 

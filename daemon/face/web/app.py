@@ -1,7 +1,9 @@
 """Which address is which view, and how an answer becomes one of HTTP."""
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
+from urllib.parse import quote
 
 import structlog
 from starlette.applications import Starlette
@@ -11,12 +13,15 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from daemon.core.database import StoreError
 from daemon.core.error_codes import code_of
+from daemon.core.presence import Presence
 from daemon.face.web.asking import Asked, NotThereError, Page
+from daemon.face.web.daemon_word import DaemonWord, daemon_word
 from daemon.face.web.languages import language_of
-from daemon.face.web.live import Streams, TooManyStreamsError
+from daemon.face.web.live import Stream, Streams, TooManyStreamsError
 from daemon.face.web.reading_apart import NotReadError, Reads
 from daemon.face.web.rendering import rendered
 from daemon.face.web.rows import Live
@@ -56,19 +61,20 @@ class Application:
         self.site = site
         self.reads = Reads()
         self.streams = Streams(self.reads)
-        self.asgi = Starlette(
+        routes = Starlette(
             routes=[
-                *(Route(path, self._page(view)) for path, view in PAGES.items()),
-                *(Route(path, self._answer(answer)) for path, answer in ANSWERS.items()),
+                *(Route(path, self._page(path, view)) for path, view in PAGES.items()),
+                *(Route(path, self._answer(path, answer)) for path, answer in ANSWERS.items()),
                 Route("/events", self._events),
                 Route("/healthz", _is_well),
                 Route("/favicon.ico", self._icon),
                 Route("/static/{digest}/{name}", self._static),
             ],
-            middleware=[Middleware(Security, web=site.web), Middleware(GZipMiddleware, minimum_size=600)],
-            exception_handlers={HTTPException: self._refused},
+            middleware=[Middleware(GZipMiddleware, minimum_size=600, compresslevel=6)],
+            exception_handlers={HTTPException: self._refused, Exception: self._broken},
         )
-        self.asgi.router.redirect_slashes = False
+        routes.router.redirect_slashes = False
+        self.asgi = Security(routes, site.web)  # outermost, so that answers to defects are as safe as others
 
     def asked(self, request: Request, place: dict[str, str] | None = None) -> Asked:
         """Return what a request asks."""
@@ -79,60 +85,65 @@ class Application:
             place=request.path_params if place is None else place,
             query={key: value for key, value in request.query_params.items() if key != "lang"},
             chosen=chosen,
-            address=request.url.path,
+            address="/" + quote(request.scope["path"].lstrip("/")),  # //HOST would be another host's
         )
 
-    def _page(self, view: View) -> Endpoint:
+    def _page(self, path: str, view: View) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             asked = self.asked(request)
             try:
-                return await self._read(asked, partial(_whole, view, asked))
+                return await self.reads.read(_whose(asked, path), partial(_whole, view, asked))
             except (HandlerError, StoreError, OSError) as error:
-                return await self._trouble(asked, error)
+                return await self._trouble(asked, error, _status(error))
 
         return endpoint
 
-    def _answer(self, answer: Answer) -> Endpoint:
+    def _answer(self, path: str, answer: Answer) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             asked = self.asked(request)
             try:
-                return await self._read(asked, partial(answer, asked))
+                return await self.reads.read(_whose(asked, path), partial(answer, asked))
             except (HandlerError, StoreError, OSError) as error:
                 return PlainTextResponse(f"{error}\n", _status(error))
 
         return endpoint
 
-    async def _read(self, asked: Asked, function: Callable[[], Response]) -> Response:
-        return await self.reads.read(f"job {asked.place['job']}" if "job" in asked.place else "the root", function)
-
     async def _events(self, request: Request) -> Response:
         kind, _, which = request.query_params.get("of", "").partition(":")
         look = LIVE.get(kind)
-        if look is None:
+        if look is None or (kind == "job") != bool(which):
             return PlainTextResponse("there is nothing to be told of that\n", 404)
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")
         asked = self.asked(request, {"job": which} if which else {})
-        what = f"{kind} {which} in {asked.words.language}"
+        topic = kind, which, asked.words.language, asked.chosen
         try:
-            events = self.streams.open(what, partial(look, asked))
+            stream = self.streams.open(topic, _whose(asked, kind), partial(look, asked))
         except TooManyStreamsError:
             return PlainTextResponse("too many look already; ask now and then\n", 503)
-        return StreamingResponse(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        return _Events(self.streams, stream)
 
-    async def _trouble(self, asked: Asked, error: Exception) -> Response:
-        status = _status(error)
+    async def _trouble(self, asked: Asked, error: Exception, status: int) -> Response:
         if status >= 500:
             log.warning("page_not_made", path=asked.address, code=code_of(error), reason=str(error))
-        page = trouble.trouble(asked, error, status)
-        return HTMLResponse(rendered(page, asked), status)
+        daemon = DaemonWord(Presence.UNKNOWN)
+        if not isinstance(error, NotReadError):
+            with contextlib.suppress(NotReadError):
+                daemon = await self.reads.read("the daemon's word", partial(daemon_word, self.site.root))
+        return HTMLResponse(rendered(trouble.trouble(asked, error, status), asked, daemon), status)
 
     async def _refused(self, request: Request, error: Exception) -> Response:
         asked = self.asked(request, {})
         status = error.status_code if isinstance(error, HTTPException) else 500
         told = NotThereError(asked.say("nothing_here")) if status == 404 else NotReadError(str(error))
-        return HTMLResponse(rendered(trouble.trouble(asked, told, status), asked), status)
+        return await self._trouble(asked, told, status)
+
+    async def _broken(self, request: Request, error: Exception) -> Response:
+        """Answer what nobody foresaw; Starlette raises it again then, and the journal has it."""
+        return await self._trouble(self.asked(request, {}), error, 500)
 
     async def _static(self, request: Request) -> Response:
-        found = self.site.static.at(request.url.path)
+        found = self.site.static.at(request.scope["path"])
         if found is None:
             return PlainTextResponse("there is no such file\n", 404)
         headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
@@ -147,9 +158,30 @@ class Application:
         return Response(content, media_type="image/svg+xml", headers={"Cache-Control": "public, max-age=86400"})
 
 
+class _Events(StreamingResponse):
+    """A stream, which is closed however its answer ends: also before it began."""
+
+    def __init__(self, streams: Streams, stream: Stream) -> None:
+        super().__init__(stream.events(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        self._close = partial(streams.close, stream)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._close()
+
+
+def _whose(asked: Asked, otherwise: str) -> str:
+    """Return whose files are read: one job's, in whatever way it is written, or those of a page."""
+    if "job" not in asked.place:
+        return otherwise
+    return f"job {asked.place['job'].partition('-')[0].lstrip('0'):.15}"
+
+
 def _whole(view: View, asked: Asked) -> Response:
     page = view(asked)
-    return HTMLResponse(rendered(page, asked), page.status)
+    return HTMLResponse(rendered(page, asked, daemon_word(asked.site.root)), page.status)
 
 
 def _status(error: Exception) -> int:

@@ -28,13 +28,13 @@ class Asked:
     chosen: Language | None = None
     """The language that the address names: its links keep it."""
     address: str = "/"
-    """The path without the prefix."""
+    """The path without the prefix, as an address has it: what is no ASCII is %-encoded."""
 
-    def url(self, path: str, **query: object) -> str:
+    def url(self, path: str, /, **query: object) -> str:
         """Return the address of a path, in the language that was chosen."""
         return self.site.url(path, **query, lang=self.chosen)
 
-    def again(self, **query: object) -> str:
+    def again(self, /, **query: object) -> str:
         """Return the address of this view with other values in its query."""
         return self.site.url(self.address, **{**self.query, "lang": self.chosen, **query})
 
@@ -64,6 +64,8 @@ class Page:
     """Under which of the tabs it is: now, night, jobs or devices."""
     live: str = ""
     """Of what it wants to be told while it is open, as `job:42`; empty for nothing."""
+    revision: str = ""
+    """That of what it shows: where what it is told has another one, it is asked for anew."""
     scripts: tuple[str, ...] = field(default=())
     """Beside app.js."""
     status: int = 200

@@ -4,7 +4,7 @@ import math
 import threading
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,6 +57,16 @@ class Curves:
         self._forget()
         return _curve(attempts, points, after)
 
+    def rows_of(self, directory: JobDir) -> Iterator[tuple[float | None, ...]]:
+        """Yield each step that counts: its number, and what VALUES names. Raises OSError."""
+        attempts = [self._attempt(number, path) for number, path in _records(directory)]
+        for attempt in attempts:
+            attempt.read_on()
+        for attempt, limit in zip(attempts, _limits(attempts), strict=True):
+            for place in range(len(attempt.number)):
+                if attempt.number[place] < limit:
+                    yield attempt.number[place], *(_finite(column[place]) for column in attempt.columns)
+
     def _attempt(self, number: int, path: Path) -> "_Attempt":
         with self._lock:
             attempt = self._kept.setdefault(path, _Attempt(number, Follower(path)))
@@ -84,11 +94,13 @@ class _Attempt:
     def read_on(self) -> None:
         """Read what has come since. Raises OSError."""
         with self.lock:
-            while rows := self.follower.read(_PIECE):
-                for row in rows:
-                    self.number.append(row.step.number)
+            before = None
+            while self.follower.offset != before:  # a piece of a record that was thinned may have nothing new
+                before = self.follower.offset
+                for row in self.follower.read(_PIECE):
                     for column, value in zip(self.columns, _values(row.step), strict=True):
                         column.append(math.nan if value is None else value)
+                    self.number.append(row.step.number)  # last: who looks meanwhile finds whole rows
 
 
 def _records(directory: JobDir) -> list[tuple[int, Path]]:
@@ -113,8 +125,7 @@ def _curve(attempts: Sequence[_Attempt], points: int, after: int) -> Curve:
     chosen: dict[int, tuple[_Attempt, int]] = {}
     vain: dict[int, float] = {}
     began: dict[int, int] = {}
-    limit: float = math.inf
-    for attempt in reversed(attempts):
+    for attempt, limit in zip(attempts, _limits(attempts), strict=True):
         count = len(attempt.number)
         if not count:
             continue
@@ -124,17 +135,26 @@ def _curve(attempts: Sequence[_Attempt], points: int, after: int) -> Curve:
             chosen[attempt.number[place]] = attempt, place
         lost = [place for place in range(count) if attempt.number[place] >= limit and attempt.number[place] > after]
         for place in _extremes(attempt, lost, points // 2):
-            vain.setdefault(attempt.number[place], attempt.columns[1][place])
-        limit = min(limit, attempt.number[0])
+            vain[attempt.number[place]] = attempt.columns[1][place]  # of the last attempt that was there
     numbers = sorted(chosen.keys() | vain.keys())
     values = {name: [_at(chosen.get(number), column) for number in numbers] for column, name in enumerate(VALUES)}
     return Curve(
         number=numbers,
         values=values,
         vain=[_finite(vain.get(number, math.nan)) for number in numbers],
-        began=dict(sorted(began.items())),
+        began=began,
         rows=sum(len(attempt.number) for attempt in attempts),
     )
+
+
+def _limits(attempts: Sequence[_Attempt]) -> list[float]:
+    """Return of each attempt the step from which on later ones count."""
+    limits: list[float] = []
+    limit = math.inf
+    for attempt in reversed(attempts):
+        limits.append(limit)
+        limit = min(limit, attempt.number[0]) if attempt.number else limit
+    return limits[::-1]
 
 
 def _at(found: tuple[_Attempt, int] | None, column: int) -> float | None:

@@ -1,4 +1,4 @@
-"""What has changed, told to every browser that looks: one watcher, many streams, and neither where nobody looks."""
+"""What has changed, told to every browser that looks: one look a second at each thing, however many look at it."""
 
 import asyncio
 import contextlib
@@ -6,9 +6,14 @@ import json
 from collections.abc import AsyncIterator, Callable, Hashable
 from dataclasses import dataclass, field
 
-from daemon.face.web.reading_apart import NotReadError, Reads
+import structlog
+
+from daemon.core.database import StoreError
+from daemon.face.web.reading_apart import Reads
 from daemon.face.web.rows import Live
 from handlers.errors import HandlerError
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 LOOK_EVERY = 1.0
 """Seconds."""
@@ -26,10 +31,35 @@ class TooManyStreamsError(Exception):
 class _Topic:
     """What some streams want to be told of."""
 
-    what: Hashable
+    name: Hashable
+    whose: str
     look: Callable[[], Live]
     last: bytes = b""
-    queues: list["asyncio.Queue[bytes]"] = field(default_factory=list)
+    streams: list["Stream"] = field(default_factory=list)
+    watcher: "asyncio.Task[None] | None" = None
+
+
+class Stream:
+    """One that looks; it is there until it is closed."""
+
+    def __init__(self, topic: _Topic) -> None:
+        self.topic = topic
+        self._newest: asyncio.Queue[bytes] = asyncio.Queue(1)
+
+    def tell(self, event: bytes) -> None:
+        """Let it have an event next; a reader that is slow gets the newest."""
+        with contextlib.suppress(asyncio.QueueEmpty):
+            self._newest.get_nowait()
+        self._newest.put_nowait(event)
+
+    async def events(self) -> AsyncIterator[bytes]:
+        """Yield what it is told, and a sign of life where that is nothing."""
+        yield _RETRY
+        while True:
+            try:
+                yield await asyncio.wait_for(self._newest.get(), PING_EVERY)
+            except TimeoutError:
+                yield b": ping\n\n"
 
 
 class Streams:
@@ -38,59 +68,52 @@ class Streams:
     def __init__(self, reads: Reads) -> None:
         self._reads = reads
         self._topics: dict[Hashable, _Topic] = {}
-        self._watcher: asyncio.Task[None] | None = None
 
     @property
     def count(self) -> int:
         """How many there are."""
-        return sum(len(topic.queues) for topic in self._topics.values())
+        return sum(len(topic.streams) for topic in self._topics.values())
 
-    def open(self, what: Hashable, look: Callable[[], Live]) -> AsyncIterator[bytes]:
-        """Return the events of a stream about `what`, of which `look` tells. Raises TooManyStreamsError."""
+    def open(self, name: Hashable, whose: str, look: Callable[[], Live]) -> Stream:
+        """Open a stream about the topic `name`, of which `look` tells, and which reads `whose` files.
+
+        Whoever opens one closes it. Raises TooManyStreamsError.
+        """
         if self.count >= MOST_STREAMS:
             raise TooManyStreamsError
-        topic = self._topics.setdefault(what, _Topic(what, look))
-        queue: asyncio.Queue[bytes] = asyncio.Queue(1)
-        topic.queues.append(queue)
+        topic = self._topics.setdefault(name, _Topic(name, whose, look))
+        stream = Stream(topic)
+        topic.streams.append(stream)
         if topic.last:
-            queue.put_nowait(topic.last)
-        if self._watcher is None or self._watcher.done():
-            self._watcher = asyncio.create_task(self._watch())
-        return self._events(topic, queue)
+            stream.tell(topic.last)
+        if topic.watcher is None:
+            topic.watcher = asyncio.create_task(self._watch(topic))
+        return stream
 
-    async def _events(self, topic: _Topic, queue: "asyncio.Queue[bytes]") -> AsyncIterator[bytes]:
-        try:
-            yield _RETRY
-            while True:
-                try:
-                    yield await asyncio.wait_for(queue.get(), PING_EVERY)
-                except TimeoutError:
-                    yield b": ping\n\n"
-        finally:
-            topic.queues.remove(queue)
-            if not topic.queues:
-                self._topics.pop(topic.what, None)
+    def close(self, stream: Stream) -> None:
+        """Take a stream away; with the last one of a topic nobody looks there any more."""
+        topic = stream.topic
+        topic.streams.remove(stream)
+        if not topic.streams:
+            del self._topics[topic.name]
+            if topic.watcher is not None:
+                topic.watcher.cancel()
 
-    async def _watch(self) -> None:
-        while self._topics:
-            for topic in list(self._topics.values()):
-                event = await self._event(topic)
-                if event != topic.last:
-                    topic.last = event
-                    for queue in topic.queues:
-                        _replace(queue, event)
+    async def _watch(self, topic: _Topic) -> None:
+        while True:
+            event = await self._event(topic)
+            if event != topic.last:
+                topic.last = event
+                for stream in topic.streams:
+                    stream.tell(event)
             await asyncio.sleep(LOOK_EVERY)
 
     async def _event(self, topic: _Topic) -> bytes:
         try:
-            told: dict[str, object] = (await self._reads.read(topic.what, topic.look)).as_json()
-        except (HandlerError, NotReadError, OSError) as error:
+            told: dict[str, object] = (await self._reads.read(topic.whose, topic.look)).as_json()
+        except (HandlerError, StoreError, OSError) as error:
             told = {"trouble": str(error)}
+        except Exception as error:
+            log.exception("live_look_failed", topic=str(topic.name))
+            told = {"trouble": f"{topic.whose} cannot be shown: {type(error).__name__}"}
         return b"data: " + json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
-
-
-def _replace(queue: "asyncio.Queue[bytes]", event: bytes) -> None:
-    """Let a reader that is slow have the newest."""
-    with contextlib.suppress(asyncio.QueueEmpty):
-        queue.get_nowait()
-    queue.put_nowait(event)

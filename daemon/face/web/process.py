@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import stat
 import time
@@ -37,6 +38,8 @@ def serve(settings: Settings, listen: str | None = None) -> None:
     with _listening(wanted, handed) as (sockets, where):
         application = Application(Site.of(settings))
         server = _Server(_config(application), idle=IDLE if handed else None)
+        for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn sends it again when it has ended: that is the end here
+            signal.signal(number, lambda *_: None)
         log.info("web_started", root=settings.root, listen=where, pid=os.getpid())
         server.run(sockets=sockets)
     log.info("web_stopped", listen=where)
@@ -112,13 +115,16 @@ def _opened(where: str) -> socket.socket:
             Code.WEB_LISTEN,
         )
     _remove_left_over(Path(where))
+    opened = socket.socket(socket.AF_UNIX)
     mask = os.umask(0o117)  # its group may connect, nobody else
     try:
-        opened = socket.socket(socket.AF_UNIX)
         opened.bind(where)
+        opened.listen(128)
+    except OSError:
+        opened.close()
+        raise
     finally:
         os.umask(mask)
-    opened.listen(128)
     return opened
 
 

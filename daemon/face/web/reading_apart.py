@@ -38,14 +38,13 @@ class Reads:
         """
         if what in self._hanging:
             raise _not_read(what, "an earlier look at it still waits for the storage")
-        try:
-            await asyncio.wait_for(self._turns.acquire(), self._within)
-        except TimeoutError:
-            raise _not_read(what, "too many reads wait for the storage") from None
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[_T] = loop.create_future()
+        has_begun = is_over = False
 
         def deliver(result: _T | None, error: Exception | None) -> None:
+            nonlocal is_over
+            is_over = True
             self._turns.release()
             self._hanging.discard(what)
             if answer.done():  # nobody waits for it any more
@@ -60,11 +59,20 @@ class Reads:
             with contextlib.suppress(RuntimeError):  # the process ends
                 loop.call_soon_threadsafe(deliver, result, error)
 
-        threading.Thread(target=run, daemon=True).start()  # a pool's threads would be waited for at the end
+        limit = asyncio.timeout(self._within)
         try:
-            return await asyncio.wait_for(answer, self._within)
+            async with limit:
+                await self._turns.acquire()
+                has_begun = True
+                threading.Thread(target=run, daemon=True).start()  # a pool's threads would be waited for at the end
+                return await answer
         except TimeoutError:
-            self._hanging.add(what)
+            if not limit.expired():  # the storage itself says so
+                raise
+            if not has_begun:
+                raise _not_read(what, "too many reads wait for the storage") from None
+            if not is_over:
+                self._hanging.add(what)
             raise _not_read(what, f"the storage did not answer within {self._within:g} s") from None
 
 

@@ -11,7 +11,7 @@ import jinja2
 from daemon.core.presence import Presence
 from daemon.face.status import seconds_since
 from daemon.face.web.asking import Asked, Page
-from daemon.face.web.daemon_word import daemon_word
+from daemon.face.web.daemon_word import DaemonWord
 from daemon.face.web.rows import Row
 from daemon.face.words.language import Language
 from handlers.units.byte_sizes import format_size
@@ -23,9 +23,8 @@ TABS = ("now", "night", "jobs", "devices")
 _PATHS = {"now": "/", "night": "/night", "jobs": "/jobs", "devices": "/devices"}
 
 
-def rendered(page: Page, asked: Asked) -> str:
-    """Return the HTML of a page."""
-    daemon = daemon_word(asked.site.root)
+def rendered(page: Page, asked: Asked, daemon: DaemonWord) -> str:
+    """Return the HTML of a page. Reads nothing."""
     return (
         _environment()
         .get_template(page.template)

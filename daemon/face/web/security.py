@@ -1,5 +1,6 @@
 """What holds for every answer, whatever gave it: who may ask by which name, how, and what a browser may do with it."""
 
+import re
 from collections.abc import MutableMapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -23,6 +24,8 @@ _HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _OWN = frozenset({"localhost"})
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,255}))(?::\d{1,5})?", re.ASCII)
+"""RFC 9110, 7.2: an address or a name, and a port."""
 LONGEST = 4096
 """Bytes of what an address asks: path and query."""
 
@@ -65,10 +68,10 @@ class Security:
 
     def _knows(self, host: str) -> bool:
         """Say whether a request may ask by this name: a stranger's page may let its own lead to this host."""
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
+        match = _HOST.fullmatch(host)
+        if match is None:
             return False
+        name = (match[1] or match[2]).lower()
         return name in self._hosts or _is_loopback(name)
 
 
@@ -82,5 +85,5 @@ def _is_loopback(name: str) -> bool:
 def _add_headers(message: MutableMapping[str, object]) -> None:
     headers = MutableHeaders(scope=message)
     for name, value in _HEADERS.items():
-        headers[name] = value
+        headers.setdefault(name, value)  # a picture has a policy of its own
     headers.setdefault("Cache-Control", "no-store")

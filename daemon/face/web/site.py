@@ -28,7 +28,7 @@ class Site:
         """Return the site of these settings."""
         return cls(Root(settings.root), settings.web, NightHours.parse(settings.night), platform.node())
 
-    def url(self, path: str, **query: object) -> str:
+    def url(self, path: str, /, **query: object) -> str:
         """Return the address of a path on this host, with what of `query` says something."""
         asked = {key: value for key, value in query.items() if value not in {None, ""}}
         return f"{self.web.prefix}{path}{'?' if asked else ''}{urlencode(asked)}"

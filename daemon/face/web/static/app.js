@@ -103,7 +103,6 @@
     });
     for (const element of there.values()) element.remove();
   };
-  let revision = null;
   let told = Date.now();
   const bar = document.getElementById("bar");
   const show = (news) => {
@@ -112,11 +111,10 @@
       warn(news.trouble);
       return;
     }
-    if (revision !== null && news.revision !== revision) {
+    if (news.revision !== body.dataset.revision) {
       location.reload();
       return;
     }
-    revision = news.revision;
     warn("");
     const lists = new Set(document.querySelectorAll("[data-list]"));
     for (const list of lists) if (news.lists[list.dataset.list]) fillList(list, news.lists[list.dataset.list]);
@@ -141,15 +139,27 @@
 
   let stream = null;
   let polling = null;
+  // Too many look, or a proxy answers for a page that is gone: it is asked now and then, and loaded once it is there.
+  const askLater = () => {
+    polling ??= setTimeout(async () => {
+      polling = null;
+      const answer = await fetch(location.href, { method: "HEAD" }).catch(() => null);
+      if (answer?.ok) {
+        location.reload();
+      } else {
+        warn(body.dataset.stale);
+        askLater();
+      }
+    }, 5000);
+  };
   const open = () => {
     if (!body.dataset.live || stream !== null || document.hidden) return;
     stream = new EventSource(body.dataset.live);
     stream.onmessage = (event) => show(JSON.parse(event.data));
     stream.onerror = () => {
       if (stream !== null && stream.readyState === EventSource.CLOSED) {
-        // Too many look, or the page is gone: it is asked anew now and then.
         stream = null;
-        polling ??= setTimeout(() => { polling = null; location.reload(); }, 5000);
+        askLater();
       }
     };
   };

@@ -32,7 +32,6 @@ class JobPage:
     commands: tuple[str, ...]
     table: Sequence[tuple[int, float]]
     """Step and loss: what the curve shows, for whoever does not see it."""
-    ranks: tuple[RankStatus, ...]
     failed: bool
 
 
@@ -54,12 +53,12 @@ def job(asked: Asked) -> Page:
         came_to=asked.words.joined(*came_to_parts(known.result)),
         commands=() if need is None else need.commands,
         table=points[:: max(1, len(points) // _SUBSETS)],
-        ranks=ranks_of(found, asked.site.root.path),
         failed=found.state is State.FAILED,
     )
     scripts = ("uPlot.iife.min.js", "charts.js") if points or not found.state.is_over else ()
     watched = "" if found.state.is_over else f"job:{found.id}"
-    return Page("job.html", f"{found.id} {found.name}", content, tab="jobs", live=watched, scripts=scripts)
+    title, revision = f"{found.id} {found.name}", content.live.revision
+    return Page("job.html", title, content, tab="jobs", live=watched, revision=revision, scripts=scripts)
 
 
 def live(asked: Asked) -> Live:

@@ -51,7 +51,8 @@ class Now:
 
 def now(asked: Asked) -> Page:
     """Return the page. Raises StoreError, OSError."""
-    return Page("now.html", asked.say("now"), shown(asked), tab="now", live="now")
+    content = shown(asked)
+    return Page("now.html", asked.say("now"), content, tab="now", live="now", revision=content.live.revision)
 
 
 def shown(asked: Asked) -> Now:
@@ -59,7 +60,8 @@ def shown(asked: Asked) -> Now:
     site = asked.site
     daemon = daemon_word(site.root)
     if not site.root.store.exists():  # nothing was ever dropped: the page says how
-        return Now(daemon, Live({}, {"running": (), "waiting": (), "ended": ()}), (), (), 0, 0, None)
+        nothing = Live({}, {"running": (), "waiting": (), "ended": ()}, daemon.presence.name)
+        return Now(daemon, nothing, (), (), 0, 0, None)
     found = overview(site.root.path, site.root.store, daemon.told)
     jobs = list(found.jobs)
     numbers = sorted({*daemon.devices, *found.held})

@@ -9,6 +9,8 @@ from daemon.face.web.asking import Asked
 from daemon.face.web.finding import job_of, open_store
 
 _POINTS = 600
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
+"""Its colours stand in it, and nothing in it runs."""
 
 
 def loss(asked: Asked) -> Response:
@@ -18,7 +20,7 @@ def loss(asked: Asked) -> Response:
     found = asked.site.curves.of(job.directory(asked.site.root.path), _POINTS)
     title = f"{job.label}: {asked.say('loss')}"
     drawn = svg(_points(found.number, found.values["loss"]), title, _points(found.number, found.vain))
-    return Response(drawn, media_type="image/svg+xml")
+    return Response(drawn, headers={"Content-Security-Policy": _POLICY}, media_type="image/svg+xml")
 
 
 def _points(numbers: Sequence[int], values: Sequence[float | None]) -> list[tuple[float, float]]:
