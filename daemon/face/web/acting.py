@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from starlette.requests import Request
+
 from daemon.core.web_settings import WebSettings
 
 COOKIE = "glmd-session"
@@ -35,13 +37,10 @@ class Acting:
         """Return what a form has to bring back: it holds for this session, action and job."""
         return hmac.new(self._key, f"{session} {action} {job}".encode(), "sha256").hexdigest()
 
-    def is_ours(
-        self, headers: Mapping[str, str], cookies: Mapping[str, str], token: str, action: str, job: int
-    ) -> bool:
+    def is_ours(self, request: Request, token: str, action: str, job: int) -> bool:
         """Say whether a form was sent by this page, and is the one that was shown."""
-        session = cookies.get(COOKIE, "")
-        right = self.token(session, action, job)
-        return self._is_same_origin(headers) and hmac.compare_digest(right.encode(), token.encode())
+        right = self.token(request.cookies.get(COOKIE, ""), action, job)
+        return self._is_same_origin(request.headers) and hmac.compare_digest(right.encode(), token.encode())
 
     def _is_same_origin(self, headers: Mapping[str, str]) -> bool:
         try:

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from daemon.core.database import StoreError
 from daemon.core.error_codes import code_of
 from daemon.core.presence import Presence
+from daemon.face.web.actions import Actions
 from daemon.face.web.asking import Asked, NotThereError, Page
 from daemon.face.web.daemon_word import DaemonWord, daemon_word
 from daemon.face.web.languages import language_of
@@ -65,6 +66,7 @@ class Application:
             routes=[
                 *(Route(path, self._page(path, view)) for path, view in PAGES.items()),
                 *(Route(path, self._answer(path, answer)) for path, answer in ANSWERS.items()),
+                *Actions(site.web, self).routes,
                 Route("/events", self._events),
                 Route("/healthz", _is_well),
                 Route("/favicon.ico", self._icon),
@@ -90,13 +92,16 @@ class Application:
 
     def _page(self, path: str, view: View) -> Endpoint:
         async def endpoint(request: Request) -> Response:
-            asked = self.asked(request)
-            try:
-                return await self.reads.read(_whose(asked, path), partial(_whole, view, asked))
-            except (HandlerError, StoreError, OSError) as error:
-                return await self._trouble(asked, error, _status(error))
+            return await self.shown(self.asked(request), path, view)
 
         return endpoint
+
+    async def shown(self, asked: Asked, path: str, view: View) -> Response:
+        """Return what a view shows, or what stands against it."""
+        try:
+            return await self.reads.read(_whose(asked, path), partial(_whole, view, asked))
+        except (HandlerError, StoreError, OSError) as error:
+            return await self._trouble(asked, error, _status(error))
 
     def _answer(self, path: str, answer: Answer) -> Endpoint:
         async def endpoint(request: Request) -> Response:

@@ -35,6 +35,7 @@ class Security:
 
     def __init__(self, app: ASGIApp, web: WebSettings) -> None:
         self._app = app
+        self._methods = ("GET", "HEAD", *(["POST"] if web.actions else []))
         ours = urlsplit(web.url).hostname if web.url else None
         self._hosts = _OWN | {host.strip("[]") for host in web.hosts} | ({ours} if ours else frozenset())
 
@@ -60,8 +61,8 @@ class Security:
         if not self._knows(host):
             told = f"this is not {host:.100}: web: hosts: in the settings names what the page may be asked by\n"
             return PlainTextResponse(told, 421)
-        if scope["method"] not in {"GET", "HEAD"}:
-            return PlainTextResponse("the page only reads\n", 405, {"Allow": "GET, HEAD"})
+        if scope["method"] not in self._methods:
+            return PlainTextResponse("the page only reads\n", 405, {"Allow": ", ".join(self._methods)})
         if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST:
             return PlainTextResponse("that address is too long\n", 414)
         return None

@@ -42,7 +42,7 @@ def possible(job: Job, asked: Asked) -> tuple[Action, ...]:
     return tuple(action for action in asked.site.web.actions if fitting[action])
 
 
-def question(asked: Asked, token: str) -> Page:
+def question(token: str, asked: Asked) -> Page:
     """Return the page that asks. Raises NotThereError, StoreError."""
     job, action = wanted(asked)
     if action not in possible(job, asked):
@@ -51,7 +51,7 @@ def question(asked: Asked, token: str) -> Page:
     return Page("question.html", told, Question(job, action, told, token), tab="jobs")
 
 
-def done(asked: Asked, reason: str, by: str) -> Page:
+def done(reason: str, by: str, asked: Asked) -> Page:
     """Ask the daemon, and return what it answered. Raises NotThereError, StoreError."""
     job, action = wanted(asked)
     try:

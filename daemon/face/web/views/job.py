@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from daemon.core.states import Job, State
+from daemon.core.web_settings import Action
 from daemon.face.needs import need_of_job
 from daemon.face.ranks import RankStatus, ranks_of, slowest
 from daemon.face.status import Detail, detail, job_status
@@ -11,6 +12,7 @@ from daemon.face.web.asking import Asked, Page
 from daemon.face.web.finding import job_of, open_store
 from daemon.face.web.job_rows import SIGNS, came_to_parts, progress_cells, why
 from daemon.face.web.rows import Live, Row
+from daemon.face.web.views.act import possible
 from handlers.rank_log.progress import Progress
 from handlers.units.durations import format_duration
 
@@ -33,6 +35,8 @@ class JobPage:
     table: Sequence[tuple[int, float]]
     """Step and loss: what the curve shows, for whoever does not see it."""
     failed: bool
+    actions: tuple[Action, ...]
+    """What the page lets people do with it."""
 
 
 def job(asked: Asked) -> Page:
@@ -54,6 +58,7 @@ def job(asked: Asked) -> Page:
         commands=() if need is None else need.commands,
         table=points[:: max(1, len(points) // _SUBSETS)],
         failed=found.state is State.FAILED,
+        actions=possible(found, asked),
     )
     scripts = ("uPlot.iife.min.js", "charts.js") if points or not found.state.is_over else ()
     watched = "" if found.state.is_over else f"job:{found.id}"
