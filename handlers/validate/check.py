@@ -17,6 +17,7 @@ from handlers.validate.disk_estimate import check_disk
 from handlers.validate.document import MAX_BYTES, Document, Place, parse
 from handlers.validate.gate_rules import GateRules, check_gate
 from handlers.validate.glmd_section import KEY, GlmdSection, read_section
+from handlers.validate.hugging_face_rules import check_hugging_face
 from handlers.validate.initial_weights import NoBaseError, check_weights, published_name, weights_to_load
 from handlers.validate.lora_rules import check_adapters, check_lora
 from handlers.validate.mindformers_rules import (
@@ -161,6 +162,7 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
     check_model(root, parallel, findings, version)
     check_adapters(root, findings, version)
     lora_scale = None if "merge" in wrong else check_lora(root, section, parallel, findings, version)
+    check_hugging_face(root, section, findings)
     check_allowed(root, rules.allowed, findings)
     check_data(root, dialect, findings)
     if "inputs" not in wrong:

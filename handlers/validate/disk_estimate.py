@@ -62,8 +62,8 @@ def check_disk(
     ranks = parallel.ranks
     shards = ranks * (saving.kept + 1) * sizes.shard
     network = ranks * sizes.shard_weights if saving.network else 0
-    merged = sizes.weights + sizes.state * (Family.OPTIMIZER in wish.keep)
-    merged += sizes.weights * len(set(wish.keep) - set(Family))  # copies of the weights, which no list names
+    merged = sizes.weights + sizes.state * (Family.OPTIMIZER in wish.kept)
+    merged += sizes.weights * len(set(wish.kept) - set(Family))  # copies of the weights, which no list names
     merged += (sizes.weights + sizes.state) * wish.transformed
     needed = shards + network + merged
     terms = f"{ranks} ranks × ({saving.kept} kept + 1) × {in_words(sizes.shard)} = {in_words(shards)}"

@@ -13,6 +13,7 @@ from daemon.core.states import Job
 from daemon.serve.jobs.attempts import NothingLeftError, begin, how_it_begins, tree_with_tag
 from daemon.serve.jobs.bases import base_of
 from handlers.cards.near_cpus import near_cpus
+from handlers.ckpt import Network, OutputFormat
 from handlers.ckpt.files.durable import make_directory, move, publish_bytes
 from handlers.events import job_log
 from handlers.inputs.noting import note
@@ -30,6 +31,8 @@ from handlers.training.ways import Chosen, choose
 from handlers.validate.check import CheckedConfig
 from handlers.validate.document import parse
 from handlers.validate.initial_weights import as_rank_directory
+from handlers.validate.network_config import read_network
+from handlers.validate.problem import Findings
 
 
 def prepare(
@@ -187,18 +190,26 @@ def plan_merging(checked: CheckedConfig, directory: JobDir, source: Path | None 
         stages=checked.stages,
         prefix=checked.prefix,
         tag=wish.tag,
-        keep=wish.keep,
+        keep=wish.kept,
         lora=wish.lora,
         lora_alpha=scale.alpha if scale else None,
         lora_rank=scale.rank if scale else None,
         layout_from=Path(wish.layout_from) if wish.layout_from else None,
         format=wish.format,
         max_shard_size=wish.max_shard_size,
+        hf_base=Path(wish.hf_base) if wish.hf_base else None,
+        hf_names=wish.hf_names,
+        network=_network(checked) if wish.format is OutputFormat.HUGGINGFACE else None,
         transformed=wish.transformed,
         allow_not_finite=("*",),
         destination=directory.merged,
         can_be_continued=wish.can_be_continued,
     )
+
+
+def _network(checked: CheckedConfig) -> Network:
+    """Return what the file says of the network; the check found it sound."""
+    return read_network(parse(checked.config, "config.yaml", len(checked.config)).root, Findings([]))
 
 
 def _put_aside_earlier_output(job: Job, directory: JobDir) -> None:

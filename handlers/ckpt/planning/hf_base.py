@@ -19,6 +19,7 @@ from handlers.ckpt.planning.network import KEYS, Names, Network, Said
 CONFIG = "config.json"
 MOST_BYTES = 64 << 20
 """Of a file that is copied: a tokenizer has 20 MB."""
+_MOST_FILES = 100
 _COPIED = (".json", ".jinja", ".model", ".py", ".tiktoken", ".txt")
 """How the names of what is copied end; weights have other endings, but for their index."""
 _NOT_COPIED = (".index.json", "manifest.json", CONFIG)
@@ -99,11 +100,12 @@ def read_base(directory: Path) -> BaseModel:
     if not isinstance(config, dict):
         raise InconsistentError(f"{path}: it is no JSON object", Code.BASE_UNFIT)
     names = _names(path, config)
-    files = tuple(
-        SideFile.of(each.name, read_bounded(each, MOST_BYTES), each)
-        for each in sorted(directory.iterdir())
-        if _is_copied(each.name) and each.is_file()
-    )
+    copied = [each for each in sorted(directory.iterdir()) if _is_copied(each.name) and each.is_file()]
+    if len(copied) > _MOST_FILES:
+        raise InconsistentError(
+            f"{directory}: {len(copied)} files of it would be copied: is it a model's directory?", Code.BASE_UNFIT
+        )
+    files = tuple(SideFile.of(each.name, read_bounded(each, MOST_BYTES), each) for each in copied)
     network = _Config(path, Said(names), config).network()
     return BaseModel(directory, names, network, config, SideFile.of(CONFIG, content, path), files)
 

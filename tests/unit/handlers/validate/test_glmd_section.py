@@ -2,7 +2,7 @@
 
 import pytest
 
-from handlers.ckpt.entry import Family, Format
+from handlers.ckpt.entry import Family, OutputFormat
 from handlers.ckpt.planning.lora import Lora
 from handlers.validate.document import parse
 from handlers.validate.glmd_section import GlmdSection, MergeWish, Resume, StopOn, Timeout, read_section
@@ -56,7 +56,7 @@ glmd:
         priority=-3,
         merge=MergeWish(
             tag="31_4",
-            format=Format.SAFETENSORS,
+            format=OutputFormat.SAFETENSORS,
             max_shard_size=5_000_000_000,
             keep=(Family.WEIGHTS, Family.OPTIMIZER),
             transformed=True,
@@ -92,7 +92,7 @@ def test_a_tag_without_quotes() -> None:
         ("merge: {tag: every}", 16, "merge.tag", "'every' is not in this version"),
         ("merge: {tag: 31-4}", 16, "merge.tag", "is no tag; write `last`, or EPOCH_STEP"),
         ("merge: {tag: 0_4}", 16, "merge.tag", "is no tag"),
-        ("merge: {format: npz}", 19, "merge.format", "'npz' is not known here; write 'ckpt' or 'safetensors'"),
+        ("merge: {format: npz}", 19, "merge.format", "'npz' is not known here; write 'ckpt', 'safetensors' or 'huggingface'"),
         ("merge: {max_shard_size: 5GB}", 27, "merge.max_shard_size", "write `format: safetensors` beside it"),
         ("merge: {max_shard_size: big}", 27, "merge.max_shard_size", "'big' is no size; write 5GB"),
         ("merge: {keep: [weights, adam]}", 27, "merge.keep[1]", "write 'weights', 'scalars' or 'optimizer'"),

@@ -10,7 +10,7 @@ from daemon.core.root import Root
 from daemon.core.setting_sections import StopOnSettings, TrainingSettings
 from daemon.core.settings import Settings
 from daemon.serve.jobs.prepare import _chosen, _configuration, _limits, _stop_on, plan_merging
-from handlers.ckpt.entry import Family, Format
+from handlers.ckpt.entry import Family, OutputFormat
 from handlers.ckpt.planning.lora import Lora, LoraScale
 from handlers.mindformers.dialect import dialect_of
 from handlers.mindformers.version import OF_GLM_6B, Version
@@ -68,7 +68,7 @@ def test_all_wishes_reach_the_merge(tmp_path: Path) -> None:
     """None is accepted and forgotten."""
     wish = MergeWish(
         tag="31_4",
-        format=Format.SAFETENSORS,
+        format=OutputFormat.SAFETENSORS,
         max_shard_size=5,
         keep=(Family.WEIGHTS, Family.OPTIMIZER),
         transformed=True,
@@ -90,7 +90,7 @@ def test_the_merge_knows_the_job_s_stages(tmp_path: Path) -> None:
 def test_latest_is_for_what_a_training_can_start_from(tmp_path: Path) -> None:
     """A nightly cycle must not come upon the adapters alone, which MindFormers would fill up with random weights."""
     assert planned(tmp_path, MergeWish(lora=Lora.ONLY)).can_be_continued is False
-    assert planned(tmp_path, MergeWish(format=Format.SAFETENSORS)).can_be_continued is False
+    assert planned(tmp_path, MergeWish(format=OutputFormat.SAFETENSORS)).can_be_continued is False
     assert planned(tmp_path, MergeWish(lora=Lora.MERGE), LoraScale(32, 8)).can_be_continued is True
 
 
