@@ -92,7 +92,12 @@ def test_a_tag_without_quotes() -> None:
         ("merge: {tag: every}", 16, "merge.tag", "'every' is not in this version"),
         ("merge: {tag: 31-4}", 16, "merge.tag", "is no tag; write `last`, or EPOCH_STEP"),
         ("merge: {tag: 0_4}", 16, "merge.tag", "is no tag"),
-        ("merge: {format: npz}", 19, "merge.format", "'npz' is not known here; write 'ckpt', 'safetensors' or 'huggingface'"),
+        (
+            "merge: {format: npz}",
+            19,
+            "merge.format",
+            "'npz' is not known here; write 'ckpt', 'safetensors' or 'huggingface'",
+        ),
         ("merge: {max_shard_size: 5GB}", 27, "merge.max_shard_size", "write `format: safetensors` beside it"),
         ("merge: {max_shard_size: big}", 27, "merge.max_shard_size", "'big' is no size; write 5GB"),
         ("merge: {keep: [weights, adam]}", 27, "merge.keep[1]", "write 'weights', 'scalars' or 'optimizer'"),
