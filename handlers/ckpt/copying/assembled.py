@@ -45,9 +45,10 @@ def _runs(rows: Rows, content_of: Callable[[Parameter], ParameterContent]) -> It
     half = rows.head // 2
     other = content_of(rows.of)
     other.skip((rows.first + half) * rows.row)
-    for _ in range(rows.count // rows.head):
+    for number in range(rows.count // rows.head):
+        if number:  # behind the last one there may be nothing to pass over
+            content.skip(half * rows.row)
+            other.skip(half * rows.row)
         for _ in range(half):
             yield content, rows.row
             yield other, rows.row
-        content.skip(half * rows.row)
-        other.skip(half * rows.row)
