@@ -22,7 +22,10 @@ MOST_BYTES = 64 << 20
 _MOST_FILES = 100
 _COPIED = (".json", ".jinja", ".model", ".py", ".tiktoken", ".txt")
 """How the names of what is copied end; weights have other endings, but for their index."""
-_NOT_COPIED = (".index.json", "manifest.json", CONFIG)
+_INDEX = ".index.json"
+"""Of weights."""
+_OURS = {CONFIG, "manifest.json"}
+"""What is written anew."""
 _TORCH_TYPES = {"BFloat16": "bfloat16", "Float16": "float16", "Float32": "float32"}
 _TYPE_KEYS = ("dtype", "torch_dtype")
 """What transformers 5 and 4 call the weights' type."""
@@ -111,7 +114,9 @@ def read_base(directory: Path) -> BaseModel:
 
 
 def _is_copied(name: str) -> bool:
-    return name.endswith(_COPIED) and not name.endswith(_NOT_COPIED) and name[0] != "." and name.isprintable()
+    if name in _OURS or name.endswith(_INDEX) or name[0] == "." or not name.isprintable():
+        return False
+    return name.endswith(_COPIED)
 
 
 def _names(path: Path, config: Mapping[str, object]) -> Names:

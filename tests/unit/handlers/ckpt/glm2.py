@@ -4,12 +4,16 @@ The import is what models/glm2/convert_weight.py of MindFormers 1.9 does: read t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from handlers.ckpt import Network, walk
+from handlers.ckpt.planning.network import Said
 from tests.unit.handlers.ckpt.ckpt_writer import Array
+
+TYPES = {"Float32": "float32", "Float16": "float16", "BFloat16": "uint16"}
 
 
 @dataclass(frozen=True)
@@ -146,10 +150,6 @@ class Glm:
         heads = weight.reshape(-1, self.head_size, *weight.shape[1:])
         return np.concatenate([heads[:, 0::2], heads[:, 1::2]], axis=1).reshape(weight.shape)
 
-    def but(self, **changes: Any) -> "Glm":  # noqa: ANN401 - whatever replace takes
-        """Return another one."""
-        return replace(self, **changes)
-
 
 def same(found: Mapping[str, Array], expected: Mapping[str, Array]) -> bool:
     """Tell whether two hold the same names, shapes, types and bytes."""
@@ -158,3 +158,21 @@ def same(found: Mapping[str, Array], expected: Mapping[str, Array]) -> bool:
         == (expected[name].shape, expected[name].dtype, expected[name].tobytes())
         for name, each in found.items()
     )
+
+
+def read(directory: Path) -> dict[str, Array]:
+    """Return what the files hold; a bfloat16 as its bits."""
+    found = {}
+    for path in sorted(directory.glob("*.safetensors")):
+        content = path.read_bytes()
+        for name, entry in walk(path).entries.items():
+            (extent,) = entry.extents
+            kind = TYPES[entry.type]
+            part = content[extent.offset : extent.offset + extent.length]
+            found[name] = np.frombuffer(part, kind).reshape(entry.dims)
+    return found
+
+
+def rearranged(glm: Glm) -> Network:
+    """Return what a YAML says of how rows were moved."""
+    return Network(where="run.yaml", said=Said.MINDFORMERS, rearranged=glm.rearranged, head_size=glm.head_size)

@@ -26,10 +26,9 @@ from handlers.ckpt import (
 from handlers.ckpt.codes import Code
 from handlers.ckpt.planning.network import Said
 from tests.unit.handlers.ckpt.ckpt_writer import Array, Lay, Run
-from tests.unit.handlers.ckpt.glm2 import Glm, same
+from tests.unit.handlers.ckpt.glm2 import Glm, read, rearranged, same
 
 LAYER = "transformer.encoder.layers.0"
-TYPES = {"Float32": "float32", "Float16": "float16", "BFloat16": "uint16"}
 
 
 def run_of(weights: Mapping[str, Array], source: Path, ranks: int = 1) -> Run:
@@ -52,24 +51,6 @@ def merged(run: Run, destination: Path, wanted: HuggingFace, limit: int | None =
     destination.mkdir(exist_ok=True)
     plan = open_set([run.shard(rank) for rank in range(run.ranks)], [run.strategy]).plan(keep=["weights"])
     return merge(plan, destination, OutputOptions(Format.SAFETENSORS, limit, hugging_face=wanted), force=True)
-
-
-def read(directory: Path) -> dict[str, Array]:
-    """Return what the files hold; a bfloat16 as its bits."""
-    found = {}
-    for path in sorted(directory.glob("*.safetensors")):
-        content = path.read_bytes()
-        for name, entry in walk(path).entries.items():
-            (extent,) = entry.extents
-            kind = TYPES[entry.type]
-            part = content[extent.offset : extent.offset + extent.length]
-            found[name] = np.frombuffer(part, kind).reshape(entry.dims)
-    return found
-
-
-def rearranged(glm: Glm) -> Network:
-    """Return what a YAML says of how rows were moved."""
-    return Network(where="run.yaml", said=Said.MINDFORMERS, rearranged=glm.rearranged, head_size=glm.head_size)
 
 
 GLMS = st.builds(
