@@ -74,7 +74,12 @@ class BaseModel:
 
     def side_files(self, type_: str) -> tuple[SideFile, ...]:
         """Return what the output gets, where its weights are of MindSpore's type `type_`: config.json says so then."""
-        torch_type = _TORCH_TYPES[type_]
+        torch_type = _TORCH_TYPES.get(type_)
+        if torch_type is None:
+            raise InconsistentError(
+                f"{self.network.where}: a model is of {', '.join(_TORCH_TYPES.values())}, but the weights are {type_}",
+                Code.BASE_UNFIT,
+            )
         keys = [key for key in _TYPE_KEYS if key in self.config] or [_TYPE_KEYS[1]]
         if all(self.config.get(key) == torch_type for key in keys):
             return (self.config_file, *self.files)

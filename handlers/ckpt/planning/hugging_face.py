@@ -12,13 +12,22 @@ share the rest.
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from handlers.ckpt.codes import Code
 from handlers.ckpt.errors import InconsistentError, UnsupportedLayoutError
 from handlers.ckpt.planning.assembled import Assembled, Rows
 from handlers.ckpt.planning.hf_base import BaseModel
-from handlers.ckpt.planning.network import Names, Network, check_agreement, head_size, is_rearranged
-from handlers.ckpt.planning.plan import Parameter
+from handlers.ckpt.planning.network import (
+    Names,
+    Network,
+    Sizes,
+    check_agreement,
+    check_sizes,
+    head_size,
+    is_rearranged,
+)
+from handlers.ckpt.planning.plan import Parameter, Plan
 
 _LAYER = re.compile(r"transformer\.encoder\.layers\.(0|[1-9][0-9]{0,4})\..+", re.ASCII)
 _GLM_6B = re.compile(r"transformer\.(word_embeddings\.|layers\.[0-9]+\.)")
@@ -56,19 +65,12 @@ class HuggingFace:
     """The model whose configuration and tokenizer it gets."""
 
 
-@dataclass(frozen=True)
-class _Sizes:
-    """A network's sizes, as its weights have them."""
+class _UnfitError(ValueError):
+    """A weight, by its name in the shards, is not what Hugging Face's model has; the text says how."""
 
-    layers: int
-    hidden: int
-    vocabulary: int
-    ffn: int
-    queries: int
-    """Rows of q."""
-    keys: int
-    """Rows of k, and of v."""
-    bias: bool
+    def __init__(self, name: str, what: str) -> None:
+        super().__init__(f"{name}: {what}")
+        self.name = name
 
 
 @dataclass
@@ -82,11 +84,11 @@ class _Parameters:
         self.left = set(self.all)
 
     def take(self, name: str) -> Parameter:
-        """Return the parameter `name`. Raises InconsistentError where it is missing."""
+        """Return the parameter `name`. Raises _UnfitError where it is missing."""
         if name not in self.all:
-            raise InconsistentError(
-                f"{name} is missing: Hugging Face's model has it. Are these all weights of a GLM-2, GLM-3 or GLM-4-9B?",
-                Code.NO_COUNTERPART,
+            raise _UnfitError(
+                name,
+                "it is missing, and Hugging Face's model has it: are these all weights of a GLM-2, GLM-3 or GLM-4-9B?",
             )
         self.left.discard(name)
         return self.all[name]
@@ -109,33 +111,44 @@ class _Parameters:
         return parts
 
 
-def rename(parameters: Sequence[Parameter], wanted: HuggingFace) -> tuple[Assembled, ...]:
-    """Return what is to be written of `parameters`, a GLM's weights by MindFormers' names.
+def rename(plan: Plan, wanted: HuggingFace) -> tuple[Assembled, ...]:
+    """Return what is to be written of the plan's parameters, a GLM's weights by MindFormers' names.
 
     Raises UnsupportedLayoutError for a GLM-6B, and InconsistentError where something has no counterpart or is missing,
     where shapes do not fit each other, or the weights are not what `wanted` says of them.
     """
-    given = _Parameters({each.name: each for each in parameters})
+    given = _Parameters({each.name: each for each in plan.parameters})
     for name in given.all:
         if _GLM_6B.match(name):
             raise UnsupportedLayoutError(
-                f"{name}: it is a GLM-6B's; glmd gives Hugging Face's names to GLM-2, GLM-3 and GLM-4-9B so far",
+                f"{_path(plan, name)}: {name}: it is a GLM-6B's; glmd gives Hugging Face's names to GLM-2, GLM-3 and "
+                "GLM-4-9B so far",
                 Code.NO_COUNTERPART,
             )
     check_agreement(wanted.networks)
-    sizes = _sizes(given, _layers(given.all))
-    for network in wanted.networks:
-        _check_network(sizes, network)
-    found = tuple(_renamed(given, sizes, wanted))
-    if given.left:
-        name = min(given.left)
-        hint = ": it is of a LoRA adapter: add it to its weight (--lora merge)" if _ADAPTER.search(name) else ""
-        more = f", nor {len(given.left) - 1} more" if len(given.left) > 1 else ""
-        raise InconsistentError(
-            f"{name} has no counterpart among the names of {wanted.names}{more}{hint}. Nothing is left out silently",
-            Code.NO_COUNTERPART,
-        )
+    try:
+        sizes = _sizes(given)
+        for network in wanted.networks:
+            check_sizes(sizes, network)
+        found = tuple(_renamed(given, sizes, wanted))
+        if given.left:
+            raise _left_over(given.left, wanted.names)
+    except _UnfitError as error:
+        raise InconsistentError(f"{_path(plan, error.name)}: {error}", Code.NO_COUNTERPART) from error
     return found
+
+
+def _path(plan: Plan, name: str) -> Path:
+    """Return the shard that has `name`, or the first one."""
+    having = (shard for shard in plan.shards.values() if name in shard.entries)
+    return next(having, next(iter(plan.shards.values()))).path
+
+
+def _left_over(names: Collection[str], wanted: Names) -> _UnfitError:
+    name = min(names)
+    more = f", and {len(names) - 1} more have none" if len(names) > 1 else ""
+    hint = "it is of a LoRA adapter: add it to its weight (--lora merge)" if _ADAPTER.search(name) else "is it a GLM's?"
+    return _UnfitError(name, f"it has no counterpart among the names of {wanted}{more}: {hint}")
 
 
 def _layers(names: Collection[str]) -> int:
@@ -144,50 +157,23 @@ def _layers(names: Collection[str]) -> int:
     return max(numbers, default=-1) + 1
 
 
-def _sizes(given: _Parameters, layers: int) -> _Sizes:
-    if not layers:
-        given.take(_of_layer(0, _DENSE))
+def _sizes(given: _Parameters) -> Sizes:
+    """Read off the sizes, of the first layer; what the others have is held against them."""
     vocabulary, hidden = _matrix(given.take(_EMBEDDING))
     queries = _matrix(given.take(_of_layer(0, _DENSE)))[1]
     rest = given.rows(_of_layer(0, f"{_QKV}.weight")) - queries
     ffn = _matrix(given.take(_of_layer(0, _DOWN)))[1]
     bias = any(_of_layer(0, f"{stem}.bias") in given.all for stem in (_QKV, _Q))
     if rest <= 0 or rest % 2:
-        raise InconsistentError(
-            f"{_of_layer(0, _QKV)} has {rest + queries} rows, but {_of_layer(0, _DENSE)} has {queries} columns: k and "
-            "v cannot share the rest",
-            Code.NO_COUNTERPART,
+        name = _of_layer(0, f"{_QKV}.weight")
+        raise _UnfitError(
+            name,
+            f"it has {rest + queries} rows, but {_of_layer(0, _DENSE)} has {queries} columns, as many as q has rows",
         )
-    return _Sizes(layers, hidden, vocabulary, ffn, queries, rest // 2, bias)
+    return Sizes(_layers(given.all), hidden, vocabulary, ffn, queries, rest // 2, bias)
 
 
-def _check_network(sizes: _Sizes, network: Network) -> None:
-    """Refuse weights that are not as a file says."""
-    for field_, found in (
-        ("layers", sizes.layers),
-        ("hidden", sizes.hidden),
-        ("vocabulary", sizes.vocabulary),
-        ("ffn", sizes.ffn),
-        ("bias", sizes.bias),
-        ("tied", False),  # the output layer is there, and its loader would leave it out
-    ):
-        said = getattr(network, field_)
-        if said is not None and said != found:
-            raise InconsistentError(
-                f"{network.key(field_)} is {said}, but in the weights it is {found}: is it another model's?",
-                Code.BASE_UNFIT,
-            )
-    for heads, rows, what in (("heads", sizes.queries, "queries"), ("groups", sizes.keys, "keys")):
-        count, size = getattr(network, heads), network.head_size
-        if count is not None and size is not None and count * size != rows:
-            raise InconsistentError(
-                f"{network.key(heads)} is {count}, of {size} rows each, but the weights' {what} have {rows} rows: is "
-                "it another model's?",
-                Code.BASE_UNFIT,
-            )
-
-
-def _renamed(given: _Parameters, sizes: _Sizes, wanted: HuggingFace) -> Iterator[Assembled]:
+def _renamed(given: _Parameters, sizes: Sizes, wanted: HuggingFace) -> Iterator[Assembled]:
     """Yield all tensors, the layers between the embedding and the rest."""
     own = wanted.names is Names.GLM
     hidden = sizes.hidden
@@ -215,7 +201,7 @@ def _renamed(given: _Parameters, sizes: _Sizes, wanted: HuggingFace) -> Iterator
                 yield _joined(_of_layer(layer, f"{_QKV}.{kind}"), parts, (count, *columns))
 
 
-def _rearranged_head(sizes: _Sizes, networks: Sequence[Network]) -> int:
+def _rearranged_head(sizes: Sizes, networks: Sequence[Network]) -> int:
     """Return how many rows a head has whose rows are to be put back; 0 where they were not moved."""
     if not is_rearranged(networks):
         return 0
@@ -240,7 +226,7 @@ def _rearranged_head(sizes: _Sizes, networks: Sequence[Network]) -> int:
 class _Heads:
     """How q, k and v come out of a layer's parameters."""
 
-    sizes: _Sizes
+    sizes: Sizes
     head: int
 
     def parts(self, given: _Parameters, name: str) -> tuple[Rows, ...]:
@@ -249,8 +235,10 @@ class _Heads:
         counts = (self.sizes.queries, self.sizes.keys, self.sizes.keys)
         moved = (self.head, self.head, 0)
         if len(sources) > 1:
+            for source, count in zip(sources, counts, strict=True):
+                _check_dims(source, (count, *source.tiling.dims[1:]))
             return tuple(
-                Rows(source, 0, source.tiling.dims[0], head) for source, head in zip(sources, moved, strict=True)
+                Rows(source, 0, count, head) for source, count, head in zip(sources, counts, moved, strict=True)
             )
         _check_dims(sources[0], (sum(counts), *sources[0].tiling.dims[1:]))
         firsts = (0, counts[0], counts[0] + counts[1])
@@ -274,32 +262,26 @@ def _whole(source: Parameter, name: str, dims: tuple[int, ...]) -> Assembled:
 
 def _joined(name: str, rows: tuple[Rows, ...], dims: tuple[int, ...]) -> Assembled:
     """Put rows together that must make a tensor of `dims`."""
+    first = rows[0].of
     for each in rows:
         _check_dims(each.of, (each.of.tiling.dims[0], *dims[1:]))
-        if each.of.type != rows[0].of.type:
-            raise InconsistentError(
-                f"{each.of.name} is {each.of.type}, but {rows[0].of.name}, to which it is joined, {rows[0].of.type}",
-                Code.NO_COUNTERPART,
-            )
+        if each.of.type != first.type:
+            raise _UnfitError(each.of.name, f"it is {each.of.type}, but {first.name}, which it joins, is {first.type}")
     joined = Assembled.of(name, rows)
     if joined.dims != dims:
-        raise InconsistentError(
-            f"{rows[0].of.name} makes {name} {list(joined.dims)}, but by the other weights it is {list(dims)}",
-            Code.NO_COUNTERPART,
-        )
+        raise _UnfitError(first.name, f"it makes {name} {list(joined.dims)}, but by other weights that is {list(dims)}")
     return joined
 
 
 def _matrix(parameter: Parameter) -> tuple[int, int]:
     dims = parameter.tiling.dims
-    if len(dims) != 2:
-        raise InconsistentError(f"{parameter.name} has shape {list(dims)}: a matrix was expected", Code.NO_COUNTERPART)
+    if len(dims) != 2 or 0 in dims:
+        raise _UnfitError(parameter.name, f"it has shape {list(dims)}, and is to be a matrix")
     return dims[0], dims[1]
 
 
 def _check_dims(parameter: Parameter, dims: tuple[int, ...]) -> None:
     if parameter.tiling.dims != dims:
-        raise InconsistentError(
-            f"{parameter.name} has shape {list(parameter.tiling.dims)}, but by the other weights it is {list(dims)}",
-            Code.NO_COUNTERPART,
+        raise _UnfitError(
+            parameter.name, f"it has shape {list(parameter.tiling.dims)}, but by other weights that is {list(dims)}"
         )

@@ -109,6 +109,42 @@ def check_agreement(networks: Sequence[Network]) -> None:
                     )
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """A network's sizes, as its weights have them."""
+
+    layers: int
+    hidden: int
+    vocabulary: int
+    ffn: int
+    queries: int
+    """Rows of q."""
+    keys: int
+    """Rows of k, and of v."""
+    bias: bool
+    tied: bool = False
+    """The output layer is there, and who loads a tied one would leave it out."""
+
+
+def check_sizes(sizes: Sizes, network: Network) -> None:
+    """Raise InconsistentError where the weights are not as a file says."""
+    for field in ("layers", "hidden", "vocabulary", "ffn", "bias", "tied"):
+        said, found = getattr(network, field), getattr(sizes, field)
+        if said is not None and said != found:
+            raise InconsistentError(
+                f"{network.key(field)} is {said}, but in the weights it is {found}: is it another model's?",
+                Code.BASE_UNFIT,
+            )
+    for heads, rows, what in (("heads", sizes.queries, "queries"), ("groups", sizes.keys, "keys")):
+        count, size = getattr(network, heads), network.head_size
+        if count is not None and size is not None and count * size != rows:
+            raise InconsistentError(
+                f"{network.key(heads)} is {count}, of {size} rows each, but the weights' {what} have {rows} rows: is "
+                "it another model's?",
+                Code.BASE_UNFIT,
+            )
+
+
 def head_size(networks: Sequence[Network]) -> int | None:
     """Return how many rows a head has, if anybody says so."""
     return next((each.head_size for each in networks if each.head_size is not None), None)

@@ -101,7 +101,7 @@ def lay_out(plan: Plan, options: OutputOptions) -> Output:
 
 
 def _for_hugging_face(plan: Plan, options: OutputOptions, wanted: HuggingFace, whole: tuple[OutputFile, ...]) -> Output:
-    renamed = rename(plan.parameters, wanted)
+    renamed = rename(plan, wanted)
     files = _safetensors(renamed, options.max_shard_size or HF_SHARD_SIZE, safetensors.TORCH)
     side_files = wanted.base.side_files(_main_type(renamed)) if wanted.base is not None else ()
     renaming = Renaming(wanted.names, is_rearranged(wanted.networks))

@@ -135,7 +135,8 @@ def test_a_name_without_counterpart_is_refused(tmp_path: Path) -> None:
     weights = Glm().mindformers() | {f"{LAYER}.post_mlp_layernorm.weight": np.ones(6, "float32")}
     error = refused(weights, tmp_path)
     assert error.code == Code.NO_COUNTERPART
-    assert str(error).startswith(f"{LAYER}.post_mlp_layernorm.weight has no counterpart among the names of glm.")
+    name = f"{LAYER}.post_mlp_layernorm.weight"
+    assert f"rank_0-31_4.ckpt: {name}: it has no counterpart among the names of glm" in str(error)
 
 
 def test_an_adapter_is_to_be_added_first(tmp_path: Path) -> None:
@@ -161,7 +162,7 @@ def test_a_missing_weight_is_refused(tmp_path: Path, name: str) -> None:
     weights = Glm().mindformers()
     del weights[name]
     error = refused(weights, tmp_path)
-    assert (error.code, str(error).startswith(f"{name} is missing")) == (Code.NO_COUNTERPART, True)
+    assert (error.code, f"rank_0-31_4.ckpt: {name}: it is missing" in str(error)) == (Code.NO_COUNTERPART, True)
 
 
 def test_a_layer_without_a_number_of_its_own_is_missing(tmp_path: Path) -> None:
@@ -181,14 +182,14 @@ def test_shapes_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     """With both names."""
     name = f"{LAYER}.mlp.dense_h_to_4h.weight"
     weights = Glm().mindformers() | {name: np.ones((12, 6), "float32")}
-    assert f"{name} makes model.layers.0.mlp.gate_up_proj.weight [12, 6], but" in str(refused(weights, tmp_path))
+    assert f"{name}: it makes model.layers.0.mlp.gate_up_proj.weight [12, 6], but" in str(refused(weights, tmp_path))
 
 
 def test_parts_of_different_types_are_not_joined(tmp_path: Path) -> None:
     """Which would need a conversion that nobody asked for."""
     name = f"{LAYER}.mlp.dense_right.weight"
     weights = Glm(mlp_concat=False).mindformers() | {name: np.ones((5, 6), "float16")}
-    assert f"{name} is Float16, but" in str(refused(weights, tmp_path))
+    assert f"{name}: it is Float16, but" in str(refused(weights, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -233,3 +234,17 @@ def test_rows_are_not_put_back_by_guess(tmp_path: Path) -> None:
     assert (error.code, "give it kv_channels" in str(error)) == (Code.NETWORK_UNKNOWN, True)
     unfit = Network(where="run.yaml", said=Said.MINDFORMERS, rearranged=True, head_size=6)
     assert "heads of 6 rows cannot be rearranged" in str(refused(weights, tmp_path / "unfit", unfit))
+
+
+@pytest.mark.parametrize("names", Names)
+def test_parts_share_their_rows_as_dense_says(tmp_path: Path, names: Names) -> None:
+    """Also where they make as many together, and rows are to be put back."""
+    glm = Glm(qkv_concat=False, rearranged=True)
+    weights = glm.mindformers()
+    stem = f"{LAYER}.self_attention"
+    weights[f"{stem}.wq.weight"], weights[f"{stem}.wk.weight"] = (
+        weights[f"{stem}.w{letter}.weight"] for letter in "kq"
+    )
+    run = run_of(weights, tmp_path / "output")
+    with pytest.raises(InconsistentError, match=rf"{stem}\.wq\.weight: it has shape \[4, 6\], but"):
+        merged(run, tmp_path / "merged", HuggingFace(names, (rearranged(glm),)))
