@@ -26,6 +26,8 @@ _INDEX = ".index.json"
 """Of weights."""
 _OURS = {CONFIG, "manifest.json"}
 """What is written anew."""
+_LARGEST = 1e18
+"""Of a real number: far above any that a model has."""
 _TORCH_TYPES = {"BFloat16": "bfloat16", "Float16": "float16", "Float32": "float32"}
 _TYPE_KEYS = ("dtype", "torch_dtype")
 """What transformers 5 and 4 call the weights' type."""
@@ -84,7 +86,7 @@ class BaseModel:
         if all(self.config.get(key) == torch_type for key in keys):
             return (self.config_file, *self.files)
         config = dict(self.config) | dict.fromkeys(keys, torch_type)
-        text = json.dumps(config, indent=2, ensure_ascii=False).encode() + b"\n"
+        text = json.dumps(config, indent=2).encode() + b"\n"  # in ASCII: half of a surrogate pair is no UTF-8
         return (SideFile.of(CONFIG, text), *self.files)
 
 
@@ -206,7 +208,7 @@ class _Config:
         value = (self.members if members is None else members).get(key)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _LARGEST:
             raise self._unusable(key, value)
         return float(value)
 

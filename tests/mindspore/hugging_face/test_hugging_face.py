@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +58,7 @@ BASE = {
     "eos_token_id": [1],
     "torch_dtype": "bfloat16",
 }
+NOT_PUT_BACK = "not put back"
 ROWS, COLUMNS = (0, -1), (-1, 0)
 CUT = {
     "embedding_weight": ROWS,
@@ -67,16 +70,6 @@ CUT = {
     "dense_4h_to_h.weight": COLUMNS,
 }
 """How ChatGLM2's shard calls cut what, over the ranks of a model parallel group."""
-
-
-@pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return where the weights and the logits of all cases are."""
-    directory = tmp_path_factory.mktemp("mindformers")
-    (directory / "cases.json").write_text(json.dumps(CASES))
-    program = Path(__file__).with_name("mindformers_logits.py")
-    run_program(interpreter("2.9"), program, directory / "cases.json", directory, directory=directory)
-    return directory
 
 
 def run_program(python: Path, *words: Path, directory: Path) -> None:
@@ -117,30 +110,62 @@ def merged(case: str, answers: Path, directory: Path, *, rearranged: bool = True
     return destination
 
 
-def answer_of(model: Path, ids: Path, directory: Path) -> NDArray[np.generic]:
-    """Return what transformers answers; everything in the file must have been loaded as it is."""
+@dataclass(frozen=True)
+class Answers:
+    """What both say, by case; NOT_PUT_BACK is the rearranged one, merged as if it was not."""
+
+    mindformers: Mapping[str, NDArray[np.generic]]
+    transformers: Mapping[str, NDArray[np.generic]]
+    loaded: Mapping[str, Mapping[str, object]]
+    """What transformers say of the loading."""
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
+    """Let each program do all cases: it takes longer to start than to answer."""
+    directory = tmp_path_factory.mktemp("answers")
+    (directory / "cases.json").write_text(json.dumps(CASES))
+    program = Path(__file__).with_name("mindformers_logits.py")
+    run_program(interpreter("2.9"), program, directory / "cases.json", directory, directory=directory)
+    models = {}
+    for name, (case, rearranged) in {
+        **{case: (case, True) for case in CASES},
+        NOT_PUT_BACK: ("rearranged", False),
+    }.items():
+        (directory / name).mkdir()
+        models[name] = merged(case, directory, directory / name, rearranged=rearranged)
+        shutil.copy(directory / f"{case}.ids.npy", models[name] / "ids.npy")
+    run_program(torch(), Path(__file__).with_name("transformers_logits.py"), *models.values(), directory=directory)
+    return Answers(
+        {case: np.load(directory / f"{case}.logits.npy") for case in CASES},
+        {name: np.load(model / "answer.npy") for name, model in models.items()},
+        {name: json.loads((model / "loaded.json").read_text()) for name, model in models.items()},
+    )
+
+
+def torch() -> Path:
+    """Return the Python of the environment with transformers."""
     given = os.environ.get("GLMD_TORCH_PYTHON", "")
-    assert Path(given).is_file(), f"GLMD_TORCH_PYTHON ({given!r}) is no interpreter; `make test` sets it up"
-    run_program(Path(given), Path(__file__).with_name("transformers_logits.py"), model, ids, directory=directory)
-    loaded = json.loads((model / "loaded.json").read_text())
-    assert loaded["class"] == "GlmForCausalLM"
-    assert loaded["type"] == "torch.float32"
-    assert loaded["unfit"] == {"missing_keys": [], "unexpected_keys": [], "mismatched_keys": []}
-    return np.load(model / "answer.npy")
+    if not Path(given).is_file():
+        pytest.fail(f"GLMD_TORCH_PYTHON ({given!r}) is no interpreter; `make test` sets up the environments")
+    return Path(given)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_transformers_answer_what_mindformers_answer(case: str, answers: Path, directory: Path) -> None:
+def test_transformers_answer_what_mindformers_answer(case: str, answers: Answers) -> None:
     """Of matrices side by side or apart, and of rearranged rows: every logit, within the tolerance."""
-    model = merged(case, answers, directory)
-    found = answer_of(model, answers / f"{case}.ids.npy", directory)
-    expected = np.load(answers / f"{case}.logits.npy")
+    expected = answers.mindformers[case]
     assert np.ptp(expected) > 1
-    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(answers.transformers[case], expected, rtol=0, atol=TOLERANCE)
 
 
-def test_rows_that_were_rearranged_must_be_put_back(answers: Path, directory: Path) -> None:
+@pytest.mark.parametrize("case", CASES)
+def test_transformers_take_every_weight_as_it_is(case: str, answers: Answers) -> None:
+    """None is missing, none too much, in the type of the training, by transformers' own class."""
+    unfit: dict[str, list[str]] = {"missing_keys": [], "unexpected_keys": [], "mismatched_keys": []}
+    assert answers.loaded[case] == {"class": "GlmForCausalLM", "type": "torch.float32", "unfit": unfit}
+
+
+def test_rows_that_were_rearranged_must_be_put_back(answers: Answers) -> None:
     """Else it is another model, which is why the training's YAML is asked."""
-    model = merged("rearranged", answers, directory, rearranged=False)
-    found = answer_of(model, answers / "rearranged.ids.npy", directory)
-    assert np.abs(found - np.load(answers / "rearranged.logits.npy")).max() > 1
+    assert np.abs(answers.transformers[NOT_PUT_BACK] - answers.mindformers["rearranged"]).max() > 1

@@ -1,8 +1,9 @@
 """Runs in the environment of transformers: what models of its own class answer.
 
-    transformers_logits.py MODEL-DIRECTORY… IDS.npy
+    transformers_logits.py MODEL-DIRECTORY…
 
-writes answer.npy into each model's directory, and loaded.json: the class, the type, and the keys that did not fit.
+reads ids.npy of each model's directory, and writes answer.npy there, and loaded.json: the class, the type, and the keys
+that did not fit.
 """
 
 import json
@@ -16,9 +17,8 @@ from transformers import AutoModelForCausalLM
 
 def main() -> None:
     """Do all models."""
-    *directories, ids = map(Path, sys.argv[1:])
-    words = torch.tensor(np.load(ids).astype(np.int64))
-    for directory in directories:
+    for directory in map(Path, sys.argv[1:]):
+        words = torch.tensor(np.load(directory / "ids.npy").astype(np.int64))
         model, info = AutoModelForCausalLM.from_pretrained(directory, output_loading_info=True)
         with torch.no_grad():
             logits = model.eval()(words).logits

@@ -109,6 +109,20 @@ def test_the_configuration_says_the_type_that_the_weights_have(tmp_path: Path, k
     assert json.loads((tmp_path / "merged" / "config.json").read_text()) == config | {key: "float16"}
 
 
+def test_a_type_that_torch_s_models_have_not_is_refused(tmp_path: Path) -> None:
+    """What config.json would say of it nobody knows."""
+    glm = Glm(kind="float64")
+    run = Run(tmp_path / "output", 1, tensors={n: w.astype("int32") for n, w in glm.mindformers().items()}).write()
+    base = read_base(write_base(tmp_path / "base", Glm().config))
+    wanted = HuggingFace(base.names, (base.network,), base)
+    with pytest.raises(InconsistentError, match=r"config\.json: a model is of .*, but the weights are Int32"):
+        merge(
+            open_set([run.shard(0)]).plan(keep=["weights"]),
+            tmp_path,
+            OutputOptions(Format.SAFETENSORS, hugging_face=wanted),
+        )
+
+
 def test_verify_sees_what_happened_to_them(tmp_path: Path) -> None:
     """A model with another tokenizer answers nonsense."""
     merged(tmp_path, Glm(), write_base(tmp_path / "base", Glm().config))
@@ -157,6 +171,8 @@ def test_a_base_that_changes_meanwhile_is_refused(tmp_path: Path) -> None:
         ({"hidden_size": True}, "hidden_size is 'True', which it cannot be"),
         ({"attention_bias": 1}, "attention_bias is '1', which it cannot be"),
         ({"rms_norm_eps": "small"}, "rms_norm_eps is 'small', which it cannot be"),
+        ({"rms_norm_eps": float("nan")}, "rms_norm_eps is 'nan', which it cannot be"),
+        ({"rope_theta": 10**400}, "rope_theta is '1000"),
     ),
 )
 def test_what_cannot_be_the_base_is_refused(tmp_path: Path, change: dict[str, object], what: str) -> None:
