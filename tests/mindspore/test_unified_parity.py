@@ -1,4 +1,4 @@
-"""What glmd makes of safetensors is, byte for byte, what today's MindSpore makes of them, and what it trains on from."""
+"""What glmd makes of safetensors is, byte for byte, what today's MindSpore makes of them, and what it loads again."""
 
 import tempfile
 from collections.abc import Mapping

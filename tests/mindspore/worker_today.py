@@ -58,4 +58,18 @@ def distribute(merged: str, strategy: str, to: str, ranks: int) -> None:
         )
 
 
-DUTIES = {each.__name__: each for each in (unify, distribute)}
+def save_iteration(source: str, to: str) -> None:
+    """As worker_iteration does, whose MindFormers takes seconds to import."""
+    import worker_iteration  # noqa: PLC0415 - as said
+
+    worker_iteration.save_iteration(source, to)
+
+
+def load_iteration(path: str, to: str) -> None:
+    """As worker_iteration does."""
+    import worker_iteration  # noqa: PLC0415 - as said
+
+    worker_iteration.load_iteration(path, to)
+
+
+DUTIES = {each.__name__: each for each in (unify, distribute, save_iteration, load_iteration)}
