@@ -9,8 +9,8 @@ CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/glmd
 # Named by their locks, so that a new lock makes a new one and checkouts share them.
 named     = $(CACHE)/$1-$(shell sha256sum $2 | cut -c1-12)
 TRAINING  := $(call named,training,configs/rehearsal/requirements.txt)
-MINDSPORE := $(call named,mindspore,requirements/mindspore.txt)
-INTERPRETERS := GLMD_TRAINING_PYTHON=$(TRAINING)/bin/python GLMD_MINDSPORE_PYTHON=$(MINDSPORE)/bin/python
+TODAY     := $(call named,today,requirements/today.txt)
+INTERPRETERS := GLMD_TRAINING_PYTHON=$(TRAINING)/bin/python GLMD_TODAY_PYTHON=$(TODAY)/bin/python
 # Any Python will do to run this; it finds the right one itself.
 ENVIRONMENTS = $(or $(PYTHON),$(shell command -v python3 || command -v python3.14 || command -v python3.13 || \
     command -v python3.12 || command -v python3.11),$(error No Python found: install Python 3.11 or later)) \
@@ -28,12 +28,12 @@ TIERS := $(if $(filter 0,$(shell id -u)),,-m 'not systemd and not root')
 help:  ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-environments: .venv/.made $(TRAINING)/.complete $(MINDSPORE)/.complete
+environments: .venv/.made $(TRAINING)/.complete $(TODAY)/.complete
 
 demo: .venv/.made $(TRAINING)/.complete  ## the whole way on this machine: a real training, merged and checked; 3 minutes
 	@GLMD_TRAINING__PYTHON=$(TRAINING)/bin/python .venv/bin/glmd demo
 
-test: lint $(TRAINING)/.complete $(MINDSPORE)/.complete  ## all checks and tests
+test: lint $(TRAINING)/.complete $(TODAY)/.complete  ## all checks and tests
 	$(if $(TIERS),@echo "not root: leaving out the tests that need it")
 	$(INTERPRETERS) .venv/bin/pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder --durations=10 --cov $(TIERS)
 
@@ -43,7 +43,7 @@ lint: .venv/.made  ## ruff, mypy, and the walls between the rooms
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
 
-bench: .venv/.made $(TRAINING)/.complete $(MINDSPORE)/.complete  ## the benchmarks' tables
+bench: .venv/.made $(TRAINING)/.complete $(TODAY)/.complete  ## the benchmarks' tables
 	for program in merge readiness inbox idle scale steps step_time; do \
 	    $(INTERPRETERS) .venv/bin/python benchmarks/$$program.py || exit; done
 
@@ -51,7 +51,7 @@ lock: .venv/.made  ## bring requirements/ in line with pyproject.toml; UPGRADE=-
 	.venv/bin/uv pip compile $(COMPILE) --group dev pyproject.toml -o requirements/dev.txt
 	.venv/bin/uv pip compile $(COMPILE) -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt
 	.venv/bin/uv pip compile $(COMPILE) -c requirements/dev.txt --extra notify pyproject.toml -o requirements/notify.txt
-	.venv/bin/uv pip compile $(COMPILE) requirements/mindspore.in -o requirements/mindspore.txt
+	.venv/bin/uv pip compile $(COMPILE) requirements/today.in -o requirements/today.txt
 	echo uv | .venv/bin/uv pip compile $(COMPILE) - -o requirements/uv.txt
 
 lock: COMPILE = -q --universal --python-version 3.11 --generate-hashes --no-annotate $(UPGRADE)
@@ -102,5 +102,5 @@ uninstall:  ## (as root) remove the programs and units; /var/glm, /etc/glmd and 
 $(TRAINING)/.complete: | .venv/.made
 	@$(ENVIRONMENTS) training $(TRAINING)
 
-$(MINDSPORE)/.complete: | .venv/.made
-	@$(ENVIRONMENTS) mindspore $(MINDSPORE)
+$(TODAY)/.complete: | .venv/.made
+	@$(ENVIRONMENTS) today $(TODAY)

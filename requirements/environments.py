@@ -3,8 +3,8 @@
 
     environments.py development DIR     glmd as it stands here, with its tools
     environments.py runtime DIR         glmd as a copy, for a server; DIR may be moved afterwards
-    environments.py training DIR        MindSpore and MindFormers for GLM-6B, on Python 3.9
-    environments.py mindspore DIR       a current MindSpore, on Python 3.11, for the parity tests
+    environments.py training DIR        MindSpore 2.0 and MindFormers 0.8, for GLM-6B, on Python 3.9
+    environments.py today DIR           MindSpore 2.9 and MindFormers 1.9, for GLM-4, on Python 3.11
 
 Running it again is safe. PYTHON, PYTHON39 and PYTHON311 name an interpreter to use instead of the first that fits.
 """
@@ -139,9 +139,9 @@ def make_training(directory: Path) -> None:
     make_shared(directory, locked, "3.9", "The training environment")
 
 
-def make_mindspore(directory: Path) -> None:
-    """Build the environment of the newest MindSpore that the merge is compared with."""
-    make_shared(directory, LOCKS / "mindspore.txt", "3.11", "The environment of the current MindSpore")
+def make_today(directory: Path) -> None:
+    """Build the environment of today's stack, which GLM-4 trains in, and which the merge is compared with."""
+    make_shared(directory, LOCKS / "today.txt", "3.11", "The environment of today's MindFormers")
 
 
 def make_shared(directory: Path, locked: Path, version: str, purpose: str) -> None:
@@ -161,7 +161,7 @@ def main() -> int:
         "development": make_development,
         "runtime": make_runtime,
         "training": make_training,
-        "mindspore": make_mindspore,
+        "today": make_today,
     }
     if len(sys.argv) != 3 or sys.argv[1] not in makers:
         sys.stderr.write(__doc__ or "")

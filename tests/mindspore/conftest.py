@@ -7,7 +7,7 @@ import pytest
 
 from tests.mindspore.worker_process import Worker
 
-INTERPRETERS = {"2.0": "GLMD_TRAINING_PYTHON", "2.10": "GLMD_MINDSPORE_PYTHON"}
+INTERPRETERS = {"2.0": "GLMD_TRAINING_PYTHON", "2.9": "GLMD_TODAY_PYTHON"}
 
 
 def interpreter(version: str) -> Path:
@@ -44,7 +44,7 @@ def worker(version: str, workers: dict[str, Worker]) -> Worker:
 
 @pytest.fixture(scope="session")
 def newest(workers: dict[str, Worker]) -> Worker:
-    return workers["2.10"]
+    return workers["2.9"]
 
 
 @pytest.fixture

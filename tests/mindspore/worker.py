@@ -1,4 +1,4 @@
-"""Runs inside a MindSpore environment (2.0.0 on Python 3.9 or 2.10 on 3.11), and serves many cases from one process.
+"""Runs inside a MindSpore environment (2.0.0 on Python 3.9 or 2.9 on 3.11), and serves many cases from one process.
 
     python worker.py < requests > answers
 
