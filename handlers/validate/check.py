@@ -170,7 +170,7 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
     check_adapters(root, findings, version)
     lora_scale = None if "merge" in wrong else check_lora(root, section, parallel, findings, version)
     check_allowed(root, rules.allowed, findings)
-    register_path = check_code(root, rules.code, version, findings, has_register_path=rules.has_register_path)
+    register_path = check_code(root, rules.code, rules.version, findings, has_register_path=rules.has_register_path)
     check_data(root, dialect, findings)
     if "inputs" not in wrong:
         check_inputs(root, findings)

@@ -19,6 +19,7 @@ from handlers.mindformers.foreign_code import (
     REGISTER_PATH,
     ForeignCode,
 )
+from handlers.mindformers.loaders import FORMATS
 from handlers.mindformers.version import Version
 from handlers.records.checked import CodeLook
 from handlers.validate.document import Place
@@ -37,11 +38,17 @@ _WHY = {
 
 
 def check_code(
-    root: Place, allowed: Collection[ForeignCode], version: Version, findings: Findings, *, has_register_path: bool
+    root: Place,
+    allowed: Collection[ForeignCode],
+    version: Version | None,
+    findings: Findings,
+    *,
+    has_register_path: bool,
 ) -> Path | None:
     """Find whatever makes this version run foreign code; return the directory for `--register_path`, None for none.
 
-    With overrides put in, `root` says what runs. `has_register_path`: whether the settings name one for all trainings.
+    Without a version, whatever makes any run some. With overrides put in, `root` says what runs. `has_register_path`:
+    whether the settings name one for all trainings.
     """
     looks = [CodeLook(way=way, at=spot(place)) for place, way in _foreign(root, version)]
     findings.looks.extend(looks)
@@ -79,8 +86,9 @@ def _check_references(root: Place, findings: Findings, *, is_somewhere: bool) ->
             findings.problems.append(root.missing(REGISTER_PATH, f"{place.where} imports from there"))
 
 
-def _foreign(root: Place, version: Version) -> Iterator[tuple[Place, ForeignCode]]:
+def _foreign(root: Place, version: Version | None) -> Iterator[tuple[Place, ForeignCode]]:
     """Yield each place that makes foreign code run, and how."""
+    runs_scripts = version is None or DATA_SET_SCRIPTS.holds(version)
     for place in _places(root):
         value = place.data
         if place.name in KEYS and value:  # as Python takes it: the text 'False' is true
@@ -93,17 +101,21 @@ def _foreign(root: Place, version: Version) -> Iterator[tuple[Place, ForeignCode
             yield place, ForeignCode.TRUST_REMOTE_CODE
         elif place.name == "path" and value in PICKLED_FORMATS:
             yield place, ForeignCode.PICKLE
-        elif place.name == "path" and DATA_SET_SCRIPTS.holds(version) and _has_script(value):
+        elif place.name == "path" and runs_scripts and _may_have_script(place, value):
             yield place, ForeignCode.TRUST_REMOTE_CODE
 
 
-def _has_script(path: str) -> bool:
-    """Say whether `load_dataset` finds a script at `path`: itself, or NAME/NAME.py. Raises DoesNotAnswerError."""
-    script = path if path.endswith(".py") else posixpath.join(path, f"{posixpath.basename(path.rstrip('/'))}.py")
+def _may_have_script(place: Place, path: str) -> bool:
+    """Say whether `load_dataset` may find a script: `path` itself, NAME/NAME.py, or one of a data set on a hub.
+
+    Raises DoesNotAnswerError.
+    """
+    if path.endswith(".py"):
+        return True
     if not path.startswith("/"):
-        return path.endswith(".py")
+        return "data_loader" in place.where and path not in FORMATS
     reach(path)
-    return path.endswith(".py") or os.path.lexists(script)
+    return os.path.lexists(posixpath.join(path, f"{posixpath.basename(path.rstrip('/'))}.py"))
 
 
 def _places(root: Place) -> Iterator[Place]:

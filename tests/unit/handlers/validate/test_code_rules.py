@@ -21,7 +21,7 @@ BY_PATH = frozenset({ForeignCode.REGISTER_PATH})
 def found(
     text: str,
     allowed: frozenset[ForeignCode] = NOTHING,
-    version: Version = TODAY,
+    version: Version | None = TODAY,
     *,
     has_register_path: bool = False,
 ) -> tuple[Findings, Path | None]:
@@ -101,12 +101,15 @@ def test_a_script_of_a_data_set_runs_where_datasets_2_does_it_unasked(tmp_path: 
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "corpus.py").touch()
     (tmp_path / "plain").mkdir()
-    for path in (f"{tmp_path}/corpus", f"{tmp_path}/corpus/", f"{tmp_path}/corpus/corpus.py", "corpus.py"):
+    here = (f"{tmp_path}/corpus", f"{tmp_path}/corpus/", f"{tmp_path}/corpus/corpus.py")
+    for path in (*here, "corpus.py", "organization/corpus"):
         text = f"data_loader: {{path: {path}}}\n"
-        (problem,) = found(text, version=Version(1, 6))[0].problems
-        assert problem.where == "data_loader.path"
+        for version in (Version(1, 6), None):
+            (problem,) = found(text, version=version)[0].problems
+            assert problem.where == "data_loader.path"
         assert found(text, version=Version(1, 7))[0].problems == []
-    assert found(f"data_loader: {{path: {tmp_path}/plain}}\n", version=Version(1, 6))[0] == Findings()
+    for path in (f"{tmp_path}/plain", f"{tmp_path}/absent", "json"):
+        assert found(f"data_loader: {{path: {path}}}\nother: {{path: a}}\n", version=Version(1, 6))[0] == Findings()
 
 
 def test_an_allowed_register_path_is_a_directory_from_the_root(tmp_path: Path) -> None:
