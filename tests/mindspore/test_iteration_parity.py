@@ -17,7 +17,7 @@ from tests.mindspore.worker_process import Worker
 
 pytestmark = pytest.mark.mindspore
 
-EXAMPLES = 60
+EXAMPLES = 40
 """Random cases."""
 ITERATION = 8
 
