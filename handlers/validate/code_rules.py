@@ -50,7 +50,7 @@ def check_code(
     Without a version, whatever makes any run some. With overrides put in, `root` says what runs. `has_register_path`:
     whether the settings name one for all trainings.
     """
-    looks = [CodeLook(way=way, at=spot(place)) for place, way in _foreign(root, version)]
+    looks = code_looks(root, version)
     findings.looks.extend(looks)
     findings.problems.extend(not_allowed_code(looks, allowed))
     if ForeignCode.REGISTER_PATH not in allowed:
@@ -58,6 +58,11 @@ def check_code(
     _check_references(root, findings, is_somewhere=has_register_path or root.get(REGISTER_PATH) is not None)
     place = root.get(REGISTER_PATH)
     return check_readable(place, findings, directory_only=True) if place is not None and place.data else None
+
+
+def code_looks(root: Place, version: Version | None) -> tuple[CodeLook, ...]:
+    """Return whatever makes this version run foreign code, as it is looked at again. Raises DoesNotAnswerError."""
+    return tuple(CodeLook(way=way, at=spot(place)) for place, way in _foreign(root, version))
 
 
 def not_allowed_code(looks: Iterable[CodeLook], allowed: Collection[ForeignCode]) -> Iterator[Problem]:

@@ -8,8 +8,9 @@ from handlers.mindformers.foreign_code import ForeignCode
 from handlers.records.checked import MOST_LOOKS, Checked, CodeLook, DiskLook, PathLook, Wanted
 from handlers.validate.allowed_paths import not_allowed
 from handlers.validate.check import CheckedConfig, Rules, wrong_devices
-from handlers.validate.code_rules import not_allowed_code
+from handlers.validate.code_rules import code_looks, not_allowed_code
 from handlers.validate.disk_estimate import too_little
+from handlers.validate.document import parse
 from handlers.validate.glmd_section import GlmdSection
 from handlers.validate.input_paths import problem_with
 from handlers.validate.problem import ConfigError
@@ -53,8 +54,9 @@ def from_record(record: Checked, config: bytes) -> CheckedConfig:
     dialect = next((dialect for dialect in DIALECTS if dialect.name == record.dialect), None)
     if dialect is None:
         raise ValueError(f"{record.dialect!r} is no dialect that this version knows")
-    if record.code is None or {look.way for look in record.code} - set(ForeignCode):
-        raise ValueError("this version looks for other foreign code")
+    code = code_looks(parse(config, "config.yaml", len(config)).root, None) if record.code is None else record.code
+    if {look.way for look in code} - set(ForeignCode):
+        raise ValueError("this version knows no such code")
     alpha, rank = record.lora_alpha, record.lora_rank
     return CheckedConfig(
         section=GlmdSection.model_validate(record.section),
@@ -74,7 +76,7 @@ def from_record(record: Checked, config: bytes) -> CheckedConfig:
         against=record.against,
         mindformers=record.mindformers,
         lora_scale=None if alpha is None or rank is None else LoraScale(alpha, rank),
-        looks=(*record.paths, *((record.disk,) if record.disk else ()), *record.code),
+        looks=(*record.paths, *((record.disk,) if record.disk else ()), *code),
         register_path=None if record.register_path is None else Path(record.register_path),
     )
 
