@@ -70,6 +70,7 @@ class Code(StrEnum):
     CONFIG_PATH = "config.path"
     CONFIG_PATH_UNREADABLE = "config.path-unreadable"
     CONFIG_PATH_NOT_ALLOWED = "config.path-not-allowed"
+    CONFIG_FOREIGN_CODE = "config.foreign-code"
     CONFIG_DATA_LOADER = "config.data-loader"
     CONFIG_DATA_HUB = "config.data-hub"
     CONFIG_NO_DATA = "config.no-data"

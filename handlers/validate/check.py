@@ -7,11 +7,13 @@ from pathlib import Path
 from handlers.ckpt.planning.lora import LoraScale
 from handlers.codes import Code
 from handlers.mindformers.dialect import DIALECTS, NEWEST_READ, Dialect, dialect_of
+from handlers.mindformers.foreign_code import ForeignCode
 from handlers.mindformers.version import OF_GLM_6B, Version
 from handlers.rank_table.topology import Topology, topology_note, topology_problem
-from handlers.records.checked import DiskLook, PathLook, Spot
+from handlers.records.checked import CodeLook, DiskLook, PathLook, Spot
 from handlers.units.devices import bracket_hint, format_devices, parse_devices
 from handlers.validate.allowed_paths import check_allowed
+from handlers.validate.code_rules import check_code
 from handlers.validate.data_sets import check_data, check_inputs
 from handlers.validate.disk_estimate import check_disk
 from handlers.validate.document import MAX_BYTES, Document, Place, parse
@@ -63,6 +65,10 @@ class Rules:
     """What people are told of that version: `MindFormers 0.8.0 (/opt/mindformers)`."""
     gate: GateRules = field(default_factory=GateRules)
     """What may become `latest`."""
+    code: frozenset[ForeignCode] = frozenset()
+    """How foreign code may come to run."""
+    has_register_path: bool = False
+    """Whether the settings give every training one."""
 
     @property
     def known_version(self) -> str | None:
@@ -103,10 +109,12 @@ class CheckedConfig:
     """What people are told of the MindFormers that it was checked against."""
     mindformers: str | None = None
     """Its version; None where that was not known."""
-    looks: tuple[PathLook | DiskLook, ...] = ()
+    looks: tuple[PathLook | DiskLook | CodeLook, ...] = ()
     """What may change on this host before it runs."""
     lora_scale: LoraScale | None = None
     """How strongly the adapters count, where they are to be merged into their weights."""
+    register_path: Path | None = None
+    """From where the file's own classes come, for run_mindformer.py."""
 
     @property
     def ranks(self) -> int:
@@ -164,6 +172,7 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
     lora_scale = None if "merge" in wrong else check_lora(root, section, parallel, findings, version)
     check_hugging_face(root, section, findings)
     check_allowed(root, rules.allowed, findings)
+    register_path = check_code(root, rules.code, rules.version, findings, has_register_path=rules.has_register_path)
     check_data(root, dialect, findings)
     if "inputs" not in wrong:
         check_inputs(root, findings)
@@ -194,6 +203,7 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
         mindformers=rules.known_version,
         lora_scale=lora_scale,
         devices_at=devices_at(root),
+        register_path=register_path,
     )
     return checked, findings
 

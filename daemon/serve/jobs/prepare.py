@@ -81,6 +81,7 @@ def prepare(
         rank_table=rank_table,
         config=config,
         load_checkpoint=None if base is None else _as_loaded(base.weights, checked, directory),
+        register_path=checked.register_path,
         extra_environment=settings.training.environment,
         configuration=_configuration(checked),
         limits=_limits(checked, root, job.attempt),

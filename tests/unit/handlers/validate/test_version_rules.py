@@ -106,6 +106,8 @@ def test_what_is_only_passed_over_refuses_nothing() -> None:
         ("callbacks:\n  - type: CheckpointMonitor\n    remove_redundancy: True\n", "1.2", "takes no such key: remove it; it came with 1.4)"),
         ("model: {arch: {type: Glm4ForCausalLM}}\n", "1.9", "'Glm4ForCausalLM' cannot be trained (MindFormers predicts with it only; GLM-4 is trained as"),
         ("model: {arch: {type: Glm4ForCausalLM}}\n", "1.6", "'Glm4ForCausalLM' is not known"),
+        # Of itself a register path brings no class.
+        ("register_path: /srv/mine\nmodel: {arch: {type: GLMForPreTraining}}\n", "1.9", "'GLMForPreTraining' is not known"),
     ),
 )  # fmt: skip
 def test_what_ends_a_version(text: str, version: str, said: str) -> None:
@@ -125,7 +127,7 @@ def test_what_ends_a_version(text: str, version: str, said: str) -> None:
             "callbacks:\n  - {type: CheckpointMonitor, save_network_params: True, save_trainable_params: True}\n", "1.9",
             "save_network_params: has no effect (with save_trainable_params MindFormers",
         ),
-        ("register_path: research/mine\nmodel: {arch: {type: GLMForPreTraining}}\n", "1.9", "'GLMForPreTraining' is not known"),
+        ("model: {arch: {type: GLMForPreTraining, auto_register: m.C}}\n", "1.9", "'GLMForPreTraining' is not known"),
     ),
 )  # fmt: skip
 def test_what_a_version_passes_over(text: str, version: str, said: str) -> None:
