@@ -34,10 +34,12 @@ from handlers.validate.mindformers_rules import (
     sinks,
 )
 from handlers.validate.model_rules import check_model
+from handlers.validate.new_checkpoints import SECTION, check_layouts
 from handlers.validate.overrides import Overridden, with_overrides
 from handlers.validate.problem import ConfigError, Findings, Problem, agreement, in_order
-from handlers.validate.resuming_rules import check_resuming
-from handlers.validate.saving_rules import check_saving
+from handlers.validate.published_form import Loader
+from handlers.validate.resuming_rules import check_resuming, check_shared_out
+from handlers.validate.saving_rules import Saving, check_saving
 from handlers.validate.spots import at, spot
 from handlers.validate.version_rules import check_version
 
@@ -111,6 +113,8 @@ class CheckedConfig:
     """Its version; None where that was not known."""
     looks: tuple[PathLook | DiskLook | CodeLook, ...] = ()
     """What may change on this host before it runs."""
+    saves_iterations: bool = False
+    """Whether saves, and what is loaded, are in MindFormers' new format."""
     lora_scale: LoraScale | None = None
     """How strongly the adapters count, where they are to be merged into their weights."""
     register_path: Path | None = None
@@ -120,6 +124,12 @@ class CheckedConfig:
     def ranks(self) -> int:
         """How many processes train: one a device."""
         return len(self.devices)
+
+    @property
+    def loader(self) -> Loader:
+        """How it loads what was merged."""
+        is_cut = self.needs_strategy and self.device_target == "Ascend"
+        return Loader(self.dialect, is_cut=is_cut, is_iteration=self.saves_iterations)
 
 
 def check(content: bytes, name: str, rules: Rules) -> CheckedConfig:
@@ -179,10 +189,14 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
     check_gate(root, section.gate, rules.gate, dialect, findings)
     saving = check_saving(root, section, dialect, findings)
     prefix = saving.prefix if saving else ""
+    if saving and saving.is_iteration:
+        check_layouts(root.get(SECTION) or root.get("use_legacy_format") or root, parallel, findings)
+    if saving:
+        check_shared_out(saving, parallel, findings)
     if saving and saving.steps:
         check_resuming(root, saving.steps, parallel, dialect, findings)
     if "continue_from" not in wrong:
-        _check_weights(root, section, prefix, run_mode, parallel, rules, dialect, findings)
+        _check_weights(root, section, saving, run_mode, parallel, rules, dialect, findings)
     if saving:
         check_disk(root, parallel, saving, section.merge, rules.disk, findings)
     checked = CheckedConfig(
@@ -201,6 +215,7 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
         stages=parallel.stages if parallel.by_strategy else 1,
         against=rules.against,
         mindformers=rules.known_version,
+        saves_iterations=saving is not None and saving.is_iteration,
         lora_scale=lora_scale,
         devices_at=devices_at(root),
         register_path=register_path,
@@ -216,14 +231,15 @@ def _newest_of(dialect: Dialect) -> Version:
 def _check_weights(
     root: Place,
     section: GlmdSection,
-    prefix: str,
+    saving: Saving | None,
     run_mode: str,
     parallel: Parallel,
     rules: Rules,
     dialect: Dialect,
     findings: Findings,
 ) -> None:
-    published = None
+    published, prefix = None, saving.prefix if saving else ""
+    is_iteration = saving is not None and saving.is_iteration
     if published_name(section, prefix):
         try:
             published = weights_to_load(section, prefix, rules.latest, rules.own)
@@ -232,7 +248,7 @@ def _check_weights(
             return
         if published_name(section, prefix) == prefix:  # by its name it is the same, as far as it is looked at here
             section = section.model_copy(update={"continue_from": "latest"})
-    check_weights(root, section, run_mode, parallel, published, dialect, findings)
+    check_weights(root, section, run_mode, parallel, published, dialect, findings, is_iteration=is_iteration)
 
 
 def _config(overridden: Overridden, rules: Rules, findings: Findings) -> bytes:

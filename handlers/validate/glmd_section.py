@@ -40,7 +40,7 @@ OVERRIDES = "overrides"
 MOST_PRIORITY = 1_000_000
 """Either way from 0."""
 
-_TAG = re.compile(r"[1-9][0-9]{0,8}_[1-9][0-9]{0,8}", re.ASCII)
+_TAG = re.compile(r"[1-9][0-9]{0,8}_[1-9][0-9]{0,8}|iteration_[0-9]{8,9}", re.ASCII)
 MOST_INPUTS = 1000
 _MOST_VALUES, _LONGEST = 300 + MOST_INPUTS, 4096
 """Several times what all keys together need beside the inputs, and the longest path there can be."""
@@ -82,7 +82,9 @@ def _tag(value: object) -> str:
     if text == "every":
         raise _LaterError("'every' is not in this version of glmd; write `last` or one tag, as 31_4")
     if text != "last" and not _TAG.fullmatch(text):
-        raise ValueError(f"{quoted(text)} is no tag; write `last`, or EPOCH_STEP as in the files' names: 31_4")
+        raise ValueError(
+            f"{quoted(text)} is no tag; write `last`, or EPOCH_STEP as in the files' names: 31_4, or iteration_00000124"
+        )
     return text
 
 
@@ -162,7 +164,7 @@ class MergeWish(_Part):
     """Which shards to merge, and what to keep of them."""
 
     tag: Annotated[str, BeforeValidator(_tag)] = "last"
-    """`last` or EPOCH_STEP, as `31_4`."""
+    """`last`, EPOCH_STEP, as `31_4`, or `iteration_00000124`."""
     format: OutputFormat = OutputFormat.CKPT
     max_shard_size: Annotated[int, BeforeValidator(parse_size), AfterValidator(_shard_size)] | None = None
     """Bytes of one file; written as `5GB`. None for one file."""
@@ -185,14 +187,6 @@ class MergeWish(_Part):
     def kept(self) -> tuple[str, ...]:
         """The families that are kept: of an output for Hugging Face's libraries weights alone."""
         return (Family.WEIGHTS,) if self.format is OutputFormat.HUGGINGFACE else self.keep
-
-    @property
-    def can_be_continued(self) -> bool:
-        """Whether a training can start from the output, so that `continue_from: latest` may come upon it.
-
-        MindFormers 0.8 loads no other files than `.ckpt`, and initializes at random what is missing from one.
-        """
-        return self.format is OutputFormat.CKPT and self.lora is not Lora.ONLY and Family.WEIGHTS in self.keep
 
 
 class Resume(_Part):
