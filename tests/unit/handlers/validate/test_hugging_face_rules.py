@@ -96,7 +96,6 @@ def test_weights_alone_are_kept() -> None:
     """Scalars, which are kept otherwise, are no weights of the model."""
     section, _, _ = read_section(parse(b"glmd:\n  merge: {format: huggingface}\n", "a.yaml").root)
     assert section.merge.kept == ("weights",)
-    assert not section.merge.can_be_continued
 
 
 def test_what_a_yaml_says_of_the_network(tmp_path: Path) -> None:
