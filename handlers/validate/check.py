@@ -34,7 +34,7 @@ from handlers.validate.model_rules import check_model
 from handlers.validate.overrides import Overridden, with_overrides
 from handlers.validate.problem import ConfigError, Findings, Problem, agreement, in_order
 from handlers.validate.resuming_rules import check_resuming
-from handlers.validate.saving_rules import check_saving
+from handlers.validate.saving_rules import Saving, check_saving
 from handlers.validate.spots import at, spot
 from handlers.validate.version_rules import check_version
 
@@ -171,7 +171,7 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
     if saving and saving.steps:
         check_resuming(root, saving.steps, parallel, dialect, findings)
     if "continue_from" not in wrong:
-        _check_weights(root, section, prefix, run_mode, parallel, rules, dialect, findings)
+        _check_weights(root, section, saving, run_mode, parallel, rules, dialect, findings)
     if saving:
         check_disk(root, parallel, saving, section.merge, rules.disk, findings)
     checked = CheckedConfig(
@@ -204,14 +204,15 @@ def _newest_of(dialect: Dialect) -> Version:
 def _check_weights(
     root: Place,
     section: GlmdSection,
-    prefix: str,
+    saving: Saving | None,
     run_mode: str,
     parallel: Parallel,
     rules: Rules,
     dialect: Dialect,
     findings: Findings,
 ) -> None:
-    published = None
+    published, prefix = None, saving.prefix if saving else ""
+    is_iteration = saving is not None and saving.is_iteration
     if published_name(section, prefix):
         try:
             published = weights_to_load(section, prefix, rules.latest, rules.own)
@@ -220,7 +221,7 @@ def _check_weights(
             return
         if published_name(section, prefix) == prefix:  # by its name it is the same, as far as it is looked at here
             section = section.model_copy(update={"continue_from": "latest"})
-    check_weights(root, section, run_mode, parallel, published, dialect, findings)
+    check_weights(root, section, run_mode, parallel, published, dialect, findings, is_iteration=is_iteration)
 
 
 def _config(overridden: Overridden, rules: Rules, findings: Findings) -> bytes:

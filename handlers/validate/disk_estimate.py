@@ -44,7 +44,8 @@ def check_disk(
     """Find out what the shards and the merged files need, and whether they fit on the file system of `disk` now.
 
     Needed are ranks × (kept + 1) × shard, one more shard's weights a rank where the callback writes these, and what is
-    merged of them. Where the architecture is not known there is a warning instead. Without `disk` there is room enough.
+    merged of them. Ranks that leave out what others save write together what one replica would.
+    Where the architecture is not known there is a warning instead. Without `disk` there is room enough.
     """
     model = root.get("model", "model_config")
     if model is None or not parallel.ranks:
@@ -60,13 +61,16 @@ def check_disk(
         )
         return
     ranks = parallel.ranks
-    shards = ranks * (saving.kept + 1) * sizes.shard
+    shard = sizes.shard if saving.has_optimizer else sizes.shard_weights
+    writers = ranks // _replicas(parallel) if saving.is_shared_out else ranks
+    shards = writers * (saving.kept + 1) * shard
     network = ranks * sizes.shard_weights if saving.network else 0
     merged = sizes.weights + sizes.state * (Family.OPTIMIZER in wish.keep)
     merged += sizes.weights * len(set(wish.keep) - set(Family))  # copies of the weights, which no list names
     merged += (sizes.weights + sizes.state) * wish.transformed
     needed = shards + network + merged
-    terms = f"{ranks} ranks × ({saving.kept} kept + 1) × {in_words(sizes.shard)} = {in_words(shards)}"
+    whose = f"{writers} without replicas" if saving.is_shared_out else f"{ranks} ranks"
+    terms = f"{whose} × ({saving.kept} kept + 1) × {in_words(shard)} = {in_words(shards)}"
     terms += f", {in_words(network)} of weights alone" if network else ""
     look = DiskLook(bytes=needed, terms=f"{terms}, {in_words(merged)} merged", at=spot(saving.place))
     findings.looks.append(look)
@@ -77,6 +81,12 @@ def check_disk(
         findings.warnings.append(saving.place.problem(Code.CONFIG_DISK_NOT_CHECKED, message))
     elif problem := too_little(look, disk):
         findings.problems.append(problem)
+
+
+def _replicas(parallel: Parallel) -> int:
+    """Return how many ranks hold the same slices."""
+    alike = parallel.data * parallel.context if parallel.by_strategy else parallel.ranks
+    return alike if parallel.ranks % alike == 0 else 1
 
 
 def too_little(look: DiskLook, disk: Path) -> Problem | None:

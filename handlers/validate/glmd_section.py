@@ -39,7 +39,7 @@ OVERRIDES = "overrides"
 MOST_PRIORITY = 1_000_000
 """Either way from 0."""
 
-_TAG = re.compile(r"[1-9][0-9]{0,8}_[1-9][0-9]{0,8}", re.ASCII)
+_TAG = re.compile(r"[1-9][0-9]{0,8}_[1-9][0-9]{0,8}|iteration_[0-9]{8,9}", re.ASCII)
 MOST_INPUTS = 1000
 _MOST_VALUES, _LONGEST = 300 + MOST_INPUTS, 4096
 """Several times what all keys together need beside the inputs, and the longest path there can be."""
@@ -78,7 +78,9 @@ def _tag(value: object) -> str:
     if text == "every":
         raise _LaterError("'every' is not in this version of glmd; write `last` or one tag, as 31_4")
     if text != "last" and not _TAG.fullmatch(text):
-        raise ValueError(f"{quoted(text)} is no tag; write `last`, or EPOCH_STEP as in the files' names: 31_4")
+        raise ValueError(
+            f"{quoted(text)} is no tag; write `last`, or EPOCH_STEP as in the files' names: 31_4, or iteration_00000124"
+        )
     return text
 
 
@@ -133,7 +135,7 @@ class MergeWish(_Part):
     """Which shards to merge, and what to keep of them."""
 
     tag: Annotated[str, BeforeValidator(_tag)] = "last"
-    """`last` or EPOCH_STEP, as `31_4`."""
+    """`last`, EPOCH_STEP, as `31_4`, or `iteration_00000124`."""
     format: Format = Format.CKPT
     max_shard_size: Annotated[int, BeforeValidator(parse_size), AfterValidator(_shard_size)] | None = None
     """Bytes of one file; written as `5GB`. None for one file."""

@@ -14,7 +14,16 @@ from handlers.validate.document import Place
 from handlers.validate.glmd_section import KEY, GlmdSection
 from handlers.validate.mindformers_rules import Parallel, sinks
 from handlers.validate.problem import Findings, quoted
-from handlers.validate.weight_forms import SAFETENSORS, Form, Loading, check_form, how_loaded, warn_of_whole
+from handlers.validate.weight_forms import (
+    SAFETENSORS,
+    Form,
+    Loading,
+    check_base_model,
+    check_form,
+    how_loaded,
+    place_to_load,
+    warn_of_whole,
+)
 
 MERGED = "filtered_transformed.ckpt"
 
@@ -99,12 +108,16 @@ def check_weights(
     published: Path | None,
     dialect: Dialect,
     findings: Findings,
+    *,
+    is_iteration: bool = False,
 ) -> None:
     """Find out whether a finetune has weights to start from, and whether they are there and of the right form.
 
-    `published` is what `continue_from` would take now of what is published. MindFormers sets
-    `checkpoint_name_or_path` of the model aside when it trains, so only load_checkpoint counts.
+    `published` is what `continue_from` would take now of what is published, and `is_iteration` says that saves, and so
+    what is loaded, are in MindFormers' new format. MindFormers sets `checkpoint_name_or_path` of the model aside when
+    it trains, so only load_checkpoint counts.
     """
+    check_base_model(root, dialect, findings)
     if section.continue_from == "latest" and not section.merge.can_be_continued:
         message = "will not come upon what this file's own jobs publish"
         hint = "no training can start from it: it is no .ckpt, or without the network's weights"
@@ -112,7 +125,8 @@ def check_weights(
     if published is None:
         first_night = section.continue_from == "latest"
         is_path = section.continue_from.startswith("/")
-        place = root[KEY]["continue_from"] if is_path else root.get("load_checkpoint")
+        named = place_to_load(root, dialect, is_iteration=is_iteration)
+        place = root[KEY]["continue_from"] if is_path else named
         if place is None or place.data is False or place.data == "":
             if run_mode == "finetune":
                 _add_missing(root, dialect, findings, first_night=first_night)
@@ -124,10 +138,10 @@ def check_weights(
                     Code.CONFIG_CONTINUE_FROM, message, "load_checkpoint serves this time"
                 )
             )
-        loading = how_loaded(root, dialect, findings)
+        loading = how_loaded(root, dialect, findings, is_iteration=is_iteration)
         form = check_form(place, loading, parallel, findings)
     else:
-        loading, form = how_loaded(root, dialect, findings), Form.WHOLE
+        loading, form = how_loaded(root, dialect, findings, is_iteration=is_iteration), Form.WHOLE
         _check_published(root[KEY]["continue_from"], published, loading, parallel, findings)
     if parallel.by_strategy and parallel.target == "Ascend":
         builds_first = dialect.builds_for_any_weights or loading.suffix == SAFETENSORS
