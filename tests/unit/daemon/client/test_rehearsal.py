@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.client.rehearsal import CONFIGS, NAME, Stage, new_root, training_python
+from daemon.client.rehearsal import Stage, new_root, training_python
+from daemon.client.stacks import GLM_6B, NAME, STACKS, TODAY, Stack
 from daemon.core.settings import load_settings
 from handlers.errors import BadInputError
 
