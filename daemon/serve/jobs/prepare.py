@@ -22,7 +22,7 @@ from handlers.records.job_dir import JobDir, Step, StepDir
 from handlers.records.job_plan import Base, JobPlan, StopOn, TimeLimits
 from handlers.records.merge_plan import MergePlan
 from handlers.records.train_plan import TrainPlan
-from handlers.resume.config import resuming
+from handlers.resume.config import beginning_with
 from handlers.training.binding import UNBOUND, Binding, expanded, named, shared_out
 from handlers.training.learned_limits import configuration, earlier_silences, learned
 from handlers.training.plan import TrainRequest, plan_training
@@ -60,8 +60,8 @@ def prepare(
             log.warning("save_passed_over", reason=how)
         if save is not None:
             config = directory.resumed_config(job.attempt)
-            publish_bytes(config, resuming(read_config(directory.config, settings), save))
-            log.info("training_resumes", path=save, resumes=resumes)
+            publish_bytes(config, beginning_with(read_config(directory.config, settings), save, checked.dialect))
+            log.info("training_resumes", path=save.weights, resumes=resumes)
     base = None if save is not None else base_of(job, checked, root, own, is_resumed=resumes > 0)
     if save is None:  # else it goes on from what its inputs were when it began
         note(checked.section.inputs, directory)
