@@ -30,9 +30,11 @@ def command_line(words: list[str] | None = None) -> tuple[Path, dict[str, str]]:
         allow_abbrev=False,
     )
     parser.add_argument("--config", type=Path, required=True, help="a MindFormers YAML")
+    parser.add_argument("--output_dir", help="where to write")
     options, rest = parser.parse_known_args(words)
     pairs = (word[2:].partition("=") for word in rest if word.startswith("--") and "=" in word)
-    return options.config, {key: value for key, _, value in pairs}
+    settings = {key: value for key, _, value in pairs}
+    return options.config, settings | ({"output_dir": options.output_dir} if options.output_dir else {})
 
 
 def train(path: Path, settings: dict[str, str]) -> None:
