@@ -17,14 +17,13 @@ from pathlib import Path
 from handlers.ckpt import DamagedFileError, InconsistentError
 from handlers.ckpt import codes as ckpt
 from handlers.ckpt.files.bounded import read_bounded
-from handlers.shards.names import LAST, TRACKER, Part, Tag, parse_tag, rank_directories
+from handlers.shards.names import LAST, TRACKER, Part, Tag, is_iteration, parse_tag, rank_directories
 
 COMMON = "common.json"
 NUMBERS = ("epoch_num", "step_num", "global_step", "global_batch_size")
 """In common.json: all that MindFormers 1.9 looks at when it goes on, but for the loss scale, which may be null."""
 _MOST_BYTES = 1 << 16
 """Of the tracker, and of common.json."""
-_DIRECTORY = re.compile(r"iteration_\d{8,9}", re.ASCII)
 _FILE = re.compile(r"(?:(?P<prefix>.+)-)?(?P<kind>model|opt)-\d{7,9}-\d{7,9}\.safetensors", re.ASCII)
 
 
@@ -50,11 +49,6 @@ class Common:
     def missing(self) -> str:
         """The first number without which a training cannot go on; empty where all are there."""
         return next((name for name in NUMBERS if name not in self.numbers), "")
-
-
-def is_iteration(path: Path) -> bool:
-    """Tell by its name whether a path is the directory of a save."""
-    return _DIRECTORY.fullmatch(path.name) is not None
 
 
 def is_optimizer_file(path: Path) -> bool:
