@@ -1,7 +1,7 @@
-"""What MindFormers' loading and saving ask for besides on a CPU. To be imported before anything of MindFormers.
+"""What MindFormers' checkpoints ask for besides on a CPU. To be imported before anything of MindFormers.
 
-They ask MindSpore for the layouts of every rank, or for the strategy files, which only semi_auto_parallel has; here the
-ranks train data parallel and hold everything whole, and that is the answer. And Barrier has no CPU kernel. Runs in the
+For the new format it asks MindSpore for the layouts of every rank, which only semi_auto_parallel has; here the ranks
+train data parallel and hold everything whole, and that is the answer. And Barrier has no CPU kernel. Runs in the
 environment of today's stack (Python 3.11).
 """
 
@@ -47,7 +47,6 @@ def barrier(_group: str | None = None) -> None:
 comm_func.barrier = barrier  # before MindFormers' modules take it by name
 
 from mindformers.checkpoint import sharded_tensor  # noqa: E402
-from mindformers.utils import load_checkpoint_utils  # noqa: E402
 
 
 def layouts(network: nn.Cell) -> dict[int, dict[str, list[object]]]:
@@ -66,10 +65,5 @@ def own_layouts(network: nn.Cell) -> list[dict[str, list[object]]]:
     return [layouts(network)[RANK]]
 
 
-def no_strategy(_config: object, _strategy: str) -> None:
-    """Take the place of get_merged_dst_strategy_path: None, so that MindSpore loads whole weights as they are."""
-
-
 sharded_tensor.get_strategy_metadata = layouts
 sharded_tensor.get_current_strategy_metadata = own_layouts
-load_checkpoint_utils.get_merged_dst_strategy_path = no_strategy

@@ -1,19 +1,22 @@
 """Make what the rehearsal trains on: rows and initial weights. Always the same values.
 
-    python make_data.py DIRECTORY       # train.mindrecord, initial/model.safetensors
+    python make_data.py DIRECTORY       # train.mindrecord, initial/
 
-The columns are those that GLM-4's stock YAML reads: input_ids and labels. Runs in the environment of today's stack
+The weights are there once more for each rank, since data parallel ranks load no other safetensors than their own. The
+columns are those that GLM-4's stock YAML reads: input_ids and labels. Runs in the environment of today's stack
 (Python 3.11).
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 from mindspore.mindrecord import FileWriter
 
+RANKS = 2
 ROWS = 16
 LENGTH = 32
 """Tokens of a row: the model's seq_length."""
@@ -54,8 +57,13 @@ def main() -> None:
     directory = Path(sys.argv[1])
     directory.mkdir(parents=True, exist_ok=True)
     write_rows(directory / "train.mindrecord")
-    (directory / "initial").mkdir()
-    write_initial_weights(directory / "initial" / "model.safetensors", Path(__file__).with_name("rehearsal.yaml"))
+    weights = directory / "initial" / "model.safetensors"
+    weights.parent.mkdir()
+    write_initial_weights(weights, Path(__file__).with_name("rehearsal.yaml"))
+    for rank in range(RANKS):
+        own = weights.parent / f"rank_{rank}"
+        own.mkdir()
+        os.link(weights, own / weights.name)
 
 
 if __name__ == "__main__":

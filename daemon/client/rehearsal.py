@@ -184,7 +184,7 @@ def training_python(configured: Path, stack: Stack = GLM_6B) -> Path:
 
     Raises BadInputError when there is neither.
     """
-    if os.access(configured, os.X_OK):
+    if configured.is_file() and os.access(configured, os.X_OK):
         return configured
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "glmd"
     marks = cache.glob(f"{stack.environment}-*/.complete")
