@@ -72,6 +72,7 @@ class Checked(Record):
     parallel_mode: int
     needs_strategy: bool
     cuts_weights: bool
+    saves_iterations: bool = False
     sink_size: int | None
     stages: int | None
     lora_alpha: float | None

@@ -33,6 +33,7 @@ from handlers.validate.mindformers_rules import (
 from handlers.validate.model_rules import check_model
 from handlers.validate.overrides import Overridden, with_overrides
 from handlers.validate.problem import ConfigError, Findings, Problem, agreement, in_order
+from handlers.validate.published_form import Loader
 from handlers.validate.resuming_rules import check_resuming
 from handlers.validate.saving_rules import Saving, check_saving
 from handlers.validate.spots import at, spot
@@ -104,6 +105,8 @@ class CheckedConfig:
     """Its version; None where that was not known."""
     looks: tuple[PathLook | DiskLook, ...] = ()
     """What may change on this host before it runs."""
+    saves_iterations: bool = False
+    """Whether saves, and what is loaded, are in MindFormers' new format."""
     lora_scale: LoraScale | None = None
     """How strongly the adapters count, where they are to be merged into their weights."""
 
@@ -111,6 +114,12 @@ class CheckedConfig:
     def ranks(self) -> int:
         """How many processes train: one a device."""
         return len(self.devices)
+
+    @property
+    def loader(self) -> Loader:
+        """How it loads what was merged."""
+        is_cut = self.needs_strategy and self.device_target == "Ascend"
+        return Loader(self.dialect, is_cut=is_cut, is_iteration=self.saves_iterations)
 
 
 def check(content: bytes, name: str, rules: Rules) -> CheckedConfig:
@@ -190,6 +199,7 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
         stages=parallel.stages if parallel.by_strategy else 1,
         against=rules.against,
         mindformers=rules.known_version,
+        saves_iterations=saving is not None and saving.is_iteration,
         lora_scale=lora_scale,
         devices_at=devices_at(root),
     )

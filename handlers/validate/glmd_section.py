@@ -151,14 +151,6 @@ class MergeWish(_Part):
     layout_from: Annotated[str, BeforeValidator(_layout_from)] | None = None
     """A strategy file or directory of a full run, for the weights that a LoRA run's own does not name."""
 
-    @property
-    def can_be_continued(self) -> bool:
-        """Whether a training can start from the output, so that `continue_from: latest` may come upon it.
-
-        MindFormers 0.8 loads no other files than `.ckpt`, and initializes at random what is missing from one.
-        """
-        return self.format is Format.CKPT and self.lora is not Lora.ONLY and Family.WEIGHTS in self.keep
-
 
 class Resume(_Part):
     """How often a training that failed, hung or was lost with its host is resumed from its newest save."""

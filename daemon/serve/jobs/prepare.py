@@ -23,13 +23,15 @@ from handlers.records.job_plan import Base, JobPlan, StopOn, TimeLimits
 from handlers.records.merge_plan import MergePlan
 from handlers.records.train_plan import TrainPlan
 from handlers.resume.config import beginning_with
+from handlers.resume.continuing import begin_with
 from handlers.training.binding import UNBOUND, Binding, expanded, named, shared_out
 from handlers.training.learned_limits import configuration, earlier_silences, learned
 from handlers.training.plan import TrainRequest, plan_training
 from handlers.training.ways import Chosen, choose
 from handlers.validate.check import CheckedConfig
 from handlers.validate.document import parse
-from handlers.validate.initial_weights import as_rank_directory
+from handlers.validate.initial_weights import as_rank_directory, published_name
+from handlers.validate.published_form import can_be_continued
 
 
 def prepare(
@@ -65,6 +67,14 @@ def prepare(
     base = None if save is not None else base_of(job, checked, root, own, is_resumed=resumes > 0)
     if save is None:  # else it goes on from what its inputs were when it began
         note(checked.section.inputs, directory)
+    load = None
+    if base is not None and checked.loader.is_told and published_name(checked.section, checked.prefix):
+        begins = begin_with(base.weights, checked.loader, checked.ranks, _initial(directory))
+        config = directory.resumed_config(job.attempt)
+        make_directory(config.parent)
+        publish_bytes(config, beginning_with(read_config(directory.config, settings), begins, checked.dialect))
+    elif base is not None:
+        load = _as_loaded(base.weights, checked, directory)
     request = TrainRequest(
         job_dir=directory,
         devices=job.devices,
@@ -77,7 +87,7 @@ def prepare(
         binding=_binding(settings),
         rank_table=rank_table,
         config=config,
-        load_checkpoint=None if base is None else _as_loaded(base.weights, checked, directory),
+        load_checkpoint=load,
         extra_environment=settings.training.environment,
         configuration=_configuration(checked),
         limits=_limits(checked, root, job.attempt),
@@ -150,7 +160,12 @@ def _rank_table(job: Job, settings: Settings, directory: JobDir, log: FilteringB
 
 def _as_loaded(weights: Path, checked: CheckedConfig, directory: JobDir) -> Path:
     """Return `weights` in the form in which MindFormers takes them."""
-    return as_rank_directory(weights, directory.path / "initial") if checked.cuts_weights else weights
+    return as_rank_directory(weights, _initial(directory)) if checked.cuts_weights else weights
+
+
+def _initial(directory: JobDir) -> Path:
+    """Return where the weights that a job begins with lie in the form in which MindFormers takes them."""
+    return directory.path / "initial"
 
 
 def _configuration(checked: CheckedConfig) -> str:
@@ -197,7 +212,7 @@ def plan_merging(checked: CheckedConfig, directory: JobDir, source: Path | None 
         transformed=wish.transformed,
         allow_not_finite=("*",),
         destination=directory.merged,
-        can_be_continued=wish.can_be_continued,
+        can_be_continued=can_be_continued(wish, checked.loader),
     )
 
 

@@ -175,23 +175,6 @@ def test_problems_have_their_place(line: str, column: int, where: str, what: str
     assert section == GlmdSection()
 
 
-@pytest.mark.parametrize(
-    ("wish", "can"),
-    (
-        ("tag: last", True),
-        ("lora: merge", True),
-        ("keep: [weights, optimizer]", True),
-        ("keep: [weights, ema]", True),
-        ("keep: [scalars]", False),
-        ("lora: only", False),
-        ("format: safetensors", False),
-    ),
-)
-def test_what_a_training_can_continue_from(wish: str, can: bool) -> None:  # noqa: FBT001 - an expectation
-    """A whole network in a .ckpt; `latest/PREFIX` is not set to anything else."""
-    assert read(f"glmd: {{merge: {{{wish}}}}}")[0].merge.can_be_continued is can
-
-
 @pytest.mark.parametrize("text", ("glmd: 3\n", "glmd: [a]\n", "glmd: text\n"))
 def test_not_a_mapping(text: str) -> None:
     """A section that is no mapping is a problem."""
