@@ -65,11 +65,12 @@ def one_process(yaml: Path, file: Path) -> MindFormerConfig:
 
 
 def compare(file: Path, yaml: Path, trained: Path) -> dict[str, object]:
-    """Return the losses of what the YAML began with, of `file` and of the trained ranks, and how far they agree."""
+    """Return the losses of what the YAML names, if any, of `file` and of the trained ranks, and how far they agree."""
     from mindformers.tools.register import MindFormerConfig  # noqa: PLC0415
 
-    (initial,) = Path(MindFormerConfig(str(yaml)).load_checkpoint).glob("*.safetensors")
-    before, loss = loss_of(initial, yaml), loss_of(file, yaml)
+    began_with = MindFormerConfig(str(yaml)).load_checkpoint
+    before = loss_of(Path(began_with, file.name), yaml) if began_with else None
+    loss = loss_of(file, yaml)
     wanted = json.loads(trained.read_text())
     return {
         "loss": loss,
