@@ -31,6 +31,7 @@ from handlers.validate.mindformers_rules import (
     sinks,
 )
 from handlers.validate.model_rules import check_model
+from handlers.validate.new_checkpoints import SECTION, check_layouts
 from handlers.validate.overrides import Overridden, with_overrides
 from handlers.validate.problem import ConfigError, Findings, Problem, agreement, in_order
 from handlers.validate.published_form import Loader
@@ -177,6 +178,8 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
     check_gate(root, section.gate, rules.gate, dialect, findings)
     saving = check_saving(root, section, dialect, findings)
     prefix = saving.prefix if saving else ""
+    if saving and saving.is_iteration:
+        check_layouts(root.get(SECTION) or root.get("use_legacy_format") or root, parallel, findings)
     if saving and saving.steps:
         check_resuming(root, saving.steps, parallel, dialect, findings)
     if "continue_from" not in wrong:

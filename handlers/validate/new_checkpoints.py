@@ -10,7 +10,7 @@ from handlers.codes import Code
 from handlers.mindformers.dialect import Dialect, NewFormat
 from handlers.mindformers.keys import NEW_CHECKPOINTS
 from handlers.validate.document import Place
-from handlers.validate.mindformers_rules import is_true, whole
+from handlers.validate.mindformers_rules import Parallel, is_true, whole
 from handlers.validate.model_problem import meant
 from handlers.validate.problem import Findings, quoted
 
@@ -127,6 +127,16 @@ def _check_health(root: Place, findings: Findings) -> None:
     hint = "MindFormers then goes on from its own output alone, and each attempt of a job has a new one"
     findings.warnings.append(
         place.problem(Code.CONFIG_NOT_RESUMABLE, "saves that are watched cannot be resumed from", hint)
+    )
+
+
+def check_layouts(place: Place, parallel: Parallel, findings: Findings) -> None:
+    """Warn where MindSpore has no layouts to give, which this format describes slices with; `place` asks for it."""
+    if parallel.by_strategy or parallel.ranks == 1:
+        return
+    hint = "MindFormers 1.9 asks MindSpore how the network is cut, which may know nothing of it: set parallel_mode: 1"
+    findings.warnings.append(
+        place.key_problem(Code.CONFIG_SAVING_FORM, "may fail at the first save of a data parallel run", hint)
     )
 
 
