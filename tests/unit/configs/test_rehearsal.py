@@ -84,6 +84,12 @@ def test_what_is_not_split_is_in_every_slice(name: str, shape: tuple[int, ...]) 
         assert own_slice(name, whole, rank, 2) is whole
 
 
+def test_data_parallel_ranks_hold_whatever_there_is() -> None:
+    """Adapters too, of which the table knows nothing."""
+    whole = np.ones((4, 8))
+    assert own_slice("query_key_value.mindpet_delta_lora_a", whole, 1, 1) is whole
+
+
 @pytest.mark.parametrize(
     ("name", "shape", "reason"),
     (
