@@ -29,7 +29,8 @@ CHANGES = {
     b"  data_parallel: 1\n  model_parallel: 2\n": b"  data_parallel: 2\n  model_parallel: 1\n",
     b"  batch_size: 2\n": b"  batch_size: 1\n",
     b"loss_scale_value: 4294967296": b"loss_scale_value: 1024",  # from 2**32, the first steps overflow
-    b"epochs: 31": b"epochs: 4",
+    b"epochs: 31": b"epochs: 8",
+    b"learning_rate: 1.e-2": b"learning_rate: 1.e-1",
     b'prefix: "glm-6b"': b'prefix: "glm-6b-lora"',
     b'  devices: "[0,2)"\n': b'  devices: "[0,2)"\n  merge:\n    lora: merge\n',
 }
@@ -54,5 +55,5 @@ def test_adapters_are_merged_into_what_they_were_trained_on(tmp_path: Path) -> N
 
     losses = json.loads(printed)
     assert losses["digits"] >= 6, losses
-    assert losses["loss"] < losses["before"]
+    assert losses["loss"] < losses["before"] - 0.02
     assert not [each.name for each in read_manifest(merged / "manifest.json").parameters if "lora" in each.name]
