@@ -66,24 +66,21 @@ def _side(path: Path, which: Which) -> list[Path] | Plan:
             "run's output",
             Code.VERIFY_NO_MANIFEST,
         )
+    has_strategy = which.strategy is not None or any(map(is_strategy, _in(strategy_directory(path))))
+    ranks = (
+        None if is_iteration or has_strategy else len(rank_directories(shards_directory(path, parse_tag(which.tag))))
+    )
     wanted = MergePlan(
         source=path,
         destination=path,
         tag=which.tag,
         prefix=which.prefix,
         strategy=which.strategy,
-        needs_strategy=which.strategy is not None or any(map(is_strategy, _in(strategy_directory(path)))),
-        ranks=_ranks(path, which) if not is_iteration else None,
+        needs_strategy=has_strategy,
+        ranks=ranks,
         transformed=True,
     )
     return open_save(wanted).plan
-
-
-def _ranks(path: Path, which: Which) -> int | None:
-    """Return how many ranks' directories there are, where no strategy says how many ranks the run has."""
-    if which.strategy is not None or any(map(is_strategy, _in(strategy_directory(path)))):
-        return None
-    return len(rank_directories(shards_directory(path, parse_tag(which.tag))))
 
 
 def _in(directory: Path) -> list[Path]:

@@ -81,7 +81,7 @@ def newest_useful(tree: Path, expected: Expected, course: Course) -> Found:
         point = _point(tree, tag, saves)
         if point is None:
             continue
-        hindrance = hindrance or _unhealthy(point) or _without_optimizer(point, course)
+        hindrance = hindrance or _unhealthy(point) or _without_optimizer(point, course) or _not_whole(point, course)
         if hindrance is None:
             return Found(point, obstacle)
         obstacle = obstacle or hindrance
@@ -107,6 +107,20 @@ def _without_optimizer(point: ResumePoint, course: Course) -> Obstacle | None:
         return None
     what = f"{_directory(point)} was saved without the optimizer's state"
     return Obstacle(what, "leave checkpoint.no_save_optim out")
+
+
+def _not_whole(point: ResumePoint, course: Course) -> Obstacle | None:
+    """Return why shards without what others save are not gone on from, where MindFormers does not compile first.
+
+    It does so for a cut network alone, and MindSpore 2.9 then refuses: "the network should be compiled".
+    """
+    first = point.shards[0]
+    if point.is_iteration or course.is_cut or first.format is Format.CKPT:
+        return None
+    if place_of(point.tag, course.schedule) is Place.RUN_END or not walk(first.path).lacks_replicas:
+        return None
+    what = f"{point.tag} leaves out replicas, and MindFormers loads such a save into a cut network only"
+    return Obstacle(what, "set remove_redundancy to False")
 
 
 def _directory(point: ResumePoint) -> Path:

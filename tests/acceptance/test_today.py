@@ -18,17 +18,19 @@ SAFE = "  merge: {format: safetensors}\n"
 def today(house: House, form: str, section: str = "") -> str:
     """Return a file for MindFormers 1.9 that saves shards without redundancy, or in the new format."""
     text = CONFIG.format(data=house.data, devices="[0,2)").replace("CheckpointMointor", "CheckpointMonitor")
-    text = (
-        text.replace("sink_mode: True", "sink_mode: False")
-        .replace("  sink_size: 4\n", "")
-        .replace("epochs: 1", "epochs: 3")
-    )
-    text = text.replace("    keep_checkpoint_max: 1\n", f"    keep_checkpoint_max: 5\n{SHARED}")
-    text = text.replace("GLMConfig", "ChatGLM2Config").replace("GLMForPreTraining", "ChatGLM2ForConditionalGeneration")
+    for old, new in (
+        ("epochs: 1", "epochs: 3"),
+        ("    keep_checkpoint_max: 1\n", f"    keep_checkpoint_max: 5\n{SHARED}"),
+        ("GLMConfig", "ChatGLM2Config"),
+        ("GLMForPreTraining", "ChatGLM2ForConditionalGeneration"),
+    ):
+        text = text.replace(old, new)
     if form == "new":
         text = text.replace(f"load_checkpoint: '{house.data}/base.ckpt'\n", "").replace(
             "callbacks:", f"{NEW}callbacks:"
         )
+    if form != "data parallel":
+        text = text.replace("parallel_mode: 0", "parallel_mode: 1")
     return text + section
 
 
@@ -94,6 +96,16 @@ def test_the_next_night_begins_with_what_was_merged(modern: House, form: str) ->
     assert "begins after step 0" in said(modern, 2)
     link = next((modern.directory(2).path / "initial").rglob("model.safetensors"))
     assert link.resolve() == Path(modern.directory(1).merged / "model.safetensors").resolve()
+
+
+def test_what_no_mindformers_loads_is_not_resumed_from(modern: House) -> None:
+    """Shards without replicas of a data parallel run: the job says what to change, and keeps its devices no longer."""
+    modern.environment(STANDIN_KILL="1,8")
+    modern.start().drop(text=today(modern, "data parallel"))
+    job = modern.until(State.FAILED)
+    assert job.attempt == 1
+    assert "2_4 leaves out replicas, and MindFormers loads such a save into a cut network only" in job.reason
+    assert "set remove_redundancy to False" in job.reason
 
 
 def test_a_ckpt_is_no_beginning_in_the_new_format(modern: House) -> None:

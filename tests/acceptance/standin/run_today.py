@@ -1,6 +1,7 @@
 """A light stand-in for MindFormers 1.9, beside run_mindformer.py, which is one for 0.8.
 
-It trains nothing: three passes of four steps, without data sinking, of a data parallel run. It saves after steps 4 and
+It trains nothing: three passes of four steps, of two replicas of a network that is cut, if the YAML says so, into one
+part. Such a one has strategy files. It saves after steps 4 and
 8 and at the end, as the YAML says: safetensors, with remove_redundancy, or iterations of the new format, whose tracker
 it writes last. It begins with what the YAML names, and ends with an error where MindFormers 1.9 would: a wrong
 load_ckpt_format, shards that are not there, a save without common.json. What it does beyond that is told by the
@@ -78,6 +79,7 @@ class Run:
         self._is_new = bool(self._section) or config.get("use_legacy_format") is False
         callback = next(each for each in config["callbacks"] if each["type"] == "CheckpointMonitor")
         self._prefix = self._section.get("prefix", callback["prefix"])
+        self._is_cut = config["parallel"]["parallel_mode"] == 1
         self._is_shared_out = bool(self._section.get("save_remove_redundancy", callback.get("remove_redundancy")))
 
     def begin(self) -> int:
@@ -102,11 +104,16 @@ class Run:
             return 0
         directory, name = path / f"rank_{self._rank}", self._config.get("resume_training")
         if not isinstance(name, str):
-            (file,) = directory.iterdir()
+            (file,) = (path if self._config["auto_trans_ckpt"] else directory).iterdir()
             print(f"loads {sorted(read(file))} of {file}", flush=True)
             return 0
         file = directory / re.sub(r"_rank_\d+-", f"_rank_{self._rank}-", name)
-        assert (b'"remove_redundancy": "True"' in file.read_bytes()) is self._config["remove_redundancy"]
+        lacks_replicas = b'"remove_redundancy": "True"' in file.read_bytes()
+        assert lacks_replicas is self._config["remove_redundancy"]
+        if lacks_replicas and not self._is_cut:
+            raise ValueError(
+                "When loading a parameter dict that has removed redundancy, the network should be compiled."
+            )
         assert "epoch_num" in read(file)
         epoch, step = map(int, re.search(r"-(\d+)_(\d+)\.safetensors$", name).groups())  # type: ignore[union-attr]
         return (epoch - 1) * STEPS + step
@@ -123,10 +130,22 @@ class Run:
             return
         scalars = {"epoch_num": number // STEPS, "global_step": number, "step_num": STEPS}
         tensors = mine | {name: ("I32", [1], struct.pack("<i", value)) for name, value in scalars.items()}
+        if self._is_cut:
+            self._write_strategy()
         tag = f"{number // STEPS}_{STEPS}"
         names = [f"rank_{each}/{self._prefix}_rank_{each}-{tag}.safetensors" for each in range(self._ranks)]
         write(self.saves / names[self._rank], tensors, {"format": "ms", "remove_redundancy": str(self._is_shared_out)})
         wait_for(lambda: all((self.saves / name).exists() for name in names))
+
+    def _write_strategy(self) -> None:
+        path = self.saves.parent / "strategy" / f"ckpt_strategy_rank_{self._rank}.json"
+        path.parent.mkdir(exist_ok=True)
+        lay = {"dev_matrix": [self._ranks], "tensor_map": [-1, -1], "field": 0}
+        lay |= {"opt_weight_shard_step": 0, "opt_weight_shard_size": 0}
+        operators = {"MatMul-0": {"stage": 0, "parallel_strategy": [[1, 2], [2, 1]]}}
+        items = dict.fromkeys(TENSORS, lay)
+        told = {"current_stage": 1, "parallel_strategy_item": operators, "parallel_layout_item": items}
+        path.write_text(json.dumps(told))
 
     def _save_new(self, number: int, mine: dict[str, Any]) -> None:
         save = self.saves / f"iteration_{number:08}"

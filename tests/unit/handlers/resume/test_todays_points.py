@@ -220,3 +220,18 @@ def test_a_lying_save_is_an_answer_and_no_crash(run: Run) -> None:
     """metadata.json speaks of another shape than the file has."""
     write_file(saved(run) / MODEL, {"w": np.zeros((3, 3), "float32")})
     assert newest(run) == "iteration_00000006"
+
+
+def test_shards_without_replicas_go_into_a_cut_network_only(tmp_path: Path) -> None:
+    """MindSpore refuses to load them into one that is not compiled, which a data parallel one is not."""
+    run = redundancy.write(small_run(tmp_path / "output", (2, 2)), lambda _name, _group: 0)
+    expected = Expected("glm-6b", 4, needs_strategy=True)
+    sinking = Schedule.of(4, (40, 4))
+    cut = newest_useful(run.source, expected, Course(sinking, is_cut=True, dialect=COURSE.dialect))
+    assert cut.point is not None
+    whole = newest_useful(run.source, expected, Course(sinking, is_cut=False, dialect=COURSE.dialect))
+    assert whole.point is None
+    assert whole.obstacle is not None
+    assert "31_4 leaves out replicas" in whole.obstacle.what
+    over = Course(Schedule.of(4, (31, 4)), is_cut=False, dialect=COURSE.dialect)
+    assert newest_useful(run.source, expected, over).point is not None
