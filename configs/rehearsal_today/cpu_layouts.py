@@ -13,7 +13,6 @@ import mindspore
 from mindspore import nn, ops
 from mindspore.communication import comm_func
 from mindspore.parallel import Layout
-from mindspore.train import serialization
 
 RANK = int(os.environ.get("RANK_ID", "0"))
 RANKS = int(os.environ.get("RANK_SIZE", "1"))
@@ -66,19 +65,5 @@ def own_layouts(network: nn.Cell) -> list[dict[str, list[object]]]:
     return [layouts(network)[RANK]]
 
 
-def lay_out(network: nn.Cell) -> None:
-    """Take the place of _check_remove_redundancy_net, which asks for layouts before weights that others hold are sent.
-
-    MindFormers compiles a network, which gives it layouts, under semi_auto_parallel only. So real data parallel ranks
-    do not load what they saved with remove_redundancy; here they act those out that do.
-    """
-    network.parameter_layout_dict = {
-        parameter.name: [[RANKS], [-1] * len(parameter.shape), list(parameter.shape), 0, True, ""]
-        for _, parameter in network.parameters_and_names()
-        if parameter.shape and parameter.name != "global_step"  # which each rank counts for itself
-    }
-
-
-serialization._check_remove_redundancy_net = lay_out  # noqa: SLF001 - MindSpore's, not ours
 sharded_tensor.get_strategy_metadata = layouts
 sharded_tensor.get_current_strategy_metadata = own_layouts
