@@ -29,6 +29,7 @@ class Stack:
     trains: str
     """What two ranks have done at the end of the training."""
     model: str
+    """Whose architecture it has."""
     acting: str
     """What is not as on a server."""
 
