@@ -10,7 +10,12 @@ CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/glmd
 named     = $(CACHE)/$1-$(shell sha256sum $2 | cut -c1-12)
 TRAINING  := $(call named,training,configs/rehearsal/requirements.txt)
 TODAY     := $(call named,today,requirements/today.txt)
-INTERPRETERS := GLMD_TRAINING_PYTHON=$(TRAINING)/bin/python GLMD_TODAY_PYTHON=$(TODAY)/bin/python
+TORCH     := $(call named,torch,requirements/torch.txt)
+# What `make demo` rehearses: glm-6b, or today's MindFormers.
+STACK     ?= glm-6b
+REHEARSED  = $(if $(filter today,$(STACK)),$(TODAY),$(TRAINING))
+INTERPRETERS := GLMD_TRAINING_PYTHON=$(TRAINING)/bin/python GLMD_TODAY_PYTHON=$(TODAY)/bin/python \
+    GLMD_TORCH_PYTHON=$(TORCH)/bin/python
 # Any Python will do to run this; it finds the right one itself.
 ENVIRONMENTS = $(or $(PYTHON),$(shell command -v python3 || command -v python3.14 || command -v python3.13 || \
     command -v python3.12 || command -v python3.11),$(error No Python found: install Python 3.11 or later)) \
@@ -28,12 +33,12 @@ TIERS := $(if $(filter 0,$(shell id -u)),,-m 'not systemd and not root')
 help:  ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-environments: .venv/.made $(TRAINING)/.complete $(TODAY)/.complete
+environments: .venv/.made $(TRAINING)/.complete $(TODAY)/.complete $(TORCH)/.complete
 
-demo: .venv/.made $(TRAINING)/.complete  ## the whole way on this machine: a real training, merged and checked; 3 minutes
-	@GLMD_TRAINING__PYTHON=$(TRAINING)/bin/python .venv/bin/glmd demo
+demo: .venv/.made $(REHEARSED)/.complete  ## the whole way on this machine: a real training, merged and checked; STACK=today
+	@GLMD_TRAINING__PYTHON=$(REHEARSED)/bin/python .venv/bin/glmd demo --stack $(STACK)
 
-test: lint $(TRAINING)/.complete $(TODAY)/.complete  ## all checks and tests
+test: lint $(TRAINING)/.complete $(TODAY)/.complete $(TORCH)/.complete  ## all checks and tests
 	$(if $(TIERS),@echo "not root: leaving out the tests that need it")
 	$(INTERPRETERS) .venv/bin/pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder --durations=10 --cov $(TIERS)
 
@@ -52,6 +57,7 @@ lock: .venv/.made  ## bring requirements/ in line with pyproject.toml; UPGRADE=-
 	.venv/bin/uv pip compile $(COMPILE) -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt
 	.venv/bin/uv pip compile $(COMPILE) -c requirements/dev.txt --extra notify pyproject.toml -o requirements/notify.txt
 	.venv/bin/uv pip compile $(COMPILE) requirements/today.in -o requirements/today.txt
+	.venv/bin/uv pip compile $(COMPILE) $$(.venv/bin/python requirements/environments.py wheels) requirements/torch.in -o requirements/torch.txt
 	echo uv | .venv/bin/uv pip compile $(COMPILE) - -o requirements/uv.txt
 
 lock: COMPILE = -q --universal --python-version 3.11 --generate-hashes --no-annotate $(UPGRADE)
@@ -104,3 +110,6 @@ $(TRAINING)/.complete: | .venv/.made
 
 $(TODAY)/.complete: | .venv/.made
 	@$(ENVIRONMENTS) today $(TODAY)
+
+$(TORCH)/.complete: | .venv/.made
+	@$(ENVIRONMENTS) torch $(TORCH)

@@ -1,7 +1,7 @@
 """glmd's merge beside MindSpore's own way and beside plain copies, in one run: wall time and peak memory, with targets.
 
-    python benchmarks/merge.py [--parts seed copy finite cold memory profile] [--rounds 5] [--training-python PYTHON]
-        [--directory DIRECTORY] [--json FILE]
+    python benchmarks/merge.py [--parts seed copy finite cold memory profile unified safetensors glm-4] [--rounds 5]
+        [--training-python PYTHON] [--today-python PYTHON] [--directory DIRECTORY] [--json FILE]
 
 seed: 2.7 GB of shards against MindSpore's flow (transform by rank, reload, filter, save), on the disk and, since there
     `cp` of the output alone takes much of the time, in memory (tmpfs) too; outputs must be equal.
@@ -10,6 +10,7 @@ finite: the merge beside one that does not look for NaN and infinity, of 2.6 GB 
 cold: the same with an empty page cache (as root) against reading just the needed bytes plus `cat >out; sync`.
 memory: peak memory over that of the bare interpreter, from 0.6 GB to a full GLM-6B (4 GB where the disk is too small).
 profile: where the time of `glmd merge` goes: what waits for the disk, what needs the processor, what start-up takes.
+unified, safetensors, glm-4: the same of what today's MindFormers saves; merge_today.py says what.
 
 Each is a process of its own, timed from its start to its end, output on the disk included. Commands are run in turn;
 ratios are medians over the rounds. Without a training environment, or not as root, what needs it is left out.
@@ -28,9 +29,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import make_shards
-from measuring import Command, Contender, Measured, Report, in_turn, measure, median, ratio
-
-from handlers.ckpt import Family, walk
+import merge_today
+from measuring import Contender, Measured, Report, in_turn, measure, median, ratio
+from merge_input import CP, Input, clear, describe
 
 TINY = {"hidden": 512, "layers": 6, "vocabulary": 3200, "mp": 4}
 """44 MB of output."""
@@ -42,66 +43,8 @@ FULL = {"hidden": 4096, "layers": 28, "vocabulary": 130528, "mp": 8}
 """GLM-6B."""
 FULL_ROOM = 34 << 30
 """Bytes: weights, output, and some for the others on this disk."""
-OUTPUT = "filtered_transformed.ckpt"
 MEMORY = Path("/dev/shm")  # noqa: S108 - a tmpfs is what is wanted
-CP = ("sh", "-c", 'cp "$1" "$2" && sync "$2"', "-")
 CAT = ("sh", "-c", 'cat "$1" > "$2" && sync "$2"', "-")
-
-
-class Input:
-    """Shards, and a place for what is made of them."""
-
-    def __init__(self, scratch: Path, sizes: dict[str, int], *, sparse: bool) -> None:
-        self.source = scratch / "output"
-        self.merged = scratch / "merged"
-        self.shards = make_shards.make(self.source, sparse=sparse, **sizes)
-        self.merged.mkdir()
-
-    @property
-    def output(self) -> Path:
-        """Where glmd's output is."""
-        return self.merged / OUTPUT
-
-    def merge(self, *options: str, into: Path | None = None) -> list[str | Path]:
-        """Return the arguments of glmd."""
-        return [
-            *("merge", "--src_postfix=31_4", f"--src_checkpoints_dir={self.source}", "--force", *options),
-            f"--dst_checkpoints_dir={into or self.merged}",
-        ]
-
-    def glmd(self, *options: str, into: Path | None = None) -> Command:
-        """Return the command of a merge."""
-        return [sys.executable, "-m", "daemon.cli", *self.merge(*options, into=into)]
-
-    def clear(self) -> None:
-        """Remove glmd's output."""
-        for path in self.merged.iterdir():
-            path.unlink()
-
-    def warm(self) -> None:
-        """Bring what glmd reads into the page cache, and what `cp` reads if it is there; no holes, they fill it too."""
-        measure(self.read())
-        if self.output.exists():
-            measure(["cat", self.output])
-
-    def read(self) -> Command:
-        """Return the command that reads the needed bytes, and nothing else."""
-        needed = self.source / "needed.json"
-        if not needed.exists():
-            needed.write_text(json.dumps(self.needed()))
-        return [sys.executable, "-SE", Path(__file__).with_name("read_extents.py"), needed]
-
-    def needed(self) -> dict[str, list[tuple[int, int]]]:
-        """Return where in the shards the bytes of the output are."""
-        return {
-            str(path): [
-                (extent.offset, extent.length)
-                for entry in walk(path).entries.values()
-                if entry.family is not Family.OPTIMIZER
-                for extent in entry.extents
-            ]
-            for path in self.shards
-        }
 
 
 def against_mindspore(report: Report, scratch: Path, options: argparse.Namespace) -> None:
@@ -118,8 +61,8 @@ def against_mindspore(report: Report, scratch: Path, options: argparse.Namespace
             contenders = {
                 "glmd merge": Contender(lambda ours=ours: clear(ours), given.glmd(into=ours)),
                 "cp and sync of the output": Contender(
-                    lambda ours=ours, copied=copied: (clear(copied), measure(["cat", ours / OUTPUT])),
-                    (*CP, ours / OUTPUT, copied),
+                    lambda ours=ours, copied=copied: (clear(copied), measure(["cat", ours / Input.output_name])),
+                    (*CP, ours / Input.output_name, copied),
                 ),
             }
             report.part(f"seed: {describe(given)}, {'on the disk' if where == scratch else 'in memory (tmpfs)'}")
@@ -132,8 +75,8 @@ def against_mindspore(report: Report, scratch: Path, options: argparse.Namespace
             flow = [options.training_python, Path(__file__).with_name("seed_flow.py"), given.source, strategy, theirs]
             mindspore = measure(flow)
             report.cost("MindSpore: transform by rank, reload, filter, save", mindspore)
-            if not filecmp.cmp(ours / OUTPUT, theirs, shallow=False):
-                sys.exit(f"{ours / OUTPUT} is not what MindSpore made: {theirs}")
+            if not filecmp.cmp(ours / Input.output_name, theirs, shallow=False):
+                sys.exit(f"{ours / Input.output_name} is not what MindSpore made: {theirs}")
             report.say("both outputs are the same bytes")
             speed = mindspore.seconds / glmd.seconds
             report.figure("times as fast as MindSpore", speed, "60 or more", met=speed >= 60)
@@ -273,23 +216,10 @@ def profile(report: Report, scratch: Path, options: argparse.Namespace) -> None:
                 report.cost(part, median(rounds))
 
 
-def clear(path: Path) -> None:
-    """Remove a file, or the files of a directory."""
-    for each in path.iterdir() if path.is_dir() else [path]:
-        each.unlink(missing_ok=True)
-
-
 def drop_caches() -> None:
     """Empty the page cache, as root."""
     os.sync()
     Path("/proc/sys/vm/drop_caches").write_text("3\n")
-
-
-def describe(given: Input) -> str:
-    """Say how much goes in, and comes out."""
-    apparent = sum(path.stat().st_size for path in given.shards)
-    kept = sum(length for extents in given.needed().values() for _, length in extents)
-    return f"{apparent / 1e9:.1f} GB of shards, {kept / 1e9:.1f} GB needed"
 
 
 PARTS: dict[str, Callable[[Report, Path, argparse.Namespace], None]] = {
@@ -299,6 +229,7 @@ PARTS: dict[str, Callable[[Report, Path, argparse.Namespace], None]] = {
     "cold": from_cold,
     "memory": memory,
     "profile": profile,
+    **merge_today.PARTS,
 }
 
 
@@ -308,6 +239,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--rounds", type=int, default=5)
     make_shards.add_training_python(parser)
+    merge_today.add_today_python(parser)
     parser.add_argument("--directory", type=Path, help="where to work, on the disk to be measured; 10 to 30 GB")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     options = parser.parse_args()

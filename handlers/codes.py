@@ -70,6 +70,7 @@ class Code(StrEnum):
     CONFIG_PATH = "config.path"
     CONFIG_PATH_UNREADABLE = "config.path-unreadable"
     CONFIG_PATH_NOT_ALLOWED = "config.path-not-allowed"
+    CONFIG_FOREIGN_CODE = "config.foreign-code"
     CONFIG_DATA_LOADER = "config.data-loader"
     CONFIG_DATA_HUB = "config.data-hub"
     CONFIG_NO_DATA = "config.no-data"
@@ -220,6 +221,9 @@ class Code(StrEnum):
     MERGE_NOTHING_TO_KEEP = ckpt.Code.NOTHING_TO_KEEP
     MERGE_NO_ADAPTERS = ckpt.Code.NO_ADAPTERS
     MERGE_ADAPTERS_UNFIT = ckpt.Code.ADAPTERS_UNFIT
+    MERGE_NO_COUNTERPART = ckpt.Code.NO_COUNTERPART
+    MERGE_NETWORK_UNKNOWN = ckpt.Code.NETWORK_UNKNOWN
+    MERGE_BASE_UNFIT = ckpt.Code.BASE_UNFIT
     MERGE_NOT_FINITE = ckpt.Code.NOT_FINITE
     MERGE_OUTPUT_EXISTS = ckpt.Code.OUTPUT_EXISTS
     MERGE_UNDER_WAY = ckpt.Code.UNDER_WAY

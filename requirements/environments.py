@@ -5,6 +5,8 @@
     environments.py runtime DIR         glmd as a copy, for a server; DIR may be moved afterwards
     environments.py training DIR        MindSpore 2.0 and MindFormers 0.8, for GLM-6B, on Python 3.9
     environments.py today DIR           MindSpore 2.9 and MindFormers 1.9, for GLM-4, on Python 3.11
+    environments.py torch DIR           transformers with torch for processors, which load what is merged for them
+    environments.py wheels              prints what tells uv where the last one's torch lies, for `make lock`
 
 Running it again is safe. PYTHON, PYTHON39 and PYTHON311 name an interpreter to use instead of the first that fits.
 """
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,6 +25,8 @@ from typing import NamedTuple
 LOCKS = Path(__file__).resolve().parent
 CHECKOUT = LOCKS.parent
 DEVELOPMENT_UV = CHECKOUT / ".venv" / "bin" / "uv"
+PYTORCH = "https://download.pytorch.org/whl/cpu/torch/"
+"""Where torch for processors alone is to be had, unless pip is told of a place: PyPI has none for x86-64."""
 PYTHONS = ("python3", "python3.14", "python3.13", "python3.12", "python3.11")
 
 
@@ -144,14 +149,28 @@ def make_today(directory: Path) -> None:
     make_shared(directory, LOCKS / "today.txt", "3.11", "The environment of today's MindFormers")
 
 
-def make_shared(directory: Path, locked: Path, version: str, purpose: str) -> None:
-    """Build an environment of 3 GB that checkouts share, unless it is there whole: `.complete` is written last."""
+def make_torch(directory: Path) -> None:
+    """Build the environment of the transformers that load what is merged for Hugging Face's libraries."""
+    make_shared(directory, LOCKS / "torch.txt", "3.11", "The environment of transformers", *torch_wheels())
+
+
+def torch_wheels() -> list[str]:
+    """Return what tells uv where torch lies: in the places that pip, whose configuration uv does not read, looks at."""
+    command = [DEVELOPMENT_UV.with_name("python"), "-m", "pip", "config", "list"]
+    told = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True).stdout
+    places = re.findall(r"\.find-links='(.*)'$", told, re.MULTILINE)
+    return [word for place in sorted({*" ".join(places).split()}) or [PYTORCH] for word in ("--find-links", place)]
+
+
+def make_shared(directory: Path, locked: Path, version: str, purpose: str, *options: str) -> None:
+    """Build an environment of gigabytes that checkouts share, unless it is there whole: `.complete` is written last."""
     with directory.with_name(f"{directory.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another checkout may be at it
         if (directory / ".complete").exists():
             return
         run(DEVELOPMENT_UV, "venv", "-q", "--clear", "--python", find_exactly(version, purpose), directory)
-        run(DEVELOPMENT_UV, "pip", "install", "-q", "--python", directory, "--require-hashes", "-r", locked)
+        install = (DEVELOPMENT_UV, "pip", "install", "-q", "--python", directory, *options)
+        run(*install, "--require-hashes", "-r", locked)
         (directory / ".complete").touch()
 
 
@@ -162,7 +181,11 @@ def main() -> int:
         "runtime": make_runtime,
         "training": make_training,
         "today": make_today,
+        "torch": make_torch,
     }
+    if sys.argv[1:] == ["wheels"]:
+        sys.stdout.write(" ".join(torch_wheels()))
+        return 0
     if len(sys.argv) != 3 or sys.argv[1] not in makers:
         sys.stderr.write(__doc__ or "")
         return 2

@@ -1,27 +1,48 @@
 """Where two checkpoints differ, for `glmd inspect --diff`."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import typer
 
 from daemon.commands.terminal.progress import progress
-from handlers.ckpt import Difference, diff, read_manifest
+from handlers.ckpt import Difference, Plan, diff, read_manifest
 from handlers.ckpt.looking.diff import Content
 from handlers.ckpt.planning.output import TRANSFORMED
 from handlers.ckpt.publishing.manifest import NAME
 from handlers.codes import Code
 from handlers.errors import BadInputError
+from handlers.merging.save import open_save
 from handlers.printable import printable, to_json
+from handlers.records.merge_plan import MergePlan
+from handlers.shards.iterations import wants_iteration
+from handlers.shards.names import (
+    LAST,
+    find_shards,
+    is_strategy,
+    parse_tag,
+    rank_directories,
+    shards_directory,
+    strategy_directory,
+)
 
 DIFFERENT = 1
 
 
-def difference(a: Path, b: Path, *, as_json: bool) -> int:
-    """Print where `a` and `b` differ, each a file or what a merge wrote; return the exit code."""
+@dataclass(frozen=True)
+class Which:
+    """Of a run's output, which save is meant: as for `glmd merge`."""
+
+    tag: str = LAST
+    prefix: str | None = None
+    strategy: Path | None = None
+
+
+def difference(a: Path, b: Path, which: Which, *, as_json: bool) -> int:
+    """Print where `a` and `b` differ, each a file, what a merge wrote, or a run's save; return the exit code."""
     with progress("diff_progress", "comparing") as shown:
-        found = diff(_files(a), _files(b), shown)
+        found = diff(_side(a, which), _side(b, which), shown)
     if as_json:
         content = {"same": found.same, "a": str(a), "b": str(b), **asdict(found)}
         content["contents"] = [{**asdict(each), "index": each.index} for each in found.contents]
@@ -32,16 +53,38 @@ def difference(a: Path, b: Path, *, as_json: bool) -> int:
     return 0 if found.same else DIFFERENT
 
 
-def _files(path: Path) -> list[Path]:
-    """Return the files that a checkpoint consists of."""
+def _side(path: Path, which: Which) -> list[Path] | Plan:
+    """Return the files that a checkpoint consists of, or the plan of a save that is not merged."""
     if not path.is_dir():
         return [path]
-    if not (path / NAME).is_file():
+    if (path / NAME).is_file():
+        return [path / file.name for file in read_manifest(path / NAME).files if file.name != TRANSFORMED]
+    is_iteration = wants_iteration(path, which.tag)
+    if not (is_iteration or find_shards(path, parse_tag(which.tag))):
         raise BadInputError(
-            f"{path}: no {NAME} is there; name a checkpoint file, or a directory that glmd merged into",
+            f"{path} holds neither {NAME} nor shards; name a checkpoint file, a directory that glmd merged into, or a "
+            "run's output",
             Code.VERIFY_NO_MANIFEST,
         )
-    return [path / file.name for file in read_manifest(path / NAME).files if file.name != TRANSFORMED]
+    has_strategy = which.strategy is not None or any(map(is_strategy, _in(strategy_directory(path))))
+    ranks = (
+        None if is_iteration or has_strategy else len(rank_directories(shards_directory(path, parse_tag(which.tag))))
+    )
+    wanted = MergePlan(
+        source=path,
+        destination=path,
+        tag=which.tag,
+        prefix=which.prefix,
+        strategy=which.strategy,
+        needs_strategy=has_strategy,
+        ranks=ranks,
+        transformed=True,
+    )
+    return open_save(wanted).plan
+
+
+def _in(directory: Path) -> list[Path]:
+    return list(directory.iterdir()) if directory.is_dir() else []
 
 
 def _lines(found: Difference, a: Path, b: Path) -> Iterator[str]:

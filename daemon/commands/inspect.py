@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from daemon.commands.arguments import JsonOption
-from daemon.commands.difference import difference
+from daemon.commands.difference import Which, difference
 from daemon.commands.terminal.table import table
 from handlers.ckpt import open_iteration, open_set, read_strategies
 from handlers.ckpt.copying.finite import named
@@ -77,7 +77,7 @@ def inspect(
     if diff:
         if len(paths) != 2:
             raise BadInputError(f"--diff compares two checkpoints; {len(paths)} are named", Code.USAGE_OPTIONS)
-        raise typer.Exit(difference(paths[0], paths[1], as_json=json_))
+        raise typer.Exit(difference(paths[0], paths[1], Which(tag, prefix, strategy), as_json=json_))
     if len(paths) != 1:
         raise BadInputError("name one file or directory; --diff compares two", Code.USAGE_OPTIONS)
     if finite and paths[0].is_dir():

@@ -9,9 +9,10 @@ from pathlib import Path
 from daemon.commands.merge_flags import parse
 from daemon.commands.terminal.progress import progress, report, warn
 from handlers.ckpt.copying.finite import named
-from handlers.ckpt.entry import Format
+from handlers.ckpt.entry import Family, OutputFormat
 from handlers.ckpt.planning.families import ordered
 from handlers.ckpt.planning.lora import Lora
+from handlers.ckpt.planning.network import Names, Network
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.merging.merge import MergeSummary, run
@@ -63,10 +64,12 @@ def plan_of(arguments: Sequence[str]) -> MergePlan:
         raise BadInputError(
             "--data-parallel is for runs without pipeline stages; leave out one of it and --stages", Code.USAGE_OPTIONS
         )
-    if given.max_shard_size is not None and given.format != Format.SAFETENSORS:
+    if given.max_shard_size is not None and given.format == OutputFormat.CKPT:
         raise BadInputError(
             "--max-shard-size is for --format safetensors; a .ckpt is always one file", Code.USAGE_OPTIONS
         )
+    form = OutputFormat(given.format)
+    keep = _kept(given, form)
     alpha, rank = _scale(given)
     return MergePlan(
         source=source,
@@ -77,13 +80,16 @@ def plan_of(arguments: Sequence[str]) -> MergePlan:
         stages=given.stages,
         prefix=given.prefix,
         tag=given.src_postfix,
-        keep=given.keep,
+        keep=keep,
         lora=Lora(given.lora),
         lora_alpha=alpha,
         lora_rank=rank,
         layout_from=given.layout_from and given.layout_from.absolute(),
-        format=Format(given.format),
+        format=form,
         max_shard_size=given.max_shard_size,
+        hf_base=given.hf_base and given.hf_base.absolute(),
+        hf_names=given.hf_names and Names(given.hf_names),
+        network=_network(given.config) if form is OutputFormat.HUGGINGFACE and given.config is not None else None,
         transformed=given.transformed,
         destination=given.dst_checkpoints_dir.absolute(),
         allow_not_finite=tuple(given.allow_not_finite),
@@ -95,10 +101,40 @@ def plan_of(arguments: Sequence[str]) -> MergePlan:
 
 def _check_there(given: argparse.Namespace) -> None:
     """Refuse what is named but does not exist."""
-    for flag in ("src_strategy_file", "layout_from", "config"):
+    for flag in ("src_strategy_file", "layout_from", "config", "hf_base"):
         path: Path | None = getattr(given, flag)
         if path is not None and not path.exists():
             raise BadInputError(f"--{flag.replace('_', '-')}: {path} does not exist", Code.USAGE_NOT_THERE)
+
+
+def _kept(given: argparse.Namespace, form: OutputFormat) -> tuple[str, ...]:
+    """Return the families to keep; refuse what goes with Hugging Face's libraries, or without them, only."""
+    if form is not OutputFormat.HUGGINGFACE:
+        for flag in ("hf_base", "hf_names"):
+            if getattr(given, flag) is not None:
+                raise BadInputError(
+                    f"--{flag.replace('_', '-')} is for --format huggingface: give that too, or leave it out",
+                    Code.USAGE_OPTIONS,
+                )
+        return given.keep or (Family.WEIGHTS, Family.SCALARS)
+    if given.keep not in {None, (Family.WEIGHTS,)}:
+        raise BadInputError(
+            "--format huggingface has weights only: Hugging Face's models have no scalars and no optimizer state; "
+            "leave out --keep",
+            Code.USAGE_OPTIONS,
+        )
+    if given.lora == Lora.ONLY:
+        raise BadInputError(
+            "--format huggingface has no names for adapters alone; --lora merge adds them to their weights",
+            Code.USAGE_OPTIONS,
+        )
+    return (Family.WEIGHTS,)
+
+
+def _network(config: Path) -> Network:
+    from handlers.validate.network_config import read_network_config  # noqa: PLC0415 - as in _scale
+
+    return read_network_config(config)
 
 
 def _source(directory: Path | None, shards: Sequence[Path]) -> Path:
@@ -114,12 +150,13 @@ def _source(directory: Path | None, shards: Sequence[Path]) -> Path:
 def _scale(given: argparse.Namespace) -> tuple[float | None, int | None]:
     """Return lora_alpha and lora_rank, of which neither or both are known."""
     alpha, rank = given.lora_alpha, given.lora_rank
-    if given.config is not None and alpha is None and rank is None:
+    only_sizes = given.format == OutputFormat.HUGGINGFACE and given.lora == Lora.KEEP
+    if given.config is not None and alpha is None and rank is None and not only_sizes:
         from handlers.validate.lora_config import read_lora_config  # noqa: PLC0415 - a YAML parser, which few merges need
 
         scale = read_lora_config(given.config)
         return scale.alpha, scale.rank
-    if (alpha is None) != (rank is None) or given.config is not None:
+    if (alpha is None) != (rank is None) or (given.config is not None and given.format != OutputFormat.HUGGINGFACE):
         raise BadInputError(
             "give --lora-alpha and --lora-rank, or --config with the run's YAML, which has both", Code.USAGE_OPTIONS
         )

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from daemon.commands.own_parser import Parser
-from handlers.ckpt.entry import Family, Format
+from handlers.ckpt.entry import Family, OutputFormat
 from handlers.ckpt.planning.families import keep_name, ordered
 from handlers.ckpt.planning.lora import Lora
+from handlers.ckpt.planning.network import Names
 from handlers.units.byte_sizes import parse_size
 
 HELP = "Merge a run's shards into one filtered checkpoint."
@@ -62,10 +63,15 @@ def _what(parser: argparse.ArgumentParser) -> None:
 def _into(parser: argparse.ArgumentParser) -> None:
     flag = parser.add_argument_group("what it becomes").add_argument
     flag("--dst-checkpoints-dir", type=Path, required=True, metavar="DIR", help="Gets the output and manifest.json.")
-    default = (Family.WEIGHTS, Family.SCALARS)
-    families = f"Of {', '.join(Family)}, and prefixes that no list names, as ema; if not given, {','.join(default)}."
-    flag("--keep", type=_families, default=default, metavar="FAMILY,…", help=families)
-    flag("--format", choices=list(Format), default=Format.CKPT, help="If not given, ckpt.")
+    default = f"{Family.WEIGHTS},{Family.SCALARS}"
+    families = f"Of {', '.join(Family)}, and prefixes that no list names, as ema; if not given, {default}."
+    flag("--keep", type=_families, metavar="FAMILY,…", help=families)
+    of_weights = "If not given, ckpt. huggingface: weights alone, under the names that Hugging Face's models have."
+    flag("--format", choices=list(OutputFormat), default=OutputFormat.CKPT, help=of_weights)
+    base = "The model that was fine-tuned, for huggingface: its configuration and tokenizer go to the output."
+    flag("--hf-base", type=Path, metavar="DIR", help=base)
+    names = "For huggingface: of transformers' own class, or of the code that comes with the model; else the base's."
+    flag("--hf-names", choices=list(Names), help=names)
     flag("--max-shard-size", type=_size, metavar="SIZE", help="As 5GB: cut safetensors into files, with an index.")
     flag("--transformed", action="store_true", help="Write transformed.ckpt too, with all that the shards hold.")
     diverged = (
@@ -81,7 +87,7 @@ def _adapters(parser: argparse.ArgumentParser) -> None:
     flag("--lora", choices=list(Lora), default=Lora.KEEP, help=become)
     flag("--lora-alpha", type=_positive, metavar="NUMBER", help="The training's lora_alpha.")
     flag("--lora-rank", type=_at_least_1, metavar="N", help="The training's lora_rank.")
-    flag("--config", type=Path, metavar="YAML", help="The training's YAML, which has both.")
+    flag("--config", type=Path, metavar="YAML", help="The training's YAML, which has both, and the network's sizes.")
 
 
 def _care(parser: argparse.ArgumentParser) -> None:

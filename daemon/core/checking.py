@@ -37,6 +37,8 @@ def rules(settings: Settings, root: Root, mindformers: Installed | None = None) 
         latest=root.latest,
         allowed=(*settings.allowed_paths, root.path),
         version=mindformers.version,
+        code=frozenset(settings.training.allow_code),
+        has_register_path="REGISTER_PATH" in settings.training.environment,
         gate=GateRules(settings.gate, settings.known_evaluations),
         against=_against(mindformers),
     )

@@ -15,6 +15,7 @@ from pydantic import (
 from pydantic_settings import NoDecode
 
 from daemon.core.night_hours import NightHours
+from handlers.mindformers.foreign_code import ForeignCode
 from handlers.mindformers.version import Version
 from handlers.rank_table.topology import Topology
 from handlers.training.binding import named
@@ -189,6 +190,8 @@ class TrainingSettings(Section):
     environment: dict[Annotated[str, AfterValidator(_variable)], Annotated[str, AfterValidator(_passable)]] = {}
     entry: Annotated[str, AfterValidator(checked_entry)] = RUN_MINDFORMER
     """What of the checkout runs: a script, or a module that the interpreter finds."""
+    allow_code: tuple[ForeignCode, ...] = ()
+    """How a dropped file may let code run that is no part of MindFormers."""
     with_rank_table: bool = False
     """Whether the ranks of a cluster get RANK_TABLE_FILE as well."""
     bind_core: Annotated[BindCore, AfterValidator(_binding)] = False

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from handlers.ckpt.copying.copy import CopyOptions
-    from handlers.ckpt.entry import CkptFile, Entry, Family, Fingerprint, Format, NotFinite
+    from handlers.ckpt.entry import CkptFile, Entry, Family, Fingerprint, Format, NotFinite, OutputFormat
     from handlers.ckpt.errors import (
         CkptError,
         DamagedFileError,
@@ -35,14 +35,18 @@ if TYPE_CHECKING:
     from handlers.ckpt.looking.verify import Problem, Verification, verify
     from handlers.ckpt.planning.agreement import check_names
     from handlers.ckpt.planning.checkpoint_set import CheckpointSet, open_set
+    from handlers.ckpt.planning.hf_base import BaseModel, read_base
+    from handlers.ckpt.planning.hugging_face import HuggingFace
     from handlers.ckpt.planning.iteration import IterationSet, open_iteration
     from handlers.ckpt.planning.lora import Lora, LoraScale, with_adapters
+    from handlers.ckpt.planning.network import Names, Network
     from handlers.ckpt.planning.output import OutputOptions
     from handlers.ckpt.planning.plan import Plan, plan_merge
     from handlers.ckpt.publishing.manifest import Manifest, read_manifest
     from handlers.ckpt.publishing.merge import merge
 
 __all__ = [
+    "BaseModel",
     "CheckpointSet",
     "CkptError",
     "CkptFile",
@@ -53,6 +57,7 @@ __all__ = [
     "Family",
     "Fingerprint",
     "Format",
+    "HuggingFace",
     "InconsistentError",
     "Inspection",
     "IterationSet",
@@ -60,10 +65,13 @@ __all__ = [
     "Lora",
     "LoraScale",
     "Manifest",
+    "Names",
+    "Network",
     "NoSpaceError",
     "NotFinite",
     "NotFiniteError",
     "OutputExistsError",
+    "OutputFormat",
     "OutputOptions",
     "Plan",
     "Problem",
@@ -78,6 +86,7 @@ __all__ = [
     "open_iteration",
     "open_set",
     "plan_merge",
+    "read_base",
     "read_manifest",
     "read_strategies",
     "read_strategy",
@@ -88,6 +97,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "BaseModel": "planning.hf_base",
     "CheckpointSet": "planning.checkpoint_set",
     "CkptError": "errors",
     "CkptFile": "entry",
@@ -98,6 +108,7 @@ _MODULES = {
     "Family": "entry",
     "Fingerprint": "entry",
     "Format": "entry",
+    "HuggingFace": "planning.hugging_face",
     "InconsistentError": "errors",
     "Inspection": "looking.inspect",
     "IterationSet": "planning.iteration",
@@ -105,10 +116,13 @@ _MODULES = {
     "Lora": "planning.lora",
     "LoraScale": "planning.lora",
     "Manifest": "publishing.manifest",
+    "Names": "planning.network",
+    "Network": "planning.network",
     "NoSpaceError": "errors",
     "NotFinite": "entry",
     "NotFiniteError": "errors",
     "OutputExistsError": "errors",
+    "OutputFormat": "entry",
     "OutputOptions": "planning.output",
     "Plan": "planning.plan",
     "Problem": "looking.verify",
@@ -123,6 +137,7 @@ _MODULES = {
     "open_iteration": "planning.iteration",
     "open_set": "planning.checkpoint_set",
     "plan_merge": "planning.plan",
+    "read_base": "planning.hf_base",
     "read_manifest": "publishing.manifest",
     "read_strategies": "formats.strategy",
     "read_strategy": "formats.strategy",

@@ -48,6 +48,20 @@ class Format(StrEnum):
     SAFETENSORS = "safetensors"
 
 
+class OutputFormat(StrEnum):
+    """What somebody may want an output to be."""
+
+    CKPT = Format.CKPT.value
+    SAFETENSORS = Format.SAFETENSORS.value
+    HUGGINGFACE = "huggingface"
+    """safetensors under the names that Hugging Face's models have for the weights."""
+
+    @property
+    def files(self) -> Format:
+        """The format of its files."""
+        return Format.CKPT if self is OutputFormat.CKPT else Format.SAFETENSORS
+
+
 class Family(StrEnum):
     """What an entry is to a training. State that no list of optimizers names is a family of its prefix's name."""
 

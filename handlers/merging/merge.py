@@ -9,6 +9,7 @@ from handlers.ckpt import CopyOptions, Family, NotFinite, OutputOptions, Plan, m
 from handlers.ckpt.files.durable import make_directory
 from handlers.ckpt.planning.trained_on import TrainedOn
 from handlers.ckpt.publishing.manifest import Manifest
+from handlers.merging.hugging_face import hugging_face
 from handlers.merging.save import Save, open_save
 from handlers.records.merge_plan import MergePlan
 
@@ -75,6 +76,7 @@ def run(
     Raises handlers.ckpt.CkptError (exit code 3, but for NoSpaceError), BadInputError for a malformed tag, and OSError.
     """
     started = time.monotonic()
+    for_hugging_face = hugging_face(plan)
     save = open_save(plan)
     planned = replace(save.plan, origin=plan.origin, trained_on=trained_on())
     size = sum(parameter.nbytes for parameter in (*planned.parameters, *planned.transformed))
@@ -84,7 +86,7 @@ def run(
     manifest = merge(
         planned,
         plan.destination,
-        OutputOptions(plan.format, plan.max_shard_size, plan.allow_not_finite),
+        OutputOptions(plan.format.files, plan.max_shard_size, plan.allow_not_finite, for_hugging_face),
         prefix=save.prefix,
         tag=save.tag,
         force=plan.force,

@@ -6,9 +6,22 @@ name has its versions in handlers.mindformers.classes and .keys.
 """
 
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 
 from handlers.mindformers.loaders import LOADERS, Loader
 from handlers.mindformers.version import Version
+
+
+class NewFormat(Enum):
+    """How a version is told to save whole iterations in MindFormers' new format, where it can."""
+
+    NONE = auto()
+    BY_CALLBACK = auto()
+    """The callback's use_legacy_format for saving, a ckpt_use_legacy_format of the YAML for loading."""
+    BY_KEY = auto()
+    """use_legacy_format of the YAML, for both."""
+    BY_SECTION = auto()
+    """The same, or the section `checkpoint`, whose keys go before those of the callback."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +84,8 @@ class Dialect:
     """Whether use_checkpoint_health_monitor writes health_ckpts.json."""
     mcore_saves_safetensors: bool
     """Whether `use_legacy: False` turns the callback's checkpoint_format into safetensors, whatever it says."""
-    has_new_checkpoints: bool
-    """Whether the section `checkpoint`, or `use_legacy_format: False`, saves whole iterations in another form."""
+    new_format: NewFormat
+    """How it is told to save whole iterations in another form."""
 
     sets_strategy_path: bool
     """Whether the path of the strategy files is set once more, after all settings."""
@@ -130,7 +143,7 @@ _0_8 = Dialect(
     trainable_excludes_network=False,
     records_health=False,
     mcore_saves_safetensors=False,
-    has_new_checkpoints=False,
+    new_format=NewFormat.NONE,
     # core/context/build_context.py: of two settings for the strategy files it sets the path in one.
     sets_strategy_path=False,
     # trainer/utils.py: transform_ckpt, "The load_checkpoint must be a dir …".
@@ -217,13 +230,27 @@ _1_6 = replace(
 )
 _1_7 = replace(
     _1_6,
-    name="1.7 and newer",
+    name="1.7",
     since=Version(1, 7),
-    # checkpoint/, core/callback/callback.py: use_legacy_format.
-    has_new_checkpoints=True,
+    # trainer/base_trainer.py: `callback.get("use_legacy_format", True)`, config.ckpt_use_legacy_format.
+    new_format=NewFormat.BY_CALLBACK,
+)
+_1_8 = replace(
+    _1_7,
+    name="1.8",
+    since=Version(1, 8),
+    # trainer/base_trainer.py: the callback's own key is put over by the YAML's.
+    new_format=NewFormat.BY_KEY,
+)
+_1_9 = replace(
+    _1_8,
+    name="1.9 and newer",
+    since=Version(1, 9),
+    # trainer/utils.py: convert_checkpoint_config.
+    new_format=NewFormat.BY_SECTION,
 )
 
-DIALECTS = (_0_8, _1_0, _1_1, _1_2, _1_3, _1_5, _1_6, _1_7)
+DIALECTS = (_0_8, _1_0, _1_1, _1_2, _1_3, _1_5, _1_6, _1_7, _1_8, _1_9)
 """By version, the oldest first."""
 
 OLDEST_READ, NEWEST_READ = Version(0, 6), Version(2, 1)

@@ -102,6 +102,25 @@ SECTIONS: Mapping[str, Section] = {
 """By the top-level key."""
 
 
+NEW_CHECKPOINTS: Mapping[str, str] = {
+    "prefix": "prefix",
+    "save_max": "keep_checkpoint_max",
+    "save_interleaved_steps": "save_checkpoint_steps",
+    "save_path": "directory",
+    "save_remove_redundancy": "remove_redundancy",
+    "async_save": "async_save",
+    "no_save_optim": "",
+    "load_path": "",
+    "load_balanced": "",
+    "no_load_optim": "",
+    "reshard_worker_num": "",
+}
+"""The keys of the section `checkpoint`, each with the callback's of the same meaning, which holds where it is absent.
+
+Read in trainer/utils.py (convert_checkpoint_config) of 1.9; no other key in it is looked at.
+"""
+
+
 @dataclass(frozen=True)
 class Option:
     """A key that only some versions read; the others pass over it without a word, or with one in the log."""
@@ -125,8 +144,9 @@ PASSED_OVER: Mapping[str, Option] = {
     "monitor_config": Option(_FROM[5], None),
     "swap_config": Option(_FROM[5], None),
     "pretrained_model_dir": Option(_FROM[6], ""),
+    # trainer/utils.py: convert_checkpoint_config.
+    "checkpoint": Option(_FROM[9], None),
     # checkpoint/, from 1.7 on; use_legacy_format had another name in 1.7 alone.
-    "checkpoint": Option(_FROM[7], None),
     "balanced_load": Option(_FROM[7], default=False),
     "print_separate_loss": Option(_FROM[7], default=True),
     "ckpt_use_legacy_format": Option(Lifetime(Version(1, 7), Version(1, 8)), default=True),

@@ -5,7 +5,8 @@ MindSpore 2.0 (Model._train in train/model.py):
 
 * without data sinking a tag is the epoch and the step in it; an epoch is a pass over the data;
 * with data sinking MindFormers' epochs are sinks of `sink_size` steps, as many as are whole in all passes over the
-  data; with `sink_size` -1 a sink is a pass over the data. Steps of a sink run as one, so that saves fall at its end.
+  data; with `sink_size` -1 a sink is a pass over the data. Steps of a sink run as one, so that saves fall at its end;
+* the new format has the step of the whole run in the place of a tag.
 """
 
 from dataclasses import dataclass
@@ -62,3 +63,9 @@ class Schedule:
         if step != self.steps:
             return Place.INSIDE_EPOCH if step < self.steps else Place.UNKNOWN
         return Place.RUN_END if self.epochs is not None and epoch >= self.epochs else Place.EPOCH_END
+
+    def place_of_step(self, number: int) -> Place:
+        """Return where a save falls that was made after this step of the whole run, from 1."""
+        if self.steps is None:
+            return Place.EPOCH_END if self.sinks else Place.UNKNOWN
+        return self.place((number - 1) // self.steps + 1, (number - 1) % self.steps + 1)

@@ -50,6 +50,14 @@ class DiskLook(Record):
     at: Spot
 
 
+class CodeLook(Record):
+    """Something that makes foreign code run."""
+
+    way: str
+    """As the settings name it."""
+    at: Spot
+
+
 class Checked(Record):
     """checked.json. For what is not told here see handlers.validate.check.CheckedConfig."""
 
@@ -72,9 +80,13 @@ class Checked(Record):
     parallel_mode: int
     needs_strategy: bool
     cuts_weights: bool
+    saves_iterations: bool = False
     sink_size: int | None
     stages: int | None
     lora_alpha: float | None
     lora_rank: int | None
     paths: tuple[PathLook, ...]
     disk: DiskLook | None
+    code: tuple[CodeLook, ...] | None = None
+    """None where an older glmd found it, which did not look."""
+    register_path: str | None = None

@@ -7,8 +7,9 @@ pydantic takes longer than merging a small run.
 from dataclasses import dataclass
 from pathlib import Path
 
-from handlers.ckpt.entry import Family, Format
+from handlers.ckpt.entry import Family, OutputFormat
 from handlers.ckpt.planning.lora_fate import Lora
+from handlers.ckpt.planning.network import Names, Network
 from handlers.ckpt.planning.origin import Origin
 
 
@@ -44,9 +45,15 @@ class MergePlan:
     """Of the training; merging needs it."""
     layout_from: Path | None = None
     """A strategy file or directory for what the run's own strategy does not name: a LoRA run's frozen weights."""
-    format: Format = Format.CKPT
+    format: OutputFormat = OutputFormat.CKPT
     max_shard_size: int | None = None
-    """Bytes of a safetensors file; None for one file."""
+    """Bytes of a safetensors file; None for one file, and for Hugging Face's libraries for their own limit."""
+    hf_base: Path | None = None
+    """The directory of the model that was fine-tuned: the output gets its configuration and tokenizer."""
+    hf_names: Names | None = None
+    """Under which names; None for those of the base model, and without one for transformers' own."""
+    network: Network | None = None
+    """What the training's YAML says of the network."""
     transformed: bool = False
     """Write transformed.ckpt too, with everything the shards hold."""
     destination: Path

@@ -6,7 +6,9 @@ MindFormers is told a directory, and picks a file of each rank_N/ in it by itsel
 * 1.2 and later: the newest that the ranks' meta.json agree on, which versions up to 1.3.2 look for by the part of its
   name before the first '-', in vain for `glm-6b` (tools/resume_ckpt.py); as 0.8 does where there is no meta.json.
 
-So the choice is glmd's, and the directory leaves none: one .ckpt a rank, all of one tag, and no meta.json.
+So the choice is glmd's, and the directory leaves none: one file a rank, all of one tag, and no meta.json. Safetensors
+are named besides (resume_training: NAME): 1.9 looks for rank 0's name in each rank's directory, so that no bump is in
+it. Of saves in the new format, which are directories, one is named.
 From the file MindFormers takes weights, optimizer state, `global_step`, `loss_scale`, and with `epoch_num` (in later
 versions `step_num` as well) where to go on; see handlers.resume.resumable. 0.8 shuffles the data anew.
 """
@@ -16,13 +18,16 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from handlers.ckpt import CkptError, walk
-from handlers.ckpt.files.durable import fsync_directory, fsync_file, make_directory, move
+from handlers.ckpt import CkptError, Format, walk
+from handlers.ckpt.files.durable import fsync_directory, fsync_file, make_directory, move, publish_bytes
+from handlers.ckpt.formats.iteration_json import NAME as METADATA
 from handlers.mindformers.tags import Place
 from handlers.rank_log.progress import Progress
-from handlers.resume.resumable import Course, Obstacle, schedule_of
+from handlers.resume.config import Beginning
+from handlers.resume.resumable import Course, Obstacle, place_of, schedule_of
 from handlers.shards.health import read_health
-from handlers.shards.names import Shard, Tag, find_strategies
+from handlers.shards.iterations import COMMON, is_optimizer_file, read_common, unhealthy
+from handlers.shards.names import DIRECTORIES, TRACKER, Part, Shard, Tag, find_strategies
 from handlers.shards.readiness import Ready
 from handlers.shards.saves import Saves
 
@@ -47,7 +52,12 @@ class ResumePoint:
     """The output tree that it lies in."""
     tag: Tag
     shards: tuple[Shard, ...]
-    """By rank."""
+    """By rank; the files of a save in the new format by name."""
+
+    @property
+    def is_iteration(self) -> bool:
+        """Whether it is of MindFormers' new format."""
+        return self.tag.part is Part.ITERATION
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,7 @@ def newest_useful(tree: Path, expected: Expected, course: Course) -> Found:
         point = _point(tree, tag, saves)
         if point is None:
             continue
-        hindrance = hindrance or _unhealthy(point)
+        hindrance = hindrance or _unhealthy(point) or _without_optimizer(point, course) or _not_whole(point, course)
         if hindrance is None:
             return Found(point, obstacle)
         obstacle = obstacle or hindrance
@@ -80,10 +90,41 @@ def newest_useful(tree: Path, expected: Expected, course: Course) -> Found:
 
 def _unhealthy(point: ResumePoint) -> Obstacle | None:
     try:
-        objection = read_health(point.tree).objection(point.shards)
+        if point.is_iteration:
+            objection = unhealthy(_directory(point))
+        else:
+            objection = read_health(point.tree).objection(point.shards)
     except CkptError as error:
         objection = str(error)
     return Obstacle(objection, "`glmd retry N` begins anew") if objection else None
+
+
+def _without_optimizer(point: ResumePoint, course: Course) -> Obstacle | None:
+    """Return why a save in the new format cannot be gone on from, if it was saved so, and anything is left to train."""
+    if not point.is_iteration or place_of(point.tag, course.schedule) is Place.RUN_END:
+        return None
+    if any(is_optimizer_file(shard.path) for shard in point.shards):
+        return None
+    what = f"{_directory(point)} was saved without the optimizer's state"
+    return Obstacle(what, "leave checkpoint.no_save_optim out")
+
+
+def _not_whole(point: ResumePoint, course: Course) -> Obstacle | None:
+    """Return why shards without what others save are not gone on from, where MindFormers does not compile first.
+
+    It does so for a cut network alone, and MindSpore 2.9 then refuses: "the network should be compiled".
+    """
+    first = point.shards[0]
+    if point.is_iteration or course.is_cut or first.format is Format.CKPT:
+        return None
+    if place_of(point.tag, course.schedule) is Place.RUN_END or not walk(first.path).lacks_replicas:
+        return None
+    what = f"{point.tag} leaves out replicas, and MindFormers loads such a save into a cut network only"
+    return Obstacle(what, "set remove_redundancy to False")
+
+
+def _directory(point: ResumePoint) -> Path:
+    return point.shards[0].path.parent
 
 
 def newest_complete(tree: Path, expected: Expected) -> ResumePoint | None:
@@ -111,9 +152,38 @@ def _point(tree: Path, tag: Tag, saves: Saves) -> ResumePoint | None:
         ready = saves.look(tag)
     except FileNotFoundError:  # removed meanwhile
         return None
-    if not isinstance(ready, Ready) or _EPOCH not in walk(ready.shards[0].path).entries:
+    if not isinstance(ready, Ready) or not _says_where(ready):
         return None
     return ResumePoint(tree, ready.tag, ready.shards)
+
+
+def _says_where(ready: Ready) -> bool:
+    """Say whether a save tells where to go on."""
+    if ready.tag.part is not Part.ITERATION:
+        return _EPOCH in walk(ready.shards[0].path).entries
+    try:
+        return not read_common(ready.shards[0].path.parent).missing
+    except CkptError:
+        return False
+
+
+def beginning(point: ResumePoint, laid_out: Path, *, is_directory: bool) -> Beginning:
+    """Return what MindFormers is to be told of `point`, laid out by `lay_out`; `is_directory` where it may be no file.
+
+    Raises the errors of `walk`.
+    """
+    saves = laid_out / DIRECTORIES[Part.ALL]
+    if point.is_iteration:
+        return Beginning(saves / str(point.tag), Format.SAFETENSORS, is_iteration=True)
+    first = point.shards[0]
+    if first.format is Format.SAFETENSORS:
+        return Beginning(saves, Format.SAFETENSORS, resume=_name(first), is_shared_out=walk(first.path).lacks_replicas)
+    return Beginning(saves if is_directory else saves / "rank_0" / _name(first))
+
+
+def _name(shard: Shard) -> str:
+    """Return a shard's name without the bump, in which ranks may differ."""
+    return f"{shard.prefix}_rank_{shard.rank}-{shard.tag}.{shard.format}"
 
 
 def lay_out(point: ResumePoint, directory: Path) -> None:
@@ -126,10 +196,18 @@ def lay_out(point: ResumePoint, directory: Path) -> None:
     for leftover in (unfinished, directory):
         if leftover.exists():
             shutil.rmtree(leftover)
+    saves = unfinished / DIRECTORIES[Part.ALL]
+    if point.is_iteration:
+        source = _directory(point)
+        for path in (*(shard.path for shard in point.shards), source / METADATA, source / COMMON):
+            _link(path, saves / str(point.tag) / path.name)
+        publish_bytes(saves / TRACKER, str(point.tag.step).encode())
+        move(unfinished, directory)
+        return
     for shard in point.shards:
-        _link(shard.path, unfinished / "checkpoint" / f"rank_{shard.rank}")
+        _link(shard.path, saves / f"rank_{shard.rank}" / _name(shard))
     for path in _strategies(point.tree):
-        _link(path, unfinished / "strategy")
+        _link(path, unfinished / "strategy" / path.name)
     move(unfinished, directory)
 
 
@@ -140,11 +218,11 @@ def _strategies(tree: Path) -> tuple[Path, ...]:
         return ()
 
 
-def _link(path: Path, directory: Path) -> None:
+def _link(path: Path, link: Path) -> None:
     fsync_file(path)  # no rank does it, and once the next attempt has begun, this save is all there is
-    make_directory(directory)
-    os.link(path, directory / path.name)
-    fsync_directory(directory)
+    make_directory(link.parent)
+    os.link(path, link)
+    fsync_directory(link.parent)
 
 
 def is_last(tag: Tag, progress: Progress | None, sink_size: int | None) -> bool:
@@ -152,4 +230,4 @@ def is_last(tag: Tag, progress: Progress | None, sink_size: int | None) -> bool:
 
     MindFormers refuses to go on from such a save. `sink_size` is None without data sinking.
     """
-    return schedule_of(progress, sink_size).place(tag.epoch, tag.step) is Place.RUN_END
+    return place_of(tag, schedule_of(progress, sink_size)) is Place.RUN_END

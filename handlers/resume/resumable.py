@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from handlers.mindformers.dialect import Dialect
 from handlers.mindformers.tags import Place, Schedule
 from handlers.rank_log.progress import Progress
-from handlers.shards.names import Tag
+from handlers.shards.names import Part, Tag
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Course:
         """Say whether the save `tag` was made before the training went wrong, if it did."""
         if self.wrong_from is None:
             return True
-        number = self.schedule.number(tag.epoch, tag.step)
+        number = number_of(tag, self.schedule)
         return number is not None and number < self.wrong_from
 
     def obstacle(self, tag: Tag) -> Obstacle | None:
@@ -46,7 +46,7 @@ class Course:
             what = f"{tag} was saved when the training may have gone wrong already"
             return Obstacle(what, "lower the learning rate, and save more often")
         schedule = self.schedule
-        place = schedule.place(tag.epoch, tag.step)
+        place = place_of(tag, schedule)
         if place is Place.RUN_END:
             return None
         if self.is_cut and not schedule.sinks:
@@ -68,6 +68,18 @@ class Course:
             what = f"{tag} may fall inside an epoch ({told}), and {goes_on}"
             steps = "the steps of a whole epoch"
         return Obstacle(what, f"set runner_config.sink_mode to True, or save_checkpoint_steps to {steps}")
+
+
+def place_of(tag: Tag, schedule: Schedule) -> Place:
+    """Return where in a run the save `tag` falls."""
+    if tag.part is Part.ITERATION:
+        return schedule.place_of_step(tag.step)
+    return schedule.place(tag.epoch, tag.step)
+
+
+def number_of(tag: Tag, schedule: Schedule) -> int | None:
+    """Return after which step of the whole run the save `tag` was made; None where that is not known."""
+    return tag.step if tag.part is Part.ITERATION else schedule.number(tag.epoch, tag.step)
 
 
 def schedule_of(progress: Progress | None, sink_size: int | None) -> Schedule:

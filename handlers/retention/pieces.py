@@ -5,9 +5,10 @@ in the way is a reason to keep the part, and to say so.
 """
 
 import os
+import re
 import stat
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,18 @@ from handlers.ckpt.publishing.manifest_outline import read_outline
 from handlers.host.reach import is_at_work
 from handlers.records.job_dir import JobDir
 from handlers.retention.part import Part
-from handlers.shards.names import SHARD_DIRECTORIES, Shard, Tag, rank_directories
+from handlers.shards.iterations import read_tracker
+from handlers.shards.names import (
+    DIRECTORIES,
+    SHARD_DIRECTORIES,
+    TRACKER,
+    Shard,
+    Tag,
+    is_iteration,
+    iteration_directories,
+    rank_directories,
+)
+from handlers.shards.names import Part as OfTraining
 
 YOUNG = 3600.0
 """Seconds in which a file was changed that is left alone, whatever the rules say."""
@@ -25,6 +37,8 @@ YOUNG = 3600.0
 _READ = ("submitted.yaml", "config.yaml", "checked.json", "inputs.json", "plan.json")
 _TOLD = ("verdict.json", "manifest.json", "events.jsonl", "defect.txt")
 _OWN = frozenset((*_READ, *_TOLD, "output", "merged", "attempts", "initial"))
+_MADE_IN_SAVE = re.compile(r".+\.(safetensors|json)(\.tmp)?|tmp\w+", re.ASCII)
+"""What ranks make in the directory of a save in the new format; what a killed one leaves among it."""
 _RANK_TABLE = "hccl_"
 """What glmd makes in a job's directory."""
 
@@ -34,7 +48,7 @@ class Piece:
     """What there is of one part of a job."""
 
     paths: tuple[Path, ...]
-    """What is moved away to remove it: files, or one directory."""
+    """What is moved away to remove it: files, directories of saves in MindFormers' new format, or one directory."""
     bytes: int
     changed: float
     """When any of it was changed last, in seconds since the epoch."""
@@ -60,10 +74,10 @@ def pieces(directory: JobDir, owner: int, *, records: bool = True) -> dict[Part,
         return {part: Piece((), 0, 0.0, str(strange)) for part in Part}
     look = _Look(owner, device)
     found: dict[Part, Piece] = {}
-    shards = look.at(lambda: look.files(_shards(directory, look)))
+    shards = look.at(lambda: look.saves([*_shards(directory, look), *_iterations(directory, look)]))
     if shards.paths or shards.doubt:
         found[Part.SHARDS] = shards
-        older = look.at(lambda: look.files(_older(_shards(directory, look))))
+        older = look.at(lambda: look.saves([*_older(_shards(directory, look)), *_older_iterations(directory, look)]))
         if older.paths:
             found[Part.OLDER_SHARDS] = older
     if os.path.lexists(directory.merged) and not look.is_empty(directory.merged):
@@ -122,6 +136,17 @@ class _Look:
             seen.add(status.st_ino)
         return Piece(tuple(found), size, changed)
 
+    def saves(self, paths: Sequence[Path]) -> Piece:
+        """Return these shards, and directories of whole saves, as a piece."""
+        whole = [path for path in paths if is_iteration(path)]
+        within = [inner for path in whole for inner in path.iterdir()]
+        for path in within:
+            if not _MADE_IN_SAVE.fullmatch(path.name):
+                raise _Strange(f"{path}: no rank has made it")
+        found = self.files([*(path for path in paths if not is_iteration(path)), *within])
+        left = tuple(path for path in found.paths if path not in set(within))
+        return Piece((*left, *whole), found.bytes, found.changed)
+
     def merged(self, directory: Path) -> Piece:
         """Return the merged output: a whole one, as its manifest says, and nothing beside it."""
         self.directory(directory)
@@ -167,6 +192,36 @@ def _shards(directory: JobDir, look: _Look) -> Iterator[Path]:
                 for ranks in rank_directories(tree / name):
                     look.directory(ranks)
                     yield from (path for path in ranks.iterdir() if _shard(path) is not None)
+
+
+def _iterations(directory: JobDir, look: _Look) -> Iterator[Path]:
+    """Yield the saves in MindFormers' new format of all attempts, and the trackers that name them."""
+    for tree in _trees(directory):
+        saves = tree / DIRECTORIES[OfTraining.ITERATION]
+        if look.is_below(directory.path, saves):
+            whole = iteration_directories(saves)
+            yield from (path for path in whole if look.directory(path))
+            if whole and (saves / TRACKER).exists():
+                yield saves / TRACKER
+
+
+def _older_iterations(directory: JobDir, look: _Look) -> Iterator[Path]:
+    """Yield the saves in the new format that are older than the newest complete one; none where there is no such."""
+    there = [path for path in _iterations(directory, look) if is_iteration(path)]
+    complete = [path for path in there if _is_tracked(path)]
+    newest = max(map(_tag, complete), default=None)
+    yield from (path for path in there if newest is not None and _tag(path) < newest)
+
+
+def _is_tracked(save: Path) -> bool:
+    try:
+        return _tag(save).step <= read_tracker(save.parent)
+    except CkptError:  # cut off, or none: then nobody knows which are complete
+        return False
+
+
+def _tag(save: Path) -> Tag:
+    return Tag.parse(save.name)
 
 
 def _trees(directory: JobDir) -> Iterator[Path]:

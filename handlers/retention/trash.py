@@ -2,7 +2,8 @@
 
 Whatever lies in the trash is nobody's any more: a kill between two steps leaves it there, and the next one empties it.
 The rename is one step for a merged output and for a whole directory. Shards are renamed one by one, the oldest save
-first, so what is left of a save that is being removed is never complete on all ranks while a newer one is not.
+first, so what is left of a save that is being removed is never complete on all ranks while a newer one is not; a save
+in MindFormers' new format is one directory, and its tracker goes before it.
 """
 
 import os
@@ -16,7 +17,7 @@ from handlers.host.reach import is_at_work
 from handlers.records.job_dir import JobDir
 from handlers.retention.part import Part
 from handlers.retention.pieces import Piece
-from handlers.shards.names import Shard
+from handlers.shards.names import Shard, Tag, is_iteration
 
 NAME = ".trash"
 """In `jobs/`, so that it is on the same file system."""
@@ -63,6 +64,8 @@ def empty(trash: Path) -> None:
 
 
 def _oldest_first(path: Path) -> tuple[object, ...]:
+    if is_iteration(path):
+        return (Tag.parse(path.name), str(path))
     shard = Shard.named(path)
     return () if shard is None else (shard.tag, str(path))
 

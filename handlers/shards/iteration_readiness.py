@@ -7,10 +7,13 @@ from handlers.shards.names import LAST, Shard
 from handlers.shards.readiness import NotReady, Readiness, Ready
 
 
-def iteration_readiness(wanted: Wanted) -> Readiness:
-    """Tell whether the save that is wanted is complete, or why not; its files stand for the shards. Raises OSError."""
+def iteration_readiness(wanted: Wanted, *, is_vouched: bool = False) -> Readiness:
+    """Tell whether the save that is wanted is complete, or why not; its files stand for the shards. Raises OSError.
+
+    `is_vouched` is as for `choose_iteration`.
+    """
     try:
-        chosen = choose_iteration(wanted.source, str(wanted.tag or LAST), wanted.prefix)
+        chosen = choose_iteration(wanted.source, str(wanted.tag or LAST), wanted.prefix, is_vouched=is_vouched)
         opened = open_iteration(chosen.directory)
     except CkptError as error:
         return NotReady(str(error))

@@ -10,19 +10,21 @@ be written again. Read in MindFormers 1.9: checkpoint/checkpoint.py, checkpoint/
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.ckpt import DamagedFileError, InconsistentError
 from handlers.ckpt import codes as ckpt
 from handlers.ckpt.files.bounded import read_bounded
-from handlers.shards.names import LAST, TRACKER, Part, Tag, parse_tag, rank_directories
+from handlers.shards.names import LAST, TRACKER, Part, Tag, is_iteration, parse_tag, rank_directories
 
 COMMON = "common.json"
+NUMBERS = ("epoch_num", "step_num", "global_step", "global_batch_size")
+"""In common.json: all that MindFormers 1.9 looks at when it goes on, but for the loss scale, which may be null."""
 _MOST_BYTES = 1 << 16
 """Of the tracker, and of common.json."""
-_DIRECTORY = re.compile(r"iteration_\d{8,9}", re.ASCII)
-_FILE = re.compile(r"(?:(?P<prefix>.+)-)?(?:model|opt)-\d{7,9}-\d{7,9}\.safetensors", re.ASCII)
+_FILE = re.compile(r"(?:(?P<prefix>.+)-)?(?P<kind>model|opt)-\d{7,9}-\d{7,9}\.safetensors", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,25 @@ class Iteration:
     tag: Tag
 
 
-def is_iteration(path: Path) -> bool:
-    """Tell by its name whether a path is the directory of a save."""
-    return _DIRECTORY.fullmatch(path.name) is not None
+@dataclass(frozen=True)
+class Common:
+    """What common.json says of a save. MindFormers goes on from these numbers."""
+
+    path: Path
+    numbers: Mapping[str, int]
+    """Of NUMBERS, those that are there."""
+    is_healthy: bool
+
+    @property
+    def missing(self) -> str:
+        """The first number without which a training cannot go on; empty where all are there."""
+        return next((name for name in NUMBERS if name not in self.numbers), "")
+
+
+def is_optimizer_file(path: Path) -> bool:
+    """Tell by its name whether a file of a save holds the optimizer's state."""
+    match = _FILE.fullmatch(path.name)
+    return match is not None and match["kind"] == "opt"
 
 
 def iterations_directory(source: Path) -> Path | None:
@@ -69,8 +87,17 @@ def wants_iteration(source: Path, tag: str = LAST) -> bool:
     return True
 
 
-def choose_iteration(source: Path, tag: str = LAST, prefix: str | None = None) -> Iteration:
-    """Return the save that is meant, if the tracker vouches for it.
+def iterations_in(source: Path) -> tuple[Tag, ...]:
+    """Return the saves that have a directory in an output tree, complete or not. Raises OSError."""
+    directory = iterations_directory(source)
+    names = [] if directory is None else [path.name for path in directory.iterdir() if is_iteration(path)]
+    return tuple(map(Tag.parse, names))
+
+
+def choose_iteration(
+    source: Path, tag: str = LAST, prefix: str | None = None, *, is_vouched: bool = False
+) -> Iteration:
+    """Return the save that is meant, if the tracker vouches for it, or, with `is_vouched`, somebody else does.
 
     `source` is an output tree, its checkpoint/, or a save's own directory, which may lie somewhere without a tracker.
     Raises InconsistentError where it is not complete or, as `last`, not healthy, DamagedFileError for a tracker or
@@ -83,7 +110,8 @@ def choose_iteration(source: Path, tag: str = LAST, prefix: str | None = None) -
             _check_tracked(source)
     elif wanted is not None:
         directory = (iterations_directory(source) or source) / str(wanted)
-        _check_tracked(directory)
+        if not is_vouched:
+            _check_tracked(directory)
     else:
         where = iterations_directory(source) or source
         directory = where / str(Tag(0, read_tracker(where), Part.ITERATION))
@@ -126,7 +154,8 @@ def _check_tracked(directory: Path) -> None:
         )
 
 
-def _refuse_unhealthy(directory: Path) -> None:
+def read_common(directory: Path) -> Common:
+    """Read the common.json of a save. Raises InconsistentError where it is not there, DamagedFileError, and OSError."""
     path = directory / COMMON
     try:
         common = json.loads(read_bounded(path, _MOST_BYTES))
@@ -138,12 +167,24 @@ def _refuse_unhealthy(directory: Path) -> None:
         raise DamagedFileError(f"{path}: it is no JSON ({error}); is it cut off?") from error
     if not isinstance(common, dict):
         raise DamagedFileError(f"{path}: it is no {COMMON} of a save")
-    if common.get("ckpt_status") not in {None, 0}:
-        raise InconsistentError(
-            f"{directory}: its {COMMON} says that this save is unhealthy (ckpt_status is not 0: an embedding's norm "
-            "was over embedding_local_norm_threshold): take an earlier save, or name this one by its tag",
-            ckpt.Code.UNHEALTHY,
-        )
+    numbers = {name: common.get(name) for name in NUMBERS}
+    found = {name: each for name, each in numbers.items() if isinstance(each, int) and not isinstance(each, bool)}
+    return Common(path, found, common.get("ckpt_status") in {None, 0})
+
+
+def unhealthy(directory: Path) -> str:
+    """Return why a save is not to be used, for people, where it says so itself. Raises as `read_common` does."""
+    if read_common(directory).is_healthy:
+        return ""
+    return (
+        f"{directory}: its {COMMON} says that this save is unhealthy (ckpt_status is not 0: an embedding's norm "
+        "was over embedding_local_norm_threshold): take an earlier save, or name this one by its tag"
+    )
+
+
+def _refuse_unhealthy(directory: Path) -> None:
+    if objection := unhealthy(directory):
+        raise InconsistentError(objection, ckpt.Code.UNHEALTHY)
 
 
 def _prefix(directory: Path, wanted: str | None) -> str:

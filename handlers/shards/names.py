@@ -64,6 +64,7 @@ _STRATEGY = re.compile(r"ckpt_strategy_rank_(?P<rank>.+)\.(ckpt|json)", re.ASCII
 _LAST_NUMBER = re.compile(r"(?:^|_rank_)(\d{1,6})$", re.ASCII)
 """MindFormers may add the rank to a name that has it: ckpt_strategy_rank_0_rank_0.ckpt."""
 _ITERATION = re.compile(r"iteration_(\d{8,9})", re.ASCII)
+_OF_ITERATION = re.compile(r".+\.safetensors", re.ASCII)
 _TAG = re.compile(r"(?:(network|trainable_params)-)?(\d{1,9})_(\d{1,9})", re.ASCII)
 
 
@@ -166,34 +167,49 @@ def find_shards(source: Path, tag: Tag | None = None) -> tuple[Shard, ...]:
     return tuple(shard for ranks in rank_directories(directory) for shard in _shards_in(sorted(ranks.iterdir())))
 
 
+def iteration_directories(directory: Path) -> list[Path]:
+    """Return the iteration_N/ in `directory`, the oldest first."""
+    numbers = {path: match for path in directory.iterdir() if (match := _ITERATION.fullmatch(path.name))}
+    return sorted((path for path in numbers if path.is_dir()), key=lambda path: int(numbers[path][1]))
+
+
+def is_iteration(path: Path) -> bool:
+    """Tell by its name whether a path is the directory of a save in the new format."""
+    return _ITERATION.fullmatch(path.name) is not None
+
+
 def holds_shards(source: Path) -> bool:
     """Say whether an output tree has any shard, whatever its tag or prefix: by names, and no further than the first.
 
     Raises OSError.
     """
-    for name in SHARD_DIRECTORIES:
-        directory = source / name
-        if directory.is_dir() and any(map(_has_a_shard, rank_directories(directory))):
-            return True
-    return False
+    return any(any(_shards_below(directory)) for directory in _directories_of_shards(source))
 
 
 def size_of_shards(source: Path) -> int:
     """Return the bytes of all shards in an output tree, by their names, wherever they belong. Raises OSError."""
     found = 0
-    for name in SHARD_DIRECTORIES:
-        for directory in rank_directories(source / name) if (source / name).is_dir() else ():
-            with os.scandir(directory) as entries:
-                shards = [Path(entry) for entry in entries if entry.is_file() and _SHARD.fullmatch(entry.name)]
-            for shard in shards:
-                with contextlib.suppress(FileNotFoundError):  # deleted meanwhile for a newer one
-                    found += shard.stat().st_size
+    for directory in _directories_of_shards(source):
+        for shard in _shards_below(directory):
+            with contextlib.suppress(FileNotFoundError):  # deleted meanwhile for a newer one
+                found += shard.stat().st_size
     return found
 
 
-def _has_a_shard(directory: Path) -> bool:
-    with os.scandir(directory) as entries:
-        return any(_SHARD.fullmatch(entry.name) is not None and entry.is_file() for entry in entries)
+def _directories_of_shards(source: Path) -> Iterator[Path]:
+    """Yield each rank_N/ and iteration_N/ of an output tree."""
+    for name in SHARD_DIRECTORIES:
+        if (source / name).is_dir():
+            yield from rank_directories(source / name)
+    if (source / DIRECTORIES[Part.ITERATION]).is_dir():
+        yield from iteration_directories(source / DIRECTORIES[Part.ITERATION])
+
+
+def _shards_below(directory: Path) -> Iterator[Path]:
+    """Yield the shards in a rank_N/ or an iteration_N/, by their names; none where it was removed meanwhile."""
+    pattern = _OF_ITERATION if is_iteration(directory) else _SHARD
+    with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
+        yield from [Path(entry) for entry in entries if pattern.fullmatch(entry.name) and entry.is_file()]
 
 
 def shards_of(files: Sequence[Path]) -> tuple[Shard, ...]:

@@ -60,6 +60,8 @@ class TrainRequest:
     """The YAML to run; None for the job's config.yaml."""
     load_checkpoint: Path | None = None
     """What to continue from, instead of what the YAML names."""
+    register_path: Path | None = None
+    """From where MindFormers imports classes of the YAML's own."""
     extra_environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # what it holds may be a secret
     output: Path | None = None
     """Where MindFormers writes; None for the job's own output."""
@@ -148,6 +150,8 @@ def _arguments(request: TrainRequest) -> list[str]:
         arguments.append(f"--output_dir={_output(request)}")
     if request.load_checkpoint is not None:
         arguments.append(f"--load_checkpoint={request.load_checkpoint}")
+    if request.register_path is not None:
+        arguments.append(f"--register_path={request.register_path}")
     return arguments
 
 

@@ -7,16 +7,19 @@ from pathlib import Path
 from handlers.ckpt.planning.lora import LoraScale
 from handlers.codes import Code
 from handlers.mindformers.dialect import DIALECTS, NEWEST_READ, Dialect, dialect_of
+from handlers.mindformers.foreign_code import ForeignCode
 from handlers.mindformers.version import OF_GLM_6B, Version
 from handlers.rank_table.topology import Topology, topology_note, topology_problem
-from handlers.records.checked import DiskLook, PathLook, Spot
+from handlers.records.checked import CodeLook, DiskLook, PathLook, Spot
 from handlers.units.devices import bracket_hint, format_devices, parse_devices
 from handlers.validate.allowed_paths import check_allowed
+from handlers.validate.code_rules import check_code
 from handlers.validate.data_sets import check_data, check_inputs
 from handlers.validate.disk_estimate import check_disk
 from handlers.validate.document import MAX_BYTES, Document, Place, parse
 from handlers.validate.gate_rules import GateRules, check_gate
 from handlers.validate.glmd_section import KEY, GlmdSection, read_section
+from handlers.validate.hugging_face_rules import check_hugging_face
 from handlers.validate.initial_weights import NoBaseError, check_weights, published_name, weights_to_load
 from handlers.validate.lora_rules import check_adapters, check_lora
 from handlers.validate.mindformers_rules import (
@@ -31,10 +34,12 @@ from handlers.validate.mindformers_rules import (
     sinks,
 )
 from handlers.validate.model_rules import check_model
+from handlers.validate.new_checkpoints import SECTION, check_layouts
 from handlers.validate.overrides import Overridden, with_overrides
 from handlers.validate.problem import ConfigError, Findings, Problem, agreement, in_order
-from handlers.validate.resuming_rules import check_resuming
-from handlers.validate.saving_rules import check_saving
+from handlers.validate.published_form import Loader
+from handlers.validate.resuming_rules import check_resuming, check_shared_out
+from handlers.validate.saving_rules import Saving, check_saving
 from handlers.validate.spots import at, spot
 from handlers.validate.version_rules import check_version
 
@@ -62,6 +67,10 @@ class Rules:
     """What people are told of that version: `MindFormers 0.8.0 (/opt/mindformers)`."""
     gate: GateRules = field(default_factory=GateRules)
     """What may become `latest`."""
+    code: frozenset[ForeignCode] = frozenset()
+    """How foreign code may come to run."""
+    has_register_path: bool = False
+    """Whether the settings give every training one."""
 
     @property
     def known_version(self) -> str | None:
@@ -102,15 +111,25 @@ class CheckedConfig:
     """What people are told of the MindFormers that it was checked against."""
     mindformers: str | None = None
     """Its version; None where that was not known."""
-    looks: tuple[PathLook | DiskLook, ...] = ()
+    looks: tuple[PathLook | DiskLook | CodeLook, ...] = ()
     """What may change on this host before it runs."""
+    saves_iterations: bool = False
+    """Whether saves, and what is loaded, are in MindFormers' new format."""
     lora_scale: LoraScale | None = None
     """How strongly the adapters count, where they are to be merged into their weights."""
+    register_path: Path | None = None
+    """From where the file's own classes come, for run_mindformer.py."""
 
     @property
     def ranks(self) -> int:
         """How many processes train: one a device."""
         return len(self.devices)
+
+    @property
+    def loader(self) -> Loader:
+        """How it loads what was merged."""
+        is_cut = self.needs_strategy and self.device_target == "Ascend"
+        return Loader(self.dialect, is_cut=is_cut, is_iteration=self.saves_iterations)
 
 
 def check(content: bytes, name: str, rules: Rules) -> CheckedConfig:
@@ -161,17 +180,23 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
     check_model(root, parallel, findings, version)
     check_adapters(root, findings, version)
     lora_scale = None if "merge" in wrong else check_lora(root, section, parallel, findings, version)
+    check_hugging_face(root, section, findings)
     check_allowed(root, rules.allowed, findings)
+    register_path = check_code(root, rules.code, rules.version, findings, has_register_path=rules.has_register_path)
     check_data(root, dialect, findings)
     if "inputs" not in wrong:
         check_inputs(root, findings)
     check_gate(root, section.gate, rules.gate, dialect, findings)
     saving = check_saving(root, section, dialect, findings)
     prefix = saving.prefix if saving else ""
+    if saving and saving.is_iteration:
+        check_layouts(root.get(SECTION) or root.get("use_legacy_format") or root, parallel, findings)
+    if saving:
+        check_shared_out(saving, parallel, findings)
     if saving and saving.steps:
         check_resuming(root, saving.steps, parallel, dialect, findings)
     if "continue_from" not in wrong:
-        _check_weights(root, section, prefix, run_mode, parallel, rules, dialect, findings)
+        _check_weights(root, section, saving, run_mode, parallel, rules, dialect, findings)
     if saving:
         check_disk(root, parallel, saving, section.merge, rules.disk, findings)
     checked = CheckedConfig(
@@ -190,8 +215,10 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
         stages=parallel.stages if parallel.by_strategy else 1,
         against=rules.against,
         mindformers=rules.known_version,
+        saves_iterations=saving is not None and saving.is_iteration,
         lora_scale=lora_scale,
         devices_at=devices_at(root),
+        register_path=register_path,
     )
     return checked, findings
 
@@ -204,14 +231,15 @@ def _newest_of(dialect: Dialect) -> Version:
 def _check_weights(
     root: Place,
     section: GlmdSection,
-    prefix: str,
+    saving: Saving | None,
     run_mode: str,
     parallel: Parallel,
     rules: Rules,
     dialect: Dialect,
     findings: Findings,
 ) -> None:
-    published = None
+    published, prefix = None, saving.prefix if saving else ""
+    is_iteration = saving is not None and saving.is_iteration
     if published_name(section, prefix):
         try:
             published = weights_to_load(section, prefix, rules.latest, rules.own)
@@ -220,7 +248,7 @@ def _check_weights(
             return
         if published_name(section, prefix) == prefix:  # by its name it is the same, as far as it is looked at here
             section = section.model_copy(update={"continue_from": "latest"})
-    check_weights(root, section, run_mode, parallel, published, dialect, findings)
+    check_weights(root, section, run_mode, parallel, published, dialect, findings, is_iteration=is_iteration)
 
 
 def _config(overridden: Overridden, rules: Rules, findings: Findings) -> bytes:

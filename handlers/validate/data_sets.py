@@ -68,7 +68,7 @@ def _check_loader(loader: Place, dialect: Dialect, findings: Findings) -> None:
         _check_sources(loader, known, dialect, findings)
         return
     elsewhere = LOADERS.get(name)
-    hint = "does the checkout, or a register_path, bring it?"
+    hint = "does the checkout, or an auto_register, bring it?"
     if elsewhere:
         hint = elsewhere.lifetime.why_not(dialect.since)
     findings.warnings.append(

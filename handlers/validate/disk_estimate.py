@@ -6,7 +6,7 @@ from pathlib import Path
 
 from handlers.ckpt.entry import Family
 from handlers.codes import Code
-from handlers.mindformers.models import GLM
+from handlers.mindformers.models import CHATGLM2, GLM
 from handlers.mindformers.tuning import LORA, LORA_RANK
 from handlers.records.checked import DiskLook
 from handlers.validate.document import Place
@@ -25,6 +25,16 @@ _DEFAULTS = {
     "inner_hidden_size": 16384,
 }
 """GLMConfig's own, in MindFormers 0.8."""
+_DEFAULTS_OF_CHATGLM2 = {
+    "num_layers": 28,
+    "padded_vocab_size": 65024,
+    "hidden_size": 4096,
+    "ffn_hidden_size": 13696,
+    "kv_channels": 128,
+    "num_attention_heads": 32,
+    "multi_query_group_num": 2,
+}
+"""ChatGLM2Config's own, in MindFormers 1.9."""
 _UNITS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 
@@ -44,12 +54,13 @@ def check_disk(
     """Find out what the shards and the merged files need, and whether they fit on the file system of `disk` now.
 
     Needed are ranks × (kept + 1) × shard, one more shard's weights a rank where the callback writes these, and what is
-    merged of them. Where the architecture is not known there is a warning instead. Without `disk` there is room enough.
+    merged of them. Ranks that leave out what others save write together what one replica would.
+    Where the architecture is not known there is a warning instead. Without `disk` there is room enough.
     """
     model = root.get("model", "model_config")
     if model is None or not parallel.ranks:
         return
-    sizes = glm_sizes(model, parallel)
+    sizes = glm_sizes(model, parallel) or chatglm2_sizes(model, parallel)
     if sizes is None and disk is None:
         return
     if sizes is None:
@@ -60,13 +71,16 @@ def check_disk(
         )
         return
     ranks = parallel.ranks
-    shards = ranks * (saving.kept + 1) * sizes.shard
+    shard = sizes.shard if saving.has_optimizer else sizes.shard_weights
+    writers = ranks // _replicas(parallel) if saving.is_shared_out else ranks
+    shards = writers * (saving.kept + 1) * shard
     network = ranks * sizes.shard_weights if saving.network else 0
-    merged = sizes.weights + sizes.state * (Family.OPTIMIZER in wish.keep)
-    merged += sizes.weights * len(set(wish.keep) - set(Family))  # copies of the weights, which no list names
+    merged = sizes.weights + sizes.state * (Family.OPTIMIZER in wish.kept)
+    merged += sizes.weights * len(set(wish.kept) - set(Family))  # copies of the weights, which no list names
     merged += (sizes.weights + sizes.state) * wish.transformed
     needed = shards + network + merged
-    terms = f"{ranks} ranks × ({saving.kept} kept + 1) × {in_words(sizes.shard)} = {in_words(shards)}"
+    whose = f"{writers} without replicas" if saving.is_shared_out else f"{ranks} ranks"
+    terms = f"{whose} × ({saving.kept} kept + 1) × {in_words(shard)} = {in_words(shards)}"
     terms += f", {in_words(network)} of weights alone" if network else ""
     look = DiskLook(bytes=needed, terms=f"{terms}, {in_words(merged)} merged", at=spot(saving.place))
     findings.looks.append(look)
@@ -77,6 +91,12 @@ def check_disk(
         findings.warnings.append(saving.place.problem(Code.CONFIG_DISK_NOT_CHECKED, message))
     elif problem := too_little(look, disk):
         findings.problems.append(problem)
+
+
+def _replicas(parallel: Parallel) -> int:
+    """Return how many ranks hold the same slices."""
+    alike = parallel.data * parallel.context if parallel.by_strategy else parallel.ranks
+    return alike if parallel.ranks % alike == 0 else 1
 
 
 def too_little(look: DiskLook, disk: Path) -> Problem | None:
@@ -121,6 +141,40 @@ def glm_sizes(model: Place, parallel: Parallel) -> Sizes | None:
     if parallel.by_strategy and parallel.stages > 1:
         state, shard_state = state * 3 // 2, shard_state * 3 // 2
         shard_weights, shard_state = shard_weights // parallel.stages, shard_state // parallel.stages
+    return Sizes(weights, state, shard_weights + shard_state, shard_weights)
+
+
+def chatglm2_sizes(model: Place, parallel: Parallel) -> Sizes | None:
+    """Return the sizes of a ChatGLM2Config (GLM-2 to 4); None for another architecture, or other adapters than LoRA's.
+
+    As MindFormers 1.9 has it, models/glm2: all is of param_init_type, Adam keeps two float32 moments of what is
+    trained, and model parallelism cuts all but norms. Of a LoRA run nobody knows which matrices its expression names,
+    so that those of the attention count.
+    """
+    kind, asked = model.get("type"), adapters(model.document.root)
+    if kind is None or kind.data != CHATGLM2.config or (asked and asked.kind and asked.kind.data != LORA):
+        return None
+    quiet = Findings()
+    sizes = {key: whole(model, key, default, quiet) for key, default in _DEFAULTS_OF_CHATGLM2.items()}
+    layers, hidden, heads = sizes["num_layers"], sizes["hidden_size"], sizes["num_attention_heads"]
+    attention = heads * sizes["kv_channels"]
+    shared = model.get("multi_query_attention")
+    groups = sizes["multi_query_group_num"] if shared is None or shared.data is True else heads
+    qkv = attention + 2 * groups * sizes["kv_channels"]
+    matrices = layers * (hidden * qkv + qkv + attention * hidden + 3 * hidden * sizes["ffn_hidden_size"])
+    tables, norms = 2 * sizes["padded_vocab_size"] * hidden, (2 * layers + 1) * hidden
+    rank = whole(asked.settings, "lora_rank", LORA_RANK, quiet) if asked and asked.section.data else 0
+    lora = layers * rank * (hidden + qkv)
+    written = model.get("param_init_type")
+    itemsize = _BYTES.get(str(written.data), 4) if written else 2
+
+    cut, stages = (parallel.model, parallel.stages) if parallel.by_strategy else (1, 1)
+    weights = itemsize * (matrices + tables + norms) + 4 * lora
+    shard_weights = (itemsize * ((matrices + tables) // cut + norms) + 4 * lora) // stages
+    state = 2 * 4 * (lora or matrices + tables + norms)
+    shard_state = 2 * 4 * (lora or (matrices + tables) // cut + norms) // stages
+    if stages > 1:  # gradients are added up
+        state, shard_state = state * 3 // 2, shard_state * 3 // 2
     return Sizes(weights, state, shard_weights + shard_state, shard_weights)
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -16,9 +16,10 @@ from pydantic import (
     ValidationInfo,
 )
 
-from handlers.ckpt.entry import Family, Format
+from handlers.ckpt.entry import Family, OutputFormat
 from handlers.ckpt.planning.families import keep_name
 from handlers.ckpt.planning.lora import Lora
+from handlers.ckpt.planning.network import Names
 from handlers.codes import Code
 from handlers.gate.gate import Gate
 from handlers.training.ways import Word
@@ -39,12 +40,15 @@ OVERRIDES = "overrides"
 MOST_PRIORITY = 1_000_000
 """Either way from 0."""
 
-_TAG = re.compile(r"[1-9][0-9]{0,8}_[1-9][0-9]{0,8}", re.ASCII)
+_TAG = re.compile(r"[1-9][0-9]{0,8}_[1-9][0-9]{0,8}|iteration_[0-9]{8,9}", re.ASCII)
 MOST_INPUTS = 1000
 _MOST_VALUES, _LONGEST = 300 + MOST_INPUTS, 4096
 """Several times what all keys together need beside the inputs, and the longest path there can be."""
-_TEXTS = {"devices", "continue_from", "layout_from", "tag"}
+_TEXTS = {"devices", "continue_from", "layout_from", "tag", "hf_base"}
 """Keys whose scalars count as they are written: YAML reads `31_4` as 314 and `010` as 8."""
+
+
+_Given = TypeVar("_Given")
 
 
 class _LaterError(ValueError):
@@ -78,7 +82,9 @@ def _tag(value: object) -> str:
     if text == "every":
         raise _LaterError("'every' is not in this version of glmd; write `last` or one tag, as 31_4")
     if text != "last" and not _TAG.fullmatch(text):
-        raise ValueError(f"{quoted(text)} is no tag; write `last`, or EPOCH_STEP as in the files' names: 31_4")
+        raise ValueError(
+            f"{quoted(text)} is no tag; write `last`, or EPOCH_STEP as in the files' names: 31_4, or iteration_00000124"
+        )
     return text
 
 
@@ -89,15 +95,40 @@ def _positive(seconds: float | None) -> float | None:
 
 
 def _shard_size(size: int, info: ValidationInfo) -> int:
-    if info.data.get("format") is Format.CKPT:
+    if info.data.get("format") is OutputFormat.CKPT:
         raise ValueError("a .ckpt is always one file; write `format: safetensors` beside it")
     return size
+
+
+def _kept(keep: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    if info.data.get("format") is OutputFormat.HUGGINGFACE and keep != (Family.WEIGHTS,):
+        raise ValueError("`format: huggingface` has weights only; write `keep: [weights]`, or leave it out")
+    return keep
+
+
+def _lora(lora: Lora, info: ValidationInfo) -> Lora:
+    if info.data.get("format") is OutputFormat.HUGGINGFACE and lora is Lora.ONLY:
+        raise ValueError("`format: huggingface` has no names for adapters alone; write `lora: merge`")
+    return lora
+
+
+def _for_hugging_face(value: _Given, info: ValidationInfo) -> _Given:
+    if info.data.get("format") not in {None, OutputFormat.HUGGINGFACE}:
+        raise ValueError("is for Hugging Face's libraries; write `format: huggingface` beside it")
+    return value
 
 
 def _layout_from(value: object) -> str:
     text = str(value)
     if not text.startswith("/"):
         raise ValueError(f"{quoted(text)} is no absolute path; name a strategy file, or a directory of them")
+    return text
+
+
+def _hf_base(value: object) -> str:
+    text = str(value)
+    if not text.startswith("/"):
+        raise ValueError(f"{quoted(text)} is no absolute path; name the directory of the base model")
     return text
 
 
@@ -133,29 +164,29 @@ class MergeWish(_Part):
     """Which shards to merge, and what to keep of them."""
 
     tag: Annotated[str, BeforeValidator(_tag)] = "last"
-    """`last` or EPOCH_STEP, as `31_4`."""
-    format: Format = Format.CKPT
+    """`last`, EPOCH_STEP, as `31_4`, or `iteration_00000124`."""
+    format: OutputFormat = OutputFormat.CKPT
     max_shard_size: Annotated[int, BeforeValidator(parse_size), AfterValidator(_shard_size)] | None = None
     """Bytes of one file; written as `5GB`. None for one file."""
-    keep: Annotated[tuple[Annotated[str, AfterValidator(keep_name)], ...], Field(min_length=1)] = (
-        Family.WEIGHTS,
-        Family.SCALARS,
-    )
-    """Families; one that no list names goes by its prefix."""
+    keep: Annotated[
+        tuple[Annotated[str, AfterValidator(keep_name)], ...], Field(min_length=1), AfterValidator(_kept)
+    ] = (Family.WEIGHTS, Family.SCALARS)
+    """Families; one that no list names goes by its prefix. `kept` is what counts."""
     transformed: Annotated[bool, Strict()] = False
     """Write transformed.ckpt too, with everything the shards hold."""
-    lora: Lora = Lora.KEEP
+    lora: Annotated[Lora, AfterValidator(_lora)] = Lora.KEEP
     """What becomes of a LoRA run's adapters."""
     layout_from: Annotated[str, BeforeValidator(_layout_from)] | None = None
     """A strategy file or directory of a full run, for the weights that a LoRA run's own does not name."""
+    hf_base: Annotated[str, BeforeValidator(_hf_base), AfterValidator(_for_hugging_face)] | None = None
+    """The directory of the model that was fine-tuned, for `format: huggingface`."""
+    hf_names: Annotated[Names, AfterValidator(_for_hugging_face)] | None = None
+    """Under which names; None for those of the base model, and without one for transformers' own."""
 
     @property
-    def can_be_continued(self) -> bool:
-        """Whether a training can start from the output, so that `continue_from: latest` may come upon it.
-
-        MindFormers 0.8 loads no other files than `.ckpt`, and initializes at random what is missing from one.
-        """
-        return self.format is Format.CKPT and self.lora is not Lora.ONLY and Family.WEIGHTS in self.keep
+    def kept(self) -> tuple[str, ...]:
+        """The families that are kept: of an output for Hugging Face's libraries weights alone."""
+        return (Family.WEIGHTS,) if self.format is OutputFormat.HUGGINGFACE else self.keep
 
 
 class Resume(_Part):

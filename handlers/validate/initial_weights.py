@@ -3,10 +3,12 @@
 import errno
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 from handlers.ckpt.files.durable import make_directory, publish_symlink
+from handlers.ckpt.planning.output import FILTERED, INDEX, MODEL
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.mindformers.dialect import Dialect
@@ -14,9 +16,20 @@ from handlers.validate.document import Place
 from handlers.validate.glmd_section import KEY, GlmdSection
 from handlers.validate.mindformers_rules import Parallel, sinks
 from handlers.validate.problem import Findings, quoted
-from handlers.validate.weight_forms import SAFETENSORS, Form, Loading, check_form, how_loaded, warn_of_whole
+from handlers.validate.published_form import Loader, can_be_continued, format_of, why_not_loaded
+from handlers.validate.weight_forms import (
+    SAFETENSORS,
+    Form,
+    Loading,
+    check_base_model,
+    check_form,
+    how_loaded,
+    place_to_load,
+    warn_of_whole,
+)
 
-MERGED = "filtered_transformed.ckpt"
+MERGED, SINGLE = FILTERED, f"{MODEL}{SAFETENSORS}"
+"""What a merge writes, if not several files with an index."""
 
 
 class NoBaseError(BadInputError):
@@ -67,15 +80,18 @@ def published_name(section: GlmdSection, prefix: str) -> str:
 
 
 def _merged_in(directory: Path, what: str, prefix: str) -> Path:
-    """Return the merged file that is published there: the file itself, not a link that may lead elsewhere soon."""
-    path = directory / MERGED
-    try:
-        return Path(os.path.realpath(path, strict=True))
-    except OSError as error:
-        if error.errno not in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
-            raise
-        hint = f"put it back, or let latest/{prefix} lead to another: glmd rollback {prefix}"
-        raise NoBaseError(f"{what} has no {MERGED} any more", hint, Code.PROMOTION_GONE) from error
+    """Return the merged file that is published there, or the index of several: itself, not a link that may lead away.
+
+    Raises NoBaseError where there is none.
+    """
+    for name in (MERGED, SINGLE, INDEX):
+        try:
+            return Path(os.path.realpath(directory / name, strict=True))
+        except OSError as error:
+            if error.errno not in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+                raise
+    hint = f"put it back, or let latest/{prefix} lead to another: glmd rollback {prefix}"
+    raise NoBaseError(f"{what} has no {MERGED} any more, nor {SINGLE}", hint, Code.PROMOTION_GONE)
 
 
 def as_rank_directory(weights: Path, directory: Path) -> Path:
@@ -99,20 +115,27 @@ def check_weights(
     published: Path | None,
     dialect: Dialect,
     findings: Findings,
+    *,
+    is_iteration: bool = False,
 ) -> None:
     """Find out whether a finetune has weights to start from, and whether they are there and of the right form.
 
-    `published` is what `continue_from` would take now of what is published. MindFormers sets
-    `checkpoint_name_or_path` of the model aside when it trains, so only load_checkpoint counts.
+    `published` is what `continue_from` would take now of what is published, and `is_iteration` says that saves, and so
+    what is loaded, are in MindFormers' new format. MindFormers sets `checkpoint_name_or_path` of the model aside when
+    it trains, so only load_checkpoint counts.
     """
-    if section.continue_from == "latest" and not section.merge.can_be_continued:
+    check_base_model(root, dialect, findings)
+    is_cut = parallel.by_strategy and parallel.target == "Ascend"
+    loader = Loader(dialect, is_cut=is_cut, is_iteration=is_iteration)
+    if section.continue_from == "latest" and not can_be_continued(section.merge, loader):
         message = "will not come upon what this file's own jobs publish"
-        hint = "no training can start from it: it is no .ckpt, or without the network's weights"
+        hint = "it cannot start from that: it is in a form that is not loaded, or without the network's weights"
         findings.warnings.append(root[KEY]["continue_from"].problem(Code.CONFIG_CONTINUE_FROM, message, hint))
     if published is None:
         first_night = section.continue_from == "latest"
         is_path = section.continue_from.startswith("/")
-        place = root[KEY]["continue_from"] if is_path else root.get("load_checkpoint")
+        named = place_to_load(root, dialect, is_iteration=is_iteration)
+        place = root[KEY]["continue_from"] if is_path else named
         if place is None or place.data is False or place.data == "":
             if run_mode == "finetune":
                 _add_missing(root, dialect, findings, first_night=first_night)
@@ -124,15 +147,27 @@ def check_weights(
                     Code.CONFIG_CONTINUE_FROM, message, "load_checkpoint serves this time"
                 )
             )
-        loading = how_loaded(root, dialect, findings)
+        loading = how_loaded(root, dialect, findings, is_iteration=is_iteration)
         form = check_form(place, loading, parallel, findings)
     else:
-        loading, form = how_loaded(root, dialect, findings), Form.WHOLE
-        _check_published(root[KEY]["continue_from"], published, loading, parallel, findings)
-    if parallel.by_strategy and parallel.target == "Ascend":
+        loading, form = how_loaded(root, dialect, findings, is_iteration=is_iteration), Form.WHOLE
+        place = root[KEY]["continue_from"]
+        if loader.is_told:
+            loading = replace(loading, suffix=f".{format_of(published)}", cuts=is_cut)
+            _check_told(place, published, loader, findings)
+        else:
+            _check_published(place, published, loading, parallel, findings)
+    if is_cut:
         builds_first = dialect.builds_for_any_weights or loading.suffix == SAFETENSORS
         if builds_first or loading.cuts or form is not Form.WHOLE:
             _check_sink(root, dialect, findings)
+
+
+def _check_told(place: Place, published: Path, loader: Loader, findings: Findings) -> None:
+    if hint := why_not_loaded(published, loader):
+        findings.problems.append(
+            place.problem(Code.CONFIG_WEIGHTS_FORM, f"stands for {published.name}, which is not loaded", hint)
+        )
 
 
 def _check_published(place: Place, published: Path, loading: Loading, parallel: Parallel, findings: Findings) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.printable import printable
-from handlers.records.checked import DiskLook, PathLook
+from handlers.records.checked import CodeLook, DiskLook, PathLook
 
 _BEFORE, _AFTER = 90, 70
 """How many characters of a line an excerpt shows before and from the caret on."""
@@ -79,7 +79,7 @@ class Findings:
 
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
-    looks: list[PathLook | DiskLook] = field(default_factory=list, compare=False)
+    looks: list[PathLook | DiskLook | CodeLook] = field(default_factory=list, compare=False)
     """What was looked at on this host, and may be another time: see handlers.validate.looking."""
 
 

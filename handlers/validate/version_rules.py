@@ -8,6 +8,7 @@ from handlers.mindformers.classes import CHECKPOINT_CALLBACKS, CLASSES, ONLY_PRE
 from handlers.mindformers.dialect import Dialect
 from handlers.mindformers.keys import CHECKPOINT_CALLBACK, PASSED_OVER, SECTIONS, Section
 from handlers.mindformers.version import Lifetime, Version
+from handlers.validate.code_rules import registers_classes
 from handlers.validate.document import Place
 from handlers.validate.model_problem import meant
 from handlers.validate.problem import Findings, quoted
@@ -84,7 +85,7 @@ def _unknown_keys(
 
 def _classes(root: Place, dialect: Dialect, version: Version, findings: Findings) -> Iterator[_Sign]:
     # A file that brings classes of its own may bring one that was there once.
-    found = findings.problems if root.get("register_path") is None else findings.warnings
+    found = findings.warnings if registers_classes(root) else findings.problems
     for kind, names in CLASSES.items():
         for place in _named_by(root, kind):
             lifetime = names.get(place.data) if isinstance(place.data, str) else None

@@ -4,9 +4,13 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
+from handlers.ckpt import CkptError
 from handlers.codes import Code
-from handlers.mindformers.dialect import Dialect
+from handlers.mindformers.dialect import Dialect, NewFormat
+from handlers.mindformers.keys import PASSED_OVER
 from handlers.records.checked import Wanted
+from handlers.shards.iterations import COMMON, choose_iteration
+from handlers.shards.names import TRACKER
 from handlers.validate.document import Place
 from handlers.validate.input_paths import check_readable, look_for
 from handlers.validate.mindformers_rules import Parallel, is_true
@@ -37,6 +41,10 @@ class Loading:
     cuts: bool
     """Whether it is to cut whole weights, or slices of another layout, for its ranks (auto_trans_ckpt)."""
     dialect: Dialect
+    is_iteration: bool = False
+    """Whether loading is in the new format: of directories, which say themselves how their weights are cut."""
+    resumes: bool = False
+    """Whether the training is to go on where the weights were saved."""
 
     def hint(self, name: str) -> str:
         """Return what to do about a file of that name, which is not of the suffix."""
@@ -47,8 +55,41 @@ class Loading:
         return f"MindFormers {self.dialect.name} loads .ckpt only"
 
 
-def how_loaded(root: Place, dialect: Dialect, findings: Findings) -> Loading:
+def place_to_load(root: Place, dialect: Dialect, *, is_iteration: bool) -> Place | None:
+    """Return where the file names the weights to begin with; None where nowhere.
+
+    As MindFormers has it: the section `checkpoint` goes before load_checkpoint, and that before a pretrained_model_dir
+    with .safetensors in it.
+    """
+    section = root.get("checkpoint", "load_path") if dialect.new_format is NewFormat.BY_SECTION else None
+    named = section if is_iteration and _says(section) else root.get("load_checkpoint")
+    base = root.get("pretrained_model_dir")
+    if _says(named) or base is None or not isinstance(base.data, str) or not _has_base(dialect):
+        return named
+    return base if any(Path(base.data).glob(f"*{SAFETENSORS}")) else named
+
+
+def check_base_model(root: Place, dialect: Dialect, findings: Findings) -> None:
+    """Find a pretrained_model_dir that is not there: its configuration is read before any weights are."""
+    place = root.get("pretrained_model_dir")
+    if _says(place) and place is not None and _has_base(dialect):
+        check_readable(place, findings, directory_only=True)
+
+
+def _says(place: Place | None) -> bool:
+    return place is not None and place.data not in ("", None, False)
+
+
+def _has_base(dialect: Dialect) -> bool:
+    return PASSED_OVER["pretrained_model_dir"].lifetime.holds(dialect.since)
+
+
+def how_loaded(root: Place, dialect: Dialect, findings: Findings, *, is_iteration: bool = False) -> Loading:
     """Return how the file lets weights be loaded."""
+    if is_iteration:
+        said = root.get("checkpoint", "no_load_optim")
+        resumes = is_true(root, "resume_training") if said is None else said.data is False
+        return Loading(SAFETENSORS, cuts=True, dialect=dialect, is_iteration=True, resumes=resumes)
     suffix = CKPT
     written = root.get("load_ckpt_format")
     if written is not None and dialect.loads_safetensors:
@@ -58,6 +99,11 @@ def how_loaded(root: Place, dialect: Dialect, findings: Findings) -> Loading:
             findings.problems.append(
                 written.problem(Code.CONFIG_WEIGHTS_FORM, f"{quoted(written.data)} is not known", "ckpt or safetensors")
             )
+    if suffix == CKPT and dialect.loads_safetensors and is_true(root, "remove_redundancy"):
+        hint = "it is for .safetensors whose ranks left out what others saved: leave it out"
+        findings.problems.append(
+            root["remove_redundancy"].problem(Code.CONFIG_WEIGHTS_FORM, "MindFormers loads no .ckpt with it", hint)
+        )
     return Loading(suffix, is_true(root, "auto_trans_ckpt"), dialect)
 
 
@@ -70,6 +116,9 @@ def check_form(place: Place, loading: Loading, parallel: Parallel, findings: Fin
     path = check_readable(place, findings)
     if path is None:
         return Form.UNKNOWN
+    if loading.is_iteration:
+        _check_directory(place, path, loading, findings)
+        return Form.WHOLE
     if not path.is_dir():
         _check_file(place, path, loading, parallel, findings)
         return Form.WHOLE
@@ -86,6 +135,29 @@ def check_form(place: Place, loading: Loading, parallel: Parallel, findings: Fin
     else:
         _check_slices(place, path, loading, parallel.ranks, findings)
     return Form.SLICES
+
+
+def _check_directory(place: Place, path: Path, loading: Loading, findings: Findings) -> None:
+    """Find what MindFormers does not load in its new format (get_checkpoint_path and verify_ckpt_valid in 1.9)."""
+    if not path.is_dir():
+        hint = "in the new format MindFormers takes a directory: of .safetensors, or of a save with metadata.json"
+        findings.problems.append(place.problem(Code.CONFIG_WEIGHTS_FORM, "is one file", hint))
+        return
+    try:
+        save = choose_iteration(path).directory if (path / TRACKER).exists() else path
+    except (CkptError, OSError) as error:
+        findings.problems.append(place.problem(Code.CONFIG_WEIGHTS_FORM, "holds no save that is complete", str(error)))
+        return
+    if not any(save.glob(f"*{SAFETENSORS}")):
+        hint = _other(path, loading) or "in the new format MindFormers looks for these"
+        findings.problems.append(
+            place.problem(Code.CONFIG_WEIGHTS_FORM, "holds neither a save nor .safetensors files", hint)
+        )
+    elif loading.resumes and not (save / COMMON).is_file():
+        hint = f"without {COMMON} nobody knows where to go on; to begin with its weights, set no_load_optim: True"
+        findings.problems.append(
+            place.problem(Code.CONFIG_WEIGHTS_FORM, "is no save that a training can go on from", hint)
+        )
 
 
 def warn_of_whole(place: Place, loading: Loading, parallel: Parallel, findings: Findings) -> None:

@@ -85,6 +85,8 @@ class Case:
     tag: str = "31_4"
     append: tuple[tuple[str, str | int | float | bool], ...] = ()
     crc_check: bool = False
+    remove_redundancy: bool = False
+    """Whether of the ranks that hold the same slice only one saves it. Safetensors of a newer MindSpore only."""
 
     @property
     def has_strategy(self) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from handlers.ckpt import CkptError, DamagedFileError, Format, walk
+from handlers.ckpt import CkptError, DamagedFileError, Format, OutputFormat, walk
 from handlers.merging.merge import run
 from handlers.records.merge_plan import MergePlan
 from tests.mindspore.cases import BFLOAT16, SCALARS, TYPES, Case, Parameter, cases, glm
@@ -45,7 +45,7 @@ def test_any_run_saved_as_safetensors_is_merged(newest: Worker, tmp_path: Path) 
 def test_safetensors_output_equals_mindspore_byte_for_byte(case: Case, newest: Worker, directory: Path) -> None:
     """The file is the one that MindSpore's save_checkpoint makes of the same parameters."""
     newest.make(case, directory / "source")
-    output = merged(case, directory / "source", directory / "merged", format=Format.SAFETENSORS)
+    output = merged(case, directory / "source", directory / "merged", format=OutputFormat.SAFETENSORS)
     theirs = directory / "theirs.safetensors"
     newest.ask("save_again", path=directory / "source" / "reference.ckpt", to=theirs, options={"format": "safetensors"})
     assert output.read_bytes() == theirs.read_bytes()
@@ -58,7 +58,7 @@ def test_safetensors_shards_load_one_by_one(newest: Worker, directory: Path) -> 
         MergePlan(
             source=directory / "source",
             destination=directory / "merged",
-            format=Format.SAFETENSORS,
+            format=OutputFormat.SAFETENSORS,
             max_shard_size=4096,
         )
     )

@@ -21,6 +21,9 @@ import mindspore as ms  # noqa: E402
 import numpy as np  # noqa: E402
 from mindspore.train import node_strategy_pb2  # noqa: E402
 
+if not ms.__version__.startswith("2.0"):
+    import worker_today as today
+
 Case = dict[str, Any]
 Parameter = dict[str, Any]
 Layout = dict[str, Any]
@@ -138,11 +141,12 @@ def write_strategies(directory: Path, case: Case) -> str:
 def save_shards(directory: Path, case: Case, whole: dict[str, np.ndarray]) -> dict[int, str]:
     """Save each rank's slices as a training would; return the files by global rank."""
     files = {}
+    left_out = today.left_out(case) if case["remove_redundancy"] else {}
     for rank in range(case["stages"] * case["ranks"]):
         stage, rank_of_stage = divmod(rank, case["ranks"])
         shard = []
         for parameter in case["parameters"]:
-            if stage in parameter["stages"]:
+            if stage in parameter["stages"] and parameter["name"] not in left_out.get(rank, ()):
                 array = whole[parameter["name"]]
                 if parameter["layout"]:
                     array = slice_of(array, rank_of_stage, parameter["layout"])
@@ -153,6 +157,8 @@ def save_shards(directory: Path, case: Case, whole: dict[str, np.ndarray]) -> di
         options = {"append_dict": dict(case["append"])} if case["append"] else {}
         if case["crc_check"]:
             options["crc_check"] = True
+        if case["remove_redundancy"]:
+            options["remove_redundancy"] = True
         if case["format"] != "ckpt":
             options["format"] = case["format"]
         ms.save_checkpoint(shard, str(path), **options)
@@ -245,6 +251,8 @@ def version() -> str:
 
 
 DUTIES = {each.__name__: each for each in (merge, load, save_again, encrypt, add_adapters, version)}
+if not ms.__version__.startswith("2.0"):
+    DUTIES |= today.DUTIES
 
 if __name__ == "__main__":
     for line in sys.stdin:

@@ -40,7 +40,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
-                env=os.environ | {"GLOG_v": "3", "OMP_NUM_THREADS": "1"},
+                env=os.environ | {"GLOG_v": "3", "OMP_NUM_THREADS": "1", "LOG_MF_PATH": f"{log}.of_mindformers"},
             )
 
     def close(self) -> None:

@@ -12,18 +12,20 @@ from handlers.mindformers.tags import Schedule
 from handlers.rank_log.progress import Progress, read_progress
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.step_exit import Divergence, StepExit
+from handlers.resume.config import Beginning
 from handlers.resume.decision import Ending, Failure, PastAttempt, TakenUp
 from handlers.resume.point import (
     Expected,
     Found,
     ResumePoint,
+    beginning,
     complete,
     is_last,
     lay_out,
     newest_complete,
     newest_useful,
 )
-from handlers.resume.resumable import Course, schedule_of
+from handlers.resume.resumable import Course, number_of, schedule_of
 from handlers.shards.names import LAST, Tag
 from handlers.validate.check import CheckedConfig
 
@@ -58,11 +60,11 @@ def past_attempt(job: Job, directory: JobDir, checked: CheckedConfig, failure: F
     )
 
 
-def begin(job: Job, directory: JobDir, checked: CheckedConfig, *, resumes: int) -> Path | None:
+def begin(job: Job, directory: JobDir, checked: CheckedConfig, *, resumes: int) -> Beginning | None:
     """Lay out what the present attempt of `job` begins with: the newest save before it that MindFormers can go on from.
 
-    Return what MindFormers is to load; None where there is no such save, and it begins from the start. Doing it again
-    is harmless. Raises OSError, and NothingLeftError.
+    Return what MindFormers is to begin with; None where there is no such save, and it begins from the start. Doing it
+    again is harmless. Raises OSError, and NothingLeftError.
     """
     run, progress = _expected(checked), _progress(directory, job.attempt, checked)
     courses = _courses(directory, job.attempt - 1, _course(checked, progress))
@@ -78,10 +80,8 @@ def begin(job: Job, directory: JobDir, checked: CheckedConfig, *, resumes: int) 
         return None
     laid_out = directory.resume_from(job.attempt)
     lay_out(point, laid_out)
-    if checked.needs_strategy or checked.sink_size is not None:
-        return laid_out / "checkpoint"
     # MindFormers 0.8 takes a directory with data sinking only; data parallel ranks hold the same weights.
-    return laid_out / "checkpoint" / "rank_0" / point.shards[0].path.name
+    return beginning(point, laid_out, is_directory=checked.needs_strategy or checked.sink_size is not None)
 
 
 def how_it_begins(job: Job, directory: JobDir) -> str:
@@ -159,7 +159,7 @@ def _wrong_from(divergence: Divergence, began: str | None, schedule: Schedule) -
     save itself is in doubt.
     """
     tag = None if began is None else Tag.parse(began)
-    saved = (None if tag is None else schedule.number(tag.epoch, tag.step)) or 0
+    saved = (None if tag is None else number_of(tag, schedule)) or 0
     return saved if divergence.sound is None else max(divergence.sound, saved + 1)
 
 

@@ -161,17 +161,18 @@ def prepare_evaluation(job: Job, settings: Settings, root: Root, champion: Path 
 
 def _request(job: Job, settings: Settings, directory: JobDir) -> TrainRequest:
     try:
-        target = Checked.read(directory.checked).device_target
+        checked = Checked.read(directory.checked)
     except (FileNotFoundError, ValidationError):  # of an older glmd, or damaged
-        target = "Ascend"
+        checked = None
     return TrainRequest(
         job_dir=directory,
         devices=job.devices,
         run_mode=EVALUATE,
-        device_target=target,
+        device_target="Ascend" if checked is None else checked.device_target,
         python=settings.training.python,
         checkout=settings.training.checkout,
         entry=settings.training.entry,
+        register_path=None if checked is None or checked.register_path is None else Path(checked.register_path),
         extra_environment={
             **settings.training.environment,
             **settings.evaluations.get(MINDFORMERS, EvaluationSettings()).environment,

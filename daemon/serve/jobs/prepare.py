@@ -13,6 +13,7 @@ from daemon.core.states import Job
 from daemon.serve.jobs.attempts import NothingLeftError, begin, how_it_begins, tree_with_tag
 from daemon.serve.jobs.bases import base_of
 from handlers.cards.near_cpus import near_cpus
+from handlers.ckpt import Network, OutputFormat
 from handlers.ckpt.files.durable import make_directory, move, publish_bytes
 from handlers.events import job_log
 from handlers.inputs.noting import note
@@ -22,14 +23,18 @@ from handlers.records.job_dir import JobDir, Step, StepDir
 from handlers.records.job_plan import Base, JobPlan, StopOn, TimeLimits
 from handlers.records.merge_plan import MergePlan
 from handlers.records.train_plan import TrainPlan
-from handlers.resume.config import resuming
+from handlers.resume.config import beginning_with
+from handlers.resume.continuing import begin_with
 from handlers.training.binding import UNBOUND, Binding, expanded, named, shared_out
 from handlers.training.learned_limits import configuration, earlier_silences, learned
 from handlers.training.plan import TrainRequest, plan_training
 from handlers.training.ways import Chosen, choose
 from handlers.validate.check import CheckedConfig
 from handlers.validate.document import parse
-from handlers.validate.initial_weights import as_rank_directory
+from handlers.validate.initial_weights import as_rank_directory, published_name
+from handlers.validate.network_config import read_network
+from handlers.validate.problem import Findings
+from handlers.validate.published_form import can_be_continued
 
 
 def prepare(
@@ -60,11 +65,19 @@ def prepare(
             log.warning("save_passed_over", reason=how)
         if save is not None:
             config = directory.resumed_config(job.attempt)
-            publish_bytes(config, resuming(read_config(directory.config, settings), save))
-            log.info("training_resumes", path=save, resumes=resumes)
+            publish_bytes(config, beginning_with(read_config(directory.config, settings), save, checked.dialect))
+            log.info("training_resumes", path=save.weights, resumes=resumes)
     base = None if save is not None else base_of(job, checked, root, own, is_resumed=resumes > 0)
     if save is None:  # else it goes on from what its inputs were when it began
         note(checked.section.inputs, directory)
+    load = None
+    if base is not None and checked.loader.is_told and published_name(checked.section, checked.prefix):
+        begins = begin_with(base.weights, checked.loader, checked.ranks, _initial(directory))
+        config = directory.resumed_config(job.attempt)
+        make_directory(config.parent)
+        publish_bytes(config, beginning_with(read_config(directory.config, settings), begins, checked.dialect))
+    elif base is not None:
+        load = _as_loaded(base.weights, checked, directory)
     request = TrainRequest(
         job_dir=directory,
         devices=job.devices,
@@ -77,7 +90,8 @@ def prepare(
         binding=_binding(settings),
         rank_table=rank_table,
         config=config,
-        load_checkpoint=None if base is None else _as_loaded(base.weights, checked, directory),
+        load_checkpoint=load,
+        register_path=checked.register_path,
         extra_environment=settings.training.environment,
         configuration=_configuration(checked),
         limits=_limits(checked, root, job.attempt),
@@ -150,7 +164,12 @@ def _rank_table(job: Job, settings: Settings, directory: JobDir, log: FilteringB
 
 def _as_loaded(weights: Path, checked: CheckedConfig, directory: JobDir) -> Path:
     """Return `weights` in the form in which MindFormers takes them."""
-    return as_rank_directory(weights, directory.path / "initial") if checked.cuts_weights else weights
+    return as_rank_directory(weights, _initial(directory)) if checked.cuts_weights else weights
+
+
+def _initial(directory: JobDir) -> Path:
+    """Return where the weights that a job begins with lie in the form in which MindFormers takes them."""
+    return directory.path / "initial"
 
 
 def _configuration(checked: CheckedConfig) -> str:
@@ -187,18 +206,26 @@ def plan_merging(checked: CheckedConfig, directory: JobDir, source: Path | None 
         stages=checked.stages,
         prefix=checked.prefix,
         tag=wish.tag,
-        keep=wish.keep,
+        keep=wish.kept,
         lora=wish.lora,
         lora_alpha=scale.alpha if scale else None,
         lora_rank=scale.rank if scale else None,
         layout_from=Path(wish.layout_from) if wish.layout_from else None,
         format=wish.format,
         max_shard_size=wish.max_shard_size,
+        hf_base=Path(wish.hf_base) if wish.hf_base else None,
+        hf_names=wish.hf_names,
+        network=_network(checked) if wish.format is OutputFormat.HUGGINGFACE else None,
         transformed=wish.transformed,
         allow_not_finite=("*",),
         destination=directory.merged,
-        can_be_continued=wish.can_be_continued,
+        can_be_continued=can_be_continued(wish, checked.loader),
     )
+
+
+def _network(checked: CheckedConfig) -> Network:
+    """Return what the file says of the network; the check found it sound."""
+    return read_network(parse(checked.config, "config.yaml", len(checked.config)).root, Findings([]))
 
 
 def _put_aside_earlier_output(job: Job, directory: JobDir) -> None:

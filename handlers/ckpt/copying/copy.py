@@ -9,15 +9,17 @@ from dataclasses import dataclass
 
 import xxhash
 
+from handlers.ckpt.copying.assembled import AssembledContent
 from handlers.ckpt.copying.crew import Crew
 from handlers.ckpt.copying.finite import Tally
 from handlers.ckpt.copying.replicas import ComparedContent
 from handlers.ckpt.copying.sources import Content, Sources
-from handlers.ckpt.copying.updated import ParameterContent, UpdatedContent
+from handlers.ckpt.copying.updated import ParameterContent, TensorContent, UpdatedContent
 from handlers.ckpt.entry import NotFinite
 from handlers.ckpt.files.target import Target, Window
 from handlers.ckpt.files.transfer import Flusher
 from handlers.ckpt.formats import Placed
+from handlers.ckpt.planning.assembled import Assembled, Written
 from handlers.ckpt.planning.output import OutputFile
 from handlers.ckpt.planning.plan import Parameter, Plan
 
@@ -96,19 +98,21 @@ class Copy:
         self._compared.update(found)
         return [found[each.parameter.name] for each in file.placed]
 
-    def _work(self, shares: Iterator[Sequence[Placed[Parameter]]], window: Window, found: dict[str, Copied]) -> None:
+    def _work(self, shares: Iterator[Sequence[Placed[Written]]], window: Window, found: dict[str, Copied]) -> None:
         """Copy one share after the other, in one of the threads."""
         for share in shares:
             for placed in share:
                 found[placed.parameter.name] = self._copy(placed, window)
             window.flush()
 
-    def _copy(self, placed: Placed[Parameter], window: Window) -> Copied:
+    def _copy(self, placed: Placed[Written], window: Window) -> Copied:
         """Copy one parameter."""
         parameter = placed.parameter
-        content: ParameterContent = self._content(parameter)
-        if parameter.update is not None:
-            content = UpdatedContent(parameter, parameter.update, self._content)
+        content: TensorContent
+        if isinstance(parameter, Assembled):
+            content = AssembledContent(parameter, self._source)
+        else:
+            content = self._source(parameter)
         digest = xxhash.xxh3_128() if self._options.hashed else None
         tally = Tally(parameter.type)
         for head, extent in zip(placed.heads or (b"",), placed.extents, strict=True):
@@ -125,8 +129,14 @@ class Copy:
                 left -= len(view)
         return Copied(digest.hexdigest() if digest is not None else None, tally.found)
 
+    def _source(self, parameter: Parameter) -> ParameterContent:
+        """Return what reads `parameter`, with its adapter added."""
+        if parameter.update is not None:
+            return UpdatedContent(parameter, parameter.update, self._content)
+        return self._content(parameter)
+
     def _content(self, parameter: Parameter) -> Content | ComparedContent:
-        """Return what reads `parameter`."""
+        """Return what reads `parameter` as the shards have it."""
         # What no strategy of the run names may be slices, which no trust makes replicas.
         compared = self._options.compared or (self._strategy and not parameter.laid)
         if compared and parameter.name not in self._compared:
@@ -134,9 +144,9 @@ class Copy:
         return Content(parameter, self._sources)
 
 
-def _shares(placed: Sequence[Placed[Parameter]]) -> Iterator[Sequence[Placed[Parameter]]]:
+def _shares(placed: Sequence[Placed[Written]]) -> Iterator[Sequence[Placed[Written]]]:
     """Divide a file's parameters, in their order, among the threads."""
-    share, size = list[Placed[Parameter]](), 0
+    share, size = list[Placed[Written]](), 0
     for each in placed:
         share.append(each)
         size += each.parameter.nbytes

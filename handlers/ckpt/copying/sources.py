@@ -68,6 +68,16 @@ class Content:
             view = view[count:]
             self._done += count
 
+    def skip(self, count: int) -> None:
+        """Pass over the next `count` bytes, which are there."""
+        while count:
+            if self._done == self._band.nbytes:
+                self._band, self._done = next(self._bands), 0
+                continue
+            passed = min(count, self._band.nbytes - self._done)
+            self._done += passed
+            count -= passed
+
     def _most(self) -> int:
         """Return how many bytes of the band may be read at once."""
         columns = len(self._band.sources)

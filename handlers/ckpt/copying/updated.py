@@ -11,11 +11,18 @@ BLOCK = 1 << 19
 """Bytes that are updated at once; whole elements, which the portions asked for may cut."""
 
 
-class ParameterContent(Protocol):
-    """What gives a parameter's content."""
+class TensorContent(Protocol):
+    """What gives a tensor's content."""
 
     def fill(self, view: memoryview, /) -> None:
         """Fill `view` with the next bytes."""
+
+
+class ParameterContent(TensorContent, Protocol):
+    """What gives the content of one of the shards' parameters."""
+
+    def skip(self, count: int, /) -> None:
+        """Pass over the next `count` bytes, whole elements."""
 
 
 class UpdatedContent:
@@ -53,3 +60,11 @@ class UpdatedContent:
             count = min(len(view), len(self._ready))
             view[:count] = self._ready[:count]
             view, self._ready = view[count:], self._ready[count:]
+
+    def skip(self, count: int) -> None:
+        """Pass over the next `count` bytes, whole elements."""
+        ready = min(count, len(self._ready))
+        self._ready = self._ready[ready:]
+        self._content.skip(count - ready)
+        self._at += count - ready
+        self._left -= count - ready

@@ -56,6 +56,10 @@ _OF_THE_FILE = {"format", REDUNDANCY, "crc_num"}
 """Keys of the metadata that are no tensors' names, not even where a tensor has the same one."""
 
 
+MINDSPORE, TORCH = "ms", "pt"
+"""What the metadata calls who wrote a file; transformers loads none that says nothing, or another one's."""
+
+
 class _HeaderError(ValueError):
     """The header is not what the format says; the text says how."""
 
@@ -204,13 +208,13 @@ def _numbers(value: object) -> tuple[int, ...] | None:
     return tuple(value)
 
 
-def place(name: str, tensors: Iterable[Tensor], *, equal_chunks: bool) -> NewFile[Tensor]:
+def place(name: str, tensors: Iterable[Tensor], *, equal_chunks: bool, framework: str = MINDSPORE) -> NewFile[Tensor]:
     """Lay out a file, as CheckpointFormat says: in the order that the library gives them, each in one piece.
 
-    UnsupportedLayoutError is as for `header`.
+    `framework` is whom the metadata names. UnsupportedLayoutError is as for `header`.
     """
     del equal_chunks
-    preamble, ordered = header(tensors)
+    preamble, ordered = header(tensors, framework)
     placed, offset = [], len(preamble)
     for tensor in ordered:
         placed.append(Placed(tensor, (), (Extent(offset, tensor.nbytes),)))
@@ -218,14 +222,14 @@ def place(name: str, tensors: Iterable[Tensor], *, equal_chunks: bool) -> NewFil
     return NewFile(name, preamble, tuple(placed), offset)
 
 
-def header(tensors: Iterable[Tensor]) -> tuple[bytes, list[Tensor]]:
+def header(tensors: Iterable[Tensor], framework: str = MINDSPORE) -> tuple[bytes, list[Tensor]]:
     """Return what stands before the tensors in a new file, and the tensors in the order in which their bytes follow.
 
-    The file is then, byte for byte, what MindSpore writes through the library. Raises UnsupportedLayoutError for types
-    that the format has not, texts among them, as MindSpore does.
+    The file is then, byte for byte, what the framework writes through the library. Raises UnsupportedLayoutError for
+    types that the format has not, texts among them, as MindSpore does.
     """
     ordered = in_order(tensors)
-    metadata = {"format": "ms"} | {tensor.name: PACKED for tensor in ordered if tensor.type == PACKED}
+    metadata = {"format": framework} | {tensor.name: PACKED for tensor in ordered if tensor.type == PACKED}
     members: dict[str, object] = {_METADATA: metadata}
     at = 0
     for tensor in ordered:

@@ -1,22 +1,25 @@
 """Where two checkpoints differ: in names, shapes, types, contents, order. In blocks, whatever their size.
 
-Either side may be several files, as safetensors of a large model are, and the formats may differ: what is compared is
-the parameters, not their framing.
+Either side may be several files, as safetensors of a large model are, or a save that is not merged yet, and the formats
+may differ: what is compared is the parameters, not their framing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from handlers.ckpt.codes import Code
 from handlers.ckpt.copying.copy import Progress
-from handlers.ckpt.entry import ITEM_SIZES, REDUNDANCY, TEXT, Entry, shape
+from handlers.ckpt.copying.replicas import ComparedContent
+from handlers.ckpt.copying.sources import Sources
+from handlers.ckpt.entry import ITEM_SIZES, REDUNDANCY, TEXT, Entry, Format, shape
 from handlers.ckpt.errors import InconsistentError
 from handlers.ckpt.files.opening import reopened
 from handlers.ckpt.files.transfer import scatter
 from handlers.ckpt.formats.walk import walk
+from handlers.ckpt.planning.plan import Parameter, Plan
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,31 +91,100 @@ class Difference:
         return self.reordered is None and not any(found)
 
 
-def diff(a: Sequence[Path], b: Sequence[Path], progress: Progress | None = None) -> Difference:
-    """Compare two checkpoints, each the files it consists of; `progress` gets the bytes compared so far and in all.
+def diff(a: Sequence[Path] | Plan, b: Sequence[Path] | Plan, progress: Progress | None = None) -> Difference:
+    """Compare two checkpoints; `progress` gets the bytes compared so far and in all.
 
-    Raises DamagedFileError, InconsistentError where a side has a parameter twice or a file changes meanwhile, and
-    OSError.
+    Each is the files it consists of, or the plan of a merge with `transformed`, which stands for all that its shards
+    hold. Raises DamagedFileError, InconsistentError where a side has a parameter twice, a file changes meanwhile, or
+    ranks that must hold the same do not, and OSError.
     """
     with ExitStack() as stack:
-        one, two = _Side(a, stack), _Side(b, stack)
+        one, two = _side(a, stack), _side(b, stack)
         common = [name for name in one.places if name in two.places]
         described = [found for name in common if (found := _described(one.entry(name), two.entry(name)))]
         comparable = [name for name in common if name not in {each.name for each in described}]
         compared = _Comparison(one, two, sum(one.entry(name).nbytes for name in comparable), progress)
         contents = tuple(content for name in comparable if (content := compared.content(name)))
+        has_order = bool(one.formats) and one.formats == two.formats
         return Difference(
             only_a=tuple(name for name in one.places if name not in two.places),
             only_b=tuple(name for name in two.places if name not in one.places),
             described=tuple(described),
             contents=contents,
-            reordered=_reordered(common, two) if one.formats == two.formats else None,
-            metadata=_metadata(one, two) if one.formats == two.formats else {},
+            reordered=_reordered(common, two) if has_order else None,
+            metadata=_metadata(one, two) if has_order else {},
             compared=len(comparable),
         )
 
 
-class _Side:
+class _Thing(Protocol):
+    """What is known of a parameter without its content."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def dims(self) -> tuple[int, ...]: ...
+    @property
+    def nbytes(self) -> int: ...
+
+
+class _Side(Protocol):
+    """One checkpoint, open."""
+
+    @property
+    def formats(self) -> Collection[Format]:
+        """Of its files; none where order and metadata are nobody's: of a save that is not merged."""
+        ...
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What the files say of themselves."""
+        ...
+
+    @property
+    def places(self) -> Mapping[str, int]:
+        """The parameters, in order; which number each has is the side's own matter."""
+        ...
+
+    def entry(self, name: str) -> _Thing:
+        """Return what is known of a parameter."""
+        ...
+
+    def read(self, name: str, start: int, view: memoryview) -> None:
+        """Fill `view` from byte `start` of a parameter on; each is read once, first byte to last."""
+        ...
+
+
+def _side(what: Sequence[Path] | Plan, stack: ExitStack) -> _Side:
+    return _Save(what, stack) if isinstance(what, Plan) else _Files(what, stack)
+
+
+class _Save:
+    """The shards of a save that is not merged."""
+
+    def __init__(self, plan: Plan, stack: ExitStack) -> None:
+        when = "while it was compared"
+        descriptors = {rank: stack.enter_context(reopened(file, when)) for rank, file in plan.shards.items()}
+        self._sources = Sources(plan.shards, descriptors)
+        self._has_strategy = plan.strategy is not None or bool(plan.described_by)
+        self._parameters = {parameter.name: parameter for parameter in plan.transformed}
+        self._content: ComparedContent | None = None
+        self.formats: set[Format] = set()
+        self.metadata: Mapping[str, str] = {}
+        self.places = {name: at for at, name in enumerate(self._parameters)}
+
+    def entry(self, name: str) -> Parameter:
+        return self._parameters[name]
+
+    def read(self, name: str, start: int, view: memoryview) -> None:
+        if start == 0 or self._content is None:
+            self._content = ComparedContent(self._parameters[name], self._sources, strategy=self._has_strategy)
+        self._content.fill(view)
+
+
+class _Files:
     """The files of one checkpoint, open."""
 
     def __init__(self, paths: Sequence[Path], stack: ExitStack) -> None:
@@ -139,12 +211,12 @@ class _Side:
         scatter(self._descriptors[index], self.entry(name).extents, start, (view,), self._files[index].path)
 
 
-def _described(a: Entry, b: Entry) -> Described | None:
+def _described(a: _Thing, b: _Thing) -> Described | None:
     one, two = _description(a), _description(b)
     return Described(a.name, one, two) if one != two else None
 
 
-def _description(entry: Entry) -> str:
+def _description(entry: _Thing) -> str:
     # A text's length stands nowhere but in its bytes.
     length = f" of {entry.nbytes} bytes" if entry.type == TEXT else ""
     return f"{entry.type}{list(shape(entry.dims))}{length}"

@@ -12,8 +12,10 @@ from handlers.ckpt.copying.copy import Copied, Progress
 from handlers.ckpt.copying.finite import Tally
 from handlers.ckpt.entry import Entry, NotFinite, shape
 from handlers.ckpt.errors import CkptError
+from handlers.ckpt.files.bounded import read_bounded
 from handlers.ckpt.files.transfer import blocks
 from handlers.ckpt.formats.walk import walk
+from handlers.ckpt.planning.hf_base import MOST_BYTES
 from handlers.ckpt.planning.output import INDEX
 from handlers.ckpt.publishing.manifest import NAME, Manifest, MergedFile, MergedParameter, read_manifest
 
@@ -68,6 +70,7 @@ def verify(destination: Path, progress: Progress | None = None) -> Verification:
     reading = _Reading(size, progress)
     problems = [problem for file in manifest.files for problem in _of_file(destination, file, reading)]
     problems += _of_index(destination, manifest)
+    problems += _of_side_files(destination, manifest)
     return Verification(manifest, tuple(problems), reading.not_finite if manifest.hash else manifest.not_finite)
 
 
@@ -176,6 +179,22 @@ def _of_index(destination: Path, manifest: Manifest) -> Iterator[Problem]:
         yield from _wrong_places(destination / manifest.index, places)
     elif (destination / INDEX).exists():
         yield Problem(INDEX, None, "it is of another output: this one is a single file and needs none")
+
+
+def _of_side_files(destination: Path, manifest: Manifest) -> Iterator[Problem]:
+    """Compare the files beside the weights with what was written."""
+    for file in manifest.side_files:
+        try:
+            content = read_bounded(destination / file.name, MOST_BYTES)
+        except FileNotFoundError:
+            yield Problem(file.name, None, "it is missing")
+        except OSError as error:
+            yield Problem(file.name, None, f"it cannot be read: {error.strerror}")
+        except CkptError as error:
+            yield Problem(file.name, None, str(error))
+        else:
+            if xxhash.xxh3_128_hexdigest(content) != file.hash:
+                yield Problem(file.name, None, "its content is not what was written")
 
 
 def _wrong_places(path: Path, wanted: Mapping[str, str]) -> Iterator[Problem]:

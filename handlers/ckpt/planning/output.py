@@ -5,13 +5,18 @@ that name would write, in one file or several with an index.
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from handlers.ckpt.entry import Format
-from handlers.ckpt.formats import NewFile
+from handlers.ckpt.formats import NewFile, safetensors
 from handlers.ckpt.formats.known import FORMATS
-from handlers.ckpt.planning.plan import Parameter, Plan
+from handlers.ckpt.planning.assembled import Written
+from handlers.ckpt.planning.hf_base import SideFile
+from handlers.ckpt.planning.hugging_face import HuggingFace, rename
+from handlers.ckpt.planning.network import Names, is_rearranged
+from handlers.ckpt.planning.plan import Plan
 
 FILTERED = "filtered_transformed.ckpt"
 """The name that the merge by hand gives its output."""
@@ -22,8 +27,10 @@ INDEX = "model.safetensors.index.json"
 """Names of safetensors files, as Hugging Face's libraries and MindFormers expect them."""
 
 
-OutputFile = NewFile[Parameter]
-"""One file of the output."""
+OutputFile = NewFile[Written]
+"""One file of the output that holds parameters."""
+HF_SHARD_SIZE = 5_000_000_000
+"""Bytes of content of a file for Hugging Face's libraries where nothing else is asked for; save_pretrained's limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,17 @@ class OutputOptions:
     """Bytes of content that a safetensors file may have; None is no limit. A larger tensor has a file of its own."""
     allow_not_finite: tuple[str, ...] = ()
     """Patterns, as `*`, of the names that may hold NaN or infinity."""
+    hugging_face: HuggingFace | None = None
+    """What the safetensors are to be for Hugging Face's libraries; None for MindFormers' names."""
+
+
+@dataclass(frozen=True)
+class Renaming:
+    """Under whose names the output is, for the manifest."""
+
+    names: Names
+    rearranged: bool
+    """Whether rows of q and k were put back where they were before MindFormers' import."""
 
 
 @dataclass(frozen=True)
@@ -44,42 +62,76 @@ class Output:
     files: tuple[OutputFile, ...]
     index: bytes | None = None
     """The content of INDEX: which parameter is in which file, where there are several."""
+    side_files: tuple[SideFile, ...] = ()
+    """What a loader needs besides: the base model's configuration and tokenizer."""
+    renaming: Renaming | None = None
+    """None for MindFormers' own names."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """What all files are called."""
-        return (*(file.name for file in self.files), *((INDEX,) if self.index is not None else ()))
+        index = (INDEX,) if self.index is not None else ()
+        return (*(file.name for file in self.files), *index, *(each.name for each in self.side_files))
 
     @property
     def size(self) -> int:
         """Bytes of all files."""
-        return sum(file.size for file in self.files) + len(self.index or b"")
+        beside = len(self.index or b"") + sum(each.size for each in self.side_files)
+        return beside + sum(each.size for each in self.files)
 
 
 def lay_out(plan: Plan, options: OutputOptions) -> Output:
     """Place the plan's parameters.
 
-    Raises UnsupportedLayoutError for a type that safetensors lack, and ValueError for a .ckpt in several files.
+    Raises UnsupportedLayoutError for a type that safetensors lack, ValueError for a .ckpt in several files, and what
+    `rename` raises.
     """
-    ckpt, chosen, equal = FORMATS[Format.CKPT], FORMATS[options.format], plan.equal_chunks
-    whole = (ckpt.place(TRANSFORMED, plan.transformed, equal_chunks=equal),) if plan.transformed else ()
+    ckpt, equal = FORMATS[Format.CKPT], plan.equal_chunks
+    transformed: tuple[Written, ...] = plan.transformed
+    whole = (ckpt.place(TRANSFORMED, transformed, equal_chunks=equal),) if plan.transformed else ()
     if options.format is Format.CKPT:
-        if options.max_shard_size is not None:
-            raise ValueError("only safetensors are cut into several files")
-        return Output((*whole, ckpt.place(FILTERED, plan.parameters, equal_chunks=equal)))
-    groups = _groups(plan.parameters, options.max_shard_size)
-    if len(groups) == 1:
-        return Output((*whole, chosen.place(f"{MODEL}.safetensors", groups[0], equal_chunks=equal)))
-    files = tuple(
-        chosen.place(f"{MODEL}-{number:05}-of-{len(groups):05}.safetensors", group, equal_chunks=equal)
-        for number, group in enumerate(groups, 1)
-    )
+        if options.max_shard_size is not None or options.hugging_face is not None:
+            raise ValueError("only safetensors are cut into several files, or have Hugging Face's names")
+        parameters: tuple[Written, ...] = plan.parameters
+        return Output((*whole, ckpt.place(FILTERED, parameters, equal_chunks=equal)))
+    if options.hugging_face is not None:
+        return _for_hugging_face(plan, options, options.hugging_face, whole)
+    files = _safetensors(plan.parameters, options.max_shard_size, safetensors.MINDSPORE)
     return Output((*whole, *files), _index(files))
 
 
-def _groups(parameters: Sequence[Parameter], limit: int | None) -> list[list[Parameter]]:
+def _for_hugging_face(plan: Plan, options: OutputOptions, wanted: HuggingFace, whole: tuple[OutputFile, ...]) -> Output:
+    renamed = rename(plan, wanted)
+    files = _safetensors(renamed, options.max_shard_size or HF_SHARD_SIZE, safetensors.TORCH)
+    side_files = wanted.base.side_files(_main_type(renamed)) if wanted.base is not None else ()
+    renaming = Renaming(wanted.names, is_rearranged(wanted.networks))
+    return Output((*whole, *files), _index(files), side_files, renaming)
+
+
+def _main_type(tensors: Sequence[Written]) -> str:
+    """Return the type that most bytes are of."""
+    sizes = Counter[str]()
+    for each in tensors:
+        sizes[each.type] += each.nbytes
+    return sizes.most_common(1)[0][0]
+
+
+def _safetensors(tensors: Sequence[Written], limit: int | None, framework: str) -> tuple[OutputFile, ...]:
+    """Place tensors in one file, or in as many as the limit asks for."""
+    groups = _groups(tensors, limit)
+    count = len(groups)
+    names = [f"{MODEL}-{number:05}-of-{count:05}.safetensors" for number in range(1, count + 1)]
+    if count == 1:
+        names = [f"{MODEL}.safetensors"]
+    return tuple(
+        safetensors.place(name, group, equal_chunks=False, framework=framework)
+        for name, group in zip(names, groups, strict=True)
+    )
+
+
+def _groups(parameters: Sequence[Written], limit: int | None) -> list[list[Written]]:
     """Fill one file after the other, as Hugging Face's libraries do."""
-    groups: list[list[Parameter]] = [[]]
+    groups: list[list[Written]] = [[]]
     room = limit
     for parameter in parameters:
         if limit is not None and room is not None:
@@ -91,8 +143,13 @@ def _groups(parameters: Sequence[Parameter], limit: int | None) -> list[list[Par
     return groups
 
 
-def _index(files: Sequence[OutputFile]) -> bytes:
-    """Encode the index as Hugging Face's libraries read it: the bytes of all tensors, and each one's file."""
+def _index(files: Sequence[OutputFile]) -> bytes | None:
+    """Encode the index as Hugging Face's libraries read it: the bytes of all tensors, and each one's file.
+
+    A single file has none.
+    """
+    if len(files) == 1:
+        return None
     total = sum(placed.parameter.nbytes for file in files for placed in file.placed)
     where = {placed.parameter.name: file.name for file in files for placed in file.placed}
     index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(where.items()))}

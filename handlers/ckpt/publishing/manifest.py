@@ -18,9 +18,10 @@ from handlers.ckpt.copying.copy import Copied, CopyOptions
 from handlers.ckpt.entry import Fingerprint, NotFinite
 from handlers.ckpt.errors import DamagedFileError
 from handlers.ckpt.files.bounded import read_bounded
+from handlers.ckpt.planning.assembled import Written
 from handlers.ckpt.planning.origin import Origin
-from handlers.ckpt.planning.output import INDEX, TRANSFORMED, Output, OutputFile
-from handlers.ckpt.planning.plan import Parameter, Plan
+from handlers.ckpt.planning.output import INDEX, TRANSFORMED, Output, OutputFile, Renaming
+from handlers.ckpt.planning.plan import Plan
 from handlers.ckpt.planning.trained_on import TrainedOn
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class MergedParameter:
     """Likewise."""
 
     @classmethod
-    def of(cls, parameter: Parameter, copied: Copied) -> Self:
+    def of(cls, parameter: Written, copied: Copied) -> Self:
         """Describe `parameter`."""
         found = copied.not_finite
         dims, nbytes = parameter.dims, parameter.nbytes
@@ -86,7 +87,7 @@ class MergedParameter:
         """What was counted, if it was."""
         return NotFinite(self.nan, self.infinite) if self.nan is not None and self.infinite is not None else None
 
-    def is_of(self, parameter: Parameter) -> bool:
+    def is_of(self, parameter: Written) -> bool:
         """Tell whether `parameter` would be the same again, over the same sources."""
         return (self.name, self.dims, self.type, self.bytes) == (
             parameter.name,
@@ -132,6 +133,16 @@ class MergedFile:
 
 
 @dataclass(frozen=True)
+class CopiedFile:
+    """A file of the output that holds no parameters, as config.json."""
+
+    name: str
+    size: int
+    hash: str
+    """xxh3_128, whatever was hashed otherwise: such files are small."""
+
+
+@dataclass(frozen=True)
 class Manifest:
     """manifest.json."""
 
@@ -166,11 +177,16 @@ class Manifest:
     """What made the shards; None in a merge by hand, and in manifests of versions that did not keep it."""
     inputs: tuple[TrainedOn, ...] = ()
     """The files that the shards were trained on, as far as the training named them (`glmd: inputs:`)."""
+    renaming: Renaming | None = None
+    """Under whose names the parameters are; None for their names in the shards."""
+    side_files: tuple[CopiedFile, ...] = ()
+    """What lies beside the weights for Hugging Face's libraries."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """What all files but the manifest are called."""
-        return (*(file.name for file in self.files), *((self.index,) if self.index is not None else ()))
+        index = (self.index,) if self.index is not None else ()
+        return (*(file.name for file in self.files), *index, *(each.name for each in self.side_files))
 
     @property
     def size(self) -> int:
@@ -205,6 +221,7 @@ class Manifest:
             and {rank: source.fingerprint for rank, source in self.sources.items()}
             == {rank: shard.fingerprint for rank, shard in plan.shards.items()}
             and self.updates == plan.updates
+            and (self.renaming, self.side_files) == (output.renaming, _copied(output))
             and [file.fingerprint for file in self.strategies] == list(plan.strategy_files.values())
             and len(self.files) == len(output.files)
             and all(file.is_of(wanted) for file, wanted in zip(self.files, output.files, strict=True))
@@ -271,7 +288,13 @@ def manifest_of(
         dropped_by_prefix=plan.dropped_by_prefix,
         origin=plan.origin,
         inputs=plan.trained_on,
+        renaming=output.renaming,
+        side_files=_copied(output),
     )
+
+
+def _copied(output: Output) -> tuple[CopiedFile, ...]:
+    return tuple(CopiedFile(each.name, each.size, each.hash) for each in output.side_files)
 
 
 def _own_version() -> str:

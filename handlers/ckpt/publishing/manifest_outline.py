@@ -23,6 +23,13 @@ class OutlinedFile:
 
 
 @dataclass(frozen=True)
+class OutlinedSideFile:
+    """A file of the output that holds no parameters."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Outline:
     """manifest.json, as far as it is read here."""
 
@@ -31,11 +38,13 @@ class Outline:
     files: tuple[OutlinedFile, ...]
     index: str | None
     inputs: tuple[TrainedOn, ...] = ()
+    side_files: tuple[OutlinedSideFile, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """What all files but the manifest are called."""
-        return (*(file.name for file in self.files), *((self.index,) if self.index is not None else ()))
+        index = (self.index,) if self.index is not None else ()
+        return (*(file.name for file in self.files), *index, *(each.name for each in self.side_files))
 
 
 @cache

@@ -103,7 +103,7 @@ def _done_before(wanted: _Wanted, stage: Staging, *, force: bool) -> Manifest | 
             continue
         if not (wanted.is_what(manifest) and _are_there(manifest, stage.destination, directory)):
             continue
-        refuse_not_finite(manifest, wanted.allow_not_finite, stage.destination, wanted.plan)
+        refuse_not_finite(manifest, wanted.allow_not_finite, stage.destination, wanted.output, wanted.plan)
         if directory == stage.path:
             replace = force or stage.replaced.exists()  # a killed run was told to, and had begun
             stage.publish(NAME, replace=replace, obsolete=_obsolete(stage, manifest))
@@ -114,9 +114,9 @@ def _done_before(wanted: _Wanted, stage: Staging, *, force: bool) -> Manifest | 
 
 def _are_there(manifest: Manifest, *directories: Path) -> bool:
     """Tell whether all files that the manifest speaks of are in the directories."""
-    index = manifest.index
-    return all(_is_there(each, *directories) for each in manifest.files) and (
-        index is None or any((directory / index).is_file() for directory in directories)
+    beside = manifest.names[len(manifest.files) :]
+    return all(_is_there(each, *directories) for each in manifest.files) and all(
+        any((directory / name).is_file() for directory in directories) for name in beside
     )
 
 
@@ -178,7 +178,9 @@ def _stage(wanted: _Wanted, stage: Staging, progress: Progress | None) -> Manife
         files = [_write(file, stage, copy) for file in wanted.output.files]
         manifest = manifest_of(plan, files, wanted.output, wanted.copy_options, prefix=wanted.prefix, tag=wanted.tag)
         sources = Sources(plan.shards, descriptors)
-        refuse_not_finite(manifest, wanted.allow_not_finite, stage.destination, plan, sources)
+        refuse_not_finite(manifest, wanted.allow_not_finite, stage.destination, wanted.output, plan, sources)
+    for side_file in wanted.output.side_files:
+        _write_bytes(side_file.name, side_file.read(), stage)
     if wanted.output.index is not None:
         _write_bytes(INDEX, wanted.output.index, stage)
     _write_bytes(NAME, manifest.encode(), stage)

@@ -8,7 +8,9 @@ from handlers.ckpt.copying.finite import NAMED, Tally, named
 from handlers.ckpt.copying.sources import Sources
 from handlers.ckpt.entry import NotFinite
 from handlers.ckpt.errors import NotFiniteError
+from handlers.ckpt.planning.assembled import Written, made_of
 from handlers.ckpt.planning.coverage import said
+from handlers.ckpt.planning.output import Output
 from handlers.ckpt.planning.plan import Parameter, Plan
 from handlers.ckpt.publishing.manifest import Manifest
 
@@ -17,7 +19,12 @@ PORTION = 1 << 20
 
 
 def refuse_not_finite(
-    manifest: Manifest, allowed: Sequence[str], destination: Path, plan: Plan, sources: Sources | None = None
+    manifest: Manifest,
+    allowed: Sequence[str],
+    destination: Path,
+    output: Output,
+    plan: Plan,
+    sources: Sources | None = None,
 ) -> None:
     """Raise NotFiniteError where `manifest` keeps what no pattern allows; with `sources` it says whose slices have it.
 
@@ -32,7 +39,8 @@ def refuse_not_finite(
         return
     where = {}
     if sources is not None:
-        parameters = {each.name: each for each in plan.parameters if each.name in [*found][:NAMED]}
+        placed = (each.parameter for file in output.files for each in file.placed)
+        parameters = {each.name: each for each in placed if each.name in [*found][:NAMED]}
         ranks = {name: _ranks(each, sources) for name, each in parameters.items()}
         where = {name: _said(found, plan) for name, found in ranks.items() if found}
     outcome = (
@@ -50,11 +58,15 @@ def _said(ranks: Sequence[int], plan: Plan) -> str:
     return ", ".join(plan.shards[each].path.name for each in ranks) if plan.described_by else said(ranks)
 
 
-def _ranks(parameter: Parameter, sources: Sources) -> list[int]:
-    """Return the ranks with slices of `parameter`, or of its adapter, that hold NaN or infinity; replicas are equal."""
-    pair = parameter.update
+def _ranks(written: Written, sources: Sources) -> list[int]:
+    """Return the ranks with slices of a parameter, or of its adapter, that hold NaN or infinity; replicas are equal.
+
+    Of one that is put together from rows, those of all of each parameter that has them.
+    """
+    parameters = made_of(written)
+    pairs = [each.update for each in parameters if each.update is not None]
     ranks = set[int]()
-    for each in (parameter, *((pair.a, pair.b) if pair is not None else ())):
+    for each in (*parameters, *(half for pair in pairs for half in (pair.a, pair.b))):
         for holders in each.tiling.holders.values():
             if _count(each, holders[0], sources):
                 ranks.update(holders)

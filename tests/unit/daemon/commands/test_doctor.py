@@ -123,8 +123,8 @@ def test_a_mindspore_that_nobody_can_ask_for(site: Site, training: dict[str, str
     ("version", "verdict", "text"),
     (
         ("0.8.0", "ok", "by the rules of 0.8 and older"),
-        ("2.1.9", "ok", "by the rules of 1.7 and newer"),
-        ("2.2.0", "note", "by the rules of 1.7 and newer, which nobody has compared with 2.2"),
+        ("2.1.9", "ok", "by the rules of 1.9 and newer"),
+        ("2.2.0", "note", "by the rules of 1.9 and newer, which nobody has compared with 2.2"),
         ("0.5", "note", "by the rules of 0.8 and older, which nobody has compared with 0.5"),
     ),
 )

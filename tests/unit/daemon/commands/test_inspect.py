@@ -164,6 +164,47 @@ def test_where_checkpoints_differ(site: Site, run: Run, tmp_path: Path) -> None:
     assert (found["same"], found["only_b"], found["contents"][0]["index"]) == (False, ["new"], [2, 3])
 
 
+def test_a_save_holds_what_is_merged_of_it(site: Site, run: Run, tmp_path: Path) -> None:
+    """Slices of four ranks, or what the ranks of today's MindFormers have together, in either form."""
+    for source in (run.source, MODERN / "dp2-mp2-remove-redundancy"):
+        words = ("--src-checkpoints-dir", source, "--dst-checkpoints-dir", tmp_path / source.name)
+        assert site.glmd("merge", *words, "--keep=weights,scalars,optimizer").returncode == 0
+        done = site.glmd("inspect", "--diff", source, tmp_path / source.name)
+        assert (done.returncode, "hold the same" in done.stdout) == (0, True), done.stdout
+    whole = MODERN / "whole" / "glm4_rank_0-2_4.safetensors"
+    done = site.glmd("inspect", "--diff", MODERN / "dp2-mp2-remove-redundancy", whole)
+    assert done.returncode == 0, done.stdout
+    new = MODERN / "new-format-dp2-remove-redundancy"
+    done = site.glmd("inspect", "--diff", new, whole, "--json")
+    found = json.loads(done.stdout)
+    assert (found["contents"], found["described"], found["only_a"]) == ([], [], [])
+    assert found["compared"] == 52
+    assert set(found["only_b"]) == {"epoch_num", "global_batch_size", "loss_scale", "scale_sense", "step_num"}
+
+
+def test_saves_that_differ_are_told_by_parameter(site: Site, run: Run, tmp_path: Path) -> None:
+    """Two tags of a run, each by its own directory; the element counts in the whole parameter."""
+    other = small_run(tmp_path / "other")
+    other.tensors = run.tensors | {ROWS: run.tensors[ROWS].copy()}
+    other.tensors[ROWS][20, 3] += 1
+    other.write()
+    done = site.glmd("inspect", "--diff", run.source, other.source)
+    assert done.returncode == 1
+    assert f"{ROWS}: 1 of 192 elements differ, the first at [20, 3], by" in done.stdout
+    assert site.glmd("inspect", "--diff", run.source, other.source, "--tag", "9_4").returncode == 3
+
+
+def test_a_save_whose_replicas_differ_is_not_compared(site: Site, tmp_path: Path) -> None:
+    """Which of them would be meant nobody can say."""
+    run = small_run(tmp_path / "output", (2, 2)).write()
+    tensors = run.slices(1)
+    tensors[ROWS] = tensors[ROWS] + 1
+    run.write_shard(1, ckpt(tensors))
+    done = site.glmd("inspect", "--diff", run.source, run.source)
+    assert done.returncode == 3
+    assert f"{ROWS}: it differs from that of" in done.stderr
+
+
 def test_bad_usage_of_diff(site: Site, run: Run, tmp_path: Path) -> None:
     """One name, or a directory that is no output: 2."""
     assert site.glmd("inspect", "--diff", run.shard(0)).returncode == 2

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from daemon.commands.merge import plan_of
-from handlers.ckpt.entry import Family, Format
+from handlers.ckpt.entry import Family, OutputFormat
 from handlers.ckpt.planning.lora import Lora
 from handlers.errors import BadInputError
 from handlers.records.merge_plan import MergePlan
 from tests.unit.daemon.commands.conftest import Site
 from tests.unit.handlers.ckpt.ckpt_writer import Run, small_run
+from tests.unit.handlers.ckpt.glm2 import Glm, read, same
 
 
 @pytest.fixture
@@ -141,7 +142,7 @@ def test_replicas_that_were_trusted_are_not_said_to_agree(site: Site, tmp_path: 
         (("--stages", "2"), {"stages": 2}),
         (
             ("--format", "safetensors", "--max_shard_size=5GB"),
-            {"format": Format.SAFETENSORS, "max_shard_size": 5 * 10**9},
+            {"format": OutputFormat.SAFETENSORS, "max_shard_size": 5 * 10**9},
         ),
         (("--transformed",), {"transformed": True}),
         (("--lora", "only"), {"lora": Lora.ONLY}),
@@ -179,6 +180,11 @@ def test_alpha_and_rank_may_come_from_the_yaml(tmp_path: Path) -> None:
         (("--lora", "merge", "--lora-alpha", "32"), "give --lora-alpha and --lora-rank"),
         (("--max-shard-size", "5GB"), "a .ckpt is always one file"),
         (("--data-parallel", "--stages", "2"), "runs without pipeline stages"),
+        (("--format", "huggingface", "--keep", "weights,scalars"), "--format huggingface has weights only"),
+        (("--format", "huggingface", "--lora", "only"), "has no names for adapters alone"),
+        (("--format", "safetensors", "--hf-base", "/"), "--hf-base is for --format huggingface"),
+        (("--hf-names", "glm"), "--hf-names is for --format huggingface"),
+        (("--format", "huggingface", "--hf-base", "/none"), "--hf-base: /none does not exist"),
     ),
 )
 def test_what_cannot_be_meant_is_refused(tmp_path: Path, flags: tuple[str, ...], reason: str) -> None:
@@ -231,6 +237,39 @@ def test_safetensors_in_several_files(site: Site, run: Run, tmp_path: Path) -> N
     assert outputs == sorted(path.name for path in merged.glob("*.safetensors"))
     assert len(outputs) > 1
     assert site.glmd("verify", merged).returncode == 0
+
+
+def test_an_output_for_hugging_face(site: Site, tmp_path: Path) -> None:
+    """With the base model's files, whose names it goes by; the training's YAML says how rows were moved."""
+    glm = Glm(rearranged=True, qkv_concat=False)
+    run = Run(tmp_path / "output", 1, tensors=glm.mindformers() | {"step_num": np.array([4], "int32")}).write()
+    base, merged, yaml = tmp_path / "base", tmp_path / "merged", tmp_path / "run.yaml"
+    base.mkdir()
+    (base / "config.json").write_text(json.dumps(glm.remote_config))
+    said = {"type": "ChatGLM2Config", "use_rearrange_rope": True, "kv_channels": 4}
+    yaml.write_text(json.dumps({"model": {"model_config": said}}))
+    words = ("--src-checkpoints-dir", run.source, "--dst-checkpoints-dir", merged, "--data-parallel")
+    done = site.glmd("merge", *words, "--format", "huggingface", "--hf-base", base, "--config", yaml)
+    assert done.returncode == 0, done.stderr
+    assert same(read(merged), glm.remote())
+    assert json.loads((merged / "config.json").read_text()) == glm.remote_config
+    assert site.glmd("verify", merged).returncode == 0
+    shown = site.glmd("inspect", merged)
+    assert "transformer.embedding.word_embeddings.weight" in shown.stdout
+    refused = site.glmd(
+        "merge",
+        *words[:3],
+        tmp_path / "other",
+        *words[4:],
+        "--format",
+        "huggingface",
+        "--hf-base",
+        base,
+        "--hf-names",
+        "glm",
+    )
+    assert refused.returncode == 3
+    assert "model_type is 'chatglm', whose names are not those of glm" in refused.stderr
 
 
 LATE_IMPORTS = """

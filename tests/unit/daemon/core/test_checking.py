@@ -100,6 +100,33 @@ def test_what_may_have_changed_is_looked_at_again(place: Place, monkeypatch: pyt
     assert str(error.value) == expected
 
 
+def test_a_permission_that_root_has_taken_back_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that waits, or is to be resumed, runs no foreign code that is not allowed any more."""
+    place.content += f"trust_remote_code: True\nregister_path: {place.data}\n".encode()
+    training = {"mindformers": "0.8", "allow_code": ["trust_remote_code", "register_path"]}
+    trusting = Settings.model_validate({"devices": "[0,8)", "training": training})
+    place.directory.submitted.write_bytes(place.content)
+    assert place.again(trusting).register_path == place.data
+    monkeypatch.setattr(checking, "check", never)
+    assert place.again(trusting).register_path == place.data
+    monkeypatch.undo()
+    expected = place.anew(SETTINGS)
+    monkeypatch.setattr(checking, "check", never)
+    with pytest.raises(ConfigError, match=r"allow_code: \[trust_remote_code\]") as error:
+        place.again(is_resumed=True)
+    assert str(error.value) == expected
+
+
+def test_a_job_that_an_older_glmd_took_in_runs_no_foreign_code(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It did not look; a training that is resumed goes on by the rules that it began with, but for this."""
+    damage(place.directory.checked, lambda record: (record.pop("code"), record.pop("register_path")))
+    monkeypatch.setattr(checking, "check", never)
+    assert place.again(OTHERS, is_resumed=True).prefix == "glm-6b"
+    place.directory.config.write_bytes(place.found.config + b"trust_remote_code: True\n")
+    with pytest.raises(ConfigError, match=r"allow_code: \[trust_remote_code\]"):
+        place.again(OTHERS, is_resumed=True)
+
+
 def test_a_disk_that_has_filled_up_since_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """With how much is needed, and how much is free."""
     monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
@@ -137,6 +164,10 @@ UNKNOWN: dict[str, Callable[[JobDir], object]] = {
     "damaged": lambda job: job.checked.write_bytes(b"\0{"),
     "of another file": lambda job: damage(job.checked, lambda record: record.update(digest="0")),
     "of another format": lambda job: damage(job.checked, lambda record: record.update(format=2)),
+    "with code of a newer glmd": lambda job: damage(
+        job.checked,
+        lambda record: record.update(code=[{"way": "x", "at": {"line": 1, "column": 1, "where": "", "excerpt": ""}}]),
+    ),
     "of a newer glmd": lambda job: damage(job.checked, lambda record: record.update(dialect="9.0")),
     "with a section that says nothing": lambda job: damage(job.checked, lambda record: record.update(section={"x": 1})),
 }

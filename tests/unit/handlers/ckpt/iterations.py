@@ -73,7 +73,8 @@ def write(
     for name, tensors in files.items():
         write_file(directory / name, tensors)
     (directory / "metadata.json").write_text(json.dumps(metadata))
-    common = {"epoch_num": 2, "step_num": iteration, "global_step": iteration, "loss_scale": 1.0, "ckpt_status": None}
+    numbers = {"epoch_num": 2, "step_num": iteration, "global_step": iteration, "global_batch_size": 4}
+    common = {**numbers, "loss_scale": 1.0, "ckpt_status": None}
     (directory / "common.json").write_text(json.dumps(common))
     (run.source / "checkpoint" / "latest_checkpointed_iteration.txt").write_text(str(iteration))
     return directory

@@ -11,11 +11,11 @@ import pytest
 
 from handlers.ckpt import (
     Family,
-    Format,
     InconsistentError,
     NotFinite,
     NotFiniteError,
     OutputExistsError,
+    OutputFormat,
     read_manifest,
     read_strategy,
     walk,
@@ -150,7 +150,7 @@ def test_a_data_parallel_run_is_filtered(tmp_path: Path) -> None:
 
 def test_everything_is_written_in_the_formats_that_are_asked_for(run: Run) -> None:
     """Safetensors in several files with an index, and transformed.ckpt with the optimizer's state."""
-    plan = plan_of(run, format=Format.SAFETENSORS, max_shard_size=500, transformed=True)
+    plan = plan_of(run, format=OutputFormat.SAFETENSORS, max_shard_size=500, transformed=True)
     summary = merge_run(plan)
     whole, *parts = summary.outputs
     assert whole.name == "transformed.ckpt"
@@ -167,7 +167,7 @@ def test_everything_is_written_in_the_formats_that_are_asked_for(run: Run) -> No
 
 def test_a_replaced_output_leaves_none_of_its_files(run: Run) -> None:
     """With force another format takes the place of the first, not a place beside it."""
-    merge_run(plan_of(run, format=Format.SAFETENSORS, max_shard_size=500))
+    merge_run(plan_of(run, format=OutputFormat.SAFETENSORS, max_shard_size=500))
     plan = plan_of(run, force=True)
     merge_run(plan)
     assert sorted(path.name for path in plan.destination.iterdir()) == ["filtered_transformed.ckpt", "manifest.json"]

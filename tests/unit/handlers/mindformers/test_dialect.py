@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import pytest
 
-from handlers.mindformers.dialect import DIALECTS, Dialect, dialect_of
+from handlers.mindformers.dialect import DIALECTS, Dialect, NewFormat, dialect_of
 from handlers.mindformers.version import Version
 
-VERSIONS = ("0.6", "0.8", "1.0.2", "1.1", "1.2", "1.3.2", "1.5", "1.6", "1.7", "1.9", "2.1")
+VERSIONS = ("0.6", "0.8", "1.0.2", "1.1", "1.2", "1.3.2", "1.5", "1.6", "1.7", "1.8", "1.9", "2.1")
 EVERY_VERSION = [Version(major, minor, patch) for major in range(3) for minor in range(20) for patch in (0, 1, 9)]
 ALL_PARTS = ("trainer", "model", "runner_config", "parallel", "parallel_config")
 THREE = ("data_parallel", "model_parallel", "pipeline_stage")
@@ -20,31 +20,31 @@ BY_RANK_TABLE, BY_CLUSTER = ("scripts/run_distribute.sh",), ("scripts/msrun_laun
 BY_BOTH = (*BY_RANK_TABLE, *BY_CLUSTER)
 # A column for each of VERSIONS.
 ANSWERS: dict[str, tuple[object, ...]] = {
-    "resumes_inside_epoch": (False, False, *[True] * 9),
-    "launch_scripts": (*[BY_RANK_TABLE] * 3, *[BY_BOTH] * 4, *[BY_CLUSTER] * 4),
-    "output_dir_counts": (False, False, *[True] * 9),
-    "resumes_by_name": (False, False, True, False, *[True] * 7),
-    "parts": (*[ALL_PARTS] * 6, *[("trainer", "model")] * 5),
-    "parallel_mode": (*[None] * 6, *[1] * 5),
-    "sink_mode": (*[False] * 6, *[True] * 5),
-    "sink_size": (*[None] * 6, *[1] * 5),
-    "finetune_needs_weights": (True, True, True, *[False] * 8),
-    "factors": (*[THREE] * 4, *[FOUR] * 7),
-    "context_needs_flash_attention": (*[False] * 5, *[True] * 6),
-    "checkpoint_callback": (*[OLD] * 4, *[NEW] * 7),
-    "formats": (*[("ckpt",)] * 6, *[("ckpt", "safetensors")] * 5),
-    "removes_redundancy": (*[False] * 6, *[True] * 5),
-    "network_has_tag": (*[False] * 6, *[True] * 5),
-    "trainable_excludes_network": (*[False] * 6, *[True] * 5),
-    "records_health": (*[False] * 7, *[True] * 4),
-    "saves_network": (*[True] * 7, *[False] * 4),
-    "mcore_saves_safetensors": (*[False] * 7, *[True] * 4),
-    "has_new_checkpoints": (*[False] * 8, *[True] * 3),
-    "takes_whole_weights": (False, False, *[True] * 9),
-    "loads_safetensors": (*[False] * 6, *[True] * 5),
-    "builds_for_any_weights": (True, True, *[False] * 9),
-    "builds_with_sink_size_one": (False, False, *[True] * 9),
-    "sets_strategy_path": (False, False, *[True] * 9),
+    "resumes_inside_epoch": (False, False, *[True] * 10),
+    "launch_scripts": (*[BY_RANK_TABLE] * 3, *[BY_BOTH] * 4, *[BY_CLUSTER] * 5),
+    "output_dir_counts": (False, False, *[True] * 10),
+    "resumes_by_name": (False, False, True, False, *[True] * 8),
+    "parts": (*[ALL_PARTS] * 6, *[("trainer", "model")] * 6),
+    "parallel_mode": (*[None] * 6, *[1] * 6),
+    "sink_mode": (*[False] * 6, *[True] * 6),
+    "sink_size": (*[None] * 6, *[1] * 6),
+    "finetune_needs_weights": (True, True, True, *[False] * 9),
+    "factors": (*[THREE] * 4, *[FOUR] * 8),
+    "context_needs_flash_attention": (*[False] * 5, *[True] * 7),
+    "checkpoint_callback": (*[OLD] * 4, *[NEW] * 8),
+    "formats": (*[("ckpt",)] * 6, *[("ckpt", "safetensors")] * 6),
+    "removes_redundancy": (*[False] * 6, *[True] * 6),
+    "network_has_tag": (*[False] * 6, *[True] * 6),
+    "trainable_excludes_network": (*[False] * 6, *[True] * 6),
+    "records_health": (*[False] * 7, *[True] * 5),
+    "saves_network": (*[True] * 7, *[False] * 5),
+    "mcore_saves_safetensors": (*[False] * 7, *[True] * 5),
+    "new_format": (*[NewFormat.NONE] * 8, NewFormat.BY_CALLBACK, NewFormat.BY_KEY, *[NewFormat.BY_SECTION] * 2),
+    "takes_whole_weights": (False, False, *[True] * 10),
+    "loads_safetensors": (*[False] * 6, *[True] * 6),
+    "builds_for_any_weights": (True, True, *[False] * 10),
+    "builds_with_sink_size_one": (False, False, *[True] * 10),
+    "sets_strategy_path": (False, False, *[True] * 10),
 }
 LOADERS: dict[str, int] = {
     # How many of VERSIONS do not have it yet.
@@ -57,7 +57,7 @@ LOADERS: dict[str, int] = {
     "CommonDataLoader": 5,
     "BlendedMegatronDatasetDataLoader": 6,
     "HFDataLoader": 8,
-    "MyDataLoader": 11,
+    "MyDataLoader": 12,
 }
 GONE_LOADERS: dict[str, int] = {
     # How many of VERSIONS still have it.

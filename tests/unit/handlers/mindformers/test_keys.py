@@ -53,7 +53,7 @@ READS = {
     "monitor_config": "........xxxxxx",
     "swap_config": "........xxxxxx",
     "pretrained_model_dir": ".........xxxxx",
-    "checkpoint": "..........xxxx",
+    "checkpoint": "............xx",
     "balanced_load": "..........xxxx",
     "print_separate_loss": "..........xxxx",
     "ckpt_use_legacy_format": "..........x...",

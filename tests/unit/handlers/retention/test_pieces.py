@@ -174,3 +174,61 @@ def test_the_oldest_save_goes_first(directory: JobDir, monkeypatch: pytest.Monke
     throw(directory, Part.SHARDS)
     tags = [name.rpartition("-")[2] for name in moved if "network" not in name]
     assert tags == sorted(tags)
+
+
+@pytest.fixture
+def iterations(tmp_path: Path) -> JobDir:
+    """Return the directory of a job whose ranks saved iterations 4 and 8, were resumed, and began with 12."""
+    directory = JobDir(tmp_path / "0001-run")
+    for tree, tracked, there in (
+        (directory.earlier_output(1), 4, (4,)),
+        (directory.resume_from(2), 4, (4,)),
+        (directory.output, 8, (8, 12)),
+    ):
+        for iteration in there:
+            save = tree / "checkpoint" / f"iteration_{iteration:08}"
+            save.mkdir(parents=True)
+            for name in ("glm-model-0000000-0000001.safetensors", "metadata.json", "common.json"):
+                (save / name).write_bytes(b"x" * 100)
+        (tree / "checkpoint" / "latest_checkpointed_iteration.txt").write_text(str(tracked))
+    return directory
+
+
+def saves_of(directory: JobDir) -> list[str]:
+    """Return the names of the saves that are there."""
+    return sorted(path.name for path in directory.path.rglob("iteration_*"))
+
+
+def test_saves_in_the_new_format_go_whole(iterations: JobDir) -> None:
+    """Each is a directory, and its tracker goes with it: what it would name is no longer there."""
+    assert pieces(iterations, ME)[Part.SHARDS].bytes == 4 * 300 + 3
+    throw(iterations, Part.SHARDS)
+    assert saves_of(iterations) == []
+    assert names(iterations) == set()
+    assert Part.SHARDS not in pieces(iterations, ME)
+
+
+def test_of_older_saves_in_the_new_format_the_newest_complete_one_stays(iterations: JobDir) -> None:
+    """Whatever is newer stays, too; where the tracker is cut off, nobody knows which is complete, and all stay."""
+    tracker = iterations.output / "checkpoint" / "latest_checkpointed_iteration.txt"
+    tracker.write_text("")
+    assert Part.OLDER_SHARDS not in pieces(iterations, ME)
+    tracker.write_text("8")
+    throw(iterations, Part.OLDER_SHARDS)
+    assert saves_of(iterations) == ["iteration_00000008", "iteration_00000012"]
+    assert tracker.read_text() == "8"
+    assert Part.OLDER_SHARDS not in pieces(iterations, ME)
+
+
+@pytest.mark.parametrize("where", ("iteration_00000008/mine.txt", "iteration_00000008/inner/"))
+def test_what_no_rank_makes_keeps_a_save(iterations: JobDir, where: str) -> None:
+    """A note, a directory: why is said."""
+    path = iterations.output / "checkpoint" / where
+    path.mkdir() if where.endswith("/") else path.touch()
+    assert str(path) in pieces(iterations, ME)[Part.SHARDS].doubt
+
+
+def test_a_save_that_is_a_link_is_kept(iterations: JobDir) -> None:
+    """It leads to what is not the job's."""
+    linked(iterations.output / "checkpoint" / "iteration_00000008")
+    assert "is no directory" in pieces(iterations, ME)[Part.SHARDS].doubt

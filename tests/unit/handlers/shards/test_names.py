@@ -15,8 +15,10 @@ from handlers.shards.names import (
     Tag,
     find_shards,
     find_strategies,
+    holds_shards,
     parse_tag,
     shards_of,
+    size_of_shards,
 )
 from tests.unit.handlers.ckpt.ckpt_writer import Run, small_run
 
@@ -161,3 +163,18 @@ def test_every_name_that_a_callback_writes_is_read(
     path = Path(f"rank_{rank}/{prefix}_rank_{rank}{f'_{bump}' if bump else ''}-{tag}.{format_}")
     assert Shard.named(path) == Shard(path, prefix, rank, bump, tag, format_)
     assert Tag.parse(str(tag)) == tag
+
+
+def test_saves_in_the_new_format_are_shards(tmp_path: Path) -> None:
+    """A tree that has one has something to merge, and is as large as its files; their descriptions are none."""
+    save = tmp_path / "checkpoint" / "iteration_00000008"
+    save.mkdir(parents=True)
+    (save / "metadata.json").write_bytes(b"x" * 100)
+    (save.parent / "latest_checkpointed_iteration.txt").write_text("8")
+    assert not holds_shards(tmp_path)
+    (save / "glm-model-0000000-0000001.safetensors").write_bytes(b"x" * 10)
+    assert holds_shards(tmp_path)
+    assert size_of_shards(tmp_path) == 10
+    (tmp_path / "checkpoint" / "iteration_8").mkdir()
+    (tmp_path / "checkpoint" / "iteration_8" / "a.safetensors").write_bytes(b"x" * 10)
+    assert size_of_shards(tmp_path) == 10

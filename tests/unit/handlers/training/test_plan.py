@@ -89,6 +89,12 @@ def test_continue_from(request_: TrainRequest, tmp_path: Path) -> None:
     assert all(process.argv[-1] == f"--load_checkpoint={tmp_path}/latest.ckpt" for process in plan.processes)
 
 
+def test_a_register_path(request_: TrainRequest, tmp_path: Path) -> None:
+    """Only by this argument does run_mindformer.py learn of it: the key in the YAML it passes over."""
+    plan = plan_training(replace(request_, register_path=tmp_path))
+    assert all(process.argv[-1] == f"--register_path={tmp_path}" for process in plan.processes)
+
+
 def test_limits_and_grace_are_handed_on(request_: TrainRequest) -> None:
     """The shim reads when to take the training for hung from the plan."""
     limits = TimeLimits(silence=1, first_step=2, total=3)

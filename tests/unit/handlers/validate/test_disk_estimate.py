@@ -1,11 +1,13 @@
 """Promises of handlers.validate.disk_estimate."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from handlers.ckpt import walk
 from handlers.ckpt.entry import Family
-from handlers.validate.disk_estimate import check_disk, glm_sizes, in_words
+from handlers.validate.disk_estimate import chatglm2_sizes, check_disk, glm_sizes, in_words
 from handlers.validate.document import Place, parse
 from handlers.validate.glmd_section import MergeWish
 from handlers.validate.mindformers_rules import Parallel
@@ -55,6 +57,48 @@ def test_data_parallel_and_lora() -> None:
     assert lora is not None
     assert whole.shard / 2**30 == pytest.approx(63, rel=0.02)
     assert whole.weights < lora.weights < lora.shard < 1.01 * whole.weights
+
+
+GLM_4 = """
+model:
+  model_config: {type: ChatGLM2Config, num_layers: 40, padded_vocab_size: 151552, param_init_type: bfloat16}
+"""
+TINY = """
+model:
+  model_config: {type: ChatGLM2Config, num_layers: 2, padded_vocab_size: 256, hidden_size: 32, ffn_hidden_size: 64,
+    kv_channels: 8, num_attention_heads: 4, multi_query_group_num: 2, param_init_type: float32}
+"""
+MODERN = Path(__file__).parents[3] / "fixtures" / "modern"
+
+
+def test_todays_glm_is_as_large_as_it_is() -> None:
+    """GLM-4-9B has 9.4 billion parameters; a tiny one's shard was written by MindFormers 1.9 itself."""
+    sizes = chatglm2_sizes(model_of(GLM_4), CUT)
+    assert sizes is not None
+    assert sizes.weights / 2 == pytest.approx(9.4e9, rel=0.01)
+    assert 8 * sizes.shard == pytest.approx(9.4e9 * 10, rel=0.01)
+    tiny = chatglm2_sizes(model_of(TINY), ALONE)
+    assert tiny is not None
+    written = sum(entry.nbytes for entry in walk(MODERN / "whole" / "glm4_rank_0-2_4.safetensors").entries.values())
+    assert tiny.shard == pytest.approx(written, rel=0.01)
+    assert chatglm2_sizes(model_of(GLM_6B), CUT) is None
+
+
+def test_what_ranks_leave_to_each_other_is_counted_once(tmp_path: Path) -> None:
+    """And a save without the optimizer is as large as its weights."""
+    root = parse(GLM_4.encode(), "a.yaml").root
+    sizes = chatglm2_sizes(model_of(GLM_4), ALONE)
+    assert sizes is not None
+
+    def needed(saved: Saving) -> int:
+        findings = Findings()
+        check_disk(root, ALONE, saved, MergeWish(), tmp_path, findings)
+        return findings.looks[0].bytes  # type: ignore[union-attr] # a DiskLook
+
+    whole = saving(GLM_4, network=False)
+    assert needed(whole) == 4 * 3 * sizes.shard + sizes.weights
+    assert needed(replace(whole, is_shared_out=True)) == 3 * sizes.shard + sizes.weights
+    assert needed(replace(whole, has_optimizer=False)) == 4 * 3 * sizes.shard_weights + sizes.weights
 
 
 def test_every_form_of_lora_is_small() -> None:

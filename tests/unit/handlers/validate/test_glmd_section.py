@@ -2,7 +2,7 @@
 
 import pytest
 
-from handlers.ckpt.entry import Family, Format
+from handlers.ckpt.entry import Family, OutputFormat
 from handlers.ckpt.planning.lora import Lora
 from handlers.validate.document import parse
 from handlers.validate.glmd_section import GlmdSection, MergeWish, Resume, StopOn, Timeout, read_section
@@ -56,7 +56,7 @@ glmd:
         priority=-3,
         merge=MergeWish(
             tag="31_4",
-            format=Format.SAFETENSORS,
+            format=OutputFormat.SAFETENSORS,
             max_shard_size=5_000_000_000,
             keep=(Family.WEIGHTS, Family.OPTIMIZER),
             transformed=True,
@@ -92,7 +92,12 @@ def test_a_tag_without_quotes() -> None:
         ("merge: {tag: every}", 16, "merge.tag", "'every' is not in this version"),
         ("merge: {tag: 31-4}", 16, "merge.tag", "is no tag; write `last`, or EPOCH_STEP"),
         ("merge: {tag: 0_4}", 16, "merge.tag", "is no tag"),
-        ("merge: {format: npz}", 19, "merge.format", "'npz' is not known here; write 'ckpt' or 'safetensors'"),
+        (
+            "merge: {format: npz}",
+            19,
+            "merge.format",
+            "'npz' is not known here; write 'ckpt', 'safetensors' or 'huggingface'",
+        ),
         ("merge: {max_shard_size: 5GB}", 27, "merge.max_shard_size", "write `format: safetensors` beside it"),
         ("merge: {max_shard_size: big}", 27, "merge.max_shard_size", "'big' is no size; write 5GB"),
         ("merge: {keep: [weights, adam]}", 27, "merge.keep[1]", "write 'weights', 'scalars' or 'optimizer'"),
@@ -173,23 +178,6 @@ def test_problems_have_their_place(line: str, column: int, where: str, what: str
     assert what in str(problems[0])
     assert wrong == {line.split(":", maxsplit=1)[0]}
     assert section == GlmdSection()
-
-
-@pytest.mark.parametrize(
-    ("wish", "can"),
-    (
-        ("tag: last", True),
-        ("lora: merge", True),
-        ("keep: [weights, optimizer]", True),
-        ("keep: [weights, ema]", True),
-        ("keep: [scalars]", False),
-        ("lora: only", False),
-        ("format: safetensors", False),
-    ),
-)
-def test_what_a_training_can_continue_from(wish: str, can: bool) -> None:  # noqa: FBT001 - an expectation
-    """A whole network in a .ckpt; `latest/PREFIX` is not set to anything else."""
-    assert read(f"glmd: {{merge: {{{wish}}}}}")[0].merge.can_be_continued is can
 
 
 @pytest.mark.parametrize("text", ("glmd: 3\n", "glmd: [a]\n", "glmd: text\n"))

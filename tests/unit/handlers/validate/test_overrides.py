@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.codes import Code
-from handlers.resume.config import resuming
+from handlers.mindformers.dialect import dialect_of
+from handlers.mindformers.version import OF_GLM_6B
+from handlers.resume.config import Beginning, beginning_with
 from handlers.validate.document import parse
 from handlers.validate.glmd_section import read_section
 from handlers.validate.overrides import with_overrides
@@ -71,7 +73,7 @@ def test_values_are_set() -> None:
 def test_a_resumed_run_keeps_them() -> None:
     """It is made from what ran."""
     config = with_overrides(parse(overridden("runner_config.epochs: 2").encode(), "a.yaml")).config(1 << 20)
-    resumed = data_of(resuming(config, WEIGHTS))
+    resumed = data_of(beginning_with(config, Beginning(WEIGHTS), dialect_of(OF_GLM_6B)))
     assert isinstance(resumed, dict)
     assert (resumed["runner_config"], resumed["resume_training"]) == ({"epochs": 2, "sink_size": 4}, True)
 

@@ -60,7 +60,7 @@ def test_a_file_of_its_own_version(text: str, versions: tuple[str, ...]) -> None
         (
             OF_0_8, "1.9",
             {"model.model_config.type", "model.arch.type", "train_dataset.tokenizer.type", "optimizer.type", "callbacks[1].type"},
-            set(), "versions before 1.2, not to MindFormers 1.7 and newer",
+            set(), "versions before 1.2, not to MindFormers 1.9 and newer",
         ),
         (
             OF_1_9, "0.8",
@@ -99,13 +99,15 @@ def test_what_is_only_passed_over_refuses_nothing() -> None:
 @pytest.mark.parametrize(
     ("text", "version", "said"),
     (
-        ("optimizer: {type: Muon}\n", "1.7", "1:19: optimizer.type: 'Muon' is not known (MindFormers 1.7 and newer has no such class: it came with 1.8)"),
-        ("parallel_config: {mode_parallel: 2}\n", "1.9", "mode_parallel: is not known (MindFormers 1.7 and newer takes no such key: remove it; did you mean `model_parallel`?)"),
-        ("runner_config: {epoch: 2}\n", "1.9", "runner_config.epoch: is not known (MindFormers 1.7 and newer takes no such key: remove it; did you mean `epochs`?)"),
+        ("optimizer: {type: Muon}\n", "1.7", "1:19: optimizer.type: 'Muon' is not known (MindFormers 1.7 has no such class: it came with 1.8)"),
+        ("parallel_config: {mode_parallel: 2}\n", "1.9", "mode_parallel: is not known (MindFormers 1.9 and newer takes no such key: remove it; did you mean `model_parallel`?)"),
+        ("runner_config: {epoch: 2}\n", "1.9", "runner_config.epoch: is not known (MindFormers 1.9 and newer takes no such key: remove it; did you mean `epochs`?)"),
         ("callbacks:\n  - type: CheckpointMonitor\n    save_steps: 4\n", "1.9", "3:5: callbacks[0].save_steps: is not known"),
         ("callbacks:\n  - type: CheckpointMonitor\n    remove_redundancy: True\n", "1.2", "takes no such key: remove it; it came with 1.4)"),
         ("model: {arch: {type: Glm4ForCausalLM}}\n", "1.9", "'Glm4ForCausalLM' cannot be trained (MindFormers predicts with it only; GLM-4 is trained as"),
         ("model: {arch: {type: Glm4ForCausalLM}}\n", "1.6", "'Glm4ForCausalLM' is not known"),
+        # Of itself a register path brings no class.
+        ("register_path: /srv/mine\nmodel: {arch: {type: GLMForPreTraining}}\n", "1.9", "'GLMForPreTraining' is not known"),
     ),
 )  # fmt: skip
 def test_what_ends_a_version(text: str, version: str, said: str) -> None:
@@ -125,7 +127,7 @@ def test_what_ends_a_version(text: str, version: str, said: str) -> None:
             "callbacks:\n  - {type: CheckpointMonitor, save_network_params: True, save_trainable_params: True}\n", "1.9",
             "save_network_params: has no effect (with save_trainable_params MindFormers",
         ),
-        ("register_path: research/mine\nmodel: {arch: {type: GLMForPreTraining}}\n", "1.9", "'GLMForPreTraining' is not known"),
+        ("model: {arch: {type: GLMForPreTraining, auto_register: m.C}}\n", "1.9", "'GLMForPreTraining' is not known"),
     ),
 )  # fmt: skip
 def test_what_a_version_passes_over(text: str, version: str, said: str) -> None:

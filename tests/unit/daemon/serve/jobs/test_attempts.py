@@ -14,6 +14,7 @@ from handlers.mindformers.version import OF_GLM_6B
 from handlers.records.checked import Spot
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.step_exit import Divergence, Outcome, StepExit
+from handlers.resume.config import Beginning
 from handlers.resume.decision import Ending, Failure, GiveUp, Resume, TakenUp, Trained, decide
 from handlers.validate.check import CheckedConfig
 from handlers.validate.glmd_section import GlmdSection, MergeWish
@@ -68,7 +69,7 @@ def test_an_attempt_begins_with_the_newest_save_of_all_before(directory: JobDir)
     for job in (JOB, replace(JOB, attempt=3)):
         for _ in range(2):
             load = begin(job, directory, CHECKED, resumes=job.attempt - 1)
-            assert load == directory.resume_from(job.attempt) / "checkpoint"
+            assert load == Beginning(directory.resume_from(job.attempt) / "checkpoint")
         assert TakenUp.read(directory.resume_record(job.attempt)) == TakenUp(resumes=job.attempt - 1, tag="17_4")
 
 
@@ -90,8 +91,8 @@ def test_data_parallel_ranks_without_sinking_load_one_file(directory: JobDir) ->
     let_log(directory.earlier_output(1), 17)
     checked = replace(CHECKED, needs_strategy=False, sink_size=None)
     load = begin(JOB, directory, checked, resumes=1)
-    assert load == directory.resume_from(2) / "checkpoint" / "rank_0" / "glm-6b_rank_0-17_4.ckpt"
-    assert load.is_file()
+    assert load == Beginning(directory.resume_from(2) / "checkpoint" / "rank_0" / "glm-6b_rank_0-17_4.ckpt")
+    assert load.weights.is_file()
 
 
 def test_after_the_last_epoch_nothing_is_begun(directory: JobDir) -> None:
@@ -162,7 +163,7 @@ def test_the_newest_save_at_an_epochs_end_counts(directory: JobDir, *, is_last_r
     """From 2_5 MindFormers would leave out the rest of the second epoch, without a word."""
     let_save(directory.earlier_output(1), "1_5", "1_10", "2_5", epochs=2 if is_last_run else 3, steps=10)
     load = begin(JOB, directory, WHOLE, resumes=0)
-    assert load == directory.resume_from(2) / "checkpoint" / "rank_0" / "glm-6b_rank_0-1_10.ckpt"
+    assert load == Beginning(directory.resume_from(2) / "checkpoint" / "rank_0" / "glm-6b_rank_0-1_10.ckpt")
     assert how_it_begins(JOB, directory).startswith("goes on from 1_10: 2_5 falls inside an epoch of 10 steps")
 
 

@@ -1,6 +1,7 @@
 """Promises of daemon.serve.jobs.evaluations: what is planned for an evaluation."""
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from handlers.records.evaluation_plan import EvaluationPlan, Telling
 from handlers.records.job_dir import Step
 from handlers.records.merge_plan import MergePlan
 from handlers.records.train_plan import Environments
+from handlers.validate.remembered import as_record
+from tests.unit.daemon.serve.jobs.test_prepare import CHECKED
 from tests.unit.handlers.ckpt.ckpt_writer import small_run
 
 NOW = datetime.now(UTC)
@@ -92,6 +95,16 @@ def test_mindformers_own_evaluation(root: Root, tmp_path: Path) -> None:
         f"--load_checkpoint={directory.merged / 'filtered_transformed.ckpt'}", f"--output_dir={output}",
     }  # fmt: skip
     assert (environment["ASCEND_RT_VISIBLE_DEVICES"], environment["LOCAL_DEFAULT_PATH"]) == ("6", str(output))
+
+
+def test_mindformers_own_evaluation_has_the_classes_that_were_trained_with(root: Root, tmp_path: Path) -> None:
+    """A model of the file's own is of its register path."""
+    (tmp_path / "run_mindformer.py").write_text("--output_dir\n")
+    record = as_record(replace(CHECKED, register_path=tmp_path / "code"), "digest")
+    assert record is not None
+    record.publish(JOB.directory(root.path).checked)
+    prepare_evaluation(JOB, settings("mindformers", {}, tmp_path), root, None)
+    assert f"--register_path={tmp_path}/code" in planned(root)[0].argv
 
 
 @pytest.mark.parametrize("case", ("tree", "checkout", "safetensors", "gone"))

@@ -10,8 +10,9 @@ from daemon.core.root import Root
 from daemon.core.setting_sections import StopOnSettings, TrainingSettings
 from daemon.core.settings import Settings
 from daemon.serve.jobs.prepare import _chosen, _configuration, _limits, _stop_on, plan_merging
-from handlers.ckpt.entry import Family, Format
+from handlers.ckpt.entry import Family, OutputFormat
 from handlers.ckpt.planning.lora import Lora, LoraScale
+from handlers.ckpt.planning.network import Names, Network, Said
 from handlers.mindformers.dialect import dialect_of
 from handlers.mindformers.version import OF_GLM_6B, Version
 from handlers.records.checked import Spot
@@ -41,15 +42,28 @@ CHECKED = CheckedConfig(
 )
 
 
-def planned(tmp_path: Path, wish: MergeWish, scale: LoraScale | None = None) -> MergePlan:
+def planned(
+    tmp_path: Path, wish: MergeWish, scale: LoraScale | None = None, checked: CheckedConfig = CHECKED
+) -> MergePlan:
     """Plan the merge of a job whose file has this wish; by way of plan.json, as the step reads it."""
-    checked = replace(CHECKED, section=GlmdSection(merge=wish), lora_scale=scale)
+    checked = replace(checked, section=GlmdSection(merge=wish), lora_scale=scale)
     directory = JobDir(tmp_path / "jobs" / "0001-a")
     merge = plan_merging(checked, directory)
     path = tmp_path / "plan.json"
     JobPlan(job=1, name="a", merge=merge).publish(path)
     assert JobPlan.read(path).merge == merge
     return merge
+
+
+def test_an_output_for_hugging_face(tmp_path: Path) -> None:
+    """Weights alone; the base model, and what the file says of the network, go along."""
+    config = b"model: {model_config: {type: ChatGLM2Config, num_layers: 40, use_rearrange_rope: True}}\n"
+    checked = replace(CHECKED, config=config)
+    wish = MergeWish(format=OutputFormat.HUGGINGFACE, hf_base="/models/glm-4-9b-hf", hf_names=Names.GLM)
+    merge = planned(tmp_path, wish, checked=checked)
+    assert (merge.format, merge.keep, merge.can_be_continued) == (OutputFormat.HUGGINGFACE, ("weights",), False)
+    assert (merge.hf_base, merge.hf_names) == (Path("/models/glm-4-9b-hf"), Names.GLM)
+    assert merge.network == Network(where="config.yaml", said=Said.MINDFORMERS, layers=40, rearranged=True)
 
 
 def test_a_plain_file(tmp_path: Path) -> None:
@@ -68,7 +82,7 @@ def test_all_wishes_reach_the_merge(tmp_path: Path) -> None:
     """None is accepted and forgotten."""
     wish = MergeWish(
         tag="31_4",
-        format=Format.SAFETENSORS,
+        format=OutputFormat.SAFETENSORS,
         max_shard_size=5,
         keep=(Family.WEIGHTS, Family.OPTIMIZER),
         transformed=True,
@@ -90,7 +104,7 @@ def test_the_merge_knows_the_job_s_stages(tmp_path: Path) -> None:
 def test_latest_is_for_what_a_training_can_start_from(tmp_path: Path) -> None:
     """A nightly cycle must not come upon the adapters alone, which MindFormers would fill up with random weights."""
     assert planned(tmp_path, MergeWish(lora=Lora.ONLY)).can_be_continued is False
-    assert planned(tmp_path, MergeWish(format=Format.SAFETENSORS)).can_be_continued is False
+    assert planned(tmp_path, MergeWish(format=OutputFormat.SAFETENSORS)).can_be_continued is False
     assert planned(tmp_path, MergeWish(lora=Lora.MERGE), LoraScale(32, 8)).can_be_continued is True
 
 
