@@ -38,11 +38,10 @@ def opened_below(top: Path, path: Path) -> io.FileIO:
             raise FileNotFoundError(errno.ENOENT, "no regular file is there", str(path)) from error
         error.filename = str(path)
         raise
-    opened = os.fdopen(descriptor, "rb", buffering=0)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        opened.close()
+        os.close(descriptor)
         raise FileNotFoundError(errno.ENOENT, "no regular file is there", str(path))
-    return opened
+    return os.fdopen(descriptor, "rb", buffering=0)
 
 
 def is_below(top: Path, path: Path) -> bool:
