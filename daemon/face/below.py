@@ -53,11 +53,10 @@ def is_below(top: Path, path: Path) -> bool:
     return True
 
 
-def read_below(top: Path, path: Path, most: int) -> bytes | None:
-    """Return the content of such a file; None where it has more than `most` bytes. Raises as `opened_below` does."""
+def read_below(top: Path, path: Path, most: int) -> bytes:
+    """Return the first `most` bytes of such a file. Raises as `opened_below` does."""
     with opened_below(top, path) as stream:
-        content = piece(stream, 0, most + 1)
-    return content if len(content) <= most else None
+        return piece(stream, 0, most)
 
 
 def piece(stream: io.FileIO, start: int, size: int) -> bytes:

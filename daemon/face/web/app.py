@@ -22,7 +22,7 @@ from daemon.face.web.rendering import rendered
 from daemon.face.web.rows import Live
 from daemon.face.web.security import Security
 from daemon.face.web.site import Site
-from daemon.face.web.views import failure, job, manual, now, pictures, steps, trouble
+from daemon.face.web.views import config, failure, job, manual, now, pictures, ranks, steps, trouble
 from daemon.face.web.views import log as log_view
 from daemon.face.words.reading import read_words
 from handlers.errors import HandlerError
@@ -37,6 +37,8 @@ PAGES: dict[str, View] = {
     "/": now.now,
     "/jobs/{job}": job.job,
     "/jobs/{job}/failure": failure.failure,
+    "/jobs/{job}/ranks": ranks.ranks,
+    "/jobs/{job}/config": config.config,
     "/jobs/{job}/log": log_view.log,
     "/jobs/{job}/events": log_view.events,
     "/help": manual.manual,
@@ -51,7 +53,7 @@ ANSWERS: dict[str, Answer] = {
     "/api/v1/jobs/{job}/log": log_view.lines,
 }
 """What is no page."""
-LIVE: dict[str, Callable[[Asked], Live]] = {"now": now.live, "job": job.live, "log": log_view.live}
+LIVE: dict[str, Callable[[Asked], Live]] = {"now": now.live, "job": job.live, "log": log_view.live, "ranks": ranks.live}
 """What streams can be about; behind a colon follows which."""
 
 _AS_THEY_ARE = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "text/plain", "application/octet-stream")
