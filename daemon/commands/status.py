@@ -12,13 +12,13 @@ from daemon.commands.paragraphs import paragraphs, terminal_width
 from daemon.commands.terminal.streaming import json_lines, write
 from daemon.commands.terminal.table import colour, table
 from daemon.commands.training_lines import training_lines
-from daemon.commands.verdict_lines import verdict_lines
 from daemon.core.presence import Presence
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.core.states import State
 from daemon.face.notices import told
 from daemon.face.status import Detail, JobStatus, Overview, detail, overview, overview_of_all, seconds_since
+from daemon.face.verdict_lines import verdict_lines
 from handlers.printable import printable
 from handlers.units.devices import format_devices
 from handlers.units.durations import format_duration

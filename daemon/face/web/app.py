@@ -22,7 +22,7 @@ from daemon.face.web.rendering import rendered
 from daemon.face.web.rows import Live
 from daemon.face.web.security import Security
 from daemon.face.web.site import Site
-from daemon.face.web.views import config, failure, job, manual, now, pictures, ranks, steps, trouble
+from daemon.face.web.views import config, failure, job, manual, now, output, pictures, ranks, steps, trouble
 from daemon.face.web.views import log as log_view
 from daemon.face.words.reading import read_words
 from handlers.errors import HandlerError
@@ -39,6 +39,7 @@ PAGES: dict[str, View] = {
     "/jobs/{job}/failure": failure.failure,
     "/jobs/{job}/ranks": ranks.ranks,
     "/jobs/{job}/config": config.config,
+    "/jobs/{job}/output": output.output,
     "/jobs/{job}/log": log_view.log,
     "/jobs/{job}/events": log_view.events,
     "/help": manual.manual,
@@ -48,6 +49,7 @@ ANSWERS: dict[str, Answer] = {
     "/jobs/{job}/loss.svg": pictures.loss,
     "/api/v1/jobs/{job}/steps": steps.columns,
     "/jobs/{job}/steps.csv": steps.csv,
+    "/jobs/{job}/output/{file}": output.file,
     "/jobs/{job}/log/raw": log_view.whole,
     "/jobs/{job}/events/raw": log_view.whole_events,
     "/api/v1/jobs/{job}/log": log_view.lines,

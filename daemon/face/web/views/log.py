@@ -273,7 +273,7 @@ def _address(job: Job, chosen: Log) -> tuple[str, dict[str, object]]:
 def _tabs(job: Job, chosen: Log | None, there: Sequence[Log], asked: Asked) -> Iterator[Tab]:
     for each in (*there, Log(Kind.EVENTS, job.attempt)):
         path, query = _address(job, each)
-        label = asked.words.say("log", each.kind, rank="" if each.rank is None else each.rank)
+        label = str(each.rank) if each.kind is Kind.RANK else asked.words.say("log", each.kind, rank=each.rank)
         yield Tab(label, asked.url(path, **query), each == chosen)
 
 

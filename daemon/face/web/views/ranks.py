@@ -58,15 +58,18 @@ def _live(job: Job, asked: Asked) -> Live:
 
 def _at_work(job: Job, status: RankStatus, found: Sequence[RankStatus], pid: int | None, asked: Asked) -> Row:
     slow = slowest(found)
-    state = "lags" if status.lags else "slow" if slow is not None and slow.rank == status.rank else "runs"
-    sign = signs.RUNNING if state == "runs" else "▲"
-    phase = asked.words.say("ranks", status.phase)
-    return _row(job, status, asked, state, sign=sign, phase=phase, pid="" if pid is None else str(pid))
+    how = "lags" if status.lags else "slow" if slow is not None and slow.rank == status.rank else "runs"
+    cells = {
+        "sign": signs.RUNNING if how == "runs" else "▲",
+        "phase": asked.words.say("ranks", status.phase),
+        "pid": "" if pid is None else str(pid),
+    }
+    return _row(job, status, asked, how, cells)
 
 
 def _over(job: Job, status: RankStatus, ended: ProcessExit | None, asked: Asked) -> Row:
     if ended is None:
-        return _row(job, status, asked, "over")
+        return _row(job, status, asked, "over", {})
     is_good = ended.exit_code == 0
     cells = {
         "pid": str(ended.pid),
@@ -74,10 +77,10 @@ def _over(job: Job, status: RankStatus, ended: ProcessExit | None, asked: Asked)
         "state": ended.signal or asked.say("exit_code", code=ended.exit_code),
         "quiet": "",
     }
-    return _row(job, status, asked, "done" if is_good else "failed", **cells)
+    return _row(job, status, asked, "done" if is_good else "failed", cells)
 
 
-def _row(job: Job, status: RankStatus, asked: Asked, state: str, **more: str) -> Row:
+def _row(job: Job, status: RankStatus, asked: Asked, how: str, more: Mapping[str, str]) -> Row:
     progress = status.progress
     speed = None if progress is None else progress.seconds_per_step
     cells = {
@@ -88,9 +91,9 @@ def _row(job: Job, status: RankStatus, asked: Asked, state: str, **more: str) ->
         "behind": str(status.behind) if status.number is not None else "",
         "quiet": "" if status.quiet is None or job.state.is_over else format_duration(status.quiet),
         "line": status.line[:400],
-        "state": asked.words.say("ranks", state) if state in {"lags", "slow", "runs"} else "",
+        "state": asked.words.say("ranks", how) if how in {"lags", "slow", "runs"} else "",
     }
-    return Row(str(status.rank), asked.url(f"/jobs/{job.id}/log", rank=status.rank), state, {**cells, **more})
+    return Row(str(status.rank), asked.url(f"/jobs/{job.id}/log", rank=status.rank), how, {**cells, **more})
 
 
 def _ended(job: Job, asked: Asked) -> Mapping[int, ProcessExit]:

@@ -1,7 +1,9 @@
 """A root with jobs whose directories tests fill, and a browser that asks for their pages."""
 
 import asyncio
+import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -48,6 +50,11 @@ class JobSite:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return path
+
+    def sql(self, statement: str) -> None:
+        """Change the store by hand."""
+        with closing(sqlite3.connect(self.root.store)) as connection, connection:
+            connection.execute(statement)
 
     def get(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:
         """Ask for an address."""
