@@ -13,7 +13,7 @@ from daemon.face.redaction import redacted
 from daemon.face.web.asking import Asked, NotThereError, Page
 from daemon.face.web.finding import job_of, open_store
 from daemon.face.web.job_files import attempts_of
-from handlers.printable import printable_lines
+from handlers.printable import printable, printable_lines
 from handlers.validate.problem import ConfigError
 
 _LARGEST = 1 << 20
@@ -91,7 +91,7 @@ def _difference(job: Job, other: Job, hidden: HiddenKeys, asked: Asked) -> Diffe
     except ConfigError as error:  # its text may quote a line
         return Difference(other, (), 0, asked.words.say("config", "no_yaml", path=Path(error.name).name))
     shown = tuple(
-        DifferentKey(row.key, tuple(None if value is None else _shortened(value) for value in row.values))
+        DifferentKey(_shortened(row.key), tuple(None if value is None else _shortened(value) for value in row.values))
         for row in rows[:_MOST_ROWS]
     )
     return Difference(other, shown, len(rows) - len(shown), "")
@@ -115,5 +115,6 @@ def _files(job: Job, hidden: HiddenKeys, asked: Asked) -> Iterator[File]:
         yield File(path.name, label, printable_lines(found.text.replace("\r\n", "\n")), told, is_open=key == "ran")
 
 
-def _shortened(value: str) -> str:
+def _shortened(text: str) -> str:
+    value = printable(text[: _LONGEST_VALUE + 1])
     return value if len(value) <= _LONGEST_VALUE else f"{value[:_LONGEST_VALUE]} …"

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import quote
 
@@ -21,6 +21,7 @@ from daemon.face.web.whole_file import WholeFile
 from handlers.ckpt.errors import DamagedFileError
 from handlers.ckpt.publishing.manifest import Manifest, MergedParameter
 from handlers.gate.verdict import Verdict
+from handlers.printable import printable
 
 _A_PAGE = 50
 """Parameters."""
@@ -39,7 +40,10 @@ _SIGNS = {
 class File:
     """A file of the output."""
 
-    found: FoundFile
+    name: str
+    size: int | None
+    """None where the manifest keeps none."""
+    kind: State
     sign: str
     state: str
     download: str
@@ -148,12 +152,20 @@ def _files(job: Job, merged: Merged, asked: Asked) -> Iterator[File]:
         is_there = found.state is not State.MISSING
         can_be_fetched = asked.site.web.download and is_there
         yield File(
-            found=found,
+            name=printable(found.name),
+            size=found.size,
+            kind=found.state,
             sign=_SIGNS[found.state],
             state=asked.words.say("output", found.state),
             download=asked.site.url(f"/jobs/{job.id}/output/{quote(found.name, safe='')}") if can_be_fetched else "",
-            copying=f"scp {shlex.quote(f'{asked.site.host}:{found.path}')} ." if is_there else "",
+            copying=_copying(found, asked) if is_there else "",
         )
+
+
+def _copying(found: FoundFile, asked: Asked) -> str:
+    """Return the command; none for a name that somebody who copies it would not see as it is."""
+    path = str(found.path)
+    return f"scp {shlex.quote(f'{asked.site.host}:{path}')} ." if path.isprintable() else ""
 
 
 def _parameters(manifest: Manifest, asked: Asked) -> Parameters:
@@ -162,7 +174,7 @@ def _parameters(manifest: Manifest, asked: Asked) -> Parameters:
     page = asked.number("page", 1, _MOST_PAGES, 1)
     shown = found[(page - 1) * _A_PAGE : page * _A_PAGE]
     return Parameters(
-        shown=shown,
+        shown=[replace(each, name=printable(each.name)) for each in shown],
         found=len(found),
         filter=wanted,
         newer=f"{asked.again(page=page - 1)}#parameters" if page > 1 else "",
@@ -174,7 +186,7 @@ def _rules(verdict: Verdict | None) -> Iterator[tuple[str, str, str]]:
     passed = {} if verdict is None else {rule.name: rule.passed for rule in verdict.rules}
     marks = {True: signs.DONE, False: signs.FAILED, None: "–"}
     for name, text in verdict_lines(verdict):
-        yield marks[passed.get(name)], name, text
+        yield marks[passed.get(name)], printable(name), printable(text)
 
 
 def _promotions(store: ReadStore, job: Job, asked: Asked) -> Iterator[Promoted]:

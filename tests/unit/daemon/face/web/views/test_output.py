@@ -3,7 +3,7 @@
 import html
 import os
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def manifest_of(directory: Path, *parameters: str, name: str = WEIGHTS) -> Manif
     """Describe a file that lies in a directory."""
     file = MergedFile(
         name,
-        **Fingerprint.of((directory / name).stat()).__dict__,
+        **asdict(Fingerprint.of((directory / name).stat())),
         parameters=tuple(MergedParameter(each, (2, 3), "Float16", 12, "0123456789abcdef" * 2) for each in parameters),
     )
     return Manifest(
