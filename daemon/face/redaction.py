@@ -24,6 +24,8 @@ _LONGEST = 1 << 18
 _MOST_EVENTS = 40_000
 _DEEPEST = 100
 _COMMENT = re.compile(r"(?:(?<=\s)|^)#[^\r\n]*", re.MULTILINE)
+_TAG = re.compile(r"(?<=\s)!\S*\s+\Z")
+_LONGEST_TAG = 1000
 _BREAK = re.compile("[\\r\\n]")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 
@@ -76,7 +78,7 @@ def _nodes(text: str) -> "list[_Node] | None":
             if isinstance(event, CollectionEndEvent):
                 _close(open_.pop(), event, text)
             elif isinstance(event, NodeEvent):
-                node = _node(event, anchors)
+                node = _node(event, anchors, text)
                 if open_:
                     _put(node, open_[-1])
                 found.append(node)
@@ -87,8 +89,11 @@ def _nodes(text: str) -> "list[_Node] | None":
     return found
 
 
-def _node(event: NodeEvent, anchors: dict[str, _Node]) -> _Node:
-    node = _Node(event.start_mark.index, event.end_mark.index, is_mapping=isinstance(event, MappingStartEvent))
+def _node(event: NodeEvent, anchors: dict[str, _Node], text: str) -> _Node:
+    start = event.start_mark.index
+    if (tag := _TAG.search(text, max(0, start - _LONGEST_TAG), start)) is not None:  # `!tag &anchor value`
+        start = tag.start()
+    node = _Node(start, event.end_mark.index, is_mapping=isinstance(event, MappingStartEvent))
     if isinstance(event, AliasEvent):
         node.target = anchors[event.anchor]
         return node
