@@ -21,7 +21,8 @@ from daemon.face.hidden_keys import MARK, HiddenKeys
 
 _LONGEST = 1 << 18
 """Characters that are parsed; a longer text is told line by line."""
-_MOST_EVENTS = 40_000
+_MOST_EVENTS = 12_000
+"""Twenty times what the longest stock configuration has; more would take longer than a page may."""
 _DEEPEST = 100
 _COMMENT = re.compile(r"(?:(?<=\s)|^)#[^\r\n]*", re.MULTILINE)
 _TAG = re.compile(r"(?<=\s)!\S*\s+\Z")

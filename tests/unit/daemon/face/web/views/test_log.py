@@ -255,6 +255,19 @@ def test_a_directory_that_leads_elsewhere_is_not_followed(jobs: JobSite, job: Jo
     assert jobs.get("/jobs/1/log?rank=0").status_code == 404
 
 
+def test_a_log_that_must_not_be_read_is_not_now(jobs: JobSite, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page says why; who may not read it is not told that there is none."""
+
+    def refuse(_top: Path, path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("daemon.face.web.job_files.opened_below", refuse)
+    for address in ("/jobs/1/log?rank=0", "/jobs/1/log/raw?rank=0", "/jobs/1/events"):
+        answer = jobs.get(address)
+        assert (answer.status_code, "Permission denied" in answer.text) == (503, True)
+    assert job.id == 1
+
+
 def test_raw_is_the_whole_file_and_any_part_of_it(jobs: JobSite, job: Job) -> None:
     """As a file to be saved; a download that broke off goes on."""
     content = b"<script>\xff" + bytes(range(256)) * 4000
