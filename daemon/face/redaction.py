@@ -2,6 +2,7 @@
 
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -25,7 +26,7 @@ _MOST_EVENTS = 12_000
 """Twenty times what the longest stock configuration has; more would take longer than a page may."""
 _DEEPEST = 100
 _COMMENT = re.compile(r"(?:(?<=\s)|^)#[^\r\n]*", re.MULTILINE)
-_TAG = re.compile(r"(?<=\s)!\S*\s+\Z")
+_TAG = re.compile(r"(?<=\s)!\S*[ \t]+\Z")
 _LONGEST_TAG = 1000
 _BREAK = re.compile("[\\r\\n]")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
@@ -192,14 +193,16 @@ def _comments(
 def _line_by_line(text: str, hidden: HiddenKeys) -> Iterator[str]:
     """Yield the lines of what is no YAML: behind such a key nothing, nor what is indented more than its line is.
 
-    A quotation mark or bracket that such a line leaves open may close anywhere: the rest of the text is not shown. An
+    Where quotation marks or brackets are open there they may close anywhere: the rest of the text is not shown. An
     alias behind such a key may name any anchor, whose values are not shown then either.
     """
     lines = [line for line in _LINE.findall(text) if line]
     ends = [hidden.end_of_name(line, assigned=False) for line in lines]
     has_alias = any(end is not None and "*" in line[end:] for line, end in zip(lines, ends, strict=True))
     deeper: int | None = None
+    signs: Counter[str] = Counter()
     for line, end in zip(lines, ends, strict=True):
+        signs.update({sign: line.count(sign) for sign in "\"'{}[]"})
         stripped = line.strip()
         indent = len(line) - len(line.lstrip())
         if deeper is not None and (not stripped or indent > deeper or stripped.startswith("#")):
@@ -214,13 +217,6 @@ def _line_by_line(text: str, hidden: HiddenKeys) -> Iterator[str]:
             continue
         deeper = indent
         yield f"{line[:cut].rstrip()} {MARK}\n"
-        if _leaves_open(line[cut:]):
+        if signs['"'] % 2 or signs["'"] % 2 or signs["{"] > signs["}"] or signs["["] > signs["]"]:
             yield f"{MARK}\n"
             return
-
-
-def _leaves_open(rest: str) -> bool:
-    quotes, brackets = ('"', "'"), (("{", "}"), ("[", "]"))
-    return any(rest.count(sign) % 2 for sign in quotes) or any(
-        rest.count(opening) > rest.count(closing) for opening, closing in brackets
-    )

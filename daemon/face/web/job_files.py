@@ -1,4 +1,4 @@
-"""The files of a job that the page may show: a fixed list, which no address can add to."""
+"""The logs of a job that the page may show: a fixed list, which no address can add to."""
 
 import io
 from collections.abc import Iterator, Mapping

@@ -87,9 +87,9 @@ def _difference(job: Job, other: Job, hidden: HiddenKeys, asked: Asked) -> Diffe
     try:
         rows = different_keys([other, job], asked.site.root.path, hidden)
     except FileNotFoundError as error:
-        return Difference(other, (), 0, asked.words.say("config", "not_there", path=error.filename))
+        return Difference(other, (), 0, asked.words.say("config", "not_there", path=_short(error.filename)))
     except ConfigError as error:  # its text may quote a line
-        return Difference(other, (), 0, asked.words.say("config", "no_yaml", path=Path(error.name).name))
+        return Difference(other, (), 0, asked.words.say("config", "no_yaml", path=_short(error.name)))
     shown = tuple(
         DifferentKey(_shortened(row.key), tuple(None if value is None else _shortened(value) for value in row.values))
         for row in rows[:_MOST_ROWS]
@@ -113,6 +113,11 @@ def _files(job: Job, hidden: HiddenKeys, asked: Asked) -> Iterator[File]:
         found = redacted(content, hidden)
         told = "" if found.is_parsed else asked.words.say("config", "line_by_line")
         yield File(path.name, label, printable_lines(found.text.replace("\r\n", "\n")), told, is_open=key == "ran")
+
+
+def _short(path: str) -> str:
+    """Return which file of which job it is."""
+    return "/".join(Path(path).parts[-2:])
 
 
 def _shortened(text: str) -> str:

@@ -109,7 +109,10 @@ def events(asked: Asked) -> Page:
 
 
 def live(asked: Asked) -> Live:
-    """Return how long the log is that a topic names, as `42:rank:1:3`. Raises NotThereError, StoreError, OSError."""
+    """Return how long the log is that a topic names, as `42:rank:1:3`: attempt 1, rank 3.
+
+    Raises NotThereError, StoreError, OSError.
+    """
     number, _, rest = asked.place["job"].partition(":")
     kind, _, rest = rest.partition(":")
     attempt, _, rank = rest.partition(":")
@@ -226,7 +229,8 @@ def _filled(content: LogPage, chosen: Log, stream: io.FileIO, asked: Asked) -> L
 
 def _piece(stream: io.FileIO, hit: int | None, asked: Asked) -> Piece:
     if hit is not None:
-        return piece_from(stream, max(0, hit - _BEFORE_HIT))
+        found = piece_from(stream, max(0, hit - _BEFORE_HIT))
+        return found if hit < found.end else piece_from(stream, hit)  # it is in a line too long to be in there
     if not asked.query.get("q") and asked.query.get("at"):
         return piece_from(stream, asked.number("at", 0, _MOST_BYTES, 0))
     return piece_before(stream, asked.number("before", 0, _MOST_BYTES, _MOST_BYTES))

@@ -70,7 +70,7 @@ def test_what_cannot_be_parsed_is_shown_line_by_line(jobs: JobSite) -> None:
     configured(jobs, "glm", f"a: [1\n{HOSTILE}\nmy_token: hunter2\n")
     page = jobs.get("/jobs/2/config").text
     assert "hunter2" not in page
-    assert "config.yaml cannot be read as YAML" in page
+    assert "0002-glm/config.yaml cannot be read as YAML" in page
     assert "it is no YAML that can be read whole" in page
     assert "<img" not in page
     assert "\u202e" not in page

@@ -122,6 +122,14 @@ def test_searches_go_on_from_hit_to_hit(jobs: JobSite, job: Job) -> None:
     assert 'value="any" checked' in cased
 
 
+def test_a_hit_in_a_very_long_line_is_shown(jobs: JobSite, job: Job) -> None:
+    """Though the line does not fit the page."""
+    jobs.write(jobs.directory(job).rank_log(0), b"one\n" + b"x" * 100 + b"near" + b"x" * 10**6 + b"far" + b"x" * 10**6)
+    for text in ("near", "far"):
+        page = jobs.get(f"/jobs/1/log?rank=0&q={text}").text
+        assert re.search(rf'class="hit">.*<mark>{text}</mark>', page)
+
+
 def test_a_search_of_a_long_log_stops_and_goes_on(jobs: JobSite, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """One request looks through some of it; the next goes on where it was, and finds what lies behind."""
     monkeypatch.setattr("daemon.face.web.log_search.MOST", 1 << 20)
