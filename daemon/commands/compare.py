@@ -11,6 +11,7 @@ from daemon.core.root import Root
 from daemon.core.states import Job
 from daemon.face.comparison import Compared, DifferentKey, compared, different_keys
 from daemon.face.curve import SIGN, curve
+from daemon.face.hidden_keys import NOTHING_HIDDEN
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.printable import printable
@@ -32,7 +33,7 @@ def compare(words: Sequence[str]) -> None:
     if given.json:
         write(json_lines(_document(jobs, place)))
     elif given.config:
-        write(_configurations(jobs, different_keys(jobs, place.path)))
+        write(_configurations(jobs, different_keys(jobs, place.path, NOTHING_HIDDEN)))
     else:
         write(_trainings(compared(jobs, place.path)))
 
@@ -49,7 +50,7 @@ def _parser() -> Parser:
 
 def _document(jobs: Sequence[Job], place: Root) -> Iterator[tuple[str, object]]:
     yield "jobs", (each.as_json() for each in compared(jobs, place.path))
-    rows = different_keys(jobs, place.path)
+    rows = different_keys(jobs, place.path, NOTHING_HIDDEN)
     yield "config", ({"key": row.key, "values": list(row.values)} for row in rows)
 
 

@@ -1,11 +1,9 @@
 """`glmd logs`: a job's events for people, or what one rank prints."""
 
-import json
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from enum import Enum, auto
 from functools import partial
 from pathlib import Path
@@ -17,9 +15,10 @@ from daemon.commands.arguments import ConfigOption, JobArgument, RootOption, job
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.core.states import Job
+from daemon.face.event_lines import event_line, last_state
 from handlers.codes import Code
 from handlers.errors import BadInputError
-from handlers.printable import printable, printable_json, printable_lines
+from handlers.printable import printable_json, printable_lines
 from handlers.records.job_dir import Step
 
 POLL = 0.5
@@ -173,29 +172,9 @@ def _shown(line: str, kind: _Kind) -> str:
     """Return a line without anything that drives a terminal: into a pipe, too, for what reads it may be `less -R`."""
     match kind:
         case _Kind.EVENT:
-            return _event(line)
+            return event_line(line)
         case _Kind.JSON:
             return printable_json(line)  # an event of ours is as it is kept
         case _Kind.OUTPUT:
-            # A rank's own bar rewrites its line with carriage returns; its last state is what counts.
-            text = printable_lines(line.rstrip("\r").rpartition("\r")[2])
+            text = printable_lines(last_state(line))
             return text.replace("\t", "    ") if sys.stdout.isatty() else text
-
-
-def _event(text: str) -> str:
-    """Return an event as one readable line: time, level when it is not info, name, fields."""
-    try:
-        event = json.loads(text)
-        at = datetime.fromisoformat(event.pop("timestamp")).astimezone()
-        level, name = event.pop("level", "info"), event.pop("event")
-        event.pop("job", None)
-        fields = " ".join(f"{key}={_value(value)}" for key, value in event.items())
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError, OverflowError):
-        return printable(text)  # cut off by a crash, or not ours
-    mark = "" if level == "info" else f"{level.upper()} "
-    return printable(f"{at:%Y-%m-%d %H:%M:%S} {mark}{name} {fields}".rstrip())
-
-
-def _value(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return json.dumps(text, ensure_ascii=False) if " " in text or not text else text

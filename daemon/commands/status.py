@@ -14,7 +14,6 @@ from daemon.commands.speaking import words_of
 from daemon.commands.terminal.streaming import json_lines, write
 from daemon.commands.terminal.table import Paint, colour, table
 from daemon.commands.training_lines import training_lines
-from daemon.commands.verdict_lines import verdict_lines
 from daemon.core.presence import Presence
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
@@ -22,6 +21,7 @@ from daemon.core.states import Job, State
 from daemon.face.cells import cells
 from daemon.face.notices import told
 from daemon.face.status import Detail, JobStatus, Overview, detail, overview, overview_of_all, seconds_since
+from daemon.face.verdict_lines import verdict_lines
 from daemon.face.words.reading import Words
 from handlers.codes import Code
 from handlers.errors import BadInputError

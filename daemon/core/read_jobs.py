@@ -189,6 +189,12 @@ class JobReads:
         """Return the newest job of this name."""
         return next(self._each_readable(self._cursor("name = ?", name, order="id DESC")), None)
 
+    def same_before(self, job: Job) -> Job | None:
+        """Return the newest job before `job` of its cycle; of one that is of none, the newest of its name."""
+        where, what = ("cycle = ?", job.cycle) if job.cycle else ("name = ?", job.name)
+        rows = self._cursor(f"{where} AND id < ?", what, job.id, order="id DESC LIMIT 1")
+        return next(self._each_readable(rows), None)
+
     def named_since(self, name: str, since: datetime) -> tuple[Job, ...]:
         """Return the jobs of this name that were submitted since then (in UTC), oldest first."""
         return self._select("name = ? AND submitted >= ?", name, since.isoformat())

@@ -1,17 +1,19 @@
 """Several jobs beside each other: how their trainings went, and where their configurations differ."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.core.states import Job
+from daemon.face.below import read_below
+from daemon.face.hidden_keys import HiddenKeys
 from daemon.face.training import GLANCE, training_of
-from handlers.ckpt.files.bounded import read_bounded
+from handlers.records.job_dir import JobDir
 from handlers.training_record.training import Training
 
 if TYPE_CHECKING:
-    from handlers.validate.yaml_nodes import Data
+    from daemon.face.configuration import Value
 
 _LARGEST = 1 << 20
 """Bytes of a configuration: more the check does not let through."""
@@ -37,7 +39,7 @@ class DifferentKey:
 
     key: str
     values: tuple[str | None, ...]
-    """By job; None where it is not there."""
+    """By job; None where it is not there, and a mark where it is not shown."""
 
 
 def compared(jobs: Sequence[Job], root: Path) -> list[Compared]:
@@ -45,29 +47,24 @@ def compared(jobs: Sequence[Job], root: Path) -> list[Compared]:
     return [Compared(job, training_of(job.directory(root), GLANCE)) for job in jobs]
 
 
-def different_keys(jobs: Sequence[Job], root: Path) -> list[DifferentKey]:
+def different_keys(jobs: Sequence[Job], root: Path, hidden: HiddenKeys) -> list[DifferentKey]:
     """Return what the configurations that ran do not have in common, in the order of the first that has it.
 
     Raises OSError and ConfigError.
     """
-    found = [dict(_keys(job.directory(root).config)) for job in jobs]
-    names = dict.fromkeys(name for keys in found for name in keys)
-    rows = (DifferentKey(name, tuple(keys.get(name) for keys in found)) for name in names)
-    return [row for row in rows if len(set(row.values)) > 1]
+    found = [_values(job.directory(root), hidden) for job in jobs]
+    names = dict.fromkeys(name for values in found for name in values)
+    rows = ((name, [values.get(name) for values in found]) for name in names)
+    return [
+        DifferentKey(name, tuple(None if value is None else value.shown for value in values))
+        for name, values in rows
+        if len({None if value is None else value.compared for value in values}) > 1
+    ]
 
 
-def _keys(path: Path) -> Iterator[tuple[str, str]]:
-    from handlers.validate.document import parse  # noqa: PLC0415 - the comparison of curves does without
+def _values(directory: JobDir, hidden: HiddenKeys) -> "Mapping[str, Value]":
+    from daemon.face.configuration import values_of  # noqa: PLC0415 - the comparison of curves does without
 
-    yield from _flat(parse(read_bounded(path, _LARGEST), str(path)).root.data, "")
-
-
-def _flat(data: "Data", name: str) -> Iterator[tuple[str, str]]:
-    if isinstance(data, dict) and data:
-        for key, value in data.items():
-            yield from _flat(value, f"{name}.{key}" if name else str(key))
-    elif isinstance(data, list) and any(isinstance(each, dict) for each in data):
-        for number, value in enumerate(data):
-            yield from _flat(value, f"{name}[{number}]")
-    else:
-        yield name, str(data)
+    # One byte more than the check lets through: then the parser says that it is too large.
+    content = read_below(directory.path, directory.config, _LARGEST + 1)
+    return values_of(content, str(directory.config), hidden)

@@ -1,5 +1,7 @@
 """The ranks of a training beside each other: how far each is, and who lags."""
 
+import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,8 +9,14 @@ from pathlib import Path
 from statistics import median_high
 
 from daemon.core.states import Job
+from daemon.face.below import opened_below, piece
+from handlers.rank_log.phase import Phase, last_phase
 from handlers.rank_log.progress import Progress, last_step
-from handlers.rank_log.tail import tail
+from handlers.rank_log.tail import tail_of
+from handlers.records.job_dir import JobDir
+
+_EVENTS = 1 << 18
+"""Bytes at the end of a job's events in which the start of its processes is looked for."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,7 @@ class RankStatus:
     """Its last one; empty without a log."""
     quiet: float | None
     """Seconds since it last wrote; None without a log."""
+    phase: Phase = Phase.LOAD
     behind: int = 0
     """Steps that it is behind the rank that is furthest."""
 
@@ -41,6 +50,7 @@ class RankStatus:
         return {
             "rank": self.rank,
             "device": self.device,
+            "phase": self.phase,
             "step": self.number,
             "seconds_per_step": None if self.progress is None else self.progress.seconds_per_step,
             "behind": self.behind,
@@ -52,7 +62,7 @@ class RankStatus:
 def ranks_of(job: Job, root: Path) -> tuple[RankStatus, ...]:
     """Return the ranks of a job, as far as its present output tells of them."""
     directory = job.directory(root)
-    found = [_status(rank, job.devices[rank], directory.rank_log(rank)) for rank in job.ranks]
+    found = [_status(rank, job.devices[rank], directory) for rank in job.ranks]
     furthest = max((status.number or 0 for status in found), default=0)
     return tuple(replace(status, behind=furthest - (status.number or 0)) for status in found)
 
@@ -67,11 +77,38 @@ def slowest(ranks: Sequence[RankStatus]) -> RankStatus | None:
     return status if seconds > 1.2 * median_high(each for each, _ in known) else None
 
 
-def _status(rank: int, device: int, log: Path) -> RankStatus:
-    lines = tail(log)
+def pids_of(job: Job, root: Path) -> dict[int, int]:
+    """Return the pid of each rank of the present attempt, as its shim told when it started it: those that are found."""
+    directory = job.directory(root)
     try:
-        quiet = max(0.0, time.time() - log.stat().st_mtime)
+        with opened_below(directory.path, directory.events) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            lines = piece(stream, max(0, size - _EVENTS), _EVENTS).splitlines()
     except OSError:
-        quiet = None
+        return {}
+    found: dict[int, int] = {}
+    for line in lines:
+        if b'"process_started"' in line:
+            found |= _started(line, job.attempt)
+    return found
+
+
+def _started(line: bytes, attempt: int) -> dict[int, int]:
+    try:
+        event = json.loads(line)
+        if event["attempt"] == attempt:
+            return {int(event["rank"]): int(event["pid"])}
+    except (ValueError, KeyError, TypeError, RecursionError):  # cut off by a crash, or no rank's
+        pass
+    return {}
+
+
+def _status(rank: int, device: int, directory: JobDir) -> RankStatus:
+    try:
+        with opened_below(directory.path, directory.rank_log(rank)) as stream:
+            quiet = max(0.0, time.time() - os.fstat(stream.fileno()).st_mtime)
+            lines = tail_of(stream)
+    except OSError:  # not there yet, or nothing that can be read: the others are shown all the same
+        return RankStatus(rank, device, None, "", None)
     line = next((line for line in reversed(lines) if line.strip()), "")
-    return RankStatus(rank, device, last_step(lines), line.strip(), quiet)
+    return RankStatus(rank, device, last_step(lines), line.strip(), quiet, last_phase(lines))

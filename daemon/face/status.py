@@ -225,12 +225,13 @@ def detail(store: ReadStore, job: Job, root: Path) -> Detail:
         training=training_of(directory, GLANCE),
         result=store.results([job.id]).get(job.id),
         disk=disk_of(directory),
-        verdict=_verdict(directory),
+        verdict=verdict_of(directory),
         prunings=store.prunings_of(job),
     )
 
 
-def _verdict(directory: JobDir) -> "Verdict | None":
+def verdict_of(directory: JobDir) -> "Verdict | None":
+    """Return what the gate found of a job's output; None where nothing was judged. Raises OSError."""
     from pydantic import ValidationError  # noqa: PLC0415 - as below
 
     from handlers.gate.verdict import Verdict  # noqa: PLC0415 - as below

@@ -3,6 +3,7 @@
 import os
 import re
 from pathlib import Path
+from typing import BinaryIO
 
 from handlers.ckpt.files.bounded import without_waiting
 
@@ -19,22 +20,29 @@ def tail(path: Path) -> list[str]:
     """
     try:
         with open(path, "rb", opener=without_waiting) as stream:
-            start = max(0, stream.seek(0, os.SEEK_END) - TAIL_BYTES)
-            stream.seek(start)
-            content = stream.read(TAIL_BYTES)
+            return tail_of(stream)
     except OSError:
         return []
-    lines = lines_of(content)
+
+
+def tail_of(stream: BinaryIO) -> list[str]:
+    """Return the last lines of an open log, as `tail` does. Raises OSError."""
+    start = max(0, stream.seek(0, os.SEEK_END) - TAIL_BYTES)
+    stream.seek(start)
+    lines = lines_of(stream.read(TAIL_BYTES))
     return lines[1:] if start > 0 and len(lines) > 1 else lines
 
 
 def lines_of(content: bytes) -> list[str]:
     """Return the lines of a piece of a log, free of terminal sequences and control characters."""
-    text = content.decode("utf-8", "replace")
-    if "\x1b" in text:
-        text = _TERMINAL_SEQUENCE.sub("", text)
+    text = without_sequences(content.decode("utf-8", "replace"))
     # A progress bar rewrites its line with carriage returns: each state of it is a line here.
     return [_printable(line).rstrip() for line in text.replace("\r", "\n").split("\n")]
+
+
+def without_sequences(text: str) -> str:
+    """Return a text without what colours a terminal or moves its cursor."""
+    return _TERMINAL_SEQUENCE.sub("", text) if "\x1b" in text else text
 
 
 def _printable(line: str) -> str:

@@ -9,7 +9,7 @@ import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -28,7 +28,8 @@ from daemon.face.web.rendering import rendered
 from daemon.face.web.rows import Live
 from daemon.face.web.security import Security
 from daemon.face.web.site import Site
-from daemon.face.web.views import failure, job, manual, now, pictures, steps, trouble
+from daemon.face.web.views import config, failure, job, manual, now, output, pictures, ranks, steps, trouble
+from daemon.face.web.views import log as log_view
 from daemon.face.words.reading import read_words
 from handlers.errors import HandlerError
 
@@ -42,6 +43,11 @@ PAGES: dict[str, View] = {
     "/": now.now,
     "/jobs/{job}": job.job,
     "/jobs/{job}/failure": failure.failure,
+    "/jobs/{job}/ranks": ranks.ranks,
+    "/jobs/{job}/config": config.config,
+    "/jobs/{job}/output": output.output,
+    "/jobs/{job}/log": log_view.log,
+    "/jobs/{job}/events": log_view.events,
     "/help": manual.manual,
 }
 """Whole pages."""
@@ -49,10 +55,17 @@ ANSWERS: dict[str, Answer] = {
     "/jobs/{job}/loss.svg": pictures.loss,
     "/api/v1/jobs/{job}/steps": steps.columns,
     "/jobs/{job}/steps.csv": steps.csv,
+    "/jobs/{job}/output/{file}": output.file,
+    "/jobs/{job}/log/raw": log_view.whole,
+    "/jobs/{job}/events/raw": log_view.whole_events,
+    "/api/v1/jobs/{job}/log": log_view.lines,
 }
 """What is no page."""
-LIVE: dict[str, Callable[[Asked], Live]] = {"now": now.live, "job": job.live}
+LIVE: dict[str, Callable[[Asked], Live]] = {"now": now.live, "job": job.live, "log": log_view.live, "ranks": ranks.live}
 """What streams can be about; behind a colon follows which."""
+
+_AS_THEY_ARE = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "text/plain", "application/octet-stream")
+"""Files as they are: a range of a zipped one would be one of other bytes."""
 
 
 class Application:
@@ -72,7 +85,9 @@ class Application:
                 Route("/favicon.ico", self._icon),
                 Route("/static/{digest}/{name}", self._static),
             ],
-            middleware=[Middleware(GZipMiddleware, minimum_size=600, compresslevel=6)],
+            middleware=[
+                Middleware(GZipMiddleware, minimum_size=600, compresslevel=6, exclude_content_types=_AS_THEY_ARE),
+            ],
             exception_handlers={HTTPException: self._refused, Exception: self._broken},
         )
         routes.router.redirect_slashes = False

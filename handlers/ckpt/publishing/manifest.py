@@ -237,7 +237,11 @@ def _adapter() -> "TypeAdapter[Manifest]":
 
 def read_manifest(path: Path) -> Manifest:
     """Read manifest.json; raises DamagedFileError where it is not one, and OSError."""
-    content = read_bounded(path, MOST_BYTES)
+    return decode_manifest(read_bounded(path, MOST_BYTES), path)
+
+
+def decode_manifest(content: bytes, path: Path) -> Manifest:
+    """Return the manifest that `path` holds; raises DamagedFileError where it is not one."""
     from pydantic import ValidationError  # noqa: PLC0415 - as above, and most merges find no manifest to read
 
     try:

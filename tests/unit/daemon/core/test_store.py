@@ -12,6 +12,7 @@ from daemon.core.read_store import ReadStore
 from daemon.core.states import Source, State
 from daemon.core.store import DamagedStoreError, DeviceTakenError, NewJob, Store, StoreError, TransitionError
 from daemon.serve.jobs.startable import startable
+from handlers.run_names import run_name
 
 
 @pytest.fixture
@@ -46,6 +47,21 @@ def test_the_queue_is_by_priority_then_arrival(path: Path) -> None:
         for number, priority in enumerate((0, 5, 5, -1)):
             store.add(NewJob(f"c{number}", f"run{number}", priority=priority))
         assert [job.name for job in store.queue()] == ["run1", "run2", "run0", "run3"]
+
+
+def test_the_job_before_is_of_the_same_name_or_cycle(path: Path) -> None:
+    """Whatever came in between; each run of a cycle has a name of its own."""
+    due = datetime(2026, 11, 28, 2, tzinfo=UTC)
+    with Store.open(path) as store:
+        first, _, again = (store.add(NewJob(f"c{place}", name)) for place, name in enumerate(("a", "b", "a")))
+        nights = [
+            store.add(NewJob(f"n{days}", run_name("glm", due + timedelta(days=days)), source=Source.NIGHT))
+            for days in range(2)
+        ]
+        assert store.same_before(again) == first
+        assert store.same_before(first) is None
+        assert store.same_before(nights[1]) == nights[0]
+        assert store.same_before(nights[0]) is None
 
 
 def test_of_a_long_queue_only_what_may_start_is_read(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `glmd status JOB` shows of the gate: each rule in a line, and what came of it."""
+"""What there is to say of the gate: each rule in a line, and what came of it."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
