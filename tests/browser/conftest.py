@@ -12,7 +12,7 @@ from tests.browser.serving import Serving
 
 @pytest.fixture(scope="session")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A root in which trainings were; its daemon is up, and what it trains takes its time."""
+    """Return a root in which trainings were; its daemon is up, and what it trains takes its time."""
     house = House(tmp_path_factory.mktemp("house"))
     try:
         furnish(house)
@@ -41,7 +41,7 @@ def one_browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def browser(one_browser: Browser, serving: Serving) -> Iterator[Browser]:
-    """The browser, at the page, having heard nothing yet."""
+    """Return the browser, at the page, having heard nothing yet."""
     one_browser.base = serving.base
     one_browser.look()
     one_browser.driver.get("about:blank")
@@ -53,6 +53,6 @@ def browser(one_browser: Browser, serving: Serving) -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where pictures of the pages go: $GLMD_SCREENSHOTS, which .ci/run names and prints."""
+    """Return where pictures of the pages go: $GLMD_SCREENSHOTS, which .ci/run names and prints."""
     named = os.environ.get("GLMD_SCREENSHOTS")
     return Path(named) if named else tmp_path_factory.mktemp("pictures")

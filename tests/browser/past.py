@@ -1,4 +1,4 @@
-"""A root with something to be seen on each page: a failure, a job that is done, one that was rejected, hostile words."""
+"""A root with something to be seen on each page: a failure, a job that is done, one rejected, hostile words."""
 
 import json
 import sqlite3
@@ -11,8 +11,9 @@ from tests.acceptance.house import CONFIG, House
 
 FAILED, DONE, REJECTED, HOSTILE = 1, 2, 3, 4
 HOSTILE_WORDS = (
-    '</script><script>window.ran=1</script><img src=x onerror="window.ran=2">\'"&amp;{{7*7}}\u202eevil\u2066 \x1b[31mred '
-    "javascript:window.ran=3"
+    '</script><script>window.ran=1</script><img src=x onerror="window.ran=2">'
+    "'\"&amp;{{7*7}}\u202eevil\u2066 \x1b[31mred"
+    " javascript:window.ran=3"
 )
 PLACES = {"{date}": [f"{datetime.now(UTC):%Y-%m-%d}"]}
 """What stands for other places than a job's number in addresses of pages."""
@@ -36,10 +37,9 @@ def addresses() -> list[str]:
 
 def furnish(house: House) -> None:
     """Let all of that have happened. The daemon is down then."""
-    house.settings["resume"] = {"attempts": 0}
     house.environment(STANDIN_FAIL="1")
     house.start()
-    house.drop("fails.yaml")
+    house.drop("fails.yaml", text=CONFIG.format(data=house.data, devices="[0,2)") + "  resume: {attempts: 0}\n")
     house.until(State.FAILED, FAILED)
     house.stop()
     house.environment()

@@ -119,7 +119,7 @@ def test_eight_tabs(browser: Browser, training: int) -> None:
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    """A root of its own, whose daemon may be killed."""
+    """Return a root whose daemon may be killed."""
     house = House(tmp_path)
     try:
         yield house.start()
@@ -129,7 +129,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 @pytest.fixture
 def own(house: House, browser: Browser, tmp_path: Path) -> Iterator[Serving]:
-    """Its page."""
+    """Return its page."""
     serving = Serving(house.root, tmp_path / "web.log")
     try:
         serving.start()

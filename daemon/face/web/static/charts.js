@@ -94,11 +94,11 @@
     draw(anew) {
       if (this.data === null || !this.data.step.length) return;
       const [first, last] = [this.data.step[0], this.data.step.at(-1)];
-      this.said.textContent = `${this.label("step")} ${last}: ${this.label(this.shown)} ${number(this.data[this.shown].at(-1))}`;
       if (this.plot !== null && !anew) {
         this.plot.setData(this.series(), false);
         const [from, to] = this.zoom ?? [first, last];
         this.plot.setScale("x", { min: from, max: to });
+        this.say(this.plot.cursor.idx);
         return;
       }
       this.plot?.destroy();
@@ -124,11 +124,13 @@
           }],
         },
       }, this.series(), this.box);
+      this.say(null);
       this.plot.over.addEventListener("dblclick", () => { this.zoom = null; this.keep(); this.draw(false); });
     }
 
-    say(place) {
-      if (place === null || place === undefined || this.data === null) return;
+    // What is pointed at; where nothing is, the last step.
+    say(pointed) {
+      const place = pointed ?? this.data.step.length - 1;
       const value = this.data[this.shown][place] ?? this.data.vain[place];
       this.said.textContent = `${this.label("step")} ${this.data.step[place]}: ${this.label(this.shown)} ${number(value)}`;
     }

@@ -77,8 +77,10 @@ def _live(job: Job, asked: Asked) -> Live:
         cells["percent"] = "" if progress is None else f"{_part(progress):.0f}"
         ranks = ranks_of(job, asked.site.root.path)
         cells["lags"] = _lagging(ranks, asked)
+    has_begun = bool(cells.get("percent"))  # the page has a part for that
+    revision = f"{job.state} {job.attempt} {job.code} {job.cancel} {has_begun}"
     rows = tuple(_rank_row(job, status, asked) for status in ranks)
-    return Live(cells, {"ranks": rows} if rows else {}, f"{job.state} {job.attempt} {job.code} {job.cancel}")
+    return Live(cells, {"ranks": rows} if rows else {}, revision)
 
 
 def _part(progress: Progress) -> float:
