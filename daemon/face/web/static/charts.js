@@ -2,6 +2,7 @@
 // Curves of a training: zoom stays while points come, and is in the address.
 (() => {
   const SERIES = ["loss", "lr", "ms", "norm", "samples", "scale"];
+  const WHOLE = [...Array(15).keys()].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const number = (value) => (value === null || value === undefined ? "–" : Number(value.toPrecision(5)).toString());
 
@@ -39,6 +40,7 @@
       place.append(this.box, this.said);
       new ResizeObserver(() => this.resize()).observe(place);
       addEventListener("theme", () => this.draw(true));
+      matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw(true));
       this.load();
     }
 
@@ -83,6 +85,7 @@
         return; // the page's own bar says that nobody answers
       }
       this.draw(false);
+      if (!this.data.whole) setTimeout(() => this.load(), 200); // a long record, which is still being read
     }
 
     series() {
@@ -109,7 +112,7 @@
         legend: { show: false },
         cursor: { drag: { x: true, y: false } },
         scales: { x: { time: false, min: from, max: to, range: (_, low, high) => [low, high === low ? low + 1 : high] }, y: { distr: this.logarithmic ? 3 : 1 } },
-        axes: [axis, { ...axis, size: 64 }],
+        axes: [{ ...axis, incrs: WHOLE }, { ...axis, size: 64 }],
         series: [
           {},
           { stroke: colour("--busy"), width: 2, spanGaps: true, points: { show: this.data.step.length < 3 } },
