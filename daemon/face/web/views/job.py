@@ -12,7 +12,6 @@ from daemon.face.web.finding import job_of, open_store
 from daemon.face.web.job_rows import SIGNS, came_to_parts, progress_cells, why
 from daemon.face.web.rows import Live, Row
 from handlers.rank_log.progress import Progress
-from handlers.units.durations import format_duration
 
 _SUBSETS = 60
 """Values in the table behind a curve."""
@@ -100,7 +99,6 @@ def _rank_row(job: Job, status: RankStatus, asked: Asked) -> Row:
         "device": str(status.device),
         "step": "" if status.number is None else str(status.number),
         "behind": f"-{status.behind}" if status.behind else "0",
-        "quiet": "" if status.quiet is None else format_duration(status.quiet),
     }
     return Row(
         str(status.rank), asked.url(f"/jobs/{job.id}/log", rank=status.rank), "lags" if status.lags else "runs", cells
