@@ -22,7 +22,7 @@ ENVIRONMENTS = $(or $(PYTHON),$(shell command -v python3 || command -v python3.1
     requirements/environments.py
 export PYTHON PYTHON39 PYTHON311
 
-UNITS := glmd.service glmd-job@.service glmd-notify.service
+UNITS := glmd.service glmd-job@.service glmd-notify.service glmd-web.socket glmd-web.service
 
 # The box of tests/systemd is made of namespaces, which takes root.
 TIERS := $(if $(filter 0,$(shell id -u)),,-m 'not systemd and not root')
@@ -91,10 +91,11 @@ activate:
 	@echo "  usermod -aG HwHiAiUser glm     lets it use the cards (the group that owns /dev/davinci*)"
 	@echo "  usermod -aG glm YOU            lets you drop files into /var/glm/inbox"
 	@echo "  systemctl enable --now glmd && systemctl status glmd"
+	@echo "  systemctl enable --now glmd-web.socket    if it is to have a page, as docs/web.md says"
 	@echo "  systemctl enable --now glmd-notify    if it is to send messages, as docs/install.md says"
 
 uninstall:  ## (as root) remove the programs and units; /var/glm, /etc/glmd and the user stay
-	$(if $(DESTDIR),,test ! -d /run/systemd/system || systemctl disable --now $(notdir $(wildcard $(UNITDIR)/glmd.service $(UNITDIR)/glmd-notify.service)))
+	$(if $(DESTDIR),,test ! -d /run/systemd/system || systemctl disable --now $(notdir $(wildcard $(addprefix $(UNITDIR)/,glmd.service glmd-notify.service glmd-web.socket glmd-web.service))))
 	rm -rf $(DESTDIR)$(PREFIX)/lib/glmd $(DESTDIR)$(PREFIX)/share/doc/glmd
 	rm -f $(DESTDIR)$(PREFIX)/bin/glmd $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS))
 	rm -f $(DESTDIR)/usr/lib/sysusers.d/glmd.conf $(DESTDIR)/usr/lib/tmpfiles.d/glmd.conf

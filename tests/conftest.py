@@ -11,7 +11,7 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-ALONE = ("crash", "rehearsal", "systemd", "mindspore")
+ALONE = ("crash", "rehearsal", "systemd", "mindspore", "browser")
 """Folders whose tests share what is dear to make, or need the machine; the longest come first."""
 
 PATIENCE = 10.0

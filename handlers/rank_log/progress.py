@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from handlers.rank_log.steps import is_step, step_in
@@ -50,11 +51,12 @@ def progress_in(log: Path) -> Progress | None:
 
 def last_step(lines: Sequence[str]) -> Progress | None:
     """Return the last step that `lines` report, or None."""
-    found = [step for line in lines if (step := step_in(line)) is not None]
-    if not found:
+    backwards = (step for line in reversed(lines) if (step := step_in(line)) is not None)
+    recent = list(islice(backwards, _RECENT))  # what lies before them is not looked at
+    if not recent:
         return None
-    last = found[-1]
-    times = [step.milliseconds for step in found[-_RECENT:] if step.milliseconds is not None]
+    last = recent[0]
+    times = [step.milliseconds for step in recent if step.milliseconds is not None]
     return Progress(
         epoch=last.epoch,
         epochs=last.epochs,

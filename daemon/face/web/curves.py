@@ -2,10 +2,12 @@
 
 import math
 import threading
+import time
 from array import array
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from handlers.rank_log.steps import StepLine
@@ -15,6 +17,8 @@ from handlers.training_record.record import NAME
 
 MOST_ROWS = 400_000
 """Rows of all trainings that are kept: 30 MB."""
+AT_ONCE = 0.25
+"""Seconds that are read for one answer: a long record is there in several."""
 _PIECE = 1 << 19
 """Bytes of a record that are read at a time, so that its rows as objects stay few."""
 VALUES = ("time", "loss", "lr", "ms", "overflow", "scale", "norm", "samples")
@@ -33,12 +37,21 @@ class Curve:
     began: dict[int, int]
     """Attempt → its first step."""
     rows: int
-    """How many there are in all."""
+    """How many were read."""
+    is_whole: bool = True
+    """Whether those are all there are; else more are there when it is asked for again."""
 
     def as_json(self) -> dict[str, object]:
         """Return the documented keys."""
         began = {str(attempt): first for attempt, first in self.began.items()}
-        return {"step": self.number, **self.values, "vain": self.vain, "attempts": began, "rows": self.rows}
+        return {
+            "step": self.number,
+            **self.values,
+            "vain": self.vain,
+            "attempts": began,
+            "rows": self.rows,
+            "whole": self.is_whole,
+        }
 
 
 class Curves:
@@ -52,16 +65,16 @@ class Curves:
     def of(self, directory: JobDir, points: int, after: int = 0) -> Curve:
         """Return at most about so many points of a training, from the first step behind `after` on. Raises OSError."""
         attempts = [self._attempt(number, path) for number, path in _records(directory)]
-        for attempt in attempts:
-            attempt.read_on()
+        until = time.monotonic() + AT_ONCE
+        is_whole = all(attempt.read_on(until) for attempt in attempts)
         self._forget()
-        return _curve(attempts, points, after)
+        return replace(_curve(attempts, points, after), is_whole=is_whole)
 
     def rows_of(self, directory: JobDir) -> Iterator[tuple[float | None, ...]]:
         """Yield each step that counts: its number, and what VALUES names. Raises OSError."""
         attempts = [self._attempt(number, path) for number, path in _records(directory)]
         for attempt in attempts:
-            attempt.read_on()
+            attempt.read_on(math.inf)
         for attempt, limit in zip(attempts, _limits(attempts), strict=True):
             for place in range(len(attempt.number)):
                 if attempt.number[place] < limit:
@@ -89,18 +102,29 @@ class _Attempt:
     follower: Follower
     number: "array[int]" = field(default_factory=lambda: array("q"))
     columns: "list[array[float]]" = field(default_factory=lambda: [array("d") for _ in VALUES])
+    is_rising: bool = True
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def read_on(self) -> None:
-        """Read what has come since. Raises OSError."""
+    def read_on(self, until: float) -> bool:
+        """Read what has come since, and say whether that was all by this moment of time.monotonic. Raises OSError."""
         with self.lock:
             before = None
             while self.follower.offset != before:  # a piece of a record that was thinned may have nothing new
+                if time.monotonic() > until:
+                    return False
                 before = self.follower.offset
                 for row in self.follower.read(_PIECE):
                     for column, value in zip(self.columns, _values(row.step), strict=True):
                         column.append(math.nan if value is None else value)
+                    self.is_rising = self.is_rising and (not self.number or row.step.number > self.number[-1])
                     self.number.append(row.step.number)  # last: who looks meanwhile finds whole rows
+        return True
+
+    def between(self, least: float, limit: float) -> Sequence[int]:
+        """Return the places of the steps from `least` to before `limit`."""
+        if self.is_rising:
+            return range(bisect_left(self.number, least), bisect_left(self.number, limit))
+        return [place for place in range(len(self.number)) if least <= self.number[place] < limit]
 
 
 def _records(directory: JobDir) -> list[tuple[int, Path]]:
@@ -126,15 +150,12 @@ def _curve(attempts: Sequence[_Attempt], points: int, after: int) -> Curve:
     vain: dict[int, float] = {}
     began: dict[int, int] = {}
     for attempt, limit in zip(attempts, _limits(attempts), strict=True):
-        count = len(attempt.number)
-        if not count:
+        if not attempt.number:
             continue
         began[attempt.attempt] = attempt.number[0]
-        counting = [place for place in range(count) if after < attempt.number[place] < limit]
-        for place in _extremes(attempt, counting, points):
+        for place in _extremes(attempt, attempt.between(after + 1, limit), points):
             chosen[attempt.number[place]] = attempt, place
-        lost = [place for place in range(count) if attempt.number[place] >= limit and attempt.number[place] > after]
-        for place in _extremes(attempt, lost, points // 2):
+        for place in _extremes(attempt, attempt.between(max(limit, after + 1), math.inf), points // 2):
             vain[attempt.number[place]] = attempt.columns[1][place]  # of the last attempt that was there
     numbers = sorted(chosen.keys() | vain.keys())
     values = {name: [_at(chosen.get(number), column) for number in numbers] for column, name in enumerate(VALUES)}
@@ -174,6 +195,9 @@ def _extremes(attempt: _Attempt, places: Sequence[int], points: int) -> Iterable
     size = math.ceil(len(places) / max(1, points // 2))
     for start in range(0, len(places), size):
         stretch = places[start : start + size]
+        if isinstance(stretch, range) and math.isfinite(sum(values := losses[stretch.start : stretch.stop])):
+            kept |= {stretch[values.index(min(values))], stretch[values.index(max(values))]}
+            continue
         finite = [place for place in stretch if math.isfinite(losses[place])]
         kept |= {min(finite, key=losses.__getitem__), max(finite, key=losses.__getitem__)} if finite else {stretch[0]}
     return sorted(kept)

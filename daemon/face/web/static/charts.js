@@ -2,6 +2,7 @@
 // Curves of a training: zoom stays while points come, and is in the address.
 (() => {
   const SERIES = ["loss", "lr", "ms", "norm", "samples", "scale"];
+  const WHOLE = [...Array(15).keys()].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const number = (value) => (value === null || value === undefined ? "–" : Number(value.toPrecision(5)).toString());
 
@@ -39,6 +40,7 @@
       place.append(this.box, this.said);
       new ResizeObserver(() => this.resize()).observe(place);
       addEventListener("theme", () => this.draw(true));
+      matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw(true));
       this.load();
     }
 
@@ -83,6 +85,7 @@
         return; // the page's own bar says that nobody answers
       }
       this.draw(false);
+      if (!this.data.whole) setTimeout(() => this.load(), 200); // a long record, which is still being read
     }
 
     series() {
@@ -94,11 +97,11 @@
     draw(anew) {
       if (this.data === null || !this.data.step.length) return;
       const [first, last] = [this.data.step[0], this.data.step.at(-1)];
-      this.said.textContent = `${this.label("step")} ${last}: ${this.label(this.shown)} ${number(this.data[this.shown].at(-1))}`;
       if (this.plot !== null && !anew) {
         this.plot.setData(this.series(), false);
         const [from, to] = this.zoom ?? [first, last];
         this.plot.setScale("x", { min: from, max: to });
+        this.say(this.plot.cursor.idx);
         return;
       }
       this.plot?.destroy();
@@ -109,7 +112,7 @@
         legend: { show: false },
         cursor: { drag: { x: true, y: false } },
         scales: { x: { time: false, min: from, max: to, range: (_, low, high) => [low, high === low ? low + 1 : high] }, y: { distr: this.logarithmic ? 3 : 1 } },
-        axes: [axis, { ...axis, size: 64 }],
+        axes: [{ ...axis, incrs: WHOLE }, { ...axis, size: 64 }],
         series: [
           {},
           { stroke: colour("--busy"), width: 2, spanGaps: true, points: { show: this.data.step.length < 3 } },
@@ -124,11 +127,13 @@
           }],
         },
       }, this.series(), this.box);
+      this.say(null);
       this.plot.over.addEventListener("dblclick", () => { this.zoom = null; this.keep(); this.draw(false); });
     }
 
-    say(place) {
-      if (place === null || place === undefined || this.data === null) return;
+    // What is pointed at; where nothing is, the last step.
+    say(pointed) {
+      const place = pointed ?? this.data.step.length - 1;
       const value = this.data[this.shown][place] ?? this.data.vain[place];
       this.said.textContent = `${this.label("step")} ${this.data.step[place]}: ${this.label(this.shown)} ${number(value)}`;
     }

@@ -14,7 +14,6 @@ from daemon.face.web.job_rows import SIGNS, came_to_parts, progress_cells, why
 from daemon.face.web.rows import Live, Row
 from daemon.face.web.views.act import possible
 from handlers.rank_log.progress import Progress
-from handlers.units.durations import format_duration
 
 _SUBSETS = 60
 """Values in the table behind a curve."""
@@ -82,8 +81,10 @@ def _live(job: Job, asked: Asked) -> Live:
         cells["percent"] = "" if progress is None else f"{_part(progress):.0f}"
         ranks = ranks_of(job, asked.site.root.path)
         cells["lags"] = _lagging(ranks, asked)
+    has_begun = bool(cells.get("percent"))  # the page has a part for that
+    revision = f"{job.state} {job.attempt} {job.code} {job.cancel} {has_begun}"
     rows = tuple(_rank_row(job, status, asked) for status in ranks)
-    return Live(cells, {"ranks": rows} if rows else {}, f"{job.state} {job.attempt} {job.code} {job.cancel}")
+    return Live(cells, {"ranks": rows} if rows else {}, revision)
 
 
 def _part(progress: Progress) -> float:
@@ -103,7 +104,6 @@ def _rank_row(job: Job, status: RankStatus, asked: Asked) -> Row:
         "device": str(status.device),
         "step": "" if status.number is None else str(status.number),
         "behind": f"-{status.behind}" if status.behind else "0",
-        "quiet": "" if status.quiet is None else format_duration(status.quiet),
     }
     return Row(
         str(status.rank), asked.url(f"/jobs/{job.id}/log", rank=status.rank), "lags" if status.lags else "runs", cells

@@ -304,6 +304,7 @@ def test_steps_as_columns(visitor: Visitor, diary: Diary) -> None:
         "vain",
         "attempts",
         "rows",
+        "whole",
     }
     assert visitor.get("/api/v1/jobs/1/steps?after=98").json()["step"] == [99, 100]
     assert len(visitor.get("/api/v1/jobs/1/steps?points=10").json()["step"]) <= 12

@@ -130,6 +130,32 @@ def test_a_record_that_was_thinned_or_made_anew(diary: Diary, job: Job, director
     assert list(curves.of(directory, 100_000).number) == list(range(1, 8011))
 
 
+def test_a_long_record_is_there_piece_by_piece(
+    diary: Diary, job: Job, directory: JobDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read within the time that one answer has is shown, and more when it is asked for again."""
+    record(diary.root.path, job, range(1, 8001))
+    monkeypatch.setattr("daemon.face.web.curves.AT_ONCE", -1.0)
+    curves = Curves()
+    curve = curves.of(directory, 100)
+    assert (curve.rows, curve.is_whole, curve.as_json()["whole"]) == (0, False, False)
+    monkeypatch.undo()
+    curve = curves.of(directory, 100)
+    assert (curve.rows, curve.is_whole) == (8000, True)
+
+
+def test_steps_that_do_not_rise(directory: JobDir) -> None:
+    """As after a log that was made anew: the last of each number counts."""
+    path = steps_of(directory)
+    path.parent.mkdir(parents=True)
+    writer = RecordWriter(path.parent, Header(1, 1, 0, 1, "npu01", 1, 10**6))
+    for place, number in enumerate((1, 2, 3, 2, 3, 4), 1):
+        line = StepLine(time=1.5, epoch=1, epochs=1, step=number, steps=10**6, loss=float(place))
+        writer.append([LoggedStep(line, 100 * place)], 0)
+    curve = Curves().of(directory, 100)
+    assert list(zip(curve.number, curve.values["loss"], strict=True)) == [(1, 1), (2, 4), (3, 5), (4, 6)]
+
+
 def test_a_line_that_is_half_written_is_read_when_it_is_whole(diary: Diary, job: Job, directory: JobDir) -> None:
     """And what is no row at all is left out."""
     record(diary.root.path, job, range(1, 5))
