@@ -22,7 +22,21 @@ from daemon.face.web.rendering import rendered
 from daemon.face.web.rows import Live
 from daemon.face.web.security import Security
 from daemon.face.web.site import Site
-from daemon.face.web.views import failure, job, manual, now, pictures, steps, trouble
+from daemon.face.web.views import (
+    api,
+    compare,
+    devices,
+    failure,
+    job,
+    jobs,
+    manual,
+    night,
+    nights,
+    now,
+    pictures,
+    steps,
+    trouble,
+)
 from daemon.face.words.reading import read_words
 from handlers.errors import HandlerError
 
@@ -36,6 +50,12 @@ PAGES: dict[str, View] = {
     "/": now.now,
     "/jobs/{job}": job.job,
     "/jobs/{job}/failure": failure.failure,
+    "/night": night.night,
+    "/night/{night}": night.night,
+    "/nights": nights.nights,
+    "/jobs": jobs.jobs,
+    "/compare": compare.compare,
+    "/devices": devices.devices,
     "/help": manual.manual,
 }
 """Whole pages."""
@@ -43,9 +63,22 @@ ANSWERS: dict[str, Answer] = {
     "/jobs/{job}/loss.svg": pictures.loss,
     "/api/v1/jobs/{job}/steps": steps.columns,
     "/jobs/{job}/steps.csv": steps.csv,
+    "/compare.svg": compare.picture,
+    "/api/v1/overview": api.overview_of_now,
+    "/api/v1/jobs": api.jobs,
+    "/api/v1/jobs/{job}": api.job,
+    "/api/v1/night": api.night,
+    "/api/v1/night/{night}": api.night,
+    "/api/v1/nights": api.nights,
+    "/api/v1/devices": api.devices,
 }
 """What is no page."""
-LIVE: dict[str, Callable[[Asked], Live]] = {"now": now.live, "job": job.live}
+LIVE: dict[str, Callable[[Asked], Live]] = {
+    "now": now.live,
+    "job": job.live,
+    "night": night.live,
+    "devices": devices.live,
+}
 """What streams can be about; behind a colon follows which."""
 
 
@@ -77,7 +110,7 @@ class Application:
             site=self.site,
             words=read_words(language),
             place=request.path_params if place is None else place,
-            query={key: value for key, value in request.query_params.items() if key != "lang"},
+            query={key: ",".join(request.query_params.getlist(key)) for key in request.query_params if key != "lang"},
             chosen=chosen,
             address=request.url.path,
         )
@@ -103,7 +136,8 @@ class Application:
         return endpoint
 
     async def _read(self, asked: Asked, function: Callable[[], Response]) -> Response:
-        return await self.reads.read(f"job {asked.place['job']}" if "job" in asked.place else "the root", function)
+        jobs = asked.place.get("job") or asked.query.get("jobs")
+        return await self.reads.read(f"job {jobs}" if jobs else "the root", function)
 
     async def _events(self, request: Request) -> Response:
         kind, _, which = request.query_params.get("of", "").partition(":")
