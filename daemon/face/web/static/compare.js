@@ -24,9 +24,10 @@
   box.setAttribute("role", "img");
   box.setAttribute("aria-label", place.dataset.label);
 
+  const drawn = []; // the places of the jobs that have steps
   const say = (at) => {
     if (at === null || at === undefined || data === null) return;
-    const values = rows.map((row, index) => `${row.dataset.label.split("-")[0]} ${number(data[index + 1][at])}`);
+    const values = drawn.map((row, index) => `${rows[row].dataset.label.split("-")[0]} ${number(data[index + 1][at])}`);
     said.textContent = `${place.dataset.step} ${data[0][at]}: ${values.join(", ")}`;
   };
   const draw = () => {
@@ -40,14 +41,14 @@
       cursor: { drag: { x: true, y: false } },
       scales: { x: { time: false, min: from, max: to, range: (_, low, high) => [low, high === low ? low + 1 : high] }, y: { distr: logarithmic ? 3 : 1 } },
       axes: [axis, { ...axis, size: 64 }],
-      series: [{}, ...rows.map((_, index) => ({
-        stroke: colour(`--s${index % COLOURS}`), width: 2, dash: index < COLOURS ? [] : [6, 4], spanGaps: true, points: { show: false },
+      series: [{}, ...drawn.map((row) => ({
+        stroke: colour(`--s${row % COLOURS}`), width: 2, dash: row < COLOURS ? [] : [6, 4], spanGaps: true, points: { show: false },
       }))],
       hooks: {
-        setCursor: [(drawn) => say(drawn.cursor.idx)],
-        setSelect: [(drawn) => {
-          if (drawn.select.width < 3) return;
-          zoom = [drawn.posToVal(drawn.select.left, "x"), drawn.posToVal(drawn.select.left + drawn.select.width, "x")];
+        setCursor: [(chart) => say(chart.cursor.idx)],
+        setSelect: [(chart) => {
+          if (chart.select.width < 3) return;
+          zoom = [chart.posToVal(chart.select.left, "x"), chart.posToVal(chart.select.left + chart.select.width, "x")];
         }],
       },
     }, data, box);
@@ -64,15 +65,18 @@
   const load = async () => {
     // One after the other: a service that serves all of a host's pages is not asked for twelve at once.
     const tables = [];
-    for (const row of rows) {
+    for (const [index, row] of rows.entries()) {
       try {
         const answer = await fetch(row.dataset.steps, { headers: { Accept: "application/json" } });
-        const told = answer.ok ? await answer.json() : { step: [], loss: [] };
+        const told = answer.ok ? await answer.json() : { step: [] };
+        if (!told.step.length) continue;
         tables.push([told.step, told.loss]);
+        drawn.push(index);
       } catch {
-        tables.push([[], []]); // the page's own bar says that nobody answers
+        return; // the page's own bar says that nobody answers
       }
     }
+    if (!tables.length) return;
     data = uPlot.join(tables);
     draw();
     say(data[0].length - 1);

@@ -71,8 +71,8 @@ class NightPage:
     """What the page shows."""
 
     night: date
-    evening: datetime
-    morning: datetime
+    hours_told: str
+    """From when to when it is."""
     earlier: date | None
     later: date | None
     totals: str
@@ -128,8 +128,7 @@ def _content(found: NightRead, asked: Asked) -> NightPage:
     )
     return NightPage(
         night=told.night,
-        evening=told.evening,
-        morning=told.morning,
+        hours_told=_hours(told.evening, told.morning, asked),
         earlier=told.night - timedelta(days=1) if told.night.year > _FIRST else None,
         later=None if found.is_newest else told.night + timedelta(days=1),
         totals=asked.words.joined(*_totals(found, asked)),
@@ -190,7 +189,7 @@ def _run(told: ToldRun, found: NightRead, scale: Scale, asked: Asked) -> NightRo
     run = told.run
     return NightRow(
         job=None if run.job is None else run.job.id,
-        label=told.label or run.cycle,
+        label=run.cycle if run.job is None else f"{run.job.id} {run.cycle}",
         sign=signs.OF_MARKS[run.mark],
         state=run.mark,
         word=asked.words.say("marked", run.mark),
@@ -206,7 +205,7 @@ def _run(told: ToldRun, found: NightRead, scale: Scale, asked: Asked) -> NightRo
 def _row(job: Job, found: NightRead, scale: Scale, asked: Asked, loss: float | None) -> NightRow:
     return NightRow(
         job=job.id,
-        label=job.label,
+        label=f"{job.id} {job.name}",
         sign=SIGNS[job.state],
         state=job.state,
         word=asked.words.say("states", job.state),
@@ -240,6 +239,11 @@ def _files(found: NightRead) -> Iterator[NewFile]:
         result = results.get(promotion.job or 0)
         size = "" if result is None or result.bytes is None else format_size(result.bytes)
         yield NewFile(promotion.prefix, promotion.target, size, promotion.job)
+
+
+def _hours(evening: datetime, morning: datetime, asked: Asked) -> str:
+    first, last = (asked.words.frame("moment", at=moment.astimezone()) for moment in (evening, morning))
+    return f"{first} – {last} {morning.astimezone():%Z}"
 
 
 def _day(night: date, asked: Asked) -> str:

@@ -123,4 +123,4 @@ def train(root: Path, label: str, losses: list[float], config: str = "lr: 1\n") 
         StepLine(time=60.0 * number, epoch=1, epochs=1, step=number, steps=len(losses), loss=loss, samples=8.0)
         for number, loss in enumerate(losses, 1)
     ]
-    (attempt / NAME).write_bytes(header.line() + b"".join(row_line(LoggedStep(step, 0)) for step in steps))
+    (attempt / NAME).write_bytes(header.line() + b"".join(row_line(LoggedStep(step, 100 * step.step)) for step in steps))
