@@ -205,7 +205,8 @@ class ReadStore(JobReads):
 
     def run_before(self, job: Job) -> tuple[Job, Result] | None:
         """Return the newest run before `job` of its cycle whose final loss is known, and what it came to."""
-        where = "cycle = ? AND id < ? AND id IN (SELECT job FROM results WHERE final_loss IS NOT NULL)"
+        known = "EXISTS (SELECT 1 FROM results WHERE job = jobs.id AND final_loss IS NOT NULL)"
+        where = f"cycle = ? AND id < ? AND {known}"
         for before in self._each_readable(self._cursor(where, job.cycle, job.id, order="id DESC LIMIT 1")):
             return before, self.results([before.id])[before.id]
         return None

@@ -172,7 +172,7 @@ def _totals(found: NightRead, asked: Asked) -> Iterator[str]:
     if found.best is not None:
         best = words.pair("best_loss", f"{_loss(found.best)} ({found.best.cycle})")
         before = found.best_before
-        yield best if before is None else f"{best}; {words.say('night', 'before', loss=_loss(before))}"
+        yield words.joined(best, "" if before is None else words.say("night", "before", loss=_loss(before)))
 
 
 def _loss(run: Run) -> str:
