@@ -113,7 +113,7 @@ def wanted_night(asked: Asked) -> date | None:
         wanted = date.fromisoformat(text)
     except ValueError:
         wanted = date.min
-    if len(text) != 10 or not wanted.year >= _FIRST or wanted > night_of(datetime.now(UTC)):
+    if wanted.isoformat() != text or not wanted.year >= _FIRST or wanted > night_of(datetime.now(UTC)):
         raise NotThereError(asked.words.say("night", "no_night", night=text[:40]))
     return wanted
 
