@@ -13,6 +13,7 @@ from daemon.face.needs import Need, need_of_job, need_of_run
 from daemon.face.nights import Mark, Run, night_of, noon_before, runs_since
 
 _SOON = timedelta(days=7)
+"""Within which what failed is mostly made up for."""
 
 
 @dataclass(frozen=True)
@@ -134,14 +135,14 @@ def digest(store: ReadStore, night: date, hours: NightHours, now: datetime) -> D
 def _needs_of_runs(store: ReadStore, night: date, runs: Sequence[Run]) -> list[Need | None]:
     """Return what the runs of a night need that nothing has made up for since.
 
-    Of a night long ago thousands of runs are later, and one of the first mostly makes up for it.
+    Of a night long ago thousands of runs are later: they are read only where none of the first makes up for it.
     """
     needs = [need_of_run(run, ()) for run in runs]
     for until in (noon_before(night + _SOON), None):
         if not any(needs):
             break
         later = runs_since(store, noon_before(night), until)
-        needs = [need and need_of_run(run, later[run.cycle]) for run, need in zip(runs, needs, strict=True)]
+        needs = [need and need_of_run(run, later.get(run.cycle, ())) for run, need in zip(runs, needs, strict=True)]
     return needs
 
 

@@ -136,7 +136,7 @@ class Application:
         return endpoint
 
     async def _read(self, asked: Asked, function: Callable[[], Response]) -> Response:
-        jobs = asked.place.get("job") or asked.query.get("jobs")
+        jobs = asked.place.get("job") or asked.query.get("jobs")  # whose files are read
         return await self.reads.read(f"job {jobs}" if jobs else "the root", function)
 
     async def _events(self, request: Request) -> Response:

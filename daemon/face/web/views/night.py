@@ -25,6 +25,8 @@ _NEEDS = 50
 """That are shown."""
 _AGAIN = timedelta(minutes=5)
 """After which the strips of a night that goes on are drawn anew."""
+_PROGRESS = ("progress", "loss", "left")
+"""What is told of a training, by cell."""
 _BUSY = {State.QUEUED: "waits", State.MERGING: "merges", State.EVALUATING: "merges"}
 """How style sheets tell stretches of a job's time; in every other state it trains."""
 
@@ -156,9 +158,6 @@ def _live(found: NightRead, asked: Asked) -> Live:
     drawn = int(found.now.timestamp() // _AGAIN.total_seconds()) if any(not job.state.is_over for job in jobs) else 0
     marks = " ".join(run.run.mark for run in told.runs[:MOST])
     return Live(cells, {}, f"{states} {marks} {len(told.needs)} {len(found.files)} {drawn}")
-
-
-_PROGRESS = ("progress", "loss", "left")
 
 
 def _totals(found: NightRead, asked: Asked) -> Iterator[str]:
