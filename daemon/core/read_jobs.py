@@ -226,14 +226,16 @@ class JobReads:
 
     def history(self, job: int) -> tuple[Transition, ...]:
         """Return a job's transitions, oldest first; without those that say nothing."""
-        return self.histories([job]).get(job, ())
+        return self._transitions("job = ?", job).get(job, ())
 
     def histories(self, jobs: Collection[int]) -> dict[int, tuple[Transition, ...]]:
         """Return the transitions of these jobs by number, oldest first; without those that say nothing."""
+        return self._transitions("job IN (SELECT value FROM json_each(?))", json.dumps(list(jobs)))
+
+    def _transitions(self, where: str, value: object) -> dict[int, tuple[Transition, ...]]:
         rows = self._connection.execute(
-            "SELECT job, at, state, attempt, reason, code FROM transitions"
-            " WHERE job IN (SELECT value FROM json_each(?)) ORDER BY id",
-            (json.dumps(list(jobs)),),
+            f"SELECT job, at, state, attempt, reason, code FROM transitions WHERE {where} ORDER BY id",  # noqa: S608 - all ours
+            (value,),
         )
         found: defaultdict[int, list[Transition]] = defaultdict(list)
         for job, at, state, attempt, reason, code in rows:

@@ -112,3 +112,29 @@ def test_rows_that_say_nothing_take_no_page_away(store: Path) -> None:
     page = found(store)
     assert page.jobs == ()
     assert numbers(found(store, before=page.older)) == [7, 6, 5, 4, 3]
+
+
+def test_a_page_is_read_by_an_index(store: Path) -> None:
+    """Of a hundred thousand jobs, too: from the newest on, or by state; nothing is sorted for it."""
+    asked: list[str] = []
+    with ReadStore.open(store) as opened:
+        opened._connection.set_trace_callback(asked.append)
+        opened.wanted(WantedJobs(), 5)
+        opened.wanted(WantedJobs(frozenset({State.REJECTED})), 2, before=10)
+        opened.wanted(WantedJobs(frozenset({State.REJECTED})), 2, after=2)
+        opened._connection.set_trace_callback(None)
+        plans = [
+            (step, statement)
+            for statement in asked
+            for *_, step in opened._connection.execute(f"EXPLAIN QUERY PLAN {statement}")
+        ]
+    assert len(asked) == 8
+    assert [plan for plan in plans if not plan[0].startswith("SEARCH")] == []
+
+
+def test_histories_are_those_of_the_jobs(store: Path) -> None:
+    """By number; one that is not there has none."""
+    with ReadStore.open(store) as opened:
+        found = opened.histories([1, 3, 99])
+        assert found == {1: opened.history(1), 3: opened.history(3)}
+    assert [step.state for step in found[3]] == [State.REJECTED]
