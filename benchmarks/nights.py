@@ -77,7 +77,10 @@ def fill(root: Path, jobs: int, every: timedelta) -> None:
                 "INSERT INTO transitions (job, at, state, attempt, reason) VALUES (?, ?, ?, 1, '')",
                 [(number, began, state) for state in WAY],
             )
-            connection.execute("INSERT INTO results VALUES (?, ?, ?, 3000, 13000000000)", (number, 2.0, 1.5))
+            connection.execute(
+                "INSERT INTO results (job, final_loss, best_loss, seconds, bytes) VALUES (?, ?, ?, ?, ?)",
+                (number, 2.0, 1.5, 3000, 13_000_000_000),
+            )
             connection.execute(
                 "INSERT INTO nightly_runs VALUES (?, ?, ?, 'dropped', ?, '', '')",
                 (cycle, due.isoformat(), began, number),

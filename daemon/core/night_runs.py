@@ -98,9 +98,10 @@ def of_cycle(connection: sqlite3.Connection, cycle: str, due: datetime) -> Night
     return None if row is None else _run(row)
 
 
-def since(connection: sqlite3.Connection, due: datetime) -> Iterator[NightRun]:
-    """Yield what is known of all times from `due` on, in their order; without what says nothing."""
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM nightly_runs WHERE due >= ? ORDER BY due", (_utc(due),))  # noqa: S608 - all ours
+def since(connection: sqlite3.Connection, due: datetime, until: datetime | None = None) -> Iterator[NightRun]:
+    """Yield what is known of all times from `due` on, and before `until`, in order; without what says nothing."""
+    times = _utc(due), _utc(until or datetime.max.replace(tzinfo=UTC))
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM nightly_runs WHERE due >= ? AND due < ? ORDER BY due", times)  # noqa: S608 - all ours
     for row in rows:
         try:
             run = _run(row)

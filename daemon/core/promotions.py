@@ -4,8 +4,9 @@ The newest row of a prefix says where its link leads, or is to lead: a crash bet
 has not followed yet. By that such a link is told from one that somebody has set by hand since.
 """
 
+import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -155,6 +156,12 @@ def not_undone(connection: sqlite3.Connection, prefix: str) -> tuple[Promotion, 
     """Return what was promoted of `prefix` and not taken back, the newest first."""
     where = "prefix = ? AND kind IN (?, ?) AND undone IS NULL ORDER BY id DESC"
     return _select(connection, where, prefix, *_PROMOTED)
+
+
+def of_jobs(connection: sqlite3.Connection, jobs: Collection[int]) -> tuple[Promotion, ...]:
+    """Return what of these jobs was promoted and not taken back, oldest first."""
+    where = "job IN (SELECT value FROM json_each(?)) AND kind = ? AND undone IS NULL ORDER BY id"
+    return _select(connection, where, json.dumps(list(jobs)), Kind.PROMOTION)
 
 
 def rivals(connection: sqlite3.Connection, prefix: str) -> tuple[Promotion, ...]:

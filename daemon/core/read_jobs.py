@@ -3,17 +3,19 @@
 import contextlib
 import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Self
 
 from daemon.core.job_rows import COLUMNS, NO_JOB, Row, job_of, told_of_unreadable, why_none
 from daemon.core.reading import open_for_reading, unreadable
-from daemon.core.states import OVER, Job, State
+from daemon.core.states import ACTIVE, OVER, Job, State
 from daemon.core.users import User
+from daemon.core.wanted_jobs import FoundJobs, WantedJobs
 
 _QUEUE = "priority DESC, id"
 """Who is next, as the index jobs_in_order has it."""
@@ -117,6 +119,35 @@ class JobReads:
         rows = list(self._cursor("id > ?", after, size, order="id LIMIT ?"))
         return Page(self._readable(rows), rows[-1][0] if len(rows) == size else None)
 
+    def wanted(
+        self, wanted: WantedJobs, size: int, *, before: int | None = None, after: int | None = None
+    ) -> FoundJobs:
+        """Return the newest jobs that are wanted, at most `size`: of all, or of the rows before or behind a number."""
+        if after is not None:
+            rows = self._wanted(wanted, "id > ?", after, "id", size + 1)[::-1]
+            if len(rows) <= size:  # it reaches the newest: that page is whole
+                return self.wanted(wanted, size)
+            rows = rows[1:]
+        else:
+            below = (1 << 62) if before is None else before
+            rows = self._wanted(wanted, "id < ?", below, "id DESC", size)
+        newest, oldest = (rows[0][0], rows[-1][0]) if rows else ((before or 1) - 1, 0)
+        is_newest = before is None and after is None
+        newer = not is_newest and self._wanted(wanted, "id > ?", newest, "id", 1)
+        older = rows and self._wanted(wanted, "id < ?", oldest, "id DESC", 1)
+        return FoundJobs(self._readable(rows), newest if newer else None, oldest if older else None)
+
+    def _wanted(self, wanted: WantedJobs, side: str, number: int, order: str, size: int) -> list[Row]:
+        condition, values = wanted.condition()
+        return list(self._cursor(f"{side} AND {condition}", number, *values, size, order=f"{order} LIMIT ?"))
+
+    def on_devices(self, since: datetime, until: datetime, most: int) -> tuple[Job, ...]:
+        """Return the newest `most` jobs that may have had their devices at some time between. It looks at every row."""
+        marks = ",".join("?" * len(ACTIVE))
+        where = f"devices != '[]' AND submitted < ? AND (changed >= ? OR state IN ({marks}))"
+        times = (moment.astimezone(UTC).isoformat() for moment in (until, since))
+        return self._readable(self._cursor(where, *times, *ACTIVE, most, order="id DESC LIMIT ?"))
+
     def newest_over(self, limit: int) -> tuple[Job, ...]:
         """Return the newest jobs that are over, oldest first."""
         found: list[Job] = []
@@ -201,14 +232,22 @@ class JobReads:
 
     def history(self, job: int) -> tuple[Transition, ...]:
         """Return a job's transitions, oldest first; without those that say nothing."""
+        return self._transitions("job = ?", job).get(job, ())
+
+    def histories(self, jobs: Collection[int]) -> dict[int, tuple[Transition, ...]]:
+        """Return the transitions of these jobs by number, oldest first; without those that say nothing."""
+        return self._transitions("job IN (SELECT value FROM json_each(?))", json.dumps(list(jobs)))
+
+    def _transitions(self, where: str, value: object) -> dict[int, tuple[Transition, ...]]:
         rows = self._connection.execute(
-            "SELECT at, state, attempt, reason, code FROM transitions WHERE job = ? ORDER BY id", (job,)
+            f"SELECT job, at, state, attempt, reason, code FROM transitions WHERE {where} ORDER BY id",  # noqa: S608 - all ours
+            (value,),
         )
-        found = []
-        for at, state, attempt, reason, code in rows:
+        found: defaultdict[int, list[Transition]] = defaultdict(list)
+        for job, at, state, attempt, reason, code in rows:
             with contextlib.suppress(ValueError):  # `glmd doctor --state` tells
-                found.append(Transition(datetime.fromisoformat(at), State(state), attempt, reason, code))
-        return tuple(found)
+                found[job].append(Transition(datetime.fromisoformat(at), State(state), attempt, reason, code))
+        return {job: tuple(steps) for job, steps in found.items()}
 
     def cancelled_by(self, job: Job) -> str:
         """Return who asked last to end `job`; empty where nobody knows."""

@@ -126,6 +126,10 @@ class ReadStore(JobReads):
         """Say whether the output of `job` was ever promoted."""
         return promotions.is_promoted(self._connection, job)
 
+    def promotions_of_jobs(self, jobs: Collection[int]) -> tuple[Promotion, ...]:
+        """Return what of these jobs was promoted and not taken back, oldest first."""
+        return promotions.of_jobs(self._connection, jobs)
+
     def promoted(self, prefix: str) -> tuple[Promotion, ...]:
         """Return what was promoted of `prefix` and not taken back, the newest first."""
         return promotions.not_undone(self._connection, prefix)
@@ -169,13 +173,15 @@ class ReadStore(JobReads):
         """Return from which job on glmd prunes by itself."""
         return prunings.first_job(self._connection)
 
-    def night_runs(self, due: datetime) -> tuple[NightRun, ...]:
-        """Return what became of all times from `due` on at which a cycle was due, in their order."""
-        return tuple(night_runs.since(self._connection, due))
+    def night_runs(self, due: datetime, until: datetime | None = None) -> tuple[NightRun, ...]:
+        """Return what became of all times from `due` on, and before `until`, at which a cycle was due, in order."""
+        return tuple(night_runs.since(self._connection, due, until))
 
-    def jobs_of_nights(self, since: datetime) -> tuple[Job, ...]:
-        """Return the jobs that are runs of cycles and were submitted since then, oldest first."""
-        return self._select("cycle != '' AND submitted >= ?", since.astimezone(UTC).isoformat())
+    def jobs_of_nights(self, since: datetime, until: datetime | None = None) -> tuple[Job, ...]:
+        """Return the jobs that are runs of cycles and were submitted since then, and before `until`, oldest first."""
+        times = since, until or datetime.max.replace(tzinfo=UTC)
+        where = "cycle != '' AND submitted >= ? AND submitted < ?"
+        return self._select(where, *(moment.astimezone(UTC).isoformat() for moment in times))
 
     def other_jobs(self, since: datetime, until: datetime) -> tuple[Job, ...]:
         """Return the jobs that are no runs of cycles and were waiting or at work at some time between, oldest first."""
@@ -199,7 +205,8 @@ class ReadStore(JobReads):
 
     def run_before(self, job: Job) -> tuple[Job, Result] | None:
         """Return the newest run before `job` of its cycle whose final loss is known, and what it came to."""
-        where = "cycle = ? AND id < ? AND id IN (SELECT job FROM results WHERE final_loss IS NOT NULL)"
+        known = "EXISTS (SELECT 1 FROM results WHERE job = jobs.id AND final_loss IS NOT NULL)"
+        where = f"cycle = ? AND id < ? AND {known}"
         for before in self._each_readable(self._cursor(where, job.cycle, job.id, order="id DESC LIMIT 1")):
             return before, self.results([before.id])[before.id]
         return None

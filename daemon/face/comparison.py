@@ -42,9 +42,9 @@ class DifferentKey:
     """By job; None where it is not there, and a mark where it is not shown."""
 
 
-def compared(jobs: Sequence[Job], root: Path) -> list[Compared]:
-    """Return how the trainings of `jobs` went. Raises OSError."""
-    return [Compared(job, training_of(job.directory(root), GLANCE)) for job in jobs]
+def compared(jobs: Sequence[Job], root: Path, at_most: int = GLANCE) -> list[Compared]:
+    """Return how the trainings of `jobs` went, by about so many rows of each. Raises OSError."""
+    return [Compared(job, training_of(job.directory(root), at_most)) for job in jobs]
 
 
 def different_keys(jobs: Sequence[Job], root: Path, hidden: HiddenKeys) -> list[DifferentKey]:

@@ -1,8 +1,8 @@
 """One night, told the morning after: what needs somebody, what each run came to, and what else was at work."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from daemon.core.night_hours import NightHours
 from daemon.core.promotions import says_no
@@ -11,6 +11,9 @@ from daemon.core.results import Result
 from daemon.core.states import ACTIVE, Job
 from daemon.face.needs import Need, need_of_job, need_of_run
 from daemon.face.nights import Mark, Run, night_of, noon_before, runs_since
+
+_SOON = timedelta(days=7)
+"""Within which what failed is mostly made up for."""
 
 
 @dataclass(frozen=True)
@@ -107,16 +110,16 @@ def last_begun(store: ReadStore, hours: NightHours, now: datetime) -> date:
 def digest(store: ReadStore, night: date, hours: NightHours, now: datetime) -> Digest:
     """Tell of the night to the morning of `night`, which has begun."""
     evening, morning = hours.of(night)
-    runs = runs_since(store, noon_before(night))
+    runs = runs_since(store, noon_before(night), noon_before(night + timedelta(days=1)))
     others = store.other_jobs(evening, morning)
     stuck = {job.id: job for job in store.stuck()}
-    of_night = [run for each in runs.values() for run in each if run.night == night]
+    of_night = [run for each in runs.values() for run in each]
     of_night.sort(key=lambda run: (run.due, run.cycle))
     jobs = [*(run.job for run in of_night if run.job is not None), *others]
     if night == last_begun(store, hours, now):  # what holds devices today is of today, whenever it began
         jobs += [stuck[number] for number in stuck.keys() - {job.id for job in jobs}]
     needs = [need_of_job(job, is_stuck=True) for job in jobs if job.id in stuck]
-    needs += [need_of_run(run, runs[run.cycle]) for run in of_night if run.job is None or run.job.id not in stuck]
+    needs += _needs_of_runs(store, night, [run for run in of_night if run.job is None or run.job.id not in stuck])
     needs += [_need_of(store, job) for job in others if job.id not in stuck]
     results = store.results([job.id for job in others])
     return Digest(
@@ -127,6 +130,20 @@ def digest(store: ReadStore, night: date, hours: NightHours, now: datetime) -> D
         runs=tuple(_told(store, run, now) for run in of_night),
         others=tuple(OtherJob(job, results.get(job.id)) for job in others),
     )
+
+
+def _needs_of_runs(store: ReadStore, night: date, runs: Sequence[Run]) -> list[Need | None]:
+    """Return what the runs of a night need that nothing has made up for since.
+
+    Of a night long ago thousands of runs are later: they are read only where none of the first makes up for it.
+    """
+    needs = [need_of_run(run, ()) for run in runs]
+    for until in (noon_before(night + _SOON), None):
+        if not any(needs):
+            break
+        later = runs_since(store, noon_before(night), until)
+        needs = [need and need_of_run(run, later.get(run.cycle, ())) for run, need in zip(runs, needs, strict=True)]
+    return needs
 
 
 def _need_of(store: ReadStore, job: Job) -> Need | None:

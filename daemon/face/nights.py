@@ -23,6 +23,8 @@ from handlers.codes import Code
 NOON = time(12)
 _LATEST = timedelta(days=2)
 """So long before a run is due nobody has submitted it, whatever its clock did."""
+_LONGEST_WAIT = timedelta(days=31)
+"""So long after a run is due it has been submitted, or what the store keeps of that time names its job."""
 
 
 class Mark(StrEnum):
@@ -175,10 +177,12 @@ def noon_before(night: date) -> datetime:
     return datetime.combine(night - timedelta(days=1), NOON).astimezone()
 
 
-def nights(store: ReadStore, since: date, now: datetime) -> Iterator[CycleNights]:
-    """Yield how each cycle has fared since the night to the morning of `since`, and what is to come."""
-    begin = noon_before(since)
-    runs = runs_since(store, begin)
+def nights(store: ReadStore, since: date, now: datetime, last: date | None = None) -> Iterator[CycleNights]:
+    """Yield how each cycle has fared since the night to the morning of `since`, and what is to come.
+
+    With `last` no run is told of that is of a later night.
+    """
+    runs = runs_since(store, noon_before(since), None if last is None else noon_before(last + timedelta(days=1)))
     counted = {each.cycle: each for each in store.counted()}
     for cycle in store.cycles():
         mine = tuple(runs.get(cycle, ()))
@@ -188,12 +192,12 @@ def nights(store: ReadStore, since: date, now: datetime) -> Iterator[CycleNights
             yield CycleNights(cycle, _next_due(counted.get(cycle), now), streak, mine)
 
 
-def runs_since(store: ReadStore, due: datetime) -> dict[str, list[Run]]:
-    """Return the runs of all cycles that were due then or later, by cycle, each in their order."""
-    kept = {(run.cycle, run.due): run for run in store.night_runs(due)}
+def runs_since(store: ReadStore, due: datetime, until: datetime | None = None) -> dict[str, list[Run]]:
+    """Return the runs of all cycles that were due then or later, and before `until`, by cycle, each in their order."""
+    kept = {(run.cycle, run.due): run for run in store.night_runs(due, until)}
     jobs: dict[tuple[str, datetime], Job] = {}
-    for job in store.jobs_of_nights(due - _LATEST):
-        if job.due >= due:
+    for job in store.jobs_of_nights(due - _LATEST, None if until is None else until + _LONGEST_WAIT):
+        if job.due >= due and (until is None or job.due < until):
             jobs[job.cycle, job.due] = job  # of two of one name the newer
     _add_named(store, kept.values(), jobs)
     results = store.results([job.id for job in jobs.values()])

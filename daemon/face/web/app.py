@@ -28,7 +28,24 @@ from daemon.face.web.rendering import rendered
 from daemon.face.web.rows import Live
 from daemon.face.web.security import Security
 from daemon.face.web.site import Site
-from daemon.face.web.views import config, failure, job, manual, now, output, pictures, ranks, steps, trouble
+from daemon.face.web.views import (
+    api,
+    compare,
+    config,
+    devices,
+    failure,
+    job,
+    jobs,
+    manual,
+    night,
+    nights,
+    now,
+    output,
+    pictures,
+    ranks,
+    steps,
+    trouble,
+)
 from daemon.face.web.views import log as log_view
 from daemon.face.words.reading import read_words
 from handlers.errors import HandlerError
@@ -48,6 +65,12 @@ PAGES: dict[str, View] = {
     "/jobs/{job}/output": output.output,
     "/jobs/{job}/log": log_view.log,
     "/jobs/{job}/events": log_view.events,
+    "/night": night.night,
+    "/night/{night}": night.night,
+    "/nights": nights.nights,
+    "/jobs": jobs.jobs,
+    "/compare": compare.compare,
+    "/devices": devices.devices,
     "/help": manual.manual,
 }
 """Whole pages."""
@@ -59,9 +82,24 @@ ANSWERS: dict[str, Answer] = {
     "/jobs/{job}/log/raw": log_view.whole,
     "/jobs/{job}/events/raw": log_view.whole_events,
     "/api/v1/jobs/{job}/log": log_view.lines,
+    "/compare.svg": compare.picture,
+    "/api/v1/overview": api.overview_of_now,
+    "/api/v1/jobs": api.jobs,
+    "/api/v1/jobs/{job}": api.job,
+    "/api/v1/night": api.night,
+    "/api/v1/night/{night}": api.night,
+    "/api/v1/nights": api.nights,
+    "/api/v1/devices": api.devices,
 }
 """What is no page."""
-LIVE: dict[str, Callable[[Asked], Live]] = {"now": now.live, "job": job.live, "log": log_view.live, "ranks": ranks.live}
+LIVE: dict[str, Callable[[Asked], Live]] = {
+    "now": now.live,
+    "job": job.live,
+    "log": log_view.live,
+    "ranks": ranks.live,
+    "night": night.live,
+    "devices": devices.live,
+}
 """What streams can be about; behind a colon follows which."""
 
 _AS_THEY_ARE = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "text/plain", "application/octet-stream")
@@ -100,7 +138,7 @@ class Application:
             site=self.site,
             words=read_words(language),
             place=request.path_params if place is None else place,
-            query={key: value for key, value in request.query_params.items() if key != "lang"},
+            query={key: ",".join(request.query_params.getlist(key)) for key in request.query_params if key != "lang"},
             chosen=chosen,
             address="/" + quote(request.scope["path"].lstrip("/")),  # //HOST would be another host's
         )
@@ -195,7 +233,7 @@ class _Events(StreamingResponse):
 def _whose(asked: Asked, otherwise: str) -> str:
     """Return whose files are read: one job's, in whatever way it is written, or those of a page."""
     if "job" not in asked.place:
-        return otherwise
+        return f"jobs {asked.query['jobs']:.200}" if "jobs" in asked.query else otherwise
     return f"job {asked.place['job'].partition('-')[0].lstrip('0'):.15}"
 
 

@@ -9,6 +9,7 @@ from daemon.core.root import Root
 from daemon.core.settings import Settings
 from daemon.core.web_settings import WebSettings
 from daemon.face.web.curves import Curves
+from daemon.face.web.kept import Kept
 from daemon.face.web.static_files import StaticFiles
 
 
@@ -22,6 +23,7 @@ class Site:
     host: str
     static: StaticFiles = field(default_factory=StaticFiles)
     curves: Curves = field(default_factory=Curves)
+    kept: Kept = field(default_factory=Kept)
 
     @classmethod
     def of(cls, settings: Settings) -> "Site":

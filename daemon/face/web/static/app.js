@@ -194,6 +194,7 @@
     const actions = {
       gn: () => go("now"), gm: () => go("night"), gj: () => go("jobs"), gd: () => go("devices"),
       j: () => move(1), k: () => move(-1), t: toggleTheme,
+      x: () => document.activeElement.closest("li")?.querySelector('input[type="checkbox"]')?.click(),
       l: () => document.querySelector('a[href*="/log"]')?.click(),
       c: () => document.querySelector("[data-copy]")?.click(),
       "/": () => document.querySelector('input[type="search"]')?.focus(),

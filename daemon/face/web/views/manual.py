@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from daemon.face.web.asking import Asked, Page
 
-_KEYS = ("g n", "g m", "g j", "g d", "j", "k", "Enter", "/", "l", "c", "t", "?")
+_KEYS = ("g n", "g m", "g j", "g d", "j", "k", "Enter", "x", "/", "l", "c", "t", "?")
 
 
 @dataclass(frozen=True)

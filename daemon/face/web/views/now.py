@@ -1,19 +1,22 @@
 """Now: what runs, what waits and why, what ended last, and last night in one line."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from daemon.core.presence import Presence
 from daemon.core.read_store import ReadStore
 from daemon.core.states import Job
-from daemon.face.digest import digest, last_begun
 from daemon.face.notices import told
-from daemon.face.status import JobStatus, Overview, overview
+from daemon.face.status import JobStatus, Overview, overview, seconds_since
 from daemon.face.training import training_of
 from daemon.face.web.asking import Asked, Page
 from daemon.face.web.daemon_word import DaemonWord, daemon_word
-from daemon.face.web.job_rows import ended_row, row_of, running_row
+from daemon.face.web.job_rows import ended_row, row_of, running_row, why
+from daemon.face.web.night_reads import read_night
 from daemon.face.web.rows import Live, Row
+from handlers.units.devices import format_devices
+from handlers.units.durations import format_duration
 
 _SPARK = 64
 """Rows that a curve of one line is made of."""
@@ -40,7 +43,8 @@ class Night:
 class Now:
     """What the page shows."""
 
-    daemon: DaemonWord
+    up: str
+    """That the daemon runs, and since when; empty where it does not, or nobody knows."""
     live: Live
     notices: tuple[str, ...]
     devices: tuple[Held, ...]
@@ -61,12 +65,12 @@ def shown(asked: Asked) -> Now:
     daemon = daemon_word(site.root)
     if not site.root.store.exists():  # nothing was ever dropped: the page says how
         nothing = Live({}, {"running": (), "waiting": (), "ended": ()}, daemon.presence.name)
-        return Now(daemon, nothing, (), (), 0, 0, None)
+        return Now(_up(daemon, asked), nothing, (), (), 0, 0, None)
     found = overview(site.root.path, site.root.store, daemon.told)
     jobs = list(found.jobs)
     numbers = sorted({*daemon.devices, *found.held})
     return Now(
-        daemon=daemon,
+        up=_up(daemon, asked),
         live=_live(found, jobs, daemon, asked),
         notices=(*told(found.notices), *([found.trouble] if found.trouble else []), *found.unread),
         devices=tuple(Held(number, found.held.get(number)) for number in numbers),
@@ -76,6 +80,13 @@ def shown(asked: Asked) -> Now:
     )
 
 
+def _up(daemon: DaemonWord, asked: Asked) -> str:
+    if daemon.presence is not Presence.ANSWERS or daemon.started is None:
+        return ""
+    time = format_duration(seconds_since(daemon.started, datetime.now(UTC)))
+    return asked.words.say("now", "runs", version=daemon.version, time=time)
+
+
 def live(asked: Asked) -> Live:
     """Return what of the page may change. Raises StoreError, OSError."""
     return shown(asked).live
@@ -83,14 +94,14 @@ def live(asked: Asked) -> Live:
 
 def _live(found: Overview, jobs: Sequence[JobStatus], daemon: DaemonWord, asked: Asked) -> Live:
     by_number = {status.job.id: status for status in jobs}
-    waiting = [by_number[number] for number in found.queue if number in by_number]
+    waiting = [by_number[number].job for number in found.queue if number in by_number]
     running = [status for status in jobs if not status.job.state.is_over and status.job.id not in found.queue]
     ended = sorted((status.job for status in jobs if status.job.state.is_over), key=lambda job: job.changed)[::-1]
     with ReadStore.open(asked.site.root.store) as store:
         results = store.results([job.id for job in ended])
     lists = {
         "running": tuple(running_row(status, _losses(status.job, asked), asked) for status in running),
-        "waiting": tuple(_waiting(status.job, place, asked) for place, status in enumerate(waiting, 1)),
+        "waiting": tuple(_waiting(job, waiting[:place], found.held, asked) for place, job in enumerate(waiting)),
         "ended": tuple(ended_row(job, results.get(job.id), asked) for job in ended),
     }
     held = "".join(f"{device}:{job} " for device, job in found.held.items())
@@ -98,8 +109,25 @@ def _live(found: Overview, jobs: Sequence[JobStatus], daemon: DaemonWord, asked:
     return Live({}, lists, revision)
 
 
-def _waiting(job: Job, place: int, asked: Asked) -> Row:
-    return row_of(job, asked, place=f"{place}.")
+def _waiting(job: Job, before: Sequence[Job], held: Mapping[int, int], asked: Asked) -> Row:
+    reason = why(job, asked) or _waits_for(job, before, held, asked)
+    return row_of(job, asked, place=f"{len(before) + 1}.", reason=reason)
+
+
+def _waits_for(job: Job, before: Sequence[Job], held: Mapping[int, int], asked: Asked) -> str:
+    """Return who has the devices that a job waits for; where they are free, who else waits for them."""
+    by_holder: dict[int, list[int]] = {}
+    for device in job.devices:
+        if device in held:
+            by_holder.setdefault(held[device], []).append(device)
+    if by_holder:
+        parts = (
+            asked.words.say("now", "held_by", devices=format_devices(devices), job=holder)
+            for holder, devices in by_holder.items()
+        )
+        return asked.words.joined(*parts)
+    first = next((each for each in before if {*each.devices} & {*job.devices}), None)
+    return "" if first is None else asked.words.say("now", "behind", job=first.id)
 
 
 def _losses(job: Job, asked: Asked) -> list[float]:
@@ -108,14 +136,11 @@ def _losses(job: Job, asked: Asked) -> list[float]:
 
 
 def _night(asked: Asked) -> Night | None:
-    site, moment = asked.site, datetime.now(UTC)
-    with ReadStore.open(site.root.store) as store:
-        night = last_begun(store, site.hours, moment)
-        found = digest(store, night, site.hours, moment)
+    found = read_night(asked.site).digest
     if not found.runs and not found.others:
         return None
     counts = [asked.words.say("marks", mark, count=count) for mark, count in reversed(found.totals().items())]
     others = len(found.others)
     if others:
         counts.append(asked.say("other_jobs", count=others))
-    return Night(night.isoformat(), asked.words.joined(*counts), len(found.needs))
+    return Night(found.night.isoformat(), asked.words.joined(*counts), len(found.needs))

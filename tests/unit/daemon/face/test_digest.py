@@ -191,3 +191,13 @@ def test_a_night_of_before_everything(diary: Diary) -> None:
     diary.run("glm", DUE, *FAILED)
     found = told(diary, date(2020, 1, 1))
     assert (found.needs, found.runs, found.others, found.totals()) == ((), (), (), {})
+
+
+@pytest.mark.parametrize("after", (timedelta(days=1), timedelta(days=200)))
+def test_what_makes_up_for_an_old_night_may_be_long_after_it(diary: Diary, after: timedelta) -> None:
+    """An old night needs nobody once its cycle went well again; that another cycle did changes nothing."""
+    due = utc("2025-11-28 02:00")
+    diary.run("glm", due, *FAILED)
+    failed = diary.run("other", due, *FAILED)
+    diary.run("glm", due + after, *DONE, promoted=True)
+    assert needs(diary, date(2025, 11, 28)) == [(Kind.FAILED, failed.id)]

@@ -243,3 +243,15 @@ def test_all_times_are_in_utc(diary: Diary, zone: pytest.MonkeyPatch) -> None:
     (run,) = seen(diary)["glm"].runs
     assert run.due.tzinfo is UTC
     assert run.as_json()["due"] == "2026-11-28T02:00:00+00:00"
+
+
+def test_a_month_ends_with_its_last_night(diary: Diary) -> None:
+    """Runs of nights behind it are not told of, also where they were dropped late."""
+    wanted = diary.run("glm", utc("2026-10-31 02:00"), *DONE)
+    late = diary.run("glm", utc("2026-10-30 02:00"), *DONE)
+    diary.sql("UPDATE jobs SET submitted = '2026-11-10T00:00:00+00:00' WHERE id = ?", late.id)
+    diary.run("glm", utc("2026-11-01 02:00"), *DONE)
+    diary.note("glm", utc("2026-11-02 02:00"), Outcome.SKIPPED)
+    with ReadStore.open(diary.root.store) as store:
+        (found,) = nights(store, date(2026, 10, 1), NOW, date(2026, 10, 31))
+    assert [run.job and run.job.id for run in found.runs] == [late.id, wanted.id]

@@ -75,6 +75,7 @@ def test_both_fill_in_the_same_things() -> None:
         ("one", EventKind, {"over"}),
         ("several", EventKind, {"over"}),
         ("titles", Code, set()),
+        ("marked", Mark, set()),
     ),
 )
 def test_there_is_a_word_for_each_kind(table: str, kinds: type[StrEnum], others: set[str]) -> None:

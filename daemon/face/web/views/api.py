@@ -1,0 +1,90 @@
+"""What the page knows, for programs: the keys of the commands' --json, versioned by the path, bounded and in pages."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+from starlette.responses import Response
+
+from daemon.face.status import detail, job_as_json, overview
+from daemon.face.web.asking import Asked
+from daemon.face.web.daemon_word import daemon_word
+from daemon.face.web.finding import job_of, open_store
+from daemon.face.web.night_reads import read_night
+from daemon.face.web.views import devices as view_of_devices
+from daemon.face.web.views.jobs import page_of, wanted_jobs
+from daemon.face.web.views.night import wanted_night
+from daemon.face.web.views.nights import month_of, read_month
+from handlers.printable import to_json
+
+SIZE = 50
+MOST = 500
+"""Of anything that is listed."""
+
+
+def overview_of_now(asked: Asked) -> Response:
+    """Return the keys of `glmd status --json`. Raises NotThereError, StoreError, OSError."""
+    root = asked.site.root
+    with open_store(asked):  # it is there
+        found = overview(root.path, root.store, daemon_word(root).told)
+    return _json({key: list(value) if isinstance(value, Iterator) else value for key, value in found.as_json()})
+
+
+def jobs(asked: Asked) -> Response:
+    """Return the jobs of a page, with what to ask for the next ones. Raises NotThereError, StoreError."""
+    wanted = wanted_jobs(asked)
+    with open_store(asked) as store:
+        found = page_of(store, wanted, asked.number("size", 1, MOST, SIZE), asked)
+    root = asked.site.root.path
+    listed = [job_as_json(job, job.directory(root).path) for job in found.jobs]
+    return _json({"jobs": listed, "after": found.newer, "before": found.older})
+
+
+def job(asked: Asked) -> Response:
+    """Return the keys of `glmd status JOB --json`. Raises NotThereError, StoreError, OSError."""
+    with open_store(asked) as store:
+        return _json(detail(store, job_of(store, asked), asked.site.root.path).as_json())
+
+
+def night(asked: Asked) -> Response:
+    """Return the keys of `glmd night --json`, of each list its beginning. Raises NotThereError, StoreError."""
+    wanted = wanted_night(asked)
+    with open_store(asked):  # it is there
+        found = read_night(asked.site, wanted)
+    return _json(_bounded(dict(found.digest.as_json())))
+
+
+def nights(asked: Asked) -> Response:
+    """Return the keys of `glmd nights --json`, of a month. Raises NotThereError, StoreError."""
+    now = datetime.now(UTC)
+    month = month_of(asked, now)
+    with open_store(asked) as store:
+        notices = [notice.as_json() for notice in store.notices()]
+    cycles = [_bounded(each.as_json()) for each in read_month(asked, month, now)]
+    told = {"since": month.since.isoformat(), "until": month.last.isoformat(), "cycles": cycles, "notices": notices}
+    return _json(_bounded(told))
+
+
+def devices(asked: Asked) -> Response:
+    """Return who holds each device, and who did in the last day. Raises StoreError."""
+    found = view_of_devices.read_devices(asked.site)
+    listed = [
+        {
+            "device": device,
+            "job": found.held.get(device),
+            "rank": found.rank(device),
+            "spells": [spell.as_json() for spell in found.spells if device in spell.job.devices][:MOST],
+        }
+        for device in found.devices
+    ]
+    return _json({"from": found.since.isoformat(), "to": found.now.isoformat(), "devices": listed})
+
+
+def _json(told: Mapping[str, object]) -> Response:
+    return Response(to_json(told, indent=None), media_type="application/json")
+
+
+def _bounded(told: Mapping[str, object]) -> dict[str, object]:
+    """Return these keys with of each list its beginning, and how much of which was left out."""
+    long = {key: len(value) - MOST for key, value in told.items() if isinstance(value, list) and len(value) > MOST}
+    cut = {key: value[:MOST] if isinstance(value, list) else value for key, value in told.items()}
+    return {**cut, "left_out": long} if long else cut

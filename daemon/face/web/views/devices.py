@@ -1,0 +1,151 @@
+"""The devices: which job holds which now, as which rank, and which did in the last day."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from daemon.core.read_store import ReadStore
+from daemon.core.states import Job
+from daemon.face.spells import Spell, spells, used
+from daemon.face.web.asking import Asked, Page
+from daemon.face.web.daemon_word import DaemonWord, daemon_word
+from daemon.face.web.job_rows import SIGNS
+from daemon.face.web.rows import Live, Row
+from daemon.face.web.site import Site
+from daemon.face.web.strips import Bar, Hour, Scale, span
+from handlers.units.devices import format_devices
+
+DAY = timedelta(days=1)
+_EVERY = 3
+"""Hours between the marks of the scale."""
+_SPELLS = 50
+"""That are listed."""
+_SHADES = 4
+
+
+@dataclass(frozen=True)
+class DevicesRead:
+    """What the store says of the devices."""
+
+    devices: tuple[int, ...]
+    held: dict[int, int]
+    """Device → the job that holds it."""
+    holders: dict[int, Job]
+    """By number; without those whose rows say nothing."""
+    spells: tuple[Spell, ...]
+    since: datetime
+    now: datetime
+
+    def rank(self, device: int) -> int | None:
+        """Return which rank of its job a device has; None where it is not said."""
+        job = self.holders.get(self.held.get(device, 0))
+        return job.devices.index(device) if job is not None and device in job.devices else None
+
+
+@dataclass(frozen=True)
+class DeviceStrip:
+    """A device's last day."""
+
+    device: int
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True)
+class Held:
+    """A time in which a job had devices."""
+
+    job: int
+    label: str
+    devices: str
+    when: str
+    began: datetime
+    ended: datetime
+
+
+@dataclass(frozen=True)
+class DevicesPage:
+    """What the page shows."""
+
+    live: Live
+    hours: Sequence[Hour]
+    strips: tuple[DeviceStrip, ...]
+    used: str
+    held: tuple[Held, ...]
+    more: int
+
+
+def devices(asked: Asked) -> Page:
+    """Return the page. Raises StoreError, OSError."""
+    found = read_devices(asked.site)
+    scale = Scale(found.since, found.now)
+    part = used(found.spells, len(found.devices), found.since, found.now)
+    content = DevicesPage(
+        live=_live(found, asked),
+        hours=scale.hours(_EVERY),
+        strips=tuple(DeviceStrip(device, _bars(device, found.spells, scale)) for device in found.devices),
+        used="" if part is None else asked.words.say("night", "used", part=f"{part:.0%}"),
+        held=tuple(_held(spell) for spell in found.spells[:_SPELLS]),
+        more=max(0, len(found.spells) - _SPELLS),
+    )
+    return Page("devices.html", asked.say("devices"), content, tab="devices", live="devices")
+
+
+def live(asked: Asked) -> Live:
+    """Return what of the page may change. Raises StoreError, OSError."""
+    return _live(read_devices(asked.site), asked)
+
+
+def read_devices(site: Site) -> DevicesRead:
+    """Return what is known of the devices. Raises StoreError."""
+    daemon = daemon_word(site.root)
+    if not site.root.store.exists():
+        now = datetime.now(UTC)
+        return DevicesRead(daemon.devices, {}, {}, (), now - DAY, now)
+    return site.kept.of(("devices", daemon.devices), site.root.store, lambda: _read(site, daemon))
+
+
+def _read(site: Site, daemon: DaemonWord) -> DevicesRead:
+    now = datetime.now(UTC)
+    with ReadStore.open(site.root.store) as store:
+        held = store.locks()
+        holders = store.readable_among({*held.values()})
+        found = tuple(spells(store, now - DAY, now))
+    known = {*daemon.devices, *held, *(device for spell in found for device in spell.job.devices)}
+    return DevicesRead(tuple(sorted(known)), held, holders, found, now - DAY, now)
+
+
+def _live(found: DevicesRead, asked: Asked) -> Live:
+    rows = tuple(_row(device, found, asked) for device in found.devices)
+    ended = " ".join(f"{spell.job.id} {spell.job.state}" for spell in found.spells[:_SPELLS])
+    return Live({}, {"devices": rows}, f"{found.devices} {ended}")
+
+
+def _row(device: int, found: DevicesRead, asked: Asked) -> Row:
+    number = found.held.get(device)
+    if number is None:
+        return Row(str(device), asked.url("/devices"), "free", {"device": str(device), "state": asked.say("free")})
+    job, rank = found.holders.get(number), found.rank(device)
+    cells = {
+        "device": str(device),
+        "state": str(number) if job is None else f"{job.id} {job.name}",
+        "sign": "" if job is None else SIGNS[job.state],
+        "rank": "" if rank is None else asked.words.frame("rank", rank=rank),
+    }
+    return Row(str(device), asked.url(f"/jobs/{number}"), "held", cells)
+
+
+def _bars(device: int, found: Iterable[Spell], scale: Scale) -> tuple[Bar, ...]:
+    bars = (
+        scale.bar(
+            spell.began, spell.ended, f"job{spell.job.id % _SHADES}", f"{spell.job.id} {span(spell.began, spell.ended)}"
+        )
+        for spell in found
+        if device in spell.job.devices
+    )
+    return tuple(bar for bar in bars if bar is not None)
+
+
+def _held(spell: Spell) -> Held:
+    job = spell.job
+    when = span(spell.began, spell.ended)
+    return Held(job.id, job.label, format_devices(job.devices), when, spell.began, spell.ended)

@@ -1,0 +1,249 @@
+"""A night: what needs somebody, what each run came to and when it ran, and which files are new."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from daemon.core.states import Job, State
+from daemon.face import signs
+from daemon.face.digest import ToldRun
+from daemon.face.needs import Need
+from daemon.face.nights import Run, night_of
+from daemon.face.spells import stretches
+from daemon.face.status import job_status
+from daemon.face.web.asking import Asked, NotThereError, Page
+from daemon.face.web.job_rows import SIGNS, progress_cells, why
+from daemon.face.web.night_reads import MOST, NightRead, read_night
+from daemon.face.web.rows import Live
+from daemon.face.web.strips import Bar, Hour, Scale, span
+from handlers.units.byte_sizes import format_size
+from handlers.units.durations import format_duration
+
+_FIRST = 1971
+"""The year before which no clock of a computer was."""
+_NEEDS = 50
+"""That are shown."""
+_AGAIN = timedelta(minutes=5)
+"""After which the strips of a night that goes on are drawn anew."""
+_PROGRESS = ("progress", "loss", "left")
+"""What is told of a training, by cell."""
+_BUSY = {State.QUEUED: "waits", State.MERGING: "merges", State.EVALUATING: "merges"}
+"""How style sheets tell stretches of a job's time; in every other state it trains."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """One thing that needs somebody."""
+
+    need: Need
+    kind: str
+    why: str
+
+
+@dataclass(frozen=True)
+class NightRow:
+    """A run of a cycle, or another job."""
+
+    job: int | None
+    label: str
+    sign: str
+    state: str
+    """What style sheets tell it by."""
+    word: str
+    due: str
+    took: str
+    loss: str
+    change: str
+    why: str
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """Where a link of `latest` was led."""
+
+    prefix: str
+    target: str
+    size: str
+    job: int | None
+
+
+@dataclass(frozen=True)
+class NightPage:
+    """What the page shows."""
+
+    night: date
+    hours_told: str
+    """From when to when it is."""
+    earlier: date | None
+    later: date | None
+    totals: str
+    needs: tuple[Told, ...]
+    more_needs: int
+    hours: Sequence[Hour]
+    runs: tuple[NightRow, ...]
+    others: tuple[NightRow, ...]
+    more: int
+    """Runs and jobs that are not shown."""
+    files: tuple[NewFile, ...]
+    live: Live
+
+
+def night(asked: Asked) -> Page:
+    """Return the page. Raises NotThereError, StoreError, OSError."""
+    wanted = wanted_night(asked)
+    if not asked.site.root.store.exists():
+        return Page("night.html", asked.say("night"), None, tab="night")
+    found = read_night(asked.site, wanted)
+    content = _content(found, asked)
+    title = asked.words.say("night", "title", night=_day(content.night, asked))
+    watched = f"night:{content.night}" if found.is_newest else ""
+    return Page("night.html", title, content, tab="night", live=watched)
+
+
+def live(asked: Asked) -> Live:
+    """Return what of the page may change. Raises NotThereError, StoreError, OSError."""
+    return _live(read_night(asked.site, wanted_night(asked)), asked)
+
+
+def wanted_night(asked: Asked) -> date | None:
+    """Return the night that the address names. Raises NotThereError for one that has not begun, or never was."""
+    text = asked.place.get("night") or asked.place.get("job") or ""  # a stream calls whatever it is about a job
+    if not text:
+        return None
+    try:
+        wanted = date.fromisoformat(text)
+    except ValueError:
+        wanted = date.min
+    if wanted.isoformat() != text or not wanted.year >= _FIRST or wanted > night_of(datetime.now(UTC)):
+        raise NotThereError(asked.words.say("night", "no_night", night=text[:40]))
+    return wanted
+
+
+def _content(found: NightRead, asked: Asked) -> NightPage:
+    told = found.digest
+    scale = Scale(told.evening, told.morning)
+    runs = tuple(_run(run, found, scale, asked) for run in told.runs[:MOST])
+    others = tuple(
+        _row(other.job, found, scale, asked, other.result.final_loss if other.result else None)
+        for other in told.others[:MOST]
+    )
+    return NightPage(
+        night=told.night,
+        hours_told=_hours(told.evening, told.morning, asked),
+        earlier=told.night - timedelta(days=1) if told.night.year > _FIRST else None,
+        later=None if found.is_newest else told.night + timedelta(days=1),
+        totals=asked.words.joined(*_totals(found, asked)),
+        needs=tuple(_need(need, asked) for need in told.needs[:_NEEDS]),
+        more_needs=max(0, len(told.needs) - _NEEDS),
+        hours=scale.hours(),
+        runs=runs,
+        others=others,
+        more=len(told.runs) + len(told.others) - len(runs) - len(others),
+        files=tuple(_files(found)),
+        live=_live(found, asked),
+    )
+
+
+def _live(found: NightRead, asked: Asked) -> Live:
+    """Return how far that is which trains; whatever else has changed makes the page anew."""
+    told = found.digest
+    jobs = [*(run.run.job for run in told.runs if run.run.job is not None), *(other.job for other in told.others)]
+    cells = {}
+    for job in jobs:
+        if job.state is State.TRAINING:
+            progress = progress_cells(job_status(job, asked.site.root.path).progress, asked)
+            cells[f"progress-{job.id}"] = asked.words.joined(*(progress.get(name, "") for name in _PROGRESS))
+    states = " ".join(f"{job.id} {job.state} {job.attempt}" for job in jobs[: 2 * MOST])
+    drawn = int(found.now.timestamp() // _AGAIN.total_seconds()) if any(not job.state.is_over for job in jobs) else 0
+    marks = " ".join(run.run.mark for run in told.runs[:MOST])
+    return Live(cells, {}, f"{states} {marks} {len(told.needs)} {len(found.files)} {drawn}")
+
+
+def _totals(found: NightRead, asked: Asked) -> Iterator[str]:
+    told, words = found.digest, asked.words
+    counts = [words.say("marks", mark, count=count) for mark, count in reversed(told.totals().items())]
+    yield words.joined(*(counts or [words.frame("no_run")]))
+    if told.others:
+        yield asked.say("other_jobs", count=len(told.others))
+    if found.used is not None:
+        yield words.say("night", "used", part=f"{found.used:.0%}")
+    if found.best is not None:
+        best = words.pair("best_loss", f"{_loss(found.best)} ({found.best.cycle})")
+        before = found.best_before
+        yield words.joined(best, "" if before is None else words.say("night", "before", loss=_loss(before)))
+
+
+def _loss(run: Run) -> str:
+    loss = None if run.result is None else run.result.final_loss
+    return "" if loss is None else f"{loss:.4g}"
+
+
+def _need(need: Need, asked: Asked) -> Told:
+    title = "" if asked.words.is_of_reasons else asked.words.title(need.code)
+    return Told(need, asked.words.say("needs", need.kind), asked.words.joined(title, need.reason))
+
+
+def _run(told: ToldRun, found: NightRead, scale: Scale, asked: Asked) -> NightRow:
+    run = told.run
+    return NightRow(
+        job=None if run.job is None else run.job.id,
+        label=run.cycle if run.job is None else f"{run.job.id} {run.cycle}",
+        sign=signs.OF_MARKS[run.mark],
+        state=run.mark,
+        word=asked.words.say("marked", run.mark),
+        due=f"{run.due.astimezone():%H:%M}",
+        took="" if told.seconds is None else format_duration(told.seconds),
+        loss=_loss(run),
+        change="" if told.change is None else f"{told.change:+.3g}",
+        why=run.reason if run.job is None else why(run.job, asked),
+        bars=() if run.job is None else _bars(run.job, found, scale, asked),
+    )
+
+
+def _row(job: Job, found: NightRead, scale: Scale, asked: Asked, loss: float | None) -> NightRow:
+    return NightRow(
+        job=job.id,
+        label=f"{job.id} {job.name}",
+        sign=SIGNS[job.state],
+        state=job.state,
+        word=asked.words.say("states", job.state),
+        due="",
+        took="",
+        loss="" if loss is None else f"{loss:.4g}",
+        change="",
+        why=why(job, asked),
+        bars=_bars(job, found, scale, asked),
+    )
+
+
+def _bars(job: Job, found: NightRead, scale: Scale, asked: Asked) -> tuple[Bar, ...]:
+    bars = (
+        scale.bar(
+            stretch.step.at,
+            stretch.until,
+            _BUSY.get(stretch.step.state, "trains"),
+            f"{asked.words.say('states', stretch.step.state)} {span(stretch.step.at, stretch.until)}",
+        )
+        for stretch in stretches(found.histories.get(job.id, ()), found.now)
+        if not stretch.step.state.is_over
+    )
+    return tuple(bar for bar in bars if bar is not None)
+
+
+def _files(found: NightRead) -> Iterator[NewFile]:
+    results = {run.run.job.id: run.run.result for run in found.digest.runs if run.run.job is not None}
+    results |= {other.job.id: other.result for other in found.digest.others}
+    for promotion in found.files:
+        result = results.get(promotion.job or 0)
+        size = "" if result is None or result.bytes is None else format_size(result.bytes)
+        yield NewFile(promotion.prefix, promotion.target, size, promotion.job)
+
+
+def _hours(evening: datetime, morning: datetime, asked: Asked) -> str:
+    first, last = (asked.words.frame("moment", at=moment.astimezone()) for moment in (evening, morning))
+    return f"{first} – {last} {morning.astimezone():%Z}"
+
+
+def _day(night: date, asked: Asked) -> str:
+    return asked.words.frame("day", at=night)

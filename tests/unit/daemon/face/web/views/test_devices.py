@@ -1,0 +1,96 @@
+"""Promises of daemon.face.web.views.devices: which job has which device, and which had."""
+
+import os
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from daemon.core.daemon_record import DaemonRecord
+from daemon.core.states import Job
+from daemon.face.web.asking import Asked
+from daemon.face.web.views.devices import live
+from daemon.face.words.language import Language
+from daemon.face.words.reading import read_words
+from handlers.records.process import ProcessIdentity
+from tests.unit.daemon.face.diary import DONE, TRAINING, Diary
+from tests.unit.daemon.face.web.nights_site import HOSTILE, Client, site_of
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def diary(tmp_path: Path) -> Diary:
+    """Return an empty store, of a daemon with four devices."""
+    diary = Diary(tmp_path / "root")
+    record = DaemonRecord("0.1.0", ProcessIdentity.of(os.getpid()), NOW, NOW, (0, 1, 2, 3))
+    diary.root.daemon.write_bytes(record.content())
+    return diary
+
+
+def holding(diary: Diary, name: str = "run", devices: str = "[2, 1]") -> Job:
+    """Let a job have had these devices for an hour, and hold them."""
+    job = diary.job(name, NOW - timedelta(hours=1), *TRAINING)
+    diary.sql("UPDATE jobs SET devices = ? WHERE id = ?", devices, job.id)
+    diary.sql("DELETE FROM device_locks")
+    diary.sql("INSERT INTO device_locks SELECT value, ? FROM json_each(?)", job.id, devices)
+    return job
+
+
+def test_each_device_says_who_has_it_as_which_rank(diary: Diary) -> None:
+    """In the order of the job's devices; a free one says so."""
+    holding(diary)
+    asked = Asked(site_of(diary.root.path), read_words(Language.EN), {}, {})
+    rows = {row.key: (row.state, row.cells.get("rank", "")) for row in live(asked).lists["devices"]}
+    assert rows == {"0": ("free", ""), "1": ("held", "rank 1"), "2": ("held", "rank 0"), "3": ("free", "")}
+
+
+def test_a_device_that_is_taken_changes_its_square(diary: Diary) -> None:
+    """And one that is given back; a job that ended makes the page anew, for its strip has."""
+    asked = Asked(site_of(diary.root.path), read_words(Language.EN), {}, {})
+    job = holding(diary)
+    before = live(asked)
+    diary.sql("DELETE FROM device_locks WHERE device = 1")
+    assert {row.key: row.state for row in live(asked).lists["devices"]}["1"] == "free"
+    assert live(asked).revision == before.revision
+    diary.sql("UPDATE jobs SET state = 'done' WHERE id = ?", job.id)
+    assert live(asked).revision != before.revision
+
+
+def test_the_last_day_is_drawn(diary: Diary) -> None:
+    """An hour of twenty-four at its right, of the devices that were held, and no other."""
+    job = holding(diary)
+    text = Client(diary.root.path).get("/devices").text
+    assert len(re.findall(r'<rect class="job1" x="95\.\d+%" y="2" width="4\.\d+%"', text)) == 2
+    assert f'href="/jobs/{job.id}"' in text
+    assert "devices used 2%" in text
+    assert "of=devices" in text
+
+
+def test_a_job_that_ended_long_ago_is_not_there(diary: Diary) -> None:
+    """What was the day before is history."""
+    diary.job("old", NOW - timedelta(days=3), *DONE)
+    text = Client(diary.root.path).get("/devices").text
+    assert "<rect" not in text
+    assert "no job had a device" in text
+
+
+def test_without_devices_the_page_says_why(tmp_path: Path) -> None:
+    """Before the daemon was ever started."""
+    assert "glmd doctor" in Client(tmp_path).get("/devices").text
+
+
+def test_a_holder_whose_row_says_nothing_holds_all_the_same(diary: Diary) -> None:
+    """Its number is all that is known of it."""
+    job = holding(diary)
+    diary.sql("UPDATE jobs SET state = 'abducted' WHERE id = ?", job.id)
+    answer = Client(diary.root.path).get("/devices")
+    assert answer.status_code == 200
+    assert 'data-state="held"' in answer.text
+
+
+def test_names_are_text(diary: Diary) -> None:
+    """Nothing of them is markup."""
+    holding(diary, HOSTILE)
+    assert "<img" not in Client(diary.root.path).get("/devices").text
