@@ -226,6 +226,11 @@ class JobReads:
         rows = self._cursor(f"{where} AND id < ?", what, job.id, order="id DESC LIMIT 1")
         return next(self._each_readable(rows), None)
 
+    def newest_of_each(self, names: Collection[str]) -> tuple[Job, ...]:
+        """Return the newest job of each of these names, oldest first; none of a name whose newest row says nothing."""
+        newest = "SELECT MAX(id) FROM jobs WHERE name IN (SELECT value FROM json_each(?)) GROUP BY name"
+        return self._select(f"id IN ({newest})", json.dumps(list(names)))
+
     def named_since(self, name: str, since: datetime) -> tuple[Job, ...]:
         """Return the jobs of this name that were submitted since then (in UTC), oldest first."""
         return self._select("name = ? AND submitted >= ?", name, since.isoformat())

@@ -120,7 +120,7 @@ def digest(store: ReadStore, night: date, hours: NightHours, now: datetime) -> D
         jobs += [stuck[number] for number in stuck.keys() - {job.id for job in jobs}]
     needs = [need_of_job(job, is_stuck=True) for job in jobs if job.id in stuck]
     needs += _needs_of_runs(store, night, [run for run in of_night if run.job is None or run.job.id not in stuck])
-    needs += [_need_of(store, job) for job in others if job.id not in stuck]
+    needs += _needs_of_others(store, [job for job in others if job.id not in stuck])
     results = store.results([job.id for job in others])
     return Digest(
         night=night,
@@ -146,14 +146,12 @@ def _needs_of_runs(store: ReadStore, night: date, runs: Sequence[Run]) -> list[N
     return needs
 
 
-def _need_of(store: ReadStore, job: Job) -> Need | None:
-    """Return what a job needs that is no run."""
-    need = need_of_job(job, is_kept_back=_is_kept_back(store, job))
-    if need is None:
-        return None
-    newest = store.newest_named(job.name) or job
-    is_made_up_for = newest.id > job.id and not need_of_job(newest, is_kept_back=_is_kept_back(store, newest))
-    return None if is_made_up_for else need
+def _needs_of_others(store: ReadStore, jobs: Sequence[Job]) -> list[Need | None]:
+    """Return what jobs need that are no runs, and that no later job of the same name has made up for."""
+    needs = {job: need for job in jobs if (need := need_of_job(job, is_kept_back=_is_kept_back(store, job)))}
+    newest = store.newest_of_each({job.name for job in needs})
+    made_up = {job.name: job.id for job in newest if not need_of_job(job, is_kept_back=_is_kept_back(store, job))}
+    return [need for job, need in needs.items() if made_up.get(job.name, 0) <= job.id]
 
 
 def _is_kept_back(store: ReadStore, job: Job) -> bool:

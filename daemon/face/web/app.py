@@ -1,6 +1,7 @@
 """Which address is which view, and how an answer becomes one of HTTP."""
 
 import contextlib
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from urllib.parse import quote
@@ -100,7 +101,10 @@ LIVE: dict[str, Callable[[Asked], Live]] = {
     "night": night.live,
     "devices": devices.live,
 }
-"""What streams can be about; behind a colon follows which."""
+"""What streams can be about."""
+_OF_ONE_JOB = frozenset({"job", "log", "ranks"})
+"""Behind a colon follows which."""
+_OF_ALL = frozenset({"now", "devices"})
 
 _AS_THEY_ARE = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "text/plain", "application/octet-stream")
 """Files as they are: a range of a zipped one would be one of other bytes."""
@@ -169,7 +173,7 @@ class Application:
     async def _events(self, request: Request) -> Response:
         kind, _, which = request.query_params.get("of", "").partition(":")
         look = LIVE.get(kind)
-        if look is None or (kind == "job") != bool(which):
+        if look is None or (kind in _OF_ONE_JOB and not which) or (kind in _OF_ALL and which):
             return PlainTextResponse("there is nothing to be told of that\n", 404)
         if request.method == "HEAD":
             return Response(media_type="text/event-stream")
@@ -234,7 +238,8 @@ def _whose(asked: Asked, otherwise: str) -> str:
     """Return whose files are read: one job's, in whatever way it is written, or those of a page."""
     if "job" not in asked.place:
         return f"jobs {asked.query['jobs']:.200}" if "jobs" in asked.query else otherwise
-    return f"job {asked.place['job'].partition('-')[0].lstrip('0'):.15}"
+    number = re.split("[-:]", asked.place["job"], maxsplit=1)[0]
+    return f"job {number.lstrip('0'):.15}"
 
 
 def _whole(view: View, asked: Asked) -> Response:

@@ -111,6 +111,7 @@
       warn(news.trouble);
       return;
     }
+    body.dataset.revision ||= news.revision;
     if (news.revision !== body.dataset.revision) {
       location.reload();
       return;

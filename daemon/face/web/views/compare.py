@@ -139,7 +139,11 @@ def _keys(jobs: Sequence[Job], asked: Asked) -> tuple[tuple[DifferentKey, ...], 
         return (), asked.words.say("compare", "no_config", path=error.filename)
     except HandlerError as error:
         return (), str(error)
-    return tuple(found), ""
+    return tuple(_shortened(key) for key in found), ""
+
+
+def _shortened(key: DifferentKey) -> DifferentKey:
+    return DifferentKey(key.key, tuple(None if value is None else _cut(value) for value in key.values))
 
 
 def _cut(value: str) -> str:

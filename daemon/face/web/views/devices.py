@@ -87,7 +87,9 @@ def devices(asked: Asked) -> Page:
         held=tuple(_held(spell) for spell in found.spells[:_SPELLS]),
         more=max(0, len(found.spells) - _SPELLS),
     )
-    return Page("devices.html", asked.say("devices"), content, tab="devices", live="devices")
+    return Page(
+        "devices.html", asked.say("devices"), content, tab="devices", live="devices", revision=content.live.revision
+    )
 
 
 def live(asked: Asked) -> Live:

@@ -98,7 +98,7 @@ def night(asked: Asked) -> Page:
     content = _content(found, asked)
     title = asked.words.say("night", "title", night=_day(content.night, asked))
     watched = f"night:{content.night}" if found.is_newest else ""
-    return Page("night.html", title, content, tab="night", live=watched)
+    return Page("night.html", title, content, tab="night", live=watched, revision=content.live.revision)
 
 
 def live(asked: Asked) -> Live:

@@ -31,7 +31,9 @@ def ranks(asked: Asked) -> Page:
     is_training = job.state is State.TRAINING
     content = Ranks(job, _live(job, asked), is_training)
     topic = "" if job.state.is_over else f"ranks:{job.id}"
-    return Page("ranks.html", f"{job.id} {job.name}: {asked.say('ranks')}", content, "jobs", topic)
+    return Page(
+        "ranks.html", f"{job.id} {job.name}: {asked.say('ranks')}", content, "jobs", topic, content.live.revision
+    )
 
 
 def live(asked: Asked) -> Live:

@@ -22,7 +22,7 @@ from tests.unit.daemon.face.diary import Diary
 HOSTILE = "<img src=x onerror=alert(1)>\"'&\u202e\u2028{{7*7}}%0a"
 """What runs where a page forgets to escape; it is shown as it stands."""
 PLACES = {
-    "{date}": "2026-11-28",
+    "{night}": "2026-11-28",
     "{cycle}": "glm",
     "{name}": "app.css",
     "{file}": "filtered.ckpt",

@@ -64,7 +64,7 @@ def test_each_rank_has_a_row_and_who_lags_is_seen(jobs: JobSite) -> None:
 def test_the_rows_are_told_while_they_change(jobs: JobSite, job: Job) -> None:
     """The same cells by the stream as on the page."""
     page = jobs.get("/jobs/1/ranks").text
-    assert 'data-live="/events?of=ranks%3A1&amp;lang=en"' in page
+    assert 'data-live="/events?of=ranks%3A1"' in page
     asked = Asked(Site.of(Settings(root=jobs.root.path)), read_words(Language.EN), {"job": "1"}, {})
     told = ranks.live(asked)
     assert [row.cells["step"] for row in told.lists["ranks"]] == ["12", "9", "12"]
