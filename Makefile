@@ -35,8 +35,8 @@ help:  ## show this
 
 environments: .venv/.made $(TRAINING)/.complete $(TODAY)/.complete $(TORCH)/.complete
 
-demo: .venv/.made $(REHEARSED)/.complete  ## the whole way on this machine: a real training, merged and checked; STACK=today
-	@GLMD_TRAINING__PYTHON=$(REHEARSED)/bin/python .venv/bin/glmd demo --stack $(STACK)
+demo: .venv/.made $(REHEARSED)/.complete  ## the whole way on this machine: a real training, merged and checked; STACK=today, WEB=1
+	@GLMD_TRAINING__PYTHON=$(REHEARSED)/bin/python .venv/bin/glmd demo --stack $(STACK) $(if $(WEB),--web)
 
 test: lint $(TRAINING)/.complete $(TODAY)/.complete $(TORCH)/.complete  ## all checks and tests
 	$(if $(TIERS),@echo "not root: leaving out the tests that need it")

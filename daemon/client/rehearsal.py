@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -25,6 +26,8 @@ from handlers.rank_log.tail import tail
 from handlers.records.process import ProcessIdentity
 from handlers.records.shim_record import ShimRecord
 
+_HERE = "127.0.0.1"
+PAGE_PORT = 8470
 READY_WITHIN = 30.0
 GRACE = 5.0
 """Seconds between TERM and KILL of the ranks; nothing of theirs is worth waiting longer for."""
@@ -59,6 +62,7 @@ class Stage:
         self.stack = stack
         self._python = python
         self._daemon: subprocess.Popen[bytes] | None = None
+        self._page: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -130,6 +134,23 @@ class Stage:
         words = "\n".join(f"  {line}" for line in tail(self.daemon_log)[-8:])
         raise RehearsalError(f"glmd serve did not come up:\n{words}\nall of it: {self.daemon_log}")
 
+    def start_page(self) -> str:
+        """Start `glmd web` on the stage, wait until it answers, and return its address. Raises RehearsalError."""
+        port, log = _free_port(), self.root.path / "web.log"
+        with log.open("ab") as stream:
+            where = ["--root", self.root.path, "--listen", f"{_HERE}:{port}"]
+            self._page = subprocess.Popen(
+                [sys.executable, "-P", "-m", "daemon.cli", "web", *where],
+                stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True, env=_environment(),
+            )  # fmt: skip
+        deadline = time.monotonic() + READY_WITHIN
+        while time.monotonic() < deadline and self._page.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection((_HERE, port), timeout=1.0):
+                return f"http://{_HERE}:{port}/"
+            time.sleep(0.1)
+        words = "\n".join(f"  {line}" for line in tail(log)[-8:])
+        raise RehearsalError(f"glmd web did not come up:\n{words}\nall of it: {log}")
+
     @property
     def daemon_runs(self) -> bool:
         """Whether the daemon that was started is still there."""
@@ -142,13 +163,9 @@ class Stage:
         deadline = time.monotonic() + END_WITHIN
         if self.daemon_runs:
             self._cancel_jobs(deadline)
-        if self._daemon is not None:
-            self._daemon.terminate()
-            try:
-                self._daemon.wait(10)
-            except subprocess.TimeoutExpired:
-                self._daemon.kill()
-                self._daemon.wait()
+        for process in (self._page, self._daemon):
+            if process is not None:
+                _end(process)
         for signum, seconds in ((signal.SIGTERM, 2 * GRACE), (signal.SIGKILL, 5.0)):
             _end_shims(list(self._living_shims()), signum, seconds)
 
@@ -169,6 +186,23 @@ class Stage:
             identity = ShimRecord.read(record).identity
             if identity.alive():
                 yield identity
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _free_port() -> int:
+    """Return the page's usual port; where another has it, one that is free."""
+    for wanted in (PAGE_PORT, 0):
+        with contextlib.suppress(OSError), socket.create_server((_HERE, wanted)) as found:
+            return int(found.getsockname()[1])
+    raise RehearsalError(f"no port of {_HERE} is free for the page")
 
 
 def _end_shims(shims: list[ProcessIdentity], signum: signal.Signals, seconds: float) -> None:

@@ -54,6 +54,7 @@ def demo(
     stack: Annotated[
         StackName, typer.Option("--stack", help="MindFormers 1.9 with a tiny GLM-4, or 0.8 with a tiny GLM-6B.")
     ] = StackName.GLM_6B,
+    web: Annotated[bool, typer.Option("--web", help="Show the page meanwhile, and until Ctrl-C.")] = False,
     root: Annotated[
         Path | None,
         typer.Option(
@@ -69,13 +70,16 @@ def demo(
     with _interruptible():
         try:
             with Board() as board, _ending(Stage(place, python, rehearsed), board) as stage:
-                story = _rehearse(stage, board)
+                story = _rehearse(stage, board, web=web)
+                if story.page:
+                    _stay_open(story, board)
         except KeyboardInterrupt:
             typer.echo("interrupted; everything that was started has ended", err=True)
             keep = keep and root is not None
             raise
         else:
-            typer.echo("\n".join(["", *story.happened, *(story.to_look_at if keep else ())]))
+            if not story.page:
+                typer.echo("\n".join(["", *story.happened, *(story.to_look_at if keep else ())]))
         finally:
             if keep:
                 typer.echo(f"\nAll of it is in {place}, for you to look at. When you have seen enough: rm -r {place}")
@@ -112,7 +116,15 @@ def _ending(stage: Stage, board: Board) -> Iterator[Stage]:
         board.end("everything that was started has ended")
 
 
-def _rehearse(stage: Stage, board: Board) -> "_Story":
+def _stay_open(story: "_Story", board: Board) -> None:
+    """Tell the story, and let the page be looked at until somebody has seen enough."""
+    typer.echo("\n".join(["", *story.happened, *story.to_look_at, ""]))
+    board.begin(f"the page stays open at {story.page}: Ctrl-C ends it")
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.pause()
+
+
+def _rehearse(stage: Stage, board: Board, *, web: bool) -> "_Story":
     """Play the rehearsal; return the story of it. Raises HandlerError."""
     board.begin("making training data and initial weights")
     stage.furnish()
@@ -120,6 +132,11 @@ def _rehearse(stage: Stage, board: Board) -> "_Story":
     board.begin("starting glmd")
     stage.start_daemon()
     board.end("glmd runs, with a directory of its own")
+    page = ""
+    if web:
+        board.begin("opening the page")
+        page = stage.start_page()
+        board.end(f"the page is at {page}: open it, and see the training")
     board.begin(f"dropping {NAME} into the inbox")
     settings = load_settings(stage.settings_file, stage.root.path)
     content = stage.yaml()
@@ -147,7 +164,7 @@ def _rehearse(stage: Stage, board: Board) -> "_Story":
             f"they agree to {losses['digits']} digits"
         )
     board.end("the merged checkpoint gives the trained ranks' loss, to the last bit")
-    return _story(stage, end.job, merged, losses)
+    return _story(stage, end.job, merged, losses, page)
 
 
 class _Play:
@@ -182,9 +199,11 @@ class _Play:
 class _Story:
     happened: tuple[str, ...]
     to_look_at: tuple[str, ...]
+    page: str
+    """Its address, where it is open."""
 
 
-def _story(stage: Stage, job: Job, merged: Path, losses: dict[str, float]) -> _Story:
+def _story(stage: Stage, job: Job, merged: Path, losses: dict[str, float], page: str) -> _Story:
     root, stack, directory = stage.root, stage.stack, job.directory(stage.root.path)
     manifest = read_manifest(directory.merged / MANIFEST)
     glmd = "glmd" if shutil.which("glmd") else shlex.quote(sys.argv[0])
@@ -211,5 +230,6 @@ def _story(stage: Stage, job: Job, merged: Path, losses: dict[str, float]) -> _S
         f"  {glmd} --root {root.path} logs {job.id}",
         f"  {glmd} inspect {merged}",
         f"  {glmd} doctor    what a server still needs to train the real model",
+        f"  {glmd} --root {root.path} web    the page: open http://127.0.0.1:8470/jobs/{job.id}",
     )
-    return _Story(happened, to_look_at)
+    return _Story(happened, to_look_at, page)
