@@ -15,8 +15,8 @@ from handlers.records.job_dir import JobDir
 from handlers.training_record.following import Follower
 from handlers.training_record.record import NAME
 
-MOST_ROWS = 400_000
-"""Rows of all trainings that are kept: 30 MB."""
+MOST_ROWS = 250_000
+"""Rows of all trainings that are kept: 18 MB."""
 AT_ONCE = 0.25
 """Seconds that are read for one answer: a long record is there in several."""
 _PIECE = 1 << 19
