@@ -75,7 +75,7 @@ def shown(asked: Asked) -> Now:
 
 
 def live(asked: Asked) -> Live:
-    """Return what of the page may change: not the night, which takes longer than all else. Raises StoreError, OSError."""
+    """Return what of the page may change: not the night, which takes longest. Raises StoreError, OSError."""
     site = asked.site
     daemon = daemon_word(site.root)
     if not site.root.store.exists():
