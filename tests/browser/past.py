@@ -15,12 +15,14 @@ HOSTILE_WORDS = (
     "'\"&amp;{{7*7}}\u202eevil\u2066 \x1b[31mred"
     " javascript:window.ran=3"
 )
-PLACES = {"{date}": [f"{datetime.now(UTC):%Y-%m-%d}"]}
+PLACES = {"{night}": [f"{datetime.now(UTC):%Y-%m-%d}"]}
 """What stands for other places than a job's number in addresses of pages."""
 OF_JOBS = {"/jobs/{job}": (FAILED, DONE, REJECTED), "/jobs/{job}/failure": (FAILED, HOSTILE)}
 """The jobs whose pages are looked at; of other pages that of the failed one."""
 MORE = ("/jobs/99", "/nothing-here")
 """Addresses beside those of app.PAGES, as of what has a query."""
+REFUSED = {"/jobs/99", "/nothing-here"}
+"""Those at which nothing is: a browser's console says so."""
 
 
 def addresses() -> list[str]:

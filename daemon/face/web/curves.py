@@ -110,7 +110,7 @@ class _Attempt:
         with self.lock:
             before = None
             while self.follower.offset != before:  # a piece of a record that was thinned may have nothing new
-                if time.monotonic() > until:
+                if before is not None and time.monotonic() > until:  # each answer has a piece more
                     return False
                 before = self.follower.offset
                 for row in self.follower.read(_PIECE):
