@@ -49,7 +49,7 @@ lint: .venv/.made  ## ruff, mypy, and the walls between the rooms
 	.venv/bin/lint-imports --no-logo
 
 bench: .venv/.made $(TRAINING)/.complete $(TODAY)/.complete  ## the benchmarks' tables
-	for program in merge readiness inbox idle scale steps step_time; do \
+	for program in merge readiness inbox idle scale steps step_time face; do \
 	    $(INTERPRETERS) .venv/bin/python benchmarks/$$program.py || exit; done
 
 lock: .venv/.made  ## bring requirements/ in line with pyproject.toml; UPGRADE=--upgrade takes newer versions

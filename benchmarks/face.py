@@ -11,6 +11,7 @@ import argparse
 import gzip
 import http.client
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -68,7 +69,7 @@ class Training:
     def go_on(self, steps: int = 1) -> float:
         """Do some steps, and return the last one's loss."""
         done = range(self.number + 1, self.number + steps + 1)
-        losses = {number: 9.0 - number / 100_000 for number in done}
+        losses = {number: 9.0 - number / 1000 for number in done}  # four digits tell each from the next
         text = "".join(
             LINE.format(epoch=(number - 1) // 4 + 1, step=(number - 1) % 4 + 1, loss=loss)
             for number, loss in losses.items()
@@ -97,11 +98,14 @@ def begun(root: Path, name: str, devices: tuple[int, ...], *ways: State) -> Job:
 class Page:
     """A `glmd web`, and a browser that is none."""
 
-    def __init__(self, root: Path, place: Path) -> None:
-        self._socket = place / "web.sock"
+    def __init__(self, root: Path) -> None:
         self.port = 18470
         listen = ["--listen", f"127.0.0.1:{self.port}"]
-        self._process = subprocess.Popen([*GLMD, "web", "--root", str(root), *listen], stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            [*GLMD, "web", "--root", str(root), *listen],
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "MALLOC_ARENA_MAX": "1"},  # as in glmd-web.service
+        )
         self.process = psutil.Process(self._process.pid)
         deadline = time.monotonic() + 60
         while not self._answers():
@@ -249,7 +253,7 @@ def main() -> None:
         long.go_on(LONG)
         training = Training(begun(root, "trains", tuple(range(RANKS)), State.PREPARING, State.TRAINING), root)
         training.go_on(1000)
-        page = Page(root, Path(name))
+        page = Page(root)
         try:
             report.part(f"glmd web over {asked.jobs} jobs")
             report.figure("resident at its start, MiB", page.memory)

@@ -15,17 +15,25 @@ HOSTILE_WORDS = (
     "'\"&amp;{{7*7}}\u202eevil\u2066 \x1b[31mred"
     " javascript:window.ran=3"
 )
-PLACES = {"{date}": [f"{datetime.now(UTC):%Y-%m-%d}"]}
+PLACES = {"{night}": [f"{datetime.now(UTC):%Y-%m-%d}"]}
 """What stands for other places than a job's number in addresses of pages."""
 OF_JOBS = {"/jobs/{job}": (FAILED, DONE, REJECTED), "/jobs/{job}/failure": (FAILED, HOSTILE)}
 """The jobs whose pages are looked at; of other pages that of the failed one."""
-MORE = ("/jobs/99", "/nothing-here")
-"""Addresses beside those of app.PAGES, as of what has a query."""
+REFUSED = ("/jobs/99", "/nothing-here")
+"""Addresses at which nothing is: a browser's console says so."""
+MORE = (
+    ("/compare", "/compare?jobs=1,2"),
+    ("/jobs/{job}/log", f"/jobs/{FAILED}/log?rank=1"),
+    ("/jobs/{job}/config", f"/jobs/{DONE}/config?with={FAILED}"),
+    ("/jobs/{job}/output", f"/jobs/{DONE}/output"),
+    ("/jobs", "/jobs?state=failed"),
+)
+"""Of a page of app.PAGES, another address at which it looks otherwise."""
 
 
 def addresses() -> list[str]:
     """Return an address of every page, and of those that differ by what there is to show."""
-    found = list(MORE)
+    found = [*REFUSED, *(address for path, address in MORE if path in app.PAGES)]
     for path in app.PAGES:
         jobs = OF_JOBS.get(path, (FAILED,)) if "{job}" in path else (0,)
         found += [path.replace("{job}", str(job)) for job in jobs]

@@ -15,8 +15,8 @@ from handlers.records.job_dir import JobDir
 from handlers.training_record.following import Follower
 from handlers.training_record.record import NAME
 
-MOST_ROWS = 400_000
-"""Rows of all trainings that are kept: 30 MB."""
+MOST_ROWS = 250_000
+"""Rows of all trainings that are kept: 18 MB."""
 AT_ONCE = 0.25
 """Seconds that are read for one answer: a long record is there in several."""
 _PIECE = 1 << 19
@@ -110,7 +110,7 @@ class _Attempt:
         with self.lock:
             before = None
             while self.follower.offset != before:  # a piece of a record that was thinned may have nothing new
-                if time.monotonic() > until:
+                if before is not None and time.monotonic() > until:  # each answer has a piece more
                     return False
                 before = self.follower.offset
                 for row in self.follower.read(_PIECE):

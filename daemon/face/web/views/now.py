@@ -8,7 +8,7 @@ from daemon.core.presence import Presence
 from daemon.core.read_store import ReadStore
 from daemon.core.states import Job
 from daemon.face.notices import told
-from daemon.face.status import JobStatus, Overview, overview, seconds_since
+from daemon.face.status import Overview, overview, seconds_since
 from daemon.face.training import training_of
 from daemon.face.web.asking import Asked, Page
 from daemon.face.web.daemon_word import DaemonWord, daemon_word
@@ -64,14 +64,13 @@ def shown(asked: Asked) -> Now:
     site = asked.site
     daemon = daemon_word(site.root)
     if not site.root.store.exists():  # nothing was ever dropped: the page says how
-        nothing = Live({}, {"running": (), "waiting": (), "ended": ()}, daemon.presence.name)
-        return Now(_up(daemon, asked), nothing, (), (), 0, 0, None)
+        return Now(_up(daemon, asked), _nothing(daemon), (), (), 0, 0, None)
     found = overview(site.root.path, site.root.store, daemon.told)
-    jobs = list(found.jobs)
+    live = _live(found, daemon, asked)
     numbers = sorted({*daemon.devices, *found.held})
     return Now(
         up=_up(daemon, asked),
-        live=_live(found, jobs, daemon, asked),
+        live=live,
         notices=(*told(found.notices), *([found.trouble] if found.trouble else []), *found.unread),
         devices=tuple(Held(number, found.held.get(number)) for number in numbers),
         more_waiting=found.waiting - len(found.queue),
@@ -88,11 +87,20 @@ def _up(daemon: DaemonWord, asked: Asked) -> str:
 
 
 def live(asked: Asked) -> Live:
-    """Return what of the page may change. Raises StoreError, OSError."""
-    return shown(asked).live
+    """Return what of the page may change: not the night, which takes longest. Raises StoreError, OSError."""
+    site = asked.site
+    daemon = daemon_word(site.root)
+    if not site.root.store.exists():
+        return _nothing(daemon)
+    return _live(overview(site.root.path, site.root.store, daemon.told), daemon, asked)
 
 
-def _live(found: Overview, jobs: Sequence[JobStatus], daemon: DaemonWord, asked: Asked) -> Live:
+def _nothing(daemon: DaemonWord) -> Live:
+    return Live({}, {"running": (), "waiting": (), "ended": ()}, daemon.presence.name)
+
+
+def _live(found: Overview, daemon: DaemonWord, asked: Asked) -> Live:
+    jobs = list(found.jobs)
     by_number = {status.job.id: status for status in jobs}
     waiting = [by_number[number].job for number in found.queue if number in by_number]
     running = [status for status in jobs if not status.job.state.is_over and status.job.id not in found.queue]

@@ -19,6 +19,12 @@ from tests.unit.daemon.face.diary import TRAINING, Diary, utc
 from tests.unit.daemon.face.web.visitor import record
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let one answer take its time, on a machine that is busy."""
+    monkeypatch.setattr("daemon.face.web.curves.AT_ONCE", math.inf)
+
+
 @pytest.fixture
 def job(diary: Diary) -> Job:
     """Return a job that trains."""
@@ -138,9 +144,10 @@ def test_a_long_record_is_there_piece_by_piece(
     monkeypatch.setattr("daemon.face.web.curves.AT_ONCE", -1.0)
     curves = Curves()
     curve = curves.of(directory, 100)
-    assert (curve.rows, curve.is_whole, curve.as_json()["whole"]) == (0, False, False)
-    monkeypatch.undo()
-    curve = curves.of(directory, 100)
+    assert 0 < curve.rows < 8000
+    assert (curve.is_whole, curve.as_json()["whole"]) == (False, False)
+    for _ in range(10):
+        curve = curves.of(directory, 100)
     assert (curve.rows, curve.is_whole) == (8000, True)
 
 
