@@ -138,7 +138,7 @@ class Stage:
         """Start `glmd web` on the stage, wait until it answers, and return its address. Raises RehearsalError."""
         port, log = _free_port(), self.root.path / "web.log"
         with log.open("ab") as stream:
-            where = ["--root", self.root.path, "--listen", f"{_HERE}:{port}"]
+            where = ("--root", str(self.root.path), "--listen", f"{_HERE}:{port}")
             self._page = subprocess.Popen(
                 [sys.executable, "-P", "-m", "daemon.cli", "web", *where],
                 stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True, env=_environment(),

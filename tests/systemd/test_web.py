@@ -185,3 +185,34 @@ def test_it_ends_when_nobody_asks_and_comes_back(box: Box) -> None:
     assert "of-web" in ask(box, "/")
     box.run("systemctl", "kill", "--signal=KILL", UNIT)
     assert "of-web" in ask(box, "/")
+
+
+ACTIONS = """
+import socket
+from pathlib import Path
+from daemon.core.control import ask
+print(ask(Path("/var/glm"), "ping"))
+try:
+    socket.socket(socket.AF_INET)
+except OSError as error:
+    print("no network:", error)
+"""
+
+
+def test_with_actions_it_reaches_the_daemon_and_still_no_network(box: Box) -> None:
+    """The drop-in of docs/web.md opens Unix sockets alone."""
+    box.write("/run/actions.py", ACTIONS)
+    drop_in = (Path(__file__).parents[2] / "systemd" / "glmd-web-actions.conf").read_text()
+    runs = f"StandardOutput=file:/run/actions.out\nExecStart=\nExecStart={PYTHON} /run/actions.py\n"
+    box.run("systemctl", "stop", SOCKET, UNIT)
+    box.write(DROP_IN, f"{drop_in}Type=oneshot\nRestart=no\n{runs}")
+    try:
+        box.run("systemctl", "daemon-reload")
+        box.run("systemctl", "start", "glmd", UNIT)
+        printed = box.say("cat", "/run/actions.out")
+    finally:
+        box.run("rm", DROP_IN)
+        box.run("systemctl", "daemon-reload")
+        box.run("systemctl", "start", SOCKET)
+    assert "no network" in printed
+    assert len(printed.splitlines()) > 1, printed
