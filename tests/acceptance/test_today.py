@@ -171,7 +171,7 @@ def test_a_daemon_that_ends_while_it_unites_begins_anew(modern: House, number: s
 
 
 def test_a_full_disk_is_waited_for(modern: House, tmp_path: Path) -> None:
-    """One that takes less than the check could foresee. The fault says how much; with room the job goes on by itself."""
+    """Where the check could not foresee it. The fault says how much is needed; with room the job goes on by itself."""
     place = tmp_path / "disk"
     with loop_disk(place, 512):
         modern.root = place / "root"
