@@ -11,6 +11,9 @@ named     = $(CACHE)/$1-$(shell sha256sum $2 | cut -c1-12)
 TRAINING  := $(call named,training,configs/rehearsal/requirements.txt)
 TODAY     := $(call named,today,requirements/today.txt)
 TORCH     := $(call named,torch,requirements/torch.txt)
+# What `make demo` rehearses: glm-6b, or today's MindFormers.
+STACK     ?= glm-6b
+REHEARSED  = $(if $(filter today,$(STACK)),$(TODAY),$(TRAINING))
 INTERPRETERS := GLMD_TRAINING_PYTHON=$(TRAINING)/bin/python GLMD_TODAY_PYTHON=$(TODAY)/bin/python \
     GLMD_TORCH_PYTHON=$(TORCH)/bin/python
 # Any Python will do to run this; it finds the right one itself.
@@ -32,8 +35,8 @@ help:  ## show this
 
 environments: .venv/.made $(TRAINING)/.complete $(TODAY)/.complete $(TORCH)/.complete
 
-demo: .venv/.made $(TRAINING)/.complete  ## the whole way on this machine: a real training, merged and checked; 3 minutes
-	@GLMD_TRAINING__PYTHON=$(TRAINING)/bin/python .venv/bin/glmd demo
+demo: .venv/.made $(REHEARSED)/.complete  ## the whole way on this machine: a real training, merged and checked; STACK=today
+	@GLMD_TRAINING__PYTHON=$(REHEARSED)/bin/python .venv/bin/glmd demo --stack $(STACK)
 
 test: lint $(TRAINING)/.complete $(TODAY)/.complete $(TORCH)/.complete  ## all checks and tests
 	$(if $(TIERS),@echo "not root: leaving out the tests that need it")

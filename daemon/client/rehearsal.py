@@ -11,10 +11,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Self
 
+from daemon.client.stacks import GLM_6B, Stack
 from daemon.core.control import NotRunningError, RequestRefusedError, ask
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
@@ -24,10 +24,6 @@ from handlers.errors import BadInputError, HandlerError
 from handlers.rank_log.tail import tail
 from handlers.records.process import ProcessIdentity
 from handlers.records.shim_record import ShimRecord
-
-CONFIGS = Path(str(files("configs") / "rehearsal"))
-YAML = CONFIGS / "rehearsal.yaml"
-NAME = "rehearsal.yaml"
 
 READY_WITHIN = 30.0
 GRACE = 5.0
@@ -58,8 +54,9 @@ class RehearsalError(HandlerError):
 class Stage:
     """The throw-away root and what runs on it. Leaving the block ends everything that was started."""
 
-    def __init__(self, root: Path, python: Path) -> None:
+    def __init__(self, root: Path, python: Path, stack: Stack = GLM_6B) -> None:
         self.root = Root(root)
+        self.stack = stack
         self._python = python
         self._daemon: subprocess.Popen[bytes] | None = None
 
@@ -87,11 +84,11 @@ class Stage:
     def furnish(self) -> None:
         """Make the data with the training interpreter (some seconds), and write the settings."""
         self.run_training_script("make_data.py", str(self.data))
-        self.settings_file.write_text(_SETTINGS.format(python=self._python, checkout=CONFIGS, grace=GRACE))
+        self.settings_file.write_text(_SETTINGS.format(python=self._python, checkout=self.stack.checkout, grace=GRACE))
 
     def yaml(self) -> bytes:
         """Return the YAML to drop, with its data in place."""
-        return YAML.read_text(encoding="utf-8").replace("{data}", str(self.data)).encode()
+        return self.stack.yaml.read_text(encoding="utf-8").replace("{data}", str(self.data)).encode()
 
     def run_training_script(self, name: str, *arguments: str, fine: tuple[int, ...] = (0,)) -> str:
         """Run a script of the rehearsal with the training interpreter and return what it prints.
@@ -101,7 +98,7 @@ class Stage:
         log = self.root.path / f"{Path(name).stem}.log"
         with log.open("wb") as stream:
             process = subprocess.Popen(
-                [self._python, CONFIGS / name, *arguments],
+                [self._python, self.stack.checkout / name, *arguments],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stream, start_new_session=True,
                 cwd=self.root.path, env=_environment(LOCAL_DEFAULT_PATH=self.data / "mindformers"),
             )  # fmt: skip
@@ -182,21 +179,22 @@ def _end_shims(shims: list[ProcessIdentity], signum: signal.Signals, seconds: fl
         time.sleep(0.1)
 
 
-def training_python(configured: Path) -> Path:
-    """Return the interpreter to train with: the configured one, else the newest that `make demo` has built.
+def training_python(configured: Path, stack: Stack = GLM_6B) -> Path:
+    """Return the interpreter to train with: the configured one, else the newest that `make demo` has built for `stack`.
 
     Raises BadInputError when there is neither.
     """
-    if os.access(configured, os.X_OK):
+    if configured.is_file() and os.access(configured, os.X_OK):
         return configured
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "glmd"
-    built = [mark for mark in cache.glob("training-*/.complete") if os.access(mark.parent / "bin" / "python", os.X_OK)]
+    marks = cache.glob(f"{stack.environment}-*/.complete")
+    built = [mark for mark in marks if os.access(mark.parent / "bin" / "python", os.X_OK)]
     if built:
         return max(built, key=lambda mark: mark.stat().st_mtime).parent / "bin" / "python"
     raise BadInputError(
-        f"{configured}: no training interpreter. The rehearsal trains with MindSpore 2.0 and MindFormers 0.8 "
-        "on Python 3.9: `make demo` in glmd's source tree builds that environment and rehearses. If you have one, name "
-        "it: GLMD_TRAINING__PYTHON=/path/to/bin/python glmd demo",
+        f"{configured}: no training interpreter. This rehearsal trains with {stack.needs}: "
+        f"`make demo STACK={stack.name}` in glmd's source tree builds that environment and rehearses. If you have one, "
+        f"name it: GLMD_TRAINING__PYTHON=/path/to/bin/python glmd demo --stack {stack.name}",
         Code.TRAINING_NO_INTERPRETER,
     )
 

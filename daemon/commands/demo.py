@@ -15,16 +15,17 @@ from typing import Annotated
 import typer
 
 from daemon.client import submission
-from daemon.client.rehearsal import NAME, RehearsalError, Stage, new_root, remove, training_python
+from daemon.client.rehearsal import RehearsalError, Stage, new_root, remove, training_python
+from daemon.client.stacks import NAME, STACKS, StackName
 from daemon.commands.arguments import ConfigOption, settings_of
 from daemon.commands.terminal.board import Board
 from daemon.core.checking import rules
 from daemon.core.control import ask
-from daemon.core.root import Root
 from daemon.core.settings import load_settings
 from daemon.core.states import Job, State
 from daemon.face.status import JobStatus
-from handlers.ckpt.publishing.manifest import Manifest, read_manifest
+from handlers.ckpt.publishing.manifest import NAME as MANIFEST
+from handlers.ckpt.publishing.manifest import read_manifest
 from handlers.units.byte_sizes import format_size
 from handlers.validate.check import check
 
@@ -38,7 +39,6 @@ _DOING = {
 }
 _CAME_OF = {
     State.PREPARING: "rank table and plan were made",
-    State.TRAINING: "two ranks have trained 31 epochs of 4 steps, for real",
     State.MERGING: "their shards were merged, filtered and published",
 }
 
@@ -51,6 +51,9 @@ def demo(
     keep: Annotated[
         bool, typer.Option("--keep/--remove", help="Keep the directory, to look at, or remove it at the end.")
     ] = True,
+    stack: Annotated[
+        StackName, typer.Option("--stack", help="MindFormers 1.9 with a tiny GLM-4, or 0.8 with a tiny GLM-6B.")
+    ] = StackName.GLM_6B,
     root: Annotated[
         Path | None,
         typer.Option(
@@ -60,11 +63,12 @@ def demo(
     config: ConfigOption = None,
 ) -> None:
     """Rehearse the whole way: a tiny GLM, really trained and merged."""
-    python = training_python(settings_of(None, config).training.python)
+    rehearsed = STACKS[stack]
+    python = training_python(settings_of(None, config).training.python, rehearsed)
     place = new_root(root)
     with _interruptible():
         try:
-            with Board() as board, _ending(Stage(place, python), board) as stage:
+            with Board() as board, _ending(Stage(place, python, rehearsed), board) as stage:
                 story = _rehearse(stage, board)
         except KeyboardInterrupt:
             typer.echo("interrupted; everything that was started has ended", err=True)
@@ -110,9 +114,9 @@ def _ending(stage: Stage, board: Board) -> Iterator[Stage]:
 
 def _rehearse(stage: Stage, board: Board) -> "_Story":
     """Play the rehearsal; return the story of it. Raises HandlerError."""
-    board.begin("making training data, a tokenizer and initial weights")
+    board.begin("making training data and initial weights")
     stage.furnish()
-    board.end("training data, tokenizer and initial weights of a tiny GLM-6B")
+    board.end(f"training data and initial weights of a tiny {stage.stack.model}")
     board.begin("starting glmd")
     stage.start_daemon()
     board.end("glmd runs, with a directory of its own")
@@ -135,7 +139,7 @@ def _rehearse(stage: Stage, board: Board) -> "_Story":
         )
     board.begin("loading the merged checkpoint into a single-process GLM")
     job = end.job.directory(stage.root.path)
-    merged = job.merged / "filtered_transformed.ckpt"
+    (merged,) = (path for path in job.merged.iterdir() if path.name != MANIFEST)
     losses = json.loads(stage.run_training_script("check_loss.py", str(merged), fine=(0, 1)))
     if not losses["equal"]:
         raise RehearsalError(
@@ -143,7 +147,7 @@ def _rehearse(stage: Stage, board: Board) -> "_Story":
             f"they agree to {losses['digits']} digits"
         )
     board.end("the merged checkpoint gives the trained ranks' loss, to the last bit")
-    return _story(stage.root, end.job, read_manifest(job.merged / "manifest.json"), losses)
+    return _story(stage, end.job, merged, losses)
 
 
 class _Play:
@@ -161,9 +165,10 @@ class _Play:
             raise RehearsalError(f"glmd ended meanwhile; see {self._stage.daemon_log}")
         state = status.job.state
         if state is not self._state and state in _WAY:
+            came_of = {**_CAME_OF, State.TRAINING: self._stage.stack.trains}
             for passed in _WAY[_WAY.index(self._state) : _WAY.index(state)]:
-                if passed in _CAME_OF:
-                    self._board.end(_CAME_OF[passed])
+                if passed in came_of:
+                    self._board.end(came_of[passed])
             self._state = state
             if state in _DOING:
                 self._board.begin(_DOING[state])
@@ -179,21 +184,21 @@ class _Story:
     to_look_at: tuple[str, ...]
 
 
-def _story(root: Root, job: Job, manifest: Manifest, losses: dict[str, float]) -> _Story:
-    directory = job.directory(root.path)
-    merged = directory.merged / "filtered_transformed.ckpt"
+def _story(stage: Stage, job: Job, merged: Path, losses: dict[str, float]) -> _Story:
+    root, stack, directory = stage.root, stage.stack, job.directory(stage.root.path)
+    manifest = read_manifest(directory.merged / MANIFEST)
     glmd = "glmd" if shutil.which("glmd") else shlex.quote(sys.argv[0])
     shards = sum(source.size for source in manifest.sources.values())
     happened = (
         "What happened",
         f"  A MindFormers YAML was dropped into {root.inbox}. glmd checked it, made a rank table, and",
-        "  trained GLM-6B's architecture in miniature, for real, on two CPU ranks.",
+        f"  trained {stack.model}'s architecture in miniature, for real, on two CPU ranks.",
         f"  The ranks' shards of tag {manifest.tag} ({format_size(shards)} with optimizer state) became one checkpoint",
         f"  of {format_size(manifest.size)}: of {manifest.entries_in} entries {len(manifest.parameters)} were kept.",
         f"  Loaded into a GLM of one process it gives the loss {losses['loss']:.17g} on a fixed batch, and so did",
         f"  the trained ranks, to the last bit. Before the training it was {losses['before']:.3f}.",
-        "  (Training, files and formats are real. MindSpore cuts networks on Ascend only, so here the shards are",
-        "  cut when they are saved.)",
+        "  (Training, files and formats are real. What is not as on a server:",
+        f"  {stack.acting})",
     )
     to_look_at = (
         "",

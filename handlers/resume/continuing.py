@@ -8,7 +8,8 @@ MindSpore 2.9 (parallel/transform_safetensors.py):
   param_name_map.json, which reads as Hugging Face's index does;
 * safetensors for ranks that hold the whole network: auto_trans_ckpt would ask for strategy files, which they do not
   write, so each rank has a directory of its own, with one file in it;
-* in the new format a directory with nothing else; an index there would make it one of Hugging Face's.
+* in the new format a directory with nothing else; an index there, or the name model.safetensors, would make it one of
+  Hugging Face's, which it loads into few models (checkpoint/utils.py: is_hf_checkpoint).
 """
 
 import json
@@ -25,6 +26,7 @@ from handlers.validate.initial_weights import NoBaseError
 from handlers.validate.published_form import Loader, format_of, why_not_loaded
 
 _NAME_MAP = "param_name_map.json"
+_UNSUSPICIOUS = "merged-"
 _MOST_BYTES = 64 << 20
 """Of an index."""
 
@@ -48,7 +50,7 @@ def begin_with(weights: Path, loader: Loader, ranks: int, directory: Path) -> Be
             _link(weights, directory / f"rank_{rank}")
         return Beginning(directory, Format.SAFETENSORS, resume=False)
     for file in _files(weights):
-        _link(file, directory)
+        _link(file, directory, _UNSUSPICIOUS if loader.is_iteration else "")
     if loader.is_iteration:
         return Beginning(directory, Format.SAFETENSORS, resume=False, is_iteration=True)
     if weights.name == INDEX:
@@ -68,6 +70,6 @@ def _files(weights: Path) -> list[Path]:
         raise NoBaseError(f"{weights} is no index of safetensors", hint, Code.PROMOTION_GONE) from error
 
 
-def _link(path: Path, directory: Path) -> None:
+def _link(path: Path, directory: Path, before_name: str = "") -> None:
     make_directory(directory)
-    publish_symlink(directory / path.name, path)
+    publish_symlink(directory / (before_name + path.name), path)

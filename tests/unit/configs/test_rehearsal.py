@@ -13,12 +13,15 @@ import pytest
 from configs.rehearsal.cpu_config import fit_to_cpu
 from configs.rehearsal.model_parallel import layout, operators, own_slice
 from configs.rehearsal.run_mindformer import command_line
+from configs.rehearsal_today.run_mindformer import command_line as command_line_of_today
+from handlers.codes import Code
 from handlers.mindformers.version import Version
 from handlers.validate.check import Rules, check
 from handlers.validate.problem import ConfigError
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 REHEARSAL = CONFIGS / "rehearsal"
+TODAY = CONFIGS / "rehearsal_today"
 RULES = Rules(devices=tuple(range(8)))
 
 
@@ -80,6 +83,12 @@ def test_what_is_not_split_is_in_every_slice(name: str, shape: tuple[int, ...]) 
     whole = np.ones(shape)
     for rank in (0, 1):
         assert own_slice(name, whole, rank, 2) is whole
+
+
+def test_data_parallel_ranks_hold_whatever_there_is() -> None:
+    """Adapters too, of which the table knows nothing."""
+    whole = np.ones((4, 8))
+    assert own_slice("query_key_value.mindpet_delta_lora_a", whole, 1, 1) is whole
 
 
 @pytest.mark.parametrize(
@@ -173,6 +182,27 @@ def test_the_rehearsal_yaml_passes_glmds_own_checks(tmp_path: Path) -> None:
     assert (checked.devices, checked.run_mode, checked.prefix, checked.needs_strategy) == (
         (0, 1), "finetune", "glm-6b", True,
     )  # fmt: skip
+
+
+def test_todays_yaml_passes_glmds_own_checks(tmp_path: Path) -> None:
+    """With no warning but that a real data parallel run could not be resumed from saves without redundancy."""
+    (tmp_path / "train.mindrecord").write_bytes(b"\x01")
+    for rank in (0, 1):
+        (tmp_path / "initial" / f"rank_{rank}").mkdir(parents=True)
+        (tmp_path / "initial" / f"rank_{rank}" / "model.safetensors").write_bytes(b"\x01")
+    content = (TODAY / "rehearsal.yaml").read_text(encoding="utf-8").replace("{data}", str(tmp_path))
+    checked = check(content.encode(), "rehearsal.yaml", replace(RULES, version=Version(1, 9)))
+    assert (checked.devices, checked.run_mode, checked.prefix, checked.needs_strategy) == (
+        (0, 1), "finetune", "glm4", False,
+    )  # fmt: skip
+    assert [warning.code for warning in checked.warnings] == [Code.CONFIG_NOT_RESUMABLE]
+
+
+def test_todays_command_line_sets_keys_of_the_yaml() -> None:
+    """What glmd gives is a checkout's options, all of which bear the name of a key; values are read by MindFormers."""
+    words = ["--config=/jobs/1/config.yaml", "--run_mode=finetune", "--output_dir", "/jobs/1/output", "--a.b=2", "word"]
+    settings = {"run_mode": "finetune", "a.b": "2", "output_dir": "/jobs/1/output"}
+    assert command_line_of_today(words) == (Path("/jobs/1/config.yaml"), settings)
 
 
 @pytest.mark.parametrize(

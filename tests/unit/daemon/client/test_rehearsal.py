@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.client.rehearsal import CONFIGS, NAME, Stage, new_root, training_python
+from daemon.client.rehearsal import Stage, new_root, training_python
+from daemon.client.stacks import NAME, STACKS, TODAY, Stack
 from daemon.core.settings import load_settings
 from handlers.errors import BadInputError
 
@@ -17,24 +18,31 @@ def test_the_configured_interpreter_is_taken(tmp_path: Path, monkeypatch: pytest
     assert training_python(Path(sys.executable)) == Path(sys.executable)
 
 
-def test_else_the_newest_that_make_has_finished_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`make demo` builds ~/.cache/glmd/training-LOCK and marks it complete; a half-built one does not count."""
+@pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
+def test_else_the_newest_that_make_has_finished_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stack: Stack
+) -> None:
+    """`make demo` builds it in ~/.cache/glmd and marks it complete; a half-built one or another's does not count."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    for age, (name, is_complete) in enumerate({"old": True, "new": True, "half": False}.items()):
-        directory = tmp_path / "glmd" / f"training-{name}"
+    other = next(each for each in STACKS.values() if each is not stack).environment
+    there = {f"{stack.environment}-old": True, f"{stack.environment}-new": True, f"{other}-newer": True}
+    for age, (name, is_complete) in enumerate({**there, f"{stack.environment}-half": False}.items()):
+        directory = tmp_path / "glmd" / name
         (directory / "bin").mkdir(parents=True)
         (directory / "bin" / "python").symlink_to(sys.executable)
         if is_complete:
             (directory / ".complete").touch()
             os.utime(directory / ".complete", (1_000_000 + age, 1_000_000 + age))
-    assert training_python(Path("/nowhere")) == tmp_path / "glmd" / "training-new" / "bin" / "python"
+    newest = tmp_path / "glmd" / f"{stack.environment}-new" / "bin" / "python"
+    assert training_python(Path("/nowhere"), stack) == newest
 
 
 def test_without_any_it_is_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And says how to get one."""
+    """And says how to get one. A directory, as an empty setting is, is no interpreter."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(BadInputError, match="make demo"):
-        training_python(Path("/nowhere"))
+    for given in (Path("/nowhere"), Path()):
+        with pytest.raises(BadInputError, match="make demo STACK=today"):
+            training_python(given, TODAY)
 
 
 def test_a_root_is_new_or_empty(tmp_path: Path) -> None:
@@ -49,13 +57,14 @@ def test_a_root_is_new_or_empty(tmp_path: Path) -> None:
     made.rmdir()
 
 
-def test_a_furnished_stage_has_settings_that_a_daemon_takes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
+def test_a_furnished_stage_has_settings_that_a_daemon_takes(tmp_path: Path, stack: Stack) -> None:
     """Two devices, processes of its own, and the rehearsal's entry point for a checkout."""
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\n")
     python.chmod(0o755)
     root = new_root(tmp_path / "root")
-    with Stage(root, python) as stage:
+    with Stage(root, python, stack) as stage:
         stage.furnish()
         settings = load_settings(stage.settings_file, root)
         assert (settings.devices, settings.training.python) == ((0, 1), python)
@@ -64,8 +73,9 @@ def test_a_furnished_stage_has_settings_that_a_daemon_takes(tmp_path: Path) -> N
         assert str(stage.data).encode() in stage.yaml()
 
 
-def test_its_parts_are_there() -> None:
+@pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
+def test_its_parts_are_there(stack: Stack) -> None:
     """What is installed has the rehearsal's files."""
     assert {"make_data.py", "check_loss.py", "run_mindformer.py", "hccn.conf", NAME} <= {
-        path.name for path in CONFIGS.iterdir()
+        path.name for path in stack.checkout.iterdir()
     }

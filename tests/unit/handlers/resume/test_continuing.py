@@ -42,8 +42,13 @@ def merged(tmp_path: Path) -> Path:
             Beginning(Path(), Format.SAFETENSORS),
         ),
         (INDEX, CUT, {*PARTS, "param_name_map.json"}, Beginning(Path(), Format.SAFETENSORS, cuts=True)),
-        (INDEX, NEW, {*PARTS}, Beginning(Path(), Format.SAFETENSORS, is_iteration=True)),
-        ("model.safetensors", NEW, {"model.safetensors"}, Beginning(Path(), Format.SAFETENSORS, is_iteration=True)),
+        (INDEX, NEW, {f"merged-{part}" for part in PARTS}, Beginning(Path(), Format.SAFETENSORS, is_iteration=True)),
+        (
+            "model.safetensors",
+            NEW,
+            {"merged-model.safetensors"},
+            Beginning(Path(), Format.SAFETENSORS, is_iteration=True),
+        ),
     ),
 )
 def test_each_form(
@@ -57,7 +62,7 @@ def test_each_form(
     links = {path.relative_to(directory).as_posix() for path in directory.rglob("*") if not path.is_dir()}
     assert links == laid_out
     for link in links:
-        wanted = INDEX if link == "param_name_map.json" else Path(link).name
+        wanted = INDEX if link == "param_name_map.json" else Path(link).name.removeprefix("merged-")
         assert (directory / link).read_bytes() == (merged / wanted).read_bytes()
     assert found == Beginning(directory, told.format, resume=False, cuts=told.cuts, is_iteration=told.is_iteration)
 

@@ -23,6 +23,7 @@ SEVERAL = {"format": "safetensors", "max_shard_size": "5GB"}
         ({"keep": ["scalars"]}, (False, False, False, False)),
         (SAFE, (False, True, True, True)),
         (SAFE | {"lora": "only"}, (False, False, False, False)),
+        ({"format": "huggingface"}, (False, False, False, False)),
         (SEVERAL, (False, False, True, True)),
     ),
 )
