@@ -158,10 +158,11 @@ def decide(past: PastAttempt, limit: int) -> Decision:
 
 
 def as_begun(resume: Resume, taken_up: TakenUp, why: str) -> Resume:
-    """Return `resume`, decided after `why`, with the save that the attempt begins with: older where one is spoilt."""
+    """Return `resume`, decided after `why`, with what the attempt has begun with, should that be another save."""
     if resume.point is None or taken_up.tag == str(resume.point.tag):
         return resume
-    return replace(resume, reason=f"resumed from {taken_up.tag} after: {why}; {taken_up.passed_over}")
+    how = f"resumed from {taken_up.tag}" if taken_up.tag else "begun anew"
+    return replace(resume, reason=f"{how} after: {why}" + (f"; {taken_up.passed_over}" if taken_up.passed_over else ""))
 
 
 def _beyond(past: PastAttempt, limit: int) -> GiveUp | None:

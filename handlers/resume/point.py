@@ -134,7 +134,7 @@ def _not_to_be_united(point: ResumePoint, expected: Expected, course: Course) ->
 
 def not_united(tag: Tag, error: CkptError) -> Obstacle:
     """Return the obstacle that the shards of `tag` do not fit together."""
-    return Obstacle(f"the shards of {tag} cannot be united: {error}", "`glmd verify` and the ranks' logs may say why")
+    return Obstacle(f"the shards of {tag} cannot be united: {error}", "`glmd inspect` shows what is in each")
 
 
 def _directory(point: ResumePoint) -> Path:
@@ -205,7 +205,7 @@ def lay_out(point: ResumePoint, directory: Path, *, unites: bool = False, told: 
     """Make `directory` an output tree that holds `point` and nothing else.
 
     It is of hard links, which outlive the tree they are of; where it `unites` the shards, all are of the one file that
-    is written, as is `told`. It appears whole or not at all; one that is there is made anew. Raises OSError,
+    is written, of which `told` hears. It appears whole or not at all; one that is there is made anew. Raises OSError,
     and CkptError where shards cannot be united.
     """
     unfinished = directory.with_name(f".{directory.name}.tmp")

@@ -1,8 +1,8 @@
 """Shards without replicas of ranks that hold the whole network, united into one file that has everything.
 
-MindFormers 1.9 loads what a rank of a data parallel run has saved with `remove_redundancy: True` no more: it compiles
-cut networks alone before it loads, and MindSpore 2.9 then refuses ("the network should be compiled"). It loads what
-such a run saves without that option, which is the whole network and its optimizer, the same for each rank.
+MindFormers 1.9 does not load what a rank of a data parallel run has saved with `remove_redundancy: True`: it compiles
+cut networks alone before it loads, and MindSpore 2.9 refuses others ("the network should be compiled"). It does load
+what such a run saves without that option: the whole network and its optimizer, the same for each rank.
 """
 
 import errno
@@ -10,16 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from handlers.ckpt import (
-    CopyOptions,
-    Format,
-    NoSpaceError,
-    OutputOptions,
-    Plan,
-    merge,
-    plan_merge,
-    walk_all,
-)
+from handlers.ckpt import CopyOptions, Format, NoSpaceError, OutputOptions, Plan, merge, plan_merge, walk_all
 from handlers.ckpt.files.durable import make_directory
 from handlers.shards.names import Shard
 

@@ -21,7 +21,6 @@ from daemon.serve.jobs.judging import Judging
 from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.runs import Found
 from daemon.serve.jobs.set_aside import SetAside
-from daemon.serve.jobs.uniting import tell_daemon
 from daemon.serve.jobs.writers import Writers
 from daemon.serve.loop.faults import Faults
 from daemon.serve.steps.runner import Runner
@@ -126,7 +125,7 @@ class AfterStep:
             self._writers.submit(
                 job,
                 f"following up job {job.id}",
-                partial(follow_up, job, step, failure, settings, self._root, tell=tell_daemon),
+                partial(follow_up, job, step, failure, settings, self._root),
                 partial(self._followed_up, job, failure),
             )
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +35,7 @@ from handlers.resume.resumable import Course, Obstacle, number_of, schedule_of
 from handlers.shards.names import LAST, Tag
 from handlers.validate.check import CheckedConfig
 
-Uniting = Callable[[Tag, int, int], None]
+Written = Callable[[Tag, int, int], None]
 """Gets, of the save whose shards are united, the bytes that are written so far, and in all."""
 
 
@@ -69,12 +70,12 @@ def past_attempt(job: Job, directory: JobDir, checked: CheckedConfig, failure: F
 
 
 def begin(
-    job: Job, directory: JobDir, checked: CheckedConfig, *, resumes: int, uniting: Uniting | None = None
+    job: Job, directory: JobDir, checked: CheckedConfig, *, resumes: int, written: Written | None = None
 ) -> Beginning | None:
     """Lay out what the present attempt of `job` begins with: the newest save before it that MindFormers can go on from.
 
     Return what MindFormers is to begin with; None where there is no such save, and it begins from the start. To unite
-    shards takes minutes, in which `uniting` is told; where their content does not fit, an older save counts. Doing it
+    shards takes minutes, of which `written` hears; where their content does not fit, an older save counts. Doing it
     again is harmless. Raises OSError, NothingLeftError, and UnresumableError where glmd is not to begin anew by itself.
     """
     run, progress = _expected(checked), _progress(directory, job.attempt, checked)
@@ -97,7 +98,7 @@ def begin(
         if united and _is_there(taken_up, record, laid_out, run):
             break
         try:
-            lay_out(point, laid_out, unites=united, told=uniting and partial(uniting, point.tag))
+            lay_out(point, laid_out, unites=united, told=written and partial(written, point.tag))
         except CkptError as error:
             spoilt[point.tag] = not_united(point.tag, error)
         else:
@@ -121,9 +122,10 @@ def _is_there(taken_up: TakenUp, record: Path, laid_out: Path, run: Expected) ->
 def _forget_united(directory: JobDir, attempt: int, *, but: Collection[str | None]) -> None:
     """Remove what earlier attempts began with and is a copy, as large as a whole save, but for those tags."""
     for number in range(2, attempt):
-        before = TakenUp.read(directory.resume_record(number))
-        if before.united and before.tag not in but and directory.resume_from(number).exists():
-            shutil.rmtree(directory.resume_from(number))
+        with suppress(ValidationError):  # whoever cannot read the record does not know what it is
+            before = TakenUp.read(directory.resume_record(number))
+            if before.united and before.tag not in but and directory.resume_from(number).exists():
+                shutil.rmtree(directory.resume_from(number))
 
 
 def how_it_begins(job: Job, directory: JobDir) -> str:

@@ -9,7 +9,6 @@ from daemon.core.settings import Settings
 from daemon.core.states import Job
 from daemon.serve.jobs.attempts import past_attempt
 from daemon.serve.jobs.prepare import prepare
-from daemon.serve.jobs.uniting import Tell, tell_nobody
 from handlers.errors import HandlerError
 from handlers.host.service_manager import runs_this_host
 from handlers.rank_log.advice import filled_in
@@ -17,13 +16,10 @@ from handlers.records.job_dir import Step
 from handlers.resume.decision import Decision, Ending, Failure, GiveUp, Resume, TakenUp, as_begun, decide
 
 
-def follow_up(
-    job: Job, step: Step, failure: Failure, settings: Settings, root: Root, *, tell: Tell = tell_nobody
-) -> Decision | None:
+def follow_up(job: Job, step: Step, failure: Failure, settings: Settings, root: Root) -> Decision | None:
     """Decide what follows `step` of the present attempt of `job`, and prepare the next one where there is to be one.
 
-    `tell` is told what takes long. Doing it again is harmless. None leaves it to the daemon after the reboot. Raises
-    OSError or ValidationError.
+    Doing it again is harmless. None leaves it to the daemon after the reboot. Raises OSError or ValidationError.
     """
     if failure.ending is Ending.STOPPED and host_goes_down():
         return None
@@ -36,7 +32,7 @@ def follow_up(
         decision = decide(past, checked.section.resume.attempts)
         if isinstance(decision, Resume):
             following = replace(job, attempt=job.attempt + 1)
-            prepare(following, settings, root, resumes=past.resumes + 1, tell=tell)
+            prepare(following, settings, root, resumes=past.resumes + 1)
             decision = as_begun(decision, TakenUp.read(directory.resume_record(following.attempt)), failure.reason)
     except HandlerError as error:
         return GiveUp(f"{failure.reason}; not tried again: {error}")

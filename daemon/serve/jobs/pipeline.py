@@ -39,7 +39,6 @@ from daemon.serve.jobs.startable import in_order, startable
 from daemon.serve.jobs.starting import Starts
 from daemon.serve.jobs.stuck_devices import free_devices
 from daemon.serve.jobs.unfilled import why_never
-from daemon.serve.jobs.uniting import tell_daemon
 from daemon.serve.jobs.writers import Writers
 from daemon.serve.loop.faults import Faults
 from daemon.serve.loop.waiting import Waiting
@@ -119,7 +118,7 @@ class Pipeline:
                 self._writers.submit(
                     job,
                     f"preparing job {job.id}",
-                    partial(prepare, job, self.settings, self._root, own=self._bases(job), tell=tell_daemon),
+                    partial(prepare, job, self.settings, self._root, own=self._bases(job)),
                     partial(self._prepared, job),
                 )
 

@@ -1,38 +1,22 @@
 """What people and the daemon are told while the shards of a save are united, which may take minutes."""
 
 import time
-from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
 
-from daemon.serve.apart.guarded import link
-from handlers.host.reach import is_at_work
+from handlers.host.reach import is_at_work, tell
 from handlers.shards.names import Tag
 from handlers.units.byte_sizes import format_size
 
 TELL_EVERY = 1.0
 """Seconds between two words, at least."""
 
-Tell = Callable[[str], None]
-"""Gets what is done just now, for people."""
-
-
-def tell_nobody(what: str) -> None:
-    """Tell nobody."""
-    del what
-
-
-def tell_daemon(what: str) -> None:
-    """Tell the daemon, from a process apart."""
-    link().tell(what)
-
 
 class Uniting:
-    """Logs the progress of a save, and tells it; and that this is no work that hangs."""
+    """Logs the progress of a save, and lets the daemon know: what is done, and that nothing hangs."""
 
-    def __init__(self, log: FilteringBoundLogger, tell: Tell) -> None:
+    def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
-        self._tell = tell
         self._due = 0.0
 
     def __call__(self, tag: Tag, done: int, total: int) -> None:
@@ -44,4 +28,4 @@ class Uniting:
         is_at_work()
         self._log.info("uniting_progress", tag=str(tag), done=done, total=total)
         size = f"{done / total:.0%} of {format_size(total)}"
-        self._tell(f"unites what the ranks saved as {tag}, to resume from it: {size}")
+        tell(f"unites what the ranks saved as {tag}, to resume from it: {size}")

@@ -70,7 +70,7 @@ def test_what_ranks_have_shared_out_is_united(shared: JobDir) -> None:
     """Once: what is made is not made again for what fails after it, and the next attempt has links to it."""
     told: list[tuple[str, bool]] = []
     load = begin(
-        JOB, shared, MODERN, resumes=1, uniting=lambda tag, done, total: told.append((str(tag), done == total))
+        JOB, shared, MODERN, resumes=1, written=lambda tag, done, total: told.append((str(tag), done == total))
     )
     name = "glm-6b_rank_0-17_4.safetensors"
     assert load == Beginning(shared.resume_from(2) / "checkpoint", Format.SAFETENSORS, resume=name)
@@ -101,7 +101,7 @@ def test_a_kill_while_shards_are_united_leaves_nothing_under_a_name(shared: JobD
         os.kill(os.getpid(), signal.SIGKILL)
 
     if (child := os.fork()) == 0:
-        begin(JOB, shared, MODERN, resumes=1, uniting=kill)
+        begin(JOB, shared, MODERN, resumes=1, written=kill)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     attempt = shared.resume_from(2).parent
@@ -127,6 +127,7 @@ def test_ranks_that_differ_cost_one_save(directory: JobDir) -> None:
     told = as_begun(decided, taken_up, "it died")
     assert told.reason == f"resumed from 16_4 after: it died; {taken_up.passed_over}"
     assert as_begun(decided, TakenUp(resumes=1, tag="17_4"), "it died") is decided
+    assert as_begun(decided, TakenUp(resumes=1, tag=None), "it died").reason == "begun anew after: it died"
 
 
 def test_where_no_save_can_be_united_people_decide(directory: JobDir) -> None:
@@ -152,14 +153,17 @@ def test_one_copy_is_kept_of_all_attempts(shared: JobDir, merged: str, *, left: 
 
 def test_what_takes_minutes_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once in a while and at the end: to people, to the job's log, and to whoever would take it for hung."""
-    signs, told = [], list[str]()
+    signs, told = list[int](), list[object]()
 
     class Guard(reach._Unguarded):
         def work(self) -> None:
             signs.append(1)
 
+        def tell(self, value: object, /) -> None:
+            told.append(value)
+
     monkeypatch.setattr(reach, "_guard", Guard())
-    uniting = Uniting(job_log(tmp_path / "events.jsonl", job=1), told.append)
+    uniting = Uniting(job_log(tmp_path / "events.jsonl", job=1))
     for done in (1, 2, 3, 4_000_000_000):
         uniting(Tag.parse("17_4"), done, 4_000_000_000)
     assert told == [f"unites what the ranks saved as 17_4, to resume from it: {n}% of 4.0 GB" for n in (0, 100)]
