@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.core.control import Request, ask_for
 from daemon.core.read_store import ReadStore
 from daemon.core.states import State
 from handlers.ckpt import walk
@@ -168,6 +169,20 @@ def test_a_daemon_that_ends_while_it_unites_begins_anew(modern: House, number: s
     united(modern, "2_4")
     assert not [*modern.root.glob("jobs/*/attempts/*/.*.tmp")]
     assert "begins after step 8" in said(modern)
+
+
+def test_a_cancel_ends_the_uniting(modern: House) -> None:
+    """Or the attempt, where it has begun by then: the devices are free, and nothing half-written is left."""
+    modern.environment(STANDIN_KILL="1,8", STANDIN_MIB="192")
+    modern.start().drop(text=today(modern, "data parallel"))
+    modern.wait(lambda: any(job.reason.startswith("unites what the ranks") for job in modern.jobs()), "the uniting")
+    ask_for(modern.root, Request("cancel", 1))
+    modern.wait(lambda: modern.job().state.is_over, "the end")
+    assert modern.job().state in {State.FAILED, State.CANCELLED}
+    assert modern.job().state is State.CANCELLED or not modern.directory().resume_from(2).exists()
+    assert not [*modern.root.glob("jobs/*/attempts/*/.*.tmp")]
+    with ReadStore.open(modern.root / "glmd.db") as store:
+        assert store.locks() == {}
 
 
 def test_a_full_disk_is_waited_for(modern: House, tmp_path: Path) -> None:
