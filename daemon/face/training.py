@@ -22,18 +22,23 @@ def training_of(directory: JobDir, at_most: int | None = None) -> Training | Non
 
 def disk_of(directory: JobDir) -> dict[str, int]:
     """Return how many bytes of disk the parts of a job's directory take; those that are there."""
-    attempts = [directory.earlier_output(attempt) for attempt in directory.attempts()]
-    places = {"output": [directory.output], "earlier_outputs": attempts, "merged": [directory.merged]}
-    sizes = {name: sum(map(_size, paths)) for name, paths in places.items()}
+    outputs = [directory.earlier_output(attempt) for attempt in directory.attempts()]
+    copies = [directory.resume_from(attempt) for attempt in directory.attempts()]
+    places = {"output": [directory.output], "earlier_outputs": [*outputs, *copies], "merged": [directory.merged]}
+    seen = set[int]()
+    sizes = {name: sum(_size(path, seen) for path in paths) for name, paths in places.items()}
     return {name: size for name, size in sizes.items() if size}
 
 
-def _size(directory: Path) -> int:
+def _size(directory: Path, seen: set[int]) -> int:
+    """Return the bytes of the files below `directory`, but for those `seen` before: they have several names."""
     found = 0
     for parent, _, names in os.walk(directory):
         for name in names:
             with suppress(OSError):  # deleted meanwhile for a newer save
-                found += os.lstat(f"{parent}/{name}").st_blocks * 512
+                status = os.lstat(f"{parent}/{name}")
+                found += status.st_blocks * 512 * (status.st_ino not in seen)
+                seen.add(status.st_ino)
     return found
 
 

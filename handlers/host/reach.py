@@ -39,6 +39,9 @@ class Guard(Protocol):
     def work(self) -> None:
         """Take note that the process is at work."""
 
+    def tell(self, value: object, /) -> None:
+        """Take note of what it has found out, or does."""
+
 
 class _Unguarded:
     def entering(self, mount: str, path: Path) -> contextlib.AbstractContextManager[None]:
@@ -46,6 +49,9 @@ class _Unguarded:
         return contextlib.nullcontext()
 
     def work(self) -> None:
+        pass
+
+    def tell(self, value: object, /) -> None:
         pass
 
 
@@ -61,6 +67,11 @@ def set_guard(guard: Guard) -> None:
 def is_at_work() -> None:
     """Tell the guard of this process that it is: to be called now and then by what takes minutes."""
     _guard.work()
+
+
+def tell(what: str) -> None:
+    """Tell the guard of this process what it does, for people: of what takes minutes."""
+    _guard.tell(what)
 
 
 def reach(path: str | os.PathLike[str]) -> None:

@@ -16,7 +16,7 @@ The rules, in this order; the first that applies holds:
 Saves that a training which diverged made when it had gone wrong are none to any of these rules, then and later.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
 from typing import Self
@@ -55,6 +55,8 @@ class TakenUp(Record):
     """Of the save that it goes on from; None when it began from the start."""
     passed_over: str = ""
     """Why that is not the newest save, for people; empty where it is."""
+    united: bool = False
+    """Whether what it goes on from was united, and so is a file of its own."""
 
     @classmethod
     def read(cls, path: Path | str) -> Self:
@@ -153,6 +155,14 @@ def decide(past: PastAttempt, limit: int) -> Decision:
     if failure.may_pass is False:
         return GiveUp(f"{why}; not tried again: it would end the same way until that is mended")
     return _beyond(past, limit) or _unless_in_vain(past)
+
+
+def as_begun(resume: Resume, taken_up: TakenUp, why: str) -> Resume:
+    """Return `resume`, decided after `why`, with what the attempt has begun with, should that be another save."""
+    if resume.point is None or taken_up.tag == str(resume.point.tag):
+        return resume
+    how = f"resumed from {taken_up.tag}" if taken_up.tag else "begun anew"
+    return replace(resume, reason=f"{how} after: {why}" + (f"; {taken_up.passed_over}" if taken_up.passed_over else ""))
 
 
 def _beyond(past: PastAttempt, limit: int) -> GiveUp | None:

@@ -8,7 +8,8 @@ MindFormers is told a directory, and picks a file of each rank_N/ in it by itsel
 
 So the choice is glmd's, and the directory leaves none: one file a rank, all of one tag, and no meta.json. Safetensors
 are named besides (resume_training: NAME): 1.9 looks for rank 0's name in each rank's directory, so that no bump is in
-it. Of saves in the new format, which are directories, one is named.
+it. Of saves in the new format, which are directories, one is named. What ranks that hold the whole network have shared
+out among them is united first; see handlers.resume.uniting.
 From the file MindFormers takes weights, optimizer state, `global_step`, `loss_scale`, and with `epoch_num` (in later
 versions `step_num` as well) where to go on; see handlers.resume.resumable. 0.8 shuffles the data anew.
 """
@@ -25,6 +26,7 @@ from handlers.mindformers.tags import Place
 from handlers.rank_log.progress import Progress
 from handlers.resume.config import Beginning
 from handlers.resume.resumable import Course, Obstacle, place_of, schedule_of
+from handlers.resume.uniting import Told, planned, unite
 from handlers.shards.health import read_health
 from handlers.shards.iterations import COMMON, is_optimizer_file, read_common, unhealthy
 from handlers.shards.names import DIRECTORIES, TRACKER, Part, Shard, Tag, find_strategies
@@ -75,13 +77,14 @@ def newest_useful(tree: Path, expected: Expected, course: Course) -> Found:
     saves = _saves(tree, expected)
     obstacle = None
     for tag in saves.tags:
-        hindrance = course.obstacle(tag)
+        hindrance = course.spoilt.get(tag) or course.obstacle(tag)
         if hindrance is not None and obstacle is not None:
             continue  # to say it once is enough, and a look at the shards takes long
         point = _point(tree, tag, saves)
         if point is None:
             continue
-        hindrance = hindrance or _unhealthy(point) or _without_optimizer(point, course) or _not_whole(point, course)
+        hindrance = hindrance or _unhealthy(point) or _without_optimizer(point, course)
+        hindrance = hindrance or _not_to_be_united(point, expected, course)
         if hindrance is None:
             return Found(point, obstacle)
         obstacle = obstacle or hindrance
@@ -109,18 +112,29 @@ def _without_optimizer(point: ResumePoint, course: Course) -> Obstacle | None:
     return Obstacle(what, "leave checkpoint.no_save_optim out")
 
 
-def _not_whole(point: ResumePoint, course: Course) -> Obstacle | None:
-    """Return why shards without what others save are not gone on from, where MindFormers does not compile first.
-
-    It does so for a cut network alone, and MindSpore 2.9 then refuses: "the network should be compiled".
-    """
+def is_to_be_united(point: ResumePoint, *, is_cut: bool) -> bool:
+    """Say whether the shards lack what others have, and MindFormers loads such into a network that `is_cut` only."""
     first = point.shards[0]
-    if point.is_iteration or course.is_cut or first.format is Format.CKPT:
-        return None
-    if place_of(point.tag, course.schedule) is Place.RUN_END or not walk(first.path).lacks_replicas:
+    return not (point.is_iteration or is_cut or first.format is Format.CKPT) and walk(first.path).lacks_replicas
+
+
+def _not_to_be_united(point: ResumePoint, expected: Expected, course: Course) -> Obstacle | None:
+    """Return why shards that are to be united cannot be, as far as their headers tell."""
+    if place_of(point.tag, course.schedule) is Place.RUN_END or not is_to_be_united(point, is_cut=course.is_cut):
         return None
     what = f"{point.tag} leaves out replicas, and MindFormers loads such a save into a cut network only"
-    return Obstacle(what, "set remove_redundancy to False")
+    if expected.needs_strategy:
+        return Obstacle(what, "set remove_redundancy to False")
+    try:
+        planned(point.shards)
+    except CkptError as error:
+        return not_united(point.tag, error)
+    return None
+
+
+def not_united(tag: Tag, error: CkptError) -> Obstacle:
+    """Return the obstacle that the shards of `tag` do not fit together."""
+    return Obstacle(f"the shards of {tag} cannot be united: {error}", "`glmd inspect` shows what is in each")
 
 
 def _directory(point: ResumePoint) -> Path:
@@ -167,17 +181,18 @@ def _says_where(ready: Ready) -> bool:
         return False
 
 
-def beginning(point: ResumePoint, laid_out: Path, *, is_directory: bool) -> Beginning:
+def beginning(point: ResumePoint, laid_out: Path, *, is_directory: bool, is_united: bool = False) -> Beginning:
     """Return what MindFormers is to be told of `point`, laid out by `lay_out`; `is_directory` where it may be no file.
 
-    Raises the errors of `walk`.
+    `is_united` where its shards were. Raises the errors of `walk`.
     """
     saves = laid_out / DIRECTORIES[Part.ALL]
     if point.is_iteration:
         return Beginning(saves / str(point.tag), Format.SAFETENSORS, is_iteration=True)
     first = point.shards[0]
     if first.format is Format.SAFETENSORS:
-        return Beginning(saves, Format.SAFETENSORS, resume=_name(first), is_shared_out=walk(first.path).lacks_replicas)
+        is_shared_out = not is_united and walk(first.path).lacks_replicas
+        return Beginning(saves, Format.SAFETENSORS, resume=_name(first), is_shared_out=is_shared_out)
     return Beginning(saves if is_directory else saves / "rank_0" / _name(first))
 
 
@@ -186,11 +201,12 @@ def _name(shard: Shard) -> str:
     return f"{shard.prefix}_rank_{shard.rank}-{shard.tag}.{shard.format}"
 
 
-def lay_out(point: ResumePoint, directory: Path) -> None:
+def lay_out(point: ResumePoint, directory: Path, *, unites: bool = False, told: Told | None = None) -> None:
     """Make `directory` an output tree that holds `point` and nothing else.
 
-    It is of hard links, which outlive the tree they are of. It appears whole or not at all; one that is there is made
-    anew. Raises OSError.
+    It is of hard links, which outlive the tree they are of; where it `unites` the shards, all are of the one file that
+    is written, of which `told` hears. It appears whole or not at all; one that is there is made anew. Raises OSError,
+    and CkptError where shards cannot be united.
     """
     unfinished = directory.with_name(f".{directory.name}.tmp")
     for leftover in (unfinished, directory):
@@ -204,8 +220,11 @@ def lay_out(point: ResumePoint, directory: Path) -> None:
         publish_bytes(saves / TRACKER, str(point.tag.step).encode())
         move(unfinished, directory)
         return
+    united = unite(point.shards, unfinished / "united", told) if unites else None
     for shard in point.shards:
-        _link(shard.path, saves / f"rank_{shard.rank}" / _name(shard))
+        _link(united or shard.path, saves / f"rank_{shard.rank}" / _name(shard))
+    if united is not None:
+        shutil.rmtree(united.parent)
     for path in _strategies(point.tree):
         _link(path, unfinished / "strategy" / path.name)
     move(unfinished, directory)

@@ -5,7 +5,8 @@ at the epoch after `epoch_num`, which each save holds. From a save inside an epo
 epoch without a word, and in the last epoch it refuses to train. Weights go into a cut network with data sinking only.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from handlers.mindformers.dialect import Dialect
 from handlers.mindformers.tags import Place, Schedule
@@ -32,6 +33,8 @@ class Course:
     dialect: Dialect
     wrong_from: int | None = None
     """The step from which on its saves may be of a training that had gone wrong; None where it had not."""
+    spoilt: Mapping[Tag, Obstacle] = field(default_factory=dict)
+    """What was found of saves while they were read to their ends."""
 
     def is_sound(self, tag: Tag) -> bool:
         """Say whether the save `tag` was made before the training went wrong, if it did."""

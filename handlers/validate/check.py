@@ -38,7 +38,7 @@ from handlers.validate.new_checkpoints import SECTION, check_layouts
 from handlers.validate.overrides import Overridden, with_overrides
 from handlers.validate.problem import ConfigError, Findings, Problem, agreement, in_order
 from handlers.validate.published_form import Loader
-from handlers.validate.resuming_rules import check_resuming, check_shared_out
+from handlers.validate.resuming_rules import check_resuming
 from handlers.validate.saving_rules import Saving, check_saving
 from handlers.validate.spots import at, spot
 from handlers.validate.version_rules import check_version
@@ -191,8 +191,6 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
     prefix = saving.prefix if saving else ""
     if saving and saving.is_iteration:
         check_layouts(root.get(SECTION) or root.get("use_legacy_format") or root, parallel, findings)
-    if saving:
-        check_shared_out(saving, parallel, findings)
     if saving and saving.steps:
         check_resuming(root, saving.steps, parallel, dialect, findings)
     if "continue_from" not in wrong:

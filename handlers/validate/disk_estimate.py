@@ -54,7 +54,8 @@ def check_disk(
     """Find out what the shards and the merged files need, and whether they fit on the file system of `disk` now.
 
     Needed are ranks × (kept + 1) × shard, one more shard's weights a rank where the callback writes these, and what is
-    merged of them. Ranks that leave out what others save write together what one replica would.
+    merged of them. Ranks that leave out what others save write together what one replica would; where all hold the
+    whole network, that is once more united when one of them is resumed.
     Where the architecture is not known there is a warning instead. Without `disk` there is room enough.
     """
     model = root.get("model", "model_config")
@@ -78,10 +79,13 @@ def check_disk(
     merged = sizes.weights + sizes.state * (Family.OPTIMIZER in wish.kept)
     merged += sizes.weights * len(set(wish.kept) - set(Family))  # copies of the weights, which no list names
     merged += (sizes.weights + sizes.state) * wish.transformed
-    needed = shards + network + merged
+    is_united = saving.is_shared_out and not (saving.is_iteration or parallel.by_strategy)
+    united = shard if is_united else 0
+    needed = shards + network + united + merged
     whose = f"{writers} without replicas" if saving.is_shared_out else f"{ranks} ranks"
     terms = f"{whose} × ({saving.kept} kept + 1) × {in_words(shard)} = {in_words(shards)}"
     terms += f", {in_words(network)} of weights alone" if network else ""
+    terms += f", {in_words(united)} united to resume from" if united else ""
     look = DiskLook(bytes=needed, terms=f"{terms}, {in_words(merged)} merged", at=spot(saving.place))
     findings.looks.append(look)
     if disk is None:

@@ -5,18 +5,6 @@ from handlers.mindformers.dialect import Dialect
 from handlers.validate.document import Place
 from handlers.validate.mindformers_rules import Parallel, sinks
 from handlers.validate.problem import Findings
-from handlers.validate.saving_rules import Saving
-
-
-def check_shared_out(saving: Saving, parallel: Parallel, findings: Findings) -> None:
-    """Warn of shards that lack what others save where MindFormers loads none: into a network that is not cut."""
-    if saving.is_shared_out and not saving.is_iteration and not parallel.by_strategy:
-        hint = "MindFormers loads shards without replicas into a cut network only: set remove_redundancy to False"
-        findings.warnings.append(
-            saving.place.key_problem(
-                Code.CONFIG_NOT_RESUMABLE, "saves without replicas of a data parallel run cannot be resumed from", hint
-            )
-        )
 
 
 def check_resuming(root: Place, steps: Place, parallel: Parallel, dialect: Dialect, findings: Findings) -> None:

@@ -1,14 +1,17 @@
 """Jobs of today's MindFormers, as their users meet them: killed and resumed, merged, continued by the next night."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
+from daemon.core.control import Request, ask_for
 from daemon.core.read_store import ReadStore
 from daemon.core.states import State
 from handlers.ckpt import walk
 from tests.acceptance.house import CONFIG, House
+from tests.loop_disk import loop_disk
 
 SHARED = '    checkpoint_format: "safetensors"\n    remove_redundancy: True\n'
 NEW = "checkpoint:\n  save_max: 5\n  save_remove_redundancy: True\n"
@@ -53,7 +56,12 @@ def said(house: House, number: int = 1) -> str:
 
 
 @pytest.mark.parametrize(
-    ("form", "tag", "last"), (("shared", "2_4", "3_4"), ("new", "iteration_00000008", "iteration_00000012"))
+    ("form", "tag", "last"),
+    (
+        ("shared", "2_4", "3_4"),
+        ("data parallel", "2_4", "3_4"),
+        ("new", "iteration_00000008", "iteration_00000012"),
+    ),
 )
 def test_a_killed_training_is_resumed_and_merged(modern: House, form: str, tag: str, last: str) -> None:
     """From its newest save, though each rank has half of it; nothing is trained twice, and all of it is merged."""
@@ -98,14 +106,101 @@ def test_the_next_night_begins_with_what_was_merged(modern: House, form: str) ->
     assert link.resolve() == Path(modern.directory(1).merged / "model.safetensors").resolve()
 
 
-def test_what_no_mindformers_loads_is_not_resumed_from(modern: House) -> None:
-    """Shards without replicas of a data parallel run: the job says what to change, and keeps its devices no longer."""
+def united(house: House, tag: str) -> None:
+    """Fail unless the second attempt has begun with one file that has all, by the names of both ranks' shards."""
+    directory = house.directory().resume_from(2)
+    paths = [directory / f"checkpoint/rank_{rank}/glm-6b_rank_{rank}-{tag}.safetensors" for rank in (0, 1)]
+    assert sorted(path for path in directory.rglob("*") if path.is_file()) == paths
+    assert paths[0].samefile(paths[1])
+    whole = {"lm_head.weight", "transformer.embedding.weight", "adam_m.lm_head.weight", "adam_v.lm_head.weight"}
+    assert set(walk(paths[0]).entries) == {*whole, "epoch_num", "global_step", "step_num"}
+
+
+def test_shards_that_mindformers_does_not_load_are_united(modern: House) -> None:
+    """Of a data parallel run; the check does not warn of it, and MindFormers is told that nothing is left out."""
     modern.environment(STANDIN_KILL="1,8")
+    text = today(modern, "data parallel")
+    modern.start().drop(text=text)
+    modern.until(State.DONE)
+    united(modern, "2_4")
+    config = modern.directory().resumed_config(2).read_text()
+    for line in ("remove_redundancy: false", 'load_ckpt_format: "safetensors"', 'resume_training: "glm-6b_rank_0-2_4'):
+        assert f"\n{line}" in config
+    (modern.data / "run.yaml").write_text(text)
+    checked = modern.run("check", str(modern.data / "run.yaml"))
+    assert "resumed" not in checked.stdout + checked.stderr
+
+
+def test_shards_are_united_for_a_retry(modern: House) -> None:
+    """Where glmd is not to resume by itself."""
+    modern.environment(STANDIN_KILL="1,8")
+    modern.start().drop(text=today(modern, "data parallel", "  resume: {attempts: 0}\n"))
+    modern.until(State.FAILED)
+    assert modern.run("retry", "1").returncode == 0
+    modern.wait(lambda: modern.job().attempt == 2, "the second attempt")
+    modern.until(State.DONE)
+    united(modern, "2_4")
+    assert "begins after step 8" in said(modern)
+
+
+@pytest.mark.parametrize("how", ("cut", "gone"))
+def test_a_save_that_one_rank_did_not_finish_costs_one_save(modern: House, how: str) -> None:
+    """Nothing is made of half of it."""
+    modern.environment(STANDIN_KILL="1,8", STANDIN_SPOILS=how)
     modern.start().drop(text=today(modern, "data parallel"))
-    job = modern.until(State.FAILED)
-    assert job.attempt == 1
-    assert "2_4 leaves out replicas, and MindFormers loads such a save into a cut network only" in job.reason
-    assert "set remove_redundancy to False" in job.reason
+    assert modern.until(State.DONE).attempt == 2
+    united(modern, "1_4")
+    assert any("resumed from 1_4 after: rank 1" in reason for reason in reasons(modern))
+    assert "begins after step 4" in said(modern)
+
+
+@pytest.mark.parametrize("number", (signal.SIGKILL, signal.SIGTERM))
+def test_a_daemon_that_ends_while_it_unites_begins_anew(modern: House, number: signal.Signals) -> None:
+    """It answers meanwhile, says what it does, and holds the devices; what is half-written is not taken for whole."""
+    modern.environment(STANDIN_KILL="1,8", STANDIN_MIB="192")
+    modern.start().drop(text=today(modern, "data parallel"))
+    modern.wait(lambda: any(job.reason.startswith("unites what the ranks") for job in modern.jobs()), "the uniting")
+    assert modern.answers()
+    with ReadStore.open(modern.root / "glmd.db") as store:
+        assert store.locks() == {0: 1, 1: 1}
+    modern.stop(number)
+    modern.start()
+    assert modern.until(State.DONE).attempt == 2
+    united(modern, "2_4")
+    assert not [*modern.root.glob("jobs/*/attempts/*/.*.tmp")]
+    assert "begins after step 8" in said(modern)
+
+
+def test_a_cancel_ends_the_uniting(modern: House) -> None:
+    """Or the attempt, where it has begun by then: the devices are free, and nothing half-written is left."""
+    modern.environment(STANDIN_KILL="1,8", STANDIN_MIB="192")
+    modern.start().drop(text=today(modern, "data parallel"))
+    modern.wait(lambda: any(job.reason.startswith("unites what the ranks") for job in modern.jobs()), "the uniting")
+    ask_for(modern.root, Request("cancel", 1))
+    modern.wait(lambda: modern.job().state.is_over, "the end")
+    assert modern.job().state in {State.FAILED, State.CANCELLED}
+    assert modern.job().state is State.CANCELLED or not modern.directory().resume_from(2).exists()
+    assert not [*modern.root.glob("jobs/*/attempts/*/.*.tmp")]
+    with ReadStore.open(modern.root / "glmd.db") as store:
+        assert store.locks() == {}
+
+
+def test_a_full_disk_is_waited_for(modern: House, tmp_path: Path) -> None:
+    """Where the check could not foresee it. The fault says how much is needed; with room the job goes on by itself."""
+    place = tmp_path / "disk"
+    with loop_disk(place, 512):
+        modern.root = place / "root"
+        modern.root.mkdir()
+        modern.environment(STANDIN_KILL="1,8", STANDIN_MIB="64", STANDIN_FILLS=str(place / "ballast"))
+        text = today(modern, "data parallel").replace("keep_checkpoint_max: 5", "keep_checkpoint_max: 1")
+        modern.start().drop(text=text)
+        modern.wait(lambda: "cannot be united" in modern.run("status").stdout, "the fault")
+        assert "the output needs 67109" in modern.run("status").stdout
+        assert modern.job().state is State.TRAINING
+        (place / "ballast").unlink()
+        assert modern.until(State.DONE).attempt == 2
+        united(modern, "2_4")
+        modern.stop()
 
 
 def test_a_ckpt_is_no_beginning_in_the_new_format(modern: House) -> None:

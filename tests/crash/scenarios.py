@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
 from daemon.client import submission
 from daemon.core.promotions import Kind
 from daemon.core.root import Root
@@ -22,8 +24,9 @@ from handlers.retention import trash
 from handlers.retention.part import Part
 from handlers.shim import service_result
 from tests import past_jobs
-from tests.crash.stage import PATIENCE, SHARD, Stage
+from tests.crash.stage import PATIENCE, SHARD, SHARED, Stage
 from tests.unit.handlers.ckpt.ckpt_writer import record
+from tests.unit.handlers.ckpt.redundancy import encode
 
 
 def shard(seed: int = 0) -> bytes:
@@ -200,6 +203,16 @@ def _drop_failing_halfway(stage: Stage) -> None:
     stage.drop()
 
 
+def _drop_failing_halfway_shared_out(stage: Stage) -> None:
+    """Let each rank save a part of what both hold, which glmd unites before it resumes."""
+    weight = np.arange(8, dtype="float32").reshape(4, 2)
+    weights = [{"lm_head.weight": weight}, {"word_embeddings": weight, "adam_m.lm_head.weight": weight}]
+    for rank, tensors in enumerate(weights):
+        content = encode(tensors | {"epoch_num": np.array([31], "int32")}, lacks=True)
+        (stage.data / SHARED.format(rank=rank)).write_bytes(content)
+    _drop_failing_halfway(stage)
+
+
 def _drop_without_shim(stage: Stage) -> None:
     stage.no_shim = 1
     stage.drop()
@@ -368,6 +381,7 @@ SCENARIOS = (
     Scenario("cancelled", _cancel, _drop_two),
     Scenario("retried", _retry, _drop_failing),
     Scenario("resumed", _one_job, _drop_failing_halfway),
+    Scenario("united", _one_job, _drop_failing_halfway_shared_out),
     Scenario("hung", _hung, _drop_that_hangs),
     Scenario("watched tree", _one_job, _watch_tree),
     Scenario("evaluated", _one_job, _tree_to_be_evaluated),

@@ -41,6 +41,8 @@ from tests.elsewhere import InThread
 
 PATIENCE = float(os.environ.get("GLMD_TEST_PATIENCE", "60"))
 SHARD = "glm-6b_rank_{rank}-{tag}.ckpt"
+SHARED = "shard_{rank}.safetensors"
+"""In the data: what a rank saves, where each leaves out what others do."""
 RANK = f"""\
 #!/bin/sh
 # Plays a rank: saves a shard, or fails, or waits, as files beside the data say.
@@ -54,8 +56,12 @@ if [ -e "$STAGE_DATA/fail" ]; then echo "ValueError: loss is not a number"; exit
 while [ -e "$STAGE_DATA/hold" ]; do sleep 0.02; done
 directory=$output/checkpoint/rank_$RANK_ID
 mkdir -p "$directory"
-cp "$STAGE_DATA/shard.ckpt" "$directory/{SHARD.format(rank="$RANK_ID", tag="$tag")}"
-chmod 400 "$directory/{SHARD.format(rank="$RANK_ID", tag="$tag")}"
+from=$STAGE_DATA/shard.ckpt to=$directory/{SHARD.format(rank="$RANK_ID", tag="$tag")}
+if [ -e "$STAGE_DATA/{SHARED.format(rank="$RANK_ID")}" ]; then
+    from=$STAGE_DATA/{SHARED.format(rank="$RANK_ID")} to=${{to%.ckpt}}.safetensors
+fi
+cp "$from" "$to"
+chmod 400 "$to"
 if [ $tag = 15_4 ]; then
     touch "$output/saved_$RANK_ID"
     while ! [ -e "$output/saved_0" -a -e "$output/saved_1" ]; do sleep 0.01; done

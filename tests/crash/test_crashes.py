@@ -37,6 +37,7 @@ NOT_REACHED = {
     "daemon/serve/old_roots.py bring_over: chmod": _OF_BEFORE,
     "daemon/serve/jobs/set_aside.py SetAside.__call__: make_directory": _DEFECT,
     "daemon/serve/jobs/set_aside.py SetAside.__call__: publish_bytes": _DEFECT,
+    "daemon/serve/jobs/attempts.py _forget_united: rmtree": "of a copy that the newest attempt does not begin with",
     "daemon/serve/jobs/prepare.py _put_aside_earlier_output: make_directory": _THERE,
     "daemon/client/backup/drops.py remove_those_that_went_on: rmdir": _BACKUP,
     "daemon/client/backup/drops.py remove_those_that_went_on: unlink": _BACKUP,

@@ -113,8 +113,7 @@ class Play:
         self.halts = stage.root.path / "halts"
         self.halts.mkdir()
         template = stage.root.path / "template.yaml"
-        # MindFormers 1.9 loads what is saved without redundancy into a cut network only: a rank of a night is killed.
-        template.write_bytes(stage.yaml().replace(b"remove_redundancy: True", b"remove_redundancy: False"))
+        template.write_bytes(stage.yaml())
         entry = Path(__file__).with_name("halting.py")
         settings = stage.settings_file.read_text().replace("[0,2)", "[0,4)")
         before, rank_table, after = settings.partition("rank_table:")

@@ -1,18 +1,22 @@
 """What the attempts of a job leave behind: what one that is over came to, and what the next one begins with."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from daemon.core.states import Job
+from handlers.ckpt import CkptError
 from handlers.ckpt.files.durable import make_directory
 from handlers.mindformers.tags import Schedule
 from handlers.rank_log.progress import Progress, read_progress
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.step_exit import Divergence, StepExit
-from handlers.resume.config import Beginning
+from handlers.resume.config import Beginning, UnresumableError
 from handlers.resume.decision import Ending, Failure, PastAttempt, TakenUp
 from handlers.resume.point import (
     Expected,
@@ -21,13 +25,18 @@ from handlers.resume.point import (
     beginning,
     complete,
     is_last,
+    is_to_be_united,
     lay_out,
     newest_complete,
     newest_useful,
+    not_united,
 )
-from handlers.resume.resumable import Course, number_of, schedule_of
+from handlers.resume.resumable import Course, Obstacle, number_of, schedule_of
 from handlers.shards.names import LAST, Tag
 from handlers.validate.check import CheckedConfig
+
+Written = Callable[[Tag, int, int], None]
+"""Gets, of the save whose shards are united, the bytes that are written so far, and in all."""
 
 
 class NothingLeftError(Exception):
@@ -60,28 +69,63 @@ def past_attempt(job: Job, directory: JobDir, checked: CheckedConfig, failure: F
     )
 
 
-def begin(job: Job, directory: JobDir, checked: CheckedConfig, *, resumes: int) -> Beginning | None:
+def begin(
+    job: Job, directory: JobDir, checked: CheckedConfig, *, resumes: int, written: Written | None = None
+) -> Beginning | None:
     """Lay out what the present attempt of `job` begins with: the newest save before it that MindFormers can go on from.
 
-    Return what MindFormers is to begin with; None where there is no such save, and it begins from the start. Doing it
-    again is harmless. Raises OSError, and NothingLeftError.
+    Return what MindFormers is to begin with; None where there is no such save, and it begins from the start. To unite
+    shards takes minutes, of which `written` hears; where their content does not fit, an older save counts. Doing it
+    again is harmless. Raises OSError, NothingLeftError, and UnresumableError where glmd is not to begin anew by itself.
     """
     run, progress = _expected(checked), _progress(directory, job.attempt, checked)
-    courses = _courses(directory, job.attempt - 1, _course(checked, progress))
-    found = _newest(_trees_before(directory, job.attempt), run, courses)
-    point, obstacle = found.point, found.obstacle
-    if point is not None and is_last(point.tag, progress, checked.sink_size):
-        raise NothingLeftError(point)
-    tag = None if point is None else str(point.tag)
-    record = directory.resume_record(job.attempt)
+    course, spoilt = _course(checked, progress), dict[Tag, Obstacle]()
+    record, laid_out = directory.resume_record(job.attempt), directory.resume_from(job.attempt)
     make_directory(record.parent)
-    TakenUp(resumes=resumes, tag=tag, passed_over=obstacle.what if obstacle else "").publish(record)
-    if point is None:
-        return None
-    laid_out = directory.resume_from(job.attempt)
-    lay_out(point, laid_out)
+    while True:
+        courses = _courses(directory, job.attempt - 1, replace(course, spoilt=spoilt))
+        found = _newest(_trees_before(directory, job.attempt), run, courses)
+        point, passed_over = found.point, found.obstacle.what if found.obstacle else ""
+        if point is None:
+            if resumes and spoilt:
+                raise UnresumableError(passed_over)
+            TakenUp(resumes=resumes, tag=None, passed_over=passed_over).publish(record)
+            return None
+        if is_last(point.tag, progress, checked.sink_size):
+            raise NothingLeftError(point)
+        united = is_to_be_united(point, is_cut=course.is_cut)
+        taken_up = TakenUp(resumes=resumes, tag=str(point.tag), passed_over=passed_over, united=united)
+        if united and _is_there(taken_up, record, laid_out, run):
+            break
+        try:
+            lay_out(point, laid_out, unites=united, told=written and partial(written, point.tag))
+        except CkptError as error:
+            spoilt[point.tag] = not_united(point.tag, error)
+        else:
+            taken_up.publish(record)
+            break
+    _forget_united(directory, job.attempt, but={taken_up.tag, checked.section.merge.tag})
     # MindFormers 0.8 takes a directory with data sinking only; data parallel ranks hold the same weights.
-    return beginning(point, laid_out, is_directory=checked.needs_strategy or checked.sink_size is not None)
+    is_directory = checked.needs_strategy or checked.sink_size is not None
+    return beginning(point, laid_out, is_directory=is_directory, is_united=united)
+
+
+def _is_there(taken_up: TakenUp, record: Path, laid_out: Path, run: Expected) -> bool:
+    """Say whether this very save is laid out, by who came no further, or could not write what follows."""
+    try:
+        before = TakenUp.read(record)
+    except ValidationError:
+        return False
+    return before == taken_up and complete(laid_out, str(taken_up.tag), run) is not None
+
+
+def _forget_united(directory: JobDir, attempt: int, *, but: Collection[str | None]) -> None:
+    """Remove what earlier attempts began with and is a copy, as large as a whole save, but for those tags."""
+    for number in range(2, attempt):
+        with suppress(ValidationError):  # whoever cannot read the record does not know what it is
+            before = TakenUp.read(directory.resume_record(number))
+            if before.united and before.tag not in but and directory.resume_from(number).exists():
+                shutil.rmtree(directory.resume_from(number))
 
 
 def how_it_begins(job: Job, directory: JobDir) -> str:

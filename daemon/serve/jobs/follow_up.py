@@ -13,7 +13,7 @@ from handlers.errors import HandlerError
 from handlers.host.service_manager import runs_this_host
 from handlers.rank_log.advice import filled_in
 from handlers.records.job_dir import Step
-from handlers.resume.decision import Decision, Ending, Failure, GiveUp, Resume, decide
+from handlers.resume.decision import Decision, Ending, Failure, GiveUp, Resume, TakenUp, as_begun, decide
 
 
 def follow_up(job: Job, step: Step, failure: Failure, settings: Settings, root: Root) -> Decision | None:
@@ -27,10 +27,13 @@ def follow_up(job: Job, step: Step, failure: Failure, settings: Settings, root: 
         return GiveUp(failure.reason)
     try:
         checked = checked_again(job, settings, root, is_resumed=True)
-        past = past_attempt(job, job.directory(root.path), checked, failure)
+        directory = job.directory(root.path)
+        past = past_attempt(job, directory, checked, failure)
         decision = decide(past, checked.section.resume.attempts)
         if isinstance(decision, Resume):
-            prepare(replace(job, attempt=job.attempt + 1), settings, root, resumes=past.resumes + 1)
+            following = replace(job, attempt=job.attempt + 1)
+            prepare(following, settings, root, resumes=past.resumes + 1)
+            decision = as_begun(decision, TakenUp.read(directory.resume_record(following.attempt)), failure.reason)
     except HandlerError as error:
         return GiveUp(f"{failure.reason}; not tried again: {error}")
     return replace(decision, reason=filled_in(decision.reason, job=job.id))

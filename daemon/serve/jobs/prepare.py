@@ -12,6 +12,7 @@ from daemon.core.settings import Settings
 from daemon.core.states import Job
 from daemon.serve.jobs.attempts import NothingLeftError, begin, how_it_begins, tree_with_tag
 from daemon.serve.jobs.bases import base_of
+from daemon.serve.jobs.uniting import Uniting
 from handlers.cards.near_cpus import near_cpus
 from handlers.ckpt import Network, OutputFormat
 from handlers.ckpt.files.durable import make_directory, move, publish_bytes
@@ -43,9 +44,9 @@ def prepare(
     """Write the rank table, where it is to have one, the environments and plan.json of `job`, and return the plan.
 
     An attempt after the first goes on from the newest save of those before it, where there is one; `resumes` counts
-    those that glmd began by itself. Where nothing is left to train, the plan has a merge alone. `own` is where that
-    lies which the job's nightly cycle has promoted last, by prefix. Doing it again is harmless until the ranks are
-    started. Raises HandlerError or OSError.
+    those that glmd began by itself; to unite its shards may take minutes. Where nothing is left to train, the plan has
+    a merge alone. `own` is where that lies which the job's nightly cycle has promoted last, by prefix. Doing it again
+    is harmless until the ranks are started. Raises HandlerError or OSError.
     """
     directory = job.directory(root.path)
     checked = checked_again(job, settings, root, own=own, is_resumed=resumes > 0)
@@ -58,7 +59,7 @@ def prepare(
         _put_aside_earlier_output(job, directory)
         source = tree_with_tag(job, directory, checked)
         try:
-            save = begin(job, directory, checked, resumes=resumes)
+            save = begin(job, directory, checked, resumes=resumes, written=Uniting(log))
         except NothingLeftError as nothing:
             return _publish(job, directory, merge=plan_merging(checked, directory, source or nothing.tree))
         if how := how_it_begins(job, directory):

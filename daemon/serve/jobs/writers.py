@@ -31,9 +31,16 @@ class Writers:
     def submit(
         self, job: Job, what: str, work: Callable[[], Result], then: Callable[[Future[Result]], None]
     ) -> None:  # fmt: skip
-        """Have `work` done for `job` in a process apart, unless somebody is at it, or `what` failed a moment ago."""
+        """Have `work` done for `job` in a process apart, unless somebody is at it, or `what` failed a moment ago.
+
+        What it tells meanwhile is why the job is where it is.
+        """
         if not self._faults.is_paused(what):
-            self._workers.submit_apart(Lane.JOBS, job.writer, work, self.still(job, what, then))
+            told = partial(self._explain, job, what)
+            self._workers.submit_apart(Lane.JOBS, job.writer, work, self.still(job, what, then), told)
+
+    def _explain(self, job: Job, what: str, reason: object) -> None:
+        self._faults.contain(what, partial(self._store.explain, job, str(reason)))
 
     def stop_late(self) -> None:
         """End work for jobs that have been cancelled or retried meanwhile, before the next one writes there."""

@@ -56,8 +56,8 @@ _OF_THE_FILE = {"format", REDUNDANCY, "crc_num"}
 """Keys of the metadata that are no tensors' names, not even where a tensor has the same one."""
 
 
-MINDSPORE, TORCH = "ms", "pt"
-"""What the metadata calls who wrote a file; transformers loads none that says nothing, or another one's."""
+MINDSPORE, TORCH = {"format": "ms"}, {"format": "pt"}
+"""What the metadata says of who wrote a file; transformers loads none that says nothing, or another one's."""
 
 
 class _HeaderError(ValueError):
@@ -208,13 +208,15 @@ def _numbers(value: object) -> tuple[int, ...] | None:
     return tuple(value)
 
 
-def place(name: str, tensors: Iterable[Tensor], *, equal_chunks: bool, framework: str = MINDSPORE) -> NewFile[Tensor]:
+def place(
+    name: str, tensors: Iterable[Tensor], *, equal_chunks: bool, metadata: Mapping[str, str] = MINDSPORE
+) -> NewFile[Tensor]:
     """Lay out a file, as CheckpointFormat says: in the order that the library gives them, each in one piece.
 
-    `framework` is whom the metadata names. UnsupportedLayoutError is as for `header`.
+    `metadata` is as for `header`, and so is UnsupportedLayoutError.
     """
     del equal_chunks
-    preamble, ordered = header(tensors, framework)
+    preamble, ordered = header(tensors, metadata)
     placed, offset = [], len(preamble)
     for tensor in ordered:
         placed.append(Placed(tensor, (), (Extent(offset, tensor.nbytes),)))
@@ -222,15 +224,15 @@ def place(name: str, tensors: Iterable[Tensor], *, equal_chunks: bool, framework
     return NewFile(name, preamble, tuple(placed), offset)
 
 
-def header(tensors: Iterable[Tensor], framework: str = MINDSPORE) -> tuple[bytes, list[Tensor]]:
+def header(tensors: Iterable[Tensor], metadata: Mapping[str, str] = MINDSPORE) -> tuple[bytes, list[Tensor]]:
     """Return what stands before the tensors in a new file, and the tensors in the order in which their bytes follow.
 
-    The file is then, byte for byte, what the framework writes through the library. Raises UnsupportedLayoutError for
-    types that the format has not, texts among them, as MindSpore does.
+    With the `metadata` of a framework the file is then, byte for byte, what that writes through the library. Raises
+    UnsupportedLayoutError for types that the format has not, texts among them, as MindSpore does.
     """
     ordered = in_order(tensors)
-    metadata = {"format": framework} | {tensor.name: PACKED for tensor in ordered if tensor.type == PACKED}
-    members: dict[str, object] = {_METADATA: metadata}
+    packed = {tensor.name: PACKED for tensor in ordered if tensor.type == PACKED}
+    members: dict[str, object] = {_METADATA: {**metadata, **packed}}
     at = 0
     for tensor in ordered:
         end = at + tensor.nbytes

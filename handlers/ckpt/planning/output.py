@@ -6,10 +6,10 @@ that name would write, in one file or several with an index.
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from handlers.ckpt.entry import Format
+from handlers.ckpt.entry import REDUNDANCY, Format
 from handlers.ckpt.formats import NewFile, safetensors
 from handlers.ckpt.formats.known import FORMATS
 from handlers.ckpt.planning.assembled import Written
@@ -44,6 +44,8 @@ class OutputOptions:
     """Patterns, as `*`, of the names that may hold NaN or infinity."""
     hugging_face: HuggingFace | None = None
     """What the safetensors are to be for Hugging Face's libraries; None for MindFormers' names."""
+    redundancy: bool | None = None
+    """What safetensors with MindFormers' names say of remove_redundancy; None for nothing."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ def lay_out(plan: Plan, options: OutputOptions) -> Output:
         return Output((*whole, ckpt.place(FILTERED, parameters, equal_chunks=equal)))
     if options.hugging_face is not None:
         return _for_hugging_face(plan, options, options.hugging_face, whole)
-    files = _safetensors(plan.parameters, options.max_shard_size, safetensors.MINDSPORE)
+    said = {} if options.redundancy is None else {REDUNDANCY: str(options.redundancy)}
+    files = _safetensors(plan.parameters, options.max_shard_size, {**safetensors.MINDSPORE, **said})
     return Output((*whole, *files), _index(files))
 
 
@@ -116,7 +119,7 @@ def _main_type(tensors: Sequence[Written]) -> str:
     return sizes.most_common(1)[0][0]
 
 
-def _safetensors(tensors: Sequence[Written], limit: int | None, framework: str) -> tuple[OutputFile, ...]:
+def _safetensors(tensors: Sequence[Written], limit: int | None, metadata: Mapping[str, str]) -> tuple[OutputFile, ...]:
     """Place tensors in one file, or in as many as the limit asks for."""
     groups = _groups(tensors, limit)
     count = len(groups)
@@ -124,7 +127,7 @@ def _safetensors(tensors: Sequence[Written], limit: int | None, framework: str) 
     if count == 1:
         names = [f"{MODEL}.safetensors"]
     return tuple(
-        safetensors.place(name, group, equal_chunks=False, framework=framework)
+        safetensors.place(name, group, equal_chunks=False, metadata=metadata)
         for name, group in zip(names, groups, strict=True)
     )
 

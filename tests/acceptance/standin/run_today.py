@@ -9,6 +9,9 @@ environment, through `training.environment`:
 
     STANDIN_KILL=RANK,STEP  that rank is killed after that step, once all have saved, unless the training is resumed
     STANDIN_TRACKER=TEXT    what rank 0 writes into the tracker before it is killed
+    STANDIN_SPOILS=cut      that rank cuts the last byte off its newest shard before; `gone` removes it
+    STANDIN_FILLS=FILE      it makes a file of all that is left of the disk, but for 56 MiB
+    STANDIN_MIB=N           a weight is so many MiB large
 """
 
 import argparse
@@ -34,6 +37,8 @@ TENSORS = {
     "adam_m.lm_head.weight": ("F32", [2, 4], bytes(32)),
     "adam_v.lm_head.weight": ("F32", [2, 4], bytes(32)),
 }
+if mib := int(os.environ.get("STANDIN_MIB", "0")):
+    TENSORS["transformer.embedding.weight"] = ("F32", [mib << 17, 2], bytes(mib << 20))
 NAMES = {"F32": "Float32", "I32": "Int32"}
 
 Config = dict[str, Any]
@@ -66,6 +71,7 @@ def main() -> None:
         if (rank, number) == (dies, at) and not begin:
             if "STANDIN_TRACKER" in os.environ:
                 (run.saves / TRACKER).write_text(os.environ["STANDIN_TRACKER"])
+            run.spoil(number, os.environ.get("STANDIN_SPOILS", ""))
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -136,6 +142,22 @@ class Run:
         names = [f"rank_{each}/{self._prefix}_rank_{each}-{tag}.safetensors" for each in range(self._ranks)]
         write(self.saves / names[self._rank], tensors, {"format": "ms", "remove_redundancy": str(self._is_shared_out)})
         wait_for(lambda: all((self.saves / name).exists() for name in names))
+
+    def spoil(self, number: int, how: str) -> None:
+        """Leave of this rank's shard what a rank leaves that is killed before it has saved; fill the disk."""
+        name = f"{self._prefix}_rank_{self._rank}-{number // STEPS}_{STEPS}.safetensors"
+        path = self.saves / f"rank_{self._rank}" / name
+        if how == "cut":
+            content = path.read_bytes()
+            path.chmod(0o600)
+            path.write_bytes(content[:-1])
+            path.chmod(0o400)
+        if how == "gone":
+            path.unlink()
+        if "STANDIN_FILLS" in os.environ:
+            disk = os.statvfs(self.saves)
+            with Path(os.environ["STANDIN_FILLS"]).open("wb") as stream:
+                os.posix_fallocate(stream.fileno(), 0, disk.f_bavail * disk.f_frsize - (56 << 20))
 
     def _write_strategy(self) -> None:
         path = self.saves.parent / "strategy" / f"ckpt_strategy_rank_{self._rank}.json"

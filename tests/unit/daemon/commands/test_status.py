@@ -364,11 +364,16 @@ def test_a_job_shows_its_curve_where_it_came_to_and_what_it_takes(site: Site) ->
     for place, count in ((directory.output, 3), (directory.earlier_output(1), 2), (directory.merged, 1)):
         place.mkdir(parents=True)
         (place / "file").write_bytes(bytes(count << 20))
+    resumed = directory.resume_from(2)
+    resumed.mkdir(parents=True)
+    (resumed / "linked").hardlink_to(directory.earlier_output(1) / "file")
+    (resumed / "united").write_bytes(bytes(4 << 20))
+    (resumed / "united too").hardlink_to(resumed / "united")
     shown = site.glmd("status", "1", PYTHONIOENCODING="utf-8").stdout
     assert "step 20 of 124, loss from 9 to 0.45, lowest 0.45" in shown
     assert "13 samples/s, 18s from its first step to its last, 14 steps overflowed" in shown
     assert any("\u2800" < sign <= "\u28ff" for sign in shown)
-    assert "on the disk: output 3.1 MB, earlier attempts 2.1 MB, merged 1.0 MB" in shown
+    assert "on the disk: output 3.1 MB, earlier attempts 6.3 MB, merged 1.0 MB" in shown
     plain = site.glmd("status", "1", PYTHONIOENCODING="ascii")
     assert plain.returncode == 0, plain.stderr
     assert plain.stdout.isascii()
@@ -377,7 +382,7 @@ def test_a_job_shows_its_curve_where_it_came_to_and_what_it_takes(site: Site) ->
         "steps": 20, "planned": 124, "rows": 20, "first_loss": 9.0, "last_loss": 0.45, "lowest_loss": 0.45,
         "samples_per_second": 13.0, "seconds": 18.0, "overflows": 14,
     }  # fmt: skip
-    assert told["disk"] == {"output": 3 << 20, "earlier_outputs": 2 << 20, "merged": 1 << 20}
+    assert told["disk"] == {"output": 3 << 20, "earlier_outputs": 6 << 20, "merged": 1 << 20}
 
 
 def test_a_job_without_a_record_is_shown_as_ever(site: Site) -> None:

@@ -85,19 +85,23 @@ def test_todays_glm_is_as_large_as_it_is() -> None:
 
 
 def test_what_ranks_leave_to_each_other_is_counted_once(tmp_path: Path) -> None:
-    """And a save without the optimizer is as large as its weights."""
+    """But for what one resumes from, united. And a save without the optimizer is as large as its weights."""
     root = parse(GLM_4.encode(), "a.yaml").root
     sizes = chatglm2_sizes(model_of(GLM_4), ALONE)
     assert sizes is not None
 
-    def needed(saved: Saving) -> int:
+    def needed(saved: Saving, parallel: Parallel = ALONE) -> int:
         findings = Findings()
-        check_disk(root, ALONE, saved, MergeWish(), tmp_path, findings)
+        check_disk(root, parallel, saved, MergeWish(), tmp_path, findings)
         return findings.looks[0].bytes  # type: ignore[union-attr] # a DiskLook
 
     whole = saving(GLM_4, network=False)
     assert needed(whole) == 4 * 3 * sizes.shard + sizes.weights
-    assert needed(replace(whole, is_shared_out=True)) == 3 * sizes.shard + sizes.weights
+    shared = replace(whole, is_shared_out=True)
+    assert needed(shared) == (3 + 1) * sizes.shard + sizes.weights
+    assert needed(replace(shared, is_iteration=True)) == 3 * sizes.shard + sizes.weights
+    cut = replace(ALONE, mode=1, data=4)
+    assert (cut.by_strategy, needed(shared, cut)) == (True, 3 * sizes.shard + sizes.weights)
     assert needed(replace(whole, has_optimizer=False)) == 4 * 3 * sizes.shard_weights + sizes.weights
 
 
