@@ -18,7 +18,20 @@ _COPIED = f"{_REMOVED}; or of an older glmd's: unit/daemon/core/test_migrations.
 _DERIVED = "of the record of a training, which `glmd steps rebuild` makes again from the logs"
 _BACKUP = "of a backup, which has no name before it is whole: faults/test_backup_faults.py kills it at each call"
 _OUTBOX = "of the notifier's own file: faults/test_notify_faults.py kills it at each write"
+_LAID_OUT = "laid out anew by each prepare, before any rank starts: unit/handlers/resume and acceptance/test_today.py"
+_PAGE = "of the page's own socket, which whoever opens it next makes again"
 NOT_REACHED = {
+    "daemon/commands/status.py _draw: publish_bytes": "a picture that somebody asked for",
+    "daemon/face/web/process.py _listening: unlink": _PAGE,
+    "daemon/face/web/process.py _remove_left_over: unlink": _PAGE,
+    "daemon/serve/jobs/prepare.py prepare: make_directory": _LAID_OUT,
+    "daemon/serve/jobs/prepare.py prepare: publish_bytes": _LAID_OUT,
+    "handlers/resume/continuing.py _link: make_directory": _LAID_OUT,
+    "handlers/resume/continuing.py _link: publish_symlink": _LAID_OUT,
+    "handlers/resume/continuing.py begin_with: publish_symlink": _LAID_OUT,
+    "handlers/resume/continuing.py begin_with: rmtree": _LAID_OUT,
+    "handlers/resume/point.py lay_out: move": _LAID_OUT,
+    "handlers/resume/point.py lay_out: publish_bytes": _LAID_OUT,
     "daemon/face/notify/outbox.py Outbox._add: execute": _OUTBOX,
     "daemon/face/notify/outbox.py Outbox._forsake: execute": _OUTBOX,
     "daemon/face/notify/outbox.py Outbox._keep: execute": _OUTBOX,
