@@ -31,6 +31,7 @@ from pathlib import Path
 import make_shards
 import merge_today
 from measuring import Contender, Measured, Report, in_turn, measure, median, ratio
+from merge_beside_cp import beside_cp
 from merge_input import CP, Input, clear, describe
 
 TINY = {"hidden": 512, "layers": 6, "vocabulary": 3200, "mp": 4}
@@ -89,27 +90,7 @@ def against_copy(report: Report, scratch: Path, options: argparse.Namespace) -> 
     """Merge what is in the page cache, and copy the output."""
     given = Input(scratch, LARGE, sparse=True)
     copied = scratch / "copied.ckpt"
-
-    def ready() -> None:
-        given.clear()
-        given.warm()
-
-    def ready_to_copy() -> None:
-        clear(copied)
-        given.warm()
-
-    contenders = {
-        "glmd merge --no-hash": Contender(ready, given.glmd("--no-hash")),
-        "glmd merge": Contender(ready, given.glmd()),
-        "cp and sync of the output": Contender(ready_to_copy, (*CP, given.output, copied)),
-    }
-    plain, hashed, cp = in_turn(contenders, options.rounds).values()
-    report.part(f"copy: {describe(given)}, page cache warm, {options.rounds} rounds")
-    for name, rounds in zip(contenders, (plain, hashed, cp), strict=True):
-        report.cost(name, median(rounds))
-    for name, rounds, limit in (("without hashing", plain, 1.1), ("with hashing", hashed, 1.3)):
-        found = ratio(rounds, cp)
-        report.figure(f"wall time over cp and sync, {name}", found, f"{limit} or less", met=found <= limit)
+    beside_cp(report, "copy", given, copied, options.rounds)
 
 
 def against_not_looking(report: Report, scratch: Path, options: argparse.Namespace) -> None:

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from make_safetensors import Form
 from measuring import Contender, Report, in_turn, measure, median, ratio
-from merge_input import CP, SafetensorsInput, clear, describe
+from merge_beside_cp import beside_cp
+from merge_input import SafetensorsInput, describe
 
 SMALL = {"hidden": 1024, "layers": 16, "vocabulary": 10240, "mp": 8}
 LARGE = {"hidden": 2560, "layers": 16, "vocabulary": 32000, "mp": 8}
@@ -76,27 +77,7 @@ def against_copy(report: Report, scratch: Path, options: argparse.Namespace) -> 
     for form, dp in ((Form.SHARDS, 1), (Form.NO_REPLICAS, 2), (Form.ITERATION, 1)):
         with tempfile.TemporaryDirectory(dir=scratch) as directory:
             given = SafetensorsInput(Path(directory), {**LARGE, "dp": dp}, form, sparse=True)
-
-            def ready(given: SafetensorsInput = given) -> None:
-                given.clear()
-                given.warm()
-
-            def ready_to_copy(given: SafetensorsInput = given) -> None:
-                clear(copied)
-                given.warm()
-
-            contenders = {
-                "glmd merge --no-hash": Contender(ready, given.glmd("--no-hash")),
-                "glmd merge": Contender(ready, given.glmd()),
-                "cp and sync of the output": Contender(ready_to_copy, (*CP, given.output, copied)),
-            }
-            plain, hashed, cp = in_turn(contenders, options.rounds).values()
-            report.part(f"safetensors, {form}: {describe(given)}, page cache warm, {options.rounds} rounds")
-            for name, rounds in zip(contenders, (plain, hashed, cp), strict=True):
-                report.cost(name, median(rounds))
-            for name, rounds, limit in (("without hashing", plain, 1.1), ("with hashing", hashed, 1.3)):
-                found = ratio(rounds, cp)
-                report.figure(f"wall time over cp and sync, {name}", found, f"{limit} or less", met=found <= limit)
+            beside_cp(report, f"safetensors, {form}", given, copied, options.rounds)
 
 
 def memory(report: Report, scratch: Path, _options: argparse.Namespace) -> None:

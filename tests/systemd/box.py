@@ -82,3 +82,21 @@ def probe(box: Box, unit: str, code: str) -> None:
     log = box.say("journalctl", "--unit", unit, "--output=cat", "--no-pager", "--lines=20")
     box.run("systemctl", "reset-failed", unit, check=False)
     assert done.returncode == 0, log
+
+
+def comes_last(box: Box, unit: str) -> None:
+    """Assert that a unit that runs PROBE yields the processor to trainings, and has little of what they need."""
+    wanted = {"MemoryMax": str(256 << 20), "CPUQuotaPerSecUSec": "500ms", "CPUWeight": "20", "IOWeight": "10"}
+    assert {name: box.shows(unit, name) for name in wanted} == wanted
+    assert box.shows(unit, "TasksMax") == "32"
+    probe(
+        box,
+        unit,
+        """
+        import os, pathlib
+        assert os.getpriority(os.PRIO_PROCESS, 0) == 10
+        assert pathlib.Path("/proc/self/oom_score_adj").read_text() == "900\\n"
+        status = pathlib.Path("/proc/self/status").read_text()
+        assert "CapBnd:\\t0000000000000000" in status and "NoNewPrivs:\\t1" in status
+        """,
+    )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.systemd.box import PREFIX, PROBE, PYTHON, Box, probe
+from tests.systemd.box import PREFIX, PROBE, PYTHON, Box, comes_last, probe
 
 pytestmark = pytest.mark.systemd
 
@@ -153,20 +153,7 @@ def test_it_reaches_nothing(box: Box) -> None:
 @pytest.mark.usefixtures("probed")
 def test_trainings_come_first(box: Box) -> None:
     """It yields the processor to them, is the first to go when memory runs out, and has little of both."""
-    wanted = {"MemoryMax": str(256 << 20), "CPUQuotaPerSecUSec": "500ms", "CPUWeight": "20", "IOWeight": "10"}
-    assert {name: box.shows(UNIT, name) for name in wanted} == wanted
-    assert box.shows(UNIT, "TasksMax") == "32"
-    probe(
-        box,
-        UNIT,
-        """
-        import os, pathlib
-        assert os.getpriority(os.PRIO_PROCESS, 0) == 10
-        assert pathlib.Path("/proc/self/oom_score_adj").read_text() == "900\\n"
-        status = pathlib.Path("/proc/self/status").read_text()
-        assert "CapBnd:\\t0000000000000000" in status and "NoNewPrivs:\\t1" in status
-        """,
-    )
+    comes_last(box, UNIT)
 
 
 def test_it_ends_when_nobody_asks_and_comes_back(box: Box) -> None:
