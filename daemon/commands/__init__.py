@@ -60,7 +60,7 @@ COMMANDS = {
         "daemon.commands.notify:notify",
         "Tell people what happens: serve, test NAME, list, retry.",
     ),
-    "web": ("daemon.commands.web:app", "Serve the page, which only reads; also with the daemon down."),
+    "web": ("daemon.commands.web:web", "Serve the page, which only reads; also with the daemon down."),
     "backup": (
         "daemon.commands.backup:backup",
         "Back up the store, the jobs' records and what was promoted; glmd may run, and jobs, too.",
@@ -77,7 +77,9 @@ COMMANDS = {
 HIDDEN = frozenset({"reload"})
 """What systemd runs rather than people; docs/cli.md has it all the same."""
 
-OWN_PARSER = frozenset({"backup", "compare", "merge", "night", "nights", "notify", "restore", "status", "steps", "top"})
+OWN_PARSER = frozenset(
+    {"backup", "compare", "merge", "night", "nights", "notify", "restore", "status", "steps", "top", "web"}
+)
 """Commands that take their words unparsed: loading typer takes longer than what they do."""
 COMMON = ("--root", "--config")
 """Options that may stand before any command."""

@@ -1,41 +1,38 @@
 """`glmd web`: the page, served; and how to reach it from another machine."""
 
 import platform
-from typing import Annotated
+from collections.abc import Sequence
 
-import typer
-
-from daemon.commands.arguments import ConfigOption, RootOption, settings_of
+from daemon.commands.lookup import settings_of
+from daemon.commands.own_parser import Parser
+from daemon.commands.terminal.streaming import write
 from daemon.core.settings import Settings
 from daemon.core.web_settings import AUTO, address_in
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False, help="Serve the page, which only reads.")
 _PORT = 8470
 _SOCKET = "/run/glmd/web.sock"
 
 
-@app.callback(invoke_without_command=True)
-def web(
-    ctx: typer.Context,
-    *,
-    listen: Annotated[
-        str | None, typer.Option(metavar="WHERE", help="127.0.0.1:PORT or the path of a socket; default web.listen.")
-    ] = None,
-    root: RootOption = None,
-    config: ConfigOption = None,
-) -> None:
+def web(words: Sequence[str]) -> None:
     """Serve the page, which only reads; also with the daemon down."""
-    if ctx.invoked_subcommand is not None:
+    given = _parser().parse_args(words)
+    settings = settings_of(given.root, given.config)
+    if given.what == "link":
+        write(lines(settings, platform.node()))
         return
     from daemon.face.web.process import serve  # noqa: PLC0415 - `glmd web link` needs nothing of it
 
-    serve(settings_of(root, config), listen)
+    serve(settings, given.listen)
 
 
-@app.command()
-def link(root: RootOption = None, config: ConfigOption = None) -> None:
-    """Say how to reach the page from another machine."""
-    typer.echo("\n".join(lines(settings_of(root, config), platform.node())))
+def _parser() -> Parser:
+    parser = Parser(prog="glmd web", description=web.__doc__, allow_abbrev=False)
+    told = "link: say how to reach the page from another machine, and serve nothing."
+    parser.add_argument("what", nargs="?", choices=("link",), help=told)
+    told = "127.0.0.1:PORT or the path of a socket; without it, web.listen."
+    parser.add_argument("--listen", metavar="WHERE", help=told)
+    parser.add_common_options()
+    return parser
 
 
 def lines(settings: Settings, host: str) -> list[str]:

@@ -15,7 +15,7 @@ from handlers.errors import HandlerError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-LOOK_EVERY = 1.0
+LOOK_EVERY = 1.5
 """Seconds."""
 PING_EVERY = 15.0
 """Seconds after which a stream says that it is still there."""
