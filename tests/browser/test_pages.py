@@ -160,6 +160,7 @@ def test_the_theme_can_be_chosen_and_stays(browser: Browser) -> None:
     """By a button, for the next page, too."""
     ink = "return getComputedStyle(document.documentElement).color"
     browser.open("/")
+    browser.until(lambda: browser.run(ink) != "rgb(0, 0, 0)", "the style sheet")
     before = browser.run(ink)
     browser.find("[data-theme-toggle]").click()
     chosen = browser.run(ink)

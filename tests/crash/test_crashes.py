@@ -50,7 +50,6 @@ NOT_REACHED = {
     "daemon/serve/old_roots.py bring_over: chmod": _OF_BEFORE,
     "daemon/serve/jobs/set_aside.py SetAside.__call__: make_directory": _DEFECT,
     "daemon/serve/jobs/set_aside.py SetAside.__call__: publish_bytes": _DEFECT,
-    "daemon/serve/jobs/attempts.py _forget_united: rmtree": "of a copy that the newest attempt does not begin with",
     "daemon/serve/jobs/prepare.py _put_aside_earlier_output: make_directory": _THERE,
     "daemon/client/backup/drops.py remove_those_that_went_on: rmdir": _BACKUP,
     "daemon/client/backup/drops.py remove_those_that_went_on: unlink": _BACKUP,
@@ -112,6 +111,7 @@ NOT_REACHED = {
 }
 """Calls that change what is on the disk, and that no scenario comes to. A new one needs a scenario, or a reason."""
 SOMETIMES_REACHED = {
+    "daemon/serve/jobs/attempts.py _forget_united: rmtree": "where a third attempt begins with another save",
     "daemon/core/store.py Store.explain: execute": "where an evaluation finds its devices still held",
     "daemon/core/store.py Store.free_devices: execute": "where a shim or rank is not quite gone when its job moves on",
     "daemon/serve/steps/runner.py forestall: make_directory": "where a cancel comes between a move and a start",

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handlers.ckpt import Format, OutputOptions, merge, open_set
+from handlers.ckpt import OutputFormat, OutputOptions, merge, open_set
 from handlers.merging.deep_verify import MindSporeError, deep_verify
 from tests.mindspore.conftest import INTERPRETERS
 from tests.unit.handlers.ckpt.ckpt_writer import record, small_run
@@ -40,7 +40,7 @@ def test_mindspore_loads_what_glmd_wrote(directory: Path, python: Path, version:
 
 def test_safetensors_are_loaded_by_a_mindspore_that_knows_them(directory: Path, python: Path, version: str) -> None:
     """2.0 does not, and says so."""
-    output = merged(directory, OutputOptions(Format.SAFETENSORS, max_shard_size=500))
+    output = merged(directory, OutputOptions(OutputFormat.SAFETENSORS, max_shard_size=500))
     if version == "2.0":
         with pytest.raises(MindSporeError, match=r"MindSpore 2\.0\.0 does not load safetensors"):
             deep_verify(output, python)

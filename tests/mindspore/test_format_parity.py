@@ -34,7 +34,7 @@ def test_any_run_saved_as_safetensors_is_merged(newest: Worker, tmp_path: Path) 
         with tempfile.TemporaryDirectory(dir=tmp_path) as name:
             directory, saved = Path(name), replace(case, format="safetensors")
             newest.make(saved, directory / "source")
-            for form in Format:
+            for form in (OutputFormat.CKPT, OutputFormat.SAFETENSORS):
                 output = merged(saved, directory / "source", directory / form, format=form)
                 assert not differences(newest.load(output), saved)
 

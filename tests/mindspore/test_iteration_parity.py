@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlers.ckpt import Family, Format
+from handlers.ckpt import Family, OutputFormat
 from tests.mindspore.cases import BFLOAT16, Case, Parameter, cases, glm
 from tests.mindspore.merging import merged
 from tests.mindspore.safetensors_files import stored
@@ -44,7 +44,7 @@ def compare(case: Case, worker: Worker, directory: Path) -> None:
     (save / "common.json").write_text(json.dumps(common))
     (save.parent / "latest_checkpointed_iteration.txt").write_text(str(ITERATION))
     families = (Family.WEIGHTS, Family.SCALARS, Family.OPTIMIZER)
-    made = merged(case, output, directory / "merged", format=Format.SAFETENSORS, keep=families)
+    made = merged(case, output, directory / "merged", format=OutputFormat.SAFETENSORS, keep=families)
     for path, to in ((save, "of_ranks"), (made.parent, "of_glmd")):
         worker.ask("load_iteration", path=path, to=directory / f"{to}.safetensors")
     ours, theirs = stored([made]), stored([directory / "of_ranks.safetensors"])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from handlers.ckpt import CkptError, Family, Format
+from handlers.ckpt import CkptError, Family, OutputFormat
 from handlers.ckpt.codes import Code
 from tests.mindspore.cases import BFLOAT16, SCALARS, Case, Parameter, cases, glm, mindspore_fault
 from tests.mindspore.merging import merged
@@ -58,7 +58,7 @@ def shard_of(source: Path, rank: int) -> Path:
 
 def all_merged(case: Case, source: Path, to: Path) -> dict[str, Stored]:
     """Return what glmd's one file holds; of gradients that are still summed up MindSpore's merge knows nothing."""
-    output = merged(case, source, to, format=Format.SAFETENSORS, keep=EVERYTHING)
+    output = merged(case, source, to, format=OutputFormat.SAFETENSORS, keep=EVERYTHING)
     return _without_gradients(stored([output]))
 
 
@@ -151,7 +151,7 @@ def test_a_training_loads_from_the_merged_file_what_its_ranks_saved(newest: Work
             directory, ranks = Path(name), case.ranks * case.stages
             source, cut = directory / "source", directory / "cut"
             newest.make(case, source)
-            merged(case, source, directory / "merged", format=Format.SAFETENSORS, keep=EVERYTHING)
+            merged(case, source, directory / "merged", format=OutputFormat.SAFETENSORS, keep=EVERYTHING)
             if mindspore_fault(case, newest.version()) is not None:
                 return
             newest.ask(

@@ -83,6 +83,11 @@ def main() -> None:
             wait_for(Path(gate).exists)
 
 
+def resumes(config: str) -> bool:
+    """Say whether the YAML tells MindFormers to resume."""
+    return re.search(r"^resume_training: [Tt]rue$", config, re.MULTILINE) is not None
+
+
 def hold_device(directory: Path, device: str) -> None:
     """Hold a device until this process, and whatever it has forked, is gone; nobody else may be on it."""
     directory.mkdir(exist_ok=True)
@@ -127,7 +132,7 @@ def leave_child(directory: Path, rank: int, *, is_deaf: bool) -> None:
 
 def first_round(config: str, rank: int, *, sinks: bool) -> int:
     """Return where to begin; raises ValueError where MindFormers 0.8 refuses to resume."""
-    if "resume_training: True" not in config:
+    if not resumes(config):
         return 1
     path = Path(re.search(r'^load_checkpoint: "(.*)"$', config, re.MULTILINE)[1])
     if path.is_dir():
@@ -146,7 +151,7 @@ def first_round(config: str, rank: int, *, sinks: bool) -> int:
 def diverges_from(config: str) -> float:
     """Return the first round whose loss is lost; infinity where none is."""
     found = re.search(r"^ *learning_rate: *([-+.\de]+)", config, re.MULTILINE)
-    is_resumed = "resume_training: True" in config
+    is_resumed = resumes(config)
     if found is None or float(found[1]) < 0.1 or (is_resumed and "STANDIN_DIVERGE_ONCE" in os.environ):
         return math.inf
     return int(os.environ.get("STANDIN_DIVERGE", "6"))

@@ -284,7 +284,7 @@ def test_an_error_of_the_system_says_where_what_and_what_to_do(error: OSError, t
     assert "Errno" not in message(error)
 
 
-@pytest.mark.parametrize(("words", "megabytes"), (("status", 18), ("check /etc/hostname", 40)))
+@pytest.mark.parametrize(("words", "megabytes"), (("status", 20), ("check /etc/hostname", 40)))
 def test_what_the_shell_denies_is_one_line(tmp_path: Path, words: str, megabytes: int) -> None:
     """Which limit it is, and no traceback: nothing in glmd is to be mended."""
     done = subprocess.run(

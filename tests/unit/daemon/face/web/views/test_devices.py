@@ -17,21 +17,24 @@ from handlers.records.process import ProcessIdentity
 from tests.unit.daemon.face.diary import DONE, TRAINING, Diary
 from tests.unit.daemon.face.web.nights_site import HOSTILE, Client, site_of
 
-NOW = datetime.now(UTC)
-
 
 @pytest.fixture
 def diary(tmp_path: Path) -> Diary:
     """Return an empty store, of a daemon with four devices."""
     diary = Diary(tmp_path / "root")
-    record = DaemonRecord("0.1.0", ProcessIdentity.of(os.getpid()), NOW, NOW, (0, 1, 2, 3))
+    record = DaemonRecord("0.1.0", ProcessIdentity.of(os.getpid()), now(), now(), (0, 1, 2, 3))
     diary.root.daemon.write_bytes(record.content())
     return diary
 
 
+def now() -> datetime:
+    """Return the moment of a test, which may come long after the tests were collected."""
+    return datetime.now(UTC)
+
+
 def holding(diary: Diary, name: str = "run", devices: str = "[2, 1]") -> Job:
     """Let a job have had these devices for an hour, and hold them."""
-    job = diary.job(name, NOW - timedelta(hours=1), *TRAINING)
+    job = diary.job(name, now() - timedelta(hours=1), *TRAINING)
     diary.sql("UPDATE jobs SET devices = ? WHERE id = ?", devices, job.id)
     diary.sql("DELETE FROM device_locks")
     diary.sql("INSERT INTO device_locks SELECT value, ? FROM json_each(?)", job.id, devices)
@@ -70,7 +73,7 @@ def test_the_last_day_is_drawn(diary: Diary) -> None:
 
 def test_a_job_that_ended_long_ago_is_not_there(diary: Diary) -> None:
     """What was the day before is history."""
-    diary.job("old", NOW - timedelta(days=3), *DONE)
+    diary.job("old", now() - timedelta(days=3), *DONE)
     text = Client(diary.root.path).get("/devices").text
     assert "<rect" not in text
     assert "no job had a device" in text
