@@ -168,7 +168,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, size: str) -> None:
         assert (done.returncode, list(disk.iterdir())) == (1, []), done.stderr
         assert "[host.disk-full]" in done.stderr
     finally:
-        subprocess.run(["umount", disk], check=True)
+        subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 @pytest.mark.root
@@ -183,4 +183,4 @@ def test_another_disk_gets_copies(tmp_path: Path) -> None:
         assert [output.linked for output in record.outputs] == [False] * len(record.outputs)
         assert check(path, deep=True).problems == ()
     finally:
-        subprocess.run(["umount", disk], check=True)
+        subprocess.run(["umount", "--lazy", disk], check=True)

@@ -42,7 +42,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     path.mkdir()
     mount("-t", "tmpfs", "-o", "size=2m", "tmpfs", path)
     yield path
-    subprocess.run(["umount", path], check=True)
+    subprocess.run(["umount", "--lazy", path], check=True)
 
 
 def fill(disk: Path) -> Path:
@@ -132,7 +132,7 @@ def test_a_directory_that_becomes_read_only_is_waited_for(tmp_path: Path, monkey
             mount("-o", "remount,bind,rw", jobs)
             world.turn_until(lambda: world.are_over(1), "the job to be over")
         finally:
-            subprocess.run(["umount", jobs], check=True)
+            subprocess.run(["umount", "--lazy", jobs], check=True)
         assert world.jobs() == {"good": (State.FAILED, MERGED)}
         world.agrees()
 
