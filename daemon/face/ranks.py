@@ -45,19 +45,6 @@ class RankStatus:
         """Whether it is so far behind that it is no matter of who wrote first."""
         return self.behind > 1
 
-    def as_json(self) -> dict[str, object]:
-        """Return the documented keys."""
-        return {
-            "rank": self.rank,
-            "device": self.device,
-            "phase": self.phase,
-            "step": self.number,
-            "seconds_per_step": None if self.progress is None else self.progress.seconds_per_step,
-            "behind": self.behind,
-            "quiet_seconds": self.quiet,
-            "line": self.line,
-        }
-
 
 def ranks_of(job: Job, root: Path) -> tuple[RankStatus, ...]:
     """Return the ranks of a job, as far as its present output tells of them."""

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import jinja2
 
-from daemon.core.presence import Presence
 from daemon.face.status import seconds_since
 from daemon.face.web.asking import Asked, Page
 from daemon.face.web.daemon_word import DaemonWord
@@ -36,7 +35,7 @@ def rendered(page: Page, asked: Asked, daemon: DaemonWord) -> str:
             words=asked.words,
             url=asked.url,
             daemon=daemon,
-            is_down=daemon.presence is Presence.ABSENT,
+            is_down=daemon.is_down,
             languages=[(language, asked.again(lang=language)) for language in Language],
             tabs=[(tab, asked.url(_PATHS[tab])) for tab in TABS],
             static=lambda name: asked.site.url(asked.site.static.path(name)),

@@ -51,7 +51,7 @@ def test_who_is_behind(diary: Diary) -> None:
     assert 99 < (found[0].quiet or 0) < 130
     assert found[3].quiet is None
     assert found[0].line.endswith("0:00:06 }")
-    assert found[0].as_json()["step"] == 9
+    assert found[0].number == 9
 
 
 def test_who_takes_longer(diary: Diary) -> None:
