@@ -33,12 +33,13 @@ TIERS := $(if $(filter 0,$(shell id -u)),,-m 'not systemd and not root')
 help:  ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-environments: .venv/.made $(TRAINING)/.complete $(TODAY)/.complete $(TORCH)/.complete
+environments: .venv/.made
+	@$(MAKE) --no-print-directory -s -j3 $(TRAINING)/.complete $(TODAY)/.complete $(TORCH)/.complete
 
 demo: .venv/.made $(REHEARSED)/.complete  ## the whole way on this machine: a real training, merged and checked; STACK=today, WEB=1
 	@GLMD_TRAINING__PYTHON=$(REHEARSED)/bin/python .venv/bin/glmd demo --stack $(STACK) $(if $(WEB),--web)
 
-test: lint $(TRAINING)/.complete $(TODAY)/.complete $(TORCH)/.complete  ## all checks and tests
+test: lint environments  ## all checks and tests
 	$(if $(TIERS),@echo "not root: leaving out the tests that need it")
 	$(INTERPRETERS) .venv/bin/pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder --durations=10 --cov $(TIERS)
 
