@@ -48,7 +48,7 @@ class Month:
         """The day before the first night."""
         self._more = dict(more or {})
         self.clock = SetClock(path / "clock")
-        self.stage = Stage(path, clock=self.clock)
+        self.stage = Stage(path, clock=self.clock, is_hasty=False)
         self.root = Root(self.stage.root)
         self.stage.furnish(b"")
         self.gate = self.stage.data / "gate"

@@ -84,7 +84,7 @@ def test_a_tracker_that_was_cut_off_costs_one_save(modern: House) -> None:
     modern.environment(STANDIN_KILL="0,8", STANDIN_TRACKER="")
     modern.start().drop(text=today(modern, "new"))
     assert modern.until(State.DONE).attempt == 2
-    assert any("resumed from iteration_00000004 after: rank 0" in reason for reason in reasons(modern))
+    assert "resumed from iteration_00000004 after: rank 0" in "\n".join(reasons(modern))
     assert "begins after step 4" in said(modern)
 
 

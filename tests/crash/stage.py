@@ -83,6 +83,8 @@ class Stage:
     no_shim: int = 0
     """How many shims each daemon fails to start."""
     has_daemon: bool = True
+    is_hasty: bool = True
+    """Whether the daemon gives a shim up at once: kills would take minutes otherwise. A busy machine then fails jobs."""
     clock: Clock = Moment.now
     """What tells the daemon the time; asked in its process."""
 
@@ -260,7 +262,8 @@ class Stage:
         def daemon() -> int:
             starter = ShimStarter(theirs, self.no_shim)
             runner.subprocess = SimpleNamespace(Popen=starter, DEVNULL=subprocess.DEVNULL)  # type: ignore[assignment]
-            after_step.DEATH_ALLOWANCE, starting.START_ALLOWANCE = 0.0, 5.0
+            if self.is_hasty:
+                after_step.DEATH_ALLOWANCE, starting.START_ALLOWANCE = 0.0, 5.0
             service.Workers = functools.partial(Workers, limit=1)  # type: ignore[assignment, misc]  # one order, always
             start_up.Apart = InThread  # type: ignore[assignment, misc]  # what it does is to be crashed, too
             file = self.root / "glmd.yaml"

@@ -8,7 +8,7 @@ load_ckpt_format, shards that are not there, a save without common.json. What it
 environment, through `training.environment`:
 
     STANDIN_KILL=RANK,STEP  that rank is killed after that step, once all have saved, unless the training is resumed
-    STANDIN_TRACKER=TEXT    what rank 0 writes into the tracker before it is killed
+    STANDIN_TRACKER=TEXT    what rank 0 writes into the tracker after the save that it is killed in
     STANDIN_SPOILS=cut      that rank cuts the last byte off its newest shard before; `gone` removes it
     STANDIN_FILLS=FILE      it makes a file of all that is left of the disk, but for 56 MiB
     STANDIN_MIB=N           a weight is so many MiB large
@@ -59,6 +59,8 @@ def main() -> None:
     begin = run.begin()
     print(f"begins after step {begin}", flush=True)
     dies, at = map(int, os.environ.get("STANDIN_KILL", "-1,0").split(","))
+    if "STANDIN_TRACKER" in os.environ and not begin:
+        run.tracked = {at: os.environ["STANDIN_TRACKER"]}
     for number in range(begin + 1, PASSES * STEPS + 1):
         epoch, step = divmod(number - 1, STEPS)
         print(
@@ -69,8 +71,6 @@ def main() -> None:
         if number % STEPS == 0:
             run.save(number)
         if (rank, number) == (dies, at) and not begin:
-            if "STANDIN_TRACKER" in os.environ:
-                (run.saves / TRACKER).write_text(os.environ["STANDIN_TRACKER"])
             run.spoil(number, os.environ.get("STANDIN_SPOILS", ""))
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -80,6 +80,8 @@ class Run:
 
     def __init__(self, config: Config, saves: Path, rank: int, ranks: int) -> None:
         self.saves = saves
+        self.tracked: dict[int, str] = {}
+        """What rank 0 writes into the tracker after a step, where that is not its number: the others wait for that."""
         self._config, self._rank, self._ranks = config, rank, ranks
         self._section: Config = config.get("checkpoint") or {}
         self._is_new = bool(self._section) or config.get("use_legacy_format") is False
@@ -185,7 +187,8 @@ class Run:
             (save / "metadata.json").write_text(json.dumps(self._metadata()))
             common = {"epoch_num": number // STEPS, "step_num": number, "global_step": number, "global_batch_size": 4}
             (save / "common.json").write_text(json.dumps(common | {"loss_scale": None, "ckpt_status": None}))
-            (self.saves / TRACKER).write_text(str(number))
+            (self.saves / TRACKER).write_text(self.tracked.get(number, str(number)))
+            return
         wait_for(lambda: (self.saves / TRACKER).exists() and (self.saves / TRACKER).read_text() == str(number))
 
     def _holders(self, at: int) -> list[int]:
