@@ -27,7 +27,7 @@ UNITS := glmd.service glmd-job@.service glmd-notify.service glmd-web.socket glmd
 # The box of tests/systemd is made of namespaces, which takes root.
 TIERS := $(if $(filter 0,$(shell id -u)),,-m 'not systemd and not root')
 
-.PHONY: help environments demo test lint bench lock clean install activate uninstall
+.PHONY: help environments demo test coverage lint bench lock clean install activate uninstall
 .DEFAULT_GOAL := help
 
 help:  ## show this
@@ -41,7 +41,10 @@ demo: .venv/.made $(REHEARSED)/.complete  ## the whole way on this machine: a re
 
 test: lint environments  ## all checks and tests
 	$(if $(TIERS),@echo "not root: leaving out the tests that need it")
-	$(INTERPRETERS) .venv/bin/pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder --durations=10 --cov $(TIERS)
+	$(INTERPRETERS) .venv/bin/pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder --durations=10 $(TIERS)
+
+coverage: .venv/.made  ## which lines the unit tests run; apart, since the tracer makes them three times as long
+	.venv/bin/pytest --numprocesses=2 --dist=loadscope tests/unit --cov
 
 lint: .venv/.made  ## ruff, mypy, and the walls between the rooms
 	.venv/bin/ruff check

@@ -11,8 +11,6 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from coverage import Coverage
-
 
 def fork(main: Callable[[], int], log: Path) -> int:
     """Let a process do `main`, its output appended to `log`; return its pid."""
@@ -22,8 +20,6 @@ def fork(main: Callable[[], int], log: Path) -> int:
     code = 99
     try:
         _die_with_the_test()
-        if (measuring := Coverage.current()) is not None:
-            measuring.stop()  # it cannot save what it sees here, and doubles the time
         os.setsid()
         output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         os.dup2(output, 1)

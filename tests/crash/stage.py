@@ -84,7 +84,7 @@ class Stage:
     """How many shims each daemon fails to start."""
     has_daemon: bool = True
     is_hasty: bool = True
-    """Whether the daemon gives a shim up at once: kills would take minutes otherwise. A busy machine then fails jobs."""
+    """Whether the daemon soon gives a shim up. Kills would take minutes otherwise; a busy machine then fails jobs."""
     clock: Clock = Moment.now
     """What tells the daemon the time; asked in its process."""
 
