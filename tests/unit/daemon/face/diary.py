@@ -46,10 +46,11 @@ class Diary:
         took: timedelta = TOOK,
         source: Source = Source.DROP,
         loss: float | None = None,
+        devices: tuple[int, ...] = (0,),
     ) -> Job:
         """Let a job have been submitted then, and have gone these ways."""
         with Store.open(self.root.store) as store:
-            new = NewJob(f"{name} {began} {store.highest()}", name, devices=(0,), prefix="glm-6b", source=source)
+            new = NewJob(f"{name} {began} {store.highest()}", name, devices=devices, prefix="glm-6b", source=source)
             first, *others = (State.REJECTED,) if ways == (State.REJECTED,) else (State.QUEUED, *ways)
             job = store.add(new, first, *(() if others else (reason, code)))
             for state in others:
