@@ -39,7 +39,7 @@ def rendered(page: Page, asked: Asked, daemon: DaemonWord) -> str:
             languages=[(language, asked.again(lang=language)) for language in Language],
             tabs=[(tab, asked.url(_PATHS[tab])) for tab in TABS],
             static=lambda name: asked.site.url(asked.site.static.path(name)),
-            ago=_ago(asked),
+            since=_since(asked),
             empty=_EMPTY,
         )
     )
@@ -69,8 +69,12 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
-def _ago(asked: Asked) -> Callable[[datetime], str]:
-    def ago(moment: datetime) -> str:
-        return asked.say("ago", time=format_duration(seconds_since(moment, datetime.now(UTC))))
+def _since(asked: Asked) -> Callable[[datetime | str, bool], str]:
+    def since(moment: datetime | str, lasts: bool) -> str:  # noqa: FBT001 - a template's
+        """Return how long ago a moment was, or for how long something `lasts`; nothing for none."""
+        if not moment:
+            return ""
+        at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        return asked.say("lasts" if lasts else "ago", time=format_duration(seconds_since(at, datetime.now(UTC))))
 
-    return ago
+    return since

@@ -1,7 +1,7 @@
 """A root as it is at eight in the morning after some weeks: nights that went well or not, a failure, a training.
 
-A real daemon trains, with the ranks of actor.py; the nights before are rows as glmd leaves them. Whenever it is made, it
-is shortly after eight by the clock of its processes, so that what its pages say is the same but for the dates.
+A real daemon trains, with the ranks of actor.py; the nights before are rows as glmd leaves them. Whenever it is made,
+it is shortly after eight by the clock of its processes, so that what its pages say is the same but for the dates.
 """
 
 import os
@@ -14,6 +14,8 @@ from pathlib import Path
 
 from daemon.core.night_runs import Outcome
 from daemon.core.states import State
+from handlers.records.job_dir import Step
+from handlers.records.step_exit import StepExit
 from tests.acceptance.house import CONFIG, House
 from tests.unit.daemon.face.diary import DONE, FAILED, Diary
 
@@ -27,17 +29,18 @@ LEFT_OUT = (3, 4, 11)
 """Those in which the second cycle was left out."""
 
 
-def at_eight() -> str:
-    """Return the name of a time zone in which it is between eight and nine."""
-    ahead = (8 - datetime.now(UTC).hour + 11) % 24 - 11
-    return f"Etc/GMT{-ahead:+d}"
+def at_eight(now: datetime) -> str:
+    """Return a time zone in which it is eight, or up to a quarter of an hour later, as TZ names it."""
+    ahead = (480 - (now.hour * 60 + now.minute) // 15 * 15 + 720) % 1440 - 720
+    hours, minutes = divmod(abs(ahead), 60)
+    return f"CST{'-' if ahead >= 0 else '+'}{hours}:{minutes:02d}"
 
 
 class Showcase(House):
     """The root, and the daemon over it."""
 
     def __init__(self, path: Path) -> None:
-        os.environ["TZ"] = at_eight()
+        os.environ["TZ"] = at_eight(datetime.now(UTC))
         time.tzset()
         super().__init__(path)
         checkout = path / "mindformers"
@@ -55,7 +58,7 @@ class Showcase(House):
         """Numbers of jobs."""
 
     def _cycle(self, name: str, cron: str) -> dict[str, str]:
-        return {"name": name, "cron": cron, "timezone": os.environ["TZ"], "template": str(self._template)}
+        return {"name": name, "cron": cron, "template": str(self._template)}
 
     def text(self, devices: str) -> str:
         """Return a YAML for these devices."""
@@ -79,12 +82,15 @@ class Showcase(House):
         self.until_taken("run_glm_6b.yaml")
         self.trains = self._number("run_glm_6b")
         self.until(State.TRAINING, self.trains)
-        for name in ("glm-6b-long", "lora-code"):
+        waiting = {"glm-6b-long": timedelta(hours=6, minutes=50), "lora-code": timedelta(hours=7, minutes=5)}
+        for name in waiting:
             self.drop(f"{name}.yaml", text=self.text("[0,8)") + f"# {name}\n")
             self.until_taken(f"{name}.yaml")
         self.stop()
-        self._back(self.failed, timedelta(hours=2, minutes=20))
-        self._back(self.trains, timedelta(minutes=12))
+        self._began(self.failed, timedelta(hours=1, minutes=12))
+        self._began(self.trains, timedelta(hours=6, minutes=27))
+        for name, at in waiting.items():
+            self._began(self._number(name), at)
         self.start()
 
     def _number(self, name: str) -> int:
@@ -97,7 +103,7 @@ class Showcase(House):
             self._lora(diary, night - timedelta(hours=1), before)
             self._glm(diary, night + timedelta(hours=2), before)
         for cycle, cron, last in (("glm-6b", "0 2 * * *", 2), ("glm-6b-lora", "0 23 * * *", -1)):
-            diary.count(cycle, self.today + timedelta(hours=last), cron, os.environ["TZ"])
+            diary.count(cycle, self.today + timedelta(hours=last), cron)
 
     def _glm(self, diary: Diary, due: datetime, before: int) -> None:
         if error := BAD.get(before):
@@ -115,15 +121,25 @@ class Showcase(House):
             took = timedelta(hours=1, minutes=31 + before % 4)
             diary.run("glm-6b-lora", due.astimezone(UTC), *DONE, took=took, loss=0.91 + 0.003 * before, devices=ALL)
 
-    def _back(self, number: int, by: timedelta) -> None:
-        """Let what a job went through have been so much earlier."""
+    def _began(self, number: int, at: timedelta) -> None:
+        """Let a job have been submitted at that time of this morning, and have gone through the rest as soon after."""
+        by = self.job(number).submitted - (self.today + at)
         with closing(sqlite3.connect(self.root / "glmd.db")) as store, store:
-            for table, column, key in (
-                ("jobs", "submitted", "id"),
-                ("jobs", "changed", "id"),
-                ("transitions", "at", "job"),
-            ):
-                query = f"SELECT rowid, {column} FROM {table} WHERE {key} = ?"  # noqa: S608 - no user's words
-                for row, at in store.execute(query, (number,)).fetchall():
-                    earlier = (datetime.fromisoformat(at) - by).isoformat()
-                    store.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (earlier, row))  # noqa: S608
+            store.create_function("earlier", 1, lambda at: (datetime.fromisoformat(at) - by).isoformat())
+            store.execute(
+                "UPDATE jobs SET submitted = earlier(submitted), changed = earlier(changed) WHERE id = ?", (number,)
+            )
+            store.execute("UPDATE transitions SET at = earlier(at) WHERE job = ?", (number,))
+            record = self.directory(number).step(1, Step.TRAIN).exit
+            if record.exists():
+                ended = StepExit.read(record)
+                assert ended.first is not None
+                at = ended.first.ended
+                first = ended.first.model_copy(update={"ended": at - by})
+                others = tuple(each for each in ended.processes if each.rank != first.rank)
+                new = ended.model_copy(update={"first": first, "processes": (first, *others)})
+                record.write_text(new.model_dump_json())
+                told = tuple(f"({moment.astimezone():%H:%M:%S})" for moment in (at, at - by))
+                store.execute("UPDATE jobs SET reason = replace(reason, ?, ?) WHERE id = ?", (*told, number))
+                query = "UPDATE transitions SET reason = replace(reason, ?, ?) WHERE job = ?"
+                store.execute(query, (*told, number))
