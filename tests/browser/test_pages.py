@@ -126,7 +126,7 @@ def test_from_now_to_a_failure_by_keys_alone(browser: Browser) -> None:
     browser.open("/")
     walk(browser, f"{FAILED} fails")
     browser.until(lambda: browser.text("h1").startswith(f"{FAILED} fails"), "the job's page")
-    walk(browser, "Why it failed")
+    walk(browser, "All of the failure")
     browser.until(lambda: "failed first" in browser.text("h2"), "the failure's page")
     browser.keys("g", "n")
     browser.until(lambda: bool(browser.all(".rows a")), "now again")

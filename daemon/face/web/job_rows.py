@@ -1,5 +1,6 @@
 """What the page says of a job in one row."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from daemon.core.results import Result
@@ -77,12 +78,10 @@ def came_to_parts(result: Result | None, asked: Asked) -> tuple[str, ...]:
 
 def others_told(others: Sequence[OtherJob], asked: Asked, *, is_alone: bool) -> list[str]:
     """Return how many of a night's other jobs came to what; `is_alone` where nothing says that runs are told of."""
-    states = [each.job.state for each in others]
-    counts = [
-        f"{states.count(state)} {asked.words.say('states', state)}" for state in reversed(State) if state in states
-    ]
-    told = asked.words.joined(*counts)
-    return [] if not told else [told if is_alone else asked.say("other_jobs", told=told)]
+    counts = Counter(each.job.state for each in others)
+    told = (f"{counts[state]} {asked.words.say('states', state)}" for state in reversed(State) if counts[state])
+    all_told = asked.words.joined(*told)
+    return [] if not all_told else [all_told if is_alone else asked.say("other_jobs", told=all_told)]
 
 
 def why(job: Job, asked: Asked) -> str:

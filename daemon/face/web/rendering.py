@@ -1,5 +1,6 @@
 """Makes pages of what views show: Jinja2, in which everything is escaped."""
 
+import shlex
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import jinja2
 
+from daemon.core.settings import DEFAULT_ROOT
 from daemon.face.status import seconds_since
 from daemon.face.web.asking import Asked, Page
 from daemon.face.web.daemon_word import DaemonWord
@@ -36,6 +38,7 @@ def rendered(page: Page, asked: Asked, daemon: DaemonWord) -> str:
             url=asked.url,
             daemon=daemon,
             is_down=daemon.is_down,
+            to_start=_to_start(asked.site.root.path),
             languages=[(language, asked.again(lang=language)) for language in Language],
             tabs=[(tab, asked.url(_PATHS[tab])) for tab in TABS],
             static=lambda name: asked.site.url(asked.site.static.path(name)),
@@ -57,6 +60,11 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {"duration": format_duration, "size": format_size, "exactly": exactly, "number": number}
     return environment
+
+
+def _to_start(root: Path) -> str:
+    """Return what to type where no daemon runs: the service's root is /var/glm, any other is somebody's own."""
+    return "systemctl status glmd" if root == DEFAULT_ROOT else f"glmd --root {shlex.quote(str(root))} serve"
 
 
 def exactly(moment: datetime) -> str:

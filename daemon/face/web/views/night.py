@@ -182,13 +182,14 @@ def _loss(run: Run) -> str:
 
 def _need(need: Need, asked: Asked) -> Told:
     advice = asked.words.advice_of(need.code, job=need.job, rank=None, device=None)
+    remedy = parted(need.reason).remedy if advice is None else advice.remedy
     return Told(
         need=need,
         what=need.what if need.job is None else f"{need.job} {need.what.partition('-')[2]}",
         kind=asked.words.say("needs", need.kind),
         why=told(need.reason, need.code, asked),
-        remedy=parted(need.reason).remedy if advice is None else advice.remedy,
-        commands=need.commands if need.job is None else commands_for(need.kind, need.job, ""),
+        remedy=remedy,
+        commands=commands_for(need.kind, need.job, "" if remedy else need.code),
     )
 
 

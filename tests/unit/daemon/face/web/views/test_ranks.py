@@ -73,7 +73,7 @@ def test_the_rows_are_told_while_they_change(jobs: JobSite, job: Job) -> None:
 
 
 def test_of_a_training_that_is_over_each_end_is_shown(jobs: JobSite, job: Job) -> None:
-    """From its record: exit code or signal, and the pid that it had."""
+    """From its record: exit code or signal, and the pid that it had; what glmd ended is told from what failed."""
     now = datetime.now(UTC)
     ended = [
         ProcessExit(
@@ -90,7 +90,7 @@ def test_of_a_training_that_is_over_each_end_is_shown(jobs: JobSite, job: Job) -
     assert [(row["row"], row["pid"], row["state"]) for row in rows.values()] == [
         ("done", "70", "exit code 0"),
         ("failed", "71", "exit code 1"),
-        ("failed", "72", "SIGTERM"),
+        ("ended", "72", "SIGTERM"),
     ]
 
 
