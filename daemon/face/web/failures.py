@@ -13,7 +13,7 @@ from daemon.face.needs import Kind, commands_for
 from daemon.face.troubleshooting import Entry, read_entries
 from daemon.face.web.asking import Asked
 from handlers.codes import Code
-from handlers.rank_log.advice import parted
+from handlers.rank_log.advice import filled_in, parted
 from handlers.records.step_exit import ProcessExit
 
 OF_FAILURES = frozenset({State.FAILED, State.REJECTED, State.CANCELLED})
@@ -92,7 +92,7 @@ def _advice(job: Job, code: str, diagnosed: Diagnosed | None, asked: Asked) -> t
     advice = asked.words.advice_of(known, job=job.id, rank=rank, device=device)
     if advice is not None:
         return advice.cause, advice.remedy
-    return ("", "") if diagnosed is None else (diagnosed.cause, diagnosed.remedy)
+    return ("", "") if diagnosed is None else (diagnosed.cause, filled_in(diagnosed.remedy, job=job.id))
 
 
 def _entry(code: str) -> Entry | None:

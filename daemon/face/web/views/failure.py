@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import pairwise
 
 from daemon.core.states import Job
 from daemon.face.web.asking import Asked, NotThereError, Page
@@ -11,15 +9,6 @@ from daemon.face.web.failures import Failure, failure_of, failures_of
 from daemon.face.web.finding import job_of, open_store
 from daemon.face.web.job_rows import SIGNS
 from handlers.rank_log.advice import parted
-
-
-@dataclass(frozen=True)
-class AttemptEnd:
-    """How one attempt ended, in a line."""
-
-    attempt: int
-    at: datetime
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -31,8 +20,8 @@ class FailurePage:
     failure: Failure
     went_on: bool
     """Whether a later attempt has begun."""
-    attempts: Sequence[AttemptEnd]
-    """All that were followed by another one."""
+    others: Sequence[tuple[int, str]]
+    """The other attempts that failed, each with what happened."""
 
 
 def failure(asked: Asked) -> Page:
@@ -52,10 +41,6 @@ def failure(asked: Asked) -> Page:
         sign=SIGNS[job.state],
         failure=failure_of(job, attempt, *found[attempt], asked),
         went_on=attempt < job.attempt,
-        attempts=[
-            AttemptEnd(step.attempt - 1, step.at, parted(step.reason).happened)
-            for before, step in pairwise(history)
-            if step.attempt > before.attempt
-        ],
+        others=[(number, parted(reason).happened) for number, (reason, _) in found.items() if number != attempt],
     )
     return Page("failure.html", f"{job.id} {job.name}: {asked.say('why_failed')}", content, tab="jobs")

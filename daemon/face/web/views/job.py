@@ -1,6 +1,6 @@
 """One job: where it stands and why, its curve, its ranks, its history and its files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from daemon.core.read_jobs import Transition
@@ -35,9 +35,7 @@ class JobPage:
     table: Sequence[tuple[int, float]]
     """Step and loss: what the curve shows, for whoever does not see it."""
     failure: Failure | None
-    """How its last attempt failed; None where it did not, or its record cannot be read."""
-    unread: str
-    """Why it cannot be read."""
+    """How its last attempt failed; None where it did not."""
     earlier: int | None
     """The attempt before that failed, where glmd went on after it."""
     past: Sequence[tuple[Transition, str]]
@@ -56,7 +54,9 @@ def job(asked: Asked) -> Page:
     training = known.training
     points = [] if training is None else training.points()
     failures = failures_of(found, known.history)
-    failure, unread = _failure(found, failures, asked)
+    failure = None
+    if found.state is State.FAILED:
+        failure = failure_of(found, found.attempt, *failures[found.attempt], asked)
     content = JobPage(
         job=found,
         detail=known,
@@ -66,7 +66,6 @@ def job(asked: Asked) -> Page:
         commands=() if need is None or failure is not None else need.commands,
         table=points[:: max(1, len(points) // _SUBSETS)],
         failure=failure,
-        unread=unread,
         earlier=found.attempt - 1 if found.attempt - 1 in failures and found.attempt not in failures else None,
         past=[
             (step, "" if failure is not None and step is known.history[-1] else parted(step.reason).happened)
@@ -78,16 +77,6 @@ def job(asked: Asked) -> Page:
     watched = "" if found.state.is_over else f"job:{found.id}"
     title, revision = f"{found.id} {found.name}", content.live.revision
     return Page("job.html", title, content, tab="jobs", live=watched, revision=revision, scripts=scripts)
-
-
-def _failure(job: Job, failures: Mapping[int, tuple[str, str]], asked: Asked) -> tuple[Failure | None, str]:
-    """Return how the last attempt failed; a record that cannot be read takes no other part of the page away."""
-    if job.attempt not in failures or job.state is not State.FAILED:
-        return None, ""
-    try:
-        return failure_of(job, job.attempt, *failures[job.attempt], asked), ""
-    except OSError as error:
-        return None, str(error)
 
 
 def live(asked: Asked) -> Live:

@@ -16,7 +16,7 @@ from daemon.face.web.job_rows import SIGNS, in_words, others_told, progress_cell
 from daemon.face.web.night_reads import MOST, NightRead, read_night
 from daemon.face.web.rows import Live
 from daemon.face.web.strips import Bar, Hour, Scale, span
-from handlers.rank_log.advice import parted
+from handlers.rank_log.advice import filled_in, parted
 from handlers.units.byte_sizes import format_size
 from handlers.units.durations import format_duration
 
@@ -182,7 +182,7 @@ def _loss(run: Run) -> str:
 
 def _need(need: Need, asked: Asked) -> Told:
     advice = asked.words.advice_of(need.code, job=need.job, rank=None, device=None)
-    remedy = parted(need.reason).remedy if advice is None else advice.remedy
+    remedy = filled_in(parted(need.reason).remedy, job=need.job) if advice is None else advice.remedy
     return Told(
         need=need,
         what=need.what if need.job is None else f"{need.job} {need.what.partition('-')[2]}",

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from daemon.core.daemon_record import DaemonRecord
+from daemon.core.night_hours import NightHours
 from daemon.core.states import State
 from handlers.records.process import ProcessIdentity
-from tests.unit.daemon.face.diary import FAILED, Diary
+from tests.unit.daemon.face.diary import DONE, FAILED, Diary
 from tests.unit.daemon.face.web.nights_site import Client
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -48,6 +49,16 @@ def test_what_the_daemon_says_of_a_job_that_waits_comes_first(diary: Diary) -> N
     text = Client(diary.root.path).get("/").text
     assert "in use by pid 9911" in text
     assert "are held by" not in text
+
+
+def test_the_night_tells_what_became_of_jobs_that_are_no_runs(diary: Diary) -> None:
+    """What is bad first: that there were some says nothing."""
+    hours = NightHours.parse("18:00-08:00")
+    evening, _ = hours.of(hours.newest(NOW))
+    for name, ways in (("a", FAILED), ("b", DONE), ("c", DONE)):
+        diary.job(name, evening + timedelta(hours=1), *ways)
+    text = Client(diary.root.path).get("/").text
+    assert "last night: <b>1 failed, 2 done</b>" in text
 
 
 @pytest.mark.parametrize("is_there", (True, False))
