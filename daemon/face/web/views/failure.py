@@ -18,6 +18,7 @@ class FailurePage:
     job: Job
     sign: str
     failure: Failure
+    has_curve: bool
     went_on: bool
     """Whether a later attempt has begun."""
     others: Sequence[tuple[int, str]]
@@ -40,6 +41,7 @@ def failure(asked: Asked) -> Page:
         job=job,
         sign=SIGNS[job.state],
         failure=failure_of(job, attempt, *found[attempt], asked),
+        has_curve=bool(asked.site.curves.of(job.directory(asked.site.root.path), 2).number),
         went_on=attempt < job.attempt,
         others=[(number, parted(reason).happened) for number, (reason, _) in found.items() if number != attempt],
     )

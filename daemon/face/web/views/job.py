@@ -55,7 +55,7 @@ def job(asked: Asked) -> Page:
     points = [] if training is None else training.points()
     failures = failures_of(found, known.history)
     failure = None
-    if found.state is State.FAILED:
+    if found.state in {State.FAILED, State.REJECTED}:
         failure = failure_of(found, found.attempt, *failures[found.attempt], asked)
     content = JobPage(
         job=found,
