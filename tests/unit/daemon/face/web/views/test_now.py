@@ -63,14 +63,15 @@ def test_the_night_tells_what_became_of_jobs_that_are_no_runs(diary: Diary) -> N
 
 @pytest.mark.parametrize("is_there", (True, False))
 def test_the_daemon_runs_or_it_does_not(diary: Diary, is_there: bool) -> None:  # noqa: FBT001 - a parameter
-    """With its version and since when; a bar says so where it does not."""
+    """With its version and since when; a bar says so where it does not, and what to type: no service has this root."""
     began = NOW - timedelta(days=6)
     ended = None if is_there else NOW
     record = DaemonRecord("0.1.0", ProcessIdentity.of(os.getpid()), began, began, (0,), stopped=ended)
     diary.root.daemon.write_bytes(record.content())
     text = Client(diary.root.path).get("/").text
     assert ("glmd 0.1.0 runs, up 6d" in text) == is_there
-    assert ("does not run here: nothing moves on. <code>" in text) != is_there
+    bar = f"does not run here: nothing moves on. <code>glmd --root {diary.root.path} serve</code>"
+    assert (bar in text) != is_there
 
 
 def test_lines_of_a_reason_stay_lines(diary: Diary) -> None:
