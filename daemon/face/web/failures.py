@@ -65,23 +65,24 @@ def failure_of(job: Job, attempt: int, reason: str, code: str, asked: Asked) -> 
     diagnosed = None if ended is None else told_of(ended)
     first = None if ended is None else ended.first
     cause, remedy = _advice(job, code, diagnosed, asked)
+    is_last = attempt == job.attempt
+    if ended is not None and not is_last:
+        reason = ended.reason  # without how glmd went on
     parts = parted(reason)
-    says_the_same = (
-        first is not None and first.rank is not None and (first.line or first.signal or "") in parts.happened
-    )
+    is_of_first = first is not None and parts.happened.startswith(f"rank {first.rank} ")
     return Failure(
         attempt=attempt,
-        earlier=attempt if attempt < job.attempt else None,
+        earlier=None if is_last else attempt,
         first=first,
         title=asked.words.title(code),
-        happened="" if says_the_same else parts.happened,
+        happened="" if is_of_first else parts.happened,
         cause=cause,
         remedy=remedy,
         left=parts.left,
         code=code,
         entry=None if remedy else _entry(code),
         others=[process for process in ([] if ended is None else ended.processes) if process != first],
-        commands=commands_for(Kind.FAILED, job.id, "") if (job.state, job.attempt) == (State.FAILED, attempt) else (),
+        commands=commands_for(Kind.FAILED, job.id, "") if is_last and job.state is State.FAILED else (),
     )
 
 

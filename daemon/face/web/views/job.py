@@ -63,7 +63,7 @@ def job(asked: Asked) -> Page:
         live=_live(found, asked),
         why=why(found, asked),
         came_to=asked.words.joined(*came_to_parts(known.result, asked)),
-        commands=() if need is None or failure is not None else need.commands,
+        commands=() if need is None or (failure is not None and not is_stuck) else need.commands,
         table=points[:: max(1, len(points) // _SUBSETS)],
         failure=failure,
         earlier=found.attempt - 1 if found.attempt - 1 in failures and found.attempt not in failures else None,

@@ -54,6 +54,17 @@ def test_all_of_it_is_said_once(jobs: JobSite, job: Job, path: str) -> None:
     assert "glmd explain" not in text
 
 
+def test_what_cannot_be_ended_is_told_beside_the_failure(jobs: JobSite, job: Job) -> None:
+    """It was another rank that failed first; the one that is left holds its device."""
+    move(jobs, job, State.FAILED, f"needs operator: rank 2 on device 6 (pid 4711); {REASON}")
+    jobs.sql("INSERT INTO device_locks VALUES (6, 1)")
+    for path in PAGES:
+        text = jobs.get(path).text
+        assert "needs operator: rank 2 on device 6 (pid 4711)" in text
+        assert "rank 3 on device 7 failed first" in text
+    assert 'data-copy="glmd status 1"' in jobs.get("/jobs/1").text
+
+
 def test_what_glmd_went_on_after_can_be_looked_at(jobs: JobSite, job: Job) -> None:
     """A rank was killed, and glmd began anew: the job has not failed, its first attempt has."""
     assert jobs.get("/jobs/1/failure").status_code == 404
@@ -64,6 +75,7 @@ def test_what_glmd_went_on_after_can_be_looked_at(jobs: JobSite, job: Job) -> No
         assert "rank 3 on device 7 failed first" in text
         assert "glmd went on by itself with attempt 2" in text
         assert "data-copy=" not in text
+        assert "begun anew after" not in text
         assert "/jobs/1/log?rank=3&amp;attempt=1#end" in text
     for attempt in (0, 2, 3):
         assert jobs.get(f"/jobs/1/failure?attempt={attempt}").status_code == 404
