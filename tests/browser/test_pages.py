@@ -186,7 +186,7 @@ def test_the_page_of_a_failure(browser: Browser) -> None:
     browser.open(f"/jobs/{FAILED}/failure")
     text = browser.text("main")
     for words in (
-        "rank 1 on device 1 failed first",
+        "Rank 1 on device 1 failed first",
         "exit code 1",
         "ValueError: loss is not a number",
         f"glmd retry {FAILED}",
