@@ -86,7 +86,8 @@ def others_told(others: Sequence[OtherJob], asked: Asked, *, is_alone: bool) -> 
 
 def why(job: Job, asked: Asked) -> str:
     """Return why a job is where it is, in a line; cause and remedy of a failure are where there is room for them."""
-    return told(job.reason, job.code, asked)
+    is_told = job.state.is_over or not asked.words.is_of_reasons  # else it says first how glmd went on
+    return told(job.reason, job.code if is_told else "", asked)
 
 
 def told(reason: str, code: str, asked: Asked) -> str:

@@ -132,14 +132,18 @@ class Showcase(House):
             store.execute("UPDATE transitions SET at = earlier(at) WHERE job = ?", (number,))
             record = self.directory(number).step(1, Step.TRAIN).exit
             if record.exists():
-                ended = StepExit.read(record)
-                assert ended.first is not None
-                at = ended.first.ended
-                first = ended.first.model_copy(update={"ended": at - by})
-                others = tuple(each for each in ended.processes if each.rank != first.rank)
-                new = ended.model_copy(update={"first": first, "processes": (first, *others)})
-                record.write_text(new.model_dump_json())
-                told = tuple(f"({moment.astimezone():%H:%M:%S})" for moment in (at, at - by))
-                store.execute("UPDATE jobs SET reason = replace(reason, ?, ?) WHERE id = ?", (*told, number))
-                query = "UPDATE transitions SET reason = replace(reason, ?, ?) WHERE job = ?"
-                store.execute(query, (*told, number))
+                told = _ended_earlier(record, by)
+                for table, key in (("jobs", "id"), ("transitions", "job")):
+                    query = f"UPDATE {table} SET reason = replace(reason, ?, ?) WHERE {key} = ?"  # noqa: S608 - no user's words
+                    store.execute(query, (*told, number))
+
+
+def _ended_earlier(path: Path, by: timedelta) -> tuple[str, str]:
+    """Let a training's record say so, and return how a reason tells when it ended, and when it has now."""
+    record = StepExit.read(path)
+    assert record.first is not None
+    first = record.first.model_copy(update={"ended": record.first.ended - by})
+    others = tuple(each for each in record.processes if each.rank != first.rank)
+    path.write_text(record.model_copy(update={"first": first, "processes": (first, *others)}).model_dump_json())
+    was, now = (f"({each.ended.astimezone():%H:%M:%S})" for each in (record.first, first))
+    return was, now
