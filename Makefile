@@ -27,11 +27,11 @@ UNITS := glmd.service glmd-job@.service glmd-notify.service glmd-web.socket glmd
 # The box of tests/systemd is made of namespaces, which takes root.
 TIERS := $(if $(filter 0,$(shell id -u)),,-m 'not systemd and not root')
 
-.PHONY: help environments demo test coverage lint bench lock clean install activate uninstall
+.PHONY: help environments demo test coverage lint bench screenshots lock clean install activate uninstall
 .DEFAULT_GOAL := help
 
 help:  ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 environments: .venv/.made
 	@$(MAKE) --no-print-directory -s -j3 $(TRAINING)/.complete $(TODAY)/.complete $(TORCH)/.complete
@@ -55,6 +55,9 @@ lint: .venv/.made  ## ruff, mypy, and the walls between the rooms
 bench: .venv/.made $(TRAINING)/.complete $(TODAY)/.complete  ## the benchmarks' tables
 	for program in merge readiness inbox idle scale steps step_time face; do \
 	    $(INTERPRETERS) .venv/bin/python benchmarks/$$program.py || exit; done
+
+screenshots: .venv/.made  ## the pictures of docs/, of a root in which nights were; takes chromium and chromium-driver
+	.venv/bin/python -m tests.browser.showcase.screenshots
 
 lock: .venv/.made  ## bring requirements/ in line with pyproject.toml; UPGRADE=--upgrade takes newer versions
 	.venv/bin/uv pip compile $(COMPILE) --group dev pyproject.toml -o requirements/dev.txt
@@ -80,7 +83,7 @@ install:  ## (as root) into PREFIX (/usr/local), with units, user and directorie
 	install -Dm644 systemd/glmd.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/glmd.conf
 	install -Dm644 systemd/glmd.tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/glmd.conf
 	install -Dm644 systemd/50-glmd.rules $(DESTDIR)$(POLKITDIR)/50-glmd.rules
-	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/glmd README.md SECURITY.md docs/*.md systemd/glmd-web-actions.conf
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/glmd README.md SECURITY.md docs/*.md docs/*.webp systemd/glmd-web-actions.conf
 	test -e $(DESTDIR)/etc/glmd/glmd.yaml || install -Dm644 configs/glmd.yaml $(DESTDIR)/etc/glmd/glmd.yaml
 	install -dm700 $(DESTDIR)/etc/glmd/credentials
 	$(if $(DESTDIR),,test ! -d /run/systemd/system || $(MAKE) --no-print-directory activate)

@@ -1,5 +1,6 @@
 """Makes pages of what views show: Jinja2, in which everything is escaped."""
 
+import shlex
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import jinja2
 
+from daemon.core.settings import DEFAULT_ROOT
 from daemon.face.status import seconds_since
 from daemon.face.web.asking import Asked, Page
 from daemon.face.web.daemon_word import DaemonWord
@@ -36,10 +38,11 @@ def rendered(page: Page, asked: Asked, daemon: DaemonWord) -> str:
             url=asked.url,
             daemon=daemon,
             is_down=daemon.is_down,
+            to_start=_to_start(asked.site.root.path),
             languages=[(language, asked.again(lang=language)) for language in Language],
             tabs=[(tab, asked.url(_PATHS[tab])) for tab in TABS],
             static=lambda name: asked.site.url(asked.site.static.path(name)),
-            ago=_ago(asked),
+            since=_since(asked),
             empty=_EMPTY,
         )
     )
@@ -59,6 +62,11 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
+def _to_start(root: Path) -> str:
+    """Return what to type where no daemon runs: the service's root is /var/glm, any other is somebody's own."""
+    return "systemctl status glmd" if root == DEFAULT_ROOT else f"glmd --root {shlex.quote(str(root))} serve"
+
+
 def exactly(moment: datetime) -> str:
     """Return a moment by this host's clock."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S %Z}"
@@ -69,8 +77,12 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
-def _ago(asked: Asked) -> Callable[[datetime], str]:
-    def ago(moment: datetime) -> str:
-        return asked.say("ago", time=format_duration(seconds_since(moment, datetime.now(UTC))))
+def _since(asked: Asked) -> Callable[[datetime | str, bool], str]:
+    def since(moment: datetime | str, lasts: bool) -> str:  # noqa: FBT001 - a template's
+        """Return how long ago a moment was, or for how long something `lasts`; nothing for none."""
+        if not moment:
+            return ""
+        at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        return asked.say("lasts" if lasts else "ago", time=format_duration(seconds_since(at, datetime.now(UTC))))
 
-    return ago
+    return since

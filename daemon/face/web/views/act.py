@@ -47,7 +47,7 @@ def question(token: str, asked: Asked) -> Page:
     job, action = wanted(asked)
     if action not in possible(job, asked):
         raise NotThereError(asked.say("not_now_possible", job=job.label, state=asked.words.say("states", job.state)))
-    told = asked.words.say("questions", action, job=job.label)
+    told = asked.words.say("questions", action, job=f"{job.id} {job.name}")
     return Page("question.html", told, Question(job, action, told, token), tab="jobs")
 
 

@@ -150,4 +150,4 @@ def _bars(device: int, found: Iterable[Spell], scale: Scale) -> tuple[Bar, ...]:
 def _held(spell: Spell) -> Held:
     job = spell.job
     when = span(spell.began, spell.ended)
-    return Held(job.id, job.label, format_devices(job.devices), when, spell.began, spell.ended)
+    return Held(job.id, f"{job.id} {job.name}", format_devices(job.devices), when, spell.began, spell.ended)

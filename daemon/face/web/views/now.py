@@ -12,7 +12,7 @@ from daemon.face.status import Overview, overview, seconds_since
 from daemon.face.training import training_of
 from daemon.face.web.asking import Asked, Page
 from daemon.face.web.daemon_word import DaemonWord, daemon_word
-from daemon.face.web.job_rows import ended_row, row_of, running_row, why
+from daemon.face.web.job_rows import ended_row, others_told, row_of, running_row, why
 from daemon.face.web.night_reads import read_night
 from daemon.face.web.rows import Live, Row
 from handlers.units.devices import format_devices
@@ -148,7 +148,5 @@ def _night(asked: Asked) -> Night | None:
     if not found.runs and not found.others:
         return None
     counts = [asked.words.say("marks", mark, count=count) for mark, count in reversed(found.totals().items())]
-    others = len(found.others)
-    if others:
-        counts.append(asked.say("other_jobs", count=others))
-    return Night(found.night.isoformat(), asked.words.joined(*counts), len(found.needs))
+    told = asked.words.joined(*counts, *others_told(found.others, asked, is_alone=not counts))
+    return Night(found.night.isoformat(), told, len(found.needs))

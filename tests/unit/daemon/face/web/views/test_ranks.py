@@ -72,8 +72,15 @@ def test_the_rows_are_told_while_they_change(jobs: JobSite, job: Job) -> None:
     assert ranks.live(asked).lists["ranks"][1].state == "runs"
 
 
+def test_a_last_line_is_shown_without_what_all_lines_begin_with(jobs: JobSite, job: Job) -> None:
+    """When, where and how loud it was: so that eight ranks are to be seen at once."""
+    said = "2026-11-28 14:38:36,471 - mindformers[mindformers/core/callback/callback.py:747] - INFO -   0.8% |   | done"
+    jobs.write(jobs.directory(job).rank_log(2), f"{said}\n")
+    assert rows_of(jobs.get("/jobs/1/ranks").text)["2"]["line"] == "0.8% | | done"
+
+
 def test_of_a_training_that_is_over_each_end_is_shown(jobs: JobSite, job: Job) -> None:
-    """From its record: exit code or signal, and the pid that it had."""
+    """From its record: exit code or signal, and the pid that it had; what glmd ended is told from what failed."""
     now = datetime.now(UTC)
     ended = [
         ProcessExit(
@@ -90,7 +97,7 @@ def test_of_a_training_that_is_over_each_end_is_shown(jobs: JobSite, job: Job) -
     assert [(row["row"], row["pid"], row["state"]) for row in rows.values()] == [
         ("done", "70", "exit code 0"),
         ("failed", "71", "exit code 1"),
-        ("failed", "72", "SIGTERM"),
+        ("ended", "72", "SIGTERM"),
     ]
 
 
