@@ -24,6 +24,7 @@ from daemon.face.notify.outbox import Outbox
 from daemon.face.notify.outbox_file import OutboxError
 from daemon.face.notify.plan import Files, Plan
 from daemon.face.notify.sending import Clock, Sending
+from daemon.face.notify.standing import Standing
 from daemon.face.notify.tasks import plan_of
 from handlers import events
 from handlers.codes import Code
@@ -108,6 +109,7 @@ class Notifier:
         self._sending = Sending(plan, outbox, files.credentials, self._children, clock)
         self._heartbeat = Heartbeat(files.credentials, self._children)
         self._forget_due = 0.0
+        self._told: Standing | None = None
         self._stop = False
         self._reload = False
 
@@ -129,7 +131,15 @@ class Notifier:
 
     def turn(self) -> bool:
         """Take every step that can be taken now; return whether each went well. Raises OutboxError for damage."""
-        parts = (self._read_again, self._children.deliver, self._look, self._send, self._beat, self._forget)
+        parts = (
+            self._read_again,
+            self._children.deliver,
+            self._look,
+            self._send,
+            self._beat,
+            self._forget,
+            self._tell_how_it_stands,
+        )
         went_well = [self._attempt(part) for part in parts]
         return all(went_well)
 
@@ -167,6 +177,14 @@ class Notifier:
         if time.monotonic() >= self._forget_due:
             self._forget_due = time.monotonic() + FORGET_EVERY
             self._outbox.forget(self._clock())
+
+    def _tell_how_it_stands(self) -> None:
+        if self._files.runtime is None:
+            return
+        standing = Standing(self._plan.root, self._outbox.standing([one.name for one in self._plan.destinations]))
+        if standing != self._told:
+            standing.publish(self._files.runtime)
+            self._told = standing
 
     def _read(self, plan: Plan | str | NoAnswer) -> None:
         """Go on by the settings as they are now; where they are wrong, by those of before."""
