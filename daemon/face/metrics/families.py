@@ -55,9 +55,7 @@ NOTICES = _gauge("notices", "What lasts that somebody should know of nights and 
 # Jobs that are at work
 DEVICE_JOB = _gauge("device_job_info", "1 for each device that a job holds; id is npu-exporter's.", "id", *_JOB, "rank")
 JOB_INFO = _gauge("job_info", "1 for each job at work.", *_JOB, "prefix", "cycle", "attempt")
-JOB_ENTERED = _gauge(
-    "job_state_entered_timestamp_seconds", "When a job came to the state that it is in.", *_JOB, "state"
-)
+JOB_ENTERED = _gauge("job_state_entered_timestamp_seconds", "When a job came to its state.", *_JOB, "state")
 JOB_EPOCH = _gauge("job_epoch", "The epoch that a training is in, from 1.", *_JOB)
 JOB_EPOCHS = _gauge("job_epochs", "How many epochs it has.", *_JOB)
 JOB_STEPS = _gauge("job_steps_done", "Steps that it has done.", *_JOB)
@@ -86,9 +84,7 @@ NIGHT_SUCCESS_DUE = _gauge(
     "For which due time that was, or a later one that had nothing new to train on.",
     "cycle",
 )
-NIGHT_RUNS = _counter(
-    "nightly_runs", "Due times, by what became of them: dropped, caught_up, skipped.", "cycle", "outcome"
-)
+NIGHT_RUNS = _counter("nightly_runs", "Due times at which it was dropped, caught_up or skipped.", "cycle", "outcome")
 NIGHT_FAILING = _gauge("nightly_failing", "1 while the newest run cannot be dropped, which is tried again.", "cycle")
 NIGHT_LOSS = _gauge("nightly_final_loss", "The final loss of its last run that is done.", "cycle")
 NIGHT_SECONDS = _gauge("nightly_duration_seconds", "How long the steps of that run took.", "cycle")
@@ -111,11 +107,9 @@ GROWTH = _gauge("forecast_growth_bytes_per_second", "How fast jobs took more of 
 FULL_IN = _gauge("forecast_full_seconds", "Until the disk of the jobs is full at that speed; absent where it never is.")
 
 # Notifications
-MESSAGES = _gauge(
-    "notifications", "Messages of the last 30 days: pending, sent, failed, dropped.", "destination", "state"
-)
+MESSAGES = _gauge("notifications", "Messages of the last 30 days by what became of them.", "destination", "state")
 MESSAGE_OLDEST = _gauge(
     "notification_oldest_pending_timestamp_seconds",
-    "When the oldest message was made that was not taken.",
+    "When the oldest was made that was not taken.",
     "destination",
 )

@@ -71,7 +71,7 @@ class Tally:
         for (was, state, code), count in self._changes.items():
             states[str(state, "utf-8", "replace")] += count
             error = str(code, "utf-8", "replace")
-            if state == _FAILED or state == was:
+            if state in {_FAILED, was}:
                 failures[str(was, "utf-8", "replace") or "unknown", error or "unknown"] += count
             if state == was == _TRAINING:
                 resumed += count

@@ -1,7 +1,7 @@
 """standing.json: how the outbox stands, for whoever watches glmd and may not read the outbox itself.
 
-glmd-notify's state is nobody's but its own (DynamicUser=); its RuntimeDirectory= is there while it runs, and anybody may
-read it. No message, address or secret is told: names of destinations, and counts.
+glmd-notify's state is nobody's but its own (DynamicUser=); its RuntimeDirectory= is there while it runs, and anybody
+may read it. No message, address or secret is told: names of destinations, and counts.
 """
 
 import json
@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Self
 
 from handlers.ckpt.errors import DamagedFileError
 from handlers.ckpt.files.bounded import read_bounded
@@ -58,20 +57,23 @@ class Standing:
         content = json.dumps({"format": _FORMAT, "root": str(self.root), "destinations": told})
         publish_bytes(directory / NAME, content.encode(), mode=0o644, lasting=False)
 
-    @classmethod
-    def read(cls, directory: Path) -> Self | None:
-        """Read it; None where no glmd-notify runs. Raises OSError, StandingError."""
-        path = directory / NAME
-        try:
-            told = json.loads(read_bounded(path, _MOST_BYTES))
-            if told["format"] != _FORMAT:
-                raise ValueError("another format")
-            destinations = {name: _destination(one) for name, one in told["destinations"].items()}
-            return cls(Path(told["root"]), destinations)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except (DamagedFileError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise StandingError(f"{path}: not what this glmd writes; systemctl restart glmd-notify") from error
+
+def read_standing(directory: Path) -> Standing | None:
+    """Read it; None where no glmd-notify runs. Raises OSError, StandingError."""
+    path = directory / NAME
+    try:
+        return _standing(json.loads(read_bounded(path, _MOST_BYTES)))
+    except FileNotFoundError:
+        return None
+    except (DamagedFileError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise StandingError(f"{path}: not what this glmd writes; systemctl restart glmd-notify") from error
+
+
+def _standing(told: Mapping[str, object]) -> Standing:
+    destinations = told["destinations"]
+    if told["format"] != _FORMAT or not isinstance(destinations, dict):
+        raise ValueError("another format")
+    return Standing(Path(str(told["root"])), {name: _destination(one) for name, one in destinations.items()})
 
 
 def _destination(told: Mapping[str, object]) -> Destination:
