@@ -26,7 +26,7 @@ def of_nights(root: Root, now: datetime) -> Iterator[Sample]:
             cycle = counted.cycle
             runs = [each for each in known if each.cycle == cycle]
             yield from _due(counted, runs, coming.get(cycle), now)
-            yield from _became(cycle, runs)
+            yield from _became(counted, runs)
             yield from _last_success(store, cycle, runs)
             if (size := learned(store.results_of(cycle, RUNS))) is not None:
                 yield families.NIGHT_EXPECTED(size, cycle)
@@ -57,13 +57,16 @@ def _due(counted: Counted, runs: Sequence[NightCount], coming: datetime | None, 
         yield families.NIGHT_DUE(max(dues).timestamp(), counted.cycle)
 
 
-def _became(cycle: str, runs: Sequence[NightCount]) -> Iterator[Sample]:
+def _became(counted: Counted, runs: Sequence[NightCount]) -> Iterator[Sample]:
+    cycle = counted.cycle
     by_outcome = {each.outcome: each for each in runs}
-    decided = [by_outcome[outcome] for outcome in _DECIDED if outcome in by_outcome]
+    decided = [by_outcome[outcome].newest for outcome in _DECIDED if outcome in by_outcome]
+    if counted.last > counted.since:  # as above
+        decided.append(counted.last)
     for outcome in _DECIDED:
         found = by_outcome.get(outcome)
         yield families.NIGHT_RUNS(0 if found is None else found.count, cycle, outcome)
-    newest = max((each.newest for each in decided), default=None)
+    newest = max(decided, default=None)
     if newest is not None:
         yield families.NIGHT_DECIDED(newest.timestamp(), cycle)
     failed = by_outcome.get(Outcome.FAILED)

@@ -197,8 +197,8 @@ class Application:
             found = await self.reads.read("metrics", scrape)
         except NotReadError as error:
             return PlainTextResponse(f"{error}\n", 503)
-        for part, failure in found.failures.items():
-            log.warning("metrics_part_not_made", part=part, code=code_of(failure), reason=str(failure))
+        for part, stood_against in found.failures.items():
+            log.warning("metrics_part_not_made", part=part, code=code_of(stood_against), reason=str(stood_against))
         return Response(found.text, headers={"Content-Type": CONTENT_TYPE})
 
     async def _trouble(self, asked: Asked, error: Exception, status: int) -> Response:
