@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 
 from daemon.core.root import Root
 from daemon.face.metrics import families
@@ -22,6 +23,7 @@ from daemon.face.metrics.of_nights import of_nights
 from daemon.face.metrics.of_notifications import of_notifications
 from daemon.face.metrics.of_store import of_store
 from daemon.face.metrics.tally import Tally
+from daemon.face.notify.standing import DIRECTORY
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,10 @@ class Scrape:
 class Exporter:
     """Makes samples of a root. It remembers what never changes, for the next time; any thread may ask."""
 
-    def __init__(self, root: Root) -> None:
+    def __init__(self, root: Root, notifications: Path = DIRECTORY) -> None:
+        """`notifications` is where glmd-notify says how its outbox stands."""
         self._root = root
+        self._notifications = notifications
         self._tally = Tally()
         self._glances = Glances()
         self._lock = threading.Lock()
@@ -57,7 +61,7 @@ class Exporter:
             "store": lambda: of_store(root, self._tally),
             "nights": lambda: of_nights(root, now),
             "jobs": lambda: of_jobs(root, self._glances),
-            "notifications": lambda: of_notifications(root),
+            "notifications": lambda: of_notifications(root, self._notifications),
         }
         found, failures = [_build_info(), *more], dict[str, Exception]()
         for name, part in parts.items():

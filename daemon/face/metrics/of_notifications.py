@@ -7,10 +7,10 @@ from daemon.core.root import Root
 from daemon.face.metrics import families
 from daemon.face.metrics.family import Sample
 from daemon.face.notify.message import MessageState
-from daemon.face.notify.standing import DIRECTORY, read_standing
+from daemon.face.notify.standing import read_standing
 
 
-def of_notifications(root: Root, directory: Path = DIRECTORY) -> Iterator[Sample]:
+def of_notifications(root: Root, directory: Path) -> Iterator[Sample]:
     """Yield them, where it tells of `root`. Raises OSError, StandingError."""
     standing = read_standing(directory)
     if standing is None or standing.root.absolute() != root.path.absolute():
