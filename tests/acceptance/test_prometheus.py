@@ -31,6 +31,7 @@ SHORTER = {
 
 @pytest.fixture
 def page(house: House, tmp_path: Path) -> Iterator[Serving]:
+    """Return the page, which is to be started."""
     serving = Serving(house.root, tmp_path / "web.log")
     try:
         yield serving

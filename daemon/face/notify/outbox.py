@@ -20,7 +20,7 @@ from daemon.face.notify.lasting import Lasting
 from daemon.face.notify.message import Message, MessageState
 from daemon.face.notify.outbox_file import NAME, open_outbox
 from daemon.face.notify.outbox_rows import EVENT, LASTING, MESSAGE, event_of, lasting_of, message_of
-from daemon.face.notify.standing import Destination
+from daemon.face.notify.standing import Counts
 
 KEPT = timedelta(days=30)
 """How long it is remembered what was sent."""
@@ -192,7 +192,7 @@ class Outbox:
         (count,) = self._connection.execute("SELECT COUNT(*) FROM messages WHERE state = ?", (state,)).fetchone()
         return int(count)
 
-    def standing(self, names: Collection[str]) -> dict[str, Destination]:
+    def standing(self, names: Collection[str]) -> dict[str, Counts]:
         """Return what there is for each of these destinations, and of whatever else there are messages for."""
         asked = "SELECT destination, state, COUNT(*), MIN(made) FROM messages GROUP BY destination, state"
         counts: dict[str, dict[str, int]] = {name: {} for name in names}
@@ -201,7 +201,7 @@ class Outbox:
             counts.setdefault(name, {})[state] = count
             if state == MessageState.PENDING:
                 oldest[name] = datetime.fromisoformat(made)
-        return {name: Destination(messages, oldest.get(name)) for name, messages in counts.items()}
+        return {name: Counts(messages, oldest.get(name)) for name, messages in counts.items()}
 
     def kinds_of(self, message: Message) -> list[str]:
         """Return the kinds of the events that a message tells of, in their order."""

@@ -29,7 +29,7 @@ class StandingError(HandlerError):
 
 
 @dataclass(frozen=True)
-class Destination:
+class Counts:
     """What there is for one destination."""
 
     messages: Mapping[str, int]
@@ -43,7 +43,7 @@ class Standing:
 
     root: Path
     """Of whose jobs it tells."""
-    destinations: Mapping[str, Destination]
+    destinations: Mapping[str, Counts]
 
     def publish(self, directory: Path) -> None:
         """Write it, for everybody to read. Raises OSError."""
@@ -73,11 +73,11 @@ def _standing(told: Mapping[str, object]) -> Standing:
     destinations = told["destinations"]
     if told["format"] != _FORMAT or not isinstance(destinations, dict):
         raise ValueError("another format")
-    return Standing(Path(str(told["root"])), {name: _destination(one) for name, one in destinations.items()})
+    return Standing(Path(str(told["root"])), {name: _counts(one) for name, one in destinations.items()})
 
 
-def _destination(told: Mapping[str, object]) -> Destination:
+def _counts(told: Mapping[str, object]) -> Counts:
     messages, oldest = told["messages"], told["oldest_pending"]
     if not isinstance(messages, dict) or not all(type(count) is int for count in messages.values()):
         raise TypeError("no counts")
-    return Destination(messages, None if oldest is None else datetime.fromisoformat(str(oldest)))
+    return Counts(messages, None if oldest is None else datetime.fromisoformat(str(oldest)))

@@ -110,6 +110,7 @@ class Recorded:
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
+    """Let it have done so, of a root in which there is something of everything."""
     directory = tmp_path_factory.mktemp("prometheus")
     scene = Scene(directory / "scene").fill()
     scrape = scene.scrape()

@@ -14,7 +14,7 @@ from daemon.core.states import Job, State
 from daemon.core.store import NewJob, Store
 from daemon.face.metrics import families
 from daemon.face.metrics.exporter import Exporter, Scrape
-from daemon.face.notify.standing import Destination, Standing
+from daemon.face.notify.standing import Counts, Standing
 from handlers.codes import Code
 from handlers.rank_log.step_reader import LoggedStep
 from handlers.rank_log.steps import StepLine
@@ -48,7 +48,7 @@ class Scene:
         self.train()
         self.diary.job("waits", NOW - timedelta(hours=1))
         self.daemon(next_due=DUE + timedelta(days=1), faults=1)
-        told = {"team": Destination({"sent": 5, "pending": 1}, NOW - timedelta(minutes=4))}
+        told = {"team": Counts({"sent": 5, "pending": 1}, NOW - timedelta(minutes=4))}
         Standing(self.root.path, told).publish(self.notifications)
         return self
 
@@ -69,7 +69,8 @@ class Scene:
         self.diary.job("kept", NOW - timedelta(days=1), *DONE, reason="loss too high", code=Code.GATE_LOSS)
         at = (NOW - timedelta(hours=2)).isoformat()
         self.diary.sql(
-            "INSERT INTO prunings (job, part, bytes, begun, ended, by, reason) VALUES (?, 'shards', 1000, ?, ?, '', '')",
+            "INSERT INTO prunings (job, part, bytes, begun, ended, by, reason)"
+            " VALUES (?, 'shards', 1000, ?, ?, '', '')",
             *(failed.id, at, at),
         )
 

@@ -73,7 +73,7 @@ def test_names_of_strangers_stay_one_label(scene: Scene) -> None:
     assert dict(key[1])["prefix"] == 'p\ufffd"'
 
 
-def test_text_that_no_encoding_has_is_written_all_the_same(scene: Scene) -> None:
+def test_text_that_no_encoding_has_is_written_all_the_same() -> None:
     """A label with half a character does not cost the scrape."""
     text = exporter.exposition([exporter.families.JOB_INFO(1, 1, "\ud800", "", "", 1)], FAMILIES)
     assert rb'job_name="\ud800"' in text
