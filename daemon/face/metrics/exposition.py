@@ -18,7 +18,7 @@ def exposition(samples: Iterable[Sample], order: Iterable[Family]) -> bytes:
     place = {family: number for number, family in enumerate(order)}
     ordered = sorted(samples, key=lambda sample: place[sample.family])
     lines = (line for family, own in groupby(ordered, lambda sample: sample.family) for line in _family(family, own))
-    return "".join(lines).encode("utf-8", "backslashreplace")
+    return "".join(lines).encode("utf-8", "replace")
 
 
 def _family(family: Family, samples: Iterable[Sample]) -> Iterator[str]:

@@ -192,16 +192,21 @@ class Outbox:
         (count,) = self._connection.execute("SELECT COUNT(*) FROM messages WHERE state = ?", (state,)).fetchone()
         return int(count)
 
+    @property
+    def changes(self) -> int:
+        """How many rows this process has changed so far."""
+        return self._connection.total_changes
+
     def standing(self, names: Collection[str]) -> dict[str, Counts]:
         """Return what there is for each of these destinations, and of whatever else there are messages for."""
-        asked = "SELECT destination, state, COUNT(*), MIN(made) FROM messages GROUP BY destination, state"
+        asked = "SELECT destination, state, COUNT(*) FROM messages GROUP BY state, destination"
         counts: dict[str, dict[str, int]] = {name: {} for name in names}
-        oldest: dict[str, datetime] = {}
-        for name, state, count, made in self._connection.execute(asked):
+        for name, state, count in self._connection.execute(asked):
             counts.setdefault(name, {})[state] = count
-            if state == MessageState.PENDING:
-                oldest[name] = datetime.fromisoformat(made)
-        return {name: Counts(messages, oldest.get(name)) for name, messages in counts.items()}
+        asked = "SELECT destination, MIN(made) FROM messages WHERE state = ? GROUP BY destination"
+        oldest = dict(self._connection.execute(asked, (MessageState.PENDING,)))
+        made = {name: datetime.fromisoformat(text) for name, text in oldest.items()}
+        return {name: Counts(messages, made.get(name)) for name, messages in counts.items()}
 
     def kinds_of(self, message: Message) -> list[str]:
         """Return the kinds of the events that a message tells of, in their order."""

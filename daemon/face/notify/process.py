@@ -109,7 +109,8 @@ class Notifier:
         self._sending = Sending(plan, outbox, files.credentials, self._children, clock)
         self._heartbeat = Heartbeat(files.credentials, self._children)
         self._forget_due = 0.0
-        self._told: Standing | None = None
+        self._told_at: int | None = None
+        """How many changes the outbox had had when it was told last how it stands; None before that."""
         self._stop = False
         self._reload = False
 
@@ -179,12 +180,12 @@ class Notifier:
             self._outbox.forget(self._clock())
 
     def _tell_how_it_stands(self) -> None:
-        if self._files.runtime is None:
+        changes = self._outbox.changes
+        if self._files.runtime is None or changes == self._told_at:
             return
-        standing = Standing(self._plan.root, self._outbox.standing([one.name for one in self._plan.destinations]))
-        if standing != self._told:
-            standing.publish(self._files.runtime)
-            self._told = standing
+        standing = self._outbox.standing([one.name for one in self._plan.destinations])
+        Standing(self._plan.root, standing).publish(self._files.runtime)
+        self._told_at = changes
 
     def _read(self, plan: Plan | str | NoAnswer) -> None:
         """Go on by the settings as they are now; where they are wrong, by those of before."""
@@ -192,6 +193,7 @@ class Notifier:
             log.error("settings_refused", reason=plan if isinstance(plan, str) else repr(plan))
             return
         self._plan = self._looking.plan = plan
+        self._told_at = None
         self._sending.use(plan)
         events.configure(format=plan.log_format, level=plan.log_level)
         log.info("settings_read", destinations=[one.name for one in plan.destinations])
