@@ -22,7 +22,8 @@ ENVIRONMENTS = $(or $(PYTHON),$(shell command -v python3 || command -v python3.1
     requirements/environments.py
 export PYTHON PYTHON39 PYTHON311
 
-UNITS := glmd.service glmd-job@.service glmd-notify.service glmd-web.socket glmd-web.service
+UNITS := glmd.service glmd-job@.service glmd-notify.service glmd-web.socket glmd-web.service \
+    glmd-metrics.timer glmd-metrics.service
 
 # The box of tests/systemd is made of namespaces, which takes root.
 TIERS := $(if $(filter 0,$(shell id -u)),,-m 'not systemd and not root')
@@ -53,7 +54,7 @@ lint: .venv/.made  ## ruff, mypy, and the walls between the rooms
 	.venv/bin/lint-imports --no-logo
 
 bench: .venv/.made $(TRAINING)/.complete $(TODAY)/.complete  ## the benchmarks' tables
-	for program in merge readiness inbox idle scale steps step_time face; do \
+	for program in merge readiness inbox idle scale steps step_time face metrics; do \
 	    $(INTERPRETERS) .venv/bin/python benchmarks/$$program.py || exit; done
 
 screenshots: .venv/.made  ## the pictures of docs/, of a root in which nights were; takes chromium and chromium-driver
@@ -84,6 +85,7 @@ install:  ## (as root) into PREFIX (/usr/local), with units, user and directorie
 	install -Dm644 systemd/glmd.tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/glmd.conf
 	install -Dm644 systemd/50-glmd.rules $(DESTDIR)$(POLKITDIR)/50-glmd.rules
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/glmd README.md SECURITY.md docs/*.md docs/*.webp systemd/glmd-web-actions.conf
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/glmd/monitoring monitoring/*
 	test -e $(DESTDIR)/etc/glmd/glmd.yaml || install -Dm644 configs/glmd.yaml $(DESTDIR)/etc/glmd/glmd.yaml
 	install -dm700 $(DESTDIR)/etc/glmd/credentials
 	$(if $(DESTDIR),,test ! -d /run/systemd/system || $(MAKE) --no-print-directory activate)
@@ -100,10 +102,11 @@ activate:
 	@echo "  systemctl enable --now glmd && systemctl status glmd"
 	@echo "  systemctl enable --now glmd-web.socket    if it is to have a page, as docs/web.md says"
 	@echo "  systemctl enable --now glmd-notify    if it is to send messages, as docs/install.md says"
+	@echo "  systemctl enable --now glmd-metrics.timer    if node_exporter is to show its samples, as docs/metrics.md says"
 
 uninstall:  ## (as root) remove the programs and units; /var/glm, /etc/glmd and the user stay
-	$(if $(DESTDIR),,test ! -d /run/systemd/system || systemctl disable --now $(notdir $(wildcard $(addprefix $(UNITDIR)/,glmd.service glmd-notify.service glmd-web.socket glmd-web.service))))
-	rm -rf $(DESTDIR)$(PREFIX)/lib/glmd $(DESTDIR)$(PREFIX)/share/doc/glmd
+	$(if $(DESTDIR),,test ! -d /run/systemd/system || systemctl disable --now $(notdir $(wildcard $(addprefix $(UNITDIR)/,glmd.service glmd-notify.service glmd-web.socket glmd-web.service glmd-metrics.timer))))
+	rm -rf $(DESTDIR)$(PREFIX)/lib/glmd $(DESTDIR)$(PREFIX)/share/doc/glmd $(DESTDIR)$(PREFIX)/share/glmd
 	rm -f $(DESTDIR)$(PREFIX)/bin/glmd $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS))
 	rm -f $(DESTDIR)/usr/lib/sysusers.d/glmd.conf $(DESTDIR)/usr/lib/tmpfiles.d/glmd.conf
 	rm -f $(DESTDIR)$(POLKITDIR)/50-glmd.rules

@@ -11,6 +11,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from daemon.core import night_hours
+from daemon.core.metrics_settings import MetricsSettings
 from daemon.core.notify_settings import NotifySettings
 from daemon.core.setting_sections import (
     AbsolutePath,
@@ -71,6 +72,7 @@ class Settings(Texts, BaseSettings):
     retention: Retention = Retention()
     notify: NotifySettings = NotifySettings()
     web: WebSettings = WebSettings()
+    metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

@@ -27,6 +27,8 @@ class Files:
     """The directory with a file for each secret."""
     state: Path
     """The directory of the outbox."""
+    runtime: Path | None = None
+    """Where it says for everybody how the outbox stands; None for nowhere."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,9 @@ from starlette.types import Receive, Scope, Send
 from daemon.core.database import StoreError
 from daemon.core.error_codes import code_of
 from daemon.core.presence import Presence
+from daemon.face.metrics import families
+from daemon.face.metrics.exporter import Exporter
+from daemon.face.metrics.exposition import CONTENT_TYPE
 from daemon.face.web.actions import Actions
 from daemon.face.web.asking import Asked, NotThereError, Page
 from daemon.face.web.daemon_word import DaemonWord, daemon_word
@@ -117,6 +120,7 @@ class Application:
         self.site = site
         self.reads = Reads()
         self.streams = Streams(self.reads)
+        self.exporter = Exporter(site.root)
         routes = Starlette(
             routes=[
                 *(Route(path, self._page(path, view)) for path, view in PAGES.items()),
@@ -124,6 +128,7 @@ class Application:
                 *Actions(site.web, self).routes,
                 Route("/events", self._events),
                 Route("/healthz", _is_well),
+                Route("/metrics", self._metrics),
                 Route("/favicon.ico", self._icon),
                 Route("/static/{digest}/{name}", self._static),
             ],
@@ -184,6 +189,17 @@ class Application:
         except TooManyStreamsError:
             return PlainTextResponse("too many look already; ask now and then\n", 503)
         return _Events(self.streams, stream)
+
+    async def _metrics(self, request: Request) -> Response:
+        del request
+        scrape = partial(self.exporter.scrape, families.WEB_STREAMS(self.streams.count))
+        try:
+            found = await self.reads.read("metrics", scrape)
+        except NotReadError as error:
+            return PlainTextResponse(f"{error}\n", 503)
+        for part, stood_against in found.failures.items():
+            log.warning("metrics_part_not_made", part=part, code=code_of(stood_against), reason=str(stood_against))
+        return Response(found.text, headers={"Content-Type": CONTENT_TYPE})
 
     async def _trouble(self, asked: Asked, error: Exception, status: int) -> Response:
         if status >= 500:
