@@ -116,7 +116,7 @@ class Application:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.reads = Reads()
-        self.streams = Streams(self.reads)
+        self.streams = Streams(self.reads, site.root)
         routes = Starlette(
             routes=[
                 *(Route(path, self._page(path, view)) for path, view in PAGES.items()),

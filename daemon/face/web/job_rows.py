@@ -1,6 +1,6 @@
 """What the page says of a job in one row."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from daemon.core.results import Result
 from daemon.core.states import Job, State
@@ -32,7 +32,7 @@ def row_of(job: Job, asked: Asked, **cells: str) -> Row:
     return Row(str(job.id), asked.url(f"/jobs/{job.id}"), job.state, {**_common(job, asked), **cells})
 
 
-def running_row(status: JobStatus, losses: list[float], asked: Asked) -> Row:
+def running_row(status: JobStatus, losses: Sequence[float], asked: Asked) -> Row:
     """Return the row of a job at work; `losses` are those of its curve."""
     return row_of(status.job, asked, **progress_cells(status.progress, asked), spark=spark(losses))
 

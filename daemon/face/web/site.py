@@ -10,6 +10,7 @@ from daemon.core.settings import Settings
 from daemon.core.web_settings import WebSettings
 from daemon.face.web.curves import Curves
 from daemon.face.web.kept import Kept
+from daemon.face.web.sparks import Sparks
 from daemon.face.web.static_files import StaticFiles
 
 
@@ -24,6 +25,7 @@ class Site:
     static: StaticFiles = field(default_factory=StaticFiles)
     curves: Curves = field(default_factory=Curves)
     kept: Kept = field(default_factory=Kept)
+    sparks: Sparks = field(default_factory=Sparks)
 
     @classmethod
     def of(cls, settings: Settings) -> "Site":

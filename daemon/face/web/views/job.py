@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from daemon.core.states import Job, State
 from daemon.core.web_settings import Action
 from daemon.face.needs import need_of_job
-from daemon.face.ranks import RankStatus, ranks_of, slowest
+from daemon.face.ranks import RankStatus, logs_of, ranks_of, slowest
 from daemon.face.status import Detail, detail, job_status
 from daemon.face.web.asking import Asked, Page
 from daemon.face.web.finding import job_of, open_store
@@ -84,7 +84,8 @@ def _live(job: Job, asked: Asked) -> Live:
     has_begun = bool(cells.get("percent"))  # the page has a part for that
     revision = f"{job.state} {job.attempt} {job.code} {job.cancel} {has_begun}"
     rows = tuple(_rank_row(job, status, asked) for status in ranks)
-    return Live(cells, {"ranks": rows} if rows else {}, revision)
+    logs = logs_of(job, asked.site.root.path) if ranks else ()
+    return Live(cells, {"ranks": rows} if rows else {}, revision, logs)
 
 
 def _part(progress: Progress) -> float:
