@@ -104,7 +104,7 @@ class Page:
         self._process = subprocess.Popen(
             [*GLMD, "web", "--root", str(root), *listen],
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "MALLOC_ARENA_MAX": "1"},  # as in glmd-web.service
+            env={**os.environ, "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"},  # as in glmd-web.service
         )
         self.process = psutil.Process(self._process.pid)
         deadline = time.monotonic() + 60

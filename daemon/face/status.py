@@ -235,8 +235,8 @@ def job_status(job: Job, root: Path) -> JobStatus:
     return JobStatus(job, directory.path, progress)
 
 
-def detail(store: ReadStore, job: Job, root: Path) -> Detail:
-    """Return all that is known of `job`. Raises OSError where a record cannot be read."""
+def detail(store: ReadStore, job: Job, root: Path, rows: int = GLANCE) -> Detail:
+    """Return all that is known of `job`, with about so many rows of its record. Raises OSError for unreadable records."""
     directory = job.directory(root)
     paths = {
         "config": directory.config,
@@ -253,7 +253,7 @@ def detail(store: ReadStore, job: Job, root: Path) -> Detail:
         history=store.history(job.id),
         paths={name: path for name, path in paths.items() if path.exists()},
         steps=_steps(job, root),
-        training=training_of(directory, GLANCE),
+        training=training_of(directory, rows),
         result=store.results([job.id]).get(job.id),
         disk=disk_of(directory),
         verdict=verdict_of(directory),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from daemon.core.states import Job, State
-from daemon.core.web_settings import Action
+from daemon.core.web_plan import Action
 from daemon.face.needs import need_of_job
 from daemon.face.ranks import RankStatus, logs_of, ranks_of, slowest
 from daemon.face.status import Detail, detail, job_status
@@ -42,7 +42,7 @@ def job(asked: Asked) -> Page:
     """Return the page. Raises NotThereError, StoreError, OSError."""
     with open_store(asked) as store:
         found = job_of(store, asked)
-        known = detail(store, found, asked.site.root.path)
+        known = detail(store, found, asked.site.root.path, rows=10 * _SUBSETS)
         is_stuck = any(each.id == found.id for each in store.stuck())
     need = need_of_job(found, is_stuck=is_stuck)
     training = known.training
