@@ -236,7 +236,7 @@ def job_status(job: Job, root: Path) -> JobStatus:
 
 
 def detail(store: ReadStore, job: Job, root: Path, rows: int = GLANCE) -> Detail:
-    """Return all that is known of `job`, with about so many rows of its record. Raises OSError for unreadable records."""
+    """Return all that is known of `job`, with about so many rows. Raises OSError where a record cannot be read."""
     directory = job.directory(root)
     paths = {
         "config": directory.config,

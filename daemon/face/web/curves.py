@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from daemon.face.web.column import Column
 from handlers.rank_log.steps import StepLine
 from handlers.records.job_dir import JobDir
 from handlers.training_record.following import Follower
 from handlers.training_record.record import NAME
 
 MOST_ROWS = 250_000
-"""Rows of all trainings that are kept: 18 MB."""
+"""Rows of all trainings that are kept: 18 MB at most."""
 AT_ONCE = 0.25
 """Seconds that are read for one answer: a long record is there in several."""
 _PIECE = 1 << 17
@@ -98,7 +99,7 @@ class _Attempt:
     attempt: int
     follower: Follower
     number: "array[int]" = field(default_factory=lambda: array("q"))
-    columns: "list[array[float]]" = field(default_factory=lambda: [array("d") for _ in VALUES])
+    columns: list[Column] = field(default_factory=lambda: [Column() for _ in VALUES])
     is_rising: bool = True
     lock: threading.Lock = field(default_factory=threading.Lock)
 

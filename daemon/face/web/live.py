@@ -23,6 +23,8 @@ PING_EVERY = 15.0
 """Seconds after which a stream says that it is still there."""
 MOST_STREAMS = 32
 _RETRY = b"retry: 3000\n\n"
+_PING = b"event: ping\ndata: 1\n\n"
+"""An event, for scripts hear of no comment: what they show is as it was, and no older than this."""
 
 
 class TooManyStreamsError(Exception):
@@ -61,7 +63,7 @@ class Stream:
             try:
                 yield await asyncio.wait_for(self._newest.get(), PING_EVERY)
             except TimeoutError:
-                yield b": ping\n\n"
+                yield _PING
 
 
 class Streams:

@@ -137,7 +137,7 @@ def test_a_slow_reader_gets_the_newest() -> None:
 
 
 def test_a_stream_says_that_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing changes; and how soon a browser is to come again."""
+    """Where nothing changes, so that its script hears of it; and how soon a browser is to come again."""
     monkeypatch.setattr(live, "PING_EVERY", 0.05)
 
     async def test(streams: Streams, looked: Looked) -> None:
@@ -145,7 +145,7 @@ def test_a_stream_says_that_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None
         events = stream.events()
         assert await anext(events) == b"retry: 3000\n\n"
         await told(events)
-        assert await anext(events) == b": ping\n\n"
+        assert await anext(events) == b"event: ping\ndata: 1\n\n"
         streams.close(stream)
 
     in_loop(test)
