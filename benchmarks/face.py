@@ -12,6 +12,7 @@ trainings run in turns with as many streams open as there may be and with none: 
 import argparse
 import gzip
 import json
+import os
 import tempfile
 import time
 from dataclasses import dataclass
@@ -150,6 +151,8 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=8, help="of trainings with streams and without; 0 for none")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     asked = parser.parse_args()
+    if asked.pairs and not os.environ.get("GLMD_TRAINING_PYTHON"):
+        parser.error("GLMD_TRAINING_PYTHON is not set: trainings need it; --pairs 0 leaves them out")
     report = Report()
     with tempfile.TemporaryDirectory(prefix="glmd-benchmark-") as name:
         root = Path(name, "root")

@@ -29,7 +29,10 @@ def web(words: Sequence[str]) -> None:
 @contextmanager
 def _without_rich() -> Iterator[None]:
     """Let structlog find no rich, which it would load to draw tracebacks: 4 MB, and they are written plainly here."""
-    sys.modules["rich"] = None  # type: ignore[assignment]  # so that it cannot be imported, see docs.python.org
+    if "rich" in sys.modules:  # it is there anyway
+        yield
+        return
+    sys.modules["rich"] = None  # type: ignore[assignment]  # it is not found then, see Python's reference, 5.3.1
     try:
         yield
     finally:

@@ -120,8 +120,10 @@ class Streams:
                 return topic.last
             told = news.as_json()
         except (HandlerError, StoreError, OSError) as error:
+            topic.look = topic.look.anew()
             told = {"trouble": str(error)}
         except Exception as error:
+            topic.look = topic.look.anew()
             log.exception("live_look_failed", topic=str(topic.name))
             told = {"trouble": f"{topic.whose} cannot be shown: {type(error).__name__}"}
         return b"data: " + json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"

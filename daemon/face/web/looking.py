@@ -30,6 +30,10 @@ class Look:
         """How all stood before the last look; None where that does not tell whether it would show the same now."""
         self._at = 0.0
 
+    def anew(self) -> "Look":
+        """Return one at the same that has seen nothing: nobody was told what this one saw, or may still see."""
+        return Look(self._look, self._root)
+
     def news(self) -> Live | None:
         """Return what is shown by now; None where it was looked at and nothing moved since. Raises what a look does."""
         began = time.monotonic()

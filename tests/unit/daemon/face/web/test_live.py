@@ -12,7 +12,7 @@ import pytest
 from starlette.types import Message
 
 from daemon.core.root import Root
-from daemon.face.web import live
+from daemon.face.web import live, looking
 from daemon.face.web.live import MOST_STREAMS, Stream, Streams, TooManyStreamsError, _Topic
 from daemon.face.web.looking import Look
 from daemon.face.web.reading_apart import Reads
@@ -202,6 +202,32 @@ def test_a_look_that_fails_is_told_of_and_tried_again(error: Exception, monkeypa
         streams.close(other)
 
     in_loop(test)
+
+
+def test_a_look_that_comes_too_late_is_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once: nobody was told what it found, though nothing has moved since."""
+    monkeypatch.setattr(live, "LOOK_EVERY", 0.02)
+    release = threading.Event()
+
+    async def test(directory: Path) -> None:
+        looked = Looked()
+        streams = Streams(Reads(within=0.2), Root(directory))
+        stream = streams.open("a", "root", lambda: (release.wait(60), looked())[1])
+        events = stream.events()
+        assert "trouble" in await told(events)
+        release.set()
+        assert cell(await asyncio.wait_for(until_told_a_cell(events), looking.LASTS / 2)) == "first"
+        streams.close(stream)
+
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(test(Path(directory)))
+
+
+async def until_told_a_cell(events: AsyncIterator[bytes]) -> dict[str, object]:
+    """Return the next event that tells of no trouble."""
+    while "cells" not in (news := await told(events)):
+        pass
+    return news
 
 
 async def browser(visitor: Visitor, messages: list[Message], leave: asyncio.Event) -> None:
