@@ -37,7 +37,8 @@ class Page:
     """A `glmd web`, and a browser that is none."""
 
     def __init__(self, root: Path) -> None:
-        self.port = 18470
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
         listen = ["--listen", f"127.0.0.1:{self.port}"]
         self._process = subprocess.Popen(
             [*GLMD, "web", "--root", str(root), *listen],

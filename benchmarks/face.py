@@ -74,7 +74,19 @@ class Training:
             with log.open("a") as stream:
                 stream.write(text)
         rows = [
-            StepLine(time=1.79e9 + n, epoch=(n - 1) // 4 + 1, epochs=100_000, step=(n - 1) % 4 + 1, steps=4, loss=loss)
+            StepLine(
+                time=1.79e9 + n,
+                epoch=(n - 1) // 4 + 1,
+                epochs=100_000,
+                step=(n - 1) % 4 + 1,
+                steps=4,
+                loss=loss,
+                milliseconds=500 + n % 50,
+                learning_rate=5e-5 * (1 - n / 1e6),
+                overflow=n < 4,
+                loss_scale=65536.0,
+                samples=7 + n % 100 / 100,
+            )
             for n, loss in losses.items()
         ]
         self._record.append([LoggedStep(row, 200 * row.number) for row in rows], RANKS - 1)
