@@ -1,34 +1,15 @@
 """The settings of the page: where it listens, how people reach it, and what it lets them do."""
 
 import re
-from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
 from daemon.core.setting_sections import Section
+from daemon.core.web_plan import AUTO, Action, WebPlan, address_in
 
-AUTO = "auto"
-_ADDRESS = re.compile(r"(127(?:\.\d{1,3}){3}|localhost|\[::1\]):(\d{1,5})", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\]", re.ASCII)
-
-
-class Action(StrEnum):
-    """What the page may be let do."""
-
-    CANCEL = "cancel"
-    RETRY = "retry"
-    PROMOTE = "promote"
-
-
-def address_in(listen: str) -> tuple[str, int] | None:
-    """Return host and port of `127.0.0.1:8470`; None for what is no address of this host alone."""
-    match = _ADDRESS.fullmatch(listen)
-    if match is None or not 0 < int(match[2]) < 1 << 16:
-        return None
-    return match[1].strip("[]"), int(match[2])
 
 
 def _listen(text: str) -> str:
@@ -86,12 +67,6 @@ class WebSettings(Section):
             raise ValueError("actions: one is named twice")
         return self
 
-    @property
-    def socket(self) -> Path | None:
-        """The path of the Unix socket; None where it listens elsewhere."""
-        return Path(self.listen) if self.listen.startswith("/") else None
-
-    @property
-    def prefix(self) -> str:
-        """What stands before every path behind a proxy, as `/glmd`; empty for nothing."""
-        return urlsplit(self.url).path if self.url else ""
+    def plan(self) -> WebPlan:
+        """Return what they say."""
+        return WebPlan(**dict(self))

@@ -17,7 +17,7 @@ import structlog
 
 from daemon.core.database import with_remedy
 from daemon.core.may_pass import may_pass
-from daemon.face.notify.children import Children, NoAnswer
+from daemon.face.children import Children, NoAnswer, result_of
 from daemon.face.notify.heartbeat import Heartbeat
 from daemon.face.notify.looking import Looking
 from daemon.face.notify.outbox import Outbox
@@ -58,15 +58,10 @@ def serve(files: Files) -> None:
 
 
 def _first_plan(files: Files) -> Plan:
-    found: list[Plan | str | NoAnswer] = []
-    children = Children()
-    children.start(_READING, partial(plan_of, files), found.append, seconds=READS_WITHIN)
-    while not found:
-        wait(children.links, timeout=READS_WITHIN)
-        children.deliver()
-    if isinstance(found[0], Plan):
-        return found[0]
-    told = found[0] if isinstance(found[0], str) else f"the settings could not be read: {found[0]}"
+    found = result_of(partial(plan_of, files), seconds=READS_WITHIN)
+    if isinstance(found, Plan):
+        return found
+    told = found if isinstance(found, str) else f"the settings could not be read: {found}"
     raise BadInputError(told, Code.SETTINGS_UNUSABLE)
 
 

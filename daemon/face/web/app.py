@@ -119,7 +119,7 @@ class Application:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.reads = Reads()
-        self.streams = Streams(self.reads)
+        self.streams = Streams(self.reads, site.root)
         self.exporter = Exporter(site.root)
         routes = Starlette(
             routes=[

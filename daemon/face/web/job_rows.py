@@ -35,7 +35,7 @@ def row_of(job: Job, asked: Asked, **cells: str) -> Row:
     return Row(str(job.id), asked.url(f"/jobs/{job.id}"), job.state, {**_common(job, asked), **cells})
 
 
-def running_row(status: JobStatus, losses: list[float], asked: Asked) -> Row:
+def running_row(status: JobStatus, losses: Sequence[float], asked: Asked) -> Row:
     """Return the row of a job at work; `losses` are those of its curve."""
     return row_of(status.job, asked, **progress_cells(status.progress, asked), spark=spark(losses))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Live:
     lists: Mapping[str, tuple[Row, ...]]
     revision: str = ""
     """Another one says that the page is to be asked for anew: it has other parts."""
+    made_of: tuple[Path, ...] = ()
+    """The files, besides the store, of which one is written before this changes, but for what time alone does."""
 
     def as_json(self) -> dict[str, object]:
         """Return it for the script."""

@@ -157,6 +157,10 @@
     if (!body.dataset.live || stream !== null || document.hidden) return;
     stream = new EventSource(body.dataset.live);
     stream.onmessage = (event) => show(JSON.parse(event.data));
+    stream.addEventListener("ping", () => {
+      told = Date.now();
+      if (warned === body.dataset.stale) warn("");
+    });
     stream.onerror = () => {
       if (stream !== null && stream.readyState === EventSource.CLOSED) {
         stream = null;

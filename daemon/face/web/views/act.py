@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from daemon.core.control import NotRunningError, RequestRefusedError, ask_for
 from daemon.core.request import Request
 from daemon.core.states import Job, State
-from daemon.core.web_settings import Action
+from daemon.core.web_plan import Action
 from daemon.face.web.asking import Asked, NotThereError, Page
 from daemon.face.web.finding import job_of, open_store
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from daemon.core.read_jobs import Transition
 from daemon.core.states import Job, State
-from daemon.core.web_settings import Action
+from daemon.core.web_plan import Action
 from daemon.face.needs import need_of_job
-from daemon.face.ranks import RankStatus, ranks_of, slowest
+from daemon.face.ranks import RankStatus, logs_of, ranks_of, slowest
 from daemon.face.status import Detail, detail, job_status
 from daemon.face.web.asking import Asked, Page
 from daemon.face.web.failures import Failure, failure_of, failures_of
@@ -48,7 +48,7 @@ def job(asked: Asked) -> Page:
     """Return the page. Raises NotThereError, StoreError, OSError."""
     with open_store(asked) as store:
         found = job_of(store, asked)
-        known = detail(store, found, asked.site.root.path)
+        known = detail(store, found, asked.site.root.path, rows=10 * _SUBSETS)
         is_stuck = any(each.id == found.id for each in store.stuck())
     need = need_of_job(found, is_stuck=is_stuck)
     training = known.training
@@ -98,7 +98,8 @@ def _live(job: Job, asked: Asked) -> Live:
     has_begun = bool(cells.get("percent"))  # the page has a part for that
     revision = f"{job.state} {job.attempt} {job.code} {job.cancel} {has_begun}"
     rows = tuple(_rank_row(job, status, asked) for status in ranks)
-    return Live(cells, {"ranks": rows} if rows else {}, revision)
+    logs = logs_of(job, asked.site.root.path) if ranks else ()
+    return Live(cells, {"ranks": rows} if rows else {}, revision, logs)
 
 
 def _part(progress: Progress) -> float:

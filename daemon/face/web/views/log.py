@@ -123,12 +123,13 @@ def live(asked: Asked) -> Live:
     revision = f"{job.state} {job.attempt}"
     if chosen is None:
         return Live({}, {}, revision)
+    path = chosen.path(job, job.directory(asked.site.root.path))
     try:
-        with _opened(job, chosen, asked) as stream:
+        with opened(job, path, asked) as stream:
             size = size_of(stream)
     except NotThereError:
-        return Live({}, {}, f"{revision} -")
-    return Live({"bytes": str(size), "size": format_size(size)}, {}, revision)
+        return Live({}, {}, f"{revision} -", (path,))
+    return Live({"bytes": str(size), "size": format_size(size)}, {}, revision, (path,))
 
 
 def lines(asked: Asked) -> Response:

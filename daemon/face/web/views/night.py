@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 from daemon.core.states import Job, State
 from daemon.face import signs
 from daemon.face.digest import ToldRun
 from daemon.face.needs import Need, commands_for
 from daemon.face.nights import Run, night_of
+from daemon.face.ranks import logs_of
 from daemon.face.spells import stretches
 from daemon.face.status import job_status
 from daemon.face.web.asking import Asked, NotThereError, Page
@@ -151,15 +153,16 @@ def _live(found: NightRead, asked: Asked) -> Live:
     """Return how far that is which trains; whatever else has changed makes the page anew."""
     told = found.digest
     jobs = [*(run.run.job for run in told.runs if run.run.job is not None), *(other.job for other in told.others)]
-    cells = {}
+    cells, logs = dict[str, str](), list[Path]()
     for job in jobs:
         if job.state is State.TRAINING:
             progress = progress_cells(job_status(job, asked.site.root.path).progress, asked)
+            logs += logs_of(job, asked.site.root.path)
             cells[f"progress-{job.id}"] = asked.words.joined(*in_words(progress, asked))
     states = " ".join(f"{job.id} {job.state} {job.attempt}" for job in jobs[: 2 * MOST])
     drawn = int(found.now.timestamp() // _AGAIN.total_seconds()) if any(not job.state.is_over for job in jobs) else 0
     marks = " ".join(run.run.mark for run in told.runs[:MOST])
-    return Live(cells, {}, f"{states} {marks} {len(told.needs)} {len(found.files)} {drawn}")
+    return Live(cells, {}, f"{states} {marks} {len(told.needs)} {len(found.files)} {drawn}", tuple(logs))
 
 
 def _totals(found: NightRead, asked: Asked) -> Iterator[str]:

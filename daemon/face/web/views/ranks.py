@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from daemon.core.states import Job, State
 from daemon.face import signs
-from daemon.face.ranks import RankStatus, pids_of, ranks_of, slowest
+from daemon.face.ranks import RankStatus, logs_of, pids_of, ranks_of, slowest
 from daemon.face.web.asking import Asked, Page
 from daemon.face.web.finding import job_of, open_store
 from daemon.face.web.rows import Live, Row
@@ -59,7 +59,9 @@ def _live(job: Job, asked: Asked) -> Live:
     else:
         ended = _ended(job, asked)
         rows = [_over(job, status, ended, asked) for status in found if status.line or ended]
-    return Live({}, {"ranks": tuple(rows)}, f"{job.state} {job.attempt} {bool(rows)}")
+    directory = job.directory(root)
+    files = (*logs_of(job, root), directory.events, directory.step(job.attempt, Step.TRAIN).exit)
+    return Live({}, {"ranks": tuple(rows)}, f"{job.state} {job.attempt} {bool(rows)}", files)
 
 
 def _at_work(job: Job, status: RankStatus, found: Sequence[RankStatus], pid: int | None, asked: Asked) -> Row:

@@ -202,6 +202,14 @@ def test_names_are_in_no_header(visitor: Visitor, diary: Diary, name: str) -> No
     assert len(answer.text.splitlines()) == 4
 
 
+def test_every_step_is_in_the_csv(visitor: Visitor, diary: Diary) -> None:
+    """Once and in order, also of a training of which not all are written at once."""
+    job = diary.job("run", BEGAN, *DONE)
+    record(visitor.root, job, range(1, 1202))
+    answer = visitor.get("/jobs/1/steps.csv")
+    assert [line.partition(",")[0] for line in answer.text.splitlines()[1:]] == [str(step) for step in range(1, 1202)]
+
+
 def test_a_read_that_hangs_holds_up_itself_alone(
     visitor: Visitor, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from daemon.core.states import Job, State
 from daemon.core.store import Store
 from daemon.face.web.asking import Asked
 from daemon.face.web.log_pieces import PIECE
+from daemon.face.web.plan import PagePlan
 from daemon.face.web.site import Site
 from daemon.face.web.views import log
 from daemon.face.words.language import Language
@@ -308,7 +309,7 @@ def test_what_comes_is_told_by_bytes(jobs: JobSite, job: Job) -> None:
 
 def asked(jobs: JobSite, which: str) -> Asked:
     """Return what a stream asks."""
-    site = Site.of(Settings(root=jobs.root.path))
+    site = Site.of(PagePlan.of(Settings(root=jobs.root.path)))
     return Asked(site, read_words(Language.EN), {"job": which}, {})
 
 

@@ -10,6 +10,7 @@ from daemon.core.settings import Settings
 from daemon.core.states import Job, State
 from daemon.core.store import Store
 from daemon.face.web.asking import Asked
+from daemon.face.web.plan import PagePlan
 from daemon.face.web.site import Site
 from daemon.face.web.views import ranks
 from daemon.face.words.language import Language
@@ -65,7 +66,7 @@ def test_the_rows_are_told_while_they_change(jobs: JobSite, job: Job) -> None:
     """The same cells by the stream as on the page."""
     page = jobs.get("/jobs/1/ranks").text
     assert 'data-live="/events?of=ranks%3A1"' in page
-    asked = Asked(Site.of(Settings(root=jobs.root.path)), read_words(Language.EN), {"job": "1"}, {})
+    asked = Asked(Site.of(PagePlan.of(Settings(root=jobs.root.path))), read_words(Language.EN), {"job": "1"}, {})
     told = ranks.live(asked)
     assert [row.cells["step"] for row in told.lists["ranks"]] == ["12", "9", "12"]
     jobs.write(jobs.directory(job).rank_log(1), log_lines(range(1, 13)))
