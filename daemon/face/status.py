@@ -235,18 +235,20 @@ def verdict_of(directory: JobDir) -> "Verdict | None":
     from pydantic import ValidationError  # noqa: PLC0415 - as below
 
     from handlers.gate.verdict import Verdict  # noqa: PLC0415 - as below
+    from handlers.records.record import no_record  # noqa: PLC0415 - as below
 
     try:
         return Verdict.read(directory.verdict)
     except FileNotFoundError:
         return None
     except ValidationError as error:
-        raise OSError(f"{directory.verdict}: not a record of glmd: {error}") from error
+        raise no_record(directory.verdict, error) from error
 
 
 def _steps(job: Job, root: Path) -> tuple[Attempted, ...]:
     from pydantic import ValidationError  # noqa: PLC0415 - the table of all jobs needs no records, and is quicker without
 
+    from handlers.records.record import no_record  # noqa: PLC0415 - as above
     from handlers.records.step_exit import StepExit  # noqa: PLC0415 - as above
 
     found = []
@@ -258,7 +260,7 @@ def _steps(job: Job, root: Path) -> tuple[Attempted, ...]:
             except FileNotFoundError:
                 continue
             except ValidationError as error:
-                raise OSError(f"{path}: not a record of glmd: {error}") from error
+                raise no_record(path, error) from error
     return tuple(found)
 
 

@@ -166,7 +166,7 @@ class Application:
             try:
                 return await self.reads.read(_whose(asked, path), partial(answer, asked))
             except (HandlerError, StoreError, OSError) as error:
-                return PlainTextResponse(f"{error}\n", _status(error))
+                return PlainTextResponse(f"{self.site.hidden.in_lines(str(error))}\n", _status(error))
 
         return endpoint
 
@@ -180,7 +180,7 @@ class Application:
         asked = self.asked(request, {"job": which} if which else {})
         topic = kind, which, asked.words.language, asked.chosen
         try:
-            stream = self.streams.open(topic, _whose(asked, kind), partial(look, asked))
+            stream = self.streams.open(topic, _whose(asked, kind), partial(_told, look, asked))
         except TooManyStreamsError:
             return PlainTextResponse("too many look already; ask now and then\n", 503)
         return _Events(self.streams, stream)
@@ -245,6 +245,10 @@ def _whose(asked: Asked, otherwise: str) -> str:
 def _whole(view: View, asked: Asked) -> Response:
     page = view(asked)
     return HTMLResponse(rendered(page, asked, daemon_word(asked.site.root)), page.status)
+
+
+def _told(look: Callable[[Asked], Live], asked: Asked) -> Live:
+    return look(asked).told_by(asked.site.hidden.in_lines)
 
 
 def _status(error: Exception) -> int:

@@ -2,6 +2,7 @@
 
 import platform
 from dataclasses import dataclass, field
+from functools import cached_property
 from urllib.parse import urlencode
 
 from daemon.core.night_hours import NightHours
@@ -11,6 +12,7 @@ from daemon.core.web_settings import WebSettings
 from daemon.face.web.curves import Curves
 from daemon.face.web.kept import Kept
 from daemon.face.web.static_files import StaticFiles
+from handlers.hidden_keys import HiddenKeys
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ class Site:
     def of(cls, settings: Settings) -> "Site":
         """Return the site of these settings."""
         return cls(Root(settings.root), settings.web, NightHours.parse(settings.night), platform.node())
+
+    @cached_property
+    def hidden(self) -> HiddenKeys:
+        """Which values are not shown, wherever they come from."""
+        return HiddenKeys.of(self.web.hide)
 
     def url(self, path: str, /, **query: object) -> str:
         """Return the address of a path on this host, with what of `query` says something."""

@@ -26,7 +26,7 @@ def overview_of_now(asked: Asked) -> Response:
     root = asked.site.root
     with open_store(asked):  # it is there
         found = overview(root.path, root.store, daemon_word(root).told)
-    return _json({key: list(value) if isinstance(value, Iterator) else value for key, value in found.as_json()})
+    return _json({key: list(value) if isinstance(value, Iterator) else value for key, value in found.as_json()}, asked)
 
 
 def jobs(asked: Asked) -> Response:
@@ -36,13 +36,13 @@ def jobs(asked: Asked) -> Response:
         found = page_of(store, wanted, asked.number("size", 1, MOST, SIZE), asked)
     root = asked.site.root.path
     listed = [job_as_json(job, job.directory(root).path) for job in found.jobs]
-    return _json({"jobs": listed, "after": found.newer, "before": found.older})
+    return _json({"jobs": listed, "after": found.newer, "before": found.older}, asked)
 
 
 def job(asked: Asked) -> Response:
     """Return the keys of `glmd status JOB --json`. Raises NotThereError, StoreError, OSError."""
     with open_store(asked) as store:
-        return _json(detail(store, job_of(store, asked), asked.site.root.path).as_json())
+        return _json(detail(store, job_of(store, asked), asked.site.root.path).as_json(), asked)
 
 
 def night(asked: Asked) -> Response:
@@ -50,7 +50,7 @@ def night(asked: Asked) -> Response:
     wanted = wanted_night(asked)
     with open_store(asked):  # it is there
         found = read_night(asked.site, wanted)
-    return _json(_bounded(dict(found.digest.as_json())))
+    return _json(_bounded(dict(found.digest.as_json())), asked)
 
 
 def nights(asked: Asked) -> Response:
@@ -61,7 +61,7 @@ def nights(asked: Asked) -> Response:
         notices = [notice.as_json() for notice in store.notices()]
     cycles = [_bounded(each.as_json()) for each in read_month(asked, month, now)]
     told = {"since": month.since.isoformat(), "until": month.last.isoformat(), "cycles": cycles, "notices": notices}
-    return _json(_bounded(told))
+    return _json(_bounded(told), asked)
 
 
 def devices(asked: Asked) -> Response:
@@ -76,11 +76,11 @@ def devices(asked: Asked) -> Response:
         }
         for device in found.devices
     ]
-    return _json({"from": found.since.isoformat(), "to": found.now.isoformat(), "devices": listed})
+    return _json({"from": found.since.isoformat(), "to": found.now.isoformat(), "devices": listed}, asked)
 
 
-def _json(told: Mapping[str, object]) -> Response:
-    return Response(to_json(told, indent=None), media_type="application/json")
+def _json(told: Mapping[str, object], asked: Asked) -> Response:
+    return Response(to_json(asked.site.hidden.in_json(told), indent=None), media_type="application/json")
 
 
 def _bounded(told: Mapping[str, object]) -> dict[str, object]:

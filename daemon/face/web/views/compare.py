@@ -8,7 +8,6 @@ from starlette.responses import Response
 from daemon.core.results import Result
 from daemon.core.states import Job
 from daemon.face.comparison import Compared, DifferentKey, compared, different_keys
-from daemon.face.hidden_keys import HiddenKeys
 from daemon.face.picture import svg_of_several
 from daemon.face.training import GLANCE
 from daemon.face.web.asking import Asked, NotThereError, Page
@@ -134,7 +133,7 @@ def _number(value: float | None) -> str:
 def _keys(jobs: Sequence[Job], asked: Asked) -> tuple[tuple[DifferentKey, ...], str]:
     """Return the keys that differ, and why they cannot be told."""
     try:
-        found = different_keys(jobs, asked.site.root.path, HiddenKeys.of(asked.site.web.hide))
+        found = different_keys(jobs, asked.site.root.path, asked.site.hidden)
     except FileNotFoundError as error:
         return (), asked.words.say("compare", "no_config", path=error.filename)
     except HandlerError as error:

@@ -8,11 +8,11 @@ from daemon.core.read_store import ReadStore
 from daemon.core.states import Job
 from daemon.face.below import read_below
 from daemon.face.comparison import DifferentKey, different_keys
-from daemon.face.hidden_keys import HiddenKeys
 from daemon.face.redaction import redacted
 from daemon.face.web.asking import Asked, NotThereError, Page
 from daemon.face.web.finding import job_of, open_store
 from daemon.face.web.job_files import attempts_of
+from handlers.hidden_keys import HiddenKeys
 from handlers.printable import printable, printable_lines
 from handlers.validate.problem import ConfigError
 
@@ -63,7 +63,7 @@ def config(asked: Asked) -> Page:
     with open_store(asked) as store:
         job = job_of(store, asked)
         other = _other(store, job, asked)
-    hidden = HiddenKeys.of(asked.site.web.hide)
+    hidden = asked.site.hidden
     content = Config(
         job=job,
         files=tuple(_files(job, hidden, asked)),

@@ -15,6 +15,7 @@ from daemon.face.web.asking import Asked, NotThereError, Page
 from daemon.face.web.finding import job_of, open_store
 from daemon.face.web.job_rows import why
 from handlers.codes import Code
+from handlers.records.record import no_record
 from handlers.records.step_exit import ProcessExit, StepExit
 
 
@@ -60,7 +61,7 @@ def failure(asked: Asked) -> Page:
     try:
         ended = failed_step(directory, job.attempt)
     except ValidationError as error:
-        raise OSError(f"{directory.path}: not a record of glmd: {error}") from error
+        raise no_record(directory.path, error) from error
     diagnosed = None if ended is None else told_of(ended)
     cause, remedy = _advice(job, diagnosed, asked)
     first = None if ended is None else ended.first

@@ -12,6 +12,7 @@ from daemon.face.web.asking import Asked, Page
 from daemon.face.web.finding import job_of, open_store
 from daemon.face.web.rows import Live, Row
 from handlers.records.job_dir import Step
+from handlers.records.record import no_record
 from handlers.records.step_exit import ProcessExit, StepExit
 from handlers.units.durations import format_duration
 
@@ -106,5 +107,5 @@ def _ended(job: Job, asked: Asked) -> Mapping[int, ProcessExit]:
     except FileNotFoundError:
         return {}
     except ValidationError as error:
-        raise OSError(f"{path}: not a record of glmd: {error}") from error
+        raise no_record(path, error) from error
     return {process.rank: process for process in found.processes if process.rank is not None}
