@@ -44,7 +44,7 @@ class JobStatus:
 
     def as_json(self) -> dict[str, object]:
         """Return the documented keys."""
-        return {**job_as_json(self.job, self.directory), "progress": _progress(self.progress)}
+        return {**job_as_json(self.job, self.directory), "progress": progress_as_json(self.progress)}
 
 
 @dataclass(frozen=True)
@@ -295,7 +295,8 @@ def job_as_json(job: Job, directory: Path) -> dict[str, object]:
     }
 
 
-def _progress(progress: Progress | None) -> dict[str, object] | None:
+def progress_as_json(progress: Progress | None) -> dict[str, object] | None:
+    """Return the documented keys of how far a training is."""
     if progress is None:
         return None
     return {

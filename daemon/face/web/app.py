@@ -31,6 +31,7 @@ from daemon.face.web.security import Security
 from daemon.face.web.site import Site
 from daemon.face.web.views import (
     api,
+    api_of_job,
     compare,
     config,
     devices,
@@ -87,6 +88,12 @@ ANSWERS: dict[str, Answer] = {
     "/api/v1/overview": api.overview_of_now,
     "/api/v1/jobs": api.jobs,
     "/api/v1/jobs/{job}": api.job,
+    "/api/v1/jobs/{job}/ranks": api_of_job.ranks,
+    "/api/v1/jobs/{job}/config": api_of_job.config,
+    "/api/v1/jobs/{job}/output": api_of_job.output,
+    "/api/v1/jobs/{job}/failure": api_of_job.failure,
+    "/api/v1/jobs/{job}/events": api_of_job.events,
+    "/api/v1/compare": api.compare,
     "/api/v1/night": api.night,
     "/api/v1/night/{night}": api.night,
     "/api/v1/nights": api.nights,

@@ -73,6 +73,18 @@ def compare(asked: Asked) -> Page:
     return Page("compare.html", title, content, tab="jobs", scripts=scripts)
 
 
+def as_json(asked: Asked) -> dict[str, object]:
+    """Return the keys of `glmd compare --json`. Raises NotThereError, StoreError, OSError."""
+    jobs, _ = chosen(asked)
+    if len(jobs) < 2:
+        raise NotThereError(asked.words.say("compare", "which", most=MOST))
+    root = asked.site.root.path
+    trainings = [each.as_json() for each in compared(jobs, root, GLANCE // len(jobs))]
+    keys, told = _keys(jobs, asked)
+    config = [{"key": row.key, "values": list(row.values)} for row in keys[:_KEYS]]
+    return {"jobs": trainings, "config": config, "left_out": max(0, len(keys) - _KEYS), "told": told}
+
+
 def picture(asked: Asked) -> Response:
     """Return the curves of their losses as SVG. Raises NotThereError, StoreError, OSError."""
     jobs, _ = chosen(asked)

@@ -60,17 +60,22 @@ class Config:
 
 def config(asked: Asked) -> Page:
     """Return the page. Raises NotThereError, StoreError, OSError."""
+    content = read_config(asked)
+    return Page("config.html", f"{content.job.id} {content.job.name}: {asked.say('config')}", content, "jobs")
+
+
+def read_config(asked: Asked) -> Config:
+    """Return what a job was told to do. Raises NotThereError, StoreError, OSError."""
     with open_store(asked) as store:
         job = job_of(store, asked)
         other = _other(store, job, asked)
     hidden = asked.site.hidden
-    content = Config(
+    return Config(
         job=job,
         files=tuple(_files(job, hidden, asked)),
         difference=None if other is None else _difference(job, other, hidden, asked),
         asked_with="" if other is None else str(other.id),
     )
-    return Page("config.html", f"{job.id} {job.name}: {asked.say('config')}", content, "jobs")
 
 
 def _other(store: ReadStore, job: Job, asked: Asked) -> Job | None:

@@ -52,6 +52,13 @@ class Failure:
 
 def failure(asked: Asked) -> Page:
     """Return the page. Raises NotThereError, StoreError, OSError."""
+    content = read_failure(asked)
+    job = content.job
+    return Page("failure.html", f"{job.id} {job.name}: {asked.words.say('states', job.state)}", content, tab="jobs")
+
+
+def read_failure(asked: Asked) -> Failure:
+    """Return why a job failed. Raises NotThereError, StoreError, OSError."""
     with open_store(asked) as store:
         job = job_of(store, asked)
         history = store.history(job.id)
@@ -65,7 +72,7 @@ def failure(asked: Asked) -> Page:
     diagnosed = None if ended is None else told_of(ended)
     cause, remedy = _advice(job, diagnosed, asked)
     first = None if ended is None else ended.first
-    content = Failure(
+    return Failure(
         job=job,
         why=why(job, asked),
         title=asked.words.title(job.code),
@@ -82,7 +89,6 @@ def failure(asked: Asked) -> Page:
         ],
         commands=commands_for(Kind.FAILED, job.id, job.code) if job.state is State.FAILED else (),
     )
-    return Page("failure.html", f"{job.id} {job.name}: {asked.words.say('states', job.state)}", content, tab="jobs")
 
 
 def _advice(job: Job, diagnosed: Diagnosed | None, asked: Asked) -> tuple[str, str]:

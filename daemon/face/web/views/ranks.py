@@ -54,7 +54,7 @@ def _live(job: Job, asked: Asked) -> Live:
         pids = pids_of(job, root)
         rows = [_at_work(job, status, found, pids.get(status.rank), asked) for status in found]
     else:
-        ended = _ended(job, asked)
+        ended = ended_ranks(job, asked)
         rows = [_over(job, status, ended.get(status.rank), asked) for status in found if status.line or ended]
     return Live({}, {"ranks": tuple(rows)}, f"{job.state} {job.attempt} {bool(rows)}")
 
@@ -99,7 +99,7 @@ def _row(job: Job, status: RankStatus, asked: Asked, how: str, more: Mapping[str
     return Row(str(status.rank), asked.url(f"/jobs/{job.id}/log", rank=status.rank), how, {**cells, **more})
 
 
-def _ended(job: Job, asked: Asked) -> Mapping[int, ProcessExit]:
+def ended_ranks(job: Job, asked: Asked) -> Mapping[int, ProcessExit]:
     """Return how each rank ended in the present attempt, as far as its record tells."""
     path = job.directory(asked.site.root.path).step(job.attempt, Step.TRAIN).exit
     try:
