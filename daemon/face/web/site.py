@@ -10,6 +10,7 @@ from daemon.core.root import Root
 from daemon.core.settings import Settings
 from daemon.core.web_settings import WebSettings
 from daemon.face.web.curves import Curves
+from daemon.face.web.exporter import Exporter
 from daemon.face.web.kept import Kept
 from daemon.face.web.static_files import StaticFiles
 from handlers.hidden_keys import HiddenKeys
@@ -36,6 +37,11 @@ class Site:
     def hidden(self) -> HiddenKeys:
         """Which values are not shown, wherever they come from."""
         return HiddenKeys.of(self.web.hide)
+
+    @cached_property
+    def exporter(self) -> Exporter | None:
+        """Who knows how the devices are; None where the settings name nobody."""
+        return Exporter(self.web.npu_exporter) if self.web.npu_exporter else None
 
     def url(self, path: str, /, **query: object) -> str:
         """Return the address of a path on this host, with what of `query` says something."""

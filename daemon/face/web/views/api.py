@@ -66,18 +66,21 @@ def nights(asked: Asked) -> Response:
 
 
 def devices(asked: Asked) -> Response:
-    """Return who holds each device, and who did in the last day. Raises StoreError."""
+    """Return who holds each device, who did in the last day, and how each is. Raises StoreError."""
     found = view_of_devices.read_devices(asked.site)
+    heard = view_of_devices.heard_of(asked)
     listed = [
         {
             "device": device,
             "job": found.held.get(device),
             "rank": found.rank(device),
             "spells": [spell.as_json() for spell in found.spells if device in spell.job.devices][:MOST],
+            "use": None if heard is None or device not in heard.devices else heard.devices[device].as_json(),
         }
         for device in found.devices
     ]
-    return answer({"from": found.since.isoformat(), "to": found.now.isoformat(), "devices": listed}, asked)
+    told = {"from": found.since.isoformat(), "to": found.now.isoformat(), "devices": listed}
+    return answer({**told, "exporter": None if heard is None else heard.as_json()}, asked)
 
 
 def compare(asked: Asked) -> Response:
