@@ -15,6 +15,7 @@ import uvicorn
 from daemon.core.settings import Settings
 from daemon.core.web_settings import AUTO, address_in
 from daemon.face.web.app import Application
+from daemon.face.web.connection import Connection
 from daemon.face.web.site import Site
 from handlers import events
 from handlers.codes import Code
@@ -48,7 +49,7 @@ def serve(settings: Settings, listen: str | None = None) -> None:
 def _config(application: Application) -> uvicorn.Config:
     return uvicorn.Config(
         application.asgi,
-        http="h11",
+        http=Connection,
         ws="none",
         loop="asyncio",
         lifespan="off",
