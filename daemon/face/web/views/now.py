@@ -139,7 +139,10 @@ def _waits_for(job: Job, before: Sequence[Job], held: Mapping[int, int], asked: 
 
 
 def _losses(job: Job, asked: Asked) -> list[float]:
-    training = training_of(job.directory(asked.site.root.path), _SPARK)
+    try:
+        training = training_of(job.directory(asked.site.root.path), _SPARK)
+    except OSError:  # the job's own page says why; the others are shown all the same
+        return []
     return [] if training is None else [loss for _, loss in training.points()]
 
 
