@@ -41,4 +41,5 @@ class Live:
     def told_by(self, tell: Callable[[str], str]) -> "Live":
         """Return it with its texts as `tell` makes them."""
         lists = {name: tuple(row.told_by(tell) for row in rows) for name, rows in self.lists.items()}
-        return replace(self, cells={name: tell(text) for name, text in self.cells.items()}, lists=lists)
+        cells = {name: tell(text) for name, text in self.cells.items()}
+        return replace(self, cells=cells, lists=lists, revision=tell(self.revision))

@@ -1,15 +1,20 @@
 """Promises of the whole page: what looks like a secret is on no page, in no answer, and cannot be searched for."""
 
-import asyncio
+import html
 import json
+import os
+import re
 from collections.abc import Iterator
 
 import pytest
+from starlette.requests import Request
 
+from daemon.core.daemon_record import DaemonRecord, PresentFault
 from daemon.core.states import Job, State
 from daemon.core.store import Store
 from daemon.face.web import app
 from handlers.records.job_dir import Step
+from handlers.records.process import ProcessIdentity
 from handlers.records.step_exit import Outcome, ProcessExit, StepExit
 from handlers.records.train_plan import Role
 from tests.unit.daemon.face.diary import FAILED, TRAINING, Diary, utc
@@ -98,22 +103,31 @@ def test_no_answer_has_it(told: Told) -> None:
     assert shown > 15  # where it was, it is said that something is left out
 
 
+def streamed(visitor: Visitor, topic: str) -> dict[str, object]:
+    """Return what a stream begins with."""
+    kind, _, which = topic.partition(":")
+    request = Request({"type": "http", "path": "/events", "query_string": b"", "headers": [], "path_params": {}})
+    asked = visitor.application.asked(request, {"job": which} if which else {})
+    return app._told(app.LIVE[kind], asked).as_json()
+
+
+@pytest.mark.parametrize(("path", "topic"), (("/", "now"), ("/jobs/4", "job:4"), ("/jobs/4/ranks", "ranks:4")))
+def test_a_page_and_its_stream_have_one_revision(told: Told, path: str, topic: str) -> None:
+    """With a secret in it, too: else the page would be loaded again and again."""
+    fault = PresentFault("x", "host.error", SAYINGS[2], BEGAN)
+    record = DaemonRecord("1", ProcessIdentity.of(os.getpid()), BEGAN, BEGAN, (0,), faults=(fault,))
+    told.diary.root.daemon.write_bytes(record.content())
+    page = told.visitor.get(path).text
+    shown = re.search(r'data-revision="([^"]*)"', page)
+    assert shown is not None
+    assert html.unescape(shown[1]) == streamed(told.visitor, topic)["revision"]
+    assert SECRET not in page
+
+
 def test_no_stream_tells_it(told: Told) -> None:
     """What changes is told by streams: their first words."""
-
-    async def look(topic: str) -> str:
-        asked = told.visitor.application.asked
-        kind, _, which = topic.partition(":")
-        request = app.Request(
-            {"type": "http", "path": "/events", "query_string": b"", "headers": [], "path_params": {}}
-        )
-        view = app.LIVE[kind]
-        return json.dumps(
-            app._told(view, asked(request, {"job": which} if which else {})).as_json(), ensure_ascii=False
-        )
-
     topics = ("now", "job:1", "job:4", "ranks:1", "ranks:4", "log:4:rank:1:0", "night", "devices")
-    seen = [asyncio.run(look(topic)) for topic in topics]
+    seen = [json.dumps(streamed(told.visitor, topic), ensure_ascii=False) for topic in topics]
     assert not [text for text in seen if SECRET in text]
     assert any("•••" in text for text in seen)
 
