@@ -29,19 +29,17 @@ _WORD_OF_ITS_OWN = re.compile(r"""\s*(?P<value>(?:(?!["'](?:[,;:\s\])}]|$))\S)+)
 _ELEMENT = re.compile(r"""\s*(?P<value>[^,}\])]+)""")
 _REST = re.compile(r"\s*(?P<value>\S.*)")
 _REST_OF_JSON = re.compile(r"""\s*(?P<value>(?:[^"\\]|\\.)+)""")
-_OPEN = re.compile(
-    r"""(?:-\s+)*["']?(?P<first>[\w.-]+)["']?\s*:(?!\s*(["']).*\2,?$).*|"""
-    r"""(?:.*[\s"'{,])?(?P<key>[\w.-]+)["']?\s*:\s*(?:•••|[|>][+-]?\d?|[\[{][^\]}]*|"[^"]*|'[^']*)?"""
-)
-"""A line with a key whose value may go on in the next lines: any that begins one, or it is open at the line's end."""
+_FIRST = re.compile(r"""(?:-\s+)*["']?(?P<key>[\w.-]+)["']?\s*:""")
+_BLOCK = re.compile(r"(?:•••|[|>][+-]?\d?)?")
+"""What stands behind a key whose value the next lines are."""
 _CARET = re.compile(r"\|\s*\^")
 """What glmd's own messages have below a line."""
+_NO_BLANKS = re.compile(r"\S*")
 _NUMBER = re.compile(r"\s*[\d.,]+(?:e[+-]?\d+)?[,;)}\]]*(?:\s|$)", re.ASCII | re.IGNORECASE)
-_LOGIN = re.compile(
-    r"(?<=://)(?P<value>[^\s/@]{0,512}:(?!\d{1,5}(?:[/\s\u2026]|$))[^\s@\uff20\u2026]{1,512})(?=[@\uff20\u2026]|$)|"
-    r"(?<=://)(?P<name>[^\s/@:]{1,512})(?=@)"
-)
-"""User and password in a URL (RFC 3986, 3.2.1), also where the URL is cut off behind them, and a token for a user."""
+_LONGEST_LOGIN = 1024
+_AT = ("@", "\uff20")
+"""As it is, and as a message has it (daemon.face.notify.texts.harmless)."""
+_AUTHORITY = re.compile(r"[^/?#]*")
 _BEARER = re.compile(r"\bbearer\s+(?P<value>[\w.~+/=-]{8,})", re.IGNORECASE)
 _NEAR = (
     *("token", "secret", "passw", "passphrase", "pass_phrase", "credential", "authorization", "bearer", "://"),
@@ -114,8 +112,9 @@ class HiddenKeys:
         """Return where a line says what is not shown, in order, none within another."""
         if not self._may_be_in(line):
             return []
-        logins = (*_LOGIN.finditer(line), *_BEARER.finditer(line)) if self.secrets else ()
-        found, until = [match.span(match.lastgroup or 0) for match in logins], 0
+        found, until = [], 0
+        if self.secrets:
+            found = [*_logins(line), *(match.span("value") for match in _BEARER.finditer(line))]
         for word in _WORD.finditer(line):
             if word.start() >= until and self.hides(word[0]) and (value := _value(line, word)) is not None:
                 found.append(value)
@@ -123,8 +122,22 @@ class HiddenKeys:
         return _apart(found)
 
     def _goes_on(self, content: str) -> bool:
-        match = _OPEN.fullmatch(content) if self._may_be_in(content) else None
-        return match is not None and self.hides(match["first"] or match["key"])
+        """Say whether a hidden value may go on in the next lines: its key begins this one, or it is open at the end."""
+        if not self._may_be_in(content):
+            return False
+        first = _FIRST.match(content)
+        if first is not None and self.hides(first["key"]):
+            rest = content[first.end() :].strip().removesuffix(",")
+            return not (len(rest) > 1 and rest[0] in "\"'" and rest[-1] == rest[0])
+        keys = [word for word in _WORD.finditer(content) if self.hides(word[0])]
+        sign = _ASSIGNED.match(content, keys[-1].end()) if keys else None
+        if sign is None or not sign[0].endswith(":"):
+            return False
+        rest = content[sign.end() :].strip()
+        if _BLOCK.fullmatch(rest):
+            return True
+        closing = {"[": "]", "{": "}", '"': '"', "'": "'"}.get(rest[0])
+        return closing is not None and rest.find(closing, 1) < 0
 
     def _may_be_in(self, text: str) -> bool:
         return bool(self.more) or (self.secrets and any(map(text.lower().__contains__, _NEAR)))
@@ -168,6 +181,32 @@ def _value(line: str, word: "re.Match[str]") -> tuple[int, int] | None:
         forms.append(_REST_OF_JSON if line.lstrip().startswith('{"') else _REST)
     found = next((match for form in forms if (match := form.match(line, sign.end()))), None)
     return None if found is None or not found["value"].strip() else (found.start("value"), found.end("value"))
+
+
+def _logins(line: str) -> Iterator[tuple[int, int]]:
+    """Yield where URLs have user and password, or a token for a user (RFC 3986, 3.2.1).
+
+    Also where a password has signs that it should not have, and where the URL is cut off behind it.
+    """
+    at = line.find("://")
+    while at >= 0:
+        start = at + 3
+        word = _NO_BLANKS.match(line, start, start + _LONGEST_LOGIN)[0]  # type: ignore[index] # it matches nothing, too
+        is_cut = len(word) == _LONGEST_LOGIN and not any(sign in word for sign in _AT)
+        end = 0 if is_cut else _end_of_login(word)
+        if end > 0:
+            yield start, start + end
+        at = line.find("://", start + (len(word) - 2 if is_cut else max(0, end)))
+
+
+def _end_of_login(word: str) -> int:
+    authority = _AUTHORITY.match(word)[0]  # type: ignore[index] # as above
+    end: int = max(authority.rfind(sign) for sign in _AT)
+    _, colon, port = authority.partition(":")
+    if end >= 0 or not colon or (port.isdigit() and len(port) < 6):
+        return end
+    ends = [word.find(sign) for sign in _AT if sign in word]
+    return min(ends, default=len(word.rstrip("\u2026")))
 
 
 def _apart(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
