@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from daemon.core import night_hours
 from daemon.core.metrics_settings import MetricsSettings
 from daemon.core.notify_settings import NotifySettings
+from daemon.core.root import DEFAULT_ROOT
 from daemon.core.setting_sections import (
     AbsolutePath,
     Cancel,
@@ -38,7 +39,6 @@ from handlers.retention.policy import Retention
 from handlers.units.devices import format_devices
 
 DEFAULT_FILE = Path("/etc/glmd/glmd.yaml")
-DEFAULT_ROOT = Path("/var/glm")
 
 
 class SettingsError(BadInputError):

@@ -29,6 +29,7 @@ class WebPlan:
     download: bool = False
     actions: tuple[Action, ...] = ()
     user_header: str | None = None
+    npu_exporter: str | None = None
     hide: tuple[str, ...] = ()
 
     @property

@@ -28,6 +28,22 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _exporter(text: str) -> str:
+    parts = urlsplit(text)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    is_plain = parts.scheme == "http" and not (parts.query or parts.fragment or "@" in parts.netloc)
+    if not is_plain or address_in(f"{host}:{_port_of(text)}") is None:
+        raise ValueError(f"{text!r:.200} is no exporter of this host; write http://127.0.0.1:8082/metrics")
+    return text
+
+
+def _port_of(text: str) -> int:
+    try:
+        return urlsplit(text).port or 80
+    except ValueError:
+        return 0
+
+
 def _name(text: str) -> str:
     if not _HOST.fullmatch(text):
         raise ValueError(f"{text!r:.100} is no name of a host; write it without scheme and port")
@@ -58,6 +74,8 @@ class WebSettings(Section):
     actions: tuple[Action, ...] = ()
     user_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] | None = None
     """In which header a proxy says who asks; it is believed at the Unix socket alone."""
+    npu_exporter: Annotated[str, AfterValidator(_exporter)] | None = None
+    """Where npu-exporter of this host tells how the devices are; None: nobody is asked."""
     hide: Annotated[tuple[Annotated[str, AfterValidator(_pattern)], ...], Field(max_length=100)] = ()
     """More names of keys whose values are not shown, as regular expressions."""
 

@@ -44,7 +44,7 @@ class JobStatus:
 
     def as_json(self) -> dict[str, object]:
         """Return the documented keys."""
-        return {**job_as_json(self.job, self.directory), "progress": _progress(self.progress)}
+        return {**job_as_json(self.job, self.directory), "progress": progress_as_json(self.progress)}
 
 
 @dataclass(frozen=True)
@@ -266,18 +266,20 @@ def verdict_of(directory: JobDir) -> "Verdict | None":
     from pydantic import ValidationError  # noqa: PLC0415 - as below
 
     from handlers.gate.verdict import Verdict  # noqa: PLC0415 - as below
+    from handlers.records.record import no_record  # noqa: PLC0415 - as below
 
     try:
         return Verdict.read(directory.verdict)
     except FileNotFoundError:
         return None
     except ValidationError as error:
-        raise OSError(f"{directory.verdict}: not a record of glmd: {error}") from error
+        raise no_record(directory.verdict, error) from error
 
 
 def _steps(job: Job, root: Path) -> tuple[Attempted, ...]:
     from pydantic import ValidationError  # noqa: PLC0415 - the table of all jobs needs no records, and is quicker without
 
+    from handlers.records.record import no_record  # noqa: PLC0415 - as above
     from handlers.records.step_exit import StepExit  # noqa: PLC0415 - as above
 
     found = []
@@ -289,7 +291,7 @@ def _steps(job: Job, root: Path) -> tuple[Attempted, ...]:
             except FileNotFoundError:
                 continue
             except ValidationError as error:
-                raise OSError(f"{path}: not a record of glmd: {error}") from error
+                raise no_record(path, error) from error
     return tuple(found)
 
 
@@ -324,7 +326,8 @@ def job_as_json(job: Job, directory: Path) -> dict[str, object]:
     }
 
 
-def _progress(progress: Progress | None) -> dict[str, object] | None:
+def progress_as_json(progress: Progress | None) -> dict[str, object] | None:
+    """Return the documented keys of how far a training is."""
     if progress is None:
         return None
     return {

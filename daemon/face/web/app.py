@@ -34,6 +34,7 @@ from daemon.face.web.security import Security
 from daemon.face.web.site import Site
 from daemon.face.web.views import (
     api,
+    api_of_job,
     compare,
     config,
     devices,
@@ -90,6 +91,12 @@ ANSWERS: dict[str, Answer] = {
     "/api/v1/overview": api.overview_of_now,
     "/api/v1/jobs": api.jobs,
     "/api/v1/jobs/{job}": api.job,
+    "/api/v1/jobs/{job}/ranks": api_of_job.ranks,
+    "/api/v1/jobs/{job}/config": api_of_job.config,
+    "/api/v1/jobs/{job}/output": api_of_job.output,
+    "/api/v1/jobs/{job}/failure": api_of_job.failure,
+    "/api/v1/jobs/{job}/events": api_of_job.events,
+    "/api/v1/compare": api.compare,
     "/api/v1/night": api.night,
     "/api/v1/night/{night}": api.night,
     "/api/v1/nights": api.nights,
@@ -171,7 +178,7 @@ class Application:
             try:
                 return await self.reads.read(_whose(asked, path), partial(answer, asked))
             except (HandlerError, StoreError, OSError) as error:
-                return PlainTextResponse(f"{error}\n", _status(error))
+                return PlainTextResponse(f"{self.site.hidden.in_lines(str(error))}\n", _status(error))
 
         return endpoint
 
@@ -185,7 +192,7 @@ class Application:
         asked = self.asked(request, {"job": which} if which else {})
         topic = kind, which, asked.words.language, asked.chosen
         try:
-            stream = self.streams.open(topic, _whose(asked, kind), partial(look, asked))
+            stream = self.streams.open(topic, _whose(asked, kind), partial(_told, look, asked))
         except TooManyStreamsError:
             return PlainTextResponse("too many look already; ask now and then\n", 503)
         return _Events(self.streams, stream)
@@ -261,6 +268,10 @@ def _whose(asked: Asked, otherwise: str) -> str:
 def _whole(view: View, asked: Asked) -> Response:
     page = view(asked)
     return HTMLResponse(rendered(page, asked, daemon_word(asked.site.root)), page.status)
+
+
+def _told(look: Callable[[Asked], Live], asked: Asked) -> Live:
+    return look(asked).told_by(asked.site.hidden.in_lines)
 
 
 def _status(error: Exception) -> int:

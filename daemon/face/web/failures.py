@@ -14,6 +14,7 @@ from daemon.face.troubleshooting import Entry, read_entries
 from daemon.face.web.asking import Asked
 from handlers.codes import Code
 from handlers.rank_log.advice import filled_in, parted
+from handlers.records.record import no_record
 from handlers.records.step_exit import ProcessExit
 
 OF_FAILURES = frozenset({State.FAILED, State.REJECTED, State.CANCELLED})
@@ -29,6 +30,8 @@ class Failure:
     """The attempt, where it is not the last one: for addresses."""
     first: ProcessExit | None
     """The process whose failure ended the attempt; None where no record names one."""
+    diagnosed: Diagnosed | None
+    """None where the error is not known."""
     title: str
     """Of its code, in some words."""
     happened: str
@@ -61,7 +64,7 @@ def failure_of(job: Job, attempt: int, reason: str, code: str, asked: Asked) -> 
     try:
         ended = failed_step(directory, attempt)
     except ValidationError as error:
-        raise OSError(f"{directory.path}: not a record of glmd: {error}") from error
+        raise no_record(directory.path, error) from error
     diagnosed = None if ended is None else told_of(ended)
     first = None if ended is None else ended.first
     cause, remedy = _advice(job, code, diagnosed, asked)
@@ -74,6 +77,7 @@ def failure_of(job: Job, attempt: int, reason: str, code: str, asked: Asked) -> 
         attempt=attempt,
         earlier=None if is_last else attempt,
         first=first,
+        diagnosed=diagnosed,
         title=asked.words.title(code),
         happened="" if is_of_first else parts.happened,
         cause=cause,

@@ -14,6 +14,7 @@ import uvicorn
 
 from daemon.core.web_plan import AUTO, address_in
 from daemon.face.web.app import Application
+from daemon.face.web.connection import Connection
 from daemon.face.web.plan import PagePlan
 from daemon.face.web.site import Site
 from handlers import events
@@ -48,7 +49,7 @@ def serve(plan: PagePlan, listen: str | None = None) -> None:
 def _config(application: Application) -> uvicorn.Config:
     return uvicorn.Config(
         application.asgi,
-        http="h11",
+        http=Connection,
         ws="none",
         loop="asyncio",
         lifespan="off",

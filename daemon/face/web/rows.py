@@ -1,7 +1,7 @@
 """Rows of what changes while it is looked at: the same texts for the page as it comes, and for what follows."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 
@@ -20,6 +20,10 @@ class Row:
         """Return it for the script."""
         return {"key": self.key, "href": self.href, "state": self.state, "cells": dict(self.cells)}
 
+    def told_by(self, tell: Callable[[str], str]) -> "Row":
+        """Return it with its texts as `tell` makes them."""
+        return replace(self, cells={name: tell(text) for name, text in self.cells.items()})
+
 
 @dataclass(frozen=True)
 class Live:
@@ -36,3 +40,9 @@ class Live:
         """Return it for the script."""
         lists = {name: [row.as_json() for row in rows] for name, rows in self.lists.items()}
         return {"cells": dict(self.cells), "lists": lists, "revision": self.revision}
+
+    def told_by(self, tell: Callable[[str], str]) -> "Live":
+        """Return it with its texts as `tell` makes them."""
+        lists = {name: tuple(row.told_by(tell) for row in rows) for name, rows in self.lists.items()}
+        cells = {name: tell(text) for name, text in self.cells.items()}
+        return replace(self, cells=cells, lists=lists, revision=tell(self.revision))

@@ -2,6 +2,7 @@
 
 import platform
 from dataclasses import dataclass, field
+from functools import cached_property
 from urllib.parse import urlencode
 
 from daemon.core.night_hours import NightHours
@@ -9,9 +10,11 @@ from daemon.core.root import Root
 from daemon.core.web_plan import WebPlan
 from daemon.face.web.curves import Curves
 from daemon.face.web.kept import Kept
+from daemon.face.web.npu_exporter import NpuExporter
 from daemon.face.web.plan import PagePlan
 from daemon.face.web.sparks import Sparks
 from daemon.face.web.static_files import StaticFiles
+from handlers.hidden_keys import HiddenKeys
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,16 @@ class Site:
     def of(cls, plan: PagePlan) -> "Site":
         """Return the site that is planned."""
         return cls(Root(plan.root), plan.web, NightHours.parse(plan.night), platform.node())
+
+    @cached_property
+    def hidden(self) -> HiddenKeys:
+        """Which values are not shown, wherever they come from."""
+        return HiddenKeys.of(self.web.hide)
+
+    @cached_property
+    def npu_exporter(self) -> NpuExporter | None:
+        """Who knows how the devices are; None where the settings name nobody."""
+        return NpuExporter(self.web.npu_exporter) if self.web.npu_exporter else None
 
     def url(self, path: str, /, **query: object) -> str:
         """Return the address of a path on this host, with what of `query` says something."""

@@ -32,7 +32,16 @@ class Sparks:
         self._lock = threading.Lock()
 
     def of(self, directory: JobDir) -> Sequence[float]:
-        """Return some losses of a training, evenly; none before its first step. Raises OSError."""
+        """Return some losses of a training, evenly; none before its first step, nor of records that cannot be read.
+
+        The job's own page says why not; the others are shown all the same.
+        """
+        try:
+            return self._of(directory)
+        except OSError:
+            return ()
+
+    def _of(self, directory: JobDir) -> Sequence[float]:
         records = [path / NAME for path in directory.trainings()]
         size = sum(_size(path) for path in records)
         with self._lock:

@@ -26,7 +26,14 @@ class FailurePage:
 
 
 def failure(asked: Asked) -> Page:
-    """Return the page of a job's last attempt that failed, or of the one that the address names.
+    """Return the page. Raises NotThereError, StoreError, OSError."""
+    content = read_failure(asked)
+    job = content.job
+    return Page("failure.html", f"{job.id} {job.name}: {asked.say('why_failed')}", content, tab="jobs")
+
+
+def read_failure(asked: Asked) -> FailurePage:
+    """Return how a job's last attempt failed that did, or the one that the address names.
 
     Raises NotThereError, StoreError, OSError.
     """
@@ -36,8 +43,8 @@ def failure(asked: Asked) -> Page:
     found = failures_of(job, history)
     attempt = asked.number("attempt", 1, job.attempt, max(found, default=0))
     if attempt not in found:
-        raise NotThereError(asked.say("not_failed", job=f"{job.id} {job.name}"))
-    content = FailurePage(
+        raise NotThereError(asked.say("not_failed", job=job.label))
+    return FailurePage(
         job=job,
         sign=SIGNS[job.state],
         failure=failure_of(job, attempt, *found[attempt], asked),
@@ -45,4 +52,3 @@ def failure(asked: Asked) -> Page:
         went_on=attempt < job.attempt,
         others=[(number, parted(reason).happened) for number, (reason, _) in found.items() if number != attempt],
     )
-    return Page("failure.html", f"{job.id} {job.name}: {asked.say('why_failed')}", content, tab="jobs")

@@ -18,7 +18,7 @@ def loss(asked: Asked) -> Response:
     with open_store(asked) as store:
         job = job_of(store, asked)
     found = asked.site.curves.of(job.directory(asked.site.root.path), _POINTS)
-    title = f"{job.label}: {asked.say('loss')}"
+    title = asked.site.hidden.in_lines(f"{job.label}: {asked.say('loss')}")
     width = asked.number("width", 240, 2 * WIDTH, WIDTH)
     drawn = svg(_points(found.number, found.values["loss"]), title, _points(found.number, found.vain), width)
     return Response(drawn, headers={"Content-Security-Policy": _POLICY}, media_type="image/svg+xml")

@@ -13,6 +13,7 @@ from daemon.face.web.finding import job_of, open_store
 from daemon.face.web.rows import Live, Row
 from handlers.mindformers.log_lines import PREFIX
 from handlers.records.job_dir import Step
+from handlers.records.record import no_record
 from handlers.records.step_exit import StepExit
 from handlers.units.durations import format_duration
 
@@ -57,7 +58,7 @@ def _live(job: Job, asked: Asked) -> Live:
         pids = pids_of(job, root)
         rows = [_at_work(job, status, found, pids.get(status.rank), asked) for status in found]
     else:
-        ended = _ended(job, asked)
+        ended = how_ended(job, asked)
         rows = [_over(job, status, ended, asked) for status in found if status.line or ended]
     directory = job.directory(root)
     files = (*logs_of(job, root), directory.events, directory.step(job.attempt, Step.TRAIN).exit)
@@ -106,12 +107,12 @@ def _row(job: Job, status: RankStatus, asked: Asked, how: str, more: Mapping[str
     return Row(str(status.rank), asked.url(f"/jobs/{job.id}/log", rank=status.rank), how, {**cells, **more})
 
 
-def _ended(job: Job, asked: Asked) -> StepExit | None:
-    """Return how the training ended in the present attempt; None where no record tells."""
+def how_ended(job: Job, asked: Asked) -> StepExit | None:
+    """Return how the training ended in the present attempt; None where no record tells. Raises OSError."""
     path = job.directory(asked.site.root.path).step(job.attempt, Step.TRAIN).exit
     try:
         return StepExit.read(path)
     except FileNotFoundError:
         return None
     except ValidationError as error:
-        raise OSError(f"{path}: not a record of glmd: {error}") from error
+        raise no_record(path, error) from error

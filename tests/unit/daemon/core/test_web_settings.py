@@ -81,3 +81,20 @@ def test_what_is_taken() -> None:
     web = WebSettings(hosts=("Npu01.Example", "[FD00::1]"), actions=(Action.CANCEL,), hide=("ak",))
     hosts = ("npu01.example", "[fd00::1]")
     assert web.plan() == WebPlan(hosts=hosts, actions=(Action.CANCEL,), hide=("ak",))
+
+
+@pytest.mark.parametrize("url", ("http://127.0.0.1:8082/metrics", "http://localhost:1", "http://[::1]:8082/metrics"))
+def test_an_exporter_of_this_host(url: str) -> None:
+    """By its address."""
+    assert WebSettings(npu_exporter=url).npu_exporter == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ("https://127.0.0.1:8082/", "http://npu01:8082/metrics", "http://10.0.0.1:8082/", "http://a@127.0.0.1:8082/",
+     "http://127.0.0.1:99999/", "http://127.0.0.1:x/", "http://127.0.0.1:8082/?x", "file:///x", "127.0.0.1:8082", ""),
+)  # fmt: skip
+def test_exporters_of_others_are_refused(url: str) -> None:
+    """The page has loopback at most."""
+    with pytest.raises(ValidationError, match="8082/metrics"):
+        WebSettings(npu_exporter=url)
