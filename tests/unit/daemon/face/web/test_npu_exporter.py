@@ -7,7 +7,7 @@ from threading import Event
 
 import pytest
 
-from daemon.face.web import exporter
+from daemon.face.web import npu_exporter
 from daemon.face.web.npu_exporter import PATIENCE, WITHIN, NpuExporter, Readings, Trouble
 from daemon.face.web.npu_exporter_text import MOST_DEVICES, DeviceUse, read
 from tests.listening import Answer, Server, accepting, hangs, listening, never_ends, nothing_listens, says, sends
@@ -46,7 +46,7 @@ def test_it_is_asked_again_after_some_seconds_only(monkeypatch: pytest.MonkeyPat
         for _ in range(20):
             heard(asked)
         assert len(server.requests) == 1
-        monkeypatch.setattr(exporter, "EVERY", 0.0)
+        monkeypatch.setattr(npu_exporter, "EVERY", 0.0)
         heard(asked)
         assert len(server.requests) == 2
 
@@ -97,7 +97,7 @@ def test_what_is_no_exporter_is_told(answer: Answer, why: str) -> None:
 
 def test_a_dead_one_leaves_what_was_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     """With when it was heard, and why no more is."""
-    monkeypatch.setattr(exporter, "EVERY", 0.0)
+    monkeypatch.setattr(npu_exporter, "EVERY", 0.0)
     with listening(says("200 OK", exporter_says(0))) as server:
         asked = of(server)
         before = heard(asked)
