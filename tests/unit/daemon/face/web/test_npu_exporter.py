@@ -1,4 +1,4 @@
-"""Promises of daemon.face.web.exporter: what npu-exporter says is shown, and no page waits for it."""
+"""Promises of daemon.face.web.npu_exporter: what npu-exporter says is shown, and no page waits for it."""
 
 import errno
 import socket
