@@ -20,6 +20,10 @@ PYTHONS_OF_TESTS := GLMD_TRAINING_PYTHON=$(GLM_6B)/bin/python GLMD_TODAY_PYTHON=
 ENVIRONMENTS := sh requirements/with_python.sh requirements/environments.py
 export PYTHON PYTHON39 PYTHON311 NOTIFY DESTDIR
 
+# What starts jobs: `systemd` (units of their own) or `spawn` (children of glmd, where systemd or polkit is too old). Empty:
+# what fits this host. A package for others, in DESTDIR, is for hosts with systemd.
+RUNNER ?= $(if $(DESTDIR),systemd)
+
 UNITS := glmd.service glmd-job@.service glmd-notify.service glmd-web.socket glmd-web.service
 
 # The box of tests/systemd is made of namespaces, which takes root.
@@ -86,8 +90,10 @@ install-here:
 	$(ENVIRONMENTS) runtime $(DESTDIR)$(PREFIX)/lib/glmd/venv
 	install -d $(DESTDIR)$(PREFIX)/bin
 	ln -sfn ../lib/glmd/venv/bin/glmd $(DESTDIR)$(PREFIX)/bin/glmd
+	runner=$(RUNNER); runner=$${runner:-$$($(DESTDIR)$(PREFIX)/lib/glmd/venv/bin/python -I -m handlers.host.unit_support)} && \
 	for unit in $(UNITS); do \
-	    sed 's|@PREFIX@|$(PREFIX)|g' systemd/$$unit | install -Dm644 /dev/stdin $(DESTDIR)$(UNITDIR)/$$unit || exit; done
+	    source=$$unit; test $$unit-$$runner != glmd.service-spawn || source=glmd-plain.service; \
+	    sed 's|@PREFIX@|$(PREFIX)|g' systemd/$$source | install -Dm644 /dev/stdin $(DESTDIR)$(UNITDIR)/$$unit || exit; done
 	install -Dm644 systemd/glmd.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/glmd.conf
 	install -Dm644 systemd/glmd.tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/glmd.conf
 	install -Dm644 systemd/50-glmd.rules $(DESTDIR)$(POLKITDIR)/50-glmd.rules
