@@ -53,7 +53,7 @@ def archive_of(version: tuple[int, int]) -> Path | None:
 
 
 def unpack(archive: Path, place: Path) -> str:
-    """Put the bundle's interpreter into `place`/python; return its path. One that lies there goes when this one is whole."""
+    """Put the bundle's interpreter into `place`/python; return its path. One of before goes when this one is whole."""
     kept, fresh, old = (place / name for name in ("python", "python.new", "python.old"))
     if not (kept / archive.name).exists():  # else it is this one
         sys.stderr.write(f"interpreter: {archive.name}, to {kept}\n")

@@ -175,6 +175,13 @@ def pack(directory: Path, name: str, out: Path, made: datetime) -> None:
     buffer.rename(out)
 
 
+def refuse_strange(asked: argparse.Namespace) -> None:
+    """Refuse what no bundle can be made for. Raises MissingError."""
+    for chosen, known in ((asked.pythons, supported()), (asked.architectures, ARCHITECTURES)):
+        if strange := set(chosen) - set(known):
+            raise MissingError(f"not known: {', '.join(sorted(strange))}; known: {', '.join(known)}")
+
+
 def main() -> int:
     """Do what the command line says; return an exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -190,9 +197,7 @@ def main() -> int:
     out = asked.out or CHECKOUT / "dist" / f"glmd-{version}-bundle.tar"
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        for chosen, known in ((asked.pythons, supported()), (asked.architectures, ARCHITECTURES)):
-            if strange := set(chosen) - set(known):
-                raise MissingError(f"not known: {', '.join(sorted(strange))}; known: {', '.join(known)}")
+        refuse_strange(asked)
         with tempfile.TemporaryDirectory(dir=out.parent) as name:
             fill(Path(name), asked, made)
             pack(Path(name), f"glmd-{version}", out, made)

@@ -35,9 +35,8 @@ def judge(support: UnitSupport, units: Iterable[Path], runner: Runner) -> Findin
         advice = "sudo make install puts units in place that keep jobs in a sandbox: this host can have them now"
         return Finding("systemd", Verdict.NOTE, f"{text}: {PLAIN_TEXT}", advice)
     if support.obstacle and runner is not Runner.SPAWN:
-        verdict = (
-            Verdict.MISSING if runner is Runner.AUTO else Verdict.NOTE
-        )  # who says `systemd` may have ways of their own
+        # Who says `systemd` in the settings may have let glm start units in a way of their own.
+        verdict = Verdict.MISSING if runner is Runner.AUTO else Verdict.NOTE
         advice = "jobs would not start; sudo make install puts a unit in place whose jobs are children of glmd"
         return Finding("systemd", verdict, f"{text}, but {support.obstacle}", advice)
     if support.ignored:

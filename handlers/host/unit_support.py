@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 SYSTEMD = 243
-"""glmd-job@.service needs `OOMPolicy=continue`: without it, systemd stops a whole job for one rank that memory ran out for."""
+"""glmd-job@.service needs `OOMPolicy=continue`: else systemd may stop a whole job for one process without memory."""
 POLKIT = (0, 106)
-"""The first with rules in JavaScript, as 50-glmd.rules is; Debian and Ubuntu had 0.105 until Debian 12 and Ubuntu 24.04."""
+"""The first with rules in JavaScript, as 50-glmd.rules is. Debian 11 and Ubuntu 22.04 still have 0.105."""
 NEWER: Mapping[str, int] = MappingProxyType(
     {
         "ProtectKernelLogs": 244,
