@@ -22,12 +22,15 @@ import tempfile
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import contents
 from bundled import MissingError
-from environments import CHECKOUT, DEVELOPMENT_UV, LOCKS, build_wheel
+from environments import CHECKOUT, DEVELOPMENT_UV, LOCKS, build_wheel, run
 from packaging.requirements import Requirement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 ARCHITECTURES = ("x86_64", "aarch64")
 GLIBC = 28
@@ -44,7 +47,11 @@ PLAIN = (
     "requirements",
 )
 OPTIONAL = ("monitoring", "Containerfile")
+TRAINING = {"configs/rehearsal/requirements.txt": "3.9", "requirements/today.txt": "3.11"}
+"""The locks of what `glmd demo` trains in, and for which Python."""
 ARCHIVE = re.compile(r"cpython-(3\.\d+)\.\d+\+\d+-(x86_64|aarch64)-unknown-linux-gnu-install_only(_stripped)?\.tar\.gz")
+ONLY_SOURCE = ("jieba",)
+"""What the locks of trainings name and PyPI has no wheel of. All of it is Python, so one wheel does for each target."""
 EPOCH = 1577836800
 """2020-01-01, where SOURCE_DATE_EPOCH says nothing: zip knows no time before 1980."""
 
@@ -77,24 +84,47 @@ class Target(NamedTuple):
         return [word for tag in tags for word in ("--platform", f"{tag}_{self.architecture}")]
 
 
-def locked_for(lock: Path, target: Target) -> str:
-    """Return a lock without its lines for others, and without markers, which pip would hold against this host."""
-    kept = []
+def locked_for(lock: Path, target: Target) -> dict[str, str]:
+    """Return what a lock has for `target`, by package, without markers, which pip would hold against this host."""
+    kept = {}
     for block in re.split(r"\n(?=[a-z])", lock.read_text()):
         name, _, hashes = block.partition(" \\\n")
         if not name.startswith("#") and target.wants(name):
-            kept.append(f"{name.partition(' ;')[0]} \\\n{hashes}\n")
-    return "".join(kept)
+            kept[name.partition("==")[0]] = f"{name.partition(' ;')[0]} \\\n{hashes}\n"
+    return kept
 
 
 def download(lock: Path, target: Target, wheels: Path) -> None:
     """Put what a lock names into `wheels`, its hashes checked."""
+    locked = locked_for(lock, target)
+    sources = {name: locked.pop(name) for name in ONLY_SOURCE if name in locked}
+    which = ["--implementation", "cp", "--python-version", target.python, *target.platforms()]
+    fetch(locked.values(), wheels, "--only-binary", ":all:", *which)
+    for name, line in sources.items():
+        if not any(wheels.glob(f"{name}-*.whl")):
+            with tempfile.TemporaryDirectory() as place:
+                fetch([line], Path(place), "--no-binary", ":all:", "--no-build-isolation")
+                (source,) = Path(place).iterdir()
+                build = ["--build-constraints", LOCKS / "dev.txt", "--require-hashes", "--out-dir", wheels, source]
+                run(DEVELOPMENT_UV, "build", "-q", "--wheel", "--python", sys.executable, *build)
+
+
+def fetch(lines: Iterable[str], place: Path, *options: str) -> None:
+    """Let pip put the files of these lines of a lock into `place`, when they have the hashes that the lines name."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as stream:
-        stream.write(locked_for(lock, target))
+        stream.write("".join(lines))
         stream.flush()
-        pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
-        which = ["--implementation", "cp", "--python-version", target.python, *target.platforms()]
-        subprocess.run([*pip, *which, "-d", str(wheels), "-r", stream.name], check=True)
+        pip = (sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes", *options)
+        run(*pip, "-d", place, "-r", stream.name)
+
+
+def allow(lock: Path, wheels: Path) -> None:
+    """Add to a lock in the bundle the hashes of wheels that were built here, of sources with hashes of the lock."""
+    text = lock.read_text()
+    for name in ONLY_SOURCE:
+        for wheel in wheels.glob(f"{name}-*.whl"):
+            text = re.sub(rf"(?m)^({name}==\S+.*\n)", rf"\1    --hash=sha256:{contents.sha256(wheel)} \\\n", text)
+    lock.write_text(text)
 
 
 def supported() -> tuple[str, ...]:
@@ -130,19 +160,22 @@ def fill(directory: Path, asked: argparse.Namespace, made: datetime) -> None:
     wheels, interpreters = directory / "wheels", directory / "interpreters"
     wheels.mkdir()
     build_wheel(DEVELOPMENT_UV, sys.executable, wheels)
-    (wheels / ".gitignore").unlink(missing_ok=True)  # uv's
     (glmd,) = wheels.glob("*.whl")
     jobs = [(LOCKS / "notify.txt", Target(python, arch)) for arch in asked.architectures for python in asked.pythons]
     jobs += [(LOCKS / "uv.txt", Target("3.11", arch)) for arch in asked.architectures]
     if asked.training:
-        locks = ((CHECKOUT / "configs/rehearsal/requirements.txt", "3.9"), (LOCKS / "today.txt", "3.11"))
-        jobs += [(lock, Target(python, arch)) for arch in asked.architectures for lock, python in locks]
+        jobs += [
+            (CHECKOUT / lock, Target(python, arch)) for arch in asked.architectures for lock, python in TRAINING.items()
+        ]
     for lock, target in jobs:
         sys.stderr.write(f"{lock.name} for {target.architecture}, Python {target.python}\n")
         download(lock, target, wheels)
+    for lock in TRAINING:
+        allow(directory / lock, wheels)
+    (wheels / ".gitignore").unlink()  # uv's
     files = [(wheel, contents.describe_wheel(wheel)) for wheel in sorted(wheels.iterdir())]
     for archive in asked.archives:
-        checked(archive, {*asked.pythons, *(("3.9", "3.11") if asked.training else ())})
+        checked(archive, {*asked.pythons, *(TRAINING.values() if asked.training else ())})
         interpreters.mkdir(exist_ok=True)
         copied = Path(shutil.copy(archive, interpreters))
         files.append((copied, contents.Package("cpython", archive.name.split("-")[1], contents.PSF)))

@@ -58,7 +58,7 @@ def shims(box: Box) -> str:
 
 
 def test_jobs_live_on_when_it_is_restarted(box: Box) -> None:
-    """A training is the same before and after, and its end is seen: nobody had to say `runner: spawn` in the settings."""
+    """A training is the same before and after, and its end is seen; the settings need not say `runner: spawn`."""
     box.run("systemctl", "start", "glmd")
     box.write("/var/glm/inbox/plain.yaml", CONFIG.format(data=DATA, devices="0-1"), user="alice")
     box.until(lambda: state(box).startswith("training"), "it trains")
@@ -77,7 +77,6 @@ def test_jobs_live_on_when_it_is_restarted(box: Box) -> None:
 
 
 def test_it_says_nothing_that_systemd_does_not_know(box: Box) -> None:
-    """Nor does the doctor miss which one is installed."""
+    """Nothing to say about it, and no word is unknown."""
     done = box.run("systemd-analyze", "verify", "--man=no", "glmd.service")
     assert [line for line in (done.stdout + done.stderr).splitlines() if "glmd" in line] == []
-
