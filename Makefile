@@ -30,11 +30,11 @@ UNITS := glmd.service glmd-job@.service glmd-notify.service glmd-web.socket glmd
 TIERS := $(if $(filter 0,$(shell id -u)),,-m 'not systemd and not root')
 
 .PHONY: help environments demo test coverage lint bench lock clean install install-bundle install-here activate uninstall \
-    bundle training
+    bundle training release-check pythons
 .DEFAULT_GOAL := help
 
 help:  ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 environments: .venv/.made
 	@$(MAKE) --no-print-directory -s -j3 $(GLM_6B)/.complete $(TODAY)/.complete $(TORCH)/.complete
@@ -78,6 +78,11 @@ clean:  ## remove what make made here; the MindSpore environments stay in ~/.cac
 bundle: .venv/.made  ## one tar to install from without a network; PYTHONS=3.11,3.12 ARCHITECTURES=aarch64 INTERPRETERS="ARCHIVE…" TRAINING=1
 	.venv/bin/python requirements/make_bundle.py $(if $(PYTHONS),--pythons "$(PYTHONS)") \
 	    $(if $(ARCHITECTURES),--architectures "$(ARCHITECTURES)") $(if $(TRAINING),--training) $(if $(OUT),--out $(OUT)) $(INTERPRETERS)
+
+release-check: .venv/.made  ## sdist and wheel are the same twice, and run without a checkout; glmd demo, where make demo has been run
+	.venv/bin/python requirements/release_check.py $(if $(and $(DEMO),$(wildcard $(GLM_6B)/.complete)),$(GLM_6B)/bin/python)
+
+DEMO ?= 1
 
 install: $(if $(BUNDLE),install-bundle,install-here)  ## (as root) into PREFIX (/usr/local), with units, user and directories; DESTDIR= BUNDLE= NOTIFY=1 RUNNER=
 
