@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 import subprocess
 import tarfile
@@ -10,52 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.systemd.box import CHECKOUT, PREFIX
+from tests.systemd.box import PREFIX, make
+from tests.systemd.conftest import HOSTS_PYTHON
 
 pytestmark = pytest.mark.systemd
 
-PYTHON = "/usr/bin/python3.11"
-"""Debian's, which is of one piece: it runs wherever it and its library lie, as python-build-standalone's does."""
-ARCHIVE = f"cpython-3.11.2+20230213-{os.uname().machine}-unknown-linux-gnu-install_only.tar.gz"
 INTERPRETER = PREFIX / "lib/glmd/python"
-
-
-def make(*words: str | Path, without: tuple[str, ...] = (), path: str | Path = os.environ["PATH"]) -> str:
-    """Run make, outside of a network with `without`; return what it says. A failure is an AssertionError with that."""
-    command = [*without, "make", "--no-print-directory", "-s", "-C", str(CHECKOUT), *map(str, words)]
-    environment = {"PATH": str(path), "HOME": os.environ["HOME"]}
-    environment |= {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_"))}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-@pytest.fixture(scope="module")
-def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make an archive of the layout of python-build-standalone's, of the host's own interpreter."""
-    archive = tmp_path_factory.mktemp("interpreter") / ARCHIVE
-    ask = [PYTHON, "-c", "import sysconfig; print(sysconfig.get_path('stdlib'))"]
-    library = Path(subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip())
-
-    def kept(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-        return None if re.search(r"/(test|__pycache__|dist-packages)(/|$)", member.name) else member
-
-    with tarfile.open(archive, "w:gz", compresslevel=1, dereference=True) as stream:
-        stream.add(PYTHON, "python/bin/python3.11")
-        stream.add(library, "python/lib/python3.11", filter=kept)
-        link = tarfile.TarInfo("python/bin/python3")
-        link.type, link.linkname = tarfile.SYMTYPE, "python3.11"
-        stream.addfile(link)
-    return archive
-
-
-@pytest.fixture(scope="module")
-def bundle(interpreter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pack one for this machine and one version, which is as much as a test needs to download."""
-    out = tmp_path_factory.mktemp("bundle") / "glmd.tar"
-    which = ("PYTHONS=3.11", f"ARCHITECTURES={os.uname().machine}", f"INTERPRETERS={interpreter}")
-    make("bundle", f"OUT={out}", *which)
-    return out
 
 
 @pytest.fixture(scope="module")
@@ -111,11 +70,11 @@ def test_its_interpreter_runs_it_where_it_will_lie(from_bundle: Path) -> None:
 
 def test_an_interpreter_of_the_host_goes_first(bundle: Path, tmp_path: Path) -> None:
     """Then the bundle's is left in it; and what robots of chats need is installed where it is asked for."""
-    words = (f"BUNDLE={bundle}", f"DESTDIR={tmp_path}", f"PREFIX={PREFIX}", f"PYTHON={PYTHON}", "NOTIFY=1")
+    words = (f"BUNDLE={bundle}", f"DESTDIR={tmp_path}", f"PREFIX={PREFIX}", f"PYTHON={HOSTS_PYTHON}", "NOTIFY=1")
     make("install", *words, without=("unshare", "--net"))
     assert not (tmp_path / "opt/glmd/lib/glmd/python").exists()
     (link,) = tmp_path.glob("opt/glmd/lib/glmd/venv/bin/python")
-    assert link.resolve() == Path(PYTHON).resolve()
+    assert link.resolve() == Path(HOSTS_PYTHON).resolve()
     assert list(tmp_path.glob("opt/glmd/lib/glmd/venv/lib/python3.*/site-packages/apprise"))
 
 
