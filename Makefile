@@ -46,6 +46,9 @@ test: lint environments  ## all checks and tests
 	$(if $(TIERS),@echo "not root: leaving out the tests that need it")
 	$(PYTHONS_OF_TESTS) .venv/bin/pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder --durations=10 $(TIERS)
 
+pythons: .venv/.made  ## the unit tests on the other Pythons that glmd is for; PART=1 runs what depends on them most
+	.venv/bin/python requirements/other_pythons.py $(CACHE) $(if $(PART),--part)
+
 coverage: .venv/.made  ## which lines the unit tests run; apart, since the tracer makes them three times as long
 	.venv/bin/pytest --numprocesses=2 --dist=loadscope tests/unit --cov
 

@@ -48,6 +48,6 @@ class NightHours:
 
 
 def _by_this_clock(day: date, clock: time) -> datetime:
-    # A time that is skipped comes when the clock has been set forward. Not astimezone() alone, which in Python 3.11 has it
-    # an hour earlier than in those after (https://github.com/python/cpython/issues/83861).
+    # A time that is skipped comes when the clock has been set forward. Not astimezone() alone: Python 3.11 has it an
+    # hour earlier than those after (https://github.com/python/cpython/issues/83861).
     return datetime.fromtimestamp(datetime.combine(day, clock).timestamp(), UTC).astimezone()
