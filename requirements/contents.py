@@ -9,7 +9,7 @@ from email.parser import HeaderParser
 from typing import TYPE_CHECKING, NamedTuple
 from zipfile import ZipFile
 
-from cyclonedx.factory.license import LicenseFactory
+from cyclonedx.contrib.license.factories import LicenseFactory
 from cyclonedx.model import HashAlgorithm, HashType
 from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentType
