@@ -23,6 +23,7 @@ export PYTHON PYTHON39 PYTHON311 NOTIFY DESTDIR
 # What starts jobs: `systemd` (units of their own) or `spawn` (children of glmd, where systemd or polkit is too old). Empty:
 # what fits this host. A package for others, in DESTDIR, is for hosts with systemd.
 RUNNER ?= $(if $(DESTDIR),systemd)
+$(if $(filter-out systemd spawn,$(RUNNER)),$(error RUNNER=$(RUNNER): it is systemd or spawn))
 
 UNITS := glmd.service glmd-job@.service glmd-notify.service glmd-web.socket glmd-web.service
 

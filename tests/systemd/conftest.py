@@ -11,9 +11,10 @@ import pytest
 
 from tests.systemd.box import ADDRESS, CHECKOUT, Box, install, make
 
-HOSTS_PYTHON = "/usr/bin/python3.11"
+HOSTS_PYTHON = Path("/usr/bin/python3").resolve()
 """Debian's, which is of one piece: it runs wherever it and its library lie, as python-build-standalone's does."""
-ARCHIVE = f"cpython-3.11.2+20230213-{os.uname().machine}-unknown-linux-gnu-install_only.tar.gz"
+VERSION = HOSTS_PYTHON.name.removeprefix("python")
+ARCHIVE = f"cpython-{VERSION}.0+20260101-{os.uname().machine}-unknown-linux-gnu-install_only.tar.gz"
 
 
 @pytest.fixture(scope="session")
@@ -63,17 +64,17 @@ def box(installed: Path, training_python: Path, tmp_path_factory: pytest.TempPat
 def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make an archive of the layout of python-build-standalone's, of the host's own interpreter."""
     archive = tmp_path_factory.mktemp("interpreter") / ARCHIVE
-    ask = [HOSTS_PYTHON, "-c", "import sysconfig; print(sysconfig.get_path('stdlib'))"]
+    ask = [str(HOSTS_PYTHON), "-c", "import sysconfig; print(sysconfig.get_path('stdlib'))"]
     library = Path(subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip())
 
     def kept(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
         return None if re.search(r"/(test|__pycache__|dist-packages)(/|$)", member.name) else member
 
     with tarfile.open(archive, "w:gz", compresslevel=1, dereference=True) as stream:
-        stream.add(HOSTS_PYTHON, "python/bin/python3.11")
-        stream.add(library, "python/lib/python3.11", filter=kept)
+        stream.add(HOSTS_PYTHON, f"python/bin/{HOSTS_PYTHON.name}")
+        stream.add(library, f"python/lib/{HOSTS_PYTHON.name}", filter=kept)
         link = tarfile.TarInfo("python/bin/python3")
-        link.type, link.linkname = tarfile.SYMTYPE, "python3.11"
+        link.type, link.linkname = tarfile.SYMTYPE, HOSTS_PYTHON.name
         stream.addfile(link)
     return archive
 
@@ -82,6 +83,6 @@ def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundle(interpreter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pack one for this machine and one version, which is as much as a test needs to download."""
     out = tmp_path_factory.mktemp("bundle") / "glmd.tar"
-    which = ("PYTHONS=3.11", f"ARCHITECTURES={os.uname().machine}", f"INTERPRETERS={interpreter}")
+    which = (f"PYTHONS={VERSION}", f"ARCHITECTURES={os.uname().machine}", f"INTERPRETERS={interpreter}")
     make("bundle", f"OUT={out}", *which)
     return out
