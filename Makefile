@@ -8,19 +8,22 @@ DESTDIR   ?=
 CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/glmd
 # Named by their locks, so that a new lock makes a new one and checkouts share them.
 named     = $(CACHE)/$1-$(shell sha256sum $2 | cut -c1-12)
-TRAINING  := $(call named,training,configs/rehearsal/requirements.txt)
-TODAY     := $(call named,today,requirements/today.txt)
-TORCH     := $(call named,torch,requirements/torch.txt)
+GLM_6B  := $(call named,training,configs/rehearsal/requirements.txt)
+TODAY    := $(call named,today,requirements/today.txt)
+TORCH    := $(call named,torch,requirements/torch.txt)
 # What `make demo` rehearses: glm-6b, or today's MindFormers.
 STACK     ?= glm-6b
-REHEARSED  = $(if $(filter today,$(STACK)),$(TODAY),$(TRAINING))
-INTERPRETERS := GLMD_TRAINING_PYTHON=$(TRAINING)/bin/python GLMD_TODAY_PYTHON=$(TODAY)/bin/python \
+REHEARSED = $(if $(filter today,$(STACK)),$(TODAY),$(GLM_6B))
+PYTHONS_OF_TESTS := GLMD_TRAINING_PYTHON=$(GLM_6B)/bin/python GLMD_TODAY_PYTHON=$(TODAY)/bin/python \
     GLMD_TORCH_PYTHON=$(TORCH)/bin/python
 # Any Python will do to run this; it finds the right one itself.
-ENVIRONMENTS = $(or $(PYTHON),$(shell command -v python3 || command -v python3.14 || command -v python3.13 || \
-    command -v python3.12 || command -v python3.11),$(error No Python found: install Python 3.11 or later)) \
-    requirements/environments.py
-export PYTHON PYTHON39 PYTHON311
+ENVIRONMENTS := sh requirements/with_python.sh requirements/environments.py
+export PYTHON PYTHON39 PYTHON311 NOTIFY DESTDIR
+
+# What starts jobs: `systemd` (units of their own) or `spawn` (children of glmd, where systemd or polkit is too old). Empty:
+# what fits this host. A package for others, in DESTDIR, is for hosts with systemd.
+RUNNER ?= $(if $(DESTDIR),systemd)
+$(if $(filter-out systemd spawn,$(RUNNER)),$(error RUNNER=$(RUNNER): it is systemd or spawn))
 
 UNITS := glmd.service glmd-job@.service glmd-notify.service glmd-web.socket glmd-web.service \
     glmd-metrics.timer glmd-metrics.service
@@ -28,21 +31,25 @@ UNITS := glmd.service glmd-job@.service glmd-notify.service glmd-web.socket glmd
 # The box of tests/systemd is made of namespaces, which takes root.
 TIERS := $(if $(filter 0,$(shell id -u)),,-m 'not systemd and not root')
 
-.PHONY: help environments demo test coverage lint bench screenshots lock clean install activate uninstall
+.PHONY: help environments demo test coverage lint bench screenshots lock clean install install-bundle install-here activate \
+    uninstall bundle training release-check pythons
 .DEFAULT_GOAL := help
 
 help:  ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 environments: .venv/.made
-	@$(MAKE) --no-print-directory -s -j3 $(TRAINING)/.complete $(TODAY)/.complete $(TORCH)/.complete
+	@$(MAKE) --no-print-directory -s -j3 $(GLM_6B)/.complete $(TODAY)/.complete $(TORCH)/.complete
 
 demo: .venv/.made $(REHEARSED)/.complete  ## the whole way on this machine: a real training, merged and checked; STACK=today, WEB=1
 	@GLMD_TRAINING__PYTHON=$(REHEARSED)/bin/python .venv/bin/glmd demo --stack $(STACK) $(if $(WEB),--web)
 
 test: lint environments  ## all checks and tests
 	$(if $(TIERS),@echo "not root: leaving out the tests that need it")
-	$(INTERPRETERS) .venv/bin/pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder --durations=10 $(TIERS)
+	$(PYTHONS_OF_TESTS) .venv/bin/pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder --durations=10 $(TIERS)
+
+pythons: .venv/.made  ## the unit tests on the other Pythons that glmd is for; PART=1 runs what depends on them most
+	.venv/bin/python requirements/other_pythons.py $(CACHE) $(if $(PART),--part)
 
 coverage: .venv/.made  ## which lines the unit tests run; apart, since the tracer makes them three times as long
 	.venv/bin/pytest --numprocesses=2 --dist=loadscope tests/unit --cov
@@ -53,9 +60,9 @@ lint: .venv/.made  ## ruff, mypy, and the walls between the rooms
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
 
-bench: .venv/.made $(TRAINING)/.complete $(TODAY)/.complete  ## the benchmarks' tables
+bench: .venv/.made $(GLM_6B)/.complete $(TODAY)/.complete  ## the benchmarks' tables
 	for program in merge readiness inbox idle scale steps step_time face metrics; do \
-	    $(INTERPRETERS) .venv/bin/python benchmarks/$$program.py || exit; done
+	    $(PYTHONS_OF_TESTS) .venv/bin/python benchmarks/$$program.py || exit; done
 
 screenshots: .venv/.made  ## the pictures of docs/, of a root in which nights were; takes chromium and chromium-driver
 	.venv/bin/python -m tests.browser.showcase.screenshots
@@ -75,12 +82,31 @@ clean:  ## remove what make made here; the MindSpore environments stay in ~/.cac
 	rm -rf .venv .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-install:  ## (as root) into PREFIX (/usr/local), with units, user and directories; DESTDIR is honoured
+# INTERPRETERS= and not PYTHON=, which is the interpreter to use here, as everywhere in this file.
+bundle: .venv/.made  ## one tar to install from without a network; PYTHONS=3.11,3.12 ARCHITECTURES=aarch64 INTERPRETERS="ARCHIVE…" TRAINING=1
+	.venv/bin/python requirements/make_bundle.py $(if $(PYTHONS),--pythons "$(PYTHONS)") \
+	    $(if $(ARCHITECTURES),--architectures "$(ARCHITECTURES)") $(if $(TRAINING),--training) $(if $(OUT),--out $(OUT)) $(INTERPRETERS)
+
+release-check: .venv/.made  ## sdist and wheel are the same twice, and run without a checkout; glmd demo, where make demo has been run
+	.venv/bin/python requirements/release_check.py $(if $(and $(DEMO),$(wildcard $(GLM_6B)/.complete)),$(GLM_6B)/bin/python)
+
+DEMO ?= 1
+
+install: $(if $(BUNDLE),install-bundle,install-here)  ## (as root) into PREFIX (/usr/local), with units, user and directories; DESTDIR= BUNDLE= NOTIFY=1 RUNNER=
+
+install-bundle:
+	@unpacked=$$(mktemp -d) && trap 'rm -rf "$$unpacked"' EXIT && \
+	    tar -xf $(BUNDLE) -C "$$unpacked" --strip-components=1 --no-same-owner && $(MAKE) --no-print-directory -C "$$unpacked" install BUNDLE=
+
+install-here:
+	@test ! -e bundle.json || sha256sum --check --quiet SHA256SUMS || { echo "the bundle is damaged: copy it again" >&2; exit 1; }
 	$(ENVIRONMENTS) runtime $(DESTDIR)$(PREFIX)/lib/glmd/venv
 	install -d $(DESTDIR)$(PREFIX)/bin
 	ln -sfn ../lib/glmd/venv/bin/glmd $(DESTDIR)$(PREFIX)/bin/glmd
+	runner=$(RUNNER); runner=$${runner:-$$($(DESTDIR)$(PREFIX)/lib/glmd/venv/bin/python -I -m handlers.host.unit_support)} && \
 	for unit in $(UNITS); do \
-	    sed 's|@PREFIX@|$(PREFIX)|g' systemd/$$unit | install -Dm644 /dev/stdin $(DESTDIR)$(UNITDIR)/$$unit || exit; done
+	    source=$$unit; test $$unit-$$runner != glmd.service-spawn || source=glmd-plain.service; \
+	    sed 's|@PREFIX@|$(PREFIX)|g' systemd/$$source | install -Dm644 /dev/stdin $(DESTDIR)$(UNITDIR)/$$unit || exit; done
 	install -Dm644 systemd/glmd.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/glmd.conf
 	install -Dm644 systemd/glmd.tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/glmd.conf
 	install -Dm644 systemd/50-glmd.rules $(DESTDIR)$(POLKITDIR)/50-glmd.rules
@@ -117,8 +143,12 @@ uninstall:  ## (as root) remove the programs and units; /var/glm, /etc/glmd and 
 	@$(ENVIRONMENTS) development .venv
 	@touch $@
 
-$(TRAINING)/.complete: | .venv/.made
-	@$(ENVIRONMENTS) training $(TRAINING)
+training:  ## where glmd demo trains, at DIRECTORY=; from a bundle that was made with TRAINING=1, or after make .venv/.made; STACK=today
+	@$(if $(DIRECTORY),,$(error make training DIRECTORY=/where/it/is/to/be))
+	@$(ENVIRONMENTS) $(if $(filter today,$(STACK)),today,training) $(DIRECTORY)
+
+$(GLM_6B)/.complete: | .venv/.made
+	@$(ENVIRONMENTS) training $(GLM_6B)
 
 $(TODAY)/.complete: | .venv/.made
 	@$(ENVIRONMENTS) today $(TODAY)

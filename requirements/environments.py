@@ -1,6 +1,8 @@
 # ruff: noqa: INP001 - a program, not a package
 """Builds the virtual environments from the locks beside this file, with any Python ≥ 3.8 and nothing else.
 
+In an unpacked bundle (`make bundle`) it takes all from there: wheels, uv, and an interpreter where the host has none.
+
     environments.py development DIR     glmd as it stands here, with its tools
     environments.py runtime DIR         glmd as a copy, for a server; DIR may be moved afterwards
     environments.py training DIR        MindSpore 2.0 and MindFormers 0.8, for GLM-6B, on Python 3.9
@@ -9,6 +11,7 @@
     environments.py wheels              prints what tells uv where the last one's torch lies, for `make lock`
 
 Running it again is safe. PYTHON, PYTHON39 and PYTHON311 name an interpreter to use instead of the first that fits.
+NOTIFY=1 adds what `runtime` needs to send to robots of chats. DESTDIR is where `runtime` is for now, as with make.
 """
 
 from __future__ import annotations
@@ -22,16 +25,15 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+import bundled
+from bundled import MissingError, said
+
 LOCKS = Path(__file__).resolve().parent
 CHECKOUT = LOCKS.parent
 DEVELOPMENT_UV = CHECKOUT / ".venv" / "bin" / "uv"
 PYTORCH = "https://download.pytorch.org/whl/cpu/torch/"
 """Where torch for processors alone is to be had, unless pip is told of a place: PyPI has none for x86-64."""
 PYTHONS = ("python3", "python3.14", "python3.13", "python3.12", "python3.11")
-
-
-class MissingError(Exception):
-    """This machine lacks something; the text says what to do about it."""
 
 
 class Interpreter(NamedTuple):
@@ -61,29 +63,40 @@ def probe(python: str | Path) -> Interpreter | None:
     return Interpreter(path, (int(major), int(minor)), has_venv == "1")
 
 
-def find_python() -> str:
-    """Return an interpreter for glmd itself. Raises MissingError."""
+def find_python(place: Path) -> str:
+    """Return an interpreter for glmd itself; one of the bundle is unpacked into `place`. Raises MissingError."""
     named = os.environ.get("PYTHON")
     refused = []
+    fitting = bundled.pythons()
     for name in [named] if named else PYTHONS:
         found = probe(name)
-        if found and found.version >= (3, 11) and found.has_venv:
+        if found and fitting and found.version not in fitting:
+            refused.append(f"  {found.path} is {said(found.version)}\n")
+        elif found and found.version >= (3, 11) and (found.has_venv or fitting):  # the bundle's uv needs no venv module
             return found.path
-        if found and found.version >= (3, 11):
+        elif found and found.version >= (3, 11):
             package = f"python3.{found.version[1]}-venv"
             refused.append(f"  {found.path} lacks the venv module (Debian: apt-get install {package})\n")
         elif found:
-            refused.append(f"  {found.path} is {found.version[0]}.{found.version[1]}\n")
+            refused.append(f"  {found.path} is {said(found.version)}\n")
+    if not named and (archives := [archive for version in fitting if (archive := bundled.archive_of(version))]):
+        return bundled.unpack(archives[-1], place)
+    needed = "3.11 or later with its venv module"
+    if fitting:
+        needed = f"of a version that this bundle has wheels for ({', '.join(map(said, fitting))})"
     raise MissingError(
-        "glmd needs Python 3.11 or later with its venv module. "
-        f"Looked for {named or ', '.join(PYTHONS)}:\n"
+        f"glmd needs a Python {needed}. Looked for {named or ', '.join(PYTHONS)}:\n"
         + ("".join(refused) or "  none runs\n")
         + "Install one, or name one: make PYTHON=/path/to/python3.11"
+        + (", or make the bundle with INTERPRETERS=" if fitting else "")
     )
 
 
-def find_exactly(version: str, purpose: str) -> str:
-    """Return a Python of just this `version`, fetched where this machine has none. Raises MissingError."""
+def find_exactly(version: str, purpose: str, place: Path) -> str:
+    """Return a Python of just this `version`; where the host has none, it is fetched, or unpacked into `place`.
+
+    Raises MissingError.
+    """
     variable = f"PYTHON{version.replace('.', '')}"
     named = os.environ.get(variable)
     pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
@@ -95,6 +108,11 @@ def find_exactly(version: str, purpose: str) -> str:
     hint = f"Install one, or name one: make {variable}=/path/to/{program}"
     if named:
         raise MissingError(f"{purpose} needs Python {version}, which {named} is not.\n{hint}")
+    if bundled.is_here():
+        archive = bundled.archive_of(tuple(map(int, version.split("."))))
+        if archive is None:
+            raise MissingError(f"{purpose} needs Python {version}: neither this host nor the bundle has it.\n{hint}")
+        return bundled.unpack(archive, place)
     try:
         run(DEVELOPMENT_UV, "python", "install", version, "--no-bin")
     except subprocess.CalledProcessError as error:
@@ -114,28 +132,41 @@ def make_development(directory: Path) -> None:
     """Build or bring up to date glmd's own environment."""
     python, uv = directory / "bin" / "python", directory / "bin" / "uv"
     if not ((present := probe(python)) and present.version >= (3, 11)):
-        run(find_python(), "-m", "venv", "--clear", directory)
+        run(find_python(directory.parent), "-m", "venv", "--clear", directory)
     install_uv(python)
     install = (uv, "pip", "install", "-q", "--python", python)
     run(*install, "--require-hashes", "-r", LOCKS / "dev.txt")
     run(*install, "--no-deps", "--no-build-isolation", "-e", CHECKOUT)
 
 
+def build_wheel(uv: Path, python: str | Path, out: Path) -> None:
+    """Build glmd's own wheel as it stands here, with the locked tools."""
+    build = (uv, "build", "-q", "--wheel", "--python", python, "--out-dir", out)
+    run(*build, "--build-constraints", LOCKS / "dev.txt", "--require-hashes", CHECKOUT)
+
+
 def make_runtime(directory: Path) -> None:
     """Build or bring up to date a server's environment. It is compiled, since its user may not write there."""
-    python = find_python()
+    python = find_python(directory.parent)
     with tempfile.TemporaryDirectory() as name:
-        temporary, uv = Path(name), DEVELOPMENT_UV
-        if not uv.exists():
-            run(python, "-m", "venv", temporary)
-            uv = temporary / "bin" / "uv"
-            install_uv(uv.with_name("python"))
-        build = (uv, "build", "-q", "--wheel", "--python", python, "--out-dir", temporary)
-        run(*build, "--build-constraints", LOCKS / "dev.txt", "--require-hashes", CHECKOUT)
+        temporary, wheels = Path(name), bundled.WHEELS
+        if bundled.is_here():
+            uv = bundled.uv(temporary)
+        else:
+            uv = DEVELOPMENT_UV
+            if not uv.exists():
+                run(python, "-m", "venv", temporary)
+                uv = temporary / "bin" / "uv"
+                install_uv(uv.with_name("python"))
+            build_wheel(uv, python, temporary)
+            wheels = temporary
         run(uv, "venv", "-q", "--relocatable", "--allow-existing", "--python", python, directory)
         install = (uv, "pip", "install", "-q", "--compile-bytecode", "--link-mode", "copy", "--python", directory)
-        run(*install, "--require-hashes", "-r", LOCKS / "runtime.txt")
-        run(*install, "--no-deps", "--reinstall", *temporary.glob("*.whl"))
+        lock = LOCKS / ("notify.txt" if os.environ.get("NOTIFY") else "runtime.txt")
+        run(*install, *bundled.options(), "--require-hashes", "-r", lock)
+        run(*install, *bundled.options(), "--no-deps", "--reinstall", *wheels.glob("glmd-*.whl"))
+    if directory.parent in Path(python).parents:
+        bundled.point_beside(directory, Path(python))
 
 
 def make_training(directory: Path) -> None:
@@ -168,9 +199,12 @@ def make_shared(directory: Path, locked: Path, version: str, purpose: str, *opti
         fcntl.flock(lock, fcntl.LOCK_EX)  # another checkout may be at it
         if (directory / ".complete").exists():
             return
-        run(DEVELOPMENT_UV, "venv", "-q", "--clear", "--python", find_exactly(version, purpose), directory)
-        install = (DEVELOPMENT_UV, "pip", "install", "-q", "--python", directory, *options)
-        run(*install, "--require-hashes", "-r", locked)
+        with tempfile.TemporaryDirectory() as name:
+            uv = bundled.uv(Path(name)) if bundled.is_here() else DEVELOPMENT_UV
+            python = find_exactly(version, purpose, directory.with_name(f"{directory.name}-interpreter"))
+            run(uv, "venv", "-q", "--clear", "--python", python, directory)
+            install = (uv, "pip", "install", "-q", "--python", directory, *options, *bundled.options())
+            run(*install, "--require-hashes", "-r", locked)
         (directory / ".complete").touch()
 
 

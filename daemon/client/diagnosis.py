@@ -1,7 +1,8 @@
 """What this host has and lacks for glmd: the checks behind `glmd doctor`.
 
 Those of the root and its disk are in daemon.client.place_findings, those of what trains in
-daemon.client.training_findings, those of nights in daemon.client.night_findings.
+daemon.client.training_findings, those of nights in daemon.client.night_findings, that of systemd in
+daemon.client.systemd_findings.
 """
 
 import platform
@@ -13,17 +14,14 @@ from daemon.client.finding import Finding, Verdict
 from daemon.client.night_findings import of_last_runs, of_template
 from daemon.client.notify_findings import of_notifications
 from daemon.client.place_findings import of_disk, of_retention, of_root
+from daemon.client.systemd_findings import of_systemd
 from daemon.client.training_findings import of_training
 from daemon.core.control import NotRunningError, ask
 from daemon.core.settings import Settings
-from handlers.host.service_manager import runs_this_host
 from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.topology import topology_note, topology_problem
 from handlers.units.devices import format_devices
 
-UNITS = tuple(
-    Path(place) / "glmd.service" for place in ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
-)
 LEAST_WATCHES, LEAST_INSTANCES = 8192, 128
 """The kernel's own defaults on a small host; containers sometimes get less."""
 
@@ -33,7 +31,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _interpreter(settings)
     yield from of_training(settings)
     checks: tuple[Callable[[Settings], Finding], ...] = (
-        _npus, _devices, _addresses, _inotify, of_root, of_disk, of_retention, _systemd, _daemon,
+        _npus, _devices, _addresses, _inotify, of_root, of_disk, of_retention, of_systemd, _daemon,
     )  # fmt: skip
     for examined in checks:
         yield examined(settings)
@@ -98,16 +96,6 @@ def _inotify(settings: Settings) -> Finding:
         return Finding("inotify", Verdict.OK, text)
     advice = f"sysctl fs.inotify.max_user_watches={LEAST_WATCHES} fs.inotify.max_user_instances={LEAST_INSTANCES}"
     return Finding("inotify", Verdict.NOTE, text, advice)
-
-
-def _systemd(settings: Settings) -> Finding:
-    del settings
-    if not runs_this_host():
-        advice = "glmd serve works without; trainings then end when the host's service manager sweeps up its session"
-        return Finding("systemd", Verdict.NOTE, "does not run this host", advice)
-    if unit := next((unit for unit in UNITS if unit.exists()), None):
-        return Finding("systemd", Verdict.OK, f"{unit} is installed")
-    return Finding("systemd", Verdict.NOTE, "glmd.service is not installed", "sudo make install")
 
 
 def _daemon(settings: Settings) -> Finding:

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Self
 
 DEFAULT = "18:00-08:00"
@@ -37,7 +37,7 @@ class NightHours:
     def of(self, night: date) -> tuple[datetime, datetime]:
         """Return when the night to the morning of `night` begins and ends. Raises OverflowError at time's ends."""
         before = night - timedelta(days=1) if self.evening > self.morning else night
-        return datetime.combine(before, self.evening).astimezone(), datetime.combine(night, self.morning).astimezone()
+        return _by_this_clock(before, self.evening), _by_this_clock(night, self.morning)
 
     def newest(self, now: datetime) -> date:
         """Return the morning of the last night that has begun."""
@@ -45,3 +45,9 @@ class NightHours:
         return next(
             night for days in range(3) if self.of(night := tomorrow - timedelta(days=days))[0] <= now
         )  # fmt: skip
+
+
+def _by_this_clock(day: date, clock: time) -> datetime:
+    # A time that is skipped comes when the clock has been set forward. Not astimezone() alone: Python 3.11 has it an
+    # hour earlier than those after (https://github.com/python/cpython/issues/83861).
+    return datetime.fromtimestamp(datetime.combine(day, clock).timestamp(), UTC).astimezone()

@@ -1,13 +1,20 @@
 """A real systemd with glmd installed in it, once for all tests here."""
 
 import os
+import re
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.systemd.box import ADDRESS, CHECKOUT, Box, install
+from tests.systemd.box import ADDRESS, CHECKOUT, Box, install, make
+
+HOSTS_PYTHON = Path("/usr/bin/python3").resolve()
+"""Debian's, which is of one piece: it runs wherever it and its library lie, as python-build-standalone's does."""
+VERSION = HOSTS_PYTHON.name.removeprefix("python")
+ARCHIVE = f"cpython-{VERSION}.0+20260101-{os.uname().machine}-unknown-linux-gnu-install_only.tar.gz"
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +58,31 @@ def box(installed: Path, training_python: Path, tmp_path_factory: pytest.TempPat
         yield box
     finally:
         box.sdbox("off")
+
+
+@pytest.fixture(scope="session")
+def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make an archive of the layout of python-build-standalone's, of the host's own interpreter."""
+    archive = tmp_path_factory.mktemp("interpreter") / ARCHIVE
+    ask = [str(HOSTS_PYTHON), "-c", "import sysconfig; print(sysconfig.get_path('stdlib'))"]
+    library = Path(subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip())
+
+    def kept(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        return None if re.search(r"/(test|__pycache__|dist-packages)(/|$)", member.name) else member
+
+    with tarfile.open(archive, "w:gz", compresslevel=1, dereference=True) as stream:
+        stream.add(HOSTS_PYTHON, f"python/bin/{HOSTS_PYTHON.name}")
+        stream.add(library, f"python/lib/{HOSTS_PYTHON.name}", filter=kept)
+        link = tarfile.TarInfo("python/bin/python3")
+        link.type, link.linkname = tarfile.SYMTYPE, HOSTS_PYTHON.name
+        stream.addfile(link)
+    return archive
+
+
+@pytest.fixture(scope="session")
+def bundle(interpreter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pack one for this machine and one version, which is as much as a test needs to download."""
+    out = tmp_path_factory.mktemp("bundle") / "glmd.tar"
+    which = (f"PYTHONS={VERSION}", f"ARCHITECTURES={os.uname().machine}", f"INTERPRETERS={interpreter}")
+    make("bundle", f"OUT={out}", *which)
+    return out

@@ -70,9 +70,8 @@ def _load(path: Path, content: bytes) -> object:
         ) from error
     except (ValueError, RecursionError) as error:
         # What json leaves to int() and to the interpreter: numbers of thousands of digits, thousands of brackets.
-        raise DamagedFileError(
-            f"{path}: {str(error) or 'nested too deep'}; is it a strategy file?", Code.DAMAGED_STRATEGY
-        ) from error
+        reason = "nested too deep" if isinstance(error, RecursionError) else error
+        raise DamagedFileError(f"{path}: {reason}; is it a strategy file?", Code.DAMAGED_STRATEGY) from error
     return root
 
 

@@ -43,7 +43,7 @@ def shown(expression: str, zone: str | None, start: str, count: int) -> list[str
         ("0 0 * * *", "Africa/Cairo", "2026-04-23T12:00", ["24 01:00 +0300", "25 00:00 +0300"]),
         ("@daily", "America/Santiago", "2026-09-05T12:00", ["06 01:00 -0300", "07 00:00 -0300"]),
         ("0 0 * * sun", "America/Santiago", "2026-09-05T12:00", ["06 01:00 -0300", "13 00:00 -0300"]),
-        ("30 0 * * *", "America/Havana", "2026-10-31T12:00", ["01 00:30 -0400", "02 00:30 -0500"]),
+        ("30 0 * * *", "America/Havana", "2024-11-02T12:00", ["03 00:30 -0400", "04 00:30 -0500"]),
         ("30 23 * * *", "America/Nuuk", "2026-03-28T12:00", ["29 00:00 -0100", "29 23:30 -0100"]),
         # Half an hour, and a whole day.
         ("15 2 * * *", "Australia/Lord_Howe", "2026-10-03T10:00", ["04 02:30 +1100", "05 02:15 +1100"]),
@@ -86,9 +86,9 @@ def test_what_comes_every_hour_comes_as_time_passes(expression: str, zone: str, 
 
 def test_what_comes_every_hour_of_a_day_keeps_to_that_day() -> None:
     """Also where the first minutes of a day come twice, and where half an hour is repeated."""
-    assert shown("0 * * * 1", "America/Havana", "2026-11-01T12:00", 1) == ["02 00:00 -0500"]
-    assert shown("20 * * 11 0", "America/Havana", "2026-11-01T03:00", 3) == [
-        "01 00:20 -0400", "01 00:20 -0500", "01 01:20 -0500",
+    assert shown("0 * * * 1", "America/Havana", "2024-11-03T12:00", 1) == ["04 00:00 -0500"]
+    assert shown("20 * * 11 0", "America/Havana", "2024-11-03T03:00", 3) == [
+        "03 00:20 -0400", "03 00:20 -0500", "03 01:20 -0500",
     ]  # fmt: skip
     assert shown("40 * * * *", "Australia/Lord_Howe", "2026-04-04T14:00", 3) == [
         "05 01:40 +1100", "05 01:40 +1030", "05 02:40 +1030",

@@ -79,7 +79,7 @@ def test_what_cannot_be_read(data: Path, name: str, what: str) -> None:
         ("train.json", "'train.json' is a relative path"),
         ("~/train.json", "is a relative path"),
         ("/path/to/train.json", "is not there (put in the real path)"),
-        ('"/a\\0b"', "cannot be looked at: embedded null byte"),
+        ('"/a\\0b"', "embedded null"),
         ('"/\\ud800"', "cannot be looked at"),
     ),
 )

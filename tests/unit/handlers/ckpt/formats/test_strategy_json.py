@@ -72,7 +72,7 @@ def item(**changes: object) -> bytes:
         (b'{"a": NaN}', "NaN is no number"),
         (b'{"a": "\xff"}', "at byte 7: it is not UTF-8"),
         (b'{"a": ' + b"9" * 5000 + b"}", "digits"),
-        (b'{"a": ' + b"[" * 100_000, "nested too deep|recursion"),
+        (b'{"a": ' + b"[" * 100_000, "nested too deep"),
         (b"{}", "names no parameter"),
         (b'{"parallel_layout_item": []}', "parallel_layout_item: it is no object"),
         (b'{"parallel_layout_item": {"w": 3}}', r"parallel_layout_item\.w: it is no object"),
