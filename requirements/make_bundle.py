@@ -42,6 +42,7 @@ PLAIN = (
     "LICENSE",
     "CHANGELOG.md",
     "docs",
+    "monitoring",
     "systemd",
     "configs",
     "requirements",
