@@ -36,6 +36,8 @@ class ProcessExit(Record):
     ended: Moment
     line: str
     """Its last meaningful log line; empty when it wrote none."""
+    node: str | None = None
+    """Of Slurm's that it ran on; None on this host."""
 
 
 class Diagnosis(Record):
@@ -92,6 +94,8 @@ class Survivor(Record):
     rank: Rank | None
     """The rank that it is, or that started it; None when that is not known."""
     device: Device | None
+    node: str | None = None
+    """Of Slurm's that it is on; None on this host."""
 
     @property
     def identity(self) -> ProcessIdentity:

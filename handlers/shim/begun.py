@@ -83,7 +83,14 @@ def name(process: ProcessPlan) -> str:
 
 def rank_name(rank: RankPlan) -> str:
     """Return what a rank is called in sentences."""
-    return f"rank {rank.number}" if rank.device is None else f"rank {rank.number} on device {rank.device}"
+    return place_name(rank.number, rank.device)
+
+
+def place_name(rank: int, device: int | None, node: str | None = None) -> str:
+    """Return what a rank is called that runs on a device, and on a node: `rank 3 on device 3 of n2`."""
+    where = f" on device {device}" if device is not None else ""
+    of = f" {'of' if where else 'on'} {node}" if node is not None else ""
+    return f"rank {rank}{where}{of}"
 
 
 def naming(process: ProcessPlan) -> dict[str, object]:
