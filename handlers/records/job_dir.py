@@ -22,6 +22,11 @@ def is_number(name: str) -> bool:
     return name.isascii() and name.isdecimal() and len(name) <= _MOST_DIGITS
 
 
+def rank_log_in(output: Path, rank: int) -> Path:
+    """Return where rank `rank` prints to, in an output tree of MindFormers'."""
+    return output / "log" / f"rank_{rank}" / "mindformer.log"
+
+
 @dataclass(frozen=True)
 class JobDir:
     """`ROOT/jobs/0042-run_glm_6b_finetune`: the truth about a job's work."""
@@ -101,7 +106,7 @@ class JobDir:
 
     def rank_log(self, rank: int) -> Path:
         """Everything rank `rank` prints."""
-        return self.output / "log" / f"rank_{rank}" / "mindformer.log"
+        return rank_log_in(self.output, rank)
 
     def step(self, attempt: int, step: Step) -> "StepDir":
         """Return where `step` of attempt number `attempt` (from 1) keeps its records."""

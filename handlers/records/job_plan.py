@@ -10,6 +10,7 @@ from typing import ClassVar
 from pydantic import SerializerFunctionWrapHandler, field_serializer
 
 from handlers.records.merge_plan import MergePlan
+from handlers.records.nodes_plan import NodesPlan
 from handlers.records.record import Count, Device, Record
 from handlers.records.train_plan import (
     MOST_PLAN_BYTES,
@@ -22,7 +23,18 @@ from handlers.records.train_plan import (
     TrainPlan,
 )
 
-__all__ = ["Base", "Environments", "JobPlan", "ProcessPlan", "RankPlan", "Role", "StopOn", "TimeLimits", "TrainPlan"]
+__all__ = [
+    "Base",
+    "Environments",
+    "JobPlan",
+    "NodesPlan",
+    "ProcessPlan",
+    "RankPlan",
+    "Role",
+    "StopOn",
+    "TimeLimits",
+    "TrainPlan",
+]
 
 
 class Base(Record):
@@ -44,7 +56,7 @@ class JobPlan(Record):
     name: str
     devices: tuple[Device, ...] = ()
     rank_table: Path | None = None
-    train: TrainPlan | None = None
+    train: TrainPlan | NodesPlan | None = None
     merge: MergePlan
     base: Base | None = None
     """None where the training begins with what its file names, or with a save of its own."""
@@ -66,11 +78,11 @@ class JobPlan(Record):
 
     @field_serializer("train", mode="wrap")
     def _without_environments(
-        self, train: TrainPlan | None, serialize: SerializerFunctionWrapHandler
+        self, train: TrainPlan | NodesPlan | None, serialize: SerializerFunctionWrapHandler
     ) -> dict[str, object] | None:
         told: dict[str, object] | None = serialize(train)
-        if told is not None and train is not None:
-            for process in told["processes"]:  # type: ignore[attr-defined] # a list, as the field says
+        if told is not None:
+            for process in told["processes"] if isinstance(train, TrainPlan) else (told,):  # type: ignore[attr-defined] # a list, as the field says
                 del process["environment"]
         return told
 

@@ -97,8 +97,11 @@ def _end_of(run: StepRun, begun: Begun | Exception | None, home: Home, wakeups: 
         plan = patiently("plan.json", partial(home.do, partial(_read_plan, run)), wakeups, log)
         if run.step is Step.MERGE:
             return _merge_at_home(plan, run, home, wakeups, log)
-        if plan.train is None:
-            raise BadInputError(f"{run.job_dir.plan}: plans no training, only a merge", Code.SHIM_PLAN)
+        if not isinstance(plan.train, TrainPlan):
+            what = (
+                "no training, only a merge" if plan.train is None else "a training on nodes of Slurm, not on this host"
+            )
+            raise BadInputError(f"{run.job_dir.plan}: plans {what}", Code.SHIM_PLAN)
         begun = begin(plan.train, run, plan.devices, wakeups, log)
     end = supervise(begun, run.directory.stacks, wakeups, log, recorder_of(run, begun.plan, log))
     if end.outcome is not Outcome.COMPLETED:
