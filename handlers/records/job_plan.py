@@ -5,9 +5,9 @@ But for environments, which may hold secrets: plan.json can be read by the whole
 
 import json
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import SerializerFunctionWrapHandler, field_serializer
+from pydantic import Discriminator, SerializerFunctionWrapHandler, Tag, field_serializer
 
 from handlers.records.merge_plan import MergePlan
 from handlers.records.nodes_plan import NodesPlan
@@ -47,6 +47,17 @@ class Base(Record):
     """The same for people: `job 41 (latest/glm-6b)`."""
 
 
+def _kind(train: object) -> str:
+    is_on_nodes = "nodes" in train if isinstance(train, dict) else isinstance(train, NodesPlan)
+    return "nodes" if is_on_nodes else "host"
+
+
+Training = Annotated[
+    Annotated[TrainPlan, Tag("host")] | Annotated[NodesPlan, Tag("nodes")],
+    Discriminator(_kind),  # so that of what is wrong with one it is not told what the other would lack
+]
+
+
 class JobPlan(Record):
     """A whole job. `train` is None where shards of a foreign run are merged."""
 
@@ -56,7 +67,7 @@ class JobPlan(Record):
     name: str
     devices: tuple[Device, ...] = ()
     rank_table: Path | None = None
-    train: TrainPlan | NodesPlan | None = None
+    train: Training | None = None
     merge: MergePlan
     base: Base | None = None
     """None where the training begins with what its file names, or with a save of its own."""

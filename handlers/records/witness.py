@@ -1,6 +1,9 @@
 """What is known of one process of a training that failed: its end, if it has one, and what its log shows."""
 
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from handlers.records.record import Device, Pid, Rank, Record
 from handlers.records.step_exit import ProcessExit
@@ -25,5 +28,7 @@ class Witness(Record):
     """When it was said, as `2026-11-24 09:14:07.100`; empty where there is none, or the log does not tell."""
     line: str
     """What it did last, or that it logged nothing."""
+    oom_kills: Annotated[int, Field(ge=0, lt=1 << 62)] | None = None
+    """How many processes the kernel of its host has killed for memory since the training began, where that is known."""
     words: str
     """The line of its log that says best why it failed, or that it logged nothing."""

@@ -40,6 +40,11 @@ class Begun:
     failure: str = ""
     """Why one could not be started."""
 
+    def oom_kills_since(self) -> int | None:
+        """Return how many processes the kernel has killed for memory since; None where that is not known."""
+        now = oom_kills()
+        return None if now is None or self.oom_kills is None else now - self.oom_kills
+
 
 def begin(plan: TrainPlan, run: StepRun, devices: Sequence[int], wakeups: Wakeups, log: Log) -> Begun:
     """Start the processes of `plan` in order, each with its environment and the mark of its step and job's `devices`.

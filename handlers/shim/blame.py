@@ -34,31 +34,33 @@ class Blame:
 
 
 def witnesses_of(
-    failed: Sequence[ProcessExit], started: Mapping[int, ProcessPlan], node: str | None = None
+    failed: Sequence[ProcessExit],
+    started: Mapping[int, ProcessPlan],
+    *,
+    oom_kills: int | None,
+    node: str | None = None,
 ) -> tuple[Witness, ...]:
     """Return what is known of the processes that were `started` here, by pid, now that `failed` have failed.
 
-    Those come first, in the order of their ends. Ask before the others are ended.
+    Those come first, in the order of their ends. Ask before the others are ended. `oom_kills` is how many processes the
+    kernel has killed for memory meanwhile; None where that is not known.
     """
     ended = {exit_.pid: exit_ for exit_ in failed}
     pids = (*ended, *(pid for pid in started if pid not in ended))
     return tuple(
-        _witness(pid, started[pid], rank, ended.get(pid), node)
+        _witness(pid, started[pid], rank, ended.get(pid)).model_copy(update={"oom_kills": oom_kills, "node": node})
         for pid in pids
         for rank in started[pid].ranks or (None,)
     )
 
 
-def _witness(
-    pid: int, process: ProcessPlan, rank: RankPlan | None, exit_: ProcessExit | None, node: str | None
-) -> Witness:  # fmt: skip
+def _witness(pid: int, process: ProcessPlan, rank: RankPlan | None, exit_: ProcessExit | None) -> Witness:
     log = process.log if rank is None else rank.log
     found = known_error_in(log)
     return Witness(
         role=process.role,
         rank=None if rank is None else rank.number,
         device=None if rank is None else rank.device,
-        node=node,
         pid=pid,
         log=log,
         exit=exit_,
@@ -69,13 +71,12 @@ def _witness(
     )
 
 
-def blame(witnesses: Sequence[Witness], *, oom_kills: int | None) -> Blame:
+def blame(witnesses: Sequence[Witness]) -> Blame:
     """Say which of the `witnesses` is to blame: all processes of a training, those that failed in that order.
 
     That is the first that failed, unless it only lost its peer (a socket or notify time-out, a closed connection) and
     another one shows a cause: one that failed within the same moment, or whose log had an error before. Where it waited
-    in vain for all to reach the scheduler, it is one that did not. `oom_kills` is how many processes the kernel has
-    killed for memory meanwhile; None where that is not known.
+    in vain for all to reach the scheduler, it is one that did not.
     """
     failed = [witness for witness in witnesses if witness.exit]
     first = failed[0]
@@ -86,7 +87,7 @@ def blame(witnesses: Sequence[Witness], *, oom_kills: int | None) -> Blame:
     echoes = [
         w.rank for w in witnesses if w.rank is not None and _is_echo(w) and w is not guilty and w.rank not in never
     ]  # fmt: skip
-    diagnosis = _diagnosis(guilty, oom_kills)
+    diagnosis = _diagnosis(guilty)
     what = _not_there(absent) if absent else _what(guilty)
     reason = "; ".join(part for part in (what, _lost(echoes), advice(diagnosis)) if part)
     error = _error(guilty)
@@ -166,8 +167,8 @@ def advice(diagnosis: Diagnosis | None) -> str:
     return f"cause: {diagnosis.cause}; to do: {diagnosis.remedy}" if diagnosis is not None else ""
 
 
-def _diagnosis(guilty: Witness, kills: int | None) -> Diagnosis | None:
-    error = _error(guilty)
+def _diagnosis(guilty: Witness) -> Diagnosis | None:
+    error, kills = _error(guilty), guilty.oom_kills
     if error is None:
         return None
     return Diagnosis(

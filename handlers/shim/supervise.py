@@ -11,7 +11,7 @@ from handlers.rank_log.divergence import Diverged
 from handlers.rank_log.last_words import last_line, no_words
 from handlers.rank_log.phase import Phase
 from handlers.records.step_exit import Diagnosis, Divergence, Outcome, ProcessExit, Silences, Survivor
-from handlers.shim.begun import Begun, oom_kills, rank_name
+from handlers.shim.begun import Begun, rank_name
 from handlers.shim.blame import Blame, advice, blame, witnesses_of
 from handlers.shim.divergence import DIAGNOSIS, since_when
 from handlers.shim.limit_clock import LimitClock, PassedLimit
@@ -39,6 +39,7 @@ class StepEnd:
     """Which of `timeout.…` was passed."""
     processes: tuple[ProcessExit, ...] = ()
     survivors: tuple[Survivor, ...] = ()
+    nodes_without_record: tuple[str, ...] = ()
     silences: Silences | None = None
     metrics: Mapping[str, float] | None = None
     """What an evaluation has measured."""
@@ -128,9 +129,8 @@ class _Training:
         return None if self._recorder is None else diverged_end(self._recorder.diverged)
 
     def _failed(self, failed: list[ProcessExit]) -> StepEnd:
-        kills, before = oom_kills(), self._begun.oom_kills
-        meanwhile = kills - before if kills is not None and before is not None else None
-        self._guilty = found = blame(witnesses_of(failed, self._begun.started), oom_kills=meanwhile)
+        witnesses = witnesses_of(failed, self._begun.started, oom_kills=self._begun.oom_kills_since())
+        self._guilty = found = blame(witnesses)
         return StepEnd(Outcome.FAILED, found.reason, found.code, diagnosis=found.diagnosis)
 
     def _silences(self) -> Silences:
@@ -140,18 +140,11 @@ class _Training:
 
     def _hung(self, passed: PassedLimit) -> str:
         """Say which limit was passed at what, and of the rank quiet for longest what it said last and where it is."""
-        what = "not finished" if passed.setting == "total" else f"no log line and no shard {passed.phase.when}"
-        limits = self._plan.limits
-        learned = f", learned from {limits.learned_from} earlier trainings" if limits.learned_from else ""
         ranks = {pid: process.rank for pid, process in self._processes.running.items() if process.rank is not None}
         frames = save_stacks(ranks, self._stacks, self._log)
         quietest = self._signs.quietest()
         words = last_line(quietest.log) or no_words(quietest.log)
-        frame = frames.get(quietest.number)
-        return (
-            f"{what} for {passed.seconds:g} s (timeout.{passed.setting}{learned}); "
-            f"quiet for longest is {rank_name(quietest)}: {words}" + (f"; it stands in {frame}" if frame else "")
-        )
+        return passed.told(self._plan.limits, rank_name(quietest), words, frames.get(quietest.number))
 
 
 def ordered(order: Order) -> StepEnd:

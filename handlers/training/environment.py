@@ -14,7 +14,7 @@ _NOT_INHERITED = re.compile(
     r"|RANK_ID|RANK_SIZE|RANK_TABLE_FILE|DEVICE_ID|MS_ROLE|MS_WORKER_NUM|MS_SERVER_NUM|MS_SCHED_.*|MS_NODE_ID"
     r"|MSRUN_.*"
     # What makes a process a part of a Slurm job, or of its MPI: a daemon may be started in one.
-    r"|SLURM_.*|SBATCH_.*|SRUN_.*|PMI.*"
+    r"|SLURMD?_.*|SBATCH_.*|SRUN_.*|PMI.*"
     # Secrets of whoever started glmd. A training that needs one gets it by `training.environment`.
     r"|(?:.*_)?(?:TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|API_KEY|ACCESS_KEY|PRIVATE_KEY)(?:_.*)?"
 )

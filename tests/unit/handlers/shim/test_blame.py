@@ -47,7 +47,7 @@ class Ranks:
 
     def blame(self, *failed: ProcessExit, kills: int | None = None) -> Blame:
         """Ask."""
-        return blame(witnesses_of(failed, self.plans), oom_kills=kills)
+        return blame(witnesses_of(failed, self.plans, oom_kills=kills))
 
 
 def test_the_only_one_that_failed(workshop: "Workshop") -> None:
@@ -177,7 +177,7 @@ def test_a_scheduler_is_no_rank_that_glmd_shows(workshop: "Workshop") -> None:
     died = ProcessExit(
         role=Role.SCHEDULER, rank=None, device=None, pid=7, exit_code=1, signal=None, ended=datetime.now(UTC), line="x"
     )
-    found = blame(witnesses_of([died], {7: plan}), oom_kills=None)
+    found = blame(witnesses_of([died], {7: plan}, oom_kills=None))
     assert found.reason.endswith(f"read its traceback: `less {plan.log}`")
     assert found.diagnosis is not None
     assert found.diagnosis.remedy == f"read its traceback: `less {plan.log}`"
@@ -279,7 +279,7 @@ def test_of_several_ranks_in_one_process_the_one_whose_log_shows_the_cause_is_na
     ranks = Ranks(workshop, ECHO, CAUSE, "")
     own = next(iter(ranks.plans.values()))
     node = replace(own, ranks=tuple(rank for plan in ranks.plans.values() for rank in plan.ranks))
-    found = blame(witnesses_of([ranks.exit(0)], {100: node}), oom_kills=None)
+    found = blame(witnesses_of([ranks.exit(0)], {100: node}, oom_kills=None))
     assert found.witness.pid == 100
     assert found.reason.startswith("rank 1 on device 5 exited 1 first (")
     assert "; rank 0 only lost its peer; " in found.reason
