@@ -127,6 +127,7 @@ class Code(StrEnum):
     SHIM_SURVIVORS = "shim.survivors"
 
     # A training on Slurm's nodes.
+    SLURM_NO_ANSWER = "slurm.no-answer"
     SLURM_REFUSED = "slurm.refused"
     SLURM_NOT_BEGUN = "slurm.not-begun"
     SLURM_FORGOTTEN = "slurm.forgotten"

@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from handlers.codes import Code
+from handlers.errors import HandlerError
+
 NAMES_OF_ENVIRONMENT = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "SLURM_CONF", "LD_LIBRARY_PATH"}
 )
@@ -34,12 +37,16 @@ _REFUSALS = re.compile(
 _MAY_PASS = re.compile(r"[Tt]imed out|[Uu]nable to contact|[Tt]emporar|[Tt]ry again|[Cc]onnection|[Ss]ocket", re.ASCII)
 
 
-class UnclearError(Exception):
+class UnclearError(HandlerError):
     """Slurm gave no clear answer: nothing is known, and nothing changes for that."""
 
+    code = Code.SLURM_NO_ANSWER
 
-class RefusedError(Exception):
+
+class RefusedError(HandlerError):
     """sbatch did not take the job, and says why."""
+
+    code = Code.SLURM_REFUSED
 
 
 @dataclass(frozen=True)

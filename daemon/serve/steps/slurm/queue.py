@@ -9,7 +9,7 @@ from daemon.serve.steps.slurm.client import Row, SlurmClient, UnclearError
 PATIENCE = 10.0
 """Times as long as an answer took Slurm is left alone, at least."""
 LONGEST = 60.0
-"""Seconds between two questions while nothing is expected, or Slurm does not answer."""
+"""Seconds between two questions while Slurm does not answer."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,6 @@ def ask(client: SlurmClient) -> Answer:
     return Answer(began, time.monotonic() - began, by_name)
 
 
-def next_question(answer: Answer, poll: float, *, waits: bool) -> float:
-    """Return when, in monotonic seconds, to ask again; `waits` where the answer is waited for."""
-    pause = max(poll, PATIENCE * answer.seconds)
-    return answer.at + (pause if waits and not answer.unclear else max(pause, LONGEST))
+def next_question(answer: Answer, poll: float) -> float:
+    """Return when, in monotonic seconds, to ask again: `poll` seconds later, or when Slurm has had its rest."""
+    return answer.at + max(poll, PATIENCE * answer.seconds, LONGEST if answer.unclear else 0.0)

@@ -9,7 +9,7 @@ import hashlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -54,7 +54,6 @@ class Wanted:
     exclude: str = ""
     extra: tuple[str, ...] = ()
     """The site's and the user's own options; they come last."""
-    settle: float = SETTLE
 
 
 class SlurmRecords:
@@ -86,30 +85,61 @@ def read(kind: type[Kept], path: Path) -> Kept | None:
         return None
 
 
-def submit(job_dir: JobDir, attempt: int, wanted: Wanted, client: SlurmClient) -> Submitted:
+def lay_out(job_dir: JobDir, attempt: int, wanted: Wanted) -> None:
+    """Write down what is to be submitted, unless something may have been submitted already. Raises OSError."""
+    records = SlurmRecords(job_dir, attempt)
+    before = read(Intent, records.intent)
+    if before is not None and before.sent is not None:
+        return
+    script = script_of(job_dir, attempt, wanted).encode()
+    publish_bytes(records.script, script, mode=0o750)
+    digest = hashlib.sha256(script).hexdigest()
+    Intent(name=wanted.name, script=digest, options=options_of(records, wanted)).publish(records.intent)
+
+
+def submit(job_dir: JobDir, attempt: int, client: SlurmClient, settle: float = SETTLE) -> Submitted:
     """Let Slurm have exactly one job of this attempt, and return which. It may be called again and again.
 
-    Raises UnclearError where nothing is known yet and nothing more was done, RefusedError, and OSError.
+    Raises UnclearError where nothing is known yet and nothing more was done, RefusedError, OSError, and ValidationError
+    where somebody has written into intent.json.
     """
     records = SlurmRecords(job_dir, attempt)
     if (known := records.submitted()) is not None:
         return known
-    intent = read(Intent, records.intent) or _prepared(records, job_dir, attempt, wanted)
+    intent = Intent.read(records.intent)
     if (owner := records.owner()) is not None and owner.job.isdecimal():
         return _keep(records, Submitted(id=owner.job, how="owner.json"))
     found = client.jobs_called(intent.name)
     if found:
         mine = which(found)
         return _keep(records, Submitted(id=mine.id, how="by name", duplicates=cancel_others(client, found, mine)))
-    if intent.sent is not None:
-        # By this host's clock alone: where that was set, it is waited for longer, or looked once more.
-        waited = datetime.now(UTC) - intent.sent
-        if timedelta(0) <= waited < timedelta(seconds=wanted.settle):
-            left = wanted.settle - waited.total_seconds()
-            raise UnclearError(f"a submission is unclear, and Slurm may take it still for {left:.0f} s")
+    if (left := unsettled(intent, settle)) > 0:
+        raise UnclearError(f"a submission is unclear, and Slurm may take it still for {left:.0f} s")
     intent.model_copy(update={"tries": intent.tries + 1, "sent": datetime.now(UTC)}).publish(records.intent)
     number = client.submit(intent.options, records.script)
     return _keep(records, Submitted(id=number, how="sbatch"))
+
+
+def withdraw(job_dir: JobDir, attempt: int, client: SlurmClient, settle: float = SETTLE) -> bool:
+    """Cancel whatever Slurm has of this attempt; return whether it has nothing, nor will. Raises as `submit` does."""
+    intent = Intent.read(SlurmRecords(job_dir, attempt).intent)
+    if intent.sent is None:
+        return True
+    rows = [row for row in client.jobs_called(intent.name) if Word(row.state, row.reason).phase is not Phase.OVER]
+    for row in rows:
+        client.cancel(row.name, row.id)
+    return not rows and unsettled(intent, settle) <= 0
+
+
+def unsettled(intent: Intent, settle: float) -> float:
+    """Return for how many seconds Slurm may still take a request of which nothing is known; 0 or less for none.
+
+    By this host's clock alone: where that was set back, it is looked once more.
+    """
+    if intent.sent is None:
+        return 0.0
+    waited = (datetime.now(UTC) - intent.sent).total_seconds()
+    return settle - waited if waited >= 0 else 0.0
 
 
 def which(rows: Sequence[Row]) -> Row:
@@ -130,16 +160,6 @@ def cancel_others(client: SlurmClient, rows: Sequence[Row], mine: Row) -> tuple[
 def _keep(records: SlurmRecords, submitted: Submitted) -> Submitted:
     submitted.publish(records.job)
     return submitted
-
-
-def _prepared(records: SlurmRecords, job_dir: JobDir, attempt: int, wanted: Wanted) -> Intent:
-    """Write down what is to be submitted, and return it."""
-    script = script_of(job_dir, attempt, wanted).encode()
-    publish_bytes(records.script, script, mode=0o750)
-    digest = hashlib.sha256(script).hexdigest()
-    intent = Intent(name=wanted.name, script=digest, options=options_of(records, wanted))
-    intent.publish(records.intent)
-    return intent
 
 
 def script_of(job_dir: JobDir, attempt: int, wanted: Wanted) -> str:

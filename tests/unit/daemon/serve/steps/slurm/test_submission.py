@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from daemon.serve.steps.slurm.client import RefusedError, Row, SlurmClient, UnclearError
-from daemon.serve.steps.slurm.submission import SlurmRecords, Wanted, submit
+from daemon.serve.steps.slurm.submission import SlurmRecords, Wanted, lay_out, submit, withdraw
 from handlers.records.job_dir import JobDir
 from handlers.records.nodes import Owner
 from handlers.records.slurm import Intent, Submitted
@@ -61,6 +61,7 @@ def job_dir(tmp_path: Path) -> JobDir:
     """Return a job whose attempt is laid out."""
     directory = JobDir(tmp_path)
     SlurmRecords(directory, 1).nodes.lay_out(2)
+    lay_out(directory, 1, WANTED)
     return directory
 
 
@@ -68,7 +69,7 @@ def sent(job_dir: JobDir, ago: float) -> None:
     """Let an earlier daemon have died in sbatch, so many seconds ago."""
     slurm = Slurm(answers=[UnclearError(), UnclearError()])
     with pytest.raises(UnclearError):
-        submit(job_dir, 1, WANTED, slurm)
+        submit(job_dir, 1, slurm)
     path = SlurmRecords(job_dir, 1).intent
     at = datetime.now(UTC) - timedelta(seconds=ago)
     Intent.read(path).model_copy(update={"tries": 1, "sent": at}).publish(path)
@@ -77,8 +78,8 @@ def sent(job_dir: JobDir, ago: float) -> None:
 def test_it_is_submitted_once(job_dir: JobDir) -> None:
     """However often it is asked for."""
     slurm = Slurm()
-    first = submit(job_dir, 1, WANTED, slurm)
-    assert submit(job_dir, 1, WANTED, slurm) == first == Submitted(id="1", how="sbatch")
+    first = submit(job_dir, 1, slurm)
+    assert submit(job_dir, 1, slurm) == first == Submitted(id="1", how="sbatch")
     assert len(slurm.done) == 1
     options = set(slurm.done[0])
     assert {f"--job-name={NAME}", "--dependency=singleton", "--no-requeue", "--nodes=2", "--gres=npu:8"} <= options
@@ -91,7 +92,7 @@ def test_what_was_taken_before_its_number_was_written_down_is_found_by_name(job_
     """The daemon died right after sbatch."""
     sent(job_dir, ago=1)
     slurm = Slurm(rows=[row("9")])
-    assert submit(job_dir, 1, WANTED, slurm) == Submitted(id="9", how="by name")
+    assert submit(job_dir, 1, slurm) == Submitted(id="9", how="by name")
     assert slurm.done == []
 
 
@@ -100,10 +101,10 @@ def test_a_request_in_flight_is_waited_for(job_dir: JobDir) -> None:
     sent(job_dir, ago=1)
     slurm = Slurm()
     with pytest.raises(UnclearError, match="Slurm may take it still for 5"):
-        submit(job_dir, 1, WANTED, slurm)
+        submit(job_dir, 1, slurm)
     assert slurm.done == []
     sent(job_dir, ago=61)
-    assert submit(job_dir, 1, WANTED, slurm).how == "sbatch"
+    assert submit(job_dir, 1, slurm).how == "sbatch"
     assert Intent.read(SlurmRecords(job_dir, 1).intent).tries == 2
 
 
@@ -111,7 +112,7 @@ def test_nothing_is_submitted_while_slurm_does_not_answer(job_dir: JobDir) -> No
     """Nor noted as sent."""
     slurm = Slurm(answers=[UnclearError("squeue: no answer")])
     with pytest.raises(UnclearError):
-        submit(job_dir, 1, WANTED, slurm)
+        submit(job_dir, 1, slurm)
     assert slurm.done == []
     assert Intent.read(SlurmRecords(job_dir, 1).intent).tries == 0
 
@@ -119,7 +120,7 @@ def test_nothing_is_submitted_while_slurm_does_not_answer(job_dir: JobDir) -> No
 def test_of_two_jobs_the_one_that_is_not_over_counts(job_dir: JobDir) -> None:
     """The other of those that are not is cancelled, by its name and number."""
     slurm = Slurm(rows=[row("12", "RUNNING"), row("9", "FAILED"), row("15")])
-    assert submit(job_dir, 1, WANTED, slurm) == Submitted(id="12", how="by name", duplicates=("15",))
+    assert submit(job_dir, 1, slurm) == Submitted(id="12", how="by name", duplicates=("15",))
     assert slurm.done == [("scancel", NAME, "15")]
 
 
@@ -129,7 +130,7 @@ def test_what_has_begun_is_not_submitted_again(job_dir: JobDir) -> None:
     owner = Owner(job="7", host="n1", pid=1, start_time=1, boot_id="x")
     owner.publish(SlurmRecords(job_dir, 1).nodes.owner)
     slurm = Slurm()
-    assert submit(job_dir, 1, WANTED, slurm) == Submitted(id="7", how="owner.json")
+    assert submit(job_dir, 1, slurm) == Submitted(id="7", how="owner.json")
     assert slurm.done == []
 
 
@@ -143,12 +144,32 @@ def test_a_refusal_is_told(job_dir: JobDir) -> None:
 
         patch.setattr(Slurm, "submit", refuse)
         with pytest.raises(RefusedError):
-            submit(job_dir, 1, WANTED, slurm)
+            submit(job_dir, 1, slurm)
 
 
-def test_another_interpretation_of_the_settings_does_not_change_what_was_intended(job_dir: JobDir) -> None:
-    """The name of the job stays the one under which it may have been taken."""
+def test_what_was_intended_does_not_change_once_it_may_have_been_sent(job_dir: JobDir) -> None:
+    """The name of the job stays the one under which Slurm may have taken it."""
+    lay_out(job_dir, 1, replace(WANTED, partition="better"))
     sent(job_dir, ago=61)
+    lay_out(job_dir, 1, replace(WANTED, name="glmd-another", partition="other"))
     slurm = Slurm()
-    submit(job_dir, 1, replace(WANTED, name="glmd-another", partition="other"), slurm)
-    assert f"--job-name={NAME}" in slurm.done[0]
+    submit(job_dir, 1, slurm)
+    assert {f"--job-name={NAME}", "--partition=better"} <= set(slurm.done[0])
+
+
+def test_what_was_never_sent_is_withdrawn_at_once(job_dir: JobDir) -> None:
+    """Slurm is not asked."""
+    assert withdraw(job_dir, 1, Slurm(answers=[UnclearError("no answer")]))
+
+
+def test_what_may_have_been_taken_is_withdrawn_when_nothing_can_come_any_more(job_dir: JobDir) -> None:
+    """Until then it is looked for again and again, and cancelled by name and number."""
+    sent(job_dir, ago=1)
+    slurm = Slurm()
+    assert not withdraw(job_dir, 1, slurm)
+    slurm.rows.append(row("9"))
+    assert not withdraw(job_dir, 1, slurm)
+    assert slurm.done == [("scancel", NAME, "9")]
+    slurm.rows[:] = [row("9", "CANCELLED")]
+    sent(job_dir, ago=61)
+    assert withdraw(job_dir, 1, slurm)
