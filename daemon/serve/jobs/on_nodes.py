@@ -155,7 +155,7 @@ class OnNodes:
         if answer is None or answer.unclear or answer.at < (course.known_since or 0.0):
             return  # unknown is not over
         if row is None:
-            self._unknown_to_slurm(job, seen, course, settings)
+            self._unknown_to_slurm(job, seen, course, answer.at, settings)
             return
         word = Word(row.state, row.reason)
         if word.phase is None and word.state != course.word:
@@ -166,12 +166,17 @@ class OnNodes:
             course.over_since = None
             if job.state is State.SUBMITTED:
                 self._store.explain(job, why_it_waits(row, job, datetime.now()))  # noqa: DTZ005 - as Slurm tells it
-        elif self._is_settled(seen, course, EXIT_ALLOWANCE if word.phase is Phase.OVER else FORGOTTEN):
+        elif self._is_settled(
+            seen, course, time.monotonic(), EXIT_ALLOWANCE if word.phase is Phase.OVER else FORGOTTEN
+        ):  # fmt: skip
             self._go_on(job, seen, end, settings)
 
-    def _unknown_to_slurm(self, job: Job, seen: Seen, course: _Course, settings: Settings) -> None:
-        """Act on a job that Slurm knows nothing of: a slurmctld that was killed forgets the last it took."""
-        if not self._is_settled(seen, course, FORGOTTEN):
+    def _unknown_to_slurm(self, job: Job, seen: Seen, course: _Course, at: float, settings: Settings) -> None:
+        """Act on a job of which Slurm knew nothing `at` that time: a slurmctld that is killed forgets the last it took.
+
+        One empty answer is none: it has to come again, long after.
+        """
+        if not self._is_settled(seen, course, at, FORGOTTEN):
             return
         if seen.owner is not None:
             self._go_on(job, seen, forgotten(), settings)
@@ -183,12 +188,11 @@ class OnNodes:
             course.over_since = course.known_since = None
 
     @staticmethod
-    def _is_settled(seen: Seen, course: _Course, allowance: float) -> bool:
-        """Say whether it has been so for long enough, and nobody of it gave a sign of life meanwhile."""
-        now = time.monotonic()
+    def _is_settled(seen: Seen, course: _Course, at: float, allowance: float) -> bool:
+        """Say whether it has been so for long enough by then, and nobody of it gave a sign of life meanwhile."""
         if course.over_since is None or seen.beats != course.beats:
-            course.over_since, course.beats = now, seen.beats
-        return now - course.over_since > allowance
+            course.over_since, course.beats = at, seen.beats
+        return at - course.over_since > allowance
 
     def _go_on(self, job: Job, seen: Seen, end: Finished | Failure, settings: Settings) -> None:
         if isinstance(end, Failure):
