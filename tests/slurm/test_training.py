@@ -88,6 +88,8 @@ def test_a_dropped_file_trains_on_two_nodes_and_is_merged(house: House, cluster:
         (0, 0, "n1"), (1, 1, "n1"), (2, 0, "n2"), (3, 1, "n2"),
     }  # fmt: skip
     assert (house.directory().merged / "manifest.json").exists()
+    assert "Epoch:[ 31/" in house.run("logs", "1", "--rank", "3").stdout
+    assert house.run("doctor", "--state").stdout.count("job 1") == 0
 
 
 def test_ranks_have_what_the_node_has_and_no_more(
@@ -128,7 +130,7 @@ def test_a_killed_rank_is_named_and_the_training_resumed(house: House, cluster: 
     assert any(resumed in one for one in reasons(house))
     assert sorted(name[-7:] for name, _ in runs_of(cluster)) == ["1-train", "2-train"]
     assert house.directory().earlier_output(1).is_dir()
-    assert house.directory().output.readlink() == Path("attempts", "2", "output")
+    assert house.directory().output_link.readlink() == Path("attempts", "2", "output")
 
 
 def test_a_daemon_that_is_killed_while_it_waits_or_trains_finds_its_job(house: House, cluster: Cluster) -> None:

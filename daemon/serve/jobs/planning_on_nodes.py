@@ -33,8 +33,8 @@ def own_output(directory: JobDir, attempt: int) -> Path:
     """
     output = directory.earlier_output(attempt)
     make_directory(output)
-    if not directory.output.is_symlink() or directory.output.readlink() != output.relative_to(directory.path):
-        publish_symlink(directory.output, output.relative_to(directory.path))
+    if directory.output != output:
+        publish_symlink(directory.output_link, output.relative_to(directory.path))
     return output
 
 

@@ -239,7 +239,7 @@ def _network(checked: CheckedConfig) -> Network:
 
 def _put_aside_earlier_output(job: Job, directory: JobDir) -> None:
     """Keep what an earlier attempt wrote out of this one's sight: MindFormers would bump the prefix of its shards."""
-    if directory.output.exists() and not directory.output.is_symlink():
+    if directory.output_link.exists() and not directory.output_link.is_symlink():
         aside = directory.earlier_output(job.attempt - 1)
         if not aside.exists():
             make_directory(aside.parent)
