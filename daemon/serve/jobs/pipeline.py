@@ -171,7 +171,7 @@ class Pipeline:
         directory = job.directory(self._root.path)
         if job.nodes and not self._on_nodes.has_room(self.settings):
             self._store.explain(job, "waits until Slurm has fewer of glmd's jobs in its queue (slurm.submitted)")
-        elif directory.submitted.exists() and (job.nodes or self.settings.preflight is Preflight.OFF):
+        elif directory.submitted.exists() and self.settings.preflight is Preflight.OFF:
             self._moves.move(job, State.PREPARING)
         elif directory.submitted.exists():
             self._preflights.look(
