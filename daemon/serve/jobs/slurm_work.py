@@ -18,7 +18,7 @@ from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.set_aside import SetAside
 from daemon.serve.loop.faults import Faults
 from daemon.serve.loop.workers import Lane, Workers
-from daemon.serve.steps.slurm.client import Commands, RefusedError, SlurmClient, UnclearError
+from daemon.serve.steps.slurm.client import Commands, NotTakenError, SlurmClient, UnclearError
 from daemon.serve.steps.slurm.queue import Answer, ask, next_question
 from daemon.serve.steps.slurm.submission import SlurmRecords, submit, withdraw
 from handlers.codes import Code
@@ -90,7 +90,7 @@ class SlurmWork:
         except UnclearError as error:
             self._store.explain(job, f"Slurm gives no clear answer: {error}", Code.SLURM_NO_ANSWER)
             self._faults.failed(what, error)
-        except RefusedError as error:
+        except NotTakenError as error:
             reason = f"{what} failed: {error}; mend that, then glmd retry {job.id}"
             self._faults.passed(what)
             self._moves.move(job, State.FAILED, reason, Code.SLURM_REFUSED)

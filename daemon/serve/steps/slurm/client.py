@@ -43,7 +43,7 @@ class UnclearError(HandlerError):
     code = Code.SLURM_NO_ANSWER
 
 
-class RefusedError(HandlerError):
+class NotTakenError(HandlerError):
     """sbatch did not take the job, and says why."""
 
     code = Code.SLURM_REFUSED
@@ -91,14 +91,14 @@ class SlurmClient:
         return self._squeue()
 
     def submit(self, options: Sequence[str], script: Path) -> str:
-        """Submit a job, and return its number. Raises UnclearError where it may have been taken, and RefusedError."""
+        """Submit a job, and return its number. Raises UnclearError where it may have been taken, and NotTakenError."""
         done = self._run([self.commands.sbatch, "--parsable", *options, str(script)], SUBMISSION)
         number = done.stdout.strip().partition(";")[0]
         if done.returncode == 0 and re.fullmatch(r"\d{1,12}", number, re.ASCII):  # whatever stands on its stderr
             return number
         said = " ".join((done.stderr.strip() or done.stdout.strip()).split()) or f"exit code {done.returncode}"
         if done.returncode != 0 and _REFUSALS.search(said) and not _MAY_PASS.search(said):
-            raise RefusedError(f"sbatch: {said}")
+            raise NotTakenError(f"sbatch: {said}")
         raise UnclearError(f"sbatch: {said}")
 
     def cancel(self, name: str, number: str) -> None:

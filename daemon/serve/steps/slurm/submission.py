@@ -100,8 +100,8 @@ def lay_out(job_dir: JobDir, attempt: int, wanted: Wanted) -> None:
 def submit(job_dir: JobDir, attempt: int, client: SlurmClient, settle: float = SETTLE) -> Submitted:
     """Let Slurm have exactly one job of this attempt, and return which. It may be called again and again.
 
-    Raises UnclearError where nothing is known yet and nothing more was done, RefusedError, OSError, and ValidationError
-    where somebody has written into intent.json.
+    Raises UnclearError where nothing is known yet and nothing more was done, NotTakenError, OSError, and
+    ValidationError where somebody has written into intent.json.
     """
     records = SlurmRecords(job_dir, attempt)
     if (known := records.submitted()) is not None:

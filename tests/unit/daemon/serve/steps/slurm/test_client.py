@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.serve.steps.slurm.client import Commands, RefusedError, Row, SlurmClient, UnclearError
+from daemon.serve.steps.slurm.client import Commands, NotTakenError, Row, SlurmClient, UnclearError
 
 
 class Tools:
@@ -113,8 +113,8 @@ def test_slurms_programs_get_no_more_than_they_need(tools: Tools, tmp_path: Path
 @pytest.mark.parametrize(
     ("said", "error"),
     (
-        ("sbatch: error: Batch job submission failed: Invalid partition name specified", RefusedError),
-        ("sbatch: error: Batch job submission failed: Requested node configuration is not available", RefusedError),
+        ("sbatch: error: Batch job submission failed: Invalid partition name specified", NotTakenError),
+        ("sbatch: error: Batch job submission failed: Requested node configuration is not available", NotTakenError),
         ("sbatch: error: Batch job submission failed: Socket timed out on send/recv operation", UnclearError),
         (
             "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.serve.steps.slurm.client import RefusedError, Row, SlurmClient, UnclearError
+from daemon.serve.steps.slurm.client import NotTakenError, Row, SlurmClient, UnclearError
 from daemon.serve.steps.slurm.submission import SlurmRecords, Wanted, lay_out, submit, withdraw
 from handlers.records.job_dir import JobDir
 from handlers.records.nodes import Owner
@@ -67,7 +67,7 @@ def job_dir(tmp_path: Path) -> JobDir:
 
 def sent(job_dir: JobDir, ago: float) -> None:
     """Let an earlier daemon have died in sbatch, so many seconds ago."""
-    slurm = Slurm(answers=[UnclearError(), UnclearError()])
+    slurm = Slurm(answers=[UnclearError("no answer"), UnclearError("no answer")])
     with pytest.raises(UnclearError):
         submit(job_dir, 1, slurm)
     path = SlurmRecords(job_dir, 1).intent
@@ -140,10 +140,10 @@ def test_a_refusal_is_told(job_dir: JobDir) -> None:
     with pytest.MonkeyPatch.context() as patch:
 
         def refuse(*_: object) -> str:
-            raise RefusedError("sbatch: Invalid partition name specified")
+            raise NotTakenError("sbatch: Invalid partition name specified")
 
         patch.setattr(Slurm, "submit", refuse)
-        with pytest.raises(RefusedError):
+        with pytest.raises(NotTakenError):
             submit(job_dir, 1, slurm)
 
 
