@@ -55,7 +55,6 @@ class SlurmCommands(Section):
     sbatch: str = "sbatch"
     squeue: str = "squeue"
     scancel: str = "scancel"
-    scontrol: str = "scontrol"
 
 
 class SlurmSettings(Section):

@@ -5,7 +5,6 @@ it: on a network file system a name that was absent stays so for a client for up
 and what is replaced is seen when it is opened anew.
 """
 
-import contextlib
 import errno
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
@@ -178,6 +177,5 @@ class NodesDir:
             *((self.state(number), NodeState()) for number in range(nodes)),
         ):
             make_directory(path.parent)
-            with contextlib.suppress(FileExistsError):
-                if not path.exists():
-                    empty.publish(path)
+            if not path.exists():
+                empty.publish(path)

@@ -34,12 +34,3 @@ class Submitted(Record):
     """How it was found: `sbatch`, `by name`, or `owner.json`."""
     duplicates: tuple[JobId, ...] = ()
     """Others of its name, which were cancelled."""
-
-
-class SlurmVerdict(Record):
-    """verdict.json: Slurm's last word of the job, written once where it was needed."""
-
-    state: str
-    """As `NODE_FAIL`; empty where Slurm does not know the job any more."""
-    reason: str
-    at: Moment

@@ -6,6 +6,7 @@ files. An ordinary user's cluster runs that user's jobs.
 
 import contextlib
 import os
+import platform
 import pwd
 import shutil
 import signal
@@ -24,7 +25,7 @@ from tests.slurm.packages import slurm
 NODES = {"n1": "127.0.0.11", "n2": "127.0.0.12"}
 DEVICES = 8
 PATIENCE = 60.0
-_LIBRARIES = "usr/lib/x86_64-linux-gnu"
+_LIBRARIES = f"usr/lib/{platform.machine()}-linux-gnu"
 _OF_ANOTHER = ("SLURM_", "SBATCH_", "SQUEUE_", "SRUN_", "SCANCEL_")
 
 

@@ -72,7 +72,6 @@ class Commands:
     sbatch: str = "sbatch"
     squeue: str = "squeue"
     scancel: str = "scancel"
-    scontrol: str = "scontrol"
 
 
 @dataclass(frozen=True)
@@ -106,14 +105,6 @@ class SlurmClient:
         done = self._run([self.commands.scancel, f"--name={name}", number], ANSWER)
         if done.returncode != 0 and "Invalid job id" not in done.stderr:
             raise UnclearError(f"scancel: {done.stderr.strip() or f'exit code {done.returncode}'}")
-
-    def booted(self) -> str:
-        """Return when slurmctld was started, as it says it. Raises UnclearError."""
-        done = self._run([self.commands.scontrol, "show", "config"], ANSWER)
-        found = re.search(r"^BOOT_TIME\s*=\s*(\S+)$", done.stdout, re.MULTILINE)
-        if done.returncode != 0 or found is None:
-            raise UnclearError(f"scontrol: {done.stderr.strip() or 'it says no BOOT_TIME'}")
-        return found[1]
 
     def _squeue(self, *options: str) -> tuple[Row, ...]:
         me = f"--user={os.getuid()}"

@@ -1,8 +1,8 @@
 """What Slurm's word of a job means for its attempt. Pure: nothing is asked, and nothing is done here.
 
-Slurm's word counts only where no record says how the training ended; see design of the shims in handlers.shim.job. The
-states are those of Slurm 22.05's squeue(1), JOB STATE CODES. A word that is not in a table here is as no answer: a new
-Slurm may have it, and it means neither that the job is over nor that it is not.
+Slurm's word counts only where no record of handlers.shim.job says how the training ended. The states are those of Slurm
+22.05's squeue(1), JOB STATE CODES. A word that is in no table here is as no answer: a new Slurm may have it, and it
+means neither that the job is over nor that it is not.
 """
 
 from dataclasses import dataclass

@@ -63,7 +63,6 @@ class SlurmRecords:
         self.nodes = NodesDir(job_dir.step(attempt, Step.TRAIN))
         self.intent = self.nodes.slurm / "intent.json"
         self.job = self.nodes.slurm / "job.json"
-        self.verdict = self.nodes.slurm / "verdict.json"
         self.script = self.nodes.slurm / "script.sh"
         self.out = self.nodes.slurm / "out"
         """What the batch step prints."""

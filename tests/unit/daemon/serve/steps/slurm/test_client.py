@@ -26,7 +26,7 @@ class Tools:
     @property
     def client(self) -> SlurmClient:
         """Who asks them."""
-        names = {name: str(self.place / name) for name in ("sbatch", "squeue", "scancel", "scontrol")}
+        names = {name: str(self.place / name) for name in ("sbatch", "squeue", "scancel")}
         return SlurmClient(Commands(**names), self.environment)
 
     def argv(self, tool: str) -> str:
