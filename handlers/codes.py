@@ -126,6 +126,18 @@ class Code(StrEnum):
     SHIM_NO_EXIT = "shim.no-exit"
     SHIM_SURVIVORS = "shim.survivors"
 
+    # A training on Slurm's nodes.
+    SLURM_NO_ANSWER = "slurm.no-answer"
+    SLURM_REFUSED = "slurm.refused"
+    SLURM_NOT_BEGUN = "slurm.not-begun"
+    SLURM_FORGOTTEN = "slurm.forgotten"
+    SLURM_NODE_UNFIT = "slurm.node-unfit"
+    SLURM_NODE_LOST = "slurm.node-lost"
+    SLURM_PREEMPTED = "slurm.preempted"
+    SLURM_TIME = "slurm.time"
+    SLURM_MEMORY = "slurm.memory"
+    SLURM_CANCELLED = "slurm.cancelled"
+
     # A rank that failed: handlers.rank_log has the table. The codes of CANN and signals are as they are printed.
     RANK_EI0001 = "rank.EI0001"
     RANK_EI0003 = "rank.EI0003"

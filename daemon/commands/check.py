@@ -15,7 +15,6 @@ from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.mindformers.installed import Installed, named
 from handlers.printable import printable, to_json
-from handlers.units.devices import format_devices
 from handlers.validate.check import CheckedConfig
 from handlers.validate.check import check as check_content
 from handlers.validate.problem import ConfigError
@@ -52,7 +51,7 @@ def check(
         raise typer.Exit(0 if found["ok"] else BAD_INPUT)
     _, checked = checked_file(file, settings, mindformers)
     good = (
-        f"{file}: good: {checked.run_mode} on {checked.device_target} devices {format_devices(checked.devices)}, "
+        f"{file}: good: {checked.run_mode} on {checked.device_target} {checked.place}, "
         f"prefix {checked.prefix}, tag {checked.section.merge.tag}"
     )
     typer.echo(printable(good))
@@ -74,6 +73,8 @@ def _as_json(file: Path, settings: Settings, mindformers: Installed | None) -> d
         "run_mode": checked.run_mode,
         "device_target": checked.device_target,
         "devices": checked.devices,
+        "nodes": checked.nodes,
+        "devices_per_node": checked.devices_per_node,
         "prefix": checked.prefix,
         "tag": checked.section.merge.tag,
         "overrides": checked.section.overrides,

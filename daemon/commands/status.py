@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 COLOURS = {
     State.PREPARING: "cyan",
+    State.SUBMITTED: "cyan",
     State.TRAINING: "cyan",
     State.MERGING: "cyan",
     State.EVALUATING: "cyan",

@@ -11,7 +11,6 @@ from daemon.core.root import Root
 from daemon.core.settings import Settings
 from handlers.nightly import Night
 from handlers.printable import printable
-from handlers.units.devices import format_devices
 from handlers.validate.check import check
 
 
@@ -46,5 +45,5 @@ def _told(night: Night, settings: Settings) -> None:
     checked = check(night.content, file, rules(settings, Root(settings.root)))
     for warning in checked.warnings:
         typer.echo(f"warning: {warning.render(file)}", err=True)
-    good = f"{file}: good: {checked.run_mode} on devices {format_devices(checked.devices)}, prefix {checked.prefix}"
+    good = f"{file}: good: {checked.run_mode} on {checked.place}, prefix {checked.prefix}"
     typer.echo(printable(good), err=True)

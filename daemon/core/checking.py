@@ -31,6 +31,7 @@ def rules(settings: Settings, root: Root, mindformers: Installed | None = None) 
     mindformers = mindformers or mindformers_of(settings)
     return Rules(
         devices=settings.devices,
+        slurm=None if settings.slurm is None else settings.slurm.devices_per_node,
         topology=settings.rank_table.topology,
         max_bytes=settings.inbox.max_bytes,
         disk=root.jobs,

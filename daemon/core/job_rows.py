@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from daemon.core.states import Job, Source, State
+from handlers.records.nodes_plan import MOST_NODES
 from handlers.run_names import YEARS
 from handlers.units.devices import LIMIT
 
-Row = tuple[int, str, str, str, int, int, str, str, int, str, str, str, str, str, int | None]
+Row = tuple[int, str, str, str, int, int, str, str, int, str, str, str, str, str, int | None, int, int]
 COLUMNS = (
     "id, name, state, reason, attempt, priority, devices, prefix, cancel, submitted, changed, source, code, cycle,"
-    " continues"
+    " continues, nodes, ranks"
 )
 NO_JOB = (ValueError, TypeError, RecursionError)
 """What `job_of` raises for a row that says nothing a job could have."""
@@ -24,7 +25,7 @@ _SHOWN = 100
 def job_of(row: Row) -> Job:
     """Return the job that `row`, with COLUMNS, is; raises NO_JOB for what none can have."""
     number, name, state, reason, attempt, priority, devices, prefix, cancel = row[:9]
-    submitted, changed, source, code, cycle, continues = row[9:]
+    submitted, changed, source, code, cycle, continues, nodes, ranks = row[9:]
     held = tuple(json.loads(devices))
     if not 1 <= attempt <= _MOST_ATTEMPTS:
         raise ValueError(f"attempt {attempt} is none")
@@ -32,6 +33,8 @@ def job_of(row: Row) -> Job:
         raise ValueError(f"{name!r:.{_SHOWN}} with the prefix {prefix!r:.{_SHOWN}} is no name of a job")
     if not all(type(device) is int and 0 <= device < LIMIT for device in held):
         raise ValueError(f"{devices:.{_SHOWN}} are no devices")
+    if not 0 <= nodes <= MOST_NODES or not 0 <= ranks <= MOST_NODES * LIMIT:
+        raise ValueError(f"{nodes} nodes with {ranks} ranks are none")
     times = datetime.fromisoformat(submitted), datetime.fromisoformat(changed)
     if not all(time.tzinfo and time.year in YEARS for time in times):
         raise ValueError(f"{submitted:.{_SHOWN}} and {changed:.{_SHOWN}} have no zone, or no year of a job")
@@ -51,6 +54,8 @@ def job_of(row: Row) -> Job:
         code=code,
         cycle=cycle,
         continues=continues,
+        nodes=nodes,
+        ranks_in_all=ranks,
     )
 
 

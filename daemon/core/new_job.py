@@ -25,6 +25,10 @@ class NewJob:
     owner: User | None = None
     """Whose the dropped file was; None where no file was dropped."""
     source: Source = Source.DROP
+    nodes: int = 0
+    """Of Slurm's; 0 for this host."""
+    ranks: int = 0
+    """On those nodes."""
 
     @property
     def cycle(self) -> str:

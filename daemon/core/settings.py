@@ -31,6 +31,7 @@ from daemon.core.setting_sections import (
     WatchSettings,
     checked_night,
 )
+from daemon.core.slurm_settings import SlurmSettings
 from daemon.core.web_settings import WebSettings
 from handlers.codes import Code
 from handlers.errors import BadInputError
@@ -74,6 +75,8 @@ class Settings(Texts, BaseSettings):
     web: WebSettings = WebSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
+    slurm: SlurmSettings | None = None
+    """None where trainings run on this host alone."""
 
     @model_validator(mode="after")
     def _nightly_names_are_unique(self) -> Self:

@@ -16,6 +16,8 @@ class State(StrEnum):
     """Checked and waiting for its devices."""
     PREPARING = "preparing"
     """Has its devices; rank table and plan are being written."""
+    SUBMITTED = "submitted"
+    """Slurm has the job, or is about to; nodes are waited for."""
     TRAINING = "training"
     """Ranks run under a shim."""
     MERGING = "merging"
@@ -48,9 +50,14 @@ class Source(StrEnum):
     """The shards in a watched tree: there is nothing to train."""
 
 
-ACTIVE = frozenset({State.PREPARING, State.TRAINING, State.MERGING, State.EVALUATING})
+ACTIVE = frozenset({State.PREPARING, State.SUBMITTED, State.TRAINING, State.MERGING, State.EVALUATING})
 OVER = frozenset({State.DONE, State.FAILED, State.CANCELLED, State.REJECTED})
-STEP_OF = {State.TRAINING: Step.TRAIN, State.MERGING: Step.MERGE, State.EVALUATING: Step.EVALUATE}
+STEP_OF = {
+    State.SUBMITTED: Step.TRAIN,
+    State.TRAINING: Step.TRAIN,
+    State.MERGING: Step.MERGE,
+    State.EVALUATING: Step.EVALUATE,
+}
 HOLDING_DEVICES = frozenset({State.PREPARING, State.TRAINING})
 """Where a job has all its devices. One that is evaluated has those of the evaluation, once it could get them."""
 MAY_HOLD_DEVICES = HOLDING_DEVICES | {State.EVALUATING}
@@ -61,9 +68,10 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     # A watched tree's job has nothing to train and goes straight to merging.
     State.QUEUED: frozenset({State.PREPARING, State.MERGING, State.CANCELLED, State.FAILED}),
     # A retried job whose training had come to its end has only to be merged.
-    State.PREPARING: frozenset({State.TRAINING, State.MERGING, State.FAILED, State.CANCELLED}),
+    State.PREPARING: frozenset({State.SUBMITTED, State.TRAINING, State.MERGING, State.FAILED, State.CANCELLED}),
     # To itself as the next attempt alone: a training that is resumed, what else a reboot of the host cut off.
-    State.TRAINING: frozenset({State.TRAINING, State.MERGING, State.FAILED, State.CANCELLED}),
+    State.SUBMITTED: frozenset({State.SUBMITTED, State.TRAINING, State.MERGING, State.FAILED, State.CANCELLED}),
+    State.TRAINING: frozenset({State.SUBMITTED, State.TRAINING, State.MERGING, State.FAILED, State.CANCELLED}),
     State.MERGING: frozenset({State.MERGING, State.EVALUATING, State.DONE, State.FAILED, State.CANCELLED}),
     State.EVALUATING: frozenset({State.EVALUATING, State.DONE, State.FAILED, State.CANCELLED}),
     # A retry goes back to the step that did not succeed.
@@ -109,6 +117,10 @@ class Job:
     """Of which nightly cycle it is a run; empty where of none."""
     continues: int | None = None
     """From which job's output its training went on; None for none, and where nobody knows."""
+    nodes: int = 0
+    """On how many nodes of Slurm's it trains; 0 for this host."""
+    ranks_in_all: int = 0
+    """How many ranks those have; 0 for one on each of its devices."""
 
     @property
     def label(self) -> str:
@@ -123,7 +135,7 @@ class Job:
     @property
     def ranks(self) -> range:
         """The numbers of its ranks: one trains on each device."""
-        return range(len(self.devices))
+        return range(self.ranks_in_all or len(self.devices))
 
     @property
     def writer(self) -> tuple[str, int]:

@@ -152,10 +152,11 @@ class Store(HistoryWrites):
         """Add the row of a job that has come from `first` to `last`; return its number, by default the next one."""
         (number,) = self._connection.execute(
             "INSERT INTO jobs (id, claim, source, digest, name, state, reason, code, attempt, priority, devices,"
-            " prefix, submitted, changed, cycle) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            " prefix, submitted, changed, cycle, nodes, ranks)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
             (number, new.claim, new.source, new.digest, new.name, last.state, last.reason, last.code, last.attempt,
              new.priority, json.dumps(new.devices), new.prefix, first.at.isoformat(), last.at.isoformat(),
-             new.cycle),
+             new.cycle, new.nodes, new.ranks),
         ).fetchone()  # fmt: skip
         return int(number)
 

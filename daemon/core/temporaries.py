@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from daemon.core.root import Root
 from handlers.records.job_dir import Step, StepDir
+from handlers.records.nodes import NodesDir
 from handlers.records.shim_record import ShimRecord
 
 PATTERN = ".*.tmp"
@@ -41,7 +42,7 @@ def temporaries_of_the_root(root: Root) -> Iterator[Path]:
 
 def temporaries_of(job: Path) -> Iterator[Path]:
     """Yield what is temporary in one job's directory, and no living shim writes."""
-    steps = [step for step in job.glob("attempts/*/*") if living_shim(StepDir(step)) is None]
+    steps = [step for step in job.glob("attempts/*/*") if not _may_be_written(StepDir(step))]
     for place in (job, *job.glob("attempts/*"), *steps):
         yield from sorted(place.glob(PATTERN))
 
@@ -66,6 +67,12 @@ def _remove(found: Iterable[Path]) -> None:
             log.info("temporary_removed", path=path)
     except OSError as error:  # they harm nobody where they lie
         log.warning("temporaries_left", reason=str(error))
+
+
+def _may_be_written(step: StepDir) -> bool:
+    """Say whether a shim writes in the records of `step`, or may do so on a host that nobody can ask from here."""
+    is_elsewhere = NodesDir(step).slurm.exists() and not step.exit.exists()
+    return is_elsewhere or living_shim(step) is not None
 
 
 def living_shim(step: StepDir) -> int | None:

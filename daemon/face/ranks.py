@@ -24,7 +24,8 @@ class RankStatus:
     """One rank, as its log tells."""
 
     rank: int
-    device: int
+    device: int | None
+    """None where Slurm has chosen it."""
     progress: Progress | None
     """None before its first step."""
     line: str
@@ -49,7 +50,7 @@ class RankStatus:
 def ranks_of(job: Job, root: Path) -> tuple[RankStatus, ...]:
     """Return the ranks of a job, as far as its present output tells of them."""
     directory = job.directory(root)
-    found = [_status(rank, job.devices[rank], directory) for rank in job.ranks]
+    found = [_status(rank, None if job.nodes else job.devices[rank], directory) for rank in job.ranks]
     furthest = max((status.number or 0 for status in found), default=0)
     return tuple(replace(status, behind=furthest - (status.number or 0)) for status in found)
 
@@ -96,7 +97,7 @@ def _started(line: bytes, attempt: int) -> dict[int, int]:
     return {}
 
 
-def _status(rank: int, device: int, directory: JobDir) -> RankStatus:
+def _status(rank: int, device: int | None, directory: JobDir) -> RankStatus:
     try:
         with opened_below(directory.path, directory.rank_log(rank)) as stream:
             quiet = max(0.0, time.time() - os.fstat(stream.fileno()).st_mtime)

@@ -88,7 +88,7 @@ def _trained(job_dir: JobDir, manifest: Manifest) -> Trained:
     except (FileNotFoundError, ValidationError, ConfigError):  # of an older glmd, or damaged
         return Trained()
     config = {str(key): value for key, value in data.items()} if isinstance(data, dict) else {}
-    digest = configuration(config, len(checked.devices))
+    digest = configuration(config, checked.ranks)
     return Trained(digest, _hashed(manifest) or _seen(checked))
 
 

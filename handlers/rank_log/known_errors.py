@@ -204,7 +204,14 @@ SIGNALS = (
 )
 """What a rank's end by a signal means that glmd did not send; the pattern is the signal's name."""
 
+_BY_NAME = {error.name: error for error in KNOWN_ERRORS}
+
 _TIME = re.compile(r"\b(\d{4}-\d\d-\d\d)[- T](\d\d:\d\d:\d\d)(?:[.,](\d{3}))?")
+
+
+def known_error(name: str | None) -> KnownError | None:
+    """Return the error of a log that is called `name`; None where none is, as another version of glmd may have it."""
+    return None if name is None else _BY_NAME.get(name)
 
 
 def known_error_in(log: Path) -> Finding | None:

@@ -74,6 +74,9 @@ class Checked(Record):
     """`glmd:`, without what it leaves to the defaults."""
     devices: tuple[Device, ...]
     devices_at: Spot
+    nodes: Count = 0
+    """Of Slurm's; 0 for this host."""
+    devices_per_node: Count = 0
     run_mode: str
     prefix: str
     device_target: Literal["Ascend", "CPU"]
@@ -90,3 +93,8 @@ class Checked(Record):
     code: tuple[CodeLook, ...] | None = None
     """None where an older glmd found it, which did not look."""
     register_path: str | None = None
+
+    @property
+    def ranks(self) -> int:
+        """How many train: one a device."""
+        return self.nodes * self.devices_per_node or len(self.devices)

@@ -1,5 +1,7 @@
 """Where things lie in one job's directory, and how steps and attempts name their files."""
 
+import os
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +15,7 @@ class Step(StrEnum):
     EVALUATE = "evaluate"
 
 
+_OF_AN_ATTEMPT = re.compile(r"attempts/[1-9]\d{0,14}/output", re.ASCII)
 _MOST_DIGITS = 15
 """Of a job's or an attempt's number: far more than there will be, and SQLite takes it."""
 
@@ -20,6 +23,11 @@ _MOST_DIGITS = 15
 def is_number(name: str) -> bool:
     """Say whether `name`, of a directory, is a job's or an attempt's number; somebody may have made others."""
     return name.isascii() and name.isdecimal() and len(name) <= _MOST_DIGITS
+
+
+def rank_log_in(output: Path, rank: int) -> Path:
+    """Return where rank `rank` prints to, in an output tree of MindFormers'."""
+    return output / "log" / f"rank_{rank}" / "mindformer.log"
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,20 @@ class JobDir:
 
     @property
     def output(self) -> Path:
-        """MindFormers' own tree: checkpoint/, log/, strategy/."""
+        """MindFormers' own tree: checkpoint/, log/, strategy/.
+
+        Of a training on several nodes that is the present attempt's own, to which `output_link` leads: whoever refuses
+        to go through links gets there, too.
+        """
+        try:
+            target = os.readlink(self.output_link)  # noqa: PTH115 - asked for thousands of times
+        except OSError:  # a directory, or nothing yet
+            return self.output_link
+        return self.path / target if _OF_AN_ATTEMPT.fullmatch(target) else self.output_link
+
+    @property
+    def output_link(self) -> Path:
+        """Where that is, or what leads there."""
         return self.path / "output"
 
     @property
@@ -101,7 +122,7 @@ class JobDir:
 
     def rank_log(self, rank: int) -> Path:
         """Everything rank `rank` prints."""
-        return self.output / "log" / f"rank_{rank}" / "mindformer.log"
+        return rank_log_in(self.output, rank)
 
     def step(self, attempt: int, step: Step) -> "StepDir":
         """Return where `step` of attempt number `attempt` (from 1) keeps its records."""

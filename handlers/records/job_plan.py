@@ -5,11 +5,12 @@ But for environments, which may hold secrets: plan.json can be read by the whole
 
 import json
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import SerializerFunctionWrapHandler, field_serializer
+from pydantic import Discriminator, SerializerFunctionWrapHandler, Tag, field_serializer
 
 from handlers.records.merge_plan import MergePlan
+from handlers.records.nodes_plan import NodesPlan
 from handlers.records.record import Count, Device, Record
 from handlers.records.train_plan import (
     MOST_PLAN_BYTES,
@@ -22,7 +23,18 @@ from handlers.records.train_plan import (
     TrainPlan,
 )
 
-__all__ = ["Base", "Environments", "JobPlan", "ProcessPlan", "RankPlan", "Role", "StopOn", "TimeLimits", "TrainPlan"]
+__all__ = [
+    "Base",
+    "Environments",
+    "JobPlan",
+    "NodesPlan",
+    "ProcessPlan",
+    "RankPlan",
+    "Role",
+    "StopOn",
+    "TimeLimits",
+    "TrainPlan",
+]
 
 
 class Base(Record):
@@ -35,6 +47,17 @@ class Base(Record):
     """The same for people: `job 41 (latest/glm-6b)`."""
 
 
+def _kind(train: object) -> str:
+    is_on_nodes = "nodes" in train if isinstance(train, dict) else isinstance(train, NodesPlan)
+    return "nodes" if is_on_nodes else "host"
+
+
+Training = Annotated[
+    Annotated[TrainPlan, Tag("host")] | Annotated[NodesPlan, Tag("nodes")],
+    Discriminator(_kind),  # so that of what is wrong with one it is not told what the other would lack
+]
+
+
 class JobPlan(Record):
     """A whole job. `train` is None where shards of a foreign run are merged."""
 
@@ -44,7 +67,7 @@ class JobPlan(Record):
     name: str
     devices: tuple[Device, ...] = ()
     rank_table: Path | None = None
-    train: TrainPlan | None = None
+    train: Training | None = None
     merge: MergePlan
     base: Base | None = None
     """None where the training begins with what its file names, or with a save of its own."""
@@ -66,11 +89,11 @@ class JobPlan(Record):
 
     @field_serializer("train", mode="wrap")
     def _without_environments(
-        self, train: TrainPlan | None, serialize: SerializerFunctionWrapHandler
+        self, train: TrainPlan | NodesPlan | None, serialize: SerializerFunctionWrapHandler
     ) -> dict[str, object] | None:
         told: dict[str, object] | None = serialize(train)
-        if told is not None and train is not None:
-            for process in told["processes"]:  # type: ignore[attr-defined] # a list, as the field says
+        if told is not None:
+            for process in told["processes"] if isinstance(train, TrainPlan) else (told,):  # type: ignore[attr-defined] # a list, as the field says
                 del process["environment"]
         return told
 

@@ -20,6 +20,8 @@ class Outcome(StrEnum):
     """It was told to end, by TERM."""
     TIMED_OUT = "timed_out"
     """It was ended for going past one of its time limits."""
+    ENDED_OUTSIDE = "ended_outside"
+    """Slurm ended it, as for scancel, a node that is lost, its own time limit, or preemption: its word says which."""
 
 
 class ProcessExit(Record):
@@ -36,6 +38,8 @@ class ProcessExit(Record):
     ended: Moment
     line: str
     """Its last meaningful log line; empty when it wrote none."""
+    node: str | None = None
+    """Of Slurm's that it ran on; None on this host."""
 
 
 class Diagnosis(Record):
@@ -92,6 +96,8 @@ class Survivor(Record):
     rank: Rank | None
     """The rank that it is, or that started it; None when that is not known."""
     device: Device | None
+    node: str | None = None
+    """Of Slurm's that it is on; None on this host."""
 
     @property
     def identity(self) -> ProcessIdentity:
@@ -115,9 +121,11 @@ class StepExit(Record):
     divergence: Divergence | None = None
     """Of a training that has diverged, whatever ended it then."""
     limit: str | None = None
-    """Which of `timeout.…` was passed: silence, first_step or total; None when none was."""
+    """Which of `timeout.…` was passed: silence, first_step or total; or `slurm.time`, Slurm's own. None for none."""
     processes: tuple[ProcessExit, ...] = ()
     survivors: tuple[Survivor, ...] = ()
+    nodes_without_record: tuple[str, ...] = ()
+    """Those of Slurm's nodes that wrote no end: they were lost, or what ran there was killed."""
     silences: Silences | None = None
     """Of a training that was completed."""
     metrics: dict[str, Annotated[float, Field(allow_inf_nan=False)]] | None = None

@@ -30,6 +30,8 @@ class Role(StrEnum):
     RANK = "rank"
     SCHEDULER = "scheduler"
     """MindSpore's cluster scheduler, at which the ranks meet where they do not by a rank table."""
+    NODES = "nodes"
+    """What starts the shims of all nodes, below which the ranks are."""
     EVALUATION = "evaluation"
     """What measures the merged checkpoint."""
 

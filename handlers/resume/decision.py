@@ -8,7 +8,8 @@ The rules, in this order; the first that applies holds:
 3. Where the end of the last epoch was saved there is nothing left to train.
 4. What somebody ended, or what ran past `timeout.total`, stays ended.
 5. At most `resume.attempts` times, and never after an error that would come again: a wrong value, a missing file.
-6. When the host went down that says nothing about the job: it goes on from its newest save, or begins anew.
+6. When the host went down that says nothing about the job: it goes on from its newest save, or begins anew. So it does
+   when Slurm's time limit came, if it has saved anything new by then: else it would come to no more the next time.
 7. What has saved something new that MindFormers can go on from goes on from there.
 8. What has saved, but nothing that MindFormers can go on from, is left to people: to begin anew may cost them days.
 9. An attempt that has saved nothing new is not repeated, unless it is the first, and it hung or its error may pass.
@@ -35,7 +36,9 @@ class Ending(Enum):
     """A rank failed, or the shim died."""
     HUNG = auto()
     LOST = auto()
-    """The host went down."""
+    """The host went down, or a node of Slurm's did, or Slurm took the nodes away."""
+    TIME = auto()
+    """The time limit of its Slurm job came."""
     STOPPED = auto()
     """Somebody ended it: by `glmd cancel`, or by a signal to the shim."""
     OVERTIME = auto()
@@ -44,6 +47,10 @@ class Ending(Enum):
     """Its loss is lost (handlers.rank_log.divergence)."""
     STUCK = auto()
     """Processes are left that even SIGKILL did not end."""
+
+
+_PAST = {"total": Ending.OVERTIME, "slurm.time": Ending.TIME}
+"""By the limit that was passed."""
 
 
 class TakenUp(Record):
@@ -90,7 +97,7 @@ class Failure:
                 return cls(Ending.LOST, reason, code=Code.HOST_WENT_DOWN)
             return cls(Ending.STOPPED, reason, code=record.code)
         if record.outcome is Outcome.TIMED_OUT:
-            return cls(Ending.OVERTIME if record.limit == "total" else Ending.HUNG, reason, may_pass, record.code)
+            return cls(_PAST.get(record.limit or "", Ending.HUNG), reason, may_pass, record.code)
         if record.divergence is not None:  # also where a rank failed of it
             return cls(Ending.DIVERGED, reason, may_pass, record.code)
         return cls(Ending.FAILED, reason, may_pass, record.code)
@@ -188,6 +195,8 @@ def _after_divergence(past: PastAttempt, limit: int) -> Resume | GiveUp:
 
 def _unless_in_vain(past: PastAttempt) -> Resume | GiveUp:
     failure, why = past.failure, past.failure.reason
+    if failure.ending is Ending.TIME and past.saved is None:
+        return GiveUp(f"{why}; not tried again: it needs longer than that (slurm.time) to its next save")
     if past.saved is not None or failure.ending is Ending.LOST:
         return _go_on(past.saved or past.began, why, past.obstacle)
     if past.obstacle is not None:

@@ -225,10 +225,12 @@ def _tag(save: Path) -> Tag:
 
 
 def _trees(directory: JobDir) -> Iterator[Path]:
-    yield directory.output
-    for attempt in directory.attempts():
-        yield directory.earlier_output(attempt)
-        yield directory.resume_from(attempt)
+    earlier = (
+        tree
+        for attempt in directory.attempts()
+        for tree in (directory.earlier_output(attempt), directory.resume_from(attempt))
+    )
+    yield from dict.fromkeys((directory.output, *earlier))  # on nodes the former is one of the latter
 
 
 def _shard(path: Path) -> Shard | None:

@@ -40,6 +40,11 @@ class Begun:
     failure: str = ""
     """Why one could not be started."""
 
+    def oom_kills_since(self) -> int | None:
+        """Return how many processes the kernel has killed for memory since; None where that is not known."""
+        now = oom_kills()
+        return None if now is None or self.oom_kills is None else now - self.oom_kills
+
 
 def begin(plan: TrainPlan, run: StepRun, devices: Sequence[int], wakeups: Wakeups, log: Log) -> Begun:
     """Start the processes of `plan` in order, each with its environment and the mark of its step and job's `devices`.
@@ -83,7 +88,14 @@ def name(process: ProcessPlan) -> str:
 
 def rank_name(rank: RankPlan) -> str:
     """Return what a rank is called in sentences."""
-    return f"rank {rank.number}" if rank.device is None else f"rank {rank.number} on device {rank.device}"
+    return place_name(rank.number, rank.device)
+
+
+def place_name(rank: int, device: int | None, node: str | None = None) -> str:
+    """Return what a rank is called that runs on a device, and on a node: `rank 3 on device 3 of n2`."""
+    where = f" on device {device}" if device is not None else ""
+    of = f" {'of' if where else 'on'} {node}" if node is not None else ""
+    return f"rank {rank}{where}{of}"
 
 
 def naming(process: ProcessPlan) -> dict[str, object]:

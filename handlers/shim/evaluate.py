@@ -23,7 +23,8 @@ from handlers.shim.home import Home
 from handlers.shim.instance import StepRun
 from handlers.shim.limit_clock import LimitClock
 from handlers.shim.patience import patiently
-from handlers.shim.supervise import StepEnd, signal_name
+from handlers.shim.processes import signal_name
+from handlers.shim.supervise import StepEnd
 from handlers.shim.survivors import describe, operator_needed
 from handlers.shim.termination import LOOK_EVERY, Termination
 from handlers.shim.wakeups import Wakeups

@@ -1,14 +1,12 @@
 """The end of a step: ranks that were begun are watched, shards merged, an output evaluated; exit.json says how."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from handlers.ckpt.errors import CkptError
 from handlers.ckpt.files.durable import fsync_directory, fsync_tree, make_directory
@@ -29,6 +27,7 @@ from handlers.shim.evaluate import evaluate
 from handlers.shim.home import Home
 from handlers.shim.instance import StepRun
 from handlers.shim.patience import patiently
+from handlers.shim.reading_plan import read_plan
 from handlers.shim.step_recorder import recorder_of
 from handlers.shim.supervise import StepEnd, supervise
 from handlers.shim.wakeups import Wakeups
@@ -41,9 +40,16 @@ def finish(
     run: StepRun, begun: Begun | Exception | None, started: datetime, home: Home, wakeups: Wakeups, log: Log
 ) -> bool:
     """Do the rest of a step of which `begun` is all that was done; return whether it was completed, and recorded."""
+    return conclude(run, partial(_end_of, run, begun, home, wakeups, log), started, home, wakeups, log)
+
+
+def conclude(
+    run: StepRun, work: Callable[[], StepEnd], started: datetime, home: Home, wakeups: Wakeups, log: Log
+) -> bool:  # fmt: skip
+    """Do the `work` of a step, and write down how it ended; return whether it was completed, and recorded."""
     job = run.job
     try:
-        end = _end_of(run, begun, home, wakeups, log)
+        end = work()
     except (CkptError, HandlerError, OSError) as error:
         end = StepEnd(Outcome.FAILED, str(error), code_of(error))
     except Exception as error:
@@ -61,6 +67,7 @@ def finish(
         limit=end.limit,
         processes=end.processes,
         survivors=end.survivors,
+        nodes_without_record=end.nodes_without_record,
         silences=end.silences,
         metrics=None if end.metrics is None else dict(end.metrics),
         started=started,
@@ -94,29 +101,38 @@ def _end_of(run: StepRun, begun: Begun | Exception | None, home: Home, wakeups: 
     if run.step is Step.EVALUATE:
         return evaluate(run, home, wakeups, log)
     if begun is None:
-        plan = patiently("plan.json", partial(home.do, partial(_read_plan, run)), wakeups, log)
+        plan = patiently("plan.json", partial(home.do, partial(read_plan, name=run.job_dir.plan)), wakeups, log)
         if run.step is Step.MERGE:
             return _merge_at_home(plan, run, home, wakeups, log)
-        if plan.train is None:
-            raise BadInputError(f"{run.job_dir.plan}: plans no training, only a merge", Code.SHIM_PLAN)
+        if not isinstance(plan.train, TrainPlan):
+            what = (
+                "no training, only a merge" if plan.train is None else "a training on nodes of Slurm, not on this host"
+            )
+            raise BadInputError(f"{run.job_dir.plan}: plans {what}", Code.SHIM_PLAN)
         begun = begin(plan.train, run, plan.devices, wakeups, log)
     end = supervise(begun, run.directory.stacks, wakeups, log, recorder_of(run, begun.plan, log))
     if end.outcome is not Outcome.COMPLETED:
         return end
     # Trees of this attempt's own: what those before it wrote was put aside. They are two while the directory is away,
     # and ranks make some of it anew under its old name.
-    outputs = {home.directory.output, *(each for each in (run.job_dir.output,) if each.is_dir())}
+    here = (each for each in (run.job_dir.output,) if each.is_dir())
+    outputs = tuple(dict.fromkeys((*here, home.directory.output)))
+    rank = next(process for process in begun.plan.processes if process.ranks)
+    return saved(end, outputs, rank.argv, log)
+
+
+def saved(end: StepEnd, outputs: Sequence[Path], command: Sequence[str], log: Log) -> StepEnd:
+    """Make what a completed training of `command` has saved in `outputs` survive a power cut; without any, it failed.
+
+    Raises OSError, also where the kernel could not put on the disk what the ranks wrote.
+    """
     for output in outputs:
         _save(output, log)
-    return end if any(map(holds_shards, outputs)) else _saved_nothing(end, begun.plan, run.job_dir.output)
-
-
-def _saved_nothing(end: StepEnd, plan: TrainPlan, output: Path) -> StepEnd:
-    """Return `end` as the failure that it is: every rank exited 0, and there is nothing to merge."""
-    rank = next(process for process in plan.processes if process.ranks)
-    ran = " ".join(takewhile(lambda word: not word.startswith("--"), rank.argv))
+    if any(map(holds_shards, outputs)):
+        return end
+    ran = " ".join(takewhile(lambda word: not word.startswith("--"), command))
     reason = (
-        f"all ranks exited 0, but none saved anything in {output / 'checkpoint'}: what ran was "
+        f"all ranks exited 0, but none saved anything in {outputs[0] / 'checkpoint'}: what ran was "
         f"`{ran}`; is that the Python with MindFormers (training.python) and its checkout "
         "(training.checkout)? `glmd logs N --rank 0` shows what it printed"
     )
@@ -124,26 +140,12 @@ def _saved_nothing(end: StepEnd, plan: TrainPlan, output: Path) -> StepEnd:
 
 
 def _save(output: Path, log: Log) -> None:
-    """Make what was trained survive a power cut, before exit.json says that it was: MindSpore never calls fsync.
-
-    Raises OSError, also where the kernel could not put on the disk what the ranks wrote.
-    """
+    """Make what was trained survive a power cut, before exit.json says that it was: MindSpore never calls fsync."""
     started = time.monotonic()
     for name in (*SHARD_DIRECTORIES, "strategy"):
         fsync_tree(output / name)
     fsync_directory(output)
     log.info("output_saved", seconds=round(time.monotonic() - started, 3))
-
-
-def _read_plan(run: StepRun, job_dir: JobDir) -> JobPlan:
-    try:
-        return JobPlan.read(job_dir.plan)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise BadInputError(
-            f"{run.job_dir.plan}: not a plan that this version can run: {where}: {first['msg']}", Code.SHIM_PLAN
-        ) from error
 
 
 def _merge_at_home(plan: JobPlan, run: StepRun, home: Home, wakeups: Wakeups, log: Log) -> StepEnd:

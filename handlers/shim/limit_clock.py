@@ -35,6 +35,15 @@ class PassedLimit:
         """What programs know it by."""
         return Code.HANG_TOTAL if self.setting == "total" else _HUNG[self.phase]
 
+    def told(self, limits: TimeLimits, quietest: str, words: str, frame: str | None) -> str:
+        """Say that it was passed, and what is known of the rank that was quiet for longest."""
+        what = "not finished" if self.setting == "total" else f"no log line and no shard {self.phase.when}"
+        learned = f", learned from {limits.learned_from} earlier trainings" if limits.learned_from else ""
+        return (
+            f"{what} for {self.seconds:g} s (timeout.{self.setting}{learned}); "
+            f"quiet for longest is {quietest}: {words}" + (f"; it stands in {frame}" if frame else "")
+        )
+
 
 class LimitClock:
     """Knows for how long a training has been watched, when it last gave a sign of life, and what it is at.

@@ -10,7 +10,6 @@ The ranks of a training wait for nothing: what takes long to import is imported 
 """
 
 import argparse
-import fcntl
 import json
 import os
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from handlers.records.job_dir import JobDir, Step
 from handlers.records.process import ProcessIdentity
 from handlers.records.train_plan import MOST_PLAN_BYTES
 from handlers.shim.begun import Begun, begin
+from handlers.shim.fence import locked
 from handlers.shim.home import Home, while_moving
 from handlers.shim.instance import StepRun, find_step_run
 from handlers.shim.own_plan import own_training
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Home(run.job_dir) as home,
         patiently("lock", partial(home.do, partial(_open_lock, run)), wakeups, log) as lock,
     ):
-        mine = _take(lock)
+        mine = locked(lock)
         if not mine or home.directory.step(run.attempt, run.step).exit.exists():
             reason = "it has ended" if mine else "another shim runs it"
             log.warning("shim_refused", path=run.directory.path, reason=reason)
@@ -94,15 +94,6 @@ def _open_lock(run: StepRun, job_dir: JobDir) -> BinaryIO:
     directory = job_dir.step(run.attempt, run.step)
     make_directory(directory.path)
     return open_lock(directory.lock)
-
-
-def _take(lock: BinaryIO) -> bool:
-    """Lock the file; return False when another process has it. The kernel frees it when we die."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _run_step(run: StepRun, home: Home, wakeups: Wakeups) -> int:

@@ -1,28 +1,26 @@
 """Runs the processes of a training to their common end: all finish, or none is left."""
 
-import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-
-import psutil  # noqa: F401 - what handlers.shim.children needs in the end, got while the ranks are starting
 
 from handlers.codes import Code
 from handlers.event_lines import Log
-from handlers.rank_log.last_words import last_line, last_words, no_words
+from handlers.rank_log.divergence import Diverged
+from handlers.rank_log.last_words import last_line, no_words
 from handlers.rank_log.phase import Phase
 from handlers.records.step_exit import Diagnosis, Divergence, Outcome, ProcessExit, Silences, Survivor
-from handlers.records.train_plan import ProcessPlan
-from handlers.shim.begun import Begun, naming, oom_kills, rank_name
-from handlers.shim.blame import advice, blame
+from handlers.shim.begun import Begun, rank_name
+from handlers.shim.blame import Blame, advice, blame, witnesses_of
 from handlers.shim.divergence import DIAGNOSIS, since_when
 from handlers.shim.limit_clock import LimitClock, PassedLimit
+from handlers.shim.orders import BySignal, Order, Orders, told_by
+from handlers.shim.processes import Processes
 from handlers.shim.stacks import save_stacks
 from handlers.shim.step_recorder import StepRecorder
-from handlers.shim.survivors import describe, operator_needed
-from handlers.shim.termination import LOOK_EVERY, Termination
+from handlers.shim.survivors import operator_needed
+from handlers.shim.termination import LOOK_EVERY
 from handlers.shim.wakeups import Wakeups
 
 
@@ -41,6 +39,7 @@ class StepEnd:
     """Which of `timeout.…` was passed."""
     processes: tuple[ProcessExit, ...] = ()
     survivors: tuple[Survivor, ...] = ()
+    nodes_without_record: tuple[str, ...] = ()
     silences: Silences | None = None
     metrics: Mapping[str, float] | None = None
     """What an evaluation has measured."""
@@ -73,30 +72,29 @@ class _Training:
         self._stacks = stacks
         self._wakeups = wakeups
         self._log = log
-        self._children = begun.children
-        self._running = dict(begun.started)
-        self._exits: list[ProcessExit] = []
-        self._guilty: int | None = None
+        self._processes = Processes(begun, wakeups, log)
+        self._orders: Orders = BySignal(wakeups)
+        self._guilty: Blame | None = None
         self._clock = LimitClock(begun.plan.limits, begun.at)
         self._signs = begun.signs
 
     def not_begun(self) -> StepEnd | None:
         """Return how the training ended when not all of it could be started."""
         if self._begun.stopped is not None:
-            return self._cancelled(self._begun.stopped)
+            return ordered(told_by(self._begun.stopped))
         return StepEnd(Outcome.FAILED, self._begun.failure, Code.RANK_NOT_STARTED) if self._begun.failure else None
 
     def watch(self) -> StepEnd:
         """Wait until there is a reason to end the training, or it has ended well."""
         while True:
-            self._collect()
-            failed = [exit_ for exit_ in self._exits if exit_.exit_code != 0]
-            if not failed and not any(process.ranks for process in self._running.values()):
+            self._processes.collect()
+            failed = self._processes.failed
+            if not failed and not self._processes.trains:
                 self._look()
                 return StepEnd(Outcome.COMPLETED, "", silences=self._silences())
             # A stop is asked about before a failure: who stops a whole unit or terminal signals the ranks as well.
-            if self._wakeups.stop is not None:
-                return self._cancelled(self._wakeups.stop)
+            if (order := self._orders.stop()) is not None:
+                return ordered(order)
             if failed:
                 return self._failed(failed)
             self._look()
@@ -109,51 +107,15 @@ class _Training:
 
     def end(self, *, patient: bool) -> tuple[Survivor, ...]:
         """End all descendants and return those that even KILL did not; `patient` lets them leave first."""
-        if Termination(self._children, self._wakeups, self._log, self._collect).end(self._plan.grace, patient=patient):
-            return ()
-        survivors = describe(self._children.pids(), self._begun.started)
-        for survivor in survivors:
-            self._log.error("process_survived_kill", **survivor.model_dump(exclude={"start_time", "boot_id"}))
-        return survivors
+        return self._processes.end(self._plan.grace, patient=patient)
 
     def report(self, end: StepEnd, survivors: tuple[Survivor, ...]) -> StepEnd:
         """Return `end` with all that happened since, and what became known only when all was read."""
         diverged = self._diverged()
         if diverged is not None:
             end = diverged if end.outcome is Outcome.COMPLETED else replace(end, divergence=diverged.divergence)
-        needed = operator_needed(survivors) if survivors else ""
-        first = next((exit_ for exit_ in self._exits if exit_.pid == self._guilty), None)
-        return replace(
-            end,
-            reason="; ".join(part for part in (needed, end.reason) if part),
-            code=Code.SHIM_SURVIVORS if survivors else end.code,
-            first=first,
-            processes=tuple(self._exits),
-            survivors=survivors,
-        )
-
-    def _collect(self) -> None:
-        for pid, code in self._children.reap():
-            process = self._running.pop(pid)
-            rank = process.rank
-            exit_ = ProcessExit(
-                role=process.role,
-                rank=rank.number if rank else None,
-                device=rank.device if rank else None,
-                pid=pid,
-                exit_code=code if code >= 0 else None,
-                signal=signal_name(-code) if code < 0 else None,
-                ended=datetime.now(UTC),
-                line=_line(process, code),
-            )
-            self._exits.append(exit_)
-            how = {"exit_code": exit_.exit_code} if exit_.signal is None else {"signal": exit_.signal}
-            why = {} if code == 0 else {"reason": exit_.line}
-            self._log.info("process_exited", **naming(process), pid=pid, **how, **why)
-
-    @staticmethod
-    def _cancelled(stop: signal.Signals) -> StepEnd:
-        return StepEnd(Outcome.CANCELLED, f"told to end by {stop.name}", Code.SHIM_STOPPED)
+        first = None if self._guilty is None else self._guilty.exit_among(self._processes.exits)
+        return with_survivors(replace(end, first=first, processes=tuple(self._processes.exits)), survivors)
 
     def _look(self) -> None:
         self._clock.look(time.monotonic())
@@ -164,19 +126,11 @@ class _Training:
             self._clock.sign_of_life(sign.phase)
 
     def _diverged(self) -> StepEnd | None:
-        found = None if self._recorder is None else self._recorder.diverged
-        if found is None:
-            return None
-        reason = f"{found.reason}; {advice(DIAGNOSIS)}"
-        return StepEnd(
-            Outcome.FAILED, reason, Code.TRAINING_DIVERGED, diagnosis=DIAGNOSIS, divergence=since_when(found)
-        )  # fmt: skip
+        return None if self._recorder is None else diverged_end(self._recorder.diverged)
 
     def _failed(self, failed: list[ProcessExit]) -> StepEnd:
-        kills, before = oom_kills(), self._begun.oom_kills
-        meanwhile = kills - before if kills is not None and before is not None else None
-        found = blame(failed, self._begun.started, oom_kills=meanwhile)
-        self._guilty = found.pid
+        witnesses = witnesses_of(failed, self._begun.started, oom_kills=self._begun.oom_kills_since())
+        self._guilty = found = blame(witnesses)
         return StepEnd(Outcome.FAILED, found.reason, found.code, diagnosis=found.diagnosis)
 
     def _silences(self) -> Silences:
@@ -186,28 +140,34 @@ class _Training:
 
     def _hung(self, passed: PassedLimit) -> str:
         """Say which limit was passed at what, and of the rank quiet for longest what it said last and where it is."""
-        what = "not finished" if passed.setting == "total" else f"no log line and no shard {passed.phase.when}"
-        limits = self._plan.limits
-        learned = f", learned from {limits.learned_from} earlier trainings" if limits.learned_from else ""
-        ranks = {pid: process.rank for pid, process in self._running.items() if process.rank is not None}
+        ranks = {pid: process.rank for pid, process in self._processes.running.items() if process.rank is not None}
         frames = save_stacks(ranks, self._stacks, self._log)
         quietest = self._signs.quietest()
         words = last_line(quietest.log) or no_words(quietest.log)
-        frame = frames.get(quietest.number)
-        return (
-            f"{what} for {passed.seconds:g} s (timeout.{passed.setting}{learned}); "
-            f"quiet for longest is {rank_name(quietest)}: {words}" + (f"; it stands in {frame}" if frame else "")
-        )
+        return passed.told(self._plan.limits, rank_name(quietest), words, frames.get(quietest.number))
 
 
-def _line(process: ProcessPlan, code: int) -> str:
-    # MindSpore's scheduler exits 0 also when its cluster broke; then its last words are why a rank fails next.
-    return last_line(process.log) if code == 0 and process.ranks else last_words(process.log)
+def ordered(order: Order) -> StepEnd:
+    """Return how a training ended that was told to."""
+    return StepEnd(order.outcome, order.reason, order.code)
 
 
-def signal_name(number: int) -> str:
-    """Return what people call a signal."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal
-        return f"signal {number}"
+def diverged_end(found: Diverged | None) -> StepEnd | None:
+    """Return how a training ended that has diverged; None for one that has not."""
+    if found is None:
+        return None
+    reason = f"{found.reason}; {advice(DIAGNOSIS)}"
+    return StepEnd(
+        Outcome.FAILED, reason, Code.TRAINING_DIVERGED, diagnosis=DIAGNOSIS, divergence=since_when(found)
+    )  # fmt: skip
+
+
+def with_survivors(end: StepEnd, survivors: tuple[Survivor, ...]) -> StepEnd:
+    """Return `end` of a training that has left processes which even KILL did not end, if it has."""
+    needed = operator_needed(survivors) if survivors else ""
+    return replace(
+        end,
+        reason="; ".join(part for part in (needed, end.reason) if part),
+        code=Code.SHIM_SURVIVORS if survivors else end.code,
+        survivors=survivors,
+    )

@@ -8,9 +8,12 @@ from pathlib import Path
 from handlers.records.process import ProcessIdentity
 from handlers.records.step_exit import Survivor
 from handlers.records.train_plan import ProcessPlan
+from handlers.shim.begun import place_name
 
 
-def describe(pids: Sequence[int], started: Mapping[int, ProcessPlan]) -> tuple[Survivor, ...]:
+def describe(
+    pids: Sequence[int], started: Mapping[int, ProcessPlan], node: str | None = None
+) -> tuple[Survivor, ...]:  # fmt: skip
     """Return who `pids` are, but for those that have gone just now. `started` has each process of the plan by its pid.
 
     Each of those leads a session, so that what it started in turn is known by that, as long as it did not leave it.
@@ -35,6 +38,7 @@ def describe(pids: Sequence[int], started: Mapping[int, ProcessPlan]) -> tuple[S
                 state=_state(pid),
                 rank=rank.number if rank else None,
                 device=rank.device if rank else None,
+                node=node,
             )
         )
     return tuple(found)
@@ -63,6 +67,6 @@ def operator_needed(survivors: Sequence[Survivor]) -> str:
 
 
 def _describe(survivor: Survivor) -> str:
-    who = survivor.name if survivor.rank is None else f"rank {survivor.rank} on device {survivor.device}"
+    who = survivor.name if survivor.rank is None else place_name(survivor.rank, survivor.device, survivor.node)
     where = "sits in the kernel (state D)" if survivor.state == "D" else f"is in state {survivor.state}"
     return f"{who} (pid {survivor.pid}, which {where})"

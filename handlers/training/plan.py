@@ -1,7 +1,6 @@
 """Decides what a training runs: one command for all ranks, one environment and directory for each."""
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,11 +8,14 @@ from pathlib import Path
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.host.reach import reach
-from handlers.host.service_manager import for_children
+from handlers.rank_table.hccn import HccnLookup
+from handlers.rank_table.topology import Topology
 from handlers.records.job_dir import JobDir
+from handlers.records.nodes_plan import DevicesFrom, NodesPlan
 from handlers.records.train_plan import StopOn, TimeLimits, TrainPlan
 from handlers.training.binding import UNBOUND, Binding
 from handlers.training.entry import RUN_MINDFORMER, script_of
+from handlers.training.environment import inherited, whole_environment
 from handlers.training.launchers import Launch, Launcher
 from handlers.training.launchers.cluster import cluster
 from handlers.training.launchers.rank_table import rank_table
@@ -24,16 +26,6 @@ LAUNCHERS: Mapping[Way, Launcher] = {Way.RANK_TABLE: rank_table, Way.CLUSTER: cl
 
 EVALUATE = "eval"
 """MindFormers' run mode."""
-
-_NOT_INHERITED = re.compile(
-    # The daemon's own interpreter, which is not the training's.
-    r"PYTHONHOME|VIRTUAL_ENV|__PYVENV_LAUNCHER__"
-    # What makes a process a rank: a left-over of an earlier run by hand would make it another one.
-    r"|RANK_ID|RANK_SIZE|RANK_TABLE_FILE|DEVICE_ID|MS_ROLE|MS_WORKER_NUM|MS_SERVER_NUM|MS_SCHED_.*|MS_NODE_ID"
-    r"|MSRUN_.*"
-    # Secrets of whoever started glmd. A training that needs one gets it by `training.environment`.
-    r"|(?:.*_)?(?:TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|API_KEY|ACCESS_KEY|PRIVATE_KEY)(?:_.*)?"
-)
 
 
 @dataclass(frozen=True)
@@ -73,6 +65,22 @@ class TrainRequest:
     stop_on: StopOn = field(default_factory=StopOn)
 
 
+@dataclass(frozen=True)
+class OnNodes:
+    """What the daemon knows of the nodes of a training; see NodesPlan."""
+
+    nodes: int
+    devices_per_node: int
+    devices_from: DevicesFrom
+    has_table: bool
+    address: str
+    hccn: HccnLookup
+    topology: Topology
+    gather: float
+    node_silence: float
+    lease: float
+
+
 def plan_training(request: TrainRequest) -> TrainPlan:
     """Return the processes of a training, as MindFormers' run_distribute.sh or msrun_launcher.sh would start them.
 
@@ -98,6 +106,38 @@ def plan_training(request: TrainRequest) -> TrainPlan:
         grace=request.grace,
         configuration=request.configuration,
         stop_on=request.stop_on,
+    )
+
+
+def plan_nodes(request: TrainRequest, nodes: OnNodes) -> NodesPlan:
+    """Return a training whose processes are laid out on the nodes that Slurm will choose. Raises BadInputError.
+
+    The interpreter and MindFormers have to be at the same place there as here.
+    """
+    python = _interpreter(request.python)
+    return NodesPlan(
+        nodes=nodes.nodes,
+        devices_per_node=nodes.devices_per_node,
+        devices_from=nodes.devices_from,
+        launcher="rank_table" if request.way is Way.RANK_TABLE else "cluster",
+        has_table=nodes.has_table,
+        address=nodes.address,
+        hccn_tool=nodes.hccn.tool,
+        hccn_conf=nodes.hccn.conf,
+        topology=nodes.topology,
+        device_target=request.device_target,
+        python=python,
+        checkout=request.checkout.absolute(),
+        command=(str(python), *_arguments(request)),
+        environment=dict(request.extra_environment),
+        output=_output(request),
+        limits=request.limits,
+        grace=request.grace,
+        configuration=request.configuration,
+        stop_on=request.stop_on,
+        gather=nodes.gather,
+        node_silence=nodes.node_silence,
+        lease=nodes.lease,
     )
 
 
@@ -155,45 +195,9 @@ def _arguments(request: TrainRequest) -> list[str]:
     return arguments
 
 
-def inherited() -> dict[str, str]:
-    """Return what programs that glmd starts have of its own environment: no secrets, and nothing that makes a rank."""
-    return {
-        name: value
-        for name, value in for_children(os.environ).items()
-        if not _NOT_INHERITED.fullmatch(name) and _is_unicode(name + value)
-    }
-
-
 def _environment(request: TrainRequest, python: Path) -> dict[str, str]:
-    environment = {
-        **inherited(),
-        # Where run_distribute.sh lets downloads go, so that what was downloaded by hand is found.
-        "CHECKPOINT_DOWNLOAD_FOLDER": str(request.checkout.absolute() / "checkpoint_download"),
-        **request.extra_environment,
-    }
-    output = _output(request)
-    return {
-        **environment,
-        "PATH": _in_front(python.parent, environment.get("PATH", os.defpath)),
-        "PYTHONPATH": _in_front(request.checkout.absolute(), environment.get("PYTHONPATH", "")),
-        "LOCAL_DEFAULT_PATH": str(output),
-        "LOG_MF_PATH": str(output / "log"),
-        "PYTHONUNBUFFERED": "1",  # the last line before a crash is the one that counts
-    }
+    return whole_environment(inherited(), request.extra_environment, python, request.checkout, _output(request))
 
 
 def _output(request: TrainRequest) -> Path:
     return request.output or request.job_dir.output
-
-
-def _is_unicode(text: str) -> bool:
-    """Say whether environment.json can hold `text`: undecodable bytes in an environment come as lone surrogates."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _in_front(directory: Path, search_path: str) -> str:
-    return os.pathsep.join([str(directory), *(part for part in search_path.split(os.pathsep) if part)])

@@ -40,6 +40,7 @@ from handlers.validate.problem import ConfigError, Findings, Problem, agreement,
 from handlers.validate.published_form import Loader
 from handlers.validate.resuming_rules import check_resuming
 from handlers.validate.saving_rules import Saving, check_saving
+from handlers.validate.slurm_section import check_slurm
 from handlers.validate.spots import at, spot
 from handlers.validate.version_rules import check_version
 
@@ -50,6 +51,8 @@ class Rules:
 
     devices: tuple[int, ...]
     """All that settings list."""
+    slurm: int | None = None
+    """How many devices of a node a job has that does not say so; None where there is no Slurm."""
     topology: Topology = Topology.ANY
     max_bytes: int = MAX_BYTES
     disk: Path | None = None
@@ -103,6 +106,10 @@ class CheckedConfig:
     warnings: tuple[Problem, ...]
     devices_at: Spot
     """Where the file says so, or would."""
+    nodes: int = 0
+    """Of Slurm's, which it runs on; 0 where it runs on this host."""
+    devices_per_node: int = 0
+    """That it has of each."""
     sink_size: int | None = None
     """Steps of one of MindFormers' epochs with data sinking, -1 for a pass over the data; None without sinking."""
     stages: int | None = None
@@ -123,7 +130,12 @@ class CheckedConfig:
     @property
     def ranks(self) -> int:
         """How many processes train: one a device."""
-        return len(self.devices)
+        return self.nodes * self.devices_per_node or len(self.devices)
+
+    @property
+    def place(self) -> str:
+        """What it runs on, for people."""
+        return str(_Share(self.devices, self.nodes, self.devices_per_node))
 
     @property
     def loader(self) -> Loader:
@@ -173,8 +185,8 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
     check_parts(root, dialect, findings)
     run_mode = check_run_mode(root, section, findings)
     target = check_device_target(root, findings)
-    devices = () if "devices" in wrong else _devices(document, section, rules, target, findings)
-    parallel = check_parallel(root, devices, target, dialect, findings)
+    share = _share(document, section, wrong, rules, target, findings)
+    parallel = check_parallel(root, share.ranks, target, dialect, findings, str(share))
     version = rules.version or _newest_of(dialect)
     check_version(root, dialect, version, findings, is_sure=rules.version is not None)
     check_model(root, parallel, findings, version)
@@ -199,7 +211,9 @@ def _check_for(document: Document, rules: Rules, dialect: Dialect) -> tuple[Chec
         check_disk(root, parallel, saving, section.merge, rules.disk, findings)
     checked = CheckedConfig(
         section=section,
-        devices=devices,
+        devices=share.devices,
+        nodes=share.nodes,
+        devices_per_node=share.devices_per_node,
         run_mode=run_mode,
         prefix=prefix,
         dialect=dialect,
@@ -256,6 +270,43 @@ def _config(overridden: Overridden, rules: Rules, findings: Findings) -> bytes:
     except ConfigError as error:
         findings.problems.extend(error.problems)
         return b""
+
+
+@dataclass(frozen=True)
+class _Share:
+    """What a job runs on."""
+
+    devices: tuple[int, ...] = ()
+    """Of this host."""
+    nodes: int = 0
+    devices_per_node: int = 0
+
+    @property
+    def ranks(self) -> int:
+        """One a device; 0 where they are not known."""
+        return self.nodes * self.devices_per_node or len(self.devices)
+
+    def __str__(self) -> str:
+        if self.nodes:
+            return f"{self.nodes} node{'s' * (self.nodes > 1)} × {self.devices_per_node} devices"
+        return f"devices {format_devices(self.devices)}"
+
+
+def _share(
+    document: Document,
+    section: GlmdSection,
+    wrong: frozenset[str],
+    rules: Rules,
+    target: Target,
+    findings: Findings,
+) -> _Share:
+    if section.slurm is not None:
+        names = section.devices is not None
+        each = check_slurm(document.root, section.slurm, rules.slurm, findings, names_devices=names)
+        return _Share(nodes=section.slurm.nodes, devices_per_node=each) if each else _Share()
+    if {"devices", "slurm"} & wrong:
+        return _Share()
+    return _Share(_devices(document, section, rules, target, findings))
 
 
 def _devices(

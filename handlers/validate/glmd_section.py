@@ -31,6 +31,7 @@ from handlers.validate.continue_from import parse_continue_from
 from handlers.validate.document import Place
 from handlers.validate.model_problem import problem_of
 from handlers.validate.problem import Problem, quoted
+from handlers.validate.slurm_section import SlurmWish
 from handlers.validate.spots import encodable
 from handlers.validate.yaml_nodes import Data
 
@@ -74,6 +75,8 @@ def _devices(value: object) -> str:
 
 
 def _launcher(value: object) -> object:
+    if value == "slurm":
+        raise ValueError("'slurm' is no way for ranks to meet; write `slurm: {nodes: 2}` beside it, for where they run")
     return "cluster" if value == "msrun" else value  # what people start a cluster with by hand
 
 
@@ -234,7 +237,9 @@ class GlmdSection(_Part):
     stop_on: StopOn = StopOn()
     gate: Gate = Gate()
     """What its output has to be to become `latest`, beyond what the settings ask for."""
-    launcher: Annotated[Word, BeforeValidator(_launcher), _later("slurm")] = "auto"
+    slurm: SlurmWish | None = None
+    """How many nodes of Slurm's it runs on; None for this host."""
+    launcher: Annotated[Word, BeforeValidator(_launcher)] = "auto"
     """How the ranks find each other; handlers.training.ways says what `auto` comes to."""
     with_rank_table: Annotated[bool, Strict()] | None = None
     """Whether the ranks of a cluster get RANK_TABLE_FILE as well; None for what the settings say."""

@@ -12,7 +12,6 @@ from typing import Literal
 
 from handlers.codes import Code
 from handlers.mindformers.dialect import Dialect
-from handlers.units.devices import format_devices
 from handlers.validate.document import Place
 from handlers.validate.glmd_section import GlmdSection
 from handlers.validate.problem import Findings, quoted
@@ -158,9 +157,12 @@ def check_device_target(root: Place, findings: Findings) -> Target:
 
 
 def check_parallel(
-    root: Place, devices: tuple[int, ...], target: Target, dialect: Dialect, findings: Findings
+    root: Place, ranks: int, target: Target, dialect: Dialect, findings: Findings, told: str = ""
 ) -> Parallel:
-    """Return how the ranks share the work; `devices` are empty where they are not known."""
+    """Return how the ranks share the work; `ranks` is how many there are, 0 where that is not known.
+
+    `told` is what makes them so many: `devices [0,8)`.
+    """
     config = root.get("parallel_config")
     factors = {key: whole(config, key, 1, findings) for key in dialect.factors}
     parallel = Parallel(
@@ -168,13 +170,13 @@ def check_parallel(
         data=factors["data_parallel"],
         model=factors["model_parallel"],
         stages=factors["pipeline_stage"],
-        ranks=len(devices),
+        ranks=ranks,
         target=target,
         context=factors.get(_CONTEXT, 1),
     )
     if parallel.by_strategy:
-        if devices and parallel.product != len(devices):
-            _add_product_problem(root, factors, devices, findings)
+        if ranks and parallel.product != ranks:
+            _add_product_problem(root, factors, ranks, told, findings)
         if target == "CPU":
             hint = "MindSpore cuts networks on Ascend only; glmd's own rehearsal stands in for it on a CPU"
             place = root.get("parallel")
@@ -231,11 +233,11 @@ def _mode(root: Place, dialect: Dialect, findings: Findings) -> int:
     return mode
 
 
-def _add_product_problem(root: Place, factors: Mapping[str, int], devices: tuple[int, ...], findings: Findings) -> None:
+def _add_product_problem(root: Place, factors: Mapping[str, int], ranks: int, told: str, findings: Findings) -> None:
     """Say that the ranks are not the devices, at the factor that is most likely wrong: the first above 1."""
     terms = " × ".join(f"{key} {factor}" for key, factor in factors.items())
-    hint = f"{terms} = {math.prod(factors.values())}, but devices {format_devices(devices)} are {len(devices)}"
-    many = f"{len(devices)} device" + "s" * (len(devices) > 1)
+    hint = f"{terms} = {math.prod(factors.values())}, but {told} are {ranks}"
+    many = f"{ranks} device" + "s" * (ranks > 1)
     config = root.get("parallel_config")
     if config is None:
         findings.problems.append(root.missing("parallel_config", hint, Code.CONFIG_PARALLEL_PRODUCT))

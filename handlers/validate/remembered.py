@@ -28,6 +28,8 @@ def as_record(checked: CheckedConfig, digest: str) -> Checked | None:
         dialect=checked.dialect.name,
         section=checked.section.model_dump(mode="json", exclude_unset=True),
         devices=checked.devices,
+        nodes=checked.nodes,
+        devices_per_node=checked.devices_per_node,
         devices_at=checked.devices_at,
         run_mode=checked.run_mode,
         prefix=checked.prefix,
@@ -62,6 +64,8 @@ def from_record(record: Checked, config: bytes) -> CheckedConfig:
     return CheckedConfig(
         section=GlmdSection.model_validate(record.section),
         devices=record.devices,
+        nodes=record.nodes,
+        devices_per_node=record.devices_per_node,
         devices_at=record.devices_at,
         run_mode=record.run_mode,
         prefix=record.prefix,
@@ -91,7 +95,7 @@ def look_again(checked: CheckedConfig, name: str, rules: Rules) -> None:
     """
     paths = [look for look in checked.looks if isinstance(look, PathLook)]
     found = [
-        wrong_devices(checked.devices, rules, checked.device_target, checked.devices_at),
+        None if checked.nodes else wrong_devices(checked.devices, rules, checked.device_target, checked.devices_at),
         *not_allowed((look for look in paths if look.wanted is Wanted.ALLOWED), rules.allowed),
         *(problem_with(look) for look in paths if look.wanted is not Wanted.ALLOWED),
         *not_allowed_code((look for look in checked.looks if isinstance(look, CodeLook)), rules.code),

@@ -163,7 +163,8 @@ def test_a_root_of_before_is_brought_over(used: House) -> None:
     with closing(sqlite3.connect(used.root / "glmd.db")) as store:
         store.execute("DROP INDEX jobs_by_cycle")
         for table, column in (
-            ("jobs", "source"), ("jobs", "code"), ("jobs", "cycle"), ("jobs", "continues"), ("transitions", "code"),
+            ("jobs", "source"), ("jobs", "code"), ("jobs", "cycle"), ("jobs", "continues"), ("jobs", "nodes"),
+            ("jobs", "ranks"), ("transitions", "code"),
             ("nightly", "timezone"), ("nightly", "since"),
         ):  # fmt: skip
             store.execute(f"ALTER TABLE {table} DROP COLUMN {column}")

@@ -7,7 +7,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 
-VERSION = 8
+VERSION = 9
 """How many steps there are: the schema that this glmd knows. To count the files would take each reader longer."""
 
 _NAME = re.compile(r"(\d{4})_\w+\.sql", re.ASCII)

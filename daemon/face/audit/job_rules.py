@@ -102,9 +102,9 @@ def _records(row: Row, files: JobFiles) -> Iterator[Disagreement]:
 def _present_step(row: Row, files: JobFiles, look: Look) -> Iterator[Disagreement]:
     """Yield what is wrong with the step that the job is said to be at."""
     job = row.job
-    if job.state not in STEP_OF:
+    step = STEP_OF.get(job.state)
+    if step is None or (job.nodes and step is Step.TRAIN):  # of what runs on other hosts no process tells here
         return
-    step = STEP_OF[job.state]
     records = files.step(job.attempt, step)
     status = _life(records.directory)
     if status is not Life.RUNNING and any(one.shim for one in living(Root(look.root), job.id)):
@@ -162,7 +162,7 @@ def _contradicts(was: State, state: State, *, is_completed: bool, has_ended: boo
     """Say whether a job cannot have come from `was` to `state` with that end of its step."""
     if state is State.DONE:
         return not (has_ended if was is State.EVALUATING else is_completed)  # it is done whatever is measured
-    if state is State.CANCELLED and was is not State.TRAINING:
+    if state is State.CANCELLED and was not in {State.SUBMITTED, State.TRAINING}:
         return False  # somebody may ask for it while the output is judged
     return is_completed
 

@@ -20,6 +20,7 @@ from handlers.units.durations import format_duration
 SIGNS = {
     State.QUEUED: signs.WAITING,
     State.PREPARING: signs.RUNNING,
+    State.SUBMITTED: signs.WAITING,
     State.TRAINING: signs.RUNNING,
     State.MERGING: signs.RUNNING,
     State.EVALUATING: signs.RUNNING,

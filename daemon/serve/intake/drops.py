@@ -183,6 +183,8 @@ class Intake:
                 NewJob.of_drop(claimed.token, claimed.name, accepted.digest),
                 priority=checked.section.priority,
                 devices=checked.devices,
+                nodes=checked.nodes,
+                ranks=checked.ranks if checked.nodes else 0,
                 prefix=checked.prefix,
                 owner=accepted.owner,
             )

@@ -84,9 +84,12 @@ class AfterStep:
             end: Finished | Failure | None = self._death(job, step, directory, found)
         else:
             end = ended(directory, step, cancel=job.cancel)
-        if end is None:  # not yet known, and looked at again soon
-            return
-        match end := stuck(end, found.stuck):
+        if end is not None:  # else it is not yet known, and looked at again soon
+            self.go_on(job, step, stuck(end, found.stuck), settings)
+
+    def go_on(self, job: Job, step: Step, end: Finished | Failure, settings: Settings) -> None:
+        """Let `job` go where `end` of `step` leads; see `act`."""
+        match end:
             case Finished(is_cancelled=False, reason=reason) if step is Step.TRAIN:
                 self._moves.move(job, State.MERGING, reason)
             case Finished(is_cancelled=False, reason=reason) if job.cancel and not self._store.is_promoted(job):
@@ -155,7 +158,8 @@ class AfterStep:
             return
         self._faults.passed(f"following up job {job.id}")
         if isinstance(decision, Resume):
-            self._moves.move(job, State.TRAINING, decision.reason, failure.code, attempt=job.attempt + 1)
+            next_ = State.SUBMITTED if job.nodes else State.TRAINING
+            self._moves.move(job, next_, decision.reason, failure.code, attempt=job.attempt + 1)
         elif isinstance(decision, Trained):
             self._moves.move(job, State.MERGING, decision.reason, failure.code)
         elif decision is not None:

@@ -36,7 +36,8 @@ from handlers.gate.gate import MINDFORMERS
 from handlers.records.checked import Checked
 from handlers.records.evaluation_plan import EvaluationPlan
 from handlers.records.job_dir import JobDir, Step
-from handlers.training.plan import EVALUATE, TrainRequest, inherited
+from handlers.training.environment import inherited
+from handlers.training.plan import EVALUATE, TrainRequest
 from handlers.units.devices import format_devices
 
 

@@ -70,6 +70,7 @@ def _forgotten(directory: JobDir) -> Forgotten:
         log.warning("devices_unknown", path=directory.path, code=Code.JOB_DEVICES_UNKNOWN, reason=reason)
     content = content_of(directory.submitted, MOST_DROPPED)
     digest = digest_of(content) if content is not None else ""
+    checked = _checked(directory, digest)
     number, _, name = directory.path.name.partition("-")
     new = NewJob(
         claim=f"taken-in:{directory.path.name}",
@@ -77,20 +78,22 @@ def _forgotten(directory: JobDir) -> Forgotten:
         digest=digest,
         priority=priority if type(priority) is int and abs(priority) <= MOST_PRIORITY else 0,
         devices=devices or (),
-        prefix=(plan and plan.merge.prefix) or _checked_prefix(directory, digest),
+        prefix=(plan and plan.merge.prefix) or (checked.prefix if checked else ""),
+        nodes=checked.nodes if checked else 0,
+        ranks=checked.ranks if checked and checked.nodes else 0,
         source=source_of(directory, plan, name),
     )
     told = "; ".join(part for part in (reason, _AGAIN) if part)
     return Forgotten(int(number), new, tuple(history), told, history[-1].code)
 
 
-def _checked_prefix(directory: JobDir, digest: str) -> str:
-    """Return the prefix that the check found in the file with this digest; empty where that is not known."""
+def _checked(directory: JobDir, digest: str) -> Checked | None:
+    """Return what the check found in the file with this digest; None where that is not known."""
     try:
         checked = Checked.read(directory.checked)
     except (OSError, ValidationError):
-        return ""
-    return checked.prefix if checked.digest == digest else ""
+        return None
+    return checked if checked.digest == digest else None
 
 
 def _history(events: list[Mapping[str, object]]) -> list[Transition]:

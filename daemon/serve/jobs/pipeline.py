@@ -30,11 +30,13 @@ from daemon.serve.jobs.evaluations import Evaluations
 from daemon.serve.jobs.judging import Judging
 from daemon.serve.jobs.latest_links import LatestLinks
 from daemon.serve.jobs.moves import Moves
+from daemon.serve.jobs.on_nodes import OnNodes
 from daemon.serve.jobs.preflight import Go, Preflights, Refuse, Verdict, Wait
 from daemon.serve.jobs.prepare import prepare
 from daemon.serve.jobs.promoting import Promoting
 from daemon.serve.jobs.runs import LOOK_EVERY, Runs
 from daemon.serve.jobs.set_aside import SetAside
+from daemon.serve.jobs.slurm_work import SlurmWork
 from daemon.serve.jobs.startable import in_order, startable
 from daemon.serve.jobs.starting import Starts
 from daemon.serve.jobs.stuck_devices import free_devices
@@ -89,6 +91,8 @@ class Pipeline:
         self._after_step = AfterStep(
             root, store, runner, self._moves, faults, self._writers, self._set_aside, judging
         )  # fmt: skip
+        slurm = SlurmWork(root, store, self._moves, workers, faults, self._set_aside)
+        self._on_nodes = OnNodes(root, store, self._moves, slurm, self._after_step)
 
     def turn(self) -> None:
         """Take every step that can be taken now."""
@@ -107,6 +111,7 @@ class Pipeline:
         self._runs.keep(runs)
         self._evaluations.keep(runs)
         self._after_step.keep(runs)
+        self._on_nodes.keep({Run.of(job, Step.TRAIN) for job in active if _is_on_nodes(job)})
         for job in active:
             if job.state in STEP_OF:
                 self._faults.attempt(
@@ -142,6 +147,7 @@ class Pipeline:
         due = (
             self._preflights.next_due(now),
             self._runs.next_due(now),
+            self._on_nodes.next_due(now),
             now + LOOK_EVERY if self._is_anything_left else None,
         )
         return min((when for when in due if when is not None), default=None)
@@ -163,7 +169,9 @@ class Pipeline:
             self._evaluations.take_devices(job, self.settings)
             return
         directory = job.directory(self._root.path)
-        if directory.submitted.exists() and self.settings.preflight is Preflight.OFF:
+        if job.nodes and not self._on_nodes.has_room(self.settings):
+            self._store.explain(job, "waits until Slurm has fewer of glmd's jobs in its queue (slurm.submitted)")
+        elif directory.submitted.exists() and self.settings.preflight is Preflight.OFF:
             self._moves.move(job, State.PREPARING)
         elif directory.submitted.exists():
             self._preflights.look(
@@ -207,12 +215,16 @@ class Pipeline:
                 if planned.base is not None:
                     begins = "; ".join(filter(None, (f"continues from {planned.base.told}", begins)))
                     job = replace(job, continues=planned.base.job)
-                self._moves.move(job, State.TRAINING, begins)
+                self._moves.move(job, State.SUBMITTED if job.nodes else State.TRAINING, begins)
             else:
                 self._moves.move(job, State.MERGING, "nothing is left to train: an earlier attempt has the last save")
 
     def _follow(self, job: Job, step: Step) -> None:
         """Start the shim of `step`, or wait for its end, or act on how it ended."""
+        if _is_on_nodes(job):
+            self._faults.attempt(f"directory of job {job.id}", partial(refuse_vanished, job, self._root))
+            self._on_nodes.follow(job, self.settings)
+            return
         run = Run.of(job, step)
         if step is Step.EVALUATE:  # whoever looks at its processes wants the devices that it has now
             mine = tuple(device for device, number in self._store.locks().items() if number == job.id)
@@ -251,3 +263,8 @@ class Pipeline:
     def _free_devices(self, number: int) -> None:
         if job := self._store.readable(number):  # else nobody knows what is on them
             free_devices(job, self._store, self._root)
+
+
+def _is_on_nodes(job: Job) -> bool:
+    """Say whether Slurm has the ranks of `job`, or is to have them: who follows processes of this host finds none."""
+    return job.nodes > 0 and job.state in {State.SUBMITTED, State.TRAINING}

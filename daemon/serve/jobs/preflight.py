@@ -126,8 +126,10 @@ def _too_little(error: ConfigError) -> str:
 
 def _obstacles(job: Job, settings: Settings, root: Root, own: Mapping[str, Path]) -> tuple[Obstacle, ...]:
     is_evaluated = job.state is State.EVALUATING
-    if not is_evaluated and checked_again(job, settings, root, own).device_target != "Ascend":
-        return ()
+    if not is_evaluated:
+        checked = checked_again(job, settings, root, own)
+        if checked.nodes or checked.device_target != "Ascend":  # what is on other hosts each says itself
+            return ()
     on_cards, unseen = look_at_cards(job.devices)
     if unseen:
         events = job_log(job.directory(root.path).events, job=job.id, attempt=job.attempt)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
@@ -12,6 +13,7 @@ from daemon.core.settings import Settings
 from daemon.core.states import Job
 from daemon.serve.jobs.attempts import NothingLeftError, begin, how_it_begins, tree_with_tag
 from daemon.serve.jobs.bases import base_of
+from daemon.serve.jobs.planning_on_nodes import own_output, planned_on_nodes
 from daemon.serve.jobs.uniting import Uniting
 from handlers.cards.near_cpus import near_cpus
 from handlers.ckpt import Network, OutputFormat
@@ -23,6 +25,7 @@ from handlers.rank_table.table import make, write
 from handlers.records.job_dir import JobDir, Step, StepDir
 from handlers.records.job_plan import Base, JobPlan, StopOn, TimeLimits
 from handlers.records.merge_plan import MergePlan
+from handlers.records.nodes_plan import NodesPlan
 from handlers.records.train_plan import TrainPlan
 from handlers.resume.config import beginning_with
 from handlers.resume.continuing import begin_with
@@ -52,7 +55,7 @@ def prepare(
     checked = checked_again(job, settings, root, own=own, is_resumed=resumes > 0)
     log = job_log(directory.events, job=job.id, attempt=job.attempt)
     chosen = _chosen(checked, settings)
-    rank_table = _rank_table(job, settings, directory, log) if chosen.has_table else None
+    rank_table = _rank_table(job, settings, directory, log) if chosen.has_table and not checked.nodes else None
     source = save = None
     config = directory.config
     if job.attempt > 1:
@@ -99,7 +102,12 @@ def prepare(
         grace=settings.training.grace,
         stop_on=_stop_on(checked, settings),
     )
-    train = _planned(request, directory.step(job.attempt, Step.TRAIN))
+    train: TrainPlan | NodesPlan
+    if checked.nodes:
+        on_nodes = replace(request, output=own_output(directory, job.attempt))
+        train = planned_on_nodes(on_nodes, checked, settings, job, root)
+    else:
+        train = _planned(request, directory.step(job.attempt, Step.TRAIN))
     merge = plan_merging(checked, directory, source)
     return _publish(job, directory, merge=merge, train=train, rank_table=rank_table, base=base)
 
@@ -117,7 +125,7 @@ def _publish(
     directory: JobDir,
     *,
     merge: MergePlan,
-    train: TrainPlan | None = None,
+    train: TrainPlan | NodesPlan | None = None,
     rank_table: Path | None = None,
     base: Base | None = None,
 ) -> JobPlan:
@@ -231,7 +239,7 @@ def _network(checked: CheckedConfig) -> Network:
 
 def _put_aside_earlier_output(job: Job, directory: JobDir) -> None:
     """Keep what an earlier attempt wrote out of this one's sight: MindFormers would bump the prefix of its shards."""
-    if directory.output.exists():
+    if directory.output_link.exists() and not directory.output_link.is_symlink():
         aside = directory.earlier_output(job.attempt - 1)
         if not aside.exists():
             make_directory(aside.parent)

@@ -40,6 +40,8 @@ class Lane(Enum):
     """What jobs that are over came to."""
     PRUNING = auto()
     """Removing what is not kept of them."""
+    SLURM = auto()
+    """Asking Slurm, which may take a minute not to answer."""
 
     @property
     def most(self) -> int:

@@ -5,19 +5,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from handlers.records.job_dir import JobDir
+from handlers.records.job_dir import JobDir, rank_log_in
 from handlers.records.train_plan import ProcessPlan, RankPlan, Role
 from handlers.training.binding import UNBOUND, Binding, device
 from handlers.training.ways import DeviceTarget
 
 
 @dataclass(frozen=True)
+class Meeting:
+    """Where the ranks of a cluster meet: at its scheduler."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
 class Launch:
-    """What all processes of one training share."""
+    """What all processes of one training share that are started on this host."""
 
     job_dir: JobDir
     devices: tuple[int, ...]
-    """Physical ids; rank N runs on the N-th."""
+    """Physical ids; rank N runs on the N-th, or of several hosts' the rank `first` + N."""
     device_target: DeviceTarget
     rank_table: Path | None
     """What their RANK_TABLE_FILE is; None for none, but for one that `environment` names."""
@@ -27,15 +35,31 @@ class Launch:
     environment: Mapping[str, str] = field(repr=False)  # what it holds may be a secret
     binding: Binding = UNBOUND
     """On which CPUs."""
+    first: int = 0
+    """The number of the rank on the first device."""
+    ranks_in_all: int | None = None
+    """Of all hosts; None where there is this one alone."""
+    own_output: Path | None = None
+    """Where MindFormers writes; None for the job's output."""
+
+    @property
+    def output(self) -> Path:
+        """Where MindFormers writes."""
+        return self.own_output or self.job_dir.output
 
     @property
     def ranks(self) -> range:
-        """The numbers of all ranks: one trains on each device."""
-        return range(len(self.devices))
+        """The numbers of the ranks of this host: one trains on each device."""
+        return range(self.first, self.first + len(self.devices))
+
+    @property
+    def size(self) -> int:
+        """How many ranks there are in all."""
+        return self.ranks_in_all or len(self.devices)
 
     def rank(self, rank: int, environment: Mapping[str, str]) -> ProcessPlan:
         """Return the process that is one rank, with its own additions to the environment."""
-        number, log = self.devices[rank], self.job_dir.rank_log(rank)
+        number, log = self.devices[rank - self.first], rank_log_in(self.output, rank)
         who = device(number)
         table = {} if self.rank_table is None else {"RANK_TABLE_FILE": str(self.rank_table)}
         return ProcessPlan(
@@ -45,7 +69,7 @@ class Launch:
             environment={
                 **self.environment,
                 "RANK_ID": str(rank),
-                "RANK_SIZE": str(len(self.ranks)),
+                "RANK_SIZE": str(self.size),
                 "DEVICE_ID": str(number),
                 **table,
                 **self.binding.environment(who),
@@ -57,7 +81,7 @@ class Launch:
 
     def directory(self, name: str) -> Path:
         """Return a process's own working directory: MindSpore drops kernel_meta/, rank_N/ and more where it runs."""
-        return self.job_dir.output / "work" / name
+        return self.output / "work" / name
 
 
 class Launcher(Protocol):

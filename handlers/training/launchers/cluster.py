@@ -7,7 +7,7 @@ import socket
 
 from handlers.records.train_plan import ProcessPlan, Role
 from handlers.training.binding import SCHEDULER
-from handlers.training.launchers import Launch
+from handlers.training.launchers import Launch, Meeting
 
 HOST = "127.0.0.1"
 
@@ -40,45 +40,60 @@ def cluster(launch: Launch) -> tuple[ProcessPlan, ...]:
 
     The scheduler, which with msrun runs the ranks' command as well, only calls `init()`: so it needs no MindFormers.
     """
-    ranks = len(launch.ranks)
-    # MindSpore 2.9's parallel/cluster/process_entity/_api.py: _Node.run, start_scheduler, _ComputeGraphNode.run; what
-    # it sets for ranks with rank tables, too (RANK_ID, RANK_SIZE, DEVICE_ID), is in Launch.rank.
-    shared = {
-        "MS_WORKER_NUM": str(ranks),
-        "MS_SCHED_HOST": HOST,
-        "MS_SCHED_PORT": str(free_port()),
-        "MS_TOPO_TIMEOUT": launch.environment.get("MS_TOPO_TIMEOUT", TOPO_TIMEOUT),
-    }
+    meeting = Meeting(HOST, free_port())
+    return scheduler(launch, meeting), *workers(launch, meeting)
+
+
+def scheduler(launch: Launch, meeting: Meeting) -> ProcessPlan:
+    """Return the process at which the ranks of all hosts meet."""
     context = "mode=mindspore.GRAPH_MODE"
     if launch.device_target == "CPU":
         context += ", device_target='CPU'"
-        # Ranks share the host's cores; each would otherwise start as many threads as there are cores, and spin.
-        shared["OMP_NUM_THREADS"] = "1"
     program = (str(launch.python), "-c", _SCHEDULE.replace("CONTEXT", context))
-    scheduler = ProcessPlan(
+    return ProcessPlan(
         role=Role.SCHEDULER,
         ranks=(),
         argv=launch.binding.command(SCHEDULER, program),
         environment={
             **launch.environment,
-            **shared,
+            **_shared(launch, meeting),
             "MS_ROLE": "MS_SCHED",
             "RANK_ID": "0",
-            "RANK_SIZE": str(ranks),
+            "RANK_SIZE": str(launch.size),
         },
         directory=launch.directory("scheduler"),
-        log=launch.job_dir.output / "log" / "scheduler.log",
+        log=launch.output / "log" / "scheduler.log",
     )
-    workers = (launch.rank(rank, {**shared, "MS_ROLE": "MS_WORKER", "MS_NODE_ID": str(rank)}) for rank in launch.ranks)
-    return (scheduler, *workers)
 
 
-def free_port() -> int:
+def workers(launch: Launch, meeting: Meeting) -> tuple[ProcessPlan, ...]:
+    """Return the ranks of this host, which meet those of the others there."""
+    shared = {**_shared(launch, meeting), "MS_ROLE": "MS_WORKER"}
+    return tuple(launch.rank(rank, {**shared, "MS_NODE_ID": str(rank)}) for rank in launch.ranks)
+
+
+def _shared(launch: Launch, meeting: Meeting) -> dict[str, str]:
+    # MindSpore 2.9's parallel/cluster/process_entity/_api.py: _Node.run, start_scheduler, _ComputeGraphNode.run; what
+    # it sets for ranks with rank tables, too (RANK_ID, RANK_SIZE, DEVICE_ID), is in Launch.rank.
+    shared = {
+        "MS_WORKER_NUM": str(launch.size),
+        "MS_SCHED_HOST": meeting.host,
+        "MS_SCHED_PORT": str(meeting.port),
+        "MS_TOPO_TIMEOUT": launch.environment.get("MS_TOPO_TIMEOUT", TOPO_TIMEOUT),
+    }
+    if launch.device_target == "CPU":
+        # Ranks share the host's cores; each would otherwise start as many threads as there are cores, and spin.
+        shared["OMP_NUM_THREADS"] = "1"
+    return shared
+
+
+def free_port(host: str = HOST) -> int:
     """Return a TCP port that nobody holds at this moment: no listener, and no scheduler that is about to listen.
 
-    Somebody may take it before the scheduler does; then that fails at once, and the job with it, saying so.
+    `host` is an address of this host. Somebody may take it before the scheduler does; then that fails at once, and the
+    job with it, saying so.
     """
     with socket.socket() as probe:
-        probe.bind((HOST, 0))
+        probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port

@@ -24,7 +24,7 @@ _MOST_BYTES = 1 << 62
 _LONGEST_SEARCH = 200
 _BEFORE_HIT = 1 << 11
 """Bytes that are shown before what was found."""
-_WRITING = frozenset({State.PREPARING, State.TRAINING, State.MERGING, State.EVALUATING})
+_WRITING = frozenset({State.PREPARING, State.SUBMITTED, State.TRAINING, State.MERGING, State.EVALUATING})
 
 
 @dataclass(frozen=True)

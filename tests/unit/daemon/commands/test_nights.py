@@ -206,7 +206,8 @@ def test_a_store_of_before_is_read(site: Site, diary: Diary) -> None:
     for table in ("results", "nightly_runs", "promotions", "prunings", "retention", "notices"):
         diary.sql(f"DROP TABLE {table}")
     diary.sql("DROP INDEX jobs_by_cycle")
-    for table, column in (("jobs", "cycle"), ("jobs", "continues"), ("nightly", "timezone"), ("nightly", "since")):
+    of_jobs = (("jobs", column) for column in ("cycle", "continues", "nodes", "ranks"))
+    for table, column in (*of_jobs, ("nightly", "timezone"), ("nightly", "since")):
         diary.sql(f"ALTER TABLE {table} DROP COLUMN {column}")
     diary.sql("PRAGMA user_version=5")
     assert site.glmd("night", last_night().isoformat()).returncode == 1

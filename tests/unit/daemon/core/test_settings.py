@@ -12,6 +12,7 @@ from daemon.commands.exit_codes import message
 from daemon.core.names import job_name
 from daemon.core.setting_sections import NightlySettings, WatchSettings
 from daemon.core.settings import Settings, SettingsError, load_settings
+from daemon.core.slurm_settings import SlurmSettings
 from handlers.rank_table.topology import Topology
 from handlers.run_names import run_name
 
@@ -39,6 +40,30 @@ def test_the_commented_file_says_the_defaults(monkeypatch: pytest.MonkeyPatch, t
 def names(tree: dict[str, object]) -> dict[str, object]:
     """Return the names of settings, nested."""
     return {key: names(value) if isinstance(value, dict) else None for key, value in tree.items()}
+
+
+def test_the_commented_section_of_slurm_says_the_defaults(tmp_path: Path) -> None:
+    """It is none by default; the example is what a site gets that writes an empty one."""
+    text = DOCUMENTED.read_text().split("\n# slurm:\n", 1)[1].split("\n\n", 1)[0]
+    shown = "slurm:\n" + "\n".join(line.removeprefix("# ") for line in text.splitlines())
+    settings = load_settings(write(tmp_path / "glmd.yaml", shown), None).slurm
+    assert settings == SlurmSettings()
+    assert names(YAML(typ="safe").load(shown)["slurm"]) == names(SlurmSettings().model_dump())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    (
+        ("options: [--requeue]", "--requeue is glmd's own"),
+        ("options: [nice]", "is no option of sbatch"),
+        ("devices_per_node: 0", "greater than or equal to 1"),
+        ("nodes: 2", "nodes"),
+    ),
+)
+def test_slurm_that_cannot_be_is_refused(tmp_path: Path, wrong: str, told: str) -> None:
+    """Before anything is submitted by it."""
+    with pytest.raises(SettingsError, match=told):
+        load_settings(write(tmp_path / "glmd.yaml", f"slurm: {{{wrong}}}\n"), None)
 
 
 @pytest.mark.parametrize("entry", ("watch", "nightly"))

@@ -7,6 +7,7 @@ import pytest
 from daemon.core.root import Root
 from daemon.core.temporaries import sweep, sweep_job, temporaries
 from handlers.records.job_dir import JobDir, Step
+from handlers.records.nodes import NodesDir
 from handlers.records.shim_record import ShimRecord
 from tests.unit.daemon.face.audit.conftest import NOW
 
@@ -71,3 +72,17 @@ def test_of_jobs_that_are_over_a_start_reads_nothing(root: Root) -> None:
     sweep_job(root.jobs / "0001-run")
     assert not [name for name in LEFT if (root.path / name).exists()]
     assert [name for name in STAYS if (root.path / name).exists()] == list(STAYS)
+
+
+def test_what_a_shim_on_another_host_may_be_writing_is_left_alone(root: Root) -> None:
+    """Nobody can tell here whether it lives: until it has written how it ended, its files are its own."""
+    step = JobDir(root.jobs / "0001-run").step(2, Step.TRAIN)
+    nodes = NodesDir(step)
+    nodes.lay_out(2)
+    written = step.path / ".exit.json.1a2b3c4d.tmp"
+    written.touch()
+    sweep(root)
+    assert written.exists()
+    step.exit.touch()
+    sweep(root)
+    assert not written.exists()

@@ -11,7 +11,7 @@ from handlers.rank_log.last_words import last_words
 from handlers.records.job_plan import ProcessPlan, Role
 from handlers.records.step_exit import ProcessExit
 from handlers.shim.begun import oom_kills
-from handlers.shim.blame import Blame, blame
+from handlers.shim.blame import Blame, blame, witnesses_of
 
 if TYPE_CHECKING:
     from tests.unit.handlers.conftest import Workshop
@@ -47,14 +47,14 @@ class Ranks:
 
     def blame(self, *failed: ProcessExit, kills: int | None = None) -> Blame:
         """Ask."""
-        return blame(failed, self.plans, oom_kills=kills)
+        return blame(witnesses_of(failed, self.plans, oom_kills=kills))
 
 
 def test_the_only_one_that_failed(workshop: "Workshop") -> None:
     """Its exit, its last words, and what they mean."""
     ranks = Ranks(workshop, "", CAUSE)
     found = ranks.blame(ranks.exit(1))
-    assert found.pid == 101
+    assert found.witness.pid == 101
     assert found.reason.startswith("rank 1 on device 5 exited 1 first (")
     assert "EI0004: " in found.reason
     assert found.reason.endswith(
@@ -76,7 +76,7 @@ def test_of_two_that_ended_in_the_same_moment_the_cause_counts(workshop: "Worksh
     """The order in which exits are collected is the order of the ranks' starts, not of their ends."""
     ranks = Ranks(workshop, ECHO, LOST, CAUSE)
     found = ranks.blame(ranks.exit(0), ranks.exit(1), ranks.exit(2))
-    assert found.pid == 102
+    assert found.witness.pid == 102
     assert "; ranks 0, 1 only lost their peer; cause: HCCL takes" in found.reason
 
 
@@ -84,7 +84,7 @@ def test_a_killed_rank_is_the_cause_whatever_its_log_says(workshop: "Workshop") 
     """Nothing announces a kill; an old complaint about a connection does not make it an echo."""
     ranks = Ranks(workshop, ECHO, LOST)
     found = ranks.blame(ranks.exit(0), ranks.exit(1, "SIGKILL"))
-    assert found.pid == 101
+    assert found.witness.pid == 101
     assert found.reason.startswith("rank 1 on device 5 was killed by SIGKILL first")
     assert "rank 0 only lost its peer" in found.reason
 
@@ -94,7 +94,7 @@ def test_a_rank_that_still_runs_is_blamed_for_an_earlier_cause(workshop: "Worksh
     """It hangs in its own clean-up, and others time out; an error without a time must have been earlier."""
     ranks = Ranks(workshop, ECHO, log)
     found = ranks.blame(ranks.exit(0))
-    assert found.pid == 101
+    assert found.witness.pid == 101
     assert found.reason.startswith("rank 1 on device 5 failed first")
     assert "and had not ended" in found.reason
     assert "rank 0 only lost its peer" in found.reason
@@ -104,21 +104,21 @@ def test_the_earliest_of_several_causes_counts(workshop: "Workshop") -> None:
     """By the time that the logs tell."""
     later = CAUSE.replace("09:14:05", "09:14:06").replace("EI0004", "EI0014")
     ranks = Ranks(workshop, ECHO, later, CAUSE)
-    assert ranks.blame(ranks.exit(0)).pid == 102
+    assert ranks.blame(ranks.exit(0)).witness.pid == 102
 
 
 def test_a_later_error_is_no_cause(workshop: "Workshop") -> None:
     """What a rank complains about after the time-out came of it."""
     ranks = Ranks(workshop, ECHO, CAUSE.replace("09:14:05", "09:14:09"))
     found = ranks.blame(ranks.exit(0))
-    assert found.pid == 100
+    assert found.witness.pid == 100
 
 
 def test_echoes_alone_name_the_first_and_say_where_to_look(workshop: "Workshop") -> None:
     """Without a cause in any log, the remedy sends to the rank that fell silent."""
     ranks = Ranks(workshop, ECHO, "loading")
     found = ranks.blame(ranks.exit(0))
-    assert found.pid == 100
+    assert found.witness.pid == 100
     assert "cause: another rank did not open its connection in time" in found.reason
     assert "fell silent first" in found.reason
     assert "only lost" not in found.reason
@@ -178,7 +178,7 @@ def test_a_scheduler_is_no_rank_that_glmd_shows(workshop: "Workshop") -> None:
     died = ProcessExit(
         role=Role.SCHEDULER, rank=None, device=None, pid=7, exit_code=1, signal=None, ended=datetime.now(UTC), line="x"
     )
-    found = blame([died], {7: plan}, oom_kills=None)
+    found = blame(witnesses_of([died], {7: plan}, oom_kills=None))
     assert found.reason.endswith(f"read its traceback: `less {plan.log}`")
     assert found.diagnosis is not None
     assert found.diagnosis.remedy == f"read its traceback: `less {plan.log}`"
@@ -224,7 +224,7 @@ def test_a_rank_that_never_reached_the_scheduler_is_named(workshop: "Workshop") 
     """Not the scheduler, which waited for it in vain, nor the ranks that did come."""
     cluster = Cluster(workshop, registered(0, 2) + NOT_ALL, NOT_ALL, "imports slowly\n", "")
     found = cluster.blame(cluster.gave_up, cluster.exit(0))
-    assert found.pid == 101
+    assert found.witness.pid == 101
     assert found.code == "rank.scheduler-not-reached"
     assert found.reason == (
         "rank 1 on device 5 never reached the scheduler: imports slowly; rank 0 only lost its peer; cause: not all "
@@ -280,8 +280,8 @@ def test_of_several_ranks_in_one_process_the_one_whose_log_shows_the_cause_is_na
     ranks = Ranks(workshop, ECHO, CAUSE, "")
     own = next(iter(ranks.plans.values()))
     node = replace(own, ranks=tuple(rank for plan in ranks.plans.values() for rank in plan.ranks))
-    found = blame([ranks.exit(0)], {100: node}, oom_kills=None)
-    assert found.pid == 100
+    found = blame(witnesses_of([ranks.exit(0)], {100: node}, oom_kills=None))
+    assert found.witness.pid == 100
     assert found.reason.startswith("rank 1 on device 5 exited 1 first (")
     assert "; rank 0 only lost its peer; " in found.reason
     assert found.diagnosis is not None

@@ -113,7 +113,7 @@ def test_a_tag_without_quotes() -> None:
         ("merge: last", 10, "merge", "'last' is not a mapping"),
         ("resume: {attempts: -1}", 22, "resume.attempts", "-1 does not fit"),
         ("resume: {attempts: x}", 22, "resume.attempts", "'x' does not fit"),
-        ("launcher: slurm", 13, "launcher", "'slurm' is not in this version"),
+        ("launcher: slurm", 13, "launcher", "'slurm' is no way for ranks to meet"),
         ("launcher: bash", 13, "launcher", "write 'auto', 'rank_table' or 'cluster'"),
         ("with_rank_table: 1", 20, "with_rank_table", "should be a valid boolean"),
         ("run_mode: eval", 13, "run_mode", "'eval' is not in this version"),

@@ -4,6 +4,7 @@ import pytest
 
 from handlers.mindformers.dialect import dialect_of
 from handlers.mindformers.version import OF_GLM_6B
+from handlers.units.devices import format_devices
 from handlers.validate.document import parse
 from handlers.validate.glmd_section import GlmdSection
 from handlers.validate.mindformers_rules import (
@@ -22,7 +23,8 @@ GLM_6B = dialect_of(OF_GLM_6B)
 def parallel_of(text: str, ranks: int = 8, target: Target = "Ascend") -> tuple[Parallel, Findings]:
     """Check the parallel settings in `text` for so many devices."""
     findings = Findings()
-    return check_parallel(parse(text.encode(), "a.yaml").root, tuple(range(ranks)), target, GLM_6B, findings), findings
+    root, told = parse(text.encode(), "a.yaml").root, f"devices {format_devices(range(ranks))}"
+    return check_parallel(root, ranks, target, GLM_6B, findings, told), findings
 
 
 def config(mode: object = 1, data: object = 1, model: object = 8, stages: object = 1, more: str = "") -> str:

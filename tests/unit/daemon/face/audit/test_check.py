@@ -276,7 +276,7 @@ def test_the_store_of_an_older_daemon(place: Place) -> None:
     for later in ("results", "nightly_runs", "promotions", "prunings", "retention", "notices"):
         place.sql(f"DROP TABLE {later}")
     place.sql("DROP INDEX jobs_by_cycle")
-    of_jobs = (("jobs", column) for column in ("source", "code", "cycle", "continues"))
+    of_jobs = (("jobs", column) for column in ("source", "code", "cycle", "continues", "nodes", "ranks"))
     for table, column in (*of_jobs, ("transitions", "code"), ("nightly", "timezone"), ("nightly", "since")):
         place.sql(f"ALTER TABLE {table} DROP COLUMN {column}")
     place.sql("PRAGMA user_version=3")

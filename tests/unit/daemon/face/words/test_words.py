@@ -22,7 +22,7 @@ ERRORS = {error.code: error for error in (*KNOWN_ERRORS, *SIGNALS)}
 NAMES = frozenset(
     """
     glmd latest rank table pid token batch loss step stream socket notify dump cron root retry list shm dev ascend log
-    YAML JSON UTF NaN CPU AI IP OK ECC P2P LoRA Python MindSpore MindFormers numpy
+    Slurm YAML JSON UTF NaN CPU AI IP OK ECC P2P LoRA Python MindSpore MindFormers numpy
     CANN HCCL HCCP GE FE TE TBE Fusion AOE Auto Tune RL LxFusion AscendCL ACL DVPP AMCT RTS
     batch_size seq_length model_parallel vocab_size num_parallel_workers keep_checkpoint_max load_checkpoint
     max_device_memory context run_mode device_target parallel_mode plan.json exit.json manifest.json

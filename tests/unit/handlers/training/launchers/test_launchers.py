@@ -108,3 +108,17 @@ def test_no_secret_is_where_others_read_it(launcher: Launcher, launch: Launch) -
     assert kept.stat().st_mode & 0o077 == 0
     assert Environments.read(kept) == train.environments
     assert all(one["MY_TOKEN"] == SECRET for one in train.environments.processes)
+
+
+def test_ranks_of_one_host_of_several_count_on(launcher: Launcher, launch: Launch, tmp_path: Path) -> None:
+    """Their numbers begin behind those of the hosts before; each knows how many there are, and writes where all do."""
+    tree = tmp_path / "attempts" / "1" / "output"
+    processes = launcher(replace(launch, first=8, ranks_in_all=32, own_output=tree))
+    assert [rank.number for rank in ranks(processes)] == list(range(8, 8 + len(launch.devices)))
+    assert [rank.device for rank in ranks(processes)] == list(launch.devices)
+    assert all(rank.log.is_relative_to(tree) for rank in ranks(processes))
+    for process in processes:
+        assert environment(process)["RANK_SIZE"] == "32"
+        assert process.directory.is_relative_to(tree)
+        if process.rank is not None:
+            assert environment(process)["RANK_ID"] == str(process.rank.number)

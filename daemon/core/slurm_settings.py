@@ -1,0 +1,90 @@
+"""`slurm:` of the settings: how this site's Slurm is asked for nodes, and what a node is like."""
+
+import re
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, Strict
+
+from daemon.core.setting_sections import Section, SomePath
+from handlers.records.nodes_plan import MOST_NODES
+from handlers.units.devices import LIMIT
+from handlers.units.duration_types import Duration, Limit
+
+_OWN = frozenset(
+    {
+        "array", "batch", "chdir", "clusters", "comment", "dependency", "error", "export", "export-file", "gid",
+        "gres", "help", "input", "job-name", "no-requeue", "nodes", "ntasks", "ntasks-per-node", "open-mode", "output",
+        "parsable", "propagate", "requeue", "signal", "test-only", "uid", "usage", "version", "wait", "wrap",
+    }
+)  # fmt: skip
+"""Options of sbatch that glmd sets itself, or that would break what it goes by."""
+_OPTION = re.compile(r"--(?P<name>[a-z][a-z-]*)(?:=.*)?", re.ASCII)
+
+
+def _option(value: object) -> str:
+    text = str(value)
+    found = _OPTION.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r:.100} is no option of sbatch; write it whole, as --switches=1")
+    if found["name"] in _OWN:
+        raise ValueError(
+            f"--{found['name']} is glmd's own: it tells jobs apart, resumes them and finds their files by it"
+        )
+    return text
+
+
+def _lines(text: str) -> str:
+    if "\0" in text or "\r" in text:
+        raise ValueError("has a character that no script may have")
+    return text
+
+
+class DevicesFrom(StrEnum):
+    """How a node knows which devices a job has of it."""
+
+    ENVIRONMENT = "environment"
+    """By ASCEND_RT_VISIBLE_DEVICES, which Slurm or its task prolog sets."""
+    ALL = "all"
+    """The first `devices_per_node`: jobs have nodes as a whole."""
+
+
+class SlurmCommands(Section):
+    """Where Slurm's programs are."""
+
+    sbatch: str = "sbatch"
+    squeue: str = "squeue"
+    scancel: str = "scancel"
+
+
+class SlurmSettings(Section):
+    """How trainings on several nodes are submitted. Partition to options are what a dropped file may say as well."""
+
+    partition: str = ""
+    account: str = ""
+    qos: str = ""
+    reservation: str = ""
+    exclude: str = ""
+    time: Limit = None
+    """Seconds; None for the partition's own limit."""
+    options: tuple[Annotated[str, BeforeValidator(_option)], ...] = ()
+    gres: str = "npu"
+    """What Slurm counts devices as; empty where it counts none."""
+    devices_per_node: Annotated[int, Strict(), Field(ge=1, le=LIMIT)] = 8
+    devices_from: DevicesFrom = DevicesFrom.ENVIRONMENT
+    memory: str = "all"
+    """Of a node, as sbatch's --mem takes it; `all` is all, and empty is the site's default."""
+    address: str = "auto"
+    """What a node is known by to the others: see handlers.records.nodes_plan."""
+    python: SomePath | None = None
+    """glmd's own interpreter as the nodes see it; None for where it is here."""
+    prologue: Annotated[str, AfterValidator(_lines)] = ""
+    """Lines of the batch script: `source /usr/local/Ascend/ascend-toolkit/set_env.sh`."""
+    submitted: Annotated[int, Strict(), Field(ge=1, le=MOST_NODES)] = 8
+    """How many of glmd's jobs wait in Slurm's queue at most."""
+    poll: Annotated[Duration, Field(ge=1, le=3600)] = 10.0
+    gather: Annotated[Duration, Field(ge=1, le=86400)] = 120.0
+    node_silence: Annotated[Duration, Field(ge=2, le=86400)] = 60.0
+    lease: Annotated[Duration, Field(ge=2, le=86400)] = 120.0
+    settle: Annotated[Duration, Field(ge=1, le=3600)] = 60.0
+    commands: SlurmCommands = SlurmCommands()

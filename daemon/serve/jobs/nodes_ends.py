@@ -1,0 +1,54 @@
+"""How an attempt on nodes of Slurm ended: by its own record first, then by Slurm's word, then by those of its nodes."""
+
+from collections.abc import Iterable
+
+from daemon.serve.jobs.endings import Finished
+from daemon.serve.steps.slurm.states import CancelledByWish, Phase, Word, ending
+from handlers.codes import Code
+from handlers.records.nodes import NodeState
+from handlers.records.step_exit import Outcome, StepExit
+from handlers.resume.decision import Ending, Failure
+from handlers.shim.blame import blame
+
+
+def by_record(record: StepExit, word: Word | None, *, cancel: bool) -> Finished | Failure | None:
+    """Return how an attempt ended by its exit.json; None where Slurm's word is yet to say what that means.
+
+    `word` is that of Slurm, where it is known; `cancel` where glmd was asked to end the job.
+    """
+    if record.outcome is Outcome.COMPLETED:
+        return Finished(is_cancelled=False, reason=record.reason)
+    if record.outcome is Outcome.CANCELLED and cancel:
+        return Finished(is_cancelled=True, reason=record.reason)
+    if record.outcome is Outcome.ENDED_OUTSIDE:
+        return _ended_outside(record, word, cancel=cancel)
+    if record.outcome is Outcome.CANCELLED or (record.nodes_without_record and record.first is None):
+        return Failure(Ending.LOST, record.reason, code=record.code)
+    return Failure.of(record, record.reason, lost=False)
+
+
+def _ended_outside(record: StepExit, word: Word | None, *, cancel: bool) -> Finished | Failure | None:
+    """Return what a TERM of Slurm's meant: from inside the job all of its ways to end one look the same."""
+    if word is None or (word.phase is not Phase.OVER and not word.has_lost_a_node):
+        return None
+    if word.state in {"FAILED", "COMPLETED"}:  # the shim's own exit code: somebody has signalled it, and not Slurm
+        reason = f"train was {record.reason}, and not by glmd cancel"
+        return Failure(Ending.STOPPED, reason, code=Code.SHIM_STOPPED)
+    return by_word(word, (), has_begun=True, cancel=cancel)
+
+
+def by_word(
+    word: Word, nodes: Iterable[NodeState], *, has_begun: bool, cancel: bool
+) -> Finished | Failure | None:  # fmt: skip
+    """Return how an attempt ended that has left no exit.json; None where Slurm does not say that it has ended."""
+    found = ending(word, has_begun=has_begun, asked=cancel)
+    if isinstance(found, CancelledByWish):
+        return Finished(is_cancelled=True, reason=found.reason)
+    if found is None or found.code is not Code.SHIM_DIED:
+        return found
+    told = [witness for node in nodes for witness in node.failed]
+    if not any(witness.exit for witness in told):
+        return found
+    blamed = blame((*(one for one in told if one.exit), *(one for one in told if not one.exit)))
+    may_pass = None if blamed.diagnosis is None else blamed.diagnosis.may_pass
+    return Failure(Ending.FAILED, f"{blamed.reason}; {found.reason}", may_pass, blamed.code)

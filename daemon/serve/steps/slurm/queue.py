@@ -1,0 +1,44 @@
+"""What Slurm says of all of glmd's jobs: one question for all of them, asked now and then."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from daemon.serve.steps.slurm.client import Row, SlurmClient, UnclearError
+
+PATIENCE = 10.0
+"""Times as long as an answer took Slurm is left alone, at least."""
+LONGEST = 60.0
+"""Seconds between two questions while Slurm does not answer."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was answered last."""
+
+    at: float
+    """When, in monotonic seconds, it was asked for."""
+    seconds: float
+    """How long it took."""
+    rows: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
+    """By the name of the job: seldom more than one."""
+    unclear: str = ""
+    """Why nothing is known; empty where it is."""
+
+
+def ask(client: SlurmClient) -> Answer:
+    """Return what Slurm says of all of my jobs, or why that is not known. It blocks."""
+    began = time.monotonic()
+    try:
+        rows = client.jobs()
+    except UnclearError as error:
+        return Answer(began, time.monotonic() - began, unclear=str(error))
+    by_name: dict[str, tuple[Row, ...]] = {}
+    for row in rows:
+        by_name[row.name] = (*by_name.get(row.name, ()), row)
+    return Answer(began, time.monotonic() - began, by_name)
+
+
+def next_question(answer: Answer, poll: float) -> float:
+    """Return when, in monotonic seconds, to ask again: `poll` seconds later, or when Slurm has had its rest."""
+    return answer.at + max(poll, PATIENCE * answer.seconds, LONGEST if answer.unclear else 0.0)

@@ -1,0 +1,144 @@
+"""What counts as an answer of Slurm's programs: tools that answer whatever a test wants."""
+
+from pathlib import Path
+
+import pytest
+
+from daemon.serve.steps.slurm.client import Commands, NotTakenError, Row, SlurmClient, UnclearError
+
+
+class Tools:
+    """Programs in Slurm's place."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.environment = {"PATH": "/usr/bin:/bin", "HOME": "/root", "SLURM_JOB_ID": "7", "MY_TOKEN": "secret"}
+
+    def say(self, tool: str, stdout: str = "", stderr: str = "", code: int = 0) -> None:
+        """Let a program answer."""
+        (self.place / f"{tool}.out").write_text(stdout)
+        (self.place / f"{tool}.err").write_text(stderr)
+        path = self.place / tool
+        told = f'echo "$@" >{path}.argv; env >{path}.env'
+        path.write_text(f"#!/bin/sh\n{told}; cat {path}.out; cat {path}.err >&2; exit {code}\n")
+        path.chmod(0o755)
+
+    @property
+    def client(self) -> SlurmClient:
+        """Who asks them."""
+        names = {name: str(self.place / name) for name in ("sbatch", "squeue", "scancel")}
+        return SlurmClient(Commands(**names), self.environment)
+
+    def argv(self, tool: str) -> str:
+        """Return what a program was called with."""
+        return (self.place / f"{tool}.argv").read_text().strip()
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Tools:
+    """Programs that say nothing yet."""
+    return Tools(tmp_path)
+
+
+ROW = "12|PENDING|ReqNodeNotAvail, UnavailableNodes:n[1-2]|2026-11-30T16:20:00||glmd-1-train\n"
+
+
+def test_jobs_are_told_by_name(tools: Tools) -> None:
+    """All that have it, those that are over, too; a reason may be free text."""
+    tools.say("squeue", ROW + "13|COMPLETED|None|N/A|n[1-2]|glmd-1-train\n14|RUNNING|None|N/A|n1|my job, it's mine\n")
+    pending, done = tools.client.jobs_called("glmd-1-train")
+    assert pending == Row(
+        "12", "PENDING", "ReqNodeNotAvail, UnavailableNodes:n[1-2]", "2026-11-30T16:20:00", "", "glmd-1-train"
+    )  # fmt: skip
+    assert (done.id, done.state, done.nodes) == ("13", "COMPLETED", "n[1-2]")
+    assert [row.name for row in tools.client.jobs()] == ["glmd-1-train", "glmd-1-train", "my job, it's mine"]
+
+
+def test_nothing_is_an_answer(tools: Tools) -> None:
+    """Where it comes with exit code 0 and nothing on standard error. How long it counts is not decided here."""
+    tools.say("squeue")
+    assert tools.client.jobs_called("glmd-1-train") == ()
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "code"),
+    (
+        ("", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)", 1),
+        ("", "", 1),
+        (ROW, "", 1),
+        (ROW, "squeue: warning: something", 0),
+        ("slurm is down for maintenance\n", "", 0),
+        ("12|\n", "", 0),
+    ),
+)
+def test_what_is_not_clear_says_nothing(tools: Tools, stdout: str, stderr: str, code: int) -> None:
+    """Neither that there is a job, nor that there is none."""
+    tools.say("squeue", stdout, stderr, code)
+    with pytest.raises(UnclearError, match="squeue: "):
+        tools.client.jobs()
+
+
+def test_a_program_that_is_not_there_says_nothing(tools: Tools) -> None:
+    """No more than one that does not answer in time."""
+    with pytest.raises(UnclearError, match="No such file"):
+        tools.client.jobs()
+    tools.say("squeue")
+    (tools.place / "squeue").write_text("#!/bin/sh\nexec sleep 600\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("daemon.serve.steps.slurm.client.ANSWER", 0.2)
+        with pytest.raises(UnclearError, match=r"no answer in 0\.2 s"):
+            tools.client.jobs()
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr"), (("4711\n", ""), ("4711;cluster\n", ""), ("4711\n", "sbatch: temporarily unable to …\n"))
+)
+def test_a_number_is_a_job_whatever_stands_beside_it(tools: Tools, stdout: str, stderr: str, tmp_path: Path) -> None:
+    """A warning has once made somebody throw a good number away."""
+    tools.say("sbatch", stdout, stderr)
+    assert tools.client.submit(["--nodes=2"], tmp_path / "script.sh") == "4711"
+    assert tools.argv("sbatch") == f"--parsable --nodes=2 {tmp_path}/script.sh"
+
+
+def test_slurms_programs_get_no_more_than_they_need(tools: Tools, tmp_path: Path) -> None:
+    """What sbatch has the ranks get: no secret of glmd's, and no variable of a job that glmd itself runs in."""
+    tools.say("sbatch", "1\n")
+    tools.client.submit([], tmp_path / "script.sh")
+    given = (tools.place / "sbatch.env").read_text()
+    assert "HOME=/root" in given
+    assert "SLURM_JOB_ID" not in given
+    assert "secret" not in given
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    (
+        ("sbatch: error: Batch job submission failed: Invalid partition name specified", NotTakenError),
+        ("sbatch: error: Batch job submission failed: Requested node configuration is not available", NotTakenError),
+        ("sbatch: error: Batch job submission failed: Socket timed out on send/recv operation", UnclearError),
+        (
+            "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)",
+            UnclearError,
+        ),
+        ("sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying", UnclearError),
+        ("something that nobody has seen yet", UnclearError),
+        ("", UnclearError),
+    ),
+)
+def test_only_what_is_known_for_a_refusal_is_one(
+    tools: Tools, said: str, error: type[Exception], tmp_path: Path
+) -> None:
+    """All else may have been taken."""
+    tools.say("sbatch", "", said, 1)
+    with pytest.raises(error, match="sbatch: "):
+        tools.client.submit([], tmp_path / "script.sh")
+
+
+def test_a_job_is_cancelled_by_name_and_number(tools: Tools) -> None:
+    """The number alone may be another's by now. That there is none of that number is no trouble."""
+    tools.say("scancel", "", "scancel: error: Kill job error on job id 12: Invalid job id specified", 1)
+    tools.client.cancel("glmd-1-train", "12")
+    assert tools.argv("scancel") == "--name=glmd-1-train 12"
+    tools.say("scancel", "", "scancel: error: Unable to contact slurm controller", 1)
+    with pytest.raises(UnclearError):
+        tools.client.cancel("glmd-1-train", "12")
