@@ -8,12 +8,12 @@ DESTDIR   ?=
 CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/glmd
 # Named by their locks, so that a new lock makes a new one and checkouts share them.
 named     = $(CACHE)/$1-$(shell sha256sum $2 | cut -c1-12)
-GLM_6B  := $(call named,training,configs/rehearsal/requirements.txt)
+GLM_6B   := $(call named,training,configs/rehearsal/requirements.txt)
 TODAY    := $(call named,today,requirements/today.txt)
 TORCH    := $(call named,torch,requirements/torch.txt)
 # What `make demo` rehearses: glm-6b, or today's MindFormers.
 STACK     ?= glm-6b
-REHEARSED = $(if $(filter today,$(STACK)),$(TODAY),$(GLM_6B))
+REHEARSED  = $(if $(filter today,$(STACK)),$(TODAY),$(GLM_6B))
 PYTHONS_OF_TESTS := GLMD_TRAINING_PYTHON=$(GLM_6B)/bin/python GLMD_TODAY_PYTHON=$(TODAY)/bin/python \
     GLMD_TORCH_PYTHON=$(TORCH)/bin/python
 # Any Python will do to run this; it finds the right one itself.
@@ -25,12 +25,13 @@ export PYTHON PYTHON39 PYTHON311 NOTIFY DESTDIR
 RUNNER ?= $(if $(DESTDIR),systemd)
 $(if $(filter-out systemd spawn,$(RUNNER)),$(error RUNNER=$(RUNNER): it is systemd or spawn))
 
-UNITS := glmd.service glmd-job@.service glmd-notify.service glmd-web.socket glmd-web.service
+UNITS := glmd.service glmd-job@.service glmd-notify.service glmd-web.socket glmd-web.service \
+    glmd-metrics.timer glmd-metrics.service
 
 # The box of tests/systemd is made of namespaces, which takes root.
 TIERS := $(if $(filter 0,$(shell id -u)),,-m 'not systemd and not root')
 
-.PHONY: help environments demo test coverage lint bench lock clean install install-bundle install-here activate uninstall \
+.PHONY: help environments demo test coverage lint bench screenshots lock clean install install-bundle install-here activate uninstall \
     bundle training release-check pythons
 .DEFAULT_GOAL := help
 
@@ -60,8 +61,11 @@ lint: .venv/.made  ## ruff, mypy, and the walls between the rooms
 	.venv/bin/lint-imports --no-logo
 
 bench: .venv/.made $(GLM_6B)/.complete $(TODAY)/.complete  ## the benchmarks' tables
-	for program in merge readiness inbox idle scale steps step_time face; do \
+	for program in merge readiness inbox idle scale steps step_time face metrics; do \
 	    $(PYTHONS_OF_TESTS) .venv/bin/python benchmarks/$$program.py || exit; done
+
+screenshots: .venv/.made  ## the pictures of docs/, of a root in which nights were; takes chromium and chromium-driver
+	.venv/bin/python -m tests.browser.showcase.screenshots
 
 lock: .venv/.made  ## bring requirements/ in line with pyproject.toml; UPGRADE=--upgrade takes newer versions
 	.venv/bin/uv pip compile $(COMPILE) --group dev pyproject.toml -o requirements/dev.txt
@@ -106,7 +110,9 @@ install-here:
 	install -Dm644 systemd/glmd.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/glmd.conf
 	install -Dm644 systemd/glmd.tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/glmd.conf
 	install -Dm644 systemd/50-glmd.rules $(DESTDIR)$(POLKITDIR)/50-glmd.rules
-	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/glmd README.md SECURITY.md docs/*.md systemd/glmd-web-actions.conf
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/glmd README.md SECURITY.md docs/*.md docs/*.webp \
+	    systemd/glmd-web-actions.conf systemd/glmd-web-exporter.conf
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/glmd/monitoring monitoring/*
 	test -e $(DESTDIR)/etc/glmd/glmd.yaml || install -Dm644 configs/glmd.yaml $(DESTDIR)/etc/glmd/glmd.yaml
 	install -dm700 $(DESTDIR)/etc/glmd/credentials
 	$(if $(DESTDIR),,test ! -d /run/systemd/system || $(MAKE) --no-print-directory activate)
@@ -123,10 +129,11 @@ activate:
 	@echo "  systemctl enable --now glmd && systemctl status glmd"
 	@echo "  systemctl enable --now glmd-web.socket    if it is to have a page, as docs/web.md says"
 	@echo "  systemctl enable --now glmd-notify    if it is to send messages, as docs/install.md says"
+	@echo "  systemctl enable --now glmd-metrics.timer    if node_exporter is to show its samples, as docs/metrics.md says"
 
 uninstall:  ## (as root) remove the programs and units; /var/glm, /etc/glmd and the user stay
-	$(if $(DESTDIR),,test ! -d /run/systemd/system || systemctl disable --now $(notdir $(wildcard $(addprefix $(UNITDIR)/,glmd.service glmd-notify.service glmd-web.socket glmd-web.service))))
-	rm -rf $(DESTDIR)$(PREFIX)/lib/glmd $(DESTDIR)$(PREFIX)/share/doc/glmd
+	$(if $(DESTDIR),,test ! -d /run/systemd/system || systemctl disable --now $(notdir $(wildcard $(addprefix $(UNITDIR)/,glmd.service glmd-notify.service glmd-web.socket glmd-web.service glmd-metrics.timer))))
+	rm -rf $(DESTDIR)$(PREFIX)/lib/glmd $(DESTDIR)$(PREFIX)/share/doc/glmd $(DESTDIR)$(PREFIX)/share/glmd
 	rm -f $(DESTDIR)$(PREFIX)/bin/glmd $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS))
 	rm -f $(DESTDIR)/usr/lib/sysusers.d/glmd.conf $(DESTDIR)/usr/lib/tmpfiles.d/glmd.conf
 	rm -f $(DESTDIR)$(POLKITDIR)/50-glmd.rules

@@ -1,34 +1,30 @@
 """What the page costs: what a browser loads, how soon it is answered, and what it takes while it is looked at.
 
-    python benchmarks/face.py [--jobs 10000] [--requests 200] [--seconds 15] [--json FILE]
+    GLMD_TRAINING_PYTHON=… python benchmarks/face.py [--jobs 10000] [--requests 200] [--seconds 15] [--pairs 8]
+        [--json FILE]
 
 A real `glmd web` over a root of that many finished jobs, of one that trains on eight ranks, and of one whose record has
 100,000 steps. Sizes are those of what is sent, packed. Then eight streams look while a log grows once a second: what
-that costs, and how soon a line of the log is an event.
+that costs, and how soon a line of the log is an event. Memory is what it is after every page was shown. In the end real
+trainings run in turns with as many streams open as there may be and with none: see benchmarks/looked_on.py.
 """
 
 import argparse
 import gzip
-import http.client
 import json
 import os
-import re
-import statistics
-import subprocess
-import sys
 import tempfile
-import threading
 import time
-from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+from browsing import Page, Stream, begun
+from looked_on import looked_on
 from measuring import Report
-from scale import GLMD, fill
+from scale import fill
 
 from daemon.core.states import Job, State
-from daemon.core.store import NewJob, Store
+from daemon.face.web.app import ANSWERS, PAGES
 from handlers.rank_log.step_reader import LoggedStep
 from handlers.rank_log.steps import StepLine
 from handlers.records.job_dir import Step
@@ -78,113 +74,24 @@ class Training:
             with log.open("a") as stream:
                 stream.write(text)
         rows = [
-            StepLine(time=1.79e9 + n, epoch=(n - 1) // 4 + 1, epochs=100_000, step=(n - 1) % 4 + 1, steps=4, loss=loss)
+            StepLine(
+                time=1.79e9 + n,
+                epoch=(n - 1) // 4 + 1,
+                epochs=100_000,
+                step=(n - 1) % 4 + 1,
+                steps=4,
+                loss=loss,
+                milliseconds=500 + n % 50,
+                learning_rate=5e-5 * (1 - n / 1e6),
+                overflow=n < 4,
+                loss_scale=65536.0,
+                samples=7 + n % 100 / 100,
+            )
             for n, loss in losses.items()
         ]
         self._record.append([LoggedStep(row, 200 * row.number) for row in rows], RANKS - 1)
         self.number += steps
         return losses[self.number]
-
-
-def begun(root: Path, name: str, devices: tuple[int, ...], *ways: State) -> Job:
-    """Add a job that has gone these ways."""
-    with Store.open(root / "glmd.db") as store:
-        job = store.add(NewJob(name, name, devices=devices, prefix="glm-6b"))
-        for state in ways:
-            job = store.move(job, state)
-    return job
-
-
-class Page:
-    """A `glmd web`, and a browser that is none."""
-
-    def __init__(self, root: Path) -> None:
-        self.port = 18470
-        listen = ["--listen", f"127.0.0.1:{self.port}"]
-        self._process = subprocess.Popen(
-            [*GLMD, "web", "--root", str(root), *listen],
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "MALLOC_ARENA_MAX": "1"},  # as in glmd-web.service
-        )
-        self.process = psutil.Process(self._process.pid)
-        deadline = time.monotonic() + 60
-        while not self._answers():
-            if time.monotonic() > deadline or self._process.poll() is not None:
-                sys.exit("glmd web does not answer")
-            time.sleep(0.05)
-
-    def _answers(self) -> bool:
-        with suppress(OSError):
-            return bool(self.get("/healthz")[0])
-        return False
-
-    def get(self, path: str) -> tuple[bytes, float]:
-        """Return what is sent, and after how many milliseconds it was there."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
-            began = time.perf_counter()
-            connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
-            answer = connection.getresponse()
-            content = answer.read()
-            took = 1000 * (time.perf_counter() - began)
-            if answer.status != 200:
-                sys.exit(f"{path}: {answer.status}")
-            return content, took
-
-    def loads(self, path: str, *data: str) -> tuple[int, float]:
-        """Return how many requests a page takes, and how many kilobytes."""
-        content, _ = self.get(path)
-        html = gzip.decompress(content).decode()
-        linked = re.findall(r'(?:src|href)="(/(?:static/[^"]+|favicon\.ico))"', html)
-        parts = [content, *(self.get(address)[0] for address in (*dict.fromkeys(linked), *data))]
-        return len(parts), sum(map(len, parts)) / 1000
-
-    def p95(self, path: str, requests: int) -> float:
-        """Return within how many milliseconds 95 of 100 requests are answered."""
-        return statistics.quantiles([self.get(path)[1] for _ in range(requests)], n=20)[-1]
-
-    @property
-    def memory(self) -> float:
-        """Resident MiB."""
-        return float(self.process.memory_info().rss) / 2**20
-
-    @property
-    def processor(self) -> float:
-        """Seconds of processor so far."""
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
-
-    def close(self) -> None:
-        """End it."""
-        self._process.terminate()
-        self._process.wait(30)
-
-
-class Stream(threading.Thread):
-    """A browser that looks: notes when it heard of a text."""
-
-    def __init__(self, page: Page, about: str) -> None:
-        super().__init__(daemon=True)
-        self._connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=30)
-        self._connection.request("GET", f"/events?of={about}")
-        self._answer = self._connection.getresponse()
-        self._news = threading.Condition()
-        self._heard = ""
-        self.start()
-
-    def run(self) -> None:
-        """Read on."""
-        with suppress(OSError, ValueError, AttributeError):
-            while line := self._answer.readline():
-                if line.startswith(b"data: "):
-                    with self._news:
-                        self._heard = line.decode()
-                        self._news.notify_all()
-
-    def until(self, text: str) -> None:
-        """Wait until it has heard of this."""
-        with self._news:
-            if not self._news.wait_for(lambda: text in self._heard, 30):
-                sys.exit(f"waited in vain for {text}: {self._heard[:500]}")
 
 
 def sizes(page: Page, job: Job, report: Report) -> None:
@@ -215,6 +122,16 @@ def times(page: Page, trains: Job, long: Job, requests: int, report: Report) -> 
         report.figure(f"{name}, ms, p95", found, f"<= {target}", met=found <= target)
 
 
+def every_page(page: Page, *jobs: Job) -> None:
+    """Ask for every page and answer of these jobs, and for those that are of none, some times."""
+    for number in (*(job.id for job in jobs), 7):
+        for pattern in (*PAGES, *ANSWERS):
+            path = pattern.format(job=number, night="2026-11-28", file="filtered.ckpt")
+            others = f"?jobs={number},7,8" if path.startswith("/compare") else ""
+            for _ in range(3):
+                page.ask(f"{path}{others}")
+
+
 def looked_at(page: Page, training: Training, seconds: float, report: Report) -> None:
     """Report what eight streams cost, and how soon they hear."""
     streams = [Stream(page, about) for about in ("now", f"job:{training.job.id}") for _ in range(4)]
@@ -231,7 +148,7 @@ def looked_at(page: Page, training: Training, seconds: float, report: Report) ->
         heard.append(time.monotonic() - changed)
         time.sleep(max(0.0, 1.1 - heard[-1]))
     busy = 100 * (page.processor - before) / (time.monotonic() - began)
-    report.figure("8 streams, a step a second, % of a core", busy)
+    report.figure("8 streams, a step a second, % of a core", busy, f"<= {CPU}", met=busy <= CPU)
     report.figure(
         "a line of the log to the last stream's event, s, most", max(heard), f"<= {SOON}", met=max(heard) <= SOON
     )
@@ -243,8 +160,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--requests", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=15.0, help="how long to look with and without changes")
+    parser.add_argument("--pairs", type=int, default=8, help="of trainings with streams and without; 0 for none")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     asked = parser.parse_args()
+    if asked.pairs and not os.environ.get("GLMD_TRAINING_PYTHON"):
+        parser.error("GLMD_TRAINING_PYTHON is not set: trainings need it; --pairs 0 leaves them out")
     report = Report()
     with tempfile.TemporaryDirectory(prefix="glmd-benchmark-") as name:
         root = Path(name, "root")
@@ -259,10 +179,14 @@ def main() -> None:
             report.figure("resident at its start, MiB", page.memory)
             sizes(page, training.job, report)
             times(page, training.job, long.job, asked.requests, report)
+            every_page(page, training.job, long.job)
             looked_at(page, training, asked.seconds, report)
             report.figure("resident in the end, MiB", page.memory, f"<= {MEMORY}", met=page.memory <= MEMORY)
+            report.figure("of that its share, where pages are shared, MiB", page.share)
         finally:
             page.close()
+    if asked.pairs:
+        looked_on(asked.pairs, report)
     if asked.json is not None:
         asked.json.write_text(json.dumps(report.rows, indent=2) + "\n")
 

@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from unittest.mock import patch
 
@@ -46,8 +46,12 @@ def main() -> None:
         stage = Stage(Path(directory), training_python(Path(os.environ.get("GLMD_TRAINING_PYTHON", ""))))
         stage.furnish()
         prepared = prepare(stage)
-        pairs = [pair(prepared, number) for number in range(asked.rounds)]
-    print(json.dumps(figures(pairs)))
+
+        def run(*, recorded: bool) -> float:
+            return timed(prepared, JobDir(prepared.path.with_name("9000-timed")), recorded=recorded)
+
+        pairs = [pair(number, lambda with_it: run(recorded=with_it)) for number in range(asked.rounds)]
+    print(json.dumps(figures(pairs, "the record")))
 
 
 def prepare(stage: Stage) -> JobDir:
@@ -68,17 +72,16 @@ def prepare(stage: Stage) -> JobDir:
     return found.job.directory(stage.root.path)
 
 
-def pair(prepared: JobDir, number: int) -> tuple[float, float]:
-    """Train twice, with the record and without, the first of them in turns; return the times of a step, in ms."""
+def pair(number: int, train: Callable[[bool], float]) -> tuple[float, float]:
+    """Train twice, with something and without, the first of them in turns; return the times of a step, in ms."""
     order = (True, False) if number % 2 else (False, True)
-    found = {recorded: timed(prepared, f"{number:03d}{recorded:d}", recorded=recorded) for recorded in order}
+    found = {with_it: train(with_it) for with_it in order}
     print(f"pair {number}: {found[True]:.3f} ms with, {found[False]:.3f} ms without", flush=True)
     return found[True], found[False]
 
 
-def timed(prepared: JobDir, number: str, *, recorded: bool) -> float:
-    """Run the plan once more in a directory of its own; return the mean time of a step, in ms."""
-    directory = JobDir(prepared.path.with_name(f"9{number}-timed"))
+def timed(prepared: JobDir, directory: JobDir, *, recorded: bool = True) -> float:
+    """Run the plan once more in a directory of its own, which goes then; return the mean time of a step, in ms."""
     records = directory.step(1, Step.TRAIN)
     records.path.mkdir(parents=True)
     for path in prepared.path.glob("*.*"):
@@ -110,21 +113,26 @@ def shim(directory: Path, *, recorded: bool) -> int:
         return run.main(words)
 
 
-def figures(pairs: Sequence[tuple[float, float]]) -> dict[str, float]:
-    """Return and print what the pairs say."""
-    step = statistics.fmean(without for _, without in pairs)
-    differences = [(recorded - without) / step for recorded, without in pairs]
-    chance = random.Random(0)  # noqa: S311 - nothing secret
-    means = sorted(statistics.fmean(chance.choices(differences, k=len(pairs))) for _ in range(_RESAMPLED))
+def figures(pairs: Sequence[tuple[float, float]], what: str) -> dict[str, float]:
+    """Return and print what the pairs say of what the first of each was with."""
+    step, *shares = longer(pairs)
+    names = (f"longer with {what}, %", "95 % interval, from %", "95 % interval, to %")
     found = {
-        "ms a step, without the record": step,
-        "longer with the record, %": 100 * statistics.fmean(differences),
-        "95 % interval, from %": 100 * means[int(0.025 * _RESAMPLED)],
-        "95 % interval, to %": 100 * means[int(0.975 * _RESAMPLED)],
+        f"ms a step, without {what}": step,
+        **{name: 100 * share for name, share in zip(names, shares, strict=True)},
     }
     for name, value in found.items():
         print(f"{name:<40}{value:>10.3f}")
     return found
+
+
+def longer(pairs: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:
+    """Return a step's time without, in ms, and which part of it is added with: in the mean, at least, and at most."""
+    step = statistics.fmean(without for _, without in pairs)
+    differences = [(recorded - without) / step for recorded, without in pairs]
+    chance = random.Random(0)  # noqa: S311 - nothing secret
+    means = sorted(statistics.fmean(chance.choices(differences, k=len(pairs))) for _ in range(_RESAMPLED))
+    return step, statistics.fmean(differences), means[int(0.025 * _RESAMPLED)], means[int(0.975 * _RESAMPLED)]
 
 
 if __name__ == "__main__":

@@ -322,6 +322,9 @@ class Code(StrEnum):
     WEB_NOT_THERE = "web.not-there"
     WEB_LISTEN = "web.listen"
 
+    # Metrics.
+    METRICS_NO_TEXTFILE = "metrics.no-textfile"
+
     # The command line.
     USAGE_NOT_THERE = "usage.not-there"
     USAGE_OPTIONS = "usage.options"

@@ -61,6 +61,10 @@ COMMANDS = {
         "Tell people what happens: serve, test NAME, list, retry.",
     ),
     "web": ("daemon.commands.web:web", "Serve the page, which only reads; also with the daemon down."),
+    "metrics": (
+        "daemon.commands.metrics:metrics",
+        "Print what glmd knows as samples for Prometheus, or write them as a textfile; also with the daemon down.",
+    ),
     "backup": (
         "daemon.commands.backup:backup",
         "Back up the store, the jobs' records and what was promoted; glmd may run, and jobs, too.",
@@ -78,7 +82,7 @@ HIDDEN = frozenset({"reload"})
 """What systemd runs rather than people; docs/cli.md has it all the same."""
 
 OWN_PARSER = frozenset(
-    {"backup", "compare", "merge", "night", "nights", "notify", "restore", "status", "steps", "top", "web"}
+    {"backup", "compare", "merge", "metrics", "night", "nights", "notify", "restore", "status", "steps", "top", "web"}
 )
 """Commands that take their words unparsed: loading typer takes longer than what they do."""
 COMMON = ("--root", "--config")

@@ -11,9 +11,9 @@ from daemon.core.root import Root
 from daemon.core.states import Job
 from daemon.face.comparison import Compared, DifferentKey, compared, different_keys
 from daemon.face.curve import SIGN, curve
-from daemon.face.hidden_keys import NOTHING_HIDDEN
 from handlers.codes import Code
 from handlers.errors import BadInputError
+from handlers.hidden_keys import NOTHING_HIDDEN
 from handlers.printable import printable
 from handlers.units.durations import format_duration
 

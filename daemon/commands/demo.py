@@ -21,6 +21,7 @@ from daemon.commands.arguments import ConfigOption, settings_of
 from daemon.commands.terminal.board import Board
 from daemon.core.checking import rules
 from daemon.core.control import ask
+from daemon.core.root import Root
 from daemon.core.settings import load_settings
 from daemon.core.states import Job, State
 from daemon.face.status import JobStatus
@@ -203,6 +204,26 @@ class _Story:
     """Its address, where it is open."""
 
 
+def _on_the_page(page: str, job: Job, root: Root) -> tuple[str, ...]:
+    """Return what to try while the page is open, and the daemon is there."""
+    return (
+        f"  {page}jobs/{job.id}    its page: curve, files, history",
+        "",
+        "To see a failure",
+        f"  cp {job.directory(root.path).submitted} {root.inbox}/again.yaml    drops it once more",
+        f"  {page}jobs/{job.id + 1}/ranks    has the ranks' pids while it trains; kill -9 one of them",
+        f"  {page}jobs/{job.id + 1}    says what became of it: at first glmd begins anew by itself",
+    )
+
+
+def _without_the_page(glmd: str, job: Job, root: Root) -> tuple[str, ...]:
+    """Return how it is opened; the daemon is gone."""
+    return (
+        f"  {glmd} demo --web    the same again with the page, and glmd stays there for a failure of your own",
+        f"  {glmd} --root {root.path} web    the page alone: open http://127.0.0.1:8470/jobs/{job.id}",
+    )
+
+
 def _story(stage: Stage, job: Job, merged: Path, losses: dict[str, float], page: str) -> _Story:
     root, stack, directory = stage.root, stage.stack, job.directory(stage.root.path)
     manifest = read_manifest(directory.merged / MANIFEST)
@@ -230,6 +251,6 @@ def _story(stage: Stage, job: Job, merged: Path, losses: dict[str, float], page:
         f"  {glmd} --root {root.path} logs {job.id}",
         f"  {glmd} inspect {merged}",
         f"  {glmd} doctor    what a server still needs to train the real model",
-        f"  {glmd} --root {root.path} web    the page: open http://127.0.0.1:8470/jobs/{job.id}",
+        *(_on_the_page(page, job, root) if page else _without_the_page(glmd, job, root)),
     )
     return _Story(happened, to_look_at, page)

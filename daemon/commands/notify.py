@@ -37,7 +37,8 @@ def notify(words: Sequence[str]) -> None:
     given = _parser().parse_args(words)
     credentials = given.credentials or Credentials.of(os.environ).directory
     state = given.state or Path(os.environ.get("STATE_DIRECTORY") or STATE)
-    files = Files(given.config, given.root, credentials, state)
+    runtime = os.environ.get("RUNTIME_DIRECTORY")
+    files = Files(given.config, given.root, credentials, state, Path(runtime) if runtime else None)
     match given.what:
         case "serve":
             from daemon.face.notify.process import serve  # noqa: PLC0415 - what the others need not

@@ -1,7 +1,6 @@
 """`glmd promote`, `rollback` and `promotions`: what `latest/PREFIX` leads to, has led to, and is to lead to."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -68,7 +67,7 @@ def promotions(
         found = store.promotions(prefix)
     newest = {one.prefix: one.id for one in found}
     if json:
-        typer.echo(to_json({"promotions": [_as_json(one, newest) for one in found]}))
+        typer.echo(to_json({"promotions": [one.as_json(is_latest=newest[one.prefix] == one.id) for one in found]}))
         return
     if not found:
         typer.echo("nothing was ever promoted" + (f" as latest/{printable(prefix)}" if prefix else ""))
@@ -83,7 +82,3 @@ def _row(one: Promotion, newest: dict[str, int]) -> Sequence[str]:
     if newest[one.prefix] == one.id:
         what += ", is latest" if one.target else ", leads nowhere"
     return f"{one.at.astimezone():%Y-%m-%d %H:%M}", one.prefix, what, one.name, one.cycle, one.by or "glmd", one.reason
-
-
-def _as_json(one: Promotion, newest: dict[str, int]) -> dict[str, object]:
-    return asdict(one) | {"at": one.at.isoformat(), "is_latest": newest[one.prefix] == one.id and bool(one.target)}

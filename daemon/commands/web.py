@@ -1,13 +1,14 @@
 """`glmd web`: the page, served; and how to reach it from another machine."""
 
 import platform
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from daemon.commands.lookup import settings_of
 from daemon.commands.own_parser import Parser
 from daemon.commands.terminal.streaming import write
-from daemon.core.settings import Settings
-from daemon.core.web_settings import AUTO, address_in
+from daemon.core.web_plan import AUTO, WebPlan, address_in
+from daemon.face.web.plan import read_plan
 
 _PORT = 8470
 _SOCKET = "/run/glmd/web.sock"
@@ -16,13 +17,26 @@ _SOCKET = "/run/glmd/web.sock"
 def web(words: Sequence[str]) -> None:
     """Serve the page, which only reads; also with the daemon down."""
     given = _parser().parse_args(words)
-    settings = settings_of(given.root, given.config)
+    plan = read_plan(given.config, given.root)
     if given.what == "link":
-        write(lines(settings, platform.node()))
+        write(lines(plan.web, platform.node()))
         return
-    from daemon.face.web.process import serve  # noqa: PLC0415 - `glmd web link` needs nothing of it
+    with _without_rich():
+        from daemon.face.web.process import serve  # noqa: PLC0415 - `glmd web link` needs nothing of it
+    serve(plan, given.listen)
 
-    serve(settings, given.listen)
+
+@contextmanager
+def _without_rich() -> Iterator[None]:
+    """Let structlog find no rich, which it would load to draw tracebacks: 4 MB, and they are written plainly here."""
+    if "rich" in sys.modules:  # it is there anyway
+        yield
+        return
+    sys.modules["rich"] = None  # type: ignore[assignment]  # it is not found then, see Python's reference, 5.3.1
+    try:
+        yield
+    finally:
+        del sys.modules["rich"]
 
 
 def _parser() -> Parser:
@@ -35,10 +49,10 @@ def _parser() -> Parser:
     return parser
 
 
-def lines(settings: Settings, host: str) -> list[str]:
+def lines(web: WebPlan, host: str) -> list[str]:
     """Return what to type on a laptop, and what to open then."""
-    if settings.web.url is not None:
-        return [settings.web.url]
-    address = address_in(settings.web.listen)
-    there = f"localhost:{address[1]}" if address else _SOCKET if settings.web.listen == AUTO else settings.web.listen
+    if web.url is not None:
+        return [web.url]
+    address = address_in(web.listen)
+    there = f"localhost:{address[1]}" if address else _SOCKET if web.listen == AUTO else web.listen
     return [f"ssh -N -L {_PORT}:{there} {host}", f"then open http://localhost:{_PORT}/"]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from daemon.core.notices import Notice, NoticeKind
 from daemon.core.results import Result
-from handlers.validate.disk_estimate import in_words
 
 RUNS = 5
 """Of a cycle that are done, the newest: what the largest of them took, the next one may."""
@@ -44,6 +43,8 @@ class Forecast:
 
     def notice(self, place: Path, at: datetime) -> Notice:
         """Return what somebody should know where it is not enough; `place` is where jobs are written."""
+        from handlers.validate.disk_estimate import in_words  # noqa: PLC0415 - 0.5 s, and whoever watches has no use for it
+
         first = min(self.needs, key=lambda run: run.due)
         cycles = ", ".join(sorted({run.cycle for run in self.needs}))
         rest = f", {in_words(self.rest)} of them for what runs" if self.rest else ""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from daemon.core.states import Job, Source, State
+from handlers.run_names import YEARS
 from handlers.units.devices import LIMIT
 
 Row = tuple[int, str, str, str, int, int, str, str, int, str, str, str, str, str, int | None]
@@ -32,8 +33,8 @@ def job_of(row: Row) -> Job:
     if not all(type(device) is int and 0 <= device < LIMIT for device in held):
         raise ValueError(f"{devices:.{_SHOWN}} are no devices")
     times = datetime.fromisoformat(submitted), datetime.fromisoformat(changed)
-    if not all(time.tzinfo for time in times):
-        raise ValueError(f"{submitted:.{_SHOWN}} and {changed:.{_SHOWN}} have no zone")
+    if not all(time.tzinfo and time.year in YEARS for time in times):
+        raise ValueError(f"{submitted:.{_SHOWN}} and {changed:.{_SHOWN}} have no zone, or no year of a job")
     return Job(
         id=number,
         name=name,

@@ -7,7 +7,7 @@ has not followed yet. By that such a link is told from one that somebody has set
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -70,6 +70,10 @@ class Promotion:
         """Return the promotion of what `job` has merged."""
         target = target_of(job)
         return cls(job.prefix, Kind.PROMOTION, target, datetime.now(UTC), job.id, job.cycle, by=by, reason=reason)
+
+    def as_json(self, *, is_latest: bool) -> dict[str, object]:
+        """Return the documented keys; `is_latest` is whether it is what the link leads to now."""
+        return asdict(self) | {"at": self.at.isoformat(), "is_latest": is_latest and bool(self.target)}
 
     @property
     def name(self) -> str:

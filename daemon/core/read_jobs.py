@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Self
 
+from daemon.core.happened import moment
 from daemon.core.job_rows import COLUMNS, NO_JOB, Row, job_of, told_of_unreadable, why_none
 from daemon.core.reading import open_for_reading, unreadable
 from daemon.core.states import ACTIVE, OVER, Job, State
@@ -251,7 +252,7 @@ class JobReads:
         found: defaultdict[int, list[Transition]] = defaultdict(list)
         for job, at, state, attempt, reason, code in rows:
             with contextlib.suppress(ValueError):  # `glmd doctor --state` tells
-                found[job].append(Transition(datetime.fromisoformat(at), State(state), attempt, reason, code))
+                found[job].append(Transition(moment(at), State(state), attempt, reason, code))
         return {job: tuple(steps) for job, steps in found.items()}
 
     def cancelled_by(self, job: Job) -> str:

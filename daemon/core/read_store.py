@@ -1,10 +1,11 @@
 """The store for whoever only reads it: jobs, and what became of nights, results and promotions."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from daemon.core import happened, night_runs, notices, promotions, prunings, results
+from daemon.core import counts, happened, night_runs, notices, promotions, prunings, results
+from daemon.core.counts import Line, NightCount
 from daemon.core.growth import growth
 from daemon.core.happened import History, Place, Step
 from daemon.core.night_runs import Counted, NightRun
@@ -96,6 +97,36 @@ class ReadStore(JobReads):
     def notices_after(self, place: Place, most: int) -> list[tuple[Place, Notice | None]]:
         """Return the notices behind `place`, of which None says nothing."""
         return list(notices.after(self._connection, place.number, most))
+
+    def lines(self, after: Place, last: Place) -> Iterator[Line]:
+        """Yield the transitions behind `after`, up to `last`, as they stand in the store."""
+        return counts.lines(self._connection, after.number, last.number)
+
+    # How much there is; see daemon.core.counts
+
+    def counts(self) -> dict[str, int]:
+        """Return how many jobs are in each state."""
+        return counts.by_state(self._connection)
+
+    def oldest_waiting(self) -> datetime | None:
+        """Return when the oldest job was submitted that waits."""
+        return counts.oldest_waiting(self._connection)
+
+    def merged_bytes(self) -> int:
+        """Return the bytes of the merged outputs of all jobs that are done."""
+        return counts.merged_bytes(self._connection)
+
+    def promotion_counts(self) -> dict[str, int]:
+        """Return how many changes of each kind there were of what any `latest/PREFIX` leads to."""
+        return counts.promotions(self._connection)
+
+    def pruned(self) -> dict[str, tuple[int, int]]:
+        """Return of each part how often one was removed, and how many bytes that freed."""
+        return counts.pruned(self._connection)
+
+    def night_counts(self) -> tuple[NightCount, ...]:
+        """Return what became of the due times of all cycles."""
+        return tuple(counts.nights(self._connection))
 
     def held_up(self) -> tuple[Job, ...]:
         """Return the waiting jobs that something stands against: all but its devices, which others hold by right."""

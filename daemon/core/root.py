@@ -11,6 +11,8 @@ from handlers.codes import Code
 from handlers.errors import RefusedError
 from handlers.records.job_dir import is_number
 
+DEFAULT_ROOT = Path("/var/glm")
+"""Where the service has its root; any other is somebody's own."""
 SOCKET = "glmd.sock"
 """Its name in the root directory."""
 GROUP_READS = 0o2750

@@ -11,7 +11,9 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from daemon.core import night_hours
+from daemon.core.metrics_settings import MetricsSettings
 from daemon.core.notify_settings import NotifySettings
+from daemon.core.root import DEFAULT_ROOT
 from daemon.core.setting_sections import (
     AbsolutePath,
     Cancel,
@@ -37,7 +39,6 @@ from handlers.retention.policy import Retention
 from handlers.units.devices import format_devices
 
 DEFAULT_FILE = Path("/etc/glmd/glmd.yaml")
-DEFAULT_ROOT = Path("/var/glm")
 
 
 class SettingsError(BadInputError):
@@ -71,6 +72,7 @@ class Settings(Texts, BaseSettings):
     retention: Retention = Retention()
     notify: NotifySettings = NotifySettings()
     web: WebSettings = WebSettings()
+    metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

@@ -1,34 +1,15 @@
 """The settings of the page: where it listens, how people reach it, and what it lets them do."""
 
 import re
-from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
 from daemon.core.setting_sections import Section
+from daemon.core.web_plan import AUTO, Action, WebPlan, address_in
 
-AUTO = "auto"
-_ADDRESS = re.compile(r"(127(?:\.\d{1,3}){3}|localhost|\[::1\]):(\d{1,5})", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\]", re.ASCII)
-
-
-class Action(StrEnum):
-    """What the page may be let do."""
-
-    CANCEL = "cancel"
-    RETRY = "retry"
-    PROMOTE = "promote"
-
-
-def address_in(listen: str) -> tuple[str, int] | None:
-    """Return host and port of `127.0.0.1:8470`; None for what is no address of this host alone."""
-    match = _ADDRESS.fullmatch(listen)
-    if match is None or not 0 < int(match[2]) < 1 << 16:
-        return None
-    return match[1].strip("[]"), int(match[2])
 
 
 def _listen(text: str) -> str:
@@ -45,6 +26,22 @@ def _url(text: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
         raise ValueError(f"{text!r:.200} is no address of a page; write https://HOST, or https://HOST/PREFIX")
     return text.rstrip("/")
+
+
+def _exporter(text: str) -> str:
+    parts = urlsplit(text)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    is_plain = parts.scheme == "http" and not (parts.query or parts.fragment or "@" in parts.netloc)
+    if not is_plain or address_in(f"{host}:{_port_of(text)}") is None:
+        raise ValueError(f"{text!r:.200} is no exporter of this host; write http://127.0.0.1:8082/metrics")
+    return text
+
+
+def _port_of(text: str) -> int:
+    try:
+        return urlsplit(text).port or 80
+    except ValueError:
+        return 0
 
 
 def _name(text: str) -> str:
@@ -77,6 +74,8 @@ class WebSettings(Section):
     actions: tuple[Action, ...] = ()
     user_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] | None = None
     """In which header a proxy says who asks; it is believed at the Unix socket alone."""
+    npu_exporter: Annotated[str, AfterValidator(_exporter)] | None = None
+    """Where npu-exporter of this host tells how the devices are; None: nobody is asked."""
     hide: Annotated[tuple[Annotated[str, AfterValidator(_pattern)], ...], Field(max_length=100)] = ()
     """More names of keys whose values are not shown, as regular expressions."""
 
@@ -86,12 +85,6 @@ class WebSettings(Section):
             raise ValueError("actions: one is named twice")
         return self
 
-    @property
-    def socket(self) -> Path | None:
-        """The path of the Unix socket; None where it listens elsewhere."""
-        return Path(self.listen) if self.listen.startswith("/") else None
-
-    @property
-    def prefix(self) -> str:
-        """What stands before every path behind a proxy, as `/glmd`; empty for nothing."""
-        return urlsplit(self.url).path if self.url else ""
+    def plan(self) -> WebPlan:
+        """Return what they say."""
+        return WebPlan(**dict(self))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from daemon.core.states import Job
 from daemon.face.below import read_below
-from daemon.face.hidden_keys import HiddenKeys
 from daemon.face.training import GLANCE, training_of
+from handlers.hidden_keys import HiddenKeys
 from handlers.records.job_dir import JobDir
 from handlers.training_record.training import Training
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from daemon.face.hidden_keys import MARK, HiddenKeys
+from handlers.hidden_keys import MARK, HiddenKeys
 from handlers.validate.document import parse
 from handlers.validate.yaml_nodes import Node
 

@@ -14,27 +14,27 @@ DASHES = ("none", "6 4")
 Point = tuple[float, float]
 
 
-def svg(points: Sequence[Point], title: str, vain: Sequence[Point] = ()) -> str:
-    """Return a picture of `points`, with what was trained in vain dim behind them.
+def svg(points: Sequence[Point], title: str, vain: Sequence[Point] = (), width: int = WIDTH) -> str:
+    """Return a picture of `points`, with what was trained in vain dim behind them; `width` is in pixels.
 
     Control characters of the title, which XML has no way to write, are left out. Numbers
     that are not finite are gaps. Its colours follow the reader's: dark on light, or light on dark.
     """
     printable = "".join(character for character in title if character.isprintable())
-    return svg_of_several([("vain", vain), ("", points)], printable)
+    return svg_of_several([("vain", vain), ("", points)], printable, width)
 
 
-def svg_of_several(curves: Sequence[tuple[str, Sequence[Point]]], title: str) -> str:
+def svg_of_several(curves: Sequence[tuple[str, Sequence[Point]]], title: str, width: int = WIDTH) -> str:
     """Return a picture of several curves on one scale, each of the class that stands before it.
 
     The classes s0 … s11 have a colour and a dash of their own.
     """
-    return "\n".join(_parts(curves, title)) + "\n"
+    return "\n".join(_parts(curves, title, width)) + "\n"
 
 
-def _parts(curves: Sequence[tuple[str, Sequence[Point]]], title: str) -> Iterator[str]:
+def _parts(curves: Sequence[tuple[str, Sequence[Point]]], title: str, width: int) -> Iterator[str]:
     yield (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT}" width="{width}" height="{HEIGHT}" '
         f'role="img" aria-label="{escape(title, {chr(34): "&quot;"})}">'
     )
     yield (
@@ -46,7 +46,7 @@ def _parts(curves: Sequence[tuple[str, Sequence[Point]]], title: str) -> Iterato
     yield f"<title>{escape(title)}</title>"
     shown = [point for _, points in curves for point in points if math.isfinite(point[1])]
     if not shown:
-        yield f'<text x="{WIDTH // 2}" y="{HEIGHT // 2}" text-anchor="middle">–</text></svg>'
+        yield f'<text x="{width // 2}" y="{HEIGHT // 2}" text-anchor="middle">–</text></svg>'
         return
     left, right = min(x for x, _ in shown), max(x for x, _ in shown)
     low, high = min(y for _, y in shown), max(y for _, y in shown)
@@ -54,12 +54,12 @@ def _parts(curves: Sequence[tuple[str, Sequence[Point]]], title: str) -> Iterato
     def place(point: Point) -> str:
         across = (point[0] - left) / (right - left or 1)
         up = (point[1] - low) / (high - low or 1)
-        x = _LEFT + across * (WIDTH - _LEFT - _RIGHT)
+        x = _LEFT + across * (width - _LEFT - _RIGHT)
         y = HEIGHT - _BOTTOM - up * (HEIGHT - _TOP - _BOTTOM)
         return f"{x:.1f},{y:.1f}"
 
     bottom = HEIGHT - _BOTTOM
-    yield f'<line x1="{_LEFT}" y1="{bottom}" x2="{WIDTH - _RIGHT}" y2="{bottom}"/>'
+    yield f'<line x1="{_LEFT}" y1="{bottom}" x2="{width - _RIGHT}" y2="{bottom}"/>'
     yield f'<line x1="{_LEFT}" y1="{_TOP}" x2="{_LEFT}" y2="{bottom}"/>'
     for kind, series in curves:
         for piece in _pieces(series):
@@ -67,7 +67,7 @@ def _parts(curves: Sequence[tuple[str, Sequence[Point]]], title: str) -> Iterato
     yield f'<text x="{_LEFT - 6}" y="{_TOP + 10}" text-anchor="end">{high:.4g}</text>'
     yield f'<text x="{_LEFT - 6}" y="{bottom}" text-anchor="end">{low:.4g}</text>'
     yield f'<text x="{_LEFT}" y="{HEIGHT - 6}">{left:.15g}</text>'
-    yield f'<text x="{WIDTH - _RIGHT}" y="{HEIGHT - 6}" text-anchor="end">{right:.15g}</text></svg>'
+    yield f'<text x="{width - _RIGHT}" y="{HEIGHT - 6}" text-anchor="end">{right:.15g}</text></svg>'
 
 
 def _styles(kinds: Iterable[str]) -> str:

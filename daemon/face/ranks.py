@@ -11,7 +11,7 @@ from statistics import median_high
 from daemon.core.states import Job
 from daemon.face.below import opened_below, piece
 from handlers.rank_log.phase import Phase, last_phase
-from handlers.rank_log.progress import Progress, last_step
+from handlers.rank_log.progress import Progress, last_step, tell_the_speed
 from handlers.rank_log.tail import tail_of
 from handlers.records.job_dir import JobDir
 
@@ -54,6 +54,12 @@ def ranks_of(job: Job, root: Path) -> tuple[RankStatus, ...]:
     return tuple(replace(status, behind=furthest - (status.number or 0)) for status in found)
 
 
+def logs_of(job: Job, root: Path) -> tuple[Path, ...]:
+    """Return where the ranks of a job write what is told of them."""
+    directory = job.directory(root)
+    return tuple(directory.rank_log(rank) for rank in job.ranks)
+
+
 def slowest(ranks: Sequence[RankStatus]) -> RankStatus | None:
     """Return the rank that takes a fifth longer a step than most; None where none does."""
     timed = [(status.progress.seconds_per_step, status) for status in ranks if status.progress is not None]
@@ -94,7 +100,7 @@ def _status(rank: int, device: int, directory: JobDir) -> RankStatus:
     try:
         with opened_below(directory.path, directory.rank_log(rank)) as stream:
             quiet = max(0.0, time.time() - os.fstat(stream.fileno()).st_mtime)
-            lines = tail_of(stream)
+            lines = tail_of(stream, enough=tell_the_speed)
     except OSError:  # not there yet, or nothing that can be read: the others are shown all the same
         return RankStatus(rank, device, None, "", None)
     line = next((line for line in reversed(lines) if line.strip()), "")

@@ -18,7 +18,7 @@ from ruamel.yaml.events import (
     ScalarEvent,
 )
 
-from daemon.face.hidden_keys import MARK, HiddenKeys
+from handlers.hidden_keys import MARK, HiddenKeys
 
 _LONGEST = 1 << 18
 """Characters that are parsed; a longer text is told line by line."""

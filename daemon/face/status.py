@@ -44,7 +44,7 @@ class JobStatus:
 
     def as_json(self) -> dict[str, object]:
         """Return the documented keys."""
-        return {**job_as_json(self.job, self.directory), "progress": _progress(self.progress)}
+        return {**job_as_json(self.job, self.directory), "progress": progress_as_json(self.progress)}
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,35 @@ class Overview:
         yield "trouble", [*([self.trouble] if self.trouble else []), *self.unread]
         yield "waiting", self.waiting
         yield "notices", [notice.as_json() for notice in self.notices]
+
+
+@dataclass(frozen=True)
+class StoredOverview:
+    """What the store says of the jobs that matter now: as in Overview, and without what their files say."""
+
+    held: dict[int, int]
+    queue: tuple[int, ...]
+    waiting: int
+    jobs: tuple[Job, ...]
+    left_out: int
+    unreadable: dict[int, str]
+    notices: tuple[Notice, ...]
+
+    def at(self, root: Path, word: Word) -> Overview:
+        """Return the overview of `root`, of which these jobs are."""
+        daemon, trouble = word
+        return Overview(
+            root=root,
+            daemon=daemon,
+            held=self.held,
+            queue=self.queue,
+            waiting=self.waiting,
+            jobs=(job_status(job, root) for job in self.jobs),
+            left_out=self.left_out,
+            unreadable=self.unreadable,
+            notices=self.notices,
+            trouble=trouble,
+        )
 
 
 @dataclass(frozen=True)
@@ -136,24 +165,26 @@ def overview(root: Path, store: Path, word: Word | None = None) -> Overview:
 
     Without the daemon's `word` it is asked at its socket.
     """
-    daemon, trouble = word or _word_of_the_daemon(root)
+    word = word or _word_of_the_daemon(root)
     with ReadStore.open(store) as opened:
-        waiting = opened.queue(NEXT)
-        over = opened.newest_over(RECENT)
-        jobs = sorted((*opened.jobs(ACTIVE), *waiting, *over), key=lambda job: job.id)
-        opened.look_for_unreadable()
-        return Overview(
-            root=root,
-            daemon=daemon,
-            held=opened.locks(),
-            queue=tuple(job.id for job in waiting),
-            waiting=opened.queue_length(),
-            jobs=(job_status(job, root) for job in jobs),
-            left_out=max(0, opened.count(OVER) - len(over)),
-            unreadable=opened.unreadable,
-            notices=opened.notices(),
-            trouble=trouble,
-        )
+        return stored_overview(opened).at(root, word)
+
+
+def stored_overview(store: ReadStore) -> StoredOverview:
+    """Return what the store says of the jobs that matter now."""
+    waiting = store.queue(NEXT)
+    over = store.newest_over(RECENT)
+    jobs = sorted((*store.jobs(ACTIVE), *waiting, *over), key=lambda job: job.id)
+    store.look_for_unreadable()
+    return StoredOverview(
+        held=store.locks(),
+        queue=tuple(job.id for job in waiting),
+        waiting=store.queue_length(),
+        jobs=tuple(jobs),
+        left_out=max(0, store.count(OVER) - len(over)),
+        unreadable=store.unreadable,
+        notices=store.notices(),
+    )
 
 
 def overview_of_all(root: Path, store: Path) -> Overview:
@@ -204,8 +235,8 @@ def job_status(job: Job, root: Path) -> JobStatus:
     return JobStatus(job, directory.path, progress)
 
 
-def detail(store: ReadStore, job: Job, root: Path) -> Detail:
-    """Return all that is known of `job`. Raises OSError where a record cannot be read."""
+def detail(store: ReadStore, job: Job, root: Path, rows: int = GLANCE) -> Detail:
+    """Return all that is known of `job`, with about so many rows. Raises OSError where a record cannot be read."""
     directory = job.directory(root)
     paths = {
         "config": directory.config,
@@ -222,7 +253,7 @@ def detail(store: ReadStore, job: Job, root: Path) -> Detail:
         history=store.history(job.id),
         paths={name: path for name, path in paths.items() if path.exists()},
         steps=_steps(job, root),
-        training=training_of(directory, GLANCE),
+        training=training_of(directory, rows),
         result=store.results([job.id]).get(job.id),
         disk=disk_of(directory),
         verdict=verdict_of(directory),
@@ -235,18 +266,20 @@ def verdict_of(directory: JobDir) -> "Verdict | None":
     from pydantic import ValidationError  # noqa: PLC0415 - as below
 
     from handlers.gate.verdict import Verdict  # noqa: PLC0415 - as below
+    from handlers.records.record import no_record  # noqa: PLC0415 - as below
 
     try:
         return Verdict.read(directory.verdict)
     except FileNotFoundError:
         return None
     except ValidationError as error:
-        raise OSError(f"{directory.verdict}: not a record of glmd: {error}") from error
+        raise no_record(directory.verdict, error) from error
 
 
 def _steps(job: Job, root: Path) -> tuple[Attempted, ...]:
     from pydantic import ValidationError  # noqa: PLC0415 - the table of all jobs needs no records, and is quicker without
 
+    from handlers.records.record import no_record  # noqa: PLC0415 - as above
     from handlers.records.step_exit import StepExit  # noqa: PLC0415 - as above
 
     found = []
@@ -258,7 +291,7 @@ def _steps(job: Job, root: Path) -> tuple[Attempted, ...]:
             except FileNotFoundError:
                 continue
             except ValidationError as error:
-                raise OSError(f"{path}: not a record of glmd: {error}") from error
+                raise no_record(path, error) from error
     return tuple(found)
 
 
@@ -293,7 +326,8 @@ def job_as_json(job: Job, directory: Path) -> dict[str, object]:
     }
 
 
-def _progress(progress: Progress | None) -> dict[str, object] | None:
+def progress_as_json(progress: Progress | None) -> dict[str, object] | None:
+    """Return the documented keys of how far a training is."""
     if progress is None:
         return None
     return {

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
-from handlers.rank_log.steps import is_step, step_in
+from handlers.rank_log.steps import StepLine, is_step, step_in
 from handlers.rank_log.tail import tail
 
 _RECENT = 20
 """Steps whose median time gives the speed: one step may have compiled or saved."""
+_LONG = 1000
+"""Characters of a line that is not kept: no step is told so."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,17 @@ def read_progress(output: Path, ranks: Sequence[int]) -> Progress | None:
 
 def progress_in(log: Path) -> Progress | None:
     """Return the last step in the tail of one rank's log, or None."""
-    return last_step(tail(log))
+    return last_step(tail(log, enough=tell_the_speed))
+
+
+def tell_the_speed(lines: Sequence[str]) -> bool:
+    """Say whether lines before these would change nothing of what is told of the last steps."""
+    return len(_recent(lines)) == _RECENT
 
 
 def last_step(lines: Sequence[str]) -> Progress | None:
     """Return the last step that `lines` report, or None."""
-    backwards = (step for line in reversed(lines) if (step := step_in(line)) is not None)
-    recent = list(islice(backwards, _RECENT))  # what lies before them is not looked at
+    recent = _recent(lines)
     if not recent:
         return None
     last = recent[0]
@@ -65,6 +72,20 @@ def last_step(lines: Sequence[str]) -> Progress | None:
         loss=last.loss,
         seconds_per_step=_median(times) / 1000 if times else None,
     )
+
+
+def _recent(lines: Sequence[str]) -> Sequence[StepLine]:
+    """Return the last steps, the newest first; what lies before them is not looked at."""
+    backwards = (step for line in reversed(lines) if "step:[" in line and (step := _step(line)) is not None)
+    return list(islice(backwards, _RECENT))
+
+
+def _step(line: str) -> StepLine | None:
+    return step_in(line) if len(line) > _LONG else _known_step(line)
+
+
+_known_step = lru_cache(512)(step_in)
+"""Whoever looks at some logs again and again finds most lines as they were."""
 
 
 def after_last_step(lines: Sequence[str]) -> Sequence[str]:

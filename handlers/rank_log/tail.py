@@ -2,34 +2,43 @@
 
 import os
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from handlers.ckpt.files.bounded import without_waiting
 
 TAIL_BYTES = 64 * 1024
+_GLANCE_BYTES = 16 * 1024
 
 _TERMINAL_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)")
 
 
-def tail(path: Path) -> list[str]:
+def tail(path: Path, enough: Callable[[Sequence[str]], bool] | None = None) -> list[str]:
     """Return the last lines of `path`, free of terminal sequences and control characters.
 
-    At most TAIL_BYTES are read; a first line cut by that is left out. A log that is not there yet or cannot be read has
-    no lines: whoever supervises a training must not end it for want of a quotation.
+    At most TAIL_BYTES are read, and a quarter of that where those lines are `enough`; a first line cut by that is left
+    out. A log that is not there yet or cannot be read has no lines: whoever supervises a training must not end it for
+    want of a quotation.
     """
     try:
         with open(path, "rb", opener=without_waiting) as stream:
-            return tail_of(stream)
+            return tail_of(stream, enough)
     except OSError:
         return []
 
 
-def tail_of(stream: BinaryIO) -> list[str]:
+def tail_of(stream: BinaryIO, enough: Callable[[Sequence[str]], bool] | None = None) -> list[str]:
     """Return the last lines of an open log, as `tail` does. Raises OSError."""
-    start = max(0, stream.seek(0, os.SEEK_END) - TAIL_BYTES)
+    if enough is not None and enough(lines := _last(stream, _GLANCE_BYTES)):
+        return lines
+    return _last(stream, TAIL_BYTES)
+
+
+def _last(stream: BinaryIO, most: int) -> list[str]:
+    start = max(0, stream.seek(0, os.SEEK_END) - most)
     stream.seek(start)
-    lines = lines_of(stream.read(TAIL_BYTES))
+    lines = lines_of(stream.read(most))
     return lines[1:] if start > 0 and len(lines) > 1 else lines
 
 

@@ -57,3 +57,10 @@ class Record(BaseModel):
     def of_this_version(cls, content: bytes) -> bytes:
         """Return what an older glmd wrote as this one writes it."""
         return content
+
+
+def no_record(path: Path | str, error: ValidationError) -> OSError:
+    """Return the error that says why a file is no record: what is wrong first, and nothing of what stands there."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return OSError(f"{path}: not a record of glmd: {place}{': ' if place else ''}{first['msg']}")

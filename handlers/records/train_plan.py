@@ -6,7 +6,7 @@ longer than all else that a shim does until the ranks run.
 
 import json
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
@@ -100,6 +100,15 @@ class TimeLimits:
                 check_seconds(limit)
         if not 0 <= self.learned_from < MOST_TRAININGS:
             raise ValueError(f"learned from {self.learned_from} trainings")
+
+    @classmethod
+    def in_plan(cls, content: bytes) -> Self:
+        """Return those in a plan.json, of which nothing else is looked at. Raises ValueError where it has none."""
+        try:
+            told = json.loads(content)["train"]["limits"]
+            return cls(**{one.name: told[one.name] for one in fields(cls) if one.name in told})
+        except (TypeError, KeyError, RecursionError) as error:
+            raise ValueError("a plan without time limits") from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from handlers.codes import Code
-from handlers.rank_log.advice import filled_in
+from handlers.rank_log.advice import filled_in, told
 from handlers.rank_log.error_kinds import KnownError
 from handlers.rank_log.known_errors import SIGNALS, Finding, known_error_in
 from handlers.rank_log.last_words import last_line, last_words, no_words
@@ -14,6 +14,7 @@ from handlers.records.step_exit import Diagnosis, ProcessExit
 from handlers.records.train_plan import ProcessPlan, RankPlan, Role
 from handlers.shim.begun import name, rank_name
 
+_BY_SOMEBODY = "nothing, if it was meant; else `last` and `journalctl` tell who was on the host then"
 _READ_RANK = "`glmd logs N --rank R`"
 
 
@@ -147,7 +148,7 @@ def _lost(echoes: Sequence[RankPlan]) -> str:
 
 def advice(diagnosis: Diagnosis | None) -> str:
     """Return what a reason says of an error that is known; empty for one that is not."""
-    return f"cause: {diagnosis.cause}; to do: {diagnosis.remedy}" if diagnosis is not None else ""
+    return told(diagnosis.cause, diagnosis.remedy) if diagnosis is not None else ""
 
 
 def _diagnosis(guilty: _Witness, kills: int | None) -> Diagnosis | None:
@@ -158,7 +159,7 @@ def _diagnosis(guilty: _Witness, kills: int | None) -> Diagnosis | None:
         error=error.name,
         rank=None if guilty.rank is None else guilty.rank.number,
         cause=_who_killed(kills) if error.name == "SIGKILL" and kills is not None else error.cause,
-        remedy=_remedy(error, guilty),
+        remedy=_BY_SOMEBODY if error.name == "SIGKILL" and kills == 0 else _remedy(error, guilty),
         may_pass=error.may_pass,
     )
 

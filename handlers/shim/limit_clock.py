@@ -78,7 +78,7 @@ class LimitClock:
         return min((max(0.0, deadline - self._watched) for deadline, _ in self._deadlines()), default=float("inf"))
 
     def _deadlines(self) -> list[tuple[float, PassedLimit]]:
-        setting, quiet = self._quiet()
+        setting, quiet = quiet_limit(self._limits, self.phase)
         candidates = [(setting, self._last_sign, quiet), ("total", 0.0, self._limits.total)]
         return [
             (since + limit, PassedLimit(setting, limit, self.phase))
@@ -86,15 +86,15 @@ class LimitClock:
             if limit is not None
         ]
 
-    def _quiet(self) -> tuple[Setting, float | None]:
-        """Return the longest silence allowed now, and the setting that bounds it."""
-        limits = self._limits
-        match self.phase:
-            case Phase.LOAD:
-                return "first_step", limits.first_step if limits.load is None else limits.load
-            case Phase.FIRST_STEP:
-                return "first_step", limits.first_step
-            case Phase.STEP:
-                return "silence", limits.silence
-            case Phase.SAVING:
-                return "silence", limits.silence if limits.saving is None else limits.saving
+
+def quiet_limit(limits: TimeLimits, phase: Phase) -> tuple[Setting, float | None]:
+    """Return the longest silence allowed in `phase`, and the setting that bounds it."""
+    match phase:
+        case Phase.LOAD:
+            return "first_step", limits.first_step if limits.load is None else limits.load
+        case Phase.FIRST_STEP:
+            return "first_step", limits.first_step
+        case Phase.STEP:
+            return "silence", limits.silence
+        case Phase.SAVING:
+            return "silence", limits.silence if limits.saving is None else limits.saving

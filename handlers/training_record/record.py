@@ -4,6 +4,8 @@ A record is derived from the ranks' logs. So it is written without fsync, and wh
 again: handlers.training_record.rebuilding.
 """
 
+import errno
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -22,6 +24,8 @@ NAME = "steps.jsonl"
 EVENTS = "events.out.tfevents."
 """How the names of event files begin, by which TensorBoard finds them."""
 MOST_ROWS = 200_000
+MOST_BYTES = 1 << 28
+"""Of a record, five times what its rows come to."""
 _DENSITIES = tuple(FACTOR**times for times in range(8))
 """What is thinned, one after the other: first what has all steps, then what has one of ten, …"""
 _LONGEST = 1 << 16
@@ -98,6 +102,10 @@ def read(path: Path, at_most: int | None = None) -> Iterator[Row]:
     With `at_most` about so many of a longer one, evenly, with the first and the last. Raises OSError.
     """
     with open(path, "rb", opener=without_waiting) as stream:
+        if os.fstat(stream.fileno()).st_size > MOST_BYTES:  # whoever trains can write there
+            raise OSError(
+                errno.EFBIG, f"larger than the {MOST_BYTES} bytes that the record of a training can have", str(path)
+            )
         stride = 1
         if at_most is not None:
             stride = 1 + sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 20), b"")) // at_most

@@ -18,7 +18,10 @@ from handlers.rank_log.step_reader import LoggedStep
 from handlers.rank_log.steps import StepLine
 
 FORMAT = 1
-_HEADER = b'{"format":'
+HEADER = b'{"format":'
+"""How a header begins, and nothing else has within it: of a text, JSON escapes what stands in quotes."""
+OVERFLOWED = b'"over":true'
+"""What a row has that tells of an overflow, and no other, for the same reason."""
 _MOST = 1 << 53
 """Of a count: as many as JSON's readers tell apart."""
 
@@ -89,7 +92,7 @@ def rows_in(lines: Iterable[bytes]) -> Iterator[Row]:
     for line in lines:
         try:
             told = json.loads(str(line, "utf-8"))  # of bytes it would guess the encoding, which takes a quarter longer
-            if line.startswith(_HEADER):
+            if line.startswith(HEADER):
                 header = _header(told)
             elif header is not None:
                 yield _row(header, told)
@@ -99,7 +102,7 @@ def rows_in(lines: Iterable[bytes]) -> Iterator[Row]:
 
 def is_header(line: bytes) -> bool:
     """Say whether a line is a header."""
-    return line.startswith(_HEADER)
+    return line.startswith(HEADER)
 
 
 def header_in(line: bytes) -> Header:

@@ -32,11 +32,11 @@ def parse_limit(value: object) -> float | None:
 
 
 def format_duration(seconds: float) -> str:
-    """Return `seconds` in its two largest units, as `1h30m` or `45s`."""
+    """Return `seconds` in its largest unit and the next one, as `1h30m` or `45s`."""
     left = round(seconds)
     parts: list[str] = []
     for unit, size in reversed(SECONDS.items()):
         count, left = divmod(left, int(size))
-        if count:
+        if count or parts:
             parts.append(f"{count}{unit}")
-    return "".join(parts[:2]) or "0s"
+    return "".join(part for part in parts[:2] if not part.startswith("0")) or "0s"

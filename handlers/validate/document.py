@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from functools import cached_property
 
 from handlers.codes import Code
+from handlers.hidden_keys import HiddenKeys
 from handlers.validate.problem import ConfigError, Problem, visible
 from handlers.validate.yaml_nodes import Data, Entry, Node, YamlProblemError, compose
 
@@ -16,6 +17,10 @@ MAX_BYTES = 1 << 20
 _INSEPARABLE = Code.CONFIG_SECTION_INSEPARABLE
 _BOM = b"\xef\xbb\xbf"
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
+_HIDDEN = HiddenKeys()
+_STARS = re.compile(r"\*+")
+_SHORTEST = 4
+"""Characters of a secret; a part of a word that is not one would only make a message unreadable."""
 _NOT_TEXT = re.compile(
     # All but what YAML allows, and the three line breaks that PyYAML sees and newer readers do not.
     "[^\\x09\\x0A\\x0D\\x20-\\x7E\\xA0-\\u2027\\u202A-\\uD7FF\\uE000-\\uFFFD\\U00010000-\\U0010FFFF]"
@@ -32,15 +37,16 @@ def parse(content: bytes, name: str, max_bytes: int = MAX_BYTES) -> "Document":
     try:
         node, problems = compose(text)
     except YamlProblemError as error:
-        raise ConfigError(name, [_with_excerpt(error.problem, lines)]) from error
+        raise ConfigError(name, [_with_excerpt(error.problem, lines, _shown(lines))]) from error
     if node is None:
         hint = "a configuration was expected"
         raise ConfigError(name, [Problem(1, 1, "", "the file holds only comments", hint, code=Code.YAML_EMPTY)])
     if not isinstance(node.data, dict):
         message, hint = "the file is not a mapping", "write `key: value` lines"
         problem = Problem(node.line, node.column, "", message, hint, code=Code.YAML_NOT_A_MAPPING)
-        raise ConfigError(name, [_with_excerpt(problem, lines)])
-    return Document(name, content, lines, node, tuple(_with_excerpt(problem, lines) for problem in problems))
+        raise ConfigError(name, [_with_excerpt(problem, lines, _shown(lines))])
+    shown = _shown(lines) if problems else lines
+    return Document(name, content, lines, node, tuple(_with_excerpt(problem, lines, shown) for problem in problems))
 
 
 def _text(content: bytes, name: str, max_bytes: int) -> str:
@@ -74,9 +80,20 @@ def _place(before: str) -> tuple[int, int]:
     return len(lines), len(lines[-1]) + 1
 
 
-def _with_excerpt(problem: Problem, lines: tuple[str, ...]) -> Problem:
-    line = lines[problem.line - 1] if problem.line <= len(lines) else ""
-    return replace(problem, excerpt=line.rstrip("\r\n"))
+def _shown(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the lines as problems may quote them: more people are told what is wrong than can read the file."""
+    return tuple(_LINE.findall(_HIDDEN.starred("".join(lines))))
+
+
+def _with_excerpt(problem: Problem, lines: tuple[str, ...], shown: tuple[str, ...]) -> Problem:
+    if problem.line > len(lines):
+        return problem
+    line, excerpt, message = lines[problem.line - 1], shown[problem.line - 1], problem.message
+    for stars in _STARS.finditer(excerpt):
+        secret = line[stars.start() : stars.end()].strip("*&! \"'")
+        if len(secret) >= _SHORTEST and line != excerpt:
+            message = message.replace(secret, "***")  # the parser's own may quote a part of the line
+    return replace(problem, excerpt=excerpt.rstrip("\r\n"), message=message)
 
 
 @dataclass(frozen=True)
@@ -90,6 +107,11 @@ class Document:
     node: Node
     problems: tuple[Problem, ...]
     """What is wrong though it parses: duplicate keys, tags that ask for objects."""
+
+    @cached_property
+    def shown(self) -> tuple[str, ...]:
+        """The lines as problems may quote them."""
+        return _shown(self.lines)
 
     @cached_property
     def root(self) -> "Place":
@@ -203,12 +225,12 @@ class Place:
         if node.data is None or node.entries or node.elements:
             return self.key_problem(code, message, hint)
         problem = Problem(node.line, node.column, self.where, message, hint, code=code)
-        return _with_excerpt(problem, self.document.lines)
+        return _with_excerpt(problem, self.document.lines, self.document.shown)
 
     def key_problem(self, code: Code, message: str, hint: str = "") -> Problem:
         """Return a problem at the key."""
         problem = Problem(self.entry.line, self.entry.column, self.where, message, hint, code=code)
-        return _with_excerpt(problem, self.document.lines)
+        return _with_excerpt(problem, self.document.lines, self.document.shown)
 
     def missing(self, key: str, hint: str = "", code: Code = Code.CONFIG_MISSING_KEY) -> Problem:
         """Return the problem that `key` is not in this mapping, or is empty; names a key that looks like it."""
@@ -218,5 +240,5 @@ class Place:
         close = get_close_matches(key, [str(name) for name in self.entry.node.entries], n=1, cutoff=0.8)
         if close:
             hint = f"is `{visible(close[0], 60)}` meant for it?" + (f" {hint}" if hint else "")
-        line, column = self.entry.line, self.entry.column
-        return _with_excerpt(Problem(line, column, where, "is missing", hint, code=code), self.document.lines)
+        problem = Problem(self.entry.line, self.entry.column, where, "is missing", hint, code=code)
+        return _with_excerpt(problem, self.document.lines, self.document.shown)

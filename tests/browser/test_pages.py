@@ -126,7 +126,7 @@ def test_from_now_to_a_failure_by_keys_alone(browser: Browser) -> None:
     browser.open("/")
     walk(browser, f"{FAILED} fails")
     browser.until(lambda: browser.text("h1").startswith(f"{FAILED} fails"), "the job's page")
-    walk(browser, "Why it failed")
+    walk(browser, "All of the failure")
     browser.until(lambda: "failed first" in browser.text("h2"), "the failure's page")
     browser.keys("g", "n")
     browser.until(lambda: bool(browser.all(".rows a")), "now again")
@@ -171,13 +171,22 @@ def test_the_theme_can_be_chosen_and_stays(browser: Browser) -> None:
     assert browser.run(ink) == before
 
 
+def test_from_a_failure_to_the_end_of_the_log(browser: Browser) -> None:
+    """Where the error stands: the end of a long log is in the window at once, not its beginning."""
+    browser.look(360, 740)
+    browser.open(f"/jobs/{HOSTILE}/failure")
+    browser.find(".failure a[href*='/log']").click()
+    at = "return document.getElementById('end').getBoundingClientRect().top"
+    browser.until(lambda: bool(browser.all("#end")) and 0 <= int(str(browser.run(at)).split(".")[0]) <= 740, "the end")
+
+
 def test_the_page_of_a_failure(browser: Browser) -> None:
     """Which rank was first, its line, why, and what to do, above all else."""
     browser.look(360, 740)
     browser.open(f"/jobs/{FAILED}/failure")
     text = browser.text("main")
     for words in (
-        "rank 1 on device 1 failed first",
+        "Rank 1 on device 1 failed first",
         "exit code 1",
         "ValueError: loss is not a number",
         f"glmd retry {FAILED}",

@@ -19,8 +19,12 @@ _DERIVED = "of the record of a training, which `glmd steps rebuild` makes again 
 _BACKUP = "of a backup, which has no name before it is whole: faults/test_backup_faults.py kills it at each call"
 _OUTBOX = "of the notifier's own file: faults/test_notify_faults.py kills it at each write"
 _LAID_OUT = "laid out anew by each prepare, before any rank starts: unit/handlers/resume and acceptance/test_today.py"
+_STANDING = "of samples that are made anew every half minute, published whole"
 _PAGE = "of the page's own socket, which whoever opens it next makes again"
 NOT_REACHED = {
+    "daemon/commands/metrics.py metrics: publish_bytes": _STANDING,
+    "daemon/face/notify/process.py Notifier._tell_how_it_stands: publish": _STANDING,
+    "daemon/face/notify/standing.py Standing.publish: publish_bytes": _STANDING,
     "daemon/commands/status.py _draw: publish_bytes": "a picture that somebody asked for",
     "daemon/face/web/process.py _listening: unlink": _PAGE,
     "daemon/face/web/process.py _remove_left_over: unlink": _PAGE,

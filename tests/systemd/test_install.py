@@ -18,13 +18,26 @@ def test_everything_has_its_place(installed: Path) -> None:
         "usr/lib/systemd/system/glmd-notify.service",
         "usr/lib/systemd/system/glmd-web.socket",
         "usr/lib/systemd/system/glmd-web.service",
+        "usr/lib/systemd/system/glmd-metrics.timer",
+        "usr/lib/systemd/system/glmd-metrics.service",
+        "opt/glmd/share/glmd/monitoring/alerts.yml",
+        "opt/glmd/share/glmd/monitoring/grafana-dashboard.json",
+        "opt/glmd/share/glmd/monitoring/scrape.yml",
         "usr/lib/sysusers.d/glmd.conf",
         "usr/lib/tmpfiles.d/glmd.conf",
         "usr/share/polkit-1/rules.d/50-glmd.rules",
         "etc/glmd/glmd.yaml",
     ):
         assert (installed / path).exists(), path
-    for unit in ("glmd.service", "glmd-job@.service", "glmd-notify.service", "glmd-web.socket", "glmd-web.service"):
+    for unit in (
+        "glmd.service",
+        "glmd-job@.service",
+        "glmd-notify.service",
+        "glmd-web.socket",
+        "glmd-web.service",
+        "glmd-metrics.timer",
+        "glmd-metrics.service",
+    ):
         assert "@PREFIX@" not in (installed / "usr/lib/systemd/system" / unit).read_text()
 
 

@@ -11,7 +11,15 @@ pytestmark = pytest.mark.systemd
 
 @pytest.mark.parametrize(
     "unit",
-    ("glmd.service", "glmd-job@0042-1-train.service", "glmd-notify.service", "glmd-web.socket", "glmd-web.service"),
+    (
+        "glmd.service",
+        "glmd-job@0042-1-train.service",
+        "glmd-notify.service",
+        "glmd-web.socket",
+        "glmd-web.service",
+        "glmd-metrics.timer",
+        "glmd-metrics.service",
+    ),
 )
 def test_systemd_finds_no_fault(box: Box, unit: str) -> None:
     """systemd-analyze verify has nothing to say, also not about a word it does not know."""
@@ -26,6 +34,7 @@ def test_systemd_finds_no_fault(box: Box, unit: str) -> None:
         ("glmd-job@0042-1-train.service", 4.0),
         ("glmd-notify.service", 1.5),
         ("glmd-web.service", 1.0),
+        ("glmd-metrics.service", 1.0),
     ),
 )
 def test_exposure_stays_low(box: Box, unit: str, limit: float) -> None:
@@ -36,7 +45,9 @@ def test_exposure_stays_low(box: Box, unit: str, limit: float) -> None:
     assert float(exposure[1]) <= limit
 
 
-@pytest.mark.parametrize("unit", ("glmd-notify.service", "glmd-web.socket", "glmd-web.service"))
+@pytest.mark.parametrize(
+    "unit", ("glmd-notify.service", "glmd-web.socket", "glmd-web.service", "glmd-metrics.timer", "glmd-metrics.service")
+)
 def test_the_daemon_does_not_know_what_tells_of_it(box: Box, unit: str) -> None:
     """No start, stop or failure of those that only read is one of glmd.service, and none is enabled by itself."""
     for relation in ("Wants", "Requires", "BindsTo", "PartOf", "Upholds", "After", "Before", "OnFailure"):

@@ -205,3 +205,41 @@ def test_with_actions_it_reaches_the_daemon_and_still_no_network(box: Box) -> No
         box.run("systemctl", "start", SOCKET)
     assert "no network" in printed
     assert len(printed.splitlines()) > 1, printed
+
+
+EXPORTER = """
+import socket
+from daemon.face.web.npu_exporter import NpuExporter
+with socket.create_server(("127.0.0.1", 0)) as server:
+    print("loopback:", server.getsockname()[0])
+print(NpuExporter("http://127.0.0.1:1/metrics").readings().why)
+try:
+    socket.create_connection(("192.0.2.1", 80), timeout=5)
+except OSError as error:
+    print("no other network:", error)
+try:
+    socket.socket(socket.AF_UNIX)
+except OSError as error:
+    print("no daemon:", error)
+"""
+
+
+def test_with_an_exporter_it_reaches_loopback_alone(box: Box) -> None:
+    """The drop-in of docs/web.md opens neither the daemon's socket nor another host."""
+    box.write("/run/exporter.py", EXPORTER)
+    drop_in = (Path(__file__).parents[2] / "systemd" / "glmd-web-exporter.conf").read_text()
+    runs = f"StandardOutput=file:/run/exporter.out\nExecStart=\nExecStart={PYTHON} /run/exporter.py\n"
+    box.run("systemctl", "stop", SOCKET, UNIT)
+    box.write(DROP_IN, f"{drop_in}Type=oneshot\nRestart=no\n{runs}")
+    try:
+        box.run("systemctl", "daemon-reload")
+        box.run("systemctl", "start", UNIT)
+        printed = box.say("cat", "/run/exporter.out")
+    finally:
+        box.run("rm", DROP_IN)
+        box.run("systemctl", "daemon-reload")
+        box.run("systemctl", "start", SOCKET)
+    assert "loopback: 127.0.0.1" in printed
+    assert "Connection refused" in printed
+    assert "no other network" in printed
+    assert "no daemon" in printed

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from daemon.face.notify.children import Children, NoAnswer
+from daemon.face.children import Children, NoAnswer
 from daemon.face.notify.message import Answer, Outcome
 from daemon.face.notify.tasks import call
 

@@ -20,6 +20,7 @@ from daemon.face.notify.lasting import Lasting
 from daemon.face.notify.message import Message, MessageState
 from daemon.face.notify.outbox_file import NAME, open_outbox
 from daemon.face.notify.outbox_rows import EVENT, LASTING, MESSAGE, event_of, lasting_of, message_of
+from daemon.face.notify.standing import Counts
 
 KEPT = timedelta(days=30)
 """How long it is remembered what was sent."""
@@ -190,6 +191,22 @@ class Outbox:
         """Return how many messages are in a state."""
         (count,) = self._connection.execute("SELECT COUNT(*) FROM messages WHERE state = ?", (state,)).fetchone()
         return int(count)
+
+    @property
+    def changes(self) -> int:
+        """How many rows this process has changed so far."""
+        return self._connection.total_changes
+
+    def standing(self, names: Collection[str]) -> dict[str, Counts]:
+        """Return what there is for each of these destinations, and of whatever else there are messages for."""
+        asked = "SELECT destination, state, COUNT(*) FROM messages GROUP BY state, destination"
+        counts: dict[str, dict[str, int]] = {name: {} for name in names}
+        for name, state, count in self._connection.execute(asked):
+            counts.setdefault(name, {})[state] = count
+        asked = "SELECT destination, MIN(made) FROM messages WHERE state = ? GROUP BY destination"
+        oldest = dict(self._connection.execute(asked, (MessageState.PENDING,)))
+        made = {name: datetime.fromisoformat(text) for name, text in oldest.items()}
+        return {name: Counts(messages, made.get(name)) for name, messages in counts.items()}
 
     def kinds_of(self, message: Message) -> list[str]:
         """Return the kinds of the events that a message tells of, in their order."""

@@ -27,6 +27,8 @@ class Files:
     """The directory with a file for each secret."""
     state: Path
     """The directory of the outbox."""
+    runtime: Path | None = None
+    """Where it says for everybody how the outbox stands; None for nowhere."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,10 @@ class Plan:
     destinations: tuple[Destination, ...]
     log_format: Literal["auto", "json", "pretty"]
     log_level: str
+    page: str = ""
+    """How people reach the page (`web: url:`), for links; empty where nobody has said it."""
+    hide: tuple[str, ...] = ()
+    """More names of keys whose values are not told (`web: hide:`)."""
 
     def destination(self, name: str) -> Destination | None:
         """Return the destination of that name."""

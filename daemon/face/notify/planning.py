@@ -26,6 +26,8 @@ def read_plan(files: Files) -> Plan:
         destinations=tuple(_destination(one, credentials) for one in notify.destinations),
         log_format=settings.log.format.value,
         log_level=settings.log.level.value,
+        page=settings.web.url or "",
+        hide=settings.web.hide,
     )
 
 

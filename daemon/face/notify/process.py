@@ -17,13 +17,14 @@ import structlog
 
 from daemon.core.database import with_remedy
 from daemon.core.may_pass import may_pass
-from daemon.face.notify.children import Children, NoAnswer
+from daemon.face.children import Children, NoAnswer, result_of
 from daemon.face.notify.heartbeat import Heartbeat
 from daemon.face.notify.looking import Looking
 from daemon.face.notify.outbox import Outbox
 from daemon.face.notify.outbox_file import OutboxError
 from daemon.face.notify.plan import Files, Plan
 from daemon.face.notify.sending import Clock, Sending
+from daemon.face.notify.standing import Standing
 from daemon.face.notify.tasks import plan_of
 from handlers import events
 from handlers.codes import Code
@@ -57,15 +58,10 @@ def serve(files: Files) -> None:
 
 
 def _first_plan(files: Files) -> Plan:
-    found: list[Plan | str | NoAnswer] = []
-    children = Children()
-    children.start(_READING, partial(plan_of, files), found.append, seconds=READS_WITHIN)
-    while not found:
-        wait(children.links, timeout=READS_WITHIN)
-        children.deliver()
-    if isinstance(found[0], Plan):
-        return found[0]
-    told = found[0] if isinstance(found[0], str) else f"the settings could not be read: {found[0]}"
+    found = result_of(partial(plan_of, files), seconds=READS_WITHIN)
+    if isinstance(found, Plan):
+        return found
+    told = found if isinstance(found, str) else f"the settings could not be read: {found}"
     raise BadInputError(told, Code.SETTINGS_UNUSABLE)
 
 
@@ -108,6 +104,8 @@ class Notifier:
         self._sending = Sending(plan, outbox, files.credentials, self._children, clock)
         self._heartbeat = Heartbeat(files.credentials, self._children)
         self._forget_due = 0.0
+        self._told_at: int | None = None
+        """How many changes the outbox had had when it was told last how it stands; None before that."""
         self._stop = False
         self._reload = False
 
@@ -129,7 +127,15 @@ class Notifier:
 
     def turn(self) -> bool:
         """Take every step that can be taken now; return whether each went well. Raises OutboxError for damage."""
-        parts = (self._read_again, self._children.deliver, self._look, self._send, self._beat, self._forget)
+        parts = (
+            self._read_again,
+            self._children.deliver,
+            self._look,
+            self._send,
+            self._beat,
+            self._forget,
+            self._tell_how_it_stands,
+        )
         went_well = [self._attempt(part) for part in parts]
         return all(went_well)
 
@@ -168,12 +174,21 @@ class Notifier:
             self._forget_due = time.monotonic() + FORGET_EVERY
             self._outbox.forget(self._clock())
 
+    def _tell_how_it_stands(self) -> None:
+        changes = self._outbox.changes
+        if self._files.runtime is None or changes == self._told_at:
+            return
+        standing = self._outbox.standing([one.name for one in self._plan.destinations])
+        Standing(self._plan.root, standing).publish(self._files.runtime)
+        self._told_at = changes
+
     def _read(self, plan: Plan | str | NoAnswer) -> None:
         """Go on by the settings as they are now; where they are wrong, by those of before."""
         if not isinstance(plan, Plan):
             log.error("settings_refused", reason=plan if isinstance(plan, str) else repr(plan))
             return
         self._plan = self._looking.plan = plan
+        self._told_at = None
         self._sending.use(plan)
         events.configure(format=plan.log_format, level=plan.log_level)
         log.info("settings_read", destinations=[one.name for one in plan.destinations])

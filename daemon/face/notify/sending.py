@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import structlog
 
+from daemon.face.children import Children, Died, NoAnswer, Raised, TimedOut
 from daemon.face.notify import rules
-from daemon.face.notify.children import Children, Died, NoAnswer, Raised, TimedOut
 from daemon.face.notify.event import Event
 from daemon.face.notify.message import Answer, Message, MessageState, Outcome, Payload
 from daemon.face.notify.outbox import Outbox

@@ -35,13 +35,23 @@ def compose_message(
     from daemon.face.notify.texts.facts import facts_of  # noqa: PLC0415
 
     if events[0].kind is EventKind.DIGEST:
-        return _digest(plan, destination, date.fromisoformat(events[0].text), undelivered)
+        found = _digest(plan, destination, date.fromisoformat(events[0].text), undelivered)
+        return None if found is None else _told(found, plan)
     if not with_facts or all(event.job is None for event in events):
-        return compose(events, {}, destination.language, plan)
+        return _told(compose(events, {}, destination.language, plan), plan)
     root = Root(plan.root)
     with ReadStore.open(root.store) as store:
         facts = facts_of(events, store, root.path)
-    return compose(events, facts, destination.language, plan)
+    return _told(compose(events, facts, destination.language, plan), plan)
+
+
+def _told(payload: Payload, plan: Plan) -> Payload:
+    """Return a message without values that are not shown: a reason may quote a line of a configuration."""
+    from handlers.hidden_keys import HiddenKeys  # noqa: PLC0415
+
+    hidden = HiddenKeys.of(plan.hide)
+    document = {name: hidden.in_json(value, name) for name, value in payload.document.items()}
+    return Payload(hidden.in_lines(payload.title), hidden.in_lines(payload.text), document)
 
 
 def _digest(plan: Plan, destination: Destination, night: date, undelivered: int) -> Payload | None:

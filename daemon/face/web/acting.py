@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
-from daemon.core.web_settings import WebSettings
+from daemon.core.web_plan import WebPlan
 
 COOKIE = "glmd-session"
 MOST_BYTES = 4096
@@ -19,7 +19,7 @@ _SESSION = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 class Acting:
     """The sessions of one process: when it has ended, the question is to be asked anew."""
 
-    def __init__(self, web: WebSettings) -> None:
+    def __init__(self, web: WebPlan) -> None:
         self._key = secrets.token_bytes(32)
         self._web = web
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from daemon.core.web_settings import WebSettings
+from daemon.core.web_plan import WebPlan
 from daemon.face.web.acting import MOST_BYTES, Acting
 from daemon.face.web.asking import Asked, NotThereError, Page
 from daemon.face.web.views import act
@@ -22,7 +22,7 @@ _PATH = "/jobs/{job}/do/{action}"
 class Actions:
     """The questions and forms of one process."""
 
-    def __init__(self, web: WebSettings, application: "Application") -> None:
+    def __init__(self, web: WebPlan, application: "Application") -> None:
         self._web = web
         self._application = application
         self._acting = Acting(web)

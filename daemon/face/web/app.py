@@ -19,6 +19,9 @@ from starlette.types import Receive, Scope, Send
 from daemon.core.database import StoreError
 from daemon.core.error_codes import code_of
 from daemon.core.presence import Presence
+from daemon.face.metrics import families
+from daemon.face.metrics.exporter import Exporter
+from daemon.face.metrics.exposition import CONTENT_TYPE
 from daemon.face.web.actions import Actions
 from daemon.face.web.asking import Asked, NotThereError, Page
 from daemon.face.web.daemon_word import DaemonWord, daemon_word
@@ -31,6 +34,7 @@ from daemon.face.web.security import Security
 from daemon.face.web.site import Site
 from daemon.face.web.views import (
     api,
+    api_of_job,
     compare,
     config,
     devices,
@@ -87,6 +91,12 @@ ANSWERS: dict[str, Answer] = {
     "/api/v1/overview": api.overview_of_now,
     "/api/v1/jobs": api.jobs,
     "/api/v1/jobs/{job}": api.job,
+    "/api/v1/jobs/{job}/ranks": api_of_job.ranks,
+    "/api/v1/jobs/{job}/config": api_of_job.config,
+    "/api/v1/jobs/{job}/output": api_of_job.output,
+    "/api/v1/jobs/{job}/failure": api_of_job.failure,
+    "/api/v1/jobs/{job}/events": api_of_job.events,
+    "/api/v1/compare": api.compare,
     "/api/v1/night": api.night,
     "/api/v1/night/{night}": api.night,
     "/api/v1/nights": api.nights,
@@ -116,7 +126,8 @@ class Application:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.reads = Reads()
-        self.streams = Streams(self.reads)
+        self.streams = Streams(self.reads, site.root)
+        self.exporter = Exporter(site.root)
         routes = Starlette(
             routes=[
                 *(Route(path, self._page(path, view)) for path, view in PAGES.items()),
@@ -124,6 +135,7 @@ class Application:
                 *Actions(site.web, self).routes,
                 Route("/events", self._events),
                 Route("/healthz", _is_well),
+                Route("/metrics", self._metrics),
                 Route("/favicon.ico", self._icon),
                 Route("/static/{digest}/{name}", self._static),
             ],
@@ -166,7 +178,7 @@ class Application:
             try:
                 return await self.reads.read(_whose(asked, path), partial(answer, asked))
             except (HandlerError, StoreError, OSError) as error:
-                return PlainTextResponse(f"{error}\n", _status(error))
+                return PlainTextResponse(f"{self.site.hidden.in_lines(str(error))}\n", _status(error))
 
         return endpoint
 
@@ -180,10 +192,21 @@ class Application:
         asked = self.asked(request, {"job": which} if which else {})
         topic = kind, which, asked.words.language, asked.chosen
         try:
-            stream = self.streams.open(topic, _whose(asked, kind), partial(look, asked))
+            stream = self.streams.open(topic, _whose(asked, kind), partial(_told, look, asked))
         except TooManyStreamsError:
             return PlainTextResponse("too many look already; ask now and then\n", 503)
         return _Events(self.streams, stream)
+
+    async def _metrics(self, request: Request) -> Response:
+        del request
+        scrape = partial(self.exporter.scrape, families.WEB_STREAMS(self.streams.count))
+        try:
+            found = await self.reads.read("metrics", scrape)
+        except NotReadError as error:
+            return PlainTextResponse(f"{error}\n", 503)
+        for part, stood_against in found.failures.items():
+            log.warning("metrics_part_not_made", part=part, code=code_of(stood_against), reason=str(stood_against))
+        return Response(found.text, headers={"Content-Type": CONTENT_TYPE})
 
     async def _trouble(self, asked: Asked, error: Exception, status: int) -> Response:
         if status >= 500:
@@ -245,6 +268,10 @@ def _whose(asked: Asked, otherwise: str) -> str:
 def _whole(view: View, asked: Asked) -> Response:
     page = view(asked)
     return HTMLResponse(rendered(page, asked, daemon_word(asked.site.root)), page.status)
+
+
+def _told(look: Callable[[Asked], Live], asked: Asked) -> Live:
+    return look(asked).told_by(asked.site.hidden.in_lines)
 
 
 def _status(error: Exception) -> int:

@@ -10,16 +10,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from daemon.face.web.column import Column
 from handlers.rank_log.steps import StepLine
 from handlers.records.job_dir import JobDir
 from handlers.training_record.following import Follower
 from handlers.training_record.record import NAME
 
 MOST_ROWS = 250_000
-"""Rows of all trainings that are kept: 18 MB."""
+"""Rows of all trainings that are kept: 18 MB at most."""
 AT_ONCE = 0.25
 """Seconds that are read for one answer: a long record is there in several."""
-_PIECE = 1 << 19
+_PIECE = 1 << 17
 """Bytes of a record that are read at a time, so that its rows as objects stay few."""
 VALUES = ("time", "loss", "lr", "ms", "overflow", "scale", "norm", "samples")
 
@@ -71,14 +72,11 @@ class Curves:
         return replace(_curve(attempts, points, after), is_whole=is_whole)
 
     def rows_of(self, directory: JobDir) -> Iterator[tuple[float | None, ...]]:
-        """Yield each step that counts: its number, and what VALUES names. Raises OSError."""
+        """Return each step that counts: its number, and what VALUES names. All are read before. Raises OSError."""
         attempts = [self._attempt(number, path) for number, path in _records(directory)]
         for attempt in attempts:
             attempt.read_on(math.inf)
-        for attempt, limit in zip(attempts, _limits(attempts), strict=True):
-            for place in range(len(attempt.number)):
-                if attempt.number[place] < limit:
-                    yield attempt.number[place], *(_finite(column[place]) for column in attempt.columns)
+        return _rows(attempts)
 
     def _attempt(self, number: int, path: Path) -> "_Attempt":
         with self._lock:
@@ -101,7 +99,7 @@ class _Attempt:
     attempt: int
     follower: Follower
     number: "array[int]" = field(default_factory=lambda: array("q"))
-    columns: "list[array[float]]" = field(default_factory=lambda: [array("d") for _ in VALUES])
+    columns: list[Column] = field(default_factory=lambda: [Column() for _ in VALUES])
     is_rising: bool = True
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -125,6 +123,13 @@ class _Attempt:
         if self.is_rising:
             return range(bisect_left(self.number, least), bisect_left(self.number, limit))
         return [place for place in range(len(self.number)) if least <= self.number[place] < limit]
+
+
+def _rows(attempts: Sequence[_Attempt]) -> Iterator[tuple[float | None, ...]]:
+    for attempt, limit in zip(attempts, _limits(attempts), strict=True):
+        for place in range(len(attempt.number)):
+            if attempt.number[place] < limit:
+                yield attempt.number[place], *(_finite(column[place]) for column in attempt.columns)
 
 
 def _records(directory: JobDir) -> list[tuple[int, Path]]:

@@ -22,5 +22,5 @@ def job_of(store: ReadStore, asked: Asked) -> Job:
 def open_store(asked: Asked) -> ReadStore:
     """Open the store. Raises NotThereError before there is one, StoreError."""
     if not asked.site.root.store.exists():
-        raise NotThereError(asked.say("no_jobs"))
+        raise NotThereError(asked.say("no_jobs", inbox=asked.site.root.inbox))
     return ReadStore.open(asked.site.root.store)

@@ -1,14 +1,17 @@
 """What the page says of a job in one row."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from daemon.core.results import Result
 from daemon.core.states import Job, State
 from daemon.face import signs
 from daemon.face.curve import spark
+from daemon.face.digest import OtherJob
 from daemon.face.status import JobStatus
 from daemon.face.web.asking import Asked
 from daemon.face.web.rows import Row
+from handlers.rank_log.advice import parted
 from handlers.rank_log.progress import Progress
 from handlers.units.byte_sizes import format_size
 from handlers.units.devices import format_devices
@@ -32,7 +35,7 @@ def row_of(job: Job, asked: Asked, **cells: str) -> Row:
     return Row(str(job.id), asked.url(f"/jobs/{job.id}"), job.state, {**_common(job, asked), **cells})
 
 
-def running_row(status: JobStatus, losses: list[float], asked: Asked) -> Row:
+def running_row(status: JobStatus, losses: Sequence[float], asked: Asked) -> Row:
     """Return the row of a job at work; `losses` are those of its curve."""
     return row_of(status.job, asked, **progress_cells(status.progress, asked), spark=spark(losses))
 
@@ -42,7 +45,7 @@ def progress_cells(progress: Progress | None, asked: Asked) -> Mapping[str, str]
     if progress is None:
         return {}
     cells = {
-        "progress": f"{progress.epoch}/{progress.epochs}",
+        "progress": asked.say("epoch", epoch=progress.epoch, epochs=progress.epochs),
         "step": f"{progress.step}/{progress.steps}",
         "loss": f"{progress.loss:.4g}",
     }
@@ -53,24 +56,47 @@ def progress_cells(progress: Progress | None, asked: Asked) -> Mapping[str, str]
     return cells
 
 
+def in_words(cells: Mapping[str, str], asked: Asked) -> tuple[str, ...]:
+    """Return what `progress_cells` tells, where no column says what each is."""
+    loss = asked.words.frame("loss", loss=cells["loss"]) if "loss" in cells else ""
+    return cells.get("progress", ""), loss, cells.get("left", "")
+
+
 def ended_row(job: Job, result: Result | None, asked: Asked) -> Row:
     """Return the row of a job that is over."""
-    came_to = asked.words.joined(*came_to_parts(result)) if job.state is State.DONE else ""
+    came_to = asked.words.joined(*came_to_parts(result, asked)) if job.state is State.DONE else ""
     return row_of(job, asked, came_to=came_to)
 
 
-def came_to_parts(result: Result | None) -> tuple[str, ...]:
+def came_to_parts(result: Result | None, asked: Asked) -> tuple[str, ...]:
     """Return what a job came to, in a few words each."""
     if result is None:
         return ()
-    loss = "" if result.final_loss is None else f"{result.final_loss:.4g}"
+    loss = "" if result.final_loss is None else asked.words.frame("loss", loss=f"{result.final_loss:.4g}")
     return tuple(part for part in (loss, "" if result.bytes is None else format_size(result.bytes)) if part)
 
 
+def others_told(others: Sequence[OtherJob], asked: Asked, *, is_alone: bool) -> list[str]:
+    """Return how many of a night's other jobs came to what; `is_alone` where nothing says that runs are told of."""
+    counts = Counter(each.job.state for each in others)
+    told = (f"{counts[state]} {asked.words.say('states', state)}" for state in reversed(State) if counts[state])
+    all_told = asked.words.joined(*told)
+    return [] if not all_told else [all_told if is_alone else asked.say("other_jobs", told=all_told)]
+
+
 def why(job: Job, asked: Asked) -> str:
-    """Return why a job is where it is: where glmd's own reason is in another language, some words come first."""
-    title = "" if asked.words.is_of_reasons else asked.words.title(job.code)
-    return asked.words.joined(title, job.reason)
+    """Return why a job is where it is, in a line; cause and remedy of a failure are where there is room for them."""
+    is_told = job.state.is_over or not asked.words.is_of_reasons  # else it says first how glmd went on
+    return told(job.reason, job.code if is_told else "", asked)
+
+
+def told(reason: str, code: str, asked: Asked) -> str:
+    """Return what a reason says happened, behind what its code means in some words.
+
+    Without these where the reason says the same in the reader's language; what a rank printed does not.
+    """
+    title = asked.words.title(code) if code.startswith("rank.") or not asked.words.is_of_reasons else ""
+    return asked.words.joined(title, parted(reason).happened)
 
 
 def _common(job: Job, asked: Asked) -> dict[str, str]:

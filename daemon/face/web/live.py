@@ -1,4 +1,4 @@
-"""What has changed, told to every browser that looks: one look a second at each thing, however many look at it."""
+"""What has changed, told to every browser that looks: one look at a time at each thing, however many look at it."""
 
 import asyncio
 import contextlib
@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from daemon.core.database import StoreError
+from daemon.core.root import Root
+from daemon.face.web.looking import Look
 from daemon.face.web.reading_apart import Reads
 from daemon.face.web.rows import Live
 from handlers.errors import HandlerError
@@ -21,6 +23,8 @@ PING_EVERY = 15.0
 """Seconds after which a stream says that it is still there."""
 MOST_STREAMS = 32
 _RETRY = b"retry: 3000\n\n"
+_PING = b"event: ping\ndata: 1\n\n"
+"""An event, for scripts hear of no comment: what they show is as it was, and no older than this."""
 
 
 class TooManyStreamsError(Exception):
@@ -33,7 +37,7 @@ class _Topic:
 
     name: Hashable
     whose: str
-    look: Callable[[], Live]
+    look: Look
     last: bytes = b""
     streams: list["Stream"] = field(default_factory=list)
     watcher: "asyncio.Task[None] | None" = None
@@ -59,14 +63,15 @@ class Stream:
             try:
                 yield await asyncio.wait_for(self._newest.get(), PING_EVERY)
             except TimeoutError:
-                yield b": ping\n\n"
+                yield _PING
 
 
 class Streams:
     """The streams that are open."""
 
-    def __init__(self, reads: Reads) -> None:
+    def __init__(self, reads: Reads, root: Root) -> None:
         self._reads = reads
+        self._root = root
         self._topics: dict[Hashable, _Topic] = {}
 
     @property
@@ -81,7 +86,7 @@ class Streams:
         """
         if self.count >= MOST_STREAMS:
             raise TooManyStreamsError
-        topic = self._topics.setdefault(name, _Topic(name, whose, look))
+        topic = self._topics.setdefault(name, _Topic(name, whose, Look(look, self._root)))
         stream = Stream(topic)
         topic.streams.append(stream)
         if topic.last:
@@ -110,10 +115,15 @@ class Streams:
 
     async def _event(self, topic: _Topic) -> bytes:
         try:
-            told: dict[str, object] = (await self._reads.read(topic.whose, topic.look)).as_json()
+            news = await self._reads.read(topic.whose, topic.look.news)
+            if news is None:
+                return topic.last
+            told = news.as_json()
         except (HandlerError, StoreError, OSError) as error:
+            topic.look = topic.look.anew()
             told = {"trouble": str(error)}
         except Exception as error:
+            topic.look = topic.look.anew()
             log.exception("live_look_failed", topic=str(topic.name))
             told = {"trouble": f"{topic.whose} cannot be shown: {type(error).__name__}"}
         return b"data: " + json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"

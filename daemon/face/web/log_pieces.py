@@ -2,10 +2,12 @@
 
 import io
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from daemon.face.below import piece
 from daemon.face.event_lines import event_line, last_state
+from daemon.face.web.log_masks import masked
+from handlers.hidden_keys import HiddenKeys
 from handlers.printable import printable_lines
 from handlers.rank_log.tail import without_sequences
 
@@ -80,6 +82,13 @@ def piece_before(stream: io.FileIO, end: int) -> Piece:
             cut = next((place for place, byte in enumerate(content[:_LONGEST_CHARACTER]) if byte & 0xC0 != 0x80), 0)
         start, content = start + cut, content[cut:]
     return _of(start, content, size)
+
+
+def shown(stream: io.FileIO, found: Piece, hidden: HiddenKeys) -> Piece:
+    """Return a piece as it may be shown. Raises OSError."""
+    content = masked(stream, found.start, b"\n".join(line.content for line in found.lines), hidden)
+    lines = zip(found.lines, content.split(b"\n"), strict=True)
+    return replace(found, lines=tuple(replace(line, content=told) for line, told in lines)) if found.lines else found
 
 
 def line_start(stream: io.FileIO, at: int) -> int:

@@ -5,7 +5,9 @@ import time
 from dataclasses import dataclass
 
 from daemon.face.below import piece
+from daemon.face.web.log_masks import is_shown
 from daemon.face.web.log_pieces import size_of
+from handlers.hidden_keys import NOTHING_HIDDEN, HiddenKeys
 
 MOST = 64 << 20
 """Bytes that one request looks through."""
@@ -26,8 +28,10 @@ class Found:
     """Whether it looked to the log's end, or its beginning."""
 
 
-def look_forward(stream: io.FileIO, needle: bytes, start: int, *, any_case: bool) -> Found:
-    """Look for `needle` from byte `start` on. Raises OSError."""
+def look_forward(
+    stream: io.FileIO, needle: bytes, start: int, *, any_case: bool, hidden: HiddenKeys = NOTHING_HIDDEN
+) -> Found:
+    """Look for `needle` from byte `start` on, in what is shown. Raises OSError."""
     needle, until = _as_compared(needle, any_case), time.monotonic() + WITHIN
     size, at = size_of(stream), start
     while at < size:
@@ -35,14 +39,19 @@ def look_forward(stream: io.FileIO, needle: bytes, start: int, *, any_case: bool
             return Found(None, at, is_over=False)
         content = _as_compared(piece(stream, at, _CHUNK + len(needle) - 1), any_case)
         place = content.find(needle)
-        if place >= 0:
+        if place < 0:
+            at += _CHUNK
+        elif is_shown(stream, at + place, len(needle), hidden):
             return Found(at + place, at + place, is_over=False)
-        at += _CHUNK
+        else:
+            at += place + 1
     return Found(None, size, is_over=True)
 
 
-def look_back(stream: io.FileIO, needle: bytes, end: int, *, any_case: bool) -> Found:
-    """Look for the last `needle` that begins before byte `end`. Raises OSError."""
+def look_back(
+    stream: io.FileIO, needle: bytes, end: int, *, any_case: bool, hidden: HiddenKeys = NOTHING_HIDDEN
+) -> Found:
+    """Look for the last `needle` that begins before byte `end`, in what is shown. Raises OSError."""
     needle, until = _as_compared(needle, any_case), time.monotonic() + WITHIN
     end = at = min(end, size_of(stream))
     while at > 0:
@@ -51,9 +60,9 @@ def look_back(stream: io.FileIO, needle: bytes, end: int, *, any_case: bool) -> 
         start = max(0, at - _CHUNK)
         content = _as_compared(piece(stream, start, at - start + len(needle) - 1), any_case)
         place = content.rfind(needle)
-        if place >= 0:
+        if place >= 0 and is_shown(stream, start + place, len(needle), hidden):
             return Found(start + place, start + place, is_over=False)
-        at = start
+        at = start + max(0, place)
     return Found(None, 0, is_over=True)
 
 

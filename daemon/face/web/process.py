@@ -12,9 +12,10 @@ from pathlib import Path
 import structlog
 import uvicorn
 
-from daemon.core.settings import Settings
-from daemon.core.web_settings import AUTO, address_in
+from daemon.core.web_plan import AUTO, address_in
 from daemon.face.web.app import Application
+from daemon.face.web.connection import Connection
+from daemon.face.web.plan import PagePlan
 from daemon.face.web.site import Site
 from handlers import events
 from handlers.codes import Code
@@ -30,17 +31,17 @@ _FIRST = 3
 MOST_CONNECTIONS = 96
 
 
-def serve(settings: Settings, listen: str | None = None) -> None:
+def serve(plan: PagePlan, listen: str | None = None) -> None:
     """Serve the page until TERM or INT. Raises BadInputError where it cannot listen."""
-    events.configure(format=settings.log.format.value, level=settings.log.level.value)
-    wanted = listen or settings.web.listen
+    events.configure(format=plan.log_format, level=plan.log_level)
+    wanted = listen or plan.web.listen
     handed = _handed_over(os.environ)
     with _listening(wanted, handed) as (sockets, where):
-        application = Application(Site.of(settings))
+        application = Application(Site.of(plan))
         server = _Server(_config(application), idle=IDLE if handed else None)
         for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn sends it again when it has ended: that is the end here
             signal.signal(number, lambda *_: None)
-        log.info("web_started", root=settings.root, listen=where, pid=os.getpid())
+        log.info("web_started", root=plan.root, listen=where, pid=os.getpid())
         server.run(sockets=sockets)
     log.info("web_stopped", listen=where)
 
@@ -48,7 +49,7 @@ def serve(settings: Settings, listen: str | None = None) -> None:
 def _config(application: Application) -> uvicorn.Config:
     return uvicorn.Config(
         application.asgi,
-        http="h11",
+        http=Connection,
         ws="none",
         loop="asyncio",
         lifespan="off",

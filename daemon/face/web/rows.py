@@ -1,7 +1,8 @@
 """Rows of what changes while it is looked at: the same texts for the page as it comes, and for what follows."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,10 @@ class Row:
         """Return it for the script."""
         return {"key": self.key, "href": self.href, "state": self.state, "cells": dict(self.cells)}
 
+    def told_by(self, tell: Callable[[str], str]) -> "Row":
+        """Return it with its texts as `tell` makes them."""
+        return replace(self, cells={name: tell(text) for name, text in self.cells.items()})
+
 
 @dataclass(frozen=True)
 class Live:
@@ -28,8 +33,16 @@ class Live:
     lists: Mapping[str, tuple[Row, ...]]
     revision: str = ""
     """Another one says that the page is to be asked for anew: it has other parts."""
+    made_of: tuple[Path, ...] = ()
+    """The files, besides the store, of which one is written before this changes, but for what time alone does."""
 
     def as_json(self) -> dict[str, object]:
         """Return it for the script."""
         lists = {name: [row.as_json() for row in rows] for name, rows in self.lists.items()}
         return {"cells": dict(self.cells), "lists": lists, "revision": self.revision}
+
+    def told_by(self, tell: Callable[[str], str]) -> "Live":
+        """Return it with its texts as `tell` makes them."""
+        lists = {name: tuple(row.told_by(tell) for row in rows) for name, rows in self.lists.items()}
+        cells = {name: tell(text) for name, text in self.cells.items()}
+        return replace(self, cells=cells, lists=lists, revision=tell(self.revision))

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from daemon.core.web_settings import WebSettings
+from daemon.core.web_plan import WebPlan
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
@@ -33,7 +33,7 @@ LONGEST = 4096
 class Security:
     """The outermost part of the application."""
 
-    def __init__(self, app: ASGIApp, web: WebSettings) -> None:
+    def __init__(self, app: ASGIApp, web: WebPlan) -> None:
         self._app = app
         self._methods = ("GET", "HEAD", *(["POST"] if web.actions else []))
         ours = urlsplit(web.url).hostname if web.url else None

@@ -3,7 +3,7 @@
 import io
 import os
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from urllib.parse import quote
 
@@ -12,6 +12,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from daemon.face.web.reading_apart import Reads
+
+Tell = Callable[[int, bytes], bytes]
 
 _BLOCK = 1 << 18
 """Bytes that are read at a time."""
@@ -23,8 +25,10 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 class WholeFile(StreamingResponse):
     """What a browser saves, and never shows. It ends with the reader, and closes the file."""
 
-    def __init__(self, stream: io.FileIO, name: str, kind: str) -> None:
+    def __init__(self, stream: io.FileIO, name: str, kind: str, tell: Tell | None = None) -> None:
+        """Send a file, each block as `tell` makes it of where it begins and its bytes: of the same length."""
         self._stream = stream
+        self._tell = tell
         self._status = os.fstat(stream.fileno())
         super().__init__((), media_type=kind, headers=_headers(name, self._status))
 
@@ -52,11 +56,15 @@ class WholeFile(StreamingResponse):
     async def _blocks(self, start: int, end: int) -> AsyncIterator[bytes]:
         reads = Reads(1, _PATIENCE)
         while start < end:
-            block = await reads.read(self, partial(os.pread, self._stream.fileno(), min(_BLOCK, end - start), start))
+            block = await reads.read(self, partial(self._block, start, min(_BLOCK, end - start)))
             if not block:  # it was cut off meanwhile: the connection ends short of what was announced
                 return
             start += len(block)
             yield block
+
+    def _block(self, start: int, size: int) -> bytes:
+        content = os.pread(self._stream.fileno(), size, start)
+        return content if self._tell is None else self._tell(start, content)
 
 
 def _range(wanted: str, size: int) -> tuple[int, int] | None:

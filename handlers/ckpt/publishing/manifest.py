@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING, Literal, Self
 import xxhash
 
 from handlers.ckpt.codes import Code
-from handlers.ckpt.copying.copy import Copied, CopyOptions
 from handlers.ckpt.entry import Fingerprint, NotFinite
 from handlers.ckpt.errors import DamagedFileError
 from handlers.ckpt.files.bounded import read_bounded
-from handlers.ckpt.planning.assembled import Written
 from handlers.ckpt.planning.origin import Origin
-from handlers.ckpt.planning.output import INDEX, TRANSFORMED, Output, OutputFile, Renaming
-from handlers.ckpt.planning.plan import Plan
+from handlers.ckpt.planning.output import INDEX, TRANSFORMED, Renaming
 from handlers.ckpt.planning.trained_on import TrainedOn
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
+
+    # Whoever reads a manifest needs neither what copies nor its libraries.
+    from handlers.ckpt.copying.copy import Copied, CopyOptions
+    from handlers.ckpt.planning.assembled import Written
+    from handlers.ckpt.planning.output import Output, OutputFile
+    from handlers.ckpt.planning.plan import Plan
 
 NAME = "manifest.json"
 HASH = "xxh3_128"
@@ -76,7 +79,7 @@ class MergedParameter:
     """Likewise."""
 
     @classmethod
-    def of(cls, parameter: Written, copied: Copied) -> Self:
+    def of(cls, parameter: "Written", copied: "Copied") -> Self:
         """Describe `parameter`."""
         found = copied.not_finite
         dims, nbytes = parameter.dims, parameter.nbytes
@@ -87,7 +90,7 @@ class MergedParameter:
         """What was counted, if it was."""
         return NotFinite(self.nan, self.infinite) if self.nan is not None and self.infinite is not None else None
 
-    def is_of(self, parameter: Written) -> bool:
+    def is_of(self, parameter: "Written") -> bool:
         """Tell whether `parameter` would be the same again, over the same sources."""
         return (self.name, self.dims, self.type, self.bytes) == (
             parameter.name,
@@ -125,7 +128,7 @@ class MergedFile:
             return None
         return {name: count for name, count in counts.items() if count}
 
-    def is_of(self, file: OutputFile) -> bool:
+    def is_of(self, file: "OutputFile") -> bool:
         """Tell whether `file` would be the same again, over the same sources."""
         return (self.name, self.size, len(self.parameters)) == (file.name, file.size, len(file.placed)) and all(
             had.is_of(each.parameter) for had, each in zip(self.parameters, file.placed, strict=True)
@@ -212,7 +215,7 @@ class Manifest:
         """Return it as JSON."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False).encode() + b"\n"
 
-    def is_of(self, plan: Plan, output: Output, copy_options: CopyOptions) -> bool:
+    def is_of(self, plan: "Plan", output: "Output", copy_options: "CopyOptions") -> bool:
         """Tell whether carrying out `plan` would make the same output again, with no more care than was taken."""
         return (
             (self.hash is not None or not copy_options.hashed)
@@ -270,7 +273,7 @@ def check_names(path: Path | str, names: Sequence[str]) -> None:
 
 
 def manifest_of(
-    plan: Plan, files: Sequence[MergedFile], output: Output, copy_options: CopyOptions, *, prefix: str, tag: str
+    plan: "Plan", files: Sequence[MergedFile], output: "Output", copy_options: "CopyOptions", *, prefix: str, tag: str
 ) -> Manifest:
     """Describe `files`, which are `plan` carried out."""
     return Manifest(
@@ -297,7 +300,7 @@ def manifest_of(
     )
 
 
-def _copied(output: Output) -> tuple[CopiedFile, ...]:
+def _copied(output: "Output") -> tuple[CopiedFile, ...]:
     return tuple(CopiedFile(each.name, each.size, each.hash) for each in output.side_files)
 
 

@@ -14,6 +14,7 @@ from daemon.face.notify.texts.document import document_of
 from daemon.face.notify.texts.facts import NOTHING, Facts
 from daemon.face.notify.texts.harmless import harmless
 from daemon.face.notify.texts.headlines import TITLE, advice_of, error_of, headline, sign_of
+from daemon.face.notify.texts.links import link_of, link_of_now
 from daemon.face.words.language import Language
 from daemon.face.words.reading import Words, read_words
 from handlers.printable import printable
@@ -81,6 +82,8 @@ def _lines(events: Sequence[Event], facts: Mapping[str, Facts], words: Words, pl
     if len(events) > MOST:
         yield words.frame("more", count=len(events) - MOST, command="glmd status --all")
     yield words.pair("host", harmless(plan.host))
+    if link := link_of_now(plan):
+        yield words.pair("link", printable(link))
 
 
 def _shown(events: Sequence[Event]) -> list[Event]:
@@ -111,6 +114,8 @@ def _body(event: Event, facts: Facts, words: Words, plan: Plan) -> Iterator[str]
         yield words.pair("unread", harmless(facts.unread))
     for command in commands_of(event, facts):
         yield words.pair("type", harmless(command))
+    if link := link_of(event, facts, plan):
+        yield words.pair("link", printable(link))
 
 
 def _state(event: Event, words: Words) -> str:

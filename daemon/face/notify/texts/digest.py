@@ -13,8 +13,10 @@ from daemon.face.notify.plan import Plan
 from daemon.face.notify.texts.document import for_programs
 from daemon.face.notify.texts.harmless import harmless
 from daemon.face.notify.texts.headlines import TITLE, loss_and_change
+from daemon.face.notify.texts.links import link_of_night
 from daemon.face.words.language import Language
 from daemon.face.words.reading import Words, read_words
+from handlers.printable import printable
 from handlers.units.durations import format_duration
 
 MOST = 20
@@ -36,6 +38,7 @@ def compose_digest(
         "next_due": {cycle: None if due is None else due.isoformat() for cycle, due in dues.items()},
         "undelivered": undelivered,
         "host": plan.host,
+        "link": link_of_night(found.night, plan) or None,
     }
     document = {"type": EventKind.DIGEST, "timestamp": found.morning.isoformat(), "data": for_programs(data)}
     return Payload(cut(_title(found, words), TITLE), "\n".join(lines), document)
@@ -61,6 +64,8 @@ def _lines(
     if undelivered:
         yield words.pair("undelivered", words.frame("undelivered", count=undelivered))
     yield words.pair("host", harmless(plan.host))
+    if link := link_of_night(found.night, plan):
+        yield words.pair("link", printable(link))
 
 
 def _needs(found: Digest, words: Words) -> Iterator[str]:

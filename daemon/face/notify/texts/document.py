@@ -12,6 +12,7 @@ from daemon.face.notify.event import Event
 from daemon.face.notify.plan import Plan
 from daemon.face.notify.texts.facts import NOTHING, Facts
 from daemon.face.notify.texts.harmless import harmless
+from daemon.face.notify.texts.links import link_of
 from daemon.face.status import job_as_json
 from handlers.printable import printable
 
@@ -54,5 +55,6 @@ def _event(event: Event, facts: Facts, plan: Plan) -> dict[str, object]:
         "code": event.code,
         "is_over": event.is_over,
         "host": plan.host,
+        "link": link_of(event, facts, plan) or None,
     }
     return {"type": event.kind, "timestamp": event.at.isoformat(), "data": for_programs(data)}

@@ -3,6 +3,7 @@
 import re
 
 from daemon.face.cells import cut
+from handlers.hidden_keys import HiddenKeys
 from handlers.printable import printable
 
 LONGEST = 300
@@ -15,9 +16,9 @@ _CALL = re.compile(r"<(?=[!\uff20#/]|at\b)", re.IGNORECASE)
 def harmless(text: str, most: int = LONGEST) -> str:
     """Return `text` on one line of at most `most` cells.
 
-    What calls people, as `@all`, gets signs that look alike and call nobody.
+    What calls people, as `@all`, gets signs that look alike and call nobody; what looks like a secret is not told.
     """
-    looked_at = text[: 4 * most]
+    looked_at = HiddenKeys().in_lines(text[: 4 * most])
     shown = printable(_BLANKS.sub(" ", looked_at).strip(" "))
     shown = _CALL.sub("\u2039", shown.replace("@", "\uff20"))
-    return cut(shown if looked_at == text else f"{shown}…", most)
+    return cut(shown if len(text) <= 4 * most else f"{shown}…", most)

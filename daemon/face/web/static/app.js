@@ -51,14 +51,14 @@
     for (const [unit, size] of UNITS) {
       const count = Math.floor(left / size);
       left -= count * size;
-      if (count) parts.push(`${count}${unit}`);
+      if (count || parts.length) parts.push(`${count}${unit}`);
     }
-    return parts.slice(0, 2).join("") || "0s";
+    return parts.slice(0, 2).filter((part) => !part.startsWith("0")).join("") || "0s";
   };
   const tellTime = (element) => {
     const at = Date.parse(element.dateTime);
     if (Number.isNaN(at)) return;
-    element.textContent = body.dataset.ago.replace("{time}", duration((Date.now() - at) / 1000));
+    element.textContent = body.dataset[element.dataset.since].replace("{time}", duration((Date.now() - at) / 1000));
     element.title = new Date(at).toLocaleString(root.lang);
   };
   const tellTimes = () => { for (const element of document.querySelectorAll("time[data-since]")) tellTime(element); };
@@ -157,6 +157,10 @@
     if (!body.dataset.live || stream !== null || document.hidden) return;
     stream = new EventSource(body.dataset.live);
     stream.onmessage = (event) => show(JSON.parse(event.data));
+    stream.addEventListener("ping", () => {
+      told = Date.now();
+      if (warned === body.dataset.stale) warn("");
+    });
     stream.onerror = () => {
       if (stream !== null && stream.readyState === EventSource.CLOSED) {
         stream = null;

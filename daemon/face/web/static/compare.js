@@ -27,7 +27,7 @@
   const drawn = []; // the places of the jobs that have steps
   const say = (at) => {
     if (at === null || at === undefined || data === null) return;
-    const values = drawn.map((row, index) => `${rows[row].dataset.label.split("-")[0]} ${number(data[index + 1][at])}`);
+    const values = drawn.map((row, index) => `${rows[row].dataset.label.split(" ")[0]} ${number(data[index + 1][at])}`);
     said.textContent = `${place.dataset.step} ${data[0][at]}: ${values.join(", ")}`;
   };
   const draw = () => {

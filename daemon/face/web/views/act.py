@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from daemon.core.control import NotRunningError, RequestRefusedError, ask_for
 from daemon.core.request import Request
 from daemon.core.states import Job, State
-from daemon.core.web_settings import Action
+from daemon.core.web_plan import Action
 from daemon.face.web.asking import Asked, NotThereError, Page
 from daemon.face.web.finding import job_of, open_store
 
@@ -47,7 +47,7 @@ def question(token: str, asked: Asked) -> Page:
     job, action = wanted(asked)
     if action not in possible(job, asked):
         raise NotThereError(asked.say("not_now_possible", job=job.label, state=asked.words.say("states", job.state)))
-    told = asked.words.say("questions", action, job=job.label)
+    told = asked.words.say("questions", action, job=f"{job.id} {job.name}")
     return Page("question.html", told, Question(job, action, told, token), tab="jobs")
 
 

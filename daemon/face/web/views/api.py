@@ -10,6 +10,7 @@ from daemon.face.web.asking import Asked
 from daemon.face.web.daemon_word import daemon_word
 from daemon.face.web.finding import job_of, open_store
 from daemon.face.web.night_reads import read_night
+from daemon.face.web.views import compare as view_of_comparison
 from daemon.face.web.views import devices as view_of_devices
 from daemon.face.web.views.jobs import page_of, wanted_jobs
 from daemon.face.web.views.night import wanted_night
@@ -26,7 +27,7 @@ def overview_of_now(asked: Asked) -> Response:
     root = asked.site.root
     with open_store(asked):  # it is there
         found = overview(root.path, root.store, daemon_word(root).told)
-    return _json({key: list(value) if isinstance(value, Iterator) else value for key, value in found.as_json()})
+    return answer({key: list(value) if isinstance(value, Iterator) else value for key, value in found.as_json()}, asked)
 
 
 def jobs(asked: Asked) -> Response:
@@ -36,13 +37,13 @@ def jobs(asked: Asked) -> Response:
         found = page_of(store, wanted, asked.number("size", 1, MOST, SIZE), asked)
     root = asked.site.root.path
     listed = [job_as_json(job, job.directory(root).path) for job in found.jobs]
-    return _json({"jobs": listed, "after": found.newer, "before": found.older})
+    return answer({"jobs": listed, "after": found.newer, "before": found.older}, asked)
 
 
 def job(asked: Asked) -> Response:
     """Return the keys of `glmd status JOB --json`. Raises NotThereError, StoreError, OSError."""
     with open_store(asked) as store:
-        return _json(detail(store, job_of(store, asked), asked.site.root.path).as_json())
+        return answer(detail(store, job_of(store, asked), asked.site.root.path).as_json(), asked)
 
 
 def night(asked: Asked) -> Response:
@@ -50,7 +51,7 @@ def night(asked: Asked) -> Response:
     wanted = wanted_night(asked)
     with open_store(asked):  # it is there
         found = read_night(asked.site, wanted)
-    return _json(_bounded(dict(found.digest.as_json())))
+    return answer(_bounded(dict(found.digest.as_json())), asked)
 
 
 def nights(asked: Asked) -> Response:
@@ -61,26 +62,35 @@ def nights(asked: Asked) -> Response:
         notices = [notice.as_json() for notice in store.notices()]
     cycles = [_bounded(each.as_json()) for each in read_month(asked, month, now)]
     told = {"since": month.since.isoformat(), "until": month.last.isoformat(), "cycles": cycles, "notices": notices}
-    return _json(_bounded(told))
+    return answer(_bounded(told), asked)
 
 
 def devices(asked: Asked) -> Response:
-    """Return who holds each device, and who did in the last day. Raises StoreError."""
+    """Return who holds each device, who did in the last day, and how each is. Raises StoreError."""
     found = view_of_devices.read_devices(asked.site)
+    heard = view_of_devices.heard_of(asked)
     listed = [
         {
             "device": device,
             "job": found.held.get(device),
             "rank": found.rank(device),
             "spells": [spell.as_json() for spell in found.spells if device in spell.job.devices][:MOST],
+            "use": None if heard is None or device not in heard.devices else heard.devices[device].as_json(),
         }
         for device in found.devices
     ]
-    return _json({"from": found.since.isoformat(), "to": found.now.isoformat(), "devices": listed})
+    told = {"from": found.since.isoformat(), "to": found.now.isoformat(), "devices": listed}
+    return answer({**told, "exporter": None if heard is None else heard.as_json()}, asked)
 
 
-def _json(told: Mapping[str, object]) -> Response:
-    return Response(to_json(told, indent=None), media_type="application/json")
+def compare(asked: Asked) -> Response:
+    """Return the keys of `glmd compare --json`. Raises NotThereError, StoreError, OSError."""
+    return answer(view_of_comparison.as_json(asked), asked)
+
+
+def answer(told: Mapping[str, object], asked: Asked) -> Response:
+    """Return JSON without what is not shown."""
+    return Response(to_json(asked.site.hidden.in_json(told), indent=None), media_type="application/json")
 
 
 def _bounded(told: Mapping[str, object]) -> dict[str, object]:

@@ -8,7 +8,6 @@ from starlette.responses import Response
 from daemon.core.results import Result
 from daemon.core.states import Job
 from daemon.face.comparison import Compared, DifferentKey, compared, different_keys
-from daemon.face.hidden_keys import HiddenKeys
 from daemon.face.picture import svg_of_several
 from daemon.face.training import GLANCE
 from daemon.face.web.asking import Asked, NotThereError, Page
@@ -74,6 +73,18 @@ def compare(asked: Asked) -> Page:
     return Page("compare.html", title, content, tab="jobs", scripts=scripts)
 
 
+def as_json(asked: Asked) -> dict[str, object]:
+    """Return the keys of `glmd compare --json`. Raises NotThereError, StoreError, OSError."""
+    jobs, _ = chosen(asked)
+    if len(jobs) < 2:
+        raise NotThereError(asked.words.say("compare", "which", most=MOST))
+    root = asked.site.root.path
+    trainings = [each.as_json() for each in compared(jobs, root, GLANCE // len(jobs))]
+    keys, told = _keys(jobs, asked)
+    config = [{"key": row.key, "values": list(row.values)} for row in keys[:_KEYS]]
+    return {"jobs": trainings, "config": config, "left_out": max(0, len(keys) - _KEYS), "told": told}
+
+
 def picture(asked: Asked) -> Response:
     """Return the curves of their losses as SVG. Raises NotThereError, StoreError, OSError."""
     jobs, _ = chosen(asked)
@@ -134,7 +145,7 @@ def _number(value: float | None) -> str:
 def _keys(jobs: Sequence[Job], asked: Asked) -> tuple[tuple[DifferentKey, ...], str]:
     """Return the keys that differ, and why they cannot be told."""
     try:
-        found = different_keys(jobs, asked.site.root.path, HiddenKeys.of(asked.site.web.hide))
+        found = different_keys(jobs, asked.site.root.path, asked.site.hidden)
     except FileNotFoundError as error:
         return (), asked.words.say("compare", "no_config", path=error.filename)
     except HandlerError as error:

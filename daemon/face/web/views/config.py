@@ -8,11 +8,11 @@ from daemon.core.read_store import ReadStore
 from daemon.core.states import Job
 from daemon.face.below import read_below
 from daemon.face.comparison import DifferentKey, different_keys
-from daemon.face.hidden_keys import HiddenKeys
 from daemon.face.redaction import redacted
 from daemon.face.web.asking import Asked, NotThereError, Page
 from daemon.face.web.finding import job_of, open_store
 from daemon.face.web.job_files import attempts_of
+from handlers.hidden_keys import HiddenKeys
 from handlers.printable import printable, printable_lines
 from handlers.validate.problem import ConfigError
 
@@ -60,17 +60,22 @@ class Config:
 
 def config(asked: Asked) -> Page:
     """Return the page. Raises NotThereError, StoreError, OSError."""
+    content = read_config(asked)
+    return Page("config.html", f"{content.job.id} {content.job.name}: {asked.say('config')}", content, "jobs")
+
+
+def read_config(asked: Asked) -> Config:
+    """Return what a job was told to do. Raises NotThereError, StoreError, OSError."""
     with open_store(asked) as store:
         job = job_of(store, asked)
         other = _other(store, job, asked)
-    hidden = HiddenKeys.of(asked.site.web.hide)
-    content = Config(
+    hidden = asked.site.hidden
+    return Config(
         job=job,
         files=tuple(_files(job, hidden, asked)),
         difference=None if other is None else _difference(job, other, hidden, asked),
         asked_with="" if other is None else str(other.id),
     )
-    return Page("config.html", f"{job.id} {job.name}: {asked.say('config')}", content, "jobs")
 
 
 def _other(store: ReadStore, job: Job, asked: Asked) -> Job | None:

@@ -1,19 +1,22 @@
 """The devices: which job holds which now, as which rank, and which did in the last day."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from daemon.core.read_store import ReadStore
 from daemon.core.states import Job
 from daemon.face.spells import Spell, spells, used
+from daemon.face.status import seconds_since
 from daemon.face.web.asking import Asked, Page
 from daemon.face.web.daemon_word import DaemonWord, daemon_word
 from daemon.face.web.job_rows import SIGNS
+from daemon.face.web.npu_exporter import STALE, Readings
 from daemon.face.web.rows import Live, Row
 from daemon.face.web.site import Site
 from daemon.face.web.strips import Bar, Hour, Scale, span
 from handlers.units.devices import format_devices
+from handlers.units.durations import format_duration
 
 DAY = timedelta(days=1)
 _EVERY = 3
@@ -119,7 +122,43 @@ def _read(site: Site, daemon: DaemonWord) -> DevicesRead:
 def _live(found: DevicesRead, asked: Asked) -> Live:
     rows = tuple(_row(device, found, asked) for device in found.devices)
     ended = " ".join(f"{spell.job.id} {spell.job.state}" for spell in found.spells[:_SPELLS])
-    return Live({}, {"devices": rows}, f"{found.devices} {ended}")
+    heard = heard_of(asked)
+    rows = tuple(_with_use(row, heard, asked) for row in rows)
+    return Live(_exporter(heard, asked), {"devices": rows}, f"{found.devices} {ended}")
+
+
+def heard_of(asked: Asked) -> Readings | None:
+    """Return what npu-exporter says; None where the settings name none."""
+    exporter = asked.site.npu_exporter
+    return None if exporter is None else exporter.readings()
+
+
+def _exporter(heard: Readings | None, asked: Asked) -> dict[str, str]:
+    """Return what there is to say of npu-exporter: when it was heard, and what stands against hearing more."""
+    if heard is None:
+        return {}
+    trouble = asked.words.say("devices", heard.trouble, why=heard.why) if heard.trouble else ""
+    at = "" if heard.measured is None else heard.measured.isoformat()
+    return {"exporter_trouble": trouble and f"▲ {trouble}", "exporter_at": at}
+
+
+def _with_use(row: Row, heard: Readings | None, asked: Asked) -> Row:
+    use = None if heard is None else heard.devices.get(int(row.key))
+    if heard is None or use is None or heard.measured is None:
+        return row
+    health = "" if use.healthy is None else asked.words.say("devices", "well" if use.healthy else "unwell")
+    if use.healthy is False or use.error:
+        health = f"▲ {health}" + (f" {use.error:X}" if use.error else "")
+    figures = [
+        "" if use.used is None else f"{use.used:.0f}%",
+        "" if use.memory is None or use.memory_size is None else f"{use.memory:.0f}/{use.memory_size:.0f} MB",
+        "" if use.celsius is None else f"{use.celsius:.0f} °C",
+        "" if use.watts is None else f"{use.watts:.0f} W",
+    ]
+    age = seconds_since(heard.measured, datetime.now(UTC))
+    old = asked.say("ago", time=format_duration(age // 60 * 60)) if age > STALE else ""
+    cells = {"health": health, "use": " · ".join(figure for figure in (*figures, old) if figure)}
+    return replace(row, cells={**row.cells, **cells})
 
 
 def _row(device: int, found: DevicesRead, asked: Asked) -> Row:
@@ -150,4 +189,4 @@ def _bars(device: int, found: Iterable[Spell], scale: Scale) -> tuple[Bar, ...]:
 def _held(spell: Spell) -> Held:
     job = spell.job
     when = span(spell.began, spell.ended)
-    return Held(job.id, job.label, format_devices(job.devices), when, spell.began, spell.ended)
+    return Held(job.id, f"{job.id} {job.name}", format_devices(job.devices), when, spell.began, spell.ended)

@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from daemon.core.read_jobs import Transition
 from daemon.core.states import Job, State
-from daemon.core.web_settings import Action
+from daemon.core.web_plan import Action
 from daemon.face.needs import need_of_job
-from daemon.face.ranks import RankStatus, ranks_of, slowest
+from daemon.face.ranks import RankStatus, logs_of, ranks_of, slowest
 from daemon.face.status import Detail, detail, job_status
 from daemon.face.web.asking import Asked, Page
+from daemon.face.web.failures import Failure, failure_of, failures_of
 from daemon.face.web.finding import job_of, open_store
 from daemon.face.web.job_rows import SIGNS, came_to_parts, progress_cells, why
 from daemon.face.web.rows import Live, Row
 from daemon.face.web.views.act import possible
+from handlers.rank_log.advice import parted
 from handlers.rank_log.progress import Progress
 
 _SUBSETS = 60
@@ -27,13 +30,16 @@ class JobPage:
     detail: Detail
     live: Live
     why: str
-    title: str
-    """Of its code, in some words."""
     came_to: str
     commands: tuple[str, ...]
     table: Sequence[tuple[int, float]]
     """Step and loss: what the curve shows, for whoever does not see it."""
-    failed: bool
+    failure: Failure | None
+    """How its last attempt failed; None where it did not."""
+    earlier: int | None
+    """The attempt before that failed, where glmd went on after it."""
+    past: Sequence[tuple[Transition, str]]
+    """What it went through, each with what happened; without what `failure` tells."""
     actions: tuple[Action, ...]
     """What the page lets people do with it."""
 
@@ -42,21 +48,29 @@ def job(asked: Asked) -> Page:
     """Return the page. Raises NotThereError, StoreError, OSError."""
     with open_store(asked) as store:
         found = job_of(store, asked)
-        known = detail(store, found, asked.site.root.path)
+        known = detail(store, found, asked.site.root.path, rows=10 * _SUBSETS)
         is_stuck = any(each.id == found.id for each in store.stuck())
     need = need_of_job(found, is_stuck=is_stuck)
     training = known.training
     points = [] if training is None else training.points()
+    failures = failures_of(found, known.history)
+    failure = None
+    if found.state in {State.FAILED, State.REJECTED}:
+        failure = failure_of(found, found.attempt, *failures[found.attempt], asked)
     content = JobPage(
         job=found,
         detail=known,
         live=_live(found, asked),
         why=why(found, asked),
-        title=asked.words.title(found.code),
-        came_to=asked.words.joined(*came_to_parts(known.result)),
-        commands=() if need is None else need.commands,
+        came_to=asked.words.joined(*came_to_parts(known.result, asked)),
+        commands=() if need is None or (failure is not None and not is_stuck) else need.commands,
         table=points[:: max(1, len(points) // _SUBSETS)],
-        failed=found.state is State.FAILED,
+        failure=failure,
+        earlier=found.attempt - 1 if found.attempt - 1 in failures and found.attempt not in failures else None,
+        past=[
+            (step, "" if failure is not None and step is known.history[-1] else parted(step.reason).happened)
+            for step in known.history
+        ],
         actions=possible(found, asked),
     )
     scripts = ("uPlot.iife.min.js", "charts.js") if points or not found.state.is_over else ()
@@ -84,7 +98,8 @@ def _live(job: Job, asked: Asked) -> Live:
     has_begun = bool(cells.get("percent"))  # the page has a part for that
     revision = f"{job.state} {job.attempt} {job.code} {job.cancel} {has_begun}"
     rows = tuple(_rank_row(job, status, asked) for status in ranks)
-    return Live(cells, {"ranks": rows} if rows else {}, revision)
+    logs = logs_of(job, asked.site.root.path) if ranks else ()
+    return Live(cells, {"ranks": rows} if rows else {}, revision, logs)
 
 
 def _part(progress: Progress) -> float:
@@ -100,10 +115,9 @@ def _lagging(ranks: Sequence[RankStatus], asked: Asked) -> str:
 
 def _rank_row(job: Job, status: RankStatus, asked: Asked) -> Row:
     cells = {
-        "rank": str(status.rank),
-        "device": str(status.device),
-        "step": "" if status.number is None else str(status.number),
-        "behind": f"-{status.behind}" if status.behind else "0",
+        "rank": asked.words.frame("rank", rank=status.rank),
+        "step": "" if status.number is None else f"{asked.say('step')} {status.number}",
+        "behind": f"-{status.behind}" if status.behind else "",
     }
     return Row(
         str(status.rank), asked.url(f"/jobs/{job.id}/log", rank=status.rank), "lags" if status.lags else "runs", cells

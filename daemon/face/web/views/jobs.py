@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from daemon.core.read_store import ReadStore
 from daemon.core.results import Result
-from daemon.core.states import ACTIVE, Job, State
+from daemon.core.states import ACTIVE, OVER, Job, State
 from daemon.core.wanted_jobs import LONGEST, FoundJobs, WantedJobs
 from daemon.face.status import job_status
 from daemon.face.web.asking import Asked, NotThereError, Page
-from daemon.face.web.job_rows import came_to_parts, progress_cells, row_of
+from daemon.face.web.job_rows import came_to_parts, in_words, progress_cells, row_of
 from daemon.face.web.rows import Row
 from handlers.units.durations import format_duration
 
@@ -45,6 +45,7 @@ class JobsPage:
     """The address of the page before; empty for none."""
     older: str
     is_filtered: bool
+    unfinished: frozenset[State] = frozenset(State) - OVER
 
 
 def jobs(asked: Asked) -> Page:
@@ -101,8 +102,8 @@ def _word(name: str, asked: Asked) -> str:
 
 def _row(job: Job, result: Result | None, asked: Asked) -> Row:
     took = "" if result is None or result.seconds is None else format_duration(result.seconds)
-    cells = {"took": took, "came_to": asked.words.joined(*came_to_parts(result))}
+    cells = {"took": took, "came_to": asked.words.joined(*came_to_parts(result, asked))}
     if job.state is State.TRAINING:
         progress = progress_cells(job_status(job, asked.site.root.path).progress, asked)
-        cells["came_to"] = asked.words.joined(*(progress.get(name, "") for name in ("progress", "loss", "left")))
+        cells["came_to"] = asked.words.joined(*in_words(progress, asked))
     return row_of(job, asked, **cells)

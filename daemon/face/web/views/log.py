@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from starlette.responses import JSONResponse, Response
 
@@ -11,7 +12,8 @@ from daemon.core.states import Job, State
 from daemon.face.web.asking import Asked, NotThereError, Page
 from daemon.face.web.finding import job_of, open_store
 from daemon.face.web.job_files import Kind, Log, attempts_of, log_asked_for, logs_of, opened
-from daemon.face.web.log_pieces import Piece, piece_before, piece_from, size_of
+from daemon.face.web.log_masks import masked
+from daemon.face.web.log_pieces import Piece, piece_before, piece_from, shown, size_of
 from daemon.face.web.log_search import Found, look_back, look_forward
 from daemon.face.web.rows import Live
 from daemon.face.web.whole_file import WholeFile
@@ -123,12 +125,13 @@ def live(asked: Asked) -> Live:
     revision = f"{job.state} {job.attempt}"
     if chosen is None:
         return Live({}, {}, revision)
+    path = chosen.path(job, job.directory(asked.site.root.path))
     try:
-        with _opened(job, chosen, asked) as stream:
+        with opened(job, path, asked) as stream:
             size = size_of(stream)
     except NotThereError:
-        return Live({}, {}, f"{revision} -")
-    return Live({"bytes": str(size), "size": format_size(size)}, {}, revision)
+        return Live({}, {}, f"{revision} -", (path,))
+    return Live({"bytes": str(size), "size": format_size(size)}, {}, revision, (path,))
 
 
 def lines(asked: Asked) -> Response:
@@ -136,7 +139,7 @@ def lines(asked: Asked) -> Response:
     job = _job(asked)
     chosen = log_asked_for(job, asked.query, asked) or Log(Kind.EVENTS, job.attempt)
     with _opened(job, chosen, asked) as stream:
-        found = piece_from(stream, asked.number("at", 0, _MOST_BYTES, 0))
+        found = shown(stream, piece_from(stream, asked.number("at", 0, _MOST_BYTES, 0)), asked.site.hidden)
     told = [{"at": line.at, "text": line.text(is_event=chosen.kind is Kind.EVENTS)} for line in found.lines]
     return JSONResponse({"start": found.start, "end": found.end, "next": found.next, "size": found.size, "lines": told})
 
@@ -157,7 +160,9 @@ def whole_events(asked: Asked) -> Response:
 
 
 def _whole(job: Job, chosen: Log, asked: Asked) -> WholeFile:
-    return WholeFile(_opened(job, chosen, asked), f"job-{job.id}-{chosen.file_name}", "text/plain; charset=utf-8")
+    stream, hidden = _opened(job, chosen, asked), asked.site.hidden
+    tell = partial(masked, stream, hidden=hidden)
+    return WholeFile(stream, f"job-{job.id}-{chosen.file_name}", "text/plain; charset=utf-8", tell)
 
 
 def _job(asked: Asked) -> Job:
@@ -206,7 +211,7 @@ def _filled(content: LogPage, chosen: Log, stream: io.FileIO, asked: Asked) -> L
     if text:
         found, search = _searched(stream, text, path, query, asked)
         hit = found.at
-    piece = _piece(stream, hit, asked)
+    piece = shown(stream, _piece(stream, hit, asked), asked.site.hidden)
     newest = asked.url(path, **query)
     follows = not text and piece.end >= piece.size and job.state in _WRITING and chosen.attempt == job.attempt
     return replace(
@@ -241,7 +246,7 @@ def _searched(stream: io.FileIO, text: str, path: str, query: dict[str, object],
     backwards = asked.query.get("way") == "back"
     start = asked.number("at", 0, _MOST_BYTES, _MOST_BYTES if backwards else 0)
     look = look_back if backwards else look_forward
-    found = look(stream, text.encode("utf-8", "replace"), start, any_case=any_case)
+    found = look(stream, text.encode("utf-8", "replace"), start, any_case=any_case, hidden=asked.site.hidden)
 
     def at(place: int, way: str) -> str:
         case = "any" if any_case else ""

@@ -3,19 +3,22 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 from daemon.core.states import Job, State
 from daemon.face import signs
 from daemon.face.digest import ToldRun
-from daemon.face.needs import Need
+from daemon.face.needs import Need, commands_for
 from daemon.face.nights import Run, night_of
+from daemon.face.ranks import logs_of
 from daemon.face.spells import stretches
 from daemon.face.status import job_status
 from daemon.face.web.asking import Asked, NotThereError, Page
-from daemon.face.web.job_rows import SIGNS, progress_cells, why
+from daemon.face.web.job_rows import SIGNS, in_words, others_told, progress_cells, told, why
 from daemon.face.web.night_reads import MOST, NightRead, read_night
 from daemon.face.web.rows import Live
 from daemon.face.web.strips import Bar, Hour, Scale, span
+from handlers.rank_log.advice import filled_in, parted
 from handlers.units.byte_sizes import format_size
 from handlers.units.durations import format_duration
 
@@ -25,8 +28,6 @@ _NEEDS = 50
 """That are shown."""
 _AGAIN = timedelta(minutes=5)
 """After which the strips of a night that goes on are drawn anew."""
-_PROGRESS = ("progress", "loss", "left")
-"""What is told of a training, by cell."""
 _BUSY = {State.QUEUED: "waits", State.MERGING: "merges", State.EVALUATING: "merges"}
 """How style sheets tell stretches of a job's time; in every other state it trains."""
 
@@ -36,8 +37,11 @@ class Told:
     """One thing that needs somebody."""
 
     need: Need
+    what: str
     kind: str
     why: str
+    remedy: str
+    commands: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -149,23 +153,23 @@ def _live(found: NightRead, asked: Asked) -> Live:
     """Return how far that is which trains; whatever else has changed makes the page anew."""
     told = found.digest
     jobs = [*(run.run.job for run in told.runs if run.run.job is not None), *(other.job for other in told.others)]
-    cells = {}
+    cells, logs = dict[str, str](), list[Path]()
     for job in jobs:
         if job.state is State.TRAINING:
             progress = progress_cells(job_status(job, asked.site.root.path).progress, asked)
-            cells[f"progress-{job.id}"] = asked.words.joined(*(progress.get(name, "") for name in _PROGRESS))
+            logs += logs_of(job, asked.site.root.path)
+            cells[f"progress-{job.id}"] = asked.words.joined(*in_words(progress, asked))
     states = " ".join(f"{job.id} {job.state} {job.attempt}" for job in jobs[: 2 * MOST])
     drawn = int(found.now.timestamp() // _AGAIN.total_seconds()) if any(not job.state.is_over for job in jobs) else 0
     marks = " ".join(run.run.mark for run in told.runs[:MOST])
-    return Live(cells, {}, f"{states} {marks} {len(told.needs)} {len(found.files)} {drawn}")
+    return Live(cells, {}, f"{states} {marks} {len(told.needs)} {len(found.files)} {drawn}", tuple(logs))
 
 
 def _totals(found: NightRead, asked: Asked) -> Iterator[str]:
     told, words = found.digest, asked.words
     counts = [words.say("marks", mark, count=count) for mark, count in reversed(told.totals().items())]
-    yield words.joined(*(counts or [words.frame("no_run")]))
-    if told.others:
-        yield asked.say("other_jobs", count=len(told.others))
+    yield from counts or ([] if told.others else [words.frame("no_run")])
+    yield from others_told(told.others, asked, is_alone=not told.runs)
     if found.used is not None:
         yield words.say("night", "used", part=f"{found.used:.0%}")
     if found.best is not None:
@@ -180,8 +184,16 @@ def _loss(run: Run) -> str:
 
 
 def _need(need: Need, asked: Asked) -> Told:
-    title = "" if asked.words.is_of_reasons else asked.words.title(need.code)
-    return Told(need, asked.words.say("needs", need.kind), asked.words.joined(title, need.reason))
+    advice = asked.words.advice_of(need.code, job=need.job, rank=None, device=None)
+    remedy = filled_in(parted(need.reason).remedy, job=need.job) if advice is None else advice.remedy
+    return Told(
+        need=need,
+        what=need.what if need.job is None else f"{need.job} {need.what.partition('-')[2]}",
+        kind=asked.words.say("needs", need.kind),
+        why=told(need.reason, need.code, asked),
+        remedy=remedy,
+        commands=commands_for(need.kind, need.job, "" if remedy else need.code),
+    )
 
 
 def _run(told: ToldRun, found: NightRead, scale: Scale, asked: Asked) -> NightRow:
@@ -194,7 +206,7 @@ def _run(told: ToldRun, found: NightRead, scale: Scale, asked: Asked) -> NightRo
         word=asked.words.say("marked", run.mark),
         due=f"{run.due.astimezone():%H:%M}",
         took="" if told.seconds is None else format_duration(told.seconds),
-        loss=_loss(run),
+        loss=_loss(run) and asked.words.frame("loss", loss=_loss(run)),
         change="" if told.change is None else f"{told.change:+.3g}",
         why=run.reason if run.job is None else why(run.job, asked),
         bars=() if run.job is None else _bars(run.job, found, scale, asked),
@@ -210,7 +222,7 @@ def _row(job: Job, found: NightRead, scale: Scale, asked: Asked, loss: float | N
         word=asked.words.say("states", job.state),
         due="",
         took="",
-        loss="" if loss is None else f"{loss:.4g}",
+        loss="" if loss is None else asked.words.frame("loss", loss=f"{loss:.4g}"),
         change="",
         why=why(job, asked),
         bars=_bars(job, found, scale, asked),

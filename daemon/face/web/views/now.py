@@ -3,23 +3,24 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from daemon.core.presence import Presence
 from daemon.core.read_store import ReadStore
-from daemon.core.states import Job
+from daemon.core.results import Result
+from daemon.core.states import Job, State
 from daemon.face.notices import told
-from daemon.face.status import Overview, overview, seconds_since
-from daemon.face.training import training_of
+from daemon.face.ranks import logs_of
+from daemon.face.status import JobStatus, Overview, StoredOverview, seconds_since, stored_overview
+from daemon.face.training import record_of
 from daemon.face.web.asking import Asked, Page
 from daemon.face.web.daemon_word import DaemonWord, daemon_word
-from daemon.face.web.job_rows import ended_row, row_of, running_row, why
+from daemon.face.web.job_rows import ended_row, others_told, row_of, running_row, why
 from daemon.face.web.night_reads import read_night
 from daemon.face.web.rows import Live, Row
+from daemon.face.web.site import Site
 from handlers.units.devices import format_devices
 from handlers.units.durations import format_duration
-
-_SPARK = 64
-"""Rows that a curve of one line is made of."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,15 @@ class Night:
     date: str
     told: str
     needs: int
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What the store says."""
+
+    overview: StoredOverview
+    results: Mapping[int, Result]
+    """What jobs came to that are over, by number."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +75,9 @@ def shown(asked: Asked) -> Now:
     daemon = daemon_word(site.root)
     if not site.root.store.exists():  # nothing was ever dropped: the page says how
         return Now(_up(daemon, asked), _nothing(daemon), (), (), 0, 0, None)
-    found = overview(site.root.path, site.root.store, daemon.told)
-    live = _live(found, daemon, asked)
+    read = _read(site)
+    found = read.overview.at(site.root.path, daemon.told)
+    live = _live(found, read.results, daemon, asked)
     numbers = sorted({*daemon.devices, *found.held})
     return Now(
         up=_up(daemon, asked),
@@ -92,29 +103,45 @@ def live(asked: Asked) -> Live:
     daemon = daemon_word(site.root)
     if not site.root.store.exists():
         return _nothing(daemon)
-    return _live(overview(site.root.path, site.root.store, daemon.told), daemon, asked)
+    read = _read(site)
+    return _live(read.overview.at(site.root.path, daemon.told), read.results, daemon, asked)
+
+
+def _read(site: Site) -> _Read:
+    def read() -> _Read:
+        with ReadStore.open(site.root.store) as store:
+            found = stored_overview(store)
+            return _Read(found, store.results([job.id for job in found.jobs if job.state.is_over]))
+
+    return site.kept.of("now", site.root.store, read)
 
 
 def _nothing(daemon: DaemonWord) -> Live:
     return Live({}, {"running": (), "waiting": (), "ended": ()}, daemon.presence.name)
 
 
-def _live(found: Overview, daemon: DaemonWord, asked: Asked) -> Live:
+def _live(found: Overview, results: Mapping[int, Result], daemon: DaemonWord, asked: Asked) -> Live:
     jobs = list(found.jobs)
     by_number = {status.job.id: status for status in jobs}
     waiting = [by_number[number].job for number in found.queue if number in by_number]
     running = [status for status in jobs if not status.job.state.is_over and status.job.id not in found.queue]
     ended = sorted((status.job for status in jobs if status.job.state.is_over), key=lambda job: job.changed)[::-1]
-    with ReadStore.open(asked.site.root.store) as store:
-        results = store.results([job.id for job in ended])
     lists = {
-        "running": tuple(running_row(status, _losses(status.job, asked), asked) for status in running),
+        "running": tuple(_running(status, asked) for status in running),
         "waiting": tuple(_waiting(job, waiting[:place], found.held, asked) for place, job in enumerate(waiting)),
         "ended": tuple(ended_row(job, results.get(job.id), asked) for job in ended),
     }
     held = "".join(f"{device}:{job} " for device, job in found.held.items())
     revision = f"{daemon.presence.name} {held} {len(found.notices)} {found.trouble}"
-    return Live({}, lists, revision)
+    return Live({}, lists, revision, tuple(path for status in running for path in _files(status.job, asked)))
+
+
+def _files(job: Job, asked: Asked) -> tuple[Path, ...]:
+    """Return the files that the row of a job at work is made of."""
+    root = asked.site.root.path
+    if job.state is not State.TRAINING:
+        return ()
+    return (*logs_of(job, root), record_of(job.directory(root), job.attempt))
 
 
 def _waiting(job: Job, before: Sequence[Job], held: Mapping[int, int], asked: Asked) -> Row:
@@ -138,9 +165,8 @@ def _waits_for(job: Job, before: Sequence[Job], held: Mapping[int, int], asked: 
     return "" if first is None else asked.words.say("now", "behind", job=first.id)
 
 
-def _losses(job: Job, asked: Asked) -> list[float]:
-    training = training_of(job.directory(asked.site.root.path), _SPARK)
-    return [] if training is None else [loss for _, loss in training.points()]
+def _running(status: JobStatus, asked: Asked) -> Row:
+    return running_row(status, asked.site.sparks.of(status.job.directory(asked.site.root.path)), asked)
 
 
 def _night(asked: Asked) -> Night | None:
@@ -148,7 +174,5 @@ def _night(asked: Asked) -> Night | None:
     if not found.runs and not found.others:
         return None
     counts = [asked.words.say("marks", mark, count=count) for mark, count in reversed(found.totals().items())]
-    others = len(found.others)
-    if others:
-        counts.append(asked.say("other_jobs", count=others))
-    return Night(found.night.isoformat(), asked.words.joined(*counts), len(found.needs))
+    told = asked.words.joined(*counts, *others_told(found.others, asked, is_alone=not counts))
+    return Night(found.night.isoformat(), told, len(found.needs))

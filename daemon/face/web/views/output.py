@@ -96,15 +96,24 @@ class Output:
     verdict: Verdict | None
     rules: Sequence[tuple[str, str, str]]
     """Sign, name and text."""
+    changes: tuple[Promotion, ...]
+    """Of what `latest` led to, the newest first."""
     promotions: tuple[Promoted, ...]
+    """The same, for people."""
     is_latest: bool
 
 
 def output(asked: Asked) -> Page:
     """Return the page. Raises NotThereError, StoreError, OSError."""
+    content = read_output(asked)
+    return Page("output.html", f"{content.job.id} {content.job.name}: {asked.say('output')}", content, "jobs")
+
+
+def read_output(asked: Asked) -> Output:
+    """Return what a job has merged. Raises NotThereError, StoreError, OSError."""
     with open_store(asked) as store:
         job = job_of(store, asked)
-        promotions = tuple(_promotions(store, job, asked))
+        changes = tuple(_changes(store, job))
         is_latest = _is_latest(store, job)
     directory = job.directory(asked.site.root.path)
     told, merged = "", None
@@ -113,7 +122,7 @@ def output(asked: Asked) -> Page:
     except (DamagedFileError, OSError) as error:
         told = str(error)
     verdict = verdict_of(directory)
-    content = Output(
+    return Output(
         job=job,
         manifest=merged.manifest if merged else None,
         is_gone=merged is not None and merged.is_gone,
@@ -124,10 +133,10 @@ def output(asked: Asked) -> Page:
         verify=shlex.join(["glmd", "verify", str(directory.merged)]),
         verdict=verdict,
         rules=tuple(_rules(verdict)),
-        promotions=promotions,
+        changes=changes,
+        promotions=tuple(_promoted(one, asked) for one in changes),
         is_latest=is_latest,
     )
-    return Page("output.html", f"{job.id} {job.name}: {asked.say('output')}", content, "jobs")
 
 
 def file(asked: Asked) -> Response:
@@ -189,7 +198,7 @@ def _rules(verdict: Verdict | None) -> Iterator[tuple[str, str, str]]:
         yield marks[passed.get(name)], printable(name), printable(text)
 
 
-def _promotions(store: ReadStore, job: Job, asked: Asked) -> Iterator[Promoted]:
+def _changes(store: ReadStore, job: Job) -> Iterator[Promotion]:
     """Yield the newest changes of the job's prefix, and those of its own output, the newest first."""
     if not job.prefix:
         return
@@ -197,7 +206,7 @@ def _promotions(store: ReadStore, job: Job, asked: Asked) -> Iterator[Promoted]:
     newest = {one.id for one in found[-_MOST_PROMOTIONS:]}
     for one in reversed(found):
         if one.id in newest or one.job == job.id:
-            yield _promoted(one, asked)
+            yield one
 
 
 def _promoted(one: Promotion, asked: Asked) -> Promoted:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from starlette.responses import Response
 
-from daemon.face.picture import svg
+from daemon.face.picture import WIDTH, svg
 from daemon.face.web.asking import Asked
 from daemon.face.web.finding import job_of, open_store
 
@@ -18,8 +18,9 @@ def loss(asked: Asked) -> Response:
     with open_store(asked) as store:
         job = job_of(store, asked)
     found = asked.site.curves.of(job.directory(asked.site.root.path), _POINTS)
-    title = f"{job.label}: {asked.say('loss')}"
-    drawn = svg(_points(found.number, found.values["loss"]), title, _points(found.number, found.vain))
+    title = asked.site.hidden.in_lines(f"{job.label}: {asked.say('loss')}")
+    width = asked.number("width", 240, 2 * WIDTH, WIDTH)
+    drawn = svg(_points(found.number, found.values["loss"]), title, _points(found.number, found.vain), width)
     return Response(drawn, headers={"Content-Security-Policy": _POLICY}, media_type="image/svg+xml")
 
 

@@ -7,13 +7,18 @@ from pydantic import ValidationError
 
 from daemon.core.states import Job, State
 from daemon.face import signs
-from daemon.face.ranks import RankStatus, pids_of, ranks_of, slowest
+from daemon.face.ranks import RankStatus, logs_of, pids_of, ranks_of, slowest
 from daemon.face.web.asking import Asked, Page
 from daemon.face.web.finding import job_of, open_store
 from daemon.face.web.rows import Live, Row
+from handlers.mindformers.log_lines import PREFIX
 from handlers.records.job_dir import Step
-from handlers.records.step_exit import ProcessExit, StepExit
+from handlers.records.record import no_record
+from handlers.records.step_exit import StepExit
 from handlers.units.durations import format_duration
+
+_LINE = 400
+"""Characters of a rank's last line."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,11 @@ def _live(job: Job, asked: Asked) -> Live:
         pids = pids_of(job, root)
         rows = [_at_work(job, status, found, pids.get(status.rank), asked) for status in found]
     else:
-        ended = _ended(job, asked)
-        rows = [_over(job, status, ended.get(status.rank), asked) for status in found if status.line or ended]
-    return Live({}, {"ranks": tuple(rows)}, f"{job.state} {job.attempt} {bool(rows)}")
+        ended = how_ended(job, asked)
+        rows = [_over(job, status, ended, asked) for status in found if status.line or ended]
+    directory = job.directory(root)
+    files = (*logs_of(job, root), directory.events, directory.step(job.attempt, Step.TRAIN).exit)
+    return Live({}, {"ranks": tuple(rows)}, f"{job.state} {job.attempt} {bool(rows)}", files)
 
 
 def _at_work(job: Job, status: RankStatus, found: Sequence[RankStatus], pid: int | None, asked: Asked) -> Row:
@@ -69,42 +76,43 @@ def _at_work(job: Job, status: RankStatus, found: Sequence[RankStatus], pid: int
     return _row(job, status, asked, how, cells)
 
 
-def _over(job: Job, status: RankStatus, ended: ProcessExit | None, asked: Asked) -> Row:
-    if ended is None:
+def _over(job: Job, status: RankStatus, exit_: StepExit | None, asked: Asked) -> Row:
+    ended = next((each for each in exit_.processes if each.rank == status.rank), None) if exit_ is not None else None
+    if exit_ is None or ended is None:
         return _row(job, status, asked, "over", {})
-    is_good = ended.exit_code == 0
+    is_first = exit_.first is not None and exit_.first.rank == status.rank
+    how = "done" if ended.exit_code == 0 else "failed" if ended.exit_code is not None or is_first else "ended"
     cells = {
         "pid": str(ended.pid),
-        "sign": signs.DONE if is_good else signs.FAILED,
+        "sign": {"done": signs.DONE, "failed": signs.FAILED, "ended": signs.LEFT_OUT}[how],
         "state": ended.signal or asked.say("exit_code", code=ended.exit_code),
         "quiet": "",
     }
-    return _row(job, status, asked, "done" if is_good else "failed", cells)
+    return _row(job, status, asked, how, cells)
 
 
 def _row(job: Job, status: RankStatus, asked: Asked, how: str, more: Mapping[str, str]) -> Row:
     progress = status.progress
     speed = None if progress is None else progress.seconds_per_step
     cells = {
-        "rank": str(status.rank),
+        "rank": asked.words.frame("rank", rank=status.rank),
         "device": str(status.device),
         "step": "" if status.number is None else str(status.number),
         "speed": "" if speed is None else f"{speed:.3g}",
         "behind": str(status.behind) if status.number is not None else "",
         "quiet": "" if status.quiet is None or job.state.is_over else format_duration(status.quiet),
-        "line": status.line[:400],
+        "line": " ".join(PREFIX.sub("", status.line[:_LINE]).split()),
         "state": asked.words.say("ranks", how) if how in {"lags", "slow", "runs"} else "",
     }
     return Row(str(status.rank), asked.url(f"/jobs/{job.id}/log", rank=status.rank), how, {**cells, **more})
 
 
-def _ended(job: Job, asked: Asked) -> Mapping[int, ProcessExit]:
-    """Return how each rank ended in the present attempt, as far as its record tells."""
+def how_ended(job: Job, asked: Asked) -> StepExit | None:
+    """Return how the training ended in the present attempt; None where no record tells. Raises OSError."""
     path = job.directory(asked.site.root.path).step(job.attempt, Step.TRAIN).exit
     try:
-        found = StepExit.read(path)
+        return StepExit.read(path)
     except FileNotFoundError:
-        return {}
+        return None
     except ValidationError as error:
-        raise OSError(f"{path}: not a record of glmd: {error}") from error
-    return {process.rank: process for process in found.processes if process.rank is not None}
+        raise no_record(path, error) from error

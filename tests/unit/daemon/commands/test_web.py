@@ -1,6 +1,8 @@
 """Promises of `glmd web`; what it serves is in tests/unit/daemon/face/web."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -38,3 +40,25 @@ def test_where_it_cannot_listen(site: Site) -> None:
     assert done.returncode == 2
     assert "127.0.0.1:PORT" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_settings_that_cannot_be_used(site: Site) -> None:
+    """It says which and why, though a child has read them, and with the exit code of wrong input."""
+    (site.root.path / "glmd.yaml").write_text(json.dumps({"web": {"language": "fr"}}))
+    done = site.glmd("web")
+    assert done.returncode == 2
+    assert "web.language" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_takes_memory_is_not_loaded(site: Site) -> None:
+    """By the process that serves: a child has read the settings, tracebacks are plain, and nothing is copied."""
+    program = (
+        "import sys\nfrom daemon.commands.web import web\nfrom handlers.errors import BadInputError\n"
+        f"try: web(['--root', {str(site.root.path)!r}, '--listen', 'nowhere'])\n"
+        "except BadInputError as error: print(error.code)\n"
+        "heavy = ('rich', 'attr', 'pydantic_settings', 'numpy', 'simsimd', 'daemon.face.web.process')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["web.listen", "['daemon.face.web.process']"]

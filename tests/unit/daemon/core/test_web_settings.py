@@ -1,17 +1,17 @@
 """The settings of the page."""
 
-from pathlib import Path
-
 import pytest
 from pydantic import ValidationError
 
-from daemon.core.web_settings import Action, WebSettings, address_in
+from daemon.core.web_plan import Action, WebPlan, address_in
+from daemon.core.web_settings import WebSettings
 
 
 def test_without_any() -> None:
     """It listens where systemd says, and lets nobody do anything."""
-    web = WebSettings()
-    assert (web.listen, web.prefix, web.socket, web.actions, web.download) == ("auto", "", None, (), False)
+    web = WebSettings().plan()
+    assert web == WebPlan()
+    assert (web.listen, web.prefix, web.actions, web.download) == ("auto", "", (), False)
 
 
 @pytest.mark.parametrize(
@@ -44,18 +44,13 @@ def test_others_are_refused(listen: str) -> None:
         WebSettings(listen=listen)
 
 
-def test_a_socket() -> None:
-    """By its path."""
-    assert WebSettings(listen="/run/glmd/web.sock").socket == Path("/run/glmd/web.sock")
-
-
 @pytest.mark.parametrize(
     ("url", "prefix"),
     (("https://npu01.example", ""), ("https://npu01.example/", ""), ("http://npu01.example:8080/a/glmd/", "/a/glmd")),
 )
 def test_the_prefix_behind_a_proxy(url: str, prefix: str) -> None:
     """Is the path of the address."""
-    assert WebSettings(url=url).prefix == prefix
+    assert WebSettings(url=url).plan().prefix == prefix
 
 
 @pytest.mark.parametrize(
@@ -84,4 +79,22 @@ def test_what_is_refused(wrong: dict[str, object]) -> None:
 def test_what_is_taken() -> None:
     """Names in small letters."""
     web = WebSettings(hosts=("Npu01.Example", "[FD00::1]"), actions=(Action.CANCEL,), hide=("ak",))
-    assert web.hosts == ("npu01.example", "[fd00::1]")
+    hosts = ("npu01.example", "[fd00::1]")
+    assert web.plan() == WebPlan(hosts=hosts, actions=(Action.CANCEL,), hide=("ak",))
+
+
+@pytest.mark.parametrize("url", ("http://127.0.0.1:8082/metrics", "http://localhost:1", "http://[::1]:8082/metrics"))
+def test_an_exporter_of_this_host(url: str) -> None:
+    """By its address."""
+    assert WebSettings(npu_exporter=url).npu_exporter == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ("https://127.0.0.1:8082/", "http://npu01:8082/metrics", "http://10.0.0.1:8082/", "http://a@127.0.0.1:8082/",
+     "http://127.0.0.1:99999/", "http://127.0.0.1:x/", "http://127.0.0.1:8082/?x", "file:///x", "127.0.0.1:8082", ""),
+)  # fmt: skip
+def test_exporters_of_others_are_refused(url: str) -> None:
+    """The page has loopback at most."""
+    with pytest.raises(ValidationError, match="8082/metrics"):
+        WebSettings(npu_exporter=url)

@@ -46,10 +46,11 @@ class Diary:
         took: timedelta = TOOK,
         source: Source = Source.DROP,
         loss: float | None = None,
+        devices: tuple[int, ...] = (0,),
     ) -> Job:
         """Let a job have been submitted then, and have gone these ways."""
         with Store.open(self.root.store) as store:
-            new = NewJob(f"{name} {began} {store.highest()}", name, devices=(0,), prefix="glm-6b", source=source)
+            new = NewJob(f"{name} {began} {store.highest()}", name, devices=devices, prefix="glm-6b", source=source)
             first, *others = (State.REJECTED,) if ways == (State.REJECTED,) else (State.QUEUED, *ways)
             job = store.add(new, first, *(() if others else (reason, code)))
             for state in others:
@@ -62,6 +63,8 @@ class Diary:
             "UPDATE jobs SET submitted = ?, changed = ? WHERE id = ?", began.isoformat(), ended.isoformat(), job.id
         )
         self.sql("UPDATE transitions SET at = ? WHERE job = ?", began.isoformat(), job.id)
+        for state, at in ((State.MERGING, ended - took / 20), (job.state, ended)):
+            self.sql("UPDATE transitions SET at = ? WHERE job = ? AND state = ?", at.isoformat(), job.id, state)
         with Store.open(self.root.store) as store:
             return store.job(job.id)
 
@@ -95,8 +98,8 @@ class Diary:
         """Let `latest` have been led to what a job has merged."""
         self.sql(
             "INSERT INTO promotions (prefix, kind, job, cycle, target, at, by, reason)"
-            " VALUES (?, 'promotion', ?, ?, 'merged', ?, '', '')",
-            *(prefix, job.id, job.cycle, job.changed.isoformat()),
+            " VALUES (?, 'promotion', ?, ?, ?, ?, '', '')",
+            *(prefix, job.id, job.cycle, f"jobs/{job.label}/merged", job.changed.isoformat()),
         )
 
     def count(self, cycle: str, last: datetime, cron: str = "0 2 * * *", timezone: str = "") -> None:

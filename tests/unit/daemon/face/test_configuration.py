@@ -3,7 +3,7 @@
 import pytest
 
 from daemon.face.configuration import values_of
-from daemon.face.hidden_keys import NOTHING_HIDDEN, HiddenKeys
+from handlers.hidden_keys import NOTHING_HIDDEN, HiddenKeys
 from handlers.validate.problem import ConfigError
 
 HIDDEN = HiddenKeys.of(())

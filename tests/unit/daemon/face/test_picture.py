@@ -18,6 +18,15 @@ def paths(drawn: str, kind: str = "") -> list[str]:
     return [found.attrib["d"] for found in ET.fromstring(drawn).iter(f"{SVG}path") if found.attrib["class"] == kind]  # noqa: S314 - ours
 
 
+def test_it_is_as_wide_as_it_is_asked_for() -> None:
+    """With letters as large as in a wide one: a phone does not make it smaller."""
+    drawn = svg([(1.0, 11.5), (2.0, 5.0)], "a job", width=340)
+    assert ET.fromstring(drawn).attrib["viewBox"] == f"0 0 340 {HEIGHT}"  # noqa: S314 - ours
+    places = [tuple(map(float, place.split(","))) for place in paths(drawn)[0][1:].split(" L")]
+    assert max(x for x, _ in places) < 340
+    assert "font:12px" in drawn
+
+
 def test_a_falling_loss_falls() -> None:
     """From the upper left to the lower right, with its ends and its highest and lowest number."""
     drawn = svg([(1.0, 11.5), (2.0, 5.0), (3.0, 1.5)], "a job")

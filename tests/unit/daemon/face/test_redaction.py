@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.face.hidden_keys import HiddenKeys
 from daemon.face.redaction import redacted
+from handlers.hidden_keys import HiddenKeys
 
 HIDDEN = HiddenKeys.of(["^hushed$"])
 

@@ -1,6 +1,9 @@
 """Advice with the numbers of whom it concerns."""
 
-from handlers.rank_log.advice import filled_in
+import pytest
+
+from handlers.rank_log.advice import Parted, filled_in, parted, told
+from handlers.resume.decision import Ending, Failure, GiveUp, PastAttempt, decide
 
 
 def test_letters_in_commands_become_numbers() -> None:
@@ -15,3 +18,21 @@ def test_other_letters_stay() -> None:
     """Only in glmd's own commands and hccn_tool's are they numbers."""
     text = "in state D (`ss -ltnp N`): RANK_N, rank R, `glmd demo`; `glmd rank-table check FILE`; `hccn_tool -i N`"
     assert filled_in(text, job=42, rank=1, device=2) == text
+
+
+@pytest.mark.parametrize("resumes", (0, 3))
+def test_a_reason_has_parts(resumes: int) -> None:
+    """As the shim and the daemon write it: what happened, the advice, and why glmd left it at that."""
+    happened, remedy = "rank 3 exited 1 first (09:14:07): it said; a thing", "look; then a smaller batch"
+    reason = f"{happened}; {told('no memory', remedy)}"
+    failure = Failure(Ending.FAILED, reason, may_pass=resumes > 0 or False)
+    decided = decide(PastAttempt(failure, resumes, began=None, saved=None, finished=False), limit=3)
+    assert isinstance(decided, GiveUp)
+    left = "glmd has done so 3 times (resume.attempts)" if resumes else "it would end the same way until that is mended"
+    assert parted(decided.reason) == Parted(happened, remedy, left)
+
+
+def test_a_reason_without_advice_is_what_happened() -> None:
+    """Nothing of it is lost."""
+    assert parted("cancelled by ann") == Parted("cancelled by ann", "", "")
+    assert parted("") == Parted("", "", "")

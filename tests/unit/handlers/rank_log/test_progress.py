@@ -118,3 +118,13 @@ def test_before_the_first_step(tmp_path: Path) -> None:
     assert read_progress(tmp_path, [0, 1]) is None
     write(tmp_path, 0, ".........Build context config..........", "{ Epoch:[  1/ 31], step:[ half a line")
     assert read_progress(tmp_path, [0, 1]) is None
+
+
+@pytest.mark.parametrize("between", (0, 2_000, 40_000))
+def test_the_speed_is_that_of_all_recent_steps(tmp_path: Path, between: int) -> None:
+    """However much is logged between two of them: a shorter piece of the log is enough only where it has them all."""
+    times = [*range(1000, 1010), *range(400, 410)]
+    lines = [text for time in times for text in (step(1, 1, time), *["." * 200] * (between // 20 // 200))]
+    progress = progress_in(write(tmp_path, 0, *lines))
+    assert progress is not None
+    assert progress.seconds_per_step == pytest.approx(0.7045)

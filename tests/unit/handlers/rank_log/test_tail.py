@@ -40,3 +40,13 @@ def test_one_endless_line(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"x" * (TAIL_BYTES + 10))
     assert tail(log) == ["x" * TAIL_BYTES]
+
+
+def test_a_quarter_is_read_where_that_is_enough(tmp_path: Path) -> None:
+    """And all of it where not; the last line is among them either way."""
+    log = tmp_path / "log"
+    log.write_text("".join(f"line {number:06d}\n" for number in range(10_000)))
+    short, whole = tail(log, enough=lambda _: True), tail(log)
+    assert short == whole[-len(short) :]
+    assert 0.2 * len(whole) < len(short) < 0.3 * len(whole)
+    assert tail(log, enough=lambda _: False) == whole

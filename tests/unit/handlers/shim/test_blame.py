@@ -138,6 +138,7 @@ def test_kill_is_told_by_the_kernels_count(workshop: "Workshop", kills: int | No
     diagnosis = ranks.blame(ranks.exit(0, "SIGKILL"), kills=kills).diagnosis
     assert diagnosis is not None
     assert diagnosis.cause == cause
+    assert ("oom" in diagnosis.remedy) == (kills != 0), "who was killed by somebody needs no more memory"
 
 
 def test_log_says_more_than_the_signal_of_an_abort(workshop: "Workshop") -> None:

@@ -39,6 +39,24 @@ def test_none_is_longer_than_a_year(written: object) -> None:
         parse_duration(written)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    (
+        (0, "0s"),
+        (0.4, "0s"),
+        (59.6, "1m"),
+        (3600, "1h"),
+        (3615, "1h"),
+        (3661, "1h1m"),
+        (86400 + 59, "1d"),
+        (93784, "1d2h"),
+    ),
+)
+def test_it_is_told_in_two_units_beside_each_other(seconds: float, told: str) -> None:
+    """1h15s looks like 1h15m, and nobody counts the seconds of an hour."""
+    assert format_duration(seconds) == told
+
+
 def test_the_longest_is_taken() -> None:
     """The limit itself is a duration."""
     assert format_duration(parse_duration("366d")) == "366d"

@@ -220,3 +220,21 @@ def test_any_bytes_parse_or_are_refused(content: bytes) -> None:
         problems = document.problems
     assert all(problem.line >= 1 and problem.column >= 1 for problem in problems)
     assert all(problem.line <= content.count(b"\n") + content.count(b"\r") + 1 for problem in problems)
+
+
+@pytest.mark.parametrize(
+    "content",
+    (
+        "hf_token: hunter2: x\n",
+        "password: *hunter2\n",
+        "x:\n  hf_token:\n    hunter2: y: z\n",
+        "x:\n  hf_token: [1,\n    hunter2: y: z]\n",
+        "x:\n  hf_token: |\n    a\n   %hunter2\n",
+        f"a: {{b: 1, hf_token: {'hunter2' * 40}, c: [}}\n",
+    ),
+)
+def test_no_problem_quotes_a_secret(content: str) -> None:
+    """A reason is told to more people than can read the file; columns stay right."""
+    told = refusal(content)
+    assert "hunter2" not in told
+    assert "***" in told

@@ -175,3 +175,14 @@ def test_who_only_looks_makes_none(tmp_path: Path) -> None:
     with pytest.raises(OutboxError, match="No such file"):
         Outbox.open(tmp_path, create=False)
     assert not list(tmp_path.iterdir())
+
+
+def test_how_it_stands(outbox: Outbox) -> None:
+    """Each destination is told of, also one that there is nothing for, and the oldest message that was not taken."""
+    for number, made in ((1, NOW - 3 * MINUTE), (2, NOW), (3, NOW - 5 * MINUTE)):
+        outbox.put(message(number, made=made), [])
+    outbox.tried(message(3), MessageState.SENT, "taken", NOW)
+    standing = outbox.standing(["team", "hook"])
+    assert standing["team"].messages == {"pending": 2, "sent": 1}
+    assert standing["team"].oldest_pending == NOW - 3 * MINUTE
+    assert (standing["hook"].messages, standing["hook"].oldest_pending) == ({}, None)

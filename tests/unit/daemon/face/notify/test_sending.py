@@ -24,6 +24,7 @@ from daemon.face.notify.message import MessageState
 from daemon.face.notify.outbox import Outbox
 from daemon.face.notify.plan import Destination, Files, Limit, Plan
 from daemon.face.notify.process import Notifier
+from daemon.face.notify.standing import Counts, read_standing
 from daemon.face.words.language import Language
 from handlers.codes import Code
 from handlers.records.process import ProcessIdentity
@@ -65,7 +66,7 @@ class World:
         self._outbox = stack.enter_context(Outbox.open(path))
         self.now = NOON.astimezone(UTC)
         self.plan = Plan(self.root, "npu01", "18:00-08:00", morning, "", (HOOK,), "json", "error")
-        self._files = Files(None, self.root, path, path)
+        self._files = Files(None, self.root, path, path, path)
         self.start()
 
     def _answer(self, link: socket.socket, ends: Event) -> None:
@@ -154,6 +155,21 @@ def test_the_first_is_told_at_once_and_what_comes_within_is_one_message(world: W
     assert world.told == [["a"]]
     world.at(1.1 * MINUTE)
     assert world.told == [["a"], ["b", "c"]]
+
+
+def test_it_says_how_its_outbox_stands(world: World, tmp_path: Path) -> None:
+    """For whoever may not read it: what waits since when, and what was sent."""
+    world.status = "500 Not Now"
+    world.cancelled("a")
+    standing = read_standing(tmp_path)
+    assert standing is not None
+    assert standing.root == world.root
+    assert standing.destinations["hook"] == Counts({"pending": 1}, NOON.astimezone(UTC))
+    world.status = "204 No Content"
+    world.at(MINUTE)
+    standing = read_standing(tmp_path)
+    assert standing is not None
+    assert standing.destinations["hook"] == Counts({"sent": 1})
 
 
 def test_no_more_messages_than_its_limit(world: World) -> None:

@@ -35,7 +35,7 @@ WAYS = {
 
 def site_of(root: Path, **web: object) -> Site:
     """Return the site of a root."""
-    return Site(Root(root), WebSettings.model_validate(web), NightHours.parse("18:00-08:00"), "npu01")
+    return Site(Root(root), WebSettings.model_validate(web).plan(), NightHours.parse("18:00-08:00"), "npu01")
 
 
 class Client:

@@ -11,7 +11,7 @@ from daemon.core.night_hours import NightHours
 from daemon.core.root import Root
 from daemon.core.states import State
 from daemon.core.store import NewJob, Store
-from daemon.core.web_settings import Action, WebSettings
+from daemon.core.web_plan import Action, WebPlan
 from daemon.face.web.app import Application
 from daemon.face.web.site import Site
 
@@ -23,7 +23,7 @@ class Browser:
     """Looks at the page of a root, and keeps its cookies."""
 
     def __init__(self, root: Root, *actions: Action, **web: object) -> None:
-        site = Site(root, WebSettings(actions=actions, **web), NightHours.parse("18:00-08:00"), "npu01")
+        site = Site(root, WebPlan(actions=actions, **web), NightHours.parse("18:00-08:00"), "npu01")
         self._transport = httpx.ASGITransport(Application(site).asgi)
         self.cookies = httpx.Cookies()
 

@@ -202,6 +202,14 @@ def test_names_are_in_no_header(visitor: Visitor, diary: Diary, name: str) -> No
     assert len(answer.text.splitlines()) == 4
 
 
+def test_every_step_is_in_the_csv(visitor: Visitor, diary: Diary) -> None:
+    """Once and in order, also of a training of which not all are written at once."""
+    job = diary.job("run", BEGAN, *DONE)
+    record(visitor.root, job, range(1, 1202))
+    answer = visitor.get("/jobs/1/steps.csv")
+    assert [line.partition(",")[0] for line in answer.text.splitlines()[1:]] == [str(step) for step in range(1, 1202)]
+
+
 def test_a_read_that_hangs_holds_up_itself_alone(
     visitor: Visitor, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,3 +349,35 @@ def test_whoever_asks_for_less_gets_less(visitor: Visitor, diary: Diary) -> None
         assert answer.content == b"", path
     assert visitor.get("/", accept_encoding="gzip").headers["content-encoding"] == "gzip"
     assert "content-encoding" not in visitor.get("/", accept_encoding="identity").headers
+
+
+@pytest.mark.parametrize("what", ("a directory", "a link to itself", "endless"))
+def test_one_jobs_record_does_not_take_the_others_away(visitor: Visitor, diary: Diary, what: str) -> None:
+    """Whoever trains can write there: Now shows what runs all the same, and the job's page says what is wrong."""
+    job = diary.job("run", BEGAN, *TRAINING)
+    path = job.directory(diary.root.path).step(1, Step.TRAIN).path / "steps.jsonl"
+    path.parent.mkdir(parents=True)
+    if what == "a directory":
+        path.mkdir()
+    elif what == "endless":
+        path.touch()
+        os.truncate(path, 50 << 30)
+    else:
+        path.symlink_to(path)
+    begin = time.monotonic()
+    now, page = visitor.all(["/", f"/jobs/{job.id}"])
+    assert time.monotonic() - begin < WITHIN
+    assert (now.status_code, page.status_code) == (200, 503)
+    assert f'href="/jobs/{job.id}"' in now.text
+    assert "steps.jsonl" in page.text
+
+
+@pytest.mark.parametrize("at", ("9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00", "2026-11-28T02:00:00"))
+def test_times_that_no_clock_shows_are_no_defect(visitor: Visitor, diary: Diary, at: str) -> None:
+    """Of a store that somebody has written in: the row says nothing, and other pages go on."""
+    job = diary.job("run", BEGAN, *FAILED)
+    diary.sql("UPDATE transitions SET at = ?", at)
+    for columns in ("submitted = submitted", "submitted = ?1", "changed = ?1"):
+        diary.sql(f"UPDATE jobs SET {columns} WHERE ?1 <> ''", at)  # noqa: S608 - columns of a test
+        for answer in visitor.all(addresses(job.id)):
+            assert answer.status_code in {200, 404}, (answer.url, answer.text)

@@ -146,7 +146,7 @@ def test_a_long_record_is_there_piece_by_piece(
     curve = curves.of(directory, 100)
     assert 0 < curve.rows < 8000
     assert (curve.is_whole, curve.as_json()["whole"]) == (False, False)
-    for _ in range(10):
+    for _ in range(40):
         curve = curves.of(directory, 100)
     assert (curve.rows, curve.is_whole) == (8000, True)
 

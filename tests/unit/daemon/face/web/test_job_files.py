@@ -9,6 +9,7 @@ from daemon.core.settings import Settings
 from daemon.core.states import Job, State
 from daemon.face.web.asking import Asked, NotThereError
 from daemon.face.web.job_files import OF_RANKS, Kind, Log, attempts_of, log_asked_for, logs_of, opened
+from daemon.face.web.plan import PagePlan
 from daemon.face.web.site import Site
 from daemon.face.words.language import Language
 from daemon.face.words.reading import read_words
@@ -20,7 +21,7 @@ TREE = Job(43, "tree", State.MERGING, "", 1, 0, (), "glm-6b", cancel=False, subm
 
 def asked(root: Path, **query: str) -> Asked:
     """Return a request."""
-    return Asked(Site.of(Settings(root=root)), read_words(Language.EN), {}, query)
+    return Asked(Site.of(PagePlan.of(Settings(root=root))), read_words(Language.EN), {}, query)
 
 
 def every_log(job: Job) -> list[Log]:

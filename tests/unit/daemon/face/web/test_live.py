@@ -2,34 +2,45 @@
 
 import asyncio
 import json
+import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from starlette.types import Message
 
-from daemon.face.web import live
+from daemon.core.root import Root
+from daemon.face.web import live, looking
 from daemon.face.web.live import MOST_STREAMS, Stream, Streams, TooManyStreamsError, _Topic
+from daemon.face.web.looking import Look
 from daemon.face.web.reading_apart import Reads
 from daemon.face.web.rows import Live
 from tests.unit.daemon.face.web.visitor import Visitor
 
 
 class Looked:
-    """Something that changes."""
+    """Something that changes when its file does."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: Path | None = None) -> None:
         self.text = "first"
         self.looks = 0
         self.error: Exception | None = None
+        self._files = () if file is None else (file,)
+
+    def change(self, text: str) -> None:
+        """Let it be another one."""
+        self.text = text
+        for file in self._files:
+            file.write_text(text)
 
     def __call__(self) -> Live:
         """Return it as it is by now."""
         self.looks += 1
         if self.error is not None:
             raise self.error
-        return Live({"text": self.text}, {}, "")
+        return Live({"text": self.text}, {}, "", self._files)
 
 
 async def told(events: AsyncIterator[bytes]) -> dict[str, object]:
@@ -64,10 +75,11 @@ async def until_all_have_heard(heard: list[list[Message]]) -> None:
 def in_loop(test: Callable[[Streams, Looked], Awaitable[None]]) -> None:
     """Run a test."""
 
-    async def run() -> None:
-        await test(Streams(Reads()), Looked())
+    async def run(directory: Path) -> None:
+        await test(Streams(Reads(), Root(directory)), Looked(directory / "file"))
 
-    asyncio.run(run())
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(run(Path(directory)))
 
 
 def test_the_first_event_comes_at_once() -> None:
@@ -100,7 +112,8 @@ def test_a_change_is_told_within_two_seconds_and_once() -> None:
         events = [stream.events() for stream in opened]
         for each in events:
             await told(each)
-        looked.text, began = "second 中\nline\u2028", time.monotonic()
+        began = time.monotonic()
+        looked.change("second 中\nline\u2028")
         for each in events:
             assert cell(await told(each)) == "second 中\nline\u2028"
         assert time.monotonic() - began < 2
@@ -115,7 +128,7 @@ def test_a_slow_reader_gets_the_newest() -> None:
     """What it has missed is not kept."""
 
     async def test() -> None:
-        stream = Stream(_Topic("a", "root", Looked()))
+        stream = Stream(_Topic("a", "root", Look(Looked(), Root(Path()))))
         for number in range(1000):
             stream.tell(f'data: {{"cells":{{"text":"{number}"}}}}\n\n'.encode())
         assert cell(await told(stream.events())) == "999"
@@ -124,7 +137,7 @@ def test_a_slow_reader_gets_the_newest() -> None:
 
 
 def test_a_stream_says_that_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing changes; and how soon a browser is to come again."""
+    """Where nothing changes, so that its script hears of it; and how soon a browser is to come again."""
     monkeypatch.setattr(live, "PING_EVERY", 0.05)
 
     async def test(streams: Streams, looked: Looked) -> None:
@@ -132,7 +145,7 @@ def test_a_stream_says_that_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None
         events = stream.events()
         assert await anext(events) == b"retry: 3000\n\n"
         await told(events)
-        assert await anext(events) == b": ping\n\n"
+        assert await anext(events) == b"event: ping\ndata: 1\n\n"
         streams.close(stream)
 
     in_loop(test)
@@ -189,6 +202,32 @@ def test_a_look_that_fails_is_told_of_and_tried_again(error: Exception, monkeypa
         streams.close(other)
 
     in_loop(test)
+
+
+def test_a_look_that_comes_too_late_is_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once: nobody was told what it found, though nothing has moved since."""
+    monkeypatch.setattr(live, "LOOK_EVERY", 0.02)
+    release = threading.Event()
+
+    async def test(directory: Path) -> None:
+        looked = Looked()
+        streams = Streams(Reads(within=0.2), Root(directory))
+        stream = streams.open("a", "root", lambda: (release.wait(60), looked())[1])
+        events = stream.events()
+        assert "trouble" in await told(events)
+        release.set()
+        assert cell(await asyncio.wait_for(until_told_a_cell(events), looking.LASTS / 2)) == "first"
+        streams.close(stream)
+
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(test(Path(directory)))
+
+
+async def until_told_a_cell(events: AsyncIterator[bytes]) -> dict[str, object]:
+    """Return the next event that tells of no trouble."""
+    while "cells" not in (news := await told(events)):
+        pass
+    return news
 
 
 async def browser(visitor: Visitor, messages: list[Message], leave: asyncio.Event) -> None:

@@ -17,6 +17,7 @@ import pytest
 from daemon.core.settings import Settings
 from daemon.face.web import process
 from daemon.face.web.app import Application
+from daemon.face.web.plan import PagePlan
 from daemon.face.web.site import Site
 from handlers.errors import BadInputError
 
@@ -122,7 +123,7 @@ def test_a_socket_that_was_handed_over(tmp_path: Path) -> None:
 def test_where_it_does_not_listen(tmp_path: Path, where: str) -> None:
     """Others reach it by ssh or a proxy."""
     with pytest.raises(BadInputError) as error:
-        process.serve(Settings(root=tmp_path), where)
+        process.serve(PagePlan.of(Settings(root=tmp_path)), where)
     assert error.value.code == "web.listen"
 
 
@@ -138,7 +139,7 @@ def test_where_it_cannot_listen(tmp_path: Path, trouble: str) -> None:
         if trouble == "the port is taken":
             where = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(BadInputError, match=r"glmd web cannot listen there: .*--listen"):
-            process.serve(Settings(root=tmp_path), where)
+            process.serve(PagePlan.of(Settings(root=tmp_path)), where)
     assert trouble != "a file is in its way" or path.read_text() == "mine"
 
 
@@ -151,7 +152,7 @@ def test_only_its_own_descriptors_are_taken() -> None:
 
 def test_its_bounds(tmp_path: Path) -> None:
     """No websocket, no header of who serves, and as many connections as it can bear."""
-    config = process._config(Application(Site.of(Settings(root=tmp_path))))
+    config = process._config(Application(Site.of(PagePlan.of(Settings(root=tmp_path)))))
     assert config.ws == "none"
     assert config.limit_concurrency == process.MOST_CONNECTIONS
     assert config.h11_max_incomplete_event_size == 8192

@@ -20,7 +20,16 @@ def test_every_answer_has_them(visitor: Visitor, diary: Diary) -> None:
     """Pages, what is no page, errors, refusals, the stylesheet: no answer is without, and none sets a cookie."""
     diary.job("run", utc("2026-11-28 02:00"), *TRAINING)
     static = [visitor.application.site.static.path(name) for name in ("app.css", "app.js", "uPlot.iife.min.js")]
-    odd = ["/nothing", "/jobs/7", "/events", "/healthz", "/favicon.ico", "/" + "x" * 5000, "/jobs/1/steps.csv"]
+    odd = [
+        "/nothing",
+        "/jobs/7",
+        "/events",
+        "/healthz",
+        "/metrics",
+        "/favicon.ico",
+        "/" + "x" * 5000,
+        "/jobs/1/steps.csv",
+    ]
     answers = [
         *visitor.all([*addresses(), *static, *odd]),
         visitor.get("/", "POST"),

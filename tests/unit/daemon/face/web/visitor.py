@@ -11,6 +11,7 @@ import httpx
 from daemon.core.settings import Settings
 from daemon.core.states import Job
 from daemon.face.web.app import ANSWERS, PAGES, Application
+from daemon.face.web.plan import PagePlan
 from daemon.face.web.site import Site
 from handlers.rank_log.step_reader import LoggedStep
 from handlers.rank_log.steps import StepLine
@@ -44,7 +45,7 @@ class Visitor:
 
     def __init__(self, root: Path, **web: object) -> None:
         self.root = root
-        self.application = Application(Site.of(Settings(root=root, web=web)))
+        self.application = Application(Site.of(PagePlan.of(Settings(root=root, web=web))))
 
     def get(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:
         """Ask for one address."""

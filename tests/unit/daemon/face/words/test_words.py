@@ -139,7 +139,7 @@ def test_chinese_is_written_for_people() -> None:
     without = {where for where, text in chinese() if not HAN.search(text)}
     signs = {
         f"frames.{key}"
-        for key in ("headline", "pair", "comma", "rank", "loss", "loss_change", "need", "need_without_reason")
+        for key in ("headline", "pair", "comma", "colon", "rank", "loss", "loss_change", "need", "need_without_reason")
     }
     assert without - {"labels.rank", "labels.loss", "page.rank", "page.loss", "cli.progress"} == signs
 

@@ -136,5 +136,6 @@ def test_programs_get_the_digest_as_glmd_night_has_it(diary: Diary) -> None:
         "next_due": {"glm": "2026-11-29T02:00:00+00:00", "old": None, "early": "2026-11-28T22:00:00+00:00"},
         "undelivered": 3,
         "host": "npu01",
+        "link": None,
     }
     assert json.loads(json.dumps(document)) == document

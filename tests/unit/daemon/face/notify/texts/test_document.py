@@ -37,6 +37,7 @@ def test_one_event_is_itself() -> None:
             "code": "rank.EI0006",
             "is_over": False,
             "host": "npu01",
+            "link": None,
         },
     }
 
@@ -73,7 +74,7 @@ def test_what_nobody_knows_is_null() -> None:
     """Without facts, and without a page."""
     data = document_of([event(job=None)], {}, PLAN)["data"]
     assert isinstance(data, dict)
-    assert [key for key, value in data.items() if value is None] == ["job", "diagnosis", "result", "output"]
+    assert [key for key, value in data.items() if value is None] == ["job", "diagnosis", "result", "output", "link"]
 
 
 def test_texts_for_people_call_nobody_and_names_stay() -> None:

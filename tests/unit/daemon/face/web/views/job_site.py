@@ -13,6 +13,7 @@ from daemon.core.settings import Settings
 from daemon.core.states import Job, State
 from daemon.core.store import NewJob, Store
 from daemon.face.web.app import Application
+from daemon.face.web.plan import PagePlan
 from daemon.face.web.site import Site
 from handlers.records.job_dir import JobDir
 
@@ -62,7 +63,7 @@ class JobSite:
 
     def all(self, paths: Iterable[str], method: str = "GET", **headers: str) -> list[httpx.Response]:
         """Ask for several."""
-        application = Application(Site.of(Settings(root=self.root.path, web=self.web)))
+        application = Application(Site.of(PagePlan.of(Settings(root=self.root.path, web=self.web))))
         named = {"accept-encoding": "gzip"} | {name.replace("_", "-"): value for name, value in headers.items()}
 
         async def ask() -> list[httpx.Response]:

@@ -1,15 +1,21 @@
 """Promises of daemon.face.web.views.api: programs get the keys of the commands, in pages, and no secret."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from daemon.core.states import State
+from daemon.face.web.app import ANSWERS
 from tests.unit.daemon.face.diary import DONE, Diary, utc
 from tests.unit.daemon.face.web.nights_site import HOSTILE, Client, many, train
 
 AT = utc("2026-03-10 02:00")
-PATHS = ("overview", "jobs", "jobs/1", "night", "night/2026-03-10", "nights", "nights?month=2026-03", "devices")
+PATHS = (
+    *("overview", "jobs", "jobs/1", "night", "night/2026-03-10", "nights", "nights?month=2026-03", "devices"),
+    *("jobs/1/ranks", "jobs/1/config", "jobs/1/output", "jobs/1/steps", "compare?jobs=1,2"),
+)
+WEB = Path(__file__).parents[6] / "docs" / "web.md"
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +48,15 @@ def test_keys_are_those_of_the_commands(root: Path) -> None:
     assert {"id", "history", "paths", "training", "result"} <= client.get("/api/v1/jobs/42").json().keys()
     assert {"night", "from", "to", "needs", "runs", "others", "totals"} == client.get("/api/v1/night").json().keys()
     assert {"since", "until", "cycles", "notices"} == client.get("/api/v1/nights").json().keys()
-    assert {"from", "to", "devices"} == client.get("/api/v1/devices").json().keys()
+    assert {"from", "to", "devices", "exporter"} == client.get("/api/v1/devices").json().keys()
+
+
+def test_each_path_is_in_the_documentation() -> None:
+    """And nothing is there that no path answers."""
+    told = re.findall(r"`/api/v1/([^`?]+)", WEB.read_text("utf-8"))
+    places = {"42": "{job}", "2026-11-28": "{night}"}
+    paths = {"/".join(places.get(part, part) for part in path.split("/")) for path in told}
+    assert paths == {path.removeprefix("/api/v1/") for path in ANSWERS if path.startswith("/api/")}
 
 
 def test_jobs_come_in_pages(root: Path) -> None:

@@ -53,7 +53,7 @@ def test_a_form_names_jobs_one_by_one(diary: Diary) -> None:
     trained(diary, "a", [1.0])
     trained(diary, "b", [1.0])
     client = Client(diary.root.path)
-    assert "0001-a" in client.get("/compare?jobs=2&jobs=1").text
+    assert "1 a</a>" in client.get("/compare?jobs=2&jobs=1").text
     assert client.get("/compare?jobs=2&jobs=1").text == client.get("/compare?jobs=2,1").text
 
 

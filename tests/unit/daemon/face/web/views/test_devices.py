@@ -14,8 +14,11 @@ from daemon.face.web.views.devices import live
 from daemon.face.words.language import Language
 from daemon.face.words.reading import read_words
 from handlers.records.process import ProcessIdentity
+from tests.listening import listening, nothing_listens, says
 from tests.unit.daemon.face.diary import DONE, TRAINING, Diary
+from tests.unit.daemon.face.web.exporter_says import exporter_says
 from tests.unit.daemon.face.web.nights_site import HOSTILE, Client, site_of
+from tests.unit.daemon.face.web.visitor import Visitor
 
 
 @pytest.fixture
@@ -97,3 +100,48 @@ def test_names_are_text(diary: Diary) -> None:
     """Nothing of them is markup."""
     holding(diary, HOSTILE)
     assert "<img" not in Client(diary.root.path).get("/devices").text
+
+
+def with_exporter(diary: Diary, port: int) -> Visitor:
+    """Return one who asks a page whose settings name an exporter."""
+    return Visitor(diary.root.path, npu_exporter=f"http://127.0.0.1:{port}/metrics")
+
+
+def test_health_and_use_are_shown(diary: Diary) -> None:
+    """As npu-exporter tells them: of each device at its place, and for programs."""
+    text = exporter_says(0, 1, 3, at=now().timestamp() - 12, health_status=0, error_code=0x80E01801)
+    with listening(says("200 OK", text)) as server:
+        visitor = with_exporter(diary, server.port)
+        page, api = visitor.all(["/devices?lang=en", "/api/v1/devices"])
+        chinese = visitor.get("/devices?lang=zh").text
+    assert "91% · 28000/32768 MB · 61 °C · 280 W" in page.text
+    assert "▲ not healthy 80E01801" in page.text
+    assert "▲ 不健康 80E01801" in chinese
+    assert "npu-exporter" in page.text
+    devices = api.json()["devices"]
+    assert [each["use"] and each["use"]["healthy"] for each in devices] == [True, True, None, False]
+    assert api.json()["exporter"]["trouble"] is None
+
+
+def test_what_is_old_says_so(diary: Diary) -> None:
+    """At each device: an exporter may answer, and measure nothing any more."""
+    with listening(says("200 OK", exporter_says(0, at=now().timestamp() - 300))) as server:
+        assert "280 W · 5m ago" in with_exporter(diary, server.port).get("/devices?lang=en").text
+
+
+def test_a_dead_exporter_is_told(diary: Diary) -> None:
+    """And all else of the page is there."""
+    with nothing_listens() as port:
+        visitor = with_exporter(diary, port)
+        page = visitor.get("/devices?lang=en").text
+        assert "▲ it does not answer: Connection refused" in page
+        assert "▲ 没有应答：Connection refused" in visitor.get("/devices?lang=zh").text
+        assert visitor.get("/api/v1/devices").json()["exporter"]["trouble"] == "silent"
+    assert page.count("data-key=") >= 4
+
+
+def test_without_the_setting_nobody_is_asked(diary: Diary) -> None:
+    """The page has what glmd knows."""
+    visitor = Visitor(diary.root.path)
+    assert "npu-exporter" not in visitor.get("/devices").text
+    assert visitor.get("/api/v1/devices").json()["exporter"] is None

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from daemon.core.daemon_record import DaemonRecord
+from daemon.core.night_hours import NightHours
 from daemon.core.states import State
 from handlers.records.process import ProcessIdentity
-from tests.unit.daemon.face.diary import FAILED, Diary
+from tests.unit.daemon.face.diary import DONE, FAILED, Diary
 from tests.unit.daemon.face.web.nights_site import Client
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -50,16 +51,27 @@ def test_what_the_daemon_says_of_a_job_that_waits_comes_first(diary: Diary) -> N
     assert "are held by" not in text
 
 
+def test_the_night_tells_what_became_of_jobs_that_are_no_runs(diary: Diary) -> None:
+    """What is bad first: that there were some says nothing."""
+    hours = NightHours.parse("18:00-08:00")
+    evening, _ = hours.of(hours.newest(NOW))
+    for name, ways in (("a", FAILED), ("b", DONE), ("c", DONE)):
+        diary.job(name, evening + timedelta(hours=1), *ways)
+    text = Client(diary.root.path).get("/").text
+    assert "last night: <b>1 failed, 2 done</b>" in text
+
+
 @pytest.mark.parametrize("is_there", (True, False))
 def test_the_daemon_runs_or_it_does_not(diary: Diary, is_there: bool) -> None:  # noqa: FBT001 - a parameter
-    """With its version and since when; a bar says so where it does not."""
+    """With its version and since when; a bar says so where it does not, and what to type: no service has this root."""
     began = NOW - timedelta(days=6)
     ended = None if is_there else NOW
     record = DaemonRecord("0.1.0", ProcessIdentity.of(os.getpid()), began, began, (0,), stopped=ended)
     diary.root.daemon.write_bytes(record.content())
     text = Client(diary.root.path).get("/").text
     assert ("glmd 0.1.0 runs, up 6d" in text) == is_there
-    assert ("does not run here: nothing moves on. <code>" in text) != is_there
+    bar = f"does not run here: nothing moves on. <code>glmd --root {diary.root.path} serve</code>"
+    assert (bar in text) != is_there
 
 
 def test_lines_of_a_reason_stay_lines(diary: Diary) -> None:

@@ -10,6 +10,7 @@ from daemon.core.settings import Settings
 from daemon.core.states import Job, State
 from daemon.core.store import Store
 from daemon.face.web.asking import Asked
+from daemon.face.web.plan import PagePlan
 from daemon.face.web.site import Site
 from daemon.face.web.views import ranks
 from daemon.face.words.language import Language
@@ -65,15 +66,22 @@ def test_the_rows_are_told_while_they_change(jobs: JobSite, job: Job) -> None:
     """The same cells by the stream as on the page."""
     page = jobs.get("/jobs/1/ranks").text
     assert 'data-live="/events?of=ranks%3A1"' in page
-    asked = Asked(Site.of(Settings(root=jobs.root.path)), read_words(Language.EN), {"job": "1"}, {})
+    asked = Asked(Site.of(PagePlan.of(Settings(root=jobs.root.path))), read_words(Language.EN), {"job": "1"}, {})
     told = ranks.live(asked)
     assert [row.cells["step"] for row in told.lists["ranks"]] == ["12", "9", "12"]
     jobs.write(jobs.directory(job).rank_log(1), log_lines(range(1, 13)))
     assert ranks.live(asked).lists["ranks"][1].state == "runs"
 
 
+def test_a_last_line_is_shown_without_what_all_lines_begin_with(jobs: JobSite, job: Job) -> None:
+    """When, where and how loud it was: so that eight ranks are to be seen at once."""
+    said = "2026-11-28 14:38:36,471 - mindformers[mindformers/core/callback/callback.py:747] - INFO -   0.8% |   | done"
+    jobs.write(jobs.directory(job).rank_log(2), f"{said}\n")
+    assert rows_of(jobs.get("/jobs/1/ranks").text)["2"]["line"] == "0.8% | | done"
+
+
 def test_of_a_training_that_is_over_each_end_is_shown(jobs: JobSite, job: Job) -> None:
-    """From its record: exit code or signal, and the pid that it had."""
+    """From its record: exit code or signal, and the pid that it had; what glmd ended is told from what failed."""
     now = datetime.now(UTC)
     ended = [
         ProcessExit(
@@ -90,7 +98,7 @@ def test_of_a_training_that_is_over_each_end_is_shown(jobs: JobSite, job: Job) -
     assert [(row["row"], row["pid"], row["state"]) for row in rows.values()] == [
         ("done", "70", "exit code 0"),
         ("failed", "71", "exit code 1"),
-        ("failed", "72", "SIGTERM"),
+        ("ended", "72", "SIGTERM"),
     ]
 
 

@@ -134,6 +134,17 @@ class Children:
             child.process.close()
 
 
+def result_of(work: Callable[[], Result], *, seconds: float) -> Result | NoAnswer:
+    """Let a child do `work`, and wait for what comes of it. Raises OSError."""
+    found: list[Result | NoAnswer] = []
+    children = Children()
+    children.start("work", work, found.append, seconds=seconds)
+    while not found:
+        wait(children.links, timeout=seconds)
+        children.deliver()
+    return found[0]
+
+
 def _answer(link: Connection) -> object:
     try:
         return link.recv()

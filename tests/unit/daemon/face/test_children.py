@@ -8,7 +8,7 @@ from multiprocessing.connection import wait
 
 import pytest
 
-from daemon.face.notify.children import Children, Died, NoAnswer, Raised, TimedOut
+from daemon.face.children import Children, Died, NoAnswer, Raised, TimedOut
 
 
 def _hang() -> int:

@@ -1,0 +1,1 @@
+"""What glmd knows, as samples for Prometheus: for `GET /metrics`, `glmd metrics` and the textfile alike."""
