@@ -148,8 +148,10 @@ def fill(directory: Path, asked: argparse.Namespace, made: datetime) -> None:
     """Lay out in `directory` what the bundle has."""
     for name in PLAIN:
         source = CHECKOUT / name
-        copy = shutil.copytree if source.is_dir() else shutil.copyfile
-        copy(source, directory / name, **({"ignore": shutil.ignore_patterns("__pycache__")} if source.is_dir() else {}))
+        if source.is_dir():
+            shutil.copytree(source, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(source, directory / name)
     wheels, interpreters = directory / "wheels", directory / "interpreters"
     wheels.mkdir()
     build_wheel(DEVELOPMENT_UV, sys.executable, wheels)
