@@ -8,12 +8,12 @@ DESTDIR   ?=
 CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/glmd
 # Named by their locks, so that a new lock makes a new one and checkouts share them.
 named     = $(CACHE)/$1-$(shell sha256sum $2 | cut -c1-12)
-GLM_6B  := $(call named,training,configs/rehearsal/requirements.txt)
+GLM_6B   := $(call named,training,configs/rehearsal/requirements.txt)
 TODAY    := $(call named,today,requirements/today.txt)
 TORCH    := $(call named,torch,requirements/torch.txt)
 # What `make demo` rehearses: glm-6b, or today's MindFormers.
 STACK     ?= glm-6b
-REHEARSED = $(if $(filter today,$(STACK)),$(TODAY),$(GLM_6B))
+REHEARSED  = $(if $(filter today,$(STACK)),$(TODAY),$(GLM_6B))
 PYTHONS_OF_TESTS := GLMD_TRAINING_PYTHON=$(GLM_6B)/bin/python GLMD_TODAY_PYTHON=$(TODAY)/bin/python \
     GLMD_TORCH_PYTHON=$(TORCH)/bin/python
 # Any Python will do to run this; it finds the right one itself.

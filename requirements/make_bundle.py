@@ -36,18 +36,10 @@ ARCHITECTURES = ("x86_64", "aarch64")
 GLIBC = 28
 """2.28 is what openEuler 20.03 and Kylin V10 have: wheels for a newer glibc are not taken."""
 PLAIN = (
-    "Makefile",
-    "README.md",
-    "SECURITY.md",
-    "LICENSE",
-    "CHANGELOG.md",
-    "docs",
-    "monitoring",
-    "systemd",
-    "configs",
-    "requirements",
+    *("Makefile", "Containerfile", "README.md", "SECURITY.md", "LICENSE", "CHANGELOG.md"),
+    *("configs", "docs", "monitoring", "requirements", "systemd"),
 )
-OPTIONAL = ("monitoring", "Containerfile")
+"""What `make install` needs of a checkout, and what people read."""
 TRAINING = {"configs/rehearsal/requirements.txt": "3.9", "requirements/today.txt": "3.11"}
 """The locks of what `glmd demo` trains in, and for which Python."""
 ARCHIVE = re.compile(r"cpython-(3\.\d+)\.\d+\+\d+-(x86_64|aarch64)-unknown-linux-gnu-install_only(_stripped)?\.tar\.gz")
@@ -154,10 +146,12 @@ def checked(archive: Path, pythons: set[str]) -> tuple[str, str]:
 
 def fill(directory: Path, asked: argparse.Namespace, made: datetime) -> None:
     """Lay out in `directory` what the bundle has."""
-    for name in (*PLAIN, *(name for name in OPTIONAL if (CHECKOUT / name).exists())):
+    for name in PLAIN:
         source = CHECKOUT / name
-        copy = shutil.copytree if source.is_dir() else shutil.copyfile
-        copy(source, directory / name, **({"ignore": shutil.ignore_patterns("__pycache__")} if source.is_dir() else {}))
+        if source.is_dir():
+            shutil.copytree(source, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(source, directory / name)
     wheels, interpreters = directory / "wheels", directory / "interpreters"
     wheels.mkdir()
     build_wheel(DEVELOPMENT_UV, sys.executable, wheels)

@@ -14,12 +14,13 @@ for suite in "$@"; do
     for program in opt/bin/glmd opt/lib/glmd/venv/bin/python bin/kill; do
         [ -x "$tree/$program" ] || install -m 755 /dev/null "$tree/$program"
     done
-    for unit in "$units"/glmd*.service "$units"/glmd*.socket; do
+    for unit in "$units"/glmd*.service "$units"/glmd*.socket "$units"/glmd*.timer; do
         sed 's|@PREFIX@|/opt|g' "$unit" >"$places/${unit##*/}"
     done
     printf '[Socket]\nListenStream=/run/dbus\n' >"$places/dbus.socket"
     chroot "$tree" systemctl --version | head -1
-    for unit in glmd.service glmd-plain.service glmd-job@0042-1-train.service glmd-notify.service glmd-web.socket glmd-web.service; do
+    for unit in glmd.service glmd-plain.service glmd-job@0042-1-train.service glmd-notify.service glmd-web.socket \
+        glmd-web.service glmd-metrics.timer glmd-metrics.service; do
         echo "  $unit"
         unshare --mount sh -c "for place in proc sys; do mount --rbind /\$place '$tree'/\$place; done
             SYSTEMD_LOG_COLOR=0 chroot '$tree' systemd-analyze verify --man=no $unit 2>&1 || echo failed" | sed 's/^/    /'

@@ -11,16 +11,17 @@ from handlers.host.unit_support import NEWER, PLAIN, SYSTEMD, UnitSupport, expla
 
 UNITS = Path(__file__).parents[4] / "systemd"
 KNOWN = """
-After CPUQuota CPUWeight CapabilityBoundingSet CollectMode Description DeviceAllow DevicePolicy Documentation
-DynamicUser Environment ExecReload ExecStart ExecStopPost Group IOWeight IPAddressAllow IPAddressDeny KillMode
-LimitCORE LimitMEMLOCK LimitNOFILE LimitNPROC ListenStream LockPersonality MemoryDenyWriteExecute MemoryMax
-MemorySwapMax Nice NoNewPrivileges NotifyAccess OOMPolicy OOMScoreAdjust PrivateDevices PrivateMounts PrivateNetwork
-PrivateTmp PrivateUsers ProtectControlGroups ProtectHome ProtectHostname ProtectKernelModules ProtectKernelTunables
-ProtectSystem ReadWritePaths RemoveIPC RemoveOnStop Requires RequiresMountsFor Restart RestartPreventExitStatus
-RestartSec RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID SocketGroup SocketMode
-StartLimitIntervalSec StateDirectory StateDirectoryMode SupplementaryGroups SystemCallArchitectures
-SystemCallErrorNumber SystemCallFilter TasksMax TimeoutAbortSec TimeoutStopSec Type UMask UnsetEnvironment User
-WantedBy Wants WatchdogSec WorkingDirectory
+AccuracySec After CPUQuota CPUWeight CapabilityBoundingSet CollectMode Description DeviceAllow DevicePolicy
+Documentation DynamicUser Environment ExecReload ExecStart ExecStopPost Group IOWeight IPAddressAllow IPAddressDeny
+KillMode LimitCORE LimitMEMLOCK LimitNOFILE LimitNPROC ListenStream LockPersonality MemoryDenyWriteExecute MemoryMax
+MemorySwapMax Nice NoNewPrivileges NotifyAccess OOMPolicy OOMScoreAdjust OnActiveSec OnUnitActiveSec PrivateDevices
+PrivateMounts PrivateNetwork PrivateTmp PrivateUsers ProtectControlGroups ProtectHome ProtectHostname
+ProtectKernelModules ProtectKernelTunables ProtectSystem ReadWritePaths RemoveIPC RemoveOnStop Requires
+RequiresMountsFor Restart RestartPreventExitStatus RestartSec RestrictAddressFamilies RestrictNamespaces
+RestrictRealtime RestrictSUIDSGID RuntimeDirectory SocketGroup SocketMode StartLimitIntervalSec StateDirectory
+StateDirectoryMode SupplementaryGroups SystemCallArchitectures SystemCallErrorNumber SystemCallFilter TasksMax
+TimeoutAbortSec TimeoutStartSec TimeoutStopSec Type UMask UnsetEnvironment User WantedBy Wants WatchdogSec
+WorkingDirectory
 """
 """What systemd 243 knows: the manual pages of 257 say of each directive with which version it came."""
 FEATURES = "\n+PAM +AUDIT +SELINUX +IMA +APPARMOR +SMACK -SYSVINIT +UTMP default-hierarchy=unified\n"
@@ -97,7 +98,8 @@ def said(unit: Path) -> set[str]:
 
 def test_it_is_known_of_each_directive_whether_an_older_systemd_has_it() -> None:
     """Who adds one to a unit looks it up in systemd's manual pages, and puts it here or into NEWER."""
-    ours = set[str]().union(*(said(unit) for unit in (*UNITS.glob("glmd*.service"), *UNITS.glob("*.socket"))))
+    units = (path for path in UNITS.iterdir() if path.suffix in {".service", ".socket", ".timer"})
+    ours = set[str]().union(*map(said, units))
     assert ours == {*KNOWN.split(), *NEWER}
     assert min(NEWER.values()) > SYSTEMD
 
