@@ -7,7 +7,9 @@ The rules, in this order; the first that applies holds:
    wrong; without such a save it is left to people.
 3. Where the end of the last epoch was saved there is nothing left to train.
 4. What somebody ended, or what ran past `timeout.total`, stays ended.
-5. At most `resume.attempts` times, and never after an error that would come again: a wrong value, a missing file.
+5. At most `resume.attempts` times, and never after an error that would come again: a wrong value, a missing file. What
+   Slurm did to the nodes says nothing about the job and does not count, but MOST_IN_VAIN times in a row without a new
+   save are enough.
 6. When the host went down that says nothing about the job: it goes on from its newest save, or begins anew. So it does
    when Slurm's time limit came, if it has saved anything new by then: else it would come to no more the next time.
 7. What has saved something new that MindFormers can go on from goes on from there.
@@ -36,7 +38,9 @@ class Ending(Enum):
     """A rank failed, or the shim died."""
     HUNG = auto()
     LOST = auto()
-    """The host went down, or a node of Slurm's did, or Slurm took the nodes away."""
+    """The host went down."""
+    TAKEN = auto()
+    """Slurm took the nodes away, or lost one, or did not start the batch step."""
     TIME = auto()
     """The time limit of its Slurm job came."""
     STOPPED = auto()
@@ -49,21 +53,46 @@ class Ending(Enum):
     """Processes are left that even SIGKILL did not end."""
 
 
+UNCOUNTED = frozenset({Ending.TAKEN, Ending.TIME})
+"""Endings that use up none of `resume.attempts`: they are the nodes' and Slurm's."""
+MOST_IN_VAIN = 3
+"""Such attempts in a row without a new save: one bad node would else end attempts for ever."""
+
 _PAST = {"total": Ending.OVERTIME, "slurm.time": Ending.TIME}
 """By the limit that was passed."""
 
 
+@dataclass(frozen=True)
+class Tries:
+    """How many attempts in a row, the present one included, glmd has begun by itself; none after `glmd retry`."""
+
+    resumes: int = 0
+    uncounted: int = 0
+    """How many of them followed on an ending that is in UNCOUNTED."""
+    in_vain: int = 0
+    """How many attempts in a row before the present one ended so, and saved nothing new."""
+
+
+FIRST = Tries()
+
+
 class TakenUp(Record):
-    """attempts/N/resume.json: how attempt N began."""
+    """attempts/N/resume.json: how attempt N began. The counts are those of Tries."""
 
     resumes: Count
-    """How many attempts in a row, this one included, glmd has begun by itself; 0 after `glmd retry`."""
+    uncounted: Count = 0
+    in_vain: Count = 0
     tag: str | None
     """Of the save that it goes on from; None when it began from the start."""
     passed_over: str = ""
     """Why that is not the newest save, for people; empty where it is."""
     united: bool = False
     """Whether what it goes on from was united, and so is a file of its own."""
+
+    @property
+    def tries(self) -> Tries:
+        """Which attempt in a row it was."""
+        return Tries(self.resumes, self.uncounted, self.in_vain)
 
     @classmethod
     def read(cls, path: Path | str) -> Self:
@@ -108,8 +137,7 @@ class PastAttempt:
     """What is known of an attempt that is over."""
 
     failure: Failure
-    resumes: int
-    """How many attempts in a row, this one included, glmd has begun by itself."""
+    tries: Tries
     began: ResumePoint | None
     """What it began with; None for the start."""
     saved: ResumePoint | None
@@ -121,6 +149,15 @@ class PastAttempt:
     """Why `saved` is not the newest complete save of its own; None where it is, or there is none."""
     has_diverged_before: bool = False
     """Whether an earlier attempt of the job diverged."""
+
+    @property
+    def next_tries(self) -> Tries:
+        """Which one in a row the next attempt is."""
+        is_uncounted = self.failure.ending in UNCOUNTED
+        is_in_vain = is_uncounted and self.saved is None
+        return Tries(
+            self.tries.resumes + 1, self.tries.uncounted + is_uncounted, self.tries.in_vain + 1 if is_in_vain else 0
+        )
 
 
 @dataclass(frozen=True)
@@ -173,11 +210,16 @@ def as_begun(resume: Resume, taken_up: TakenUp, why: str) -> Resume:
 
 
 def _beyond(past: PastAttempt, limit: int) -> GiveUp | None:
-    if past.resumes < limit:
-        return None
-    return GiveUp(
-        f"{past.failure.reason}; not tried again: glmd has done so {past.resumes} times (resume.attempts)"
-    )  # fmt: skip
+    why, counted = past.failure.reason, past.tries.resumes - past.tries.uncounted
+    if past.failure.ending in UNCOUNTED:
+        if (in_vain := past.next_tries.in_vain) < MOST_IN_VAIN:
+            return None
+        return GiveUp(f"{why}; not tried again: {in_vain} attempts in a row ended so and saved nothing new")
+    return (
+        None
+        if counted < limit
+        else GiveUp(f"{why}; not tried again: glmd has done so {counted} times (resume.attempts)")
+    )
 
 
 def _after_divergence(past: PastAttempt, limit: int) -> Resume | GiveUp:
@@ -197,12 +239,12 @@ def _unless_in_vain(past: PastAttempt) -> Resume | GiveUp:
     failure, why = past.failure, past.failure.reason
     if failure.ending is Ending.TIME and past.saved is None:
         return GiveUp(f"{why}; not tried again: it needs longer than that (slurm.time) to its next save")
-    if past.saved is not None or failure.ending is Ending.LOST:
+    if past.saved is not None or failure.ending in {Ending.LOST, Ending.TAKEN}:
         return _go_on(past.saved or past.began, why, past.obstacle)
     if past.obstacle is not None:
         retry = f"go on from {past.began.tag}" if past.began else "begin anew"
         return GiveUp(f"{why}; not resumed: {past.obstacle.what}; {past.obstacle.remedy}. `glmd retry N` would {retry}")
-    if past.resumes > 0:
+    if past.tries.resumes > 0:
         newer = f" newer than {past.began.tag}" if past.began else ""
         return GiveUp(f"{why}; not tried again: it came to no save{newer} that is complete on all ranks")
     if failure.ending is Ending.HUNG or failure.may_pass:

@@ -112,7 +112,7 @@ class AfterStep:
 
     def _failed(self, job: Job, step: Step, failure: Failure, settings: Settings) -> None:
         """Act on a step that did not come to its end."""
-        lost = failure.ending is Ending.LOST
+        lost = failure.ending in {Ending.LOST, Ending.TAKEN}
         if job.cancel and lost:
             self.cancelled(job, f": {failure.reason}")
         elif job.cancel and step is not Step.EVALUATE:

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from handlers.rank_log.progress import Progress, read_progress
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.step_exit import Divergence, StepExit
 from handlers.resume.config import Beginning, UnresumableError
-from handlers.resume.decision import Ending, Failure, PastAttempt, TakenUp
+from handlers.resume.decision import Ending, Failure, PastAttempt, TakenUp, Tries
 from handlers.resume.point import (
     Expected,
     Found,
@@ -60,7 +60,7 @@ def past_attempt(job: Job, directory: JobDir, checked: CheckedConfig, failure: F
     found = _newest(trees, run, courses)
     return PastAttempt(
         failure=failure,
-        resumes=taken_up.resumes,
+        tries=taken_up.tries,
         began=None if began is None or courses[job.attempt].obstacle(began.tag) else began,
         saved=found.point,
         finished=found.point is not None and is_last(found.point.tag, progress, checked.sink_size),
@@ -70,7 +70,7 @@ def past_attempt(job: Job, directory: JobDir, checked: CheckedConfig, failure: F
 
 
 def begin(
-    job: Job, directory: JobDir, checked: CheckedConfig, *, resumes: int, written: Written | None = None
+    job: Job, directory: JobDir, checked: CheckedConfig, *, tries: Tries, written: Written | None = None
 ) -> Beginning | None:
     """Lay out what the present attempt of `job` begins with: the newest save before it that MindFormers can go on from.
 
@@ -87,14 +87,14 @@ def begin(
         found = _newest(_trees_before(directory, job.attempt), run, courses)
         point, passed_over = found.point, found.obstacle.what if found.obstacle else ""
         if point is None:
-            if resumes and spoilt:
+            if tries.resumes and spoilt:
                 raise UnresumableError(passed_over)
-            TakenUp(resumes=resumes, tag=None, passed_over=passed_over).publish(record)
+            TakenUp(**asdict(tries), tag=None, passed_over=passed_over).publish(record)
             return None
         if is_last(point.tag, progress, checked.sink_size):
             raise NothingLeftError(point)
         united = is_to_be_united(point, is_cut=course.is_cut)
-        taken_up = TakenUp(resumes=resumes, tag=str(point.tag), passed_over=passed_over, united=united)
+        taken_up = TakenUp(**asdict(tries), tag=str(point.tag), passed_over=passed_over, united=united)
         if united and _is_there(taken_up, record, laid_out, run):
             break
         try:

@@ -32,7 +32,7 @@ def follow_up(job: Job, step: Step, failure: Failure, settings: Settings, root: 
         decision = decide(past, checked.section.resume.attempts)
         if isinstance(decision, Resume):
             following = replace(job, attempt=job.attempt + 1)
-            prepare(following, settings, root, resumes=past.resumes + 1)
+            prepare(following, settings, root, tries=past.next_tries)
             decision = as_begun(decision, TakenUp.read(directory.resume_record(following.attempt)), failure.reason)
     except HandlerError as error:
         return GiveUp(f"{failure.reason}; not tried again: {error}")

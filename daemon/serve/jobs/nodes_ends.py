@@ -23,7 +23,7 @@ def by_record(record: StepExit, word: Word | None, *, cancel: bool) -> Finished 
     if record.outcome is Outcome.ENDED_OUTSIDE:
         return _ended_outside(record, word, cancel=cancel)
     if record.outcome is Outcome.CANCELLED or (record.nodes_without_record and record.first is None):
-        return Failure(Ending.LOST, record.reason, code=record.code)
+        return Failure(Ending.TAKEN, record.reason, code=record.code)
     return Failure.of(record, record.reason, lost=False)
 
 

@@ -29,6 +29,7 @@ from handlers.records.nodes_plan import NodesPlan
 from handlers.records.train_plan import TrainPlan
 from handlers.resume.config import beginning_with
 from handlers.resume.continuing import begin_with
+from handlers.resume.decision import FIRST, Tries
 from handlers.training.binding import UNBOUND, Binding, expanded, named, shared_out
 from handlers.training.learned_limits import configuration, earlier_silences, learned
 from handlers.training.plan import TrainRequest, plan_training
@@ -42,17 +43,17 @@ from handlers.validate.published_form import can_be_continued
 
 
 def prepare(
-    job: Job, settings: Settings, root: Root, *, own: Mapping[str, Path] = NOTHING, resumes: int = 0
+    job: Job, settings: Settings, root: Root, *, own: Mapping[str, Path] = NOTHING, tries: Tries = FIRST
 ) -> JobPlan:
     """Write the rank table, where it is to have one, the environments and plan.json of `job`, and return the plan.
 
-    An attempt after the first goes on from the newest save of those before it, where there is one; `resumes` counts
-    those that glmd began by itself; to unite its shards may take minutes. Where nothing is left to train, the plan has
+    An attempt after the first goes on from the newest save of those before it, where there is one; `tries` says
+    which one in a row it is; to unite its shards may take minutes. Where nothing is left to train, the plan has
     a merge alone. `own` is where that lies which the job's nightly cycle has promoted last, by prefix. Doing it again
     is harmless until the ranks are started. Raises HandlerError or OSError.
     """
     directory = job.directory(root.path)
-    checked = checked_again(job, settings, root, own=own, is_resumed=resumes > 0)
+    checked = checked_again(job, settings, root, own=own, is_resumed=tries.resumes > 0)
     log = job_log(directory.events, job=job.id, attempt=job.attempt)
     chosen = _chosen(checked, settings)
     rank_table = _rank_table(job, settings, directory, log) if chosen.has_table and not checked.nodes else None
@@ -62,7 +63,7 @@ def prepare(
         _put_aside_earlier_output(job, directory)
         source = tree_with_tag(job, directory, checked)
         try:
-            save = begin(job, directory, checked, resumes=resumes, written=Uniting(log))
+            save = begin(job, directory, checked, tries=tries, written=Uniting(log))
         except NothingLeftError as nothing:
             return _publish(job, directory, merge=plan_merging(checked, directory, source or nothing.tree))
         if how := how_it_begins(job, directory):
@@ -70,8 +71,8 @@ def prepare(
         if save is not None:
             config = directory.resumed_config(job.attempt)
             publish_bytes(config, beginning_with(read_config(directory.config, settings), save, checked.dialect))
-            log.info("training_resumes", path=save.weights, resumes=resumes)
-    base = None if save is not None else base_of(job, checked, root, own, is_resumed=resumes > 0)
+            log.info("training_resumes", path=save.weights, resumes=tries.resumes)
+    base = None if save is not None else base_of(job, checked, root, own, is_resumed=tries.resumes > 0)
     if save is None:  # else it goes on from what its inputs were when it began
         note(checked.section.inputs, directory)
     load = None

@@ -37,13 +37,13 @@ _PHASES = {
     **dict.fromkeys(_FINAL, Phase.OVER),
 }
 
-_LOST = (Ending.LOST, "a node was lost", Code.SLURM_NODE_LOST)
+_LOST = (Ending.TAKEN, "a node was lost", Code.SLURM_NODE_LOST)
 _ENDINGS = {
     "NODE_FAIL": _LOST,
     "BOOT_FAIL": _LOST,
     "REVOKED": _LOST,
     "COMPLETING": _LOST,
-    "PREEMPTED": (Ending.LOST, "another job has its nodes", Code.SLURM_PREEMPTED),
+    "PREEMPTED": (Ending.TAKEN, "another job has its nodes", Code.SLURM_PREEMPTED),
     "TIMEOUT": (Ending.TIME, "the Slurm job came to its time limit", Code.SLURM_TIME),
     "DEADLINE": (Ending.OVERTIME, "the deadline of the Slurm job is past", Code.SLURM_TIME),
     "CANCELLED": (Ending.STOPPED, "the job was cancelled in Slurm, and not by glmd cancel", Code.SLURM_CANCELLED),
@@ -118,7 +118,7 @@ def ending(word: Word, *, has_begun: bool, asked: bool) -> Failure | CancelledBy
         return Failure(kind, f"Slurm says {word}: {what}", False if code is Code.SLURM_MEMORY else None, code)
     if not has_begun:
         reason = f"Slurm says {word}: the batch step did not start, see slurm/out of the attempt"
-        return Failure(Ending.FAILED, reason, code=Code.SLURM_NOT_BEGUN)
+        return Failure(Ending.TAKEN, reason, code=Code.SLURM_NOT_BEGUN)
     reason = f"Slurm says {word}, and the shim of the job died without a word"
     return Failure(Ending.FAILED, reason, code=Code.SHIM_DIED)
 
@@ -126,4 +126,4 @@ def ending(word: Word, *, has_begun: bool, asked: bool) -> Failure | CancelledBy
 def forgotten() -> Failure:
     """Return how an attempt ended that had begun, of which Slurm knows nothing any more, nor writes any node."""
     reason = "Slurm does not know the job any more, and none of its nodes gives a sign of life"
-    return Failure(Ending.LOST, reason, code=Code.SLURM_FORGOTTEN)
+    return Failure(Ending.TAKEN, reason, code=Code.SLURM_FORGOTTEN)

@@ -10,6 +10,7 @@ from handlers.codes import Code
 from handlers.records.job_dir import Step
 from handlers.records.step_exit import Diagnosis, Divergence, Outcome, StepExit, Survivor
 from handlers.resume.decision import (
+    UNCOUNTED,
     Ending,
     Failure,
     GiveUp,
@@ -17,6 +18,7 @@ from handlers.resume.decision import (
     Resume,
     TakenUp,
     Trained,
+    Tries,
     decide,
 )
 from handlers.resume.point import ResumePoint
@@ -37,7 +39,7 @@ def ended(
     """Return an attempt that is over: a first one that has saved nothing, unless told otherwise."""
     return PastAttempt(
         failure=Failure(ending, WHY, may_pass),
-        resumes=resumes,
+        tries=Tries(resumes),
         began=point(began) if began else None,
         saved=point(saved) if saved else None,
         finished=False,
@@ -55,12 +57,42 @@ def test_what_has_saved_something_new_goes_on_from_there(
     assert found == Resume(point("17_4"), f"resumed from 17_4 after: {WHY}")
 
 
-@pytest.mark.parametrize("ending", Ending)
+@pytest.mark.parametrize("ending", (*UNCOUNTED,))
+def test_what_slurm_did_uses_up_no_resume(ending: Ending) -> None:
+    """However often; a failure after it counts from where it was before."""
+    past = ended(ending, resumes=7, began="9_4", saved="17_4")
+    assert decide(past, 3) == Resume(point("17_4"), f"resumed from 17_4 after: {WHY}")
+    assert past.next_tries == Tries(8, uncounted=1)
+    failed = replace(ended(began="9_4", saved="17_4"), tries=Tries(8, uncounted=6))
+    assert isinstance(decide(failed, 3), Resume)
+    assert failed.next_tries == Tries(9, uncounted=6)
+    assert isinstance(decide(replace(failed, tries=Tries(9, uncounted=6)), 3), GiveUp)
+
+
+def test_what_slurm_does_in_vain_ends() -> None:
+    """One bad node takes three attempts that come to no new save, and not all of a night's; a new save ends the row."""
+    past, reasons = ended(Ending.TAKEN, began="9_4"), []
+    while isinstance(found := decide(past, 3), Resume):
+        assert found == Resume(point("9_4"), f"resumed from 9_4 after: {WHY}")
+        reasons.append(found.reason)
+        past = replace(past, tries=past.next_tries)
+    assert found == GiveUp(f"{WHY}; not tried again: 3 attempts in a row ended so and saved nothing new")
+    assert len(reasons) == 2
+    assert replace(past, saved=point("17_4")).next_tries.in_vain == 0
+
+
+@pytest.mark.parametrize("ending", (*set(Ending) - UNCOUNTED,))
 def test_the_limit_holds(ending: Ending) -> None:
     """After `resume.attempts` nothing is tried again, whatever was saved; with 0 nothing ever is."""
     found = decide(ended(ending, resumes=3, saved="17_4"), 3)
     assert isinstance(found, GiveUp)
     assert found.reason.startswith(WHY)
+    assert decide(ended(ending, saved="17_4"), 0) == GiveUp(WHY)
+
+
+@pytest.mark.parametrize("ending", (*UNCOUNTED,))
+def test_with_none_nothing_is_resumed(ending: Ending) -> None:
+    """`resume: {attempts: 0}` leaves to people what Slurm did, too."""
     assert decide(ended(ending, saved="17_4"), 0) == GiveUp(WHY)
 
 
@@ -239,8 +271,8 @@ def test_how_an_attempt_began_is_kept(tmp_path: Path) -> None:
     """A first attempt has no record, and counts as begun by a person, from the start."""
     path = tmp_path / "resume.json"
     assert TakenUp.read(path) == TakenUp(resumes=0, tag=None)
-    TakenUp(resumes=2, tag="17_4").publish(path)
-    assert TakenUp.read(path) == TakenUp(resumes=2, tag="17_4")
+    TakenUp(resumes=2, uncounted=1, tag="17_4").publish(path)
+    assert TakenUp.read(path).tries == Tries(2, uncounted=1)
 
 
 def test_a_failure_has_the_code_of_its_end() -> None:

@@ -15,7 +15,7 @@ from handlers.records.checked import Spot
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.step_exit import Divergence, Outcome, StepExit
 from handlers.resume.config import Beginning
-from handlers.resume.decision import Ending, Failure, GiveUp, Resume, TakenUp, Trained, decide
+from handlers.resume.decision import FIRST, Ending, Failure, GiveUp, Resume, TakenUp, Trained, Tries, decide
 from handlers.validate.check import CheckedConfig
 from handlers.validate.glmd_section import GlmdSection, MergeWish
 from tests.unit.handlers.ckpt.ckpt_writer import small_run
@@ -59,7 +59,7 @@ def let_log(tree: Path, epoch: int, *, epochs: int = 31, steps: int = 4) -> None
 
 def test_without_a_save_an_attempt_begins_from_the_start(directory: JobDir) -> None:
     """And says so, for the decision after it."""
-    assert begin(JOB, directory, CHECKED, resumes=1) is None
+    assert begin(JOB, directory, CHECKED, tries=Tries(1)) is None
     assert TakenUp.read(directory.resume_record(2)) == TakenUp(resumes=1, tag=None)
 
 
@@ -68,7 +68,7 @@ def test_an_attempt_begins_with_the_newest_save_of_all_before(directory: JobDir)
     small_run(directory.earlier_output(1)).write("16_4").write("17_4")
     for job in (JOB, replace(JOB, attempt=3)):
         for _ in range(2):
-            load = begin(job, directory, CHECKED, resumes=job.attempt - 1)
+            load = begin(job, directory, CHECKED, tries=Tries(job.attempt - 1))
             assert load == Beginning(directory.resume_from(job.attempt) / "checkpoint")
         assert TakenUp.read(directory.resume_record(job.attempt)) == TakenUp(resumes=job.attempt - 1, tag="17_4")
 
@@ -76,10 +76,10 @@ def test_an_attempt_begins_with_the_newest_save_of_all_before(directory: JobDir)
 def test_a_save_outlives_the_output_that_it_was_made_in(directory: JobDir) -> None:
     """Whoever needs room may remove it: the next attempt has its own links."""
     run = small_run(directory.earlier_output(1)).write("17_4")
-    begin(JOB, directory, CHECKED, resumes=1)
+    begin(JOB, directory, CHECKED, tries=Tries(1))
     for rank in range(4):
         run.shard(rank, "17_4").unlink()
-    begin(replace(JOB, attempt=3), directory, CHECKED, resumes=2)
+    begin(replace(JOB, attempt=3), directory, CHECKED, tries=Tries(2))
     assert TakenUp.read(directory.resume_record(3)).tag == "17_4"
 
 
@@ -90,7 +90,7 @@ def test_data_parallel_ranks_without_sinking_load_one_file(directory: JobDir) ->
     run.write("17_4")
     let_log(directory.earlier_output(1), 17)
     checked = replace(CHECKED, needs_strategy=False, sink_size=None)
-    load = begin(JOB, directory, checked, resumes=1)
+    load = begin(JOB, directory, checked, tries=Tries(1))
     assert load == Beginning(directory.resume_from(2) / "checkpoint" / "rank_0" / "glm-6b_rank_0-17_4.ckpt")
     assert load.weights.is_file()
 
@@ -100,21 +100,21 @@ def test_after_the_last_epoch_nothing_is_begun(directory: JobDir) -> None:
     small_run(directory.earlier_output(1)).write("31_4")
     let_log(directory.earlier_output(1), 31)
     with pytest.raises(NothingLeftError, match="nothing is left to train"):
-        begin(JOB, directory, CHECKED, resumes=0)
+        begin(JOB, directory, CHECKED, tries=FIRST)
 
 
 @pytest.mark.parametrize("moved", (False, True))
 def test_what_an_attempt_came_to(directory: JobDir, *, moved: bool) -> None:
     """Also when a daemon that was killed had put its output aside already."""
     small_run(directory.earlier_output(1)).write("9_4")
-    begin(JOB, directory, CHECKED, resumes=1)
+    begin(JOB, directory, CHECKED, tries=Tries(1))
     output = directory.earlier_output(2) if moved else directory.output
     small_run(output).write("17_4")
     let_log(output, 18)
     found = past_attempt(JOB, directory, CHECKED, Failure(Ending.FAILED, "why"))
     assert found.began is not None
     assert found.saved is not None
-    assert (str(found.began.tag), str(found.saved.tag), found.resumes, found.finished) == ("9_4", "17_4", 1, False)
+    assert (str(found.began.tag), str(found.saved.tag), found.tries.resumes, found.finished) == ("9_4", "17_4", 1, False)
 
 
 def test_an_attempt_that_saved_its_last_epoch_is_finished(directory: JobDir) -> None:
@@ -162,7 +162,7 @@ def test_the_end_of_the_only_epoch_is_the_end(directory: JobDir) -> None:
 def test_the_newest_save_at_an_epochs_end_counts(directory: JobDir, *, is_last_run: bool) -> None:
     """From 2_5 MindFormers would leave out the rest of the second epoch, without a word."""
     let_save(directory.earlier_output(1), "1_5", "1_10", "2_5", epochs=2 if is_last_run else 3, steps=10)
-    load = begin(JOB, directory, WHOLE, resumes=0)
+    load = begin(JOB, directory, WHOLE, tries=FIRST)
     assert load == Beginning(directory.resume_from(2) / "checkpoint" / "rank_0" / "glm-6b_rank_0-1_10.ckpt")
     assert how_it_begins(JOB, directory).startswith("goes on from 1_10: 2_5 falls inside an epoch of 10 steps")
 
@@ -170,7 +170,7 @@ def test_the_newest_save_at_an_epochs_end_counts(directory: JobDir, *, is_last_r
 def test_a_retry_begins_anew_where_all_saves_fall_inside_an_epoch(directory: JobDir) -> None:
     """It is not refused for want of something to train, and leaves out no data; the job says why."""
     let_save(directory.earlier_output(1), "1_100", "1_200", epochs=1, steps=10_000)
-    assert begin(JOB, directory, WHOLE, resumes=0) is None
+    assert begin(JOB, directory, WHOLE, tries=FIRST) is None
     assert how_it_begins(JOB, directory).startswith("begins anew: 1_200 falls inside an epoch of 10000 steps")
     assert not directory.resume_from(2).exists()
 
@@ -179,7 +179,7 @@ def test_a_version_that_goes_on_inside_an_epoch_does(directory: JobDir) -> None:
     """The dialect says which."""
     let_save(directory.earlier_output(1), "1_100", epochs=1, steps=10_000)
     dialect = replace(CHECKED.dialect, resumes_inside_epoch=True)
-    load = begin(JOB, directory, replace(WHOLE, dialect=dialect), resumes=0)
+    load = begin(JOB, directory, replace(WHOLE, dialect=dialect), tries=FIRST)
     assert load is not None
     assert TakenUp.read(directory.resume_record(2)) == TakenUp(resumes=0, tag="1_100")
 
@@ -200,10 +200,10 @@ def test_without_a_log_nothing_is_finished_and_no_data_left_out(directory: JobDi
 def test_the_log_of_any_attempt_tells_the_schedule(directory: JobDir) -> None:
     """A third attempt that died before its first step, and a save whose own tree was removed."""
     let_save(directory.earlier_output(1), "1_10", epochs=2, steps=10)
-    begin(JOB, directory, WHOLE, resumes=1)
+    begin(JOB, directory, WHOLE, tries=Tries(1))
     shutil.rmtree(directory.earlier_output(1) / "checkpoint")
     third = replace(JOB, attempt=3)
-    assert begin(third, directory, WHOLE, resumes=2) is not None
+    assert begin(third, directory, WHOLE, tries=Tries(2)) is not None
     assert TakenUp.read(directory.resume_record(3)).tag == "1_10"
 
 
@@ -212,11 +212,11 @@ def test_a_cut_network_is_not_resumed_without_sinking(directory: JobDir) -> None
     checked = replace(CHECKED, sink_size=None)
     run = small_run(directory.earlier_output(1)).write("17_4")
     let_log(directory.earlier_output(1), 17)
-    assert begin(JOB, directory, checked, resumes=0) is None
+    assert begin(JOB, directory, checked, tries=FIRST) is None
     assert "cut network" in how_it_begins(JOB, directory)
     run.write("31_4")
     with pytest.raises(NothingLeftError):
-        begin(JOB, directory, checked, resumes=0)
+        begin(JOB, directory, checked, tries=FIRST)
 
 
 def test_where_the_tag_to_merge_is(directory: JobDir) -> None:
@@ -267,7 +267,7 @@ def test_a_divergence_is_resumed_from_the_newest_save_of_before(
         assert isinstance(decision, Resume)
         assert decision.reason.startswith(f"resumed from {tag} after: diverged; 31_4 was saved when")
     directory.output.rename(directory.earlier_output(1))
-    begin(JOB, directory, CHECKED, resumes=1)
+    begin(JOB, directory, CHECKED, tries=Tries(1))
     assert TakenUp.read(directory.resume_record(2)).tag == tag
 
 
@@ -276,7 +276,7 @@ def test_what_was_saved_after_a_divergence_is_never_gone_on_from(directory: JobD
     small_run(directory.earlier_output(1)).write("9_4").write("31_4")
     let_log(directory.earlier_output(1), 31)
     let_diverge(directory, 1, since=42, sound=41)
-    begin(JOB, directory, CHECKED, resumes=0)
+    begin(JOB, directory, CHECKED, tries=FIRST)
     assert TakenUp.read(directory.resume_record(2)).tag == "9_4"
     assert how_it_begins(JOB, directory).startswith("goes on from 9_4: 31_4 was saved when the training may have gone")
     for ending in (Ending.FAILED, Ending.HUNG, Ending.LOST):
@@ -286,7 +286,7 @@ def test_what_was_saved_after_a_divergence_is_never_gone_on_from(directory: JobD
         assert decision.point is not None
         assert str(decision.point.tag) == "9_4"
     shutil.rmtree(directory.resume_from(2))
-    begin(replace(JOB, attempt=3), directory, CHECKED, resumes=0)
+    begin(replace(JOB, attempt=3), directory, CHECKED, tries=FIRST)
     assert TakenUp.read(directory.resume_record(3)).tag == "9_4"
 
 
@@ -295,7 +295,7 @@ def test_the_next_attempts_own_saves_are_as_good_as_any(directory: JobDir) -> No
     small_run(directory.earlier_output(1)).write("9_4").write("17_4")
     let_log(directory.earlier_output(1), 17)
     let_diverge(directory, 1, since=42, sound=41)
-    begin(JOB, directory, CHECKED, resumes=1)
+    begin(JOB, directory, CHECKED, tries=Tries(1))
     small_run(directory.output).write("17_4")
     past = past_attempt(JOB, directory, CHECKED, Failure(Ending.FAILED, "why"))
     assert past.saved is not None
@@ -308,13 +308,13 @@ def test_an_attempt_that_was_wrong_from_its_first_step_discredits_what_it_began_
     """The attempt before was killed too early to have diverged; its save before that one is gone on from, once."""
     small_run(directory.earlier_output(1)).write("9_4").write("17_4")
     let_log(directory.earlier_output(1), 18)
-    begin(JOB, directory, CHECKED, resumes=1)
+    begin(JOB, directory, CHECKED, tries=Tries(1))
     assert TakenUp.read(directory.resume_record(2)).tag == "17_4"
     let_diverge(directory, 2, since=69, sound=None)
     decision = decide(past_attempt(JOB, directory, CHECKED, DIVERGED), 3)
     assert isinstance(decision, Resume)
     assert decision.reason.startswith("resumed from 9_4 after: diverged; 17_4 was saved")
-    begin(replace(JOB, attempt=3), directory, CHECKED, resumes=2)
+    begin(replace(JOB, attempt=3), directory, CHECKED, tries=Tries(2))
     assert TakenUp.read(directory.resume_record(3)).tag == "9_4"
 
 
@@ -322,9 +322,9 @@ def test_one_good_step_vouches_for_what_an_attempt_began_with(directory: JobDir)
     """Whatever its number: with data sinking MindFormers 0.8 counts a resumed training's steps from too low a one."""
     small_run(directory.earlier_output(1)).write("9_4").write("17_4")
     let_log(directory.earlier_output(1), 17)
-    begin(JOB, directory, CHECKED, resumes=1)
+    begin(JOB, directory, CHECKED, tries=Tries(1))
     let_diverge(directory, 2, since=5, sound=4)
-    begin(replace(JOB, attempt=3), directory, CHECKED, resumes=2)
+    begin(replace(JOB, attempt=3), directory, CHECKED, tries=Tries(2))
     assert TakenUp.read(directory.resume_record(3)).tag == "17_4"
 
 
@@ -333,7 +333,7 @@ def test_a_second_divergence_is_known_as_such(directory: JobDir) -> None:
     small_run(directory.earlier_output(1)).write("9_4")
     let_log(directory.earlier_output(1), 17)
     let_diverge(directory, 1, since=42, sound=41)
-    begin(JOB, directory, CHECKED, resumes=1)
+    begin(JOB, directory, CHECKED, tries=Tries(1))
     let_diverge(directory, 2, since=50, sound=49)
     past = past_attempt(JOB, directory, CHECKED, DIVERGED)
     assert past.has_diverged_before

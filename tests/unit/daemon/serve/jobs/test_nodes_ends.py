@@ -41,9 +41,9 @@ def test_what_is_told_by_the_record_needs_no_slurm() -> None:
         ({"outcome": Outcome.TIMED_OUT, "limit": "slurm.time"}, Ending.TIME),
         ({"outcome": Outcome.TIMED_OUT, "limit": "total"}, Ending.OVERTIME),
         ({"outcome": Outcome.TIMED_OUT, "limit": "silence"}, Ending.HUNG),
-        ({"outcome": Outcome.FAILED, "nodes_without_record": ("n2",)}, Ending.LOST),
+        ({"outcome": Outcome.FAILED, "nodes_without_record": ("n2",)}, Ending.TAKEN),
         ({"outcome": Outcome.FAILED, "nodes_without_record": ("n2",), "first": KILLED}, Ending.FAILED),
-        ({"outcome": Outcome.CANCELLED}, Ending.LOST),
+        ({"outcome": Outcome.CANCELLED}, Ending.TAKEN),
     ),
 )
 def test_each_record_has_its_ending(more: dict[str, object], ending: Ending) -> None:
@@ -56,8 +56,8 @@ def test_each_record_has_its_ending(more: dict[str, object], ending: Ending) -> 
 @pytest.mark.parametrize(
     ("word", "ending"),
     (
-        (Word("PREEMPTED", "None"), Ending.LOST),
-        (Word("COMPLETING", "NodeDown"), Ending.LOST),
+        (Word("PREEMPTED", "None"), Ending.TAKEN),
+        (Word("COMPLETING", "NodeDown"), Ending.TAKEN),
         (Word("TIMEOUT", "TimeLimit"), Ending.TIME),
         (Word("CANCELLED", "None"), Ending.STOPPED),
         (Word("FAILED", "NonZeroExitCode"), Ending.STOPPED),

@@ -177,7 +177,7 @@ def test_files_may_come_later_than_slurms_word(house: House) -> None:
     house.turn(EXIT_ALLOWANCE)
     (end,) = house.ends
     assert isinstance(end, Failure)
-    assert end.ending is Ending.LOST
+    assert end.ending is Ending.TAKEN
     assert house.wants() == "given up"
 
 
@@ -194,7 +194,7 @@ def test_what_slurm_has_forgotten_is_lost_when_nothing_moves(house: House) -> No
     house.turn()
     (end,) = house.ends
     assert isinstance(end, Failure)
-    assert (end.ending, end.code) == (Ending.LOST, "slurm.forgotten")
+    assert (end.ending, end.code) == (Ending.TAKEN, "slurm.forgotten")
 
 
 def test_what_slurm_forgot_before_it_began_is_submitted_again_once(house: House) -> None:

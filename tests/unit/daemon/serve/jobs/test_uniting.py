@@ -18,7 +18,7 @@ from handlers.mindformers.dialect import dialect_of
 from handlers.mindformers.version import Version
 from handlers.records.job_dir import JobDir
 from handlers.resume.config import Beginning, UnresumableError
-from handlers.resume.decision import Resume, TakenUp, as_begun
+from handlers.resume.decision import FIRST, Resume, TakenUp, Tries, as_begun
 from handlers.resume.point import ResumePoint
 from handlers.shards.names import Tag
 from handlers.validate.glmd_section import GlmdSection, MergeWish
@@ -70,7 +70,7 @@ def test_what_ranks_have_shared_out_is_united(shared: JobDir) -> None:
     """Once: what is made is not made again for what fails after it, and the next attempt has links to it."""
     told: list[tuple[str, bool]] = []
     load = begin(
-        JOB, shared, MODERN, resumes=1, written=lambda tag, done, total: told.append((str(tag), done == total))
+        JOB, shared, MODERN, tries=Tries(1), written=lambda tag, done, total: told.append((str(tag), done == total))
     )
     name = "glm-6b_rank_0-17_4.safetensors"
     assert load == Beginning(shared.resume_from(2) / "checkpoint", Format.SAFETENSORS, resume=name)
@@ -78,19 +78,19 @@ def test_what_ranks_have_shared_out_is_united(shared: JobDir) -> None:
     assert TakenUp.read(shared.resume_record(2)) == TakenUp(resumes=1, tag="17_4", united=True)
     first = made(shared, 2)
     for attempt, united in ((2, True), (3, False)):
-        assert begin(replace(JOB, attempt=attempt), shared, MODERN, resumes=1) is not None
+        assert begin(replace(JOB, attempt=attempt), shared, MODERN, tries=Tries(1)) is not None
         assert made(shared, attempt) == first
         assert TakenUp.read(shared.resume_record(attempt)).united is united
 
 
 def test_what_was_laid_out_and_is_damaged_is_made_anew(shared: JobDir) -> None:
     """A file that is gone, or a record that was cut off."""
-    begin(JOB, shared, MODERN, resumes=1)
+    begin(JOB, shared, MODERN, tries=Tries(1))
     next(shared.resume_from(2).glob("checkpoint/rank_1/*")).unlink()
-    begin(JOB, shared, MODERN, resumes=1)
+    begin(JOB, shared, MODERN, tries=Tries(1))
     assert (made(shared, 2) or ("",))[0] == "17_4"
     shared.resume_record(2).write_text("{")
-    begin(JOB, shared, MODERN, resumes=1)
+    begin(JOB, shared, MODERN, tries=Tries(1))
     assert TakenUp.read(shared.resume_record(2)).tag == "17_4"
 
 
@@ -101,13 +101,13 @@ def test_a_kill_while_shards_are_united_leaves_nothing_under_a_name(shared: JobD
         os.kill(os.getpid(), signal.SIGKILL)
 
     if (child := os.fork()) == 0:
-        begin(JOB, shared, MODERN, resumes=1, written=kill)
+        begin(JOB, shared, MODERN, tries=Tries(1), written=kill)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     attempt = shared.resume_from(2).parent
     assert [path.name for path in attempt.iterdir()] == [".resume_from.tmp"]
     assert [*temporaries_of(shared.path)] == [attempt / ".resume_from.tmp"]
-    begin(JOB, shared, MODERN, resumes=1)
+    begin(JOB, shared, MODERN, tries=Tries(1))
     assert sorted(path.name for path in attempt.iterdir()) == ["resume.json", "resume_from"]
     assert (made(shared, 2) or ("",))[0] == "17_4"
 
@@ -115,7 +115,7 @@ def test_a_kill_while_shards_are_united_leaves_nothing_under_a_name(shared: JobD
 def test_ranks_that_differ_cost_one_save(directory: JobDir) -> None:
     """It shows while their shards are read; the job says which save it goes on from, and why."""
     let_share(directory.earlier_output(1), "16_4", "17_4", differs="17_4")
-    begin(JOB, directory, MODERN, resumes=1)
+    begin(JOB, directory, MODERN, tries=Tries(1))
     taken_up = TakenUp.read(directory.resume_record(2))
     assert (taken_up.tag, taken_up.united) == ("16_4", True)
     assert "the shards of 17_4 cannot be united: " in taken_up.passed_over
@@ -134,8 +134,8 @@ def test_where_no_save_can_be_united_people_decide(directory: JobDir) -> None:
     """By itself glmd does not begin anew what has saved; `glmd retry` does, and says why."""
     let_share(directory.earlier_output(1), "17_4", differs="17_4")
     with pytest.raises(UnresumableError, match="the shards of 17_4 cannot be united"):
-        begin(JOB, directory, MODERN, resumes=1)
-    assert begin(JOB, directory, MODERN, resumes=0) is None
+        begin(JOB, directory, MODERN, tries=Tries(1))
+    assert begin(JOB, directory, MODERN, tries=FIRST) is None
     assert how_it_begins(JOB, directory).startswith("begins anew: the shards of 17_4 cannot be united: ")
     assert not directory.resume_from(2).exists()
 
@@ -144,9 +144,9 @@ def test_where_no_save_can_be_united_people_decide(directory: JobDir) -> None:
 def test_one_copy_is_kept_of_all_attempts(shared: JobDir, merged: str, *, left: bool) -> None:
     """The one that the newest attempt begins with; and that of the tag which is to be merged."""
     checked = replace(MODERN, section=GlmdSection(merge=MergeWish(tag=merged)))
-    begin(JOB, shared, checked, resumes=1)
+    begin(JOB, shared, checked, tries=Tries(1))
     let_share(shared.earlier_output(2), "18_4")
-    begin(replace(JOB, attempt=3), shared, checked, resumes=2)
+    begin(replace(JOB, attempt=3), shared, checked, tries=Tries(2))
     assert (made(shared, 3) or ("",))[0] == "18_4"
     assert (made(shared, 2) is not None) is left
 

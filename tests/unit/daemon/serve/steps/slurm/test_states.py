@@ -21,11 +21,11 @@ GOES_ON = (
     ("COMPLETING", "TimeLimit", Phase.RUNS),
 )
 ENDED = (
-    ("NODE_FAIL", "None", Ending.LOST, "slurm.node-lost", None),
-    ("COMPLETING", "NodeDown", Ending.LOST, "slurm.node-lost", None),
-    ("BOOT_FAIL", "None", Ending.LOST, "slurm.node-lost", None),
-    ("REVOKED", "None", Ending.LOST, "slurm.node-lost", None),
-    ("PREEMPTED", "None", Ending.LOST, "slurm.preempted", None),
+    ("NODE_FAIL", "None", Ending.TAKEN, "slurm.node-lost", None),
+    ("COMPLETING", "NodeDown", Ending.TAKEN, "slurm.node-lost", None),
+    ("BOOT_FAIL", "None", Ending.TAKEN, "slurm.node-lost", None),
+    ("REVOKED", "None", Ending.TAKEN, "slurm.node-lost", None),
+    ("PREEMPTED", "None", Ending.TAKEN, "slurm.preempted", None),
     ("TIMEOUT", "TimeLimit", Ending.TIME, "slurm.time", None),
     ("DEADLINE", "None", Ending.OVERTIME, "slurm.time", None),
     ("CANCELLED", "None", Ending.STOPPED, "slurm.cancelled", None),
@@ -60,7 +60,7 @@ def test_a_batch_step_that_did_not_start(state: str) -> None:
     """Nobody has made owner.json: its output directory is not there, or its interpreter."""
     found = ending(Word(state, "JobLaunchFailure"), has_begun=False, asked=False)
     assert isinstance(found, Failure)
-    assert (found.ending, found.code) == (Ending.FAILED, "slurm.not-begun")
+    assert (found.ending, found.code) == (Ending.TAKEN, "slurm.not-begun")
     assert found.reason.startswith(f"Slurm says {state} (JobLaunchFailure): the batch step did not start")
 
 
@@ -111,4 +111,4 @@ def test_reasons_that_do_not_pass_by_themselves(reason: str, waits_for_ever: boo
 
 def test_a_job_that_slurm_forgot_is_lost() -> None:
     """That says nothing about the training: it goes on from its newest save."""
-    assert forgotten().ending is Ending.LOST
+    assert forgotten().ending is Ending.TAKEN
