@@ -215,11 +215,9 @@ def _beyond(past: PastAttempt, limit: int) -> GiveUp | None:
         if (in_vain := past.next_tries.in_vain) < MOST_IN_VAIN:
             return None
         return GiveUp(f"{why}; not tried again: {in_vain} attempts in a row ended so and saved nothing new")
-    return (
-        None
-        if counted < limit
-        else GiveUp(f"{why}; not tried again: glmd has done so {counted} times (resume.attempts)")
-    )
+    if counted < limit:
+        return None
+    return GiveUp(f"{why}; not tried again: glmd has done so {counted} times (resume.attempts)")
 
 
 def _after_divergence(past: PastAttempt, limit: int) -> Resume | GiveUp:
