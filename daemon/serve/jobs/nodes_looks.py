@@ -9,7 +9,7 @@ from daemon.core.root import Root
 from daemon.core.states import Job
 from daemon.serve.steps.slurm.client import Row
 from daemon.serve.steps.slurm.queue import Answer
-from daemon.serve.steps.slurm.states import Word, needs_somebody
+from daemon.serve.steps.slurm.states import Phase, Word, needs_somebody
 from daemon.serve.steps.slurm.submission import SlurmRecords, read, which
 from handlers.codes import Code
 from handlers.records.job_dir import Step, StepDir
@@ -38,9 +38,18 @@ class Seen:
 
     def row(self, answer: Answer | None) -> Row | None:
         """Return what Slurm answered last of its job; None where it knows none."""
-        rows = answer.rows.get(self.intent.name, ()) if answer is not None and self.intent is not None else ()
+        rows = self._rows(answer)
         mine = [row for row in rows if self.owner is not None and row.id == self.owner.job]
         return which(mine or rows) if rows else None
+
+    def others(self, answer: Answer | None) -> tuple[Row, ...]:
+        """Return the jobs of its name that are not its job, and not over: of a request that came very late."""
+        mine = self.row(answer)
+        rows = (row for row in self._rows(answer) if row != mine)
+        return tuple(row for row in rows if Word(row.state, row.reason).phase is not Phase.OVER)
+
+    def _rows(self, answer: Answer | None) -> tuple[Row, ...]:
+        return answer.rows.get(self.intent.name, ()) if answer is not None and self.intent is not None else ()
 
     @property
     def beats(self) -> tuple[int, ...]:

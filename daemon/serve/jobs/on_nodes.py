@@ -157,6 +157,8 @@ class OnNodes:
         if row is None:
             self._unknown_to_slurm(job, seen, course, answer.at, settings)
             return
+        if others := seen.others(answer):
+            self._work.end_others(job, settings.slurm or SlurmSettings(), others)
         word = Word(row.state, row.reason)
         if word.phase is None and word.state != course.word:
             course.word = word.state

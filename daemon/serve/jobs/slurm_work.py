@@ -1,7 +1,7 @@
 """What Slurm is asked and told for jobs, in threads of workers: it may take a minute not to answer."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import TypeVar
@@ -18,9 +18,9 @@ from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.set_aside import SetAside
 from daemon.serve.loop.faults import Faults
 from daemon.serve.loop.workers import Lane, Workers
-from daemon.serve.steps.slurm.client import Commands, NotTakenError, SlurmClient, UnclearError
+from daemon.serve.steps.slurm.client import Commands, NotTakenError, Row, SlurmClient, UnclearError
 from daemon.serve.steps.slurm.queue import Answer, ask, next_question
-from daemon.serve.steps.slurm.submission import SlurmRecords, submit, withdraw
+from daemon.serve.steps.slurm.submission import SlurmRecords, cancel, submit, withdraw
 from handlers.codes import Code
 from handlers.records.slurm import Submitted
 
@@ -64,6 +64,15 @@ class SlurmWork:
     def _submitted(self, job: Job, submitted: Submitted) -> None:
         self._store.explain(job, f"Slurm job {submitted.id} waits in Slurm's queue")
         log.info("submitted_to_slurm", job=job.id, slurm=submitted.id, how=submitted.how)
+
+    def end_others(self, job: Job, slurm: SlurmSettings, others: Sequence[Row]) -> None:
+        """Let Slurm have no further job of the present attempt of `job`: a request may have come late, and twice."""
+        work = partial(cancel, _client(slurm), others)
+        self._do(job, f"cancelling what is too much of job {job.id} in Slurm", work, partial(self._others_ended, job))
+
+    @staticmethod
+    def _others_ended(job: Job, numbers: tuple[str, ...]) -> None:
+        log.warning("slurm_duplicates_cancelled", job=job.id, slurm=list(numbers))
 
     def withdraw(self, job: Job, slurm: SlurmSettings, after_step: AfterStep) -> None:
         """Let Slurm have nothing of `job`, which is to be cancelled; it is, when nothing of it can come any more."""

@@ -125,8 +125,7 @@ def withdraw(job_dir: JobDir, attempt: int, client: SlurmClient, settle: float =
     if intent.sent is None:
         return True
     rows = [row for row in client.jobs_called(intent.name) if Word(row.state, row.reason).phase is not Phase.OVER]
-    for row in rows:
-        client.cancel(row.name, row.id)
+    cancel(client, rows)
     return not rows and unsettled(intent, settle) <= 0
 
 
@@ -151,9 +150,14 @@ def which(rows: Sequence[Row]) -> Row:
 def cancel_others(client: SlurmClient, rows: Sequence[Row], mine: Row) -> tuple[str, ...]:
     """Cancel each other job of that name that is not over, and return their numbers. Raises UnclearError."""
     others = [row for row in rows if row.id != mine.id and Word(row.state, row.reason).phase is not Phase.OVER]
-    for row in others:
+    return cancel(client, others)
+
+
+def cancel(client: SlurmClient, rows: Sequence[Row]) -> tuple[str, ...]:
+    """Cancel these jobs, and return their numbers. Raises UnclearError."""
+    for row in rows:
         client.cancel(row.name, row.id)
-    return tuple(row.id for row in others)
+    return tuple(row.id for row in rows)
 
 
 def _keep(records: SlurmRecords, submitted: Submitted) -> Submitted:

@@ -114,7 +114,12 @@ def test_what_an_attempt_came_to(directory: JobDir, *, moved: bool) -> None:
     found = past_attempt(JOB, directory, CHECKED, Failure(Ending.FAILED, "why"))
     assert found.began is not None
     assert found.saved is not None
-    assert (str(found.began.tag), str(found.saved.tag), found.tries.resumes, found.finished) == ("9_4", "17_4", 1, False)
+    assert (str(found.began.tag), str(found.saved.tag), found.tries.resumes, found.finished) == (
+        "9_4",
+        "17_4",
+        1,
+        False,
+    )
 
 
 def test_an_attempt_that_saved_its_last_epoch_is_finished(directory: JobDir) -> None:

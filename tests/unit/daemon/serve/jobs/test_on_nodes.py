@@ -1,6 +1,6 @@
 """The way of a training on nodes: what is decided by its files and Slurm's answers, which a test gives."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,6 +57,10 @@ class House:
     def submit(self, *_: object) -> None:
         """Take note that the job is submitted."""
         self.asked.append("submit")
+
+    def end_others(self, _: Job, __: SlurmSettings, others: Sequence[Row]) -> None:
+        """Take note of which jobs are to be cancelled that are too much."""
+        self.asked += [f"end {row.id}" for row in others]
 
     def withdraw(self, *_: object) -> None:
         """Take note that Slurm is to have nothing of it."""
@@ -163,6 +167,20 @@ def test_an_answer_of_before_counts_for_nothing(house: House) -> None:
     house.begun()
     for _ in range(10):
         house.turn(60)
+    assert house.ends == []
+
+
+@pytest.mark.parametrize("begun", (False, True), ids=("submitted", "training"))
+def test_a_second_job_of_its_name_is_cancelled(house: House, *, begun: bool) -> None:
+    """Whichever came first runs; a request that Slurm took very late is none of its own."""
+    (house.begun if begun else house.submitted)()
+    house.turn()
+    first, second = (Row(number, "RUNNING", "None", "N/A", "n[1-2]", NAME) for number in ("7", "8"))
+    over = Row("6", "CANCELLED", "None", "N/A", "", NAME)
+    house.answer = Answer(house.now, 0.0, {NAME: (over, second, first)})
+    house.turn()
+    assert house.asked[-1] == "end 8"
+    assert [said for said in house.asked if said.startswith("end")] == ["end 8"]
     assert house.ends == []
 
 
