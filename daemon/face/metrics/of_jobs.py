@@ -56,10 +56,11 @@ def _training(job: Job, root: Path, since: datetime, glances: Glances) -> Iterat
     yield from _progress(of_job, ranks)
     yield from _recorded(of_job, job, directory, glances)
     for status in ranks:
+        of_rank = (*of_job, status.rank, "" if status.device is None else status.device)
         if status.number is not None:
-            yield families.RANK_STEPS(status.number, *of_job, status.rank, status.device)
+            yield families.RANK_STEPS(status.number, *of_rank)
         if (at := written[status.rank]) is not None:
-            yield families.RANK_LINE(at, *of_job, status.rank, status.device)
+            yield families.RANK_LINE(at, *of_rank)
     signs = [since.timestamp(), *(at for at in written.values() if at is not None), *_saved(directory)]
     yield families.JOB_SIGN(max(signs), *of_job)
     newest = max(ranks, key=lambda status: written[status.rank] or 0.0, default=None)

@@ -96,7 +96,7 @@ def _row(job: Job, status: RankStatus, asked: Asked, how: str, more: Mapping[str
     speed = None if progress is None else progress.seconds_per_step
     cells = {
         "rank": asked.words.frame("rank", rank=status.rank),
-        "device": str(status.device),
+        "device": "" if status.device is None else str(status.device),
         "step": "" if status.number is None else str(status.number),
         "speed": "" if speed is None else f"{speed:.3g}",
         "behind": str(status.behind) if status.number is not None else "",

@@ -8,6 +8,7 @@ from daemon.core.states import State
 from daemon.core.store import NewJob, Store
 from handlers.records.job_dir import Step
 from handlers.training_record.record import NAME
+from tests.unit.daemon.commands.trained import log_lines
 from tests.unit.daemon.face.metrics.scene import NOW, Scene, of
 
 
@@ -109,3 +110,16 @@ def test_a_training_that_has_said_nothing_yet(scene: Scene) -> None:
     assert of(values, "job_info", job_id=job.id) == 1
     assert of(values, "job_last_sign_of_life_timestamp_seconds", job_id=job.id) is not None
     assert of(values, "job_steps_done") is None
+
+
+def test_ranks_on_nodes_have_no_id(scene: Scene) -> None:
+    """Which device of a node is whose, this host does not know; what joins by it must not find another's."""
+    with Store.open(scene.root.store) as store:
+        job = store.move(store.add(NewJob("far", "far", nodes=2, ranks=2)), State.PREPARING)
+        job = store.move(store.move(job, State.SUBMITTED), State.TRAINING)
+    log = job.directory(scene.root.path).rank_log(0)
+    log.parent.mkdir(parents=True)
+    log.write_text(log_lines(range(1, 4)))
+    values = scene.values()
+    assert of(values, "job_rank_steps_done", job_id=job.id, rank=0, id="") == 3
+    assert of(values, "device_job_info", job_id=job.id) is None

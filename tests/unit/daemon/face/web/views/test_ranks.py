@@ -134,3 +134,11 @@ def test_hostile_lines_run_nothing(jobs: JobSite, job: Job) -> None:
     assert "\u202e" not in page
     assert "&lt;img src=x" in page
     assert len(page) < 20_000
+
+
+def test_devices_that_slurm_has_chosen_are_not_told(jobs: JobSite) -> None:
+    """This host does not know them."""
+    job = jobs.add("far", State.PREPARING, State.SUBMITTED, State.TRAINING, devices=(), nodes=2, ranks=2)
+    jobs.write(jobs.directory(job).rank_log(0), log_lines(range(1, 4)))
+    rows = rows_of(jobs.get(f"/jobs/{job.id}/ranks").text)
+    assert [row["device"] for row in rows.values()] == ["", ""]
