@@ -55,6 +55,7 @@ class SlurmCommands(Section):
     sbatch: str = "sbatch"
     squeue: str = "squeue"
     scancel: str = "scancel"
+    scontrol: str = "scontrol"
 
 
 class SlurmSettings(Section):

@@ -40,6 +40,8 @@ SILENCE_OF_SLURM = 180.0
 """Seconds for which Slurm may say that a job runs whose shim it has told to end."""
 FORGOTTEN = 60.0
 """Seconds for which Slurm has to know nothing of a job, and nobody of it to live, before it counts as forgotten."""
+YOUNG = 120.0
+"""Seconds after its start for which slurmctld may not know of jobs that it took, or whose nodes are yet to report."""
 ENOUGH_TIME = 60.0
 """Seconds beside the grace after which Slurm is to end what was told to end, and does not."""
 MOST_TRIES = 2
@@ -155,7 +157,8 @@ class OnNodes:
         if answer is None or answer.unclear or answer.at < (course.known_since or 0.0):
             return  # unknown is not over
         if row is None:
-            self._unknown_to_slurm(job, seen, course, answer.at, settings)
+            if answer.up_for >= YOUNG:
+                self._unknown_to_slurm(job, seen, course, answer.at, settings)
             return
         if others := seen.others(answer):
             self._work.end_others(job, settings.slurm or SlurmSettings(), others)

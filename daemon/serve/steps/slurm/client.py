@@ -8,6 +8,7 @@ import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from handlers.codes import Code
@@ -28,6 +29,8 @@ _ROW = re.compile(
     re.ASCII,
 )
 """The reason may be free text with commas; what others call their jobs may hold anything."""
+_BOOT = re.compile(r"^BOOT_TIME\s*=\s*(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)$", re.ASCII | re.MULTILINE)
+"""scontrol(1), show config: when slurmctld was started, in local time."""
 _REFUSALS = re.compile(
     r"[Ii]nvalid|not available|not permitted|[Pp]ermission denied|[Aa]ccess denied|violates|[Uu]nable to open"
     r"|unrecognized|More processors|AssocMax|QOSMax|[Ee]xpired|too (?:many|long)|exceeds|disabled|Node count spec",
@@ -72,6 +75,7 @@ class Commands:
     sbatch: str = "sbatch"
     squeue: str = "squeue"
     scancel: str = "scancel"
+    scontrol: str = "scontrol"
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,15 @@ class SlurmClient:
     def jobs(self) -> tuple[Row, ...]:
         """Return all of my jobs that Slurm knows. Raises UnclearError."""
         return self._squeue()
+
+    def up_for(self) -> float:
+        """Return for how many seconds slurmctld has been up; 0 where its clock is ahead. Raises UnclearError."""
+        done = self._run([self.commands.scontrol, "show", "config"], ANSWER)
+        found = _BOOT.search(done.stdout)
+        if done.returncode != 0 or done.stderr.strip() or found is None:
+            raise UnclearError(f"scontrol: {' '.join(done.stderr.split()) or 'says no BOOT_TIME'}")
+        started = datetime.fromisoformat(found[1]).astimezone()
+        return max(0.0, (datetime.now(UTC) - started).total_seconds())
 
     def submit(self, options: Sequence[str], script: Path) -> str:
         """Submit a job, and return its number. Raises UnclearError where it may have been taken, and NotTakenError."""

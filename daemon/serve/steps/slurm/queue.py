@@ -1,5 +1,6 @@
 """What Slurm says of all of glmd's jobs: one question for all of them, asked now and then."""
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ class Answer:
     """How long it took."""
     rows: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
     """By the name of the job: seldom more than one."""
+    up_for: float = math.inf
+    """Seconds for which slurmctld had been up: one that has just been started may not know a job any more, or yet."""
     unclear: str = ""
     """Why nothing is known; empty where it is."""
 
@@ -30,13 +33,13 @@ def ask(client: SlurmClient) -> Answer:
     """Return what Slurm says of all of my jobs, or why that is not known. It blocks."""
     began = time.monotonic()
     try:
-        rows = client.jobs()
+        rows, up_for = client.jobs(), client.up_for()
     except UnclearError as error:
         return Answer(began, time.monotonic() - began, unclear=str(error))
     by_name: dict[str, tuple[Row, ...]] = {}
     for row in rows:
         by_name[row.name] = (*by_name.get(row.name, ()), row)
-    return Answer(began, time.monotonic() - began, by_name)
+    return Answer(began, time.monotonic() - began, by_name, up_for)
 
 
 def next_question(answer: Answer, poll: float) -> float:

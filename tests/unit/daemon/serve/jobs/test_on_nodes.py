@@ -14,7 +14,7 @@ from daemon.core.store import NewJob, Store
 from daemon.serve.jobs import on_nodes
 from daemon.serve.jobs.endings import Finished
 from daemon.serve.jobs.moves import Moves
-from daemon.serve.jobs.on_nodes import EXIT_ALLOWANCE, FORGOTTEN, SILENCE_OF_SLURM, OnNodes
+from daemon.serve.jobs.on_nodes import EXIT_ALLOWANCE, FORGOTTEN, SILENCE_OF_SLURM, YOUNG, OnNodes
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.steps.slurm.client import Row
 from daemon.serve.steps.slurm.queue import Answer
@@ -213,6 +213,19 @@ def test_what_slurm_has_forgotten_is_lost_when_nothing_moves(house: House) -> No
     (end,) = house.ends
     assert isinstance(end, Failure)
     assert (end.ending, end.code) == (Ending.TAKEN, "slurm.forgotten")
+
+
+def test_a_slurmctld_that_has_just_been_started_forgets_nothing(house: House) -> None:
+    """It may learn of its jobs from their nodes only."""
+    house.begun()
+    for _ in range(20):
+        house.answer = Answer(house.now, 0.0, {}, up_for=YOUNG - 1)
+        house.turn(30)
+    assert house.ends == []
+    for _ in range(2):
+        house.answer = Answer(house.now, 0.0, {}, up_for=YOUNG)
+        house.turn(FORGOTTEN + 1)
+    assert len(house.ends) == 1
 
 
 def test_what_slurm_forgot_before_it_began_is_submitted_again_once(house: House) -> None:

@@ -1,5 +1,6 @@
 """What counts as an answer of Slurm's programs: tools that answer whatever a test wants."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ class Tools:
     @property
     def client(self) -> SlurmClient:
         """Who asks them."""
-        names = {name: str(self.place / name) for name in ("sbatch", "squeue", "scancel")}
+        names = {name: str(self.place / name) for name in ("sbatch", "squeue", "scancel", "scontrol")}
         return SlurmClient(Commands(**names), self.environment)
 
     def argv(self, tool: str) -> str:
@@ -142,3 +143,24 @@ def test_a_job_is_cancelled_by_name_and_number(tools: Tools) -> None:
     tools.say("scancel", "", "scancel: error: Unable to contact slurm controller", 1)
     with pytest.raises(UnclearError):
         tools.client.cancel("glmd-1-train", "12")
+
+
+def test_how_long_slurmctld_is_up(tools: Tools) -> None:
+    """By its configuration, in this host's own time; its clock may be ahead."""
+    for ago, least in ((100, 100), (-3600, 0)):
+        started = datetime.now(UTC).astimezone() - timedelta(seconds=ago)
+        tools.say(
+            "scontrol", f"Configuration data as of X\nBOOT_TIME               = {started:%Y-%m-%dT%H:%M:%S}\nX = 1\n"
+        )
+        assert least <= tools.client.up_for() < least + 60
+    assert tools.argv("scontrol") == "show config"
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "code"), (("", "", 0), ("BOOT_TIME = 2026-11-30T10:00:00\n", "warning", 0), ("", "no", 1))
+)
+def test_an_unclear_configuration_says_nothing(tools: Tools, stdout: str, stderr: str, code: int) -> None:
+    """Neither that it is young, nor that it is not."""
+    tools.say("scontrol", stdout, stderr, code)
+    with pytest.raises(UnclearError, match="scontrol"):
+        tools.client.up_for()
