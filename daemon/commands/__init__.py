@@ -17,7 +17,10 @@ COMMANDS = {
         "daemon.commands.night:night",
         "Tell of one night what happened, and what needs you: then the exit code is 1.",
     ),
-    "logs": ("daemon.commands.logs:logs", "Show a job's events, or what one rank or its evaluation prints."),
+    "logs": (
+        "daemon.commands.logs:logs",
+        "Show a job's events, or what one rank, its evaluation, or glmd on nodes of Slurm prints.",
+    ),
     "steps": (
         "daemon.commands.steps:steps",
         "Show a job's training step by step, or make its record anew from its logs.",

@@ -20,6 +20,7 @@ from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.printable import printable_json, printable_lines
 from handlers.records.job_dir import Step
+from handlers.records.nodes import NodesDir
 
 POLL = 0.5
 CHUNK = 1 << 16
@@ -44,21 +45,32 @@ def logs(
     evaluation: Annotated[
         bool, typer.Option("--evaluation", help="What its evaluation prints, instead of events.")
     ] = False,
+    slurm: Annotated[
+        str | None,
+        typer.Option(
+            metavar="batch|N", help="What its batch step in Slurm prints, or glmd on that node of it, from 0."
+        ),
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job is over.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="The events as they are kept, one JSON object a line.")] = False,
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Show a job's events, or what one rank or its evaluation prints."""
-    if evaluation and rank is not None:
-        raise BadInputError("give --rank or --evaluation, not both", Code.USAGE_OPTIONS)
+    """Show a job's events, or what one rank, its evaluation, or glmd on nodes of Slurm prints."""
+    if evaluation + (rank is not None) + (slurm is not None) > 1:
+        raise BadInputError("give one of --rank, --evaluation and --slurm", Code.USAGE_OPTIONS)
     place = Root(root_of(root, config))
     with ReadStore.open(place.store) as store:
         found = job_in(store, job)
-    path = _evaluation(found, place) if evaluation else _path(found, rank, place)
+    path = _path(found, rank, place)
+    if evaluation:
+        path = _evaluation(found, place)
+    elif slurm is not None:
+        path = _of_slurm(found, slurm, place)
     if not follow and not path.exists():
         raise BadInputError(f"{path}: not there{_why(found)}", Code.JOB_NO_LOG)
-    kind = _Kind.OUTPUT if evaluation or rank is not None else _Kind.JSON if json_ else _Kind.EVENT
+    is_output = evaluation or slurm is not None or rank is not None
+    kind = _Kind.OUTPUT if is_output else _Kind.JSON if json_ else _Kind.EVENT
     for line in lines(path, partial(_is_over, found.id, place) if follow else lambda: True):
         typer.echo(_shown(line.decode("utf-8", "replace"), kind))
 
@@ -76,6 +88,17 @@ def _path(job: Job, rank: int | None, place: Root) -> Path:
         what = f"ranks 0 to {job.ranks[-1]}" if job.ranks else "no ranks: it only merges"
         raise BadInputError(f"job {job.id} has {what}", Code.JOB_NO_LOG)
     return directory.rank_log(rank)
+
+
+def _of_slurm(job: Job, what: str, place: Root) -> Path:
+    """Return what the batch step of the present attempt prints, or glmd on one of its nodes."""
+    directory = NodesDir(job.directory(place.path).step(job.attempt, Step.TRAIN))
+    if what == "batch" and job.nodes:
+        return directory.out
+    if what not in map(str, range(job.nodes)):
+        there = f"has nodes 0 to {job.nodes - 1}, and batch" if job.nodes else "does not train on nodes of Slurm"
+        raise BadInputError(f"job {job.id} {there}", Code.JOB_NO_LOG)
+    return directory.log(int(what))
 
 
 def _evaluation(job: Job, place: Root) -> Path:

@@ -149,6 +149,8 @@ class NodesDir:
         self.path = records.path
         self.slurm = self.path / "slurm"
         """What concerns the job in Slurm."""
+        self.out = self.slurm / "out"
+        """What the batch step prints."""
         self.owner = self.slurm / "owner.json"
         self.request = self.path / "request.json"
         self.control = self.path / "control.json"
@@ -157,6 +159,10 @@ class NodesDir:
     def node(self, number: int) -> Path:
         """Return where a node keeps its records."""
         return self.path / "nodes" / str(number)
+
+    def log(self, number: int) -> Path:
+        """Return what a node's shim prints; srun names it."""
+        return self.path / "nodes" / f"{number}.log"
 
     def part(self, number: int) -> Path:
         """Return where a node says what it brings."""

@@ -55,7 +55,7 @@ def srun(run: StepRun, nodes: int) -> tuple[str, ...]:
         "--mpi=none",
         "--export=ALL",
         "--open-mode=append",
-        f"--output={run.directory.path}/nodes/%n.log",
+        f"--output={run.directory.path}/nodes/%n.log",  # NodesDir.log
         sys.executable,
         "-P",
         "-m",

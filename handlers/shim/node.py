@@ -137,7 +137,7 @@ class _Node:
                 return begin
             if time.monotonic() > deadline:
                 raise BadInputError(
-                    f"{self._node.name} was told in {plan.gather:g} s of no beginning; see slurm/out of the attempt",
+                    f"{self._node.name} was told in {plan.gather:g} s of no beginning; see `glmd logs N --slurm batch`",
                     Code.SLURM_NODE_UNFIT,
                 )
             self._beat(plan)

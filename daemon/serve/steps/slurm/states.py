@@ -117,7 +117,7 @@ def ending(word: Word, *, has_begun: bool, asked: bool) -> Failure | CancelledBy
         kind, what, code = _ENDINGS[word.state]
         return Failure(kind, f"Slurm says {word}: {what}", False if code is Code.SLURM_MEMORY else None, code)
     if not has_begun:
-        reason = f"Slurm says {word}: the batch step did not start, see slurm/out of the attempt"
+        reason = f"Slurm says {word}: the batch step did not start, see `glmd logs N --slurm batch`"
         return Failure(Ending.TAKEN, reason, code=Code.SLURM_NOT_BEGUN)
     reason = f"Slurm says {word}, and the shim of the job died without a word"
     return Failure(Ending.FAILED, reason, code=Code.SHIM_DIED)

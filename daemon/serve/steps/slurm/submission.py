@@ -64,8 +64,6 @@ class SlurmRecords:
         self.intent = self.nodes.slurm / "intent.json"
         self.job = self.nodes.slurm / "job.json"
         self.script = self.nodes.slurm / "script.sh"
-        self.out = self.nodes.slurm / "out"
-        """What the batch step prints."""
 
     def owner(self) -> Owner | None:
         """Return which job runs or ran the attempt; None while none has begun. Raises OSError."""
@@ -196,7 +194,7 @@ def options_of(records: SlurmRecords, wanted: Wanted) -> tuple[str, ...]:
         f"--nodes={wanted.nodes}",
         "--ntasks-per-node=1",
         f"--chdir={records.nodes.path}",
-        f"--output={records.out}",
+        f"--output={records.nodes.out}",
         "--open-mode=append",
         "--export=ALL",
         "--propagate=NONE",

@@ -7,6 +7,8 @@ import pytest
 
 from daemon.commands.logs import LONGEST
 from daemon.core.states import Job, State
+from handlers.records.job_dir import Step
+from handlers.records.nodes import NodesDir
 from tests.unit.daemon.commands.conftest import Site, environment, until
 
 EVENT = (
@@ -141,3 +143,19 @@ def test_a_line_without_an_end_is_cut(site: Site, rank: tuple[str, ...]) -> None
     long, following = site.glmd("logs", "1", *rank).stdout.splitlines()
     assert long == "x" * LONGEST + f" … and {size - LONGEST} bytes more"
     assert following == "next"
+
+
+def test_what_glmd_prints_on_nodes_of_slurm(site: Site) -> None:
+    """The batch step's, and each node's, of the present attempt; nodes that there are not are refused."""
+    job = site.add("far", *(State.PREPARING, State.SUBMITTED), devices=(), nodes=2, ranks=4)
+    directory = NodesDir(job.directory(site.root.path).step(1, Step.TRAIN))
+    directory.lay_out(2)
+    directory.out.write_text("slurmstepd: error: no interpreter\n")
+    directory.log(1).write_text("node 1 begins\n")
+    assert site.glmd("logs", "1", "--slurm", "batch").stdout == "slurmstepd: error: no interpreter\n"
+    assert site.glmd("logs", "1", "--slurm", "1").stdout == "node 1 begins\n"
+    refused = site.glmd("logs", "1", "--slurm", "2")
+    assert (refused.returncode, "nodes 0 to 1" in refused.stderr) == (2, True)
+    assert site.glmd("logs", "1", "--slurm", "batch", "--rank", "1").returncode == 2
+    site.add("near", *TRAINING)
+    assert "does not train on nodes" in site.glmd("logs", "2", "--slurm", "batch").stderr
