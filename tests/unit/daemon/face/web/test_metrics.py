@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from structlog.testing import capture_logs
 
 from daemon.face.web.reading_apart import WITHIN
 from tests.unit.daemon.face.diary import DONE, Diary, utc
@@ -20,14 +21,15 @@ def test_it_is_the_text_format(visitor: Visitor, diary: Diary) -> None:
     assert of(values, "web_streams") == 0
 
 
-def test_a_part_that_cannot_be_made_is_logged(visitor: Visitor, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_part_that_cannot_be_made_is_logged(visitor: Visitor) -> None:
     """With its name and what stands against it; the answer is one all the same."""
-    answer = visitor.get("/metrics")
+    with capture_logs() as logs:
+        answer = visitor.get("/metrics")
     assert answer.status_code == 200
     assert of(parsed(answer.content), "collector_success", collector="store") == 0
-    printed = capsys.readouterr().out
-    assert "metrics_part_not_made" in printed
-    assert "no store there" in printed
+    (told,) = (each for each in logs if each["part"] == "store")
+    assert told["event"] == "metrics_part_not_made"
+    assert "no store there" in told["reason"]
 
 
 def test_storage_that_hangs_costs_no_other_answer(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
