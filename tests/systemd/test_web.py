@@ -188,21 +188,27 @@ except OSError as error:
 """
 
 
-def test_with_actions_it_reaches_the_daemon_and_still_no_network(box: Box) -> None:
-    """The drop-in of docs/web.md opens Unix sockets alone."""
-    box.write("/run/actions.py", ACTIONS)
-    drop_in = (Path(__file__).parents[2] / "systemd" / "glmd-web-actions.conf").read_text()
-    runs = f"StandardOutput=file:/run/actions.out\nExecStart=\nExecStart={PYTHON} /run/actions.py\n"
+def played(box: Box, program: str, drop_in: str, *besides: str) -> str:
+    """Return what a program prints in the page's place, with a drop-in that comes with it and what runs besides."""
+    box.write("/run/played.py", program)
+    opens = (Path(__file__).parents[2] / "systemd" / drop_in).read_text()
+    runs = f"StandardOutput=file:/run/played.out\nExecStart=\nExecStart={PYTHON} /run/played.py\n"
     box.run("systemctl", "stop", SOCKET, UNIT)
-    box.write(DROP_IN, f"{drop_in}Type=oneshot\nRestart=no\n{runs}")
+    box.write(DROP_IN, f"{opens}Type=oneshot\nRestart=no\n{runs}")
     try:
         box.run("systemctl", "daemon-reload")
-        box.run("systemctl", "start", "glmd", UNIT)
-        printed = box.say("cat", "/run/actions.out")
+        box.run("rm", "-f", "/run/played.out")
+        box.run("systemctl", "start", *besides, UNIT)
+        return box.say("cat", "/run/played.out")
     finally:
         box.run("rm", DROP_IN)
         box.run("systemctl", "daemon-reload")
         box.run("systemctl", "start", SOCKET)
+
+
+def test_with_actions_it_reaches_the_daemon_and_still_no_network(box: Box) -> None:
+    """The drop-in of docs/web.md opens Unix sockets alone."""
+    printed = played(box, ACTIONS, "glmd-web-actions.conf", "glmd")
     assert "no network" in printed
     assert len(printed.splitlines()) > 1, printed
 
@@ -226,19 +232,7 @@ except OSError as error:
 
 def test_with_an_exporter_it_reaches_loopback_alone(box: Box) -> None:
     """The drop-in of docs/web.md opens neither the daemon's socket nor another host."""
-    box.write("/run/exporter.py", EXPORTER)
-    drop_in = (Path(__file__).parents[2] / "systemd" / "glmd-web-exporter.conf").read_text()
-    runs = f"StandardOutput=file:/run/exporter.out\nExecStart=\nExecStart={PYTHON} /run/exporter.py\n"
-    box.run("systemctl", "stop", SOCKET, UNIT)
-    box.write(DROP_IN, f"{drop_in}Type=oneshot\nRestart=no\n{runs}")
-    try:
-        box.run("systemctl", "daemon-reload")
-        box.run("systemctl", "start", UNIT)
-        printed = box.say("cat", "/run/exporter.out")
-    finally:
-        box.run("rm", DROP_IN)
-        box.run("systemctl", "daemon-reload")
-        box.run("systemctl", "start", SOCKET)
+    printed = played(box, EXPORTER, "glmd-web-exporter.conf")
     assert "loopback: 127.0.0.1" in printed
     assert "Connection refused" in printed
     assert "no other network" in printed

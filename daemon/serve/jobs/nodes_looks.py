@@ -56,11 +56,6 @@ class Seen:
         """What moves as long as anybody lives."""
         return tuple(state.seq for state in self.states)
 
-    @property
-    def are_all_ended(self) -> bool:
-        """Whether every node has written its end."""
-        return self.exit is not None and not self.exit.nodes_without_record
-
     def ask_to_end(self, by: str) -> None:
         """Let the job's shim know, also one that is yet to come, that it is to end the training. Raises OSError."""
         path = self.records.nodes.request
