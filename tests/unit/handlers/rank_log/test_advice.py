@@ -3,7 +3,7 @@
 import pytest
 
 from handlers.rank_log.advice import Parted, filled_in, parted, told
-from handlers.resume.decision import Ending, Failure, GiveUp, PastAttempt, decide
+from handlers.resume.decision import Ending, Failure, GiveUp, PastAttempt, Tries, decide
 
 
 def test_letters_in_commands_become_numbers() -> None:
@@ -26,7 +26,7 @@ def test_a_reason_has_parts(resumes: int) -> None:
     happened, remedy = "rank 3 exited 1 first (09:14:07): it said; a thing", "look; then a smaller batch"
     reason = f"{happened}; {told('no memory', remedy)}"
     failure = Failure(Ending.FAILED, reason, may_pass=resumes > 0 or False)
-    decided = decide(PastAttempt(failure, resumes, began=None, saved=None, finished=False), limit=3)
+    decided = decide(PastAttempt(failure, Tries(resumes), began=None, saved=None, finished=False), limit=3)
     assert isinstance(decided, GiveUp)
     left = "glmd has done so 3 times (resume.attempts)" if resumes else "it would end the same way until that is mended"
     assert parted(decided.reason) == Parted(happened, remedy, left)
