@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from xml.sax.saxutils import escape
+from html import escape
 
 WIDTH, HEIGHT = 720, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 12, 24
@@ -35,7 +35,7 @@ def svg_of_several(curves: Sequence[tuple[str, Sequence[Point]]], title: str, wi
 def _parts(curves: Sequence[tuple[str, Sequence[Point]]], title: str, width: int) -> Iterator[str]:
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT}" width="{width}" height="{HEIGHT}" '
-        f'role="img" aria-label="{escape(title, {chr(34): "&quot;"})}">'
+        f'role="img" aria-label="{escape(title)}">'
     )
     yield (
         "<style>svg{background:#fff;color:#1a1d21}path{fill:none;stroke:#0b6bcb;stroke-width:1.5}.vain{opacity:.35}"
@@ -43,7 +43,7 @@ def _parts(curves: Sequence[tuple[str, Sequence[Point]]], title: str, width: int
         "@media(prefers-color-scheme:dark){svg{background:#14171a;color:#e6e8eb}path{stroke:#6cb4ff}}"
         f"{_styles(kind for kind, _ in curves)}</style>"
     )
-    yield f"<title>{escape(title)}</title>"
+    yield f"<title>{escape(title, quote=False)}</title>"
     shown = [point for _, points in curves for point in points if math.isfinite(point[1])]
     if not shown:
         yield f'<text x="{width // 2}" y="{HEIGHT // 2}" text-anchor="middle">–</text></svg>'

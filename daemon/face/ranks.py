@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median_high
 
 from daemon.core.states import Job
 from daemon.face.below import opened_below, piece
@@ -68,7 +67,7 @@ def slowest(ranks: Sequence[RankStatus]) -> RankStatus | None:
     if len(known) < 2:
         return None
     seconds, status = max(known, key=lambda each: each[0])
-    return status if seconds > 1.2 * median_high(each for each, _ in known) else None
+    return status if seconds > 1.2 * sorted(each for each, _ in known)[len(known) // 2] else None
 
 
 def pids_of(job: Job, root: Path) -> dict[int, int]:

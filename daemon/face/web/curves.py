@@ -163,7 +163,8 @@ def _curve(attempts: Sequence[_Attempt], points: int, after: int) -> Curve:
         for place in _extremes(attempt, attempt.between(max(limit, after + 1), math.inf), points // 2):
             vain[attempt.number[place]] = attempt.columns[1][place]  # of the last attempt that was there
     numbers = sorted(chosen.keys() | vain.keys())
-    values = {name: [_at(chosen.get(number), column) for number in numbers] for column, name in enumerate(VALUES)}
+    places = [chosen.get(number) for number in numbers]
+    values = {name: _values_at(places, column) for column, name in enumerate(VALUES)}
     return Curve(
         number=numbers,
         values=values,
@@ -183,8 +184,9 @@ def _limits(attempts: Sequence[_Attempt]) -> list[float]:
     return limits[::-1]
 
 
-def _at(found: tuple[_Attempt, int] | None, column: int) -> float | None:
-    return None if found is None else _finite(found[0].columns[column][found[1]])
+def _values_at(places: Sequence[tuple[_Attempt, int] | None], column: int) -> list[float | None]:
+    found = [math.nan if each is None else each[0].columns[column][each[1]] for each in places]
+    return [value if math.isfinite(value) else None for value in found]
 
 
 def _finite(value: float) -> float | None:
