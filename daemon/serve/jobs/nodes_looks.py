@@ -7,7 +7,6 @@ from pydantic import ValidationError
 
 from daemon.core.root import Root
 from daemon.core.states import Job
-from daemon.serve.steps.slurm.client import Row
 from daemon.serve.steps.slurm.queue import Answer
 from daemon.serve.steps.slurm.states import Phase, Word, needs_somebody
 from daemon.serve.steps.slurm.submission import SlurmRecords, read, which
@@ -16,6 +15,7 @@ from handlers.records.job_dir import Step, StepDir
 from handlers.records.nodes import NodeState, Owner, Request
 from handlers.records.slurm import Intent, Submitted
 from handlers.records.step_exit import Outcome, StepExit
+from handlers.slurm.queue import Row
 
 _FARTHEST = timedelta(days=30)
 """Beyond that an expected start is none: beside jobs without a limit Slurm tells years."""

@@ -23,12 +23,12 @@ from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.nodes_ends import by_record, by_word
 from daemon.serve.jobs.nodes_looks import Seen, look, why_it_waits
 from daemon.serve.jobs.slurm_work import SlurmWork
-from daemon.serve.steps.slurm.client import Row
 from daemon.serve.steps.slurm.states import Phase, Word, forgotten
 from handlers.codes import Code
 from handlers.records.job_dir import Step
 from handlers.records.step_exit import StepExit
 from handlers.resume.decision import Ending, Failure
+from handlers.slurm.queue import Row
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

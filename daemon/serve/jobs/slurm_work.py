@@ -18,11 +18,13 @@ from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.set_aside import SetAside
 from daemon.serve.loop.faults import Faults
 from daemon.serve.loop.workers import Lane, Workers
-from daemon.serve.steps.slurm.client import Commands, NotTakenError, Row, SlurmClient, UnclearError
 from daemon.serve.steps.slurm.queue import Answer, ask, next_question
 from daemon.serve.steps.slurm.submission import SlurmRecords, cancel, submit, withdraw
 from handlers.codes import Code
 from handlers.records.slurm import Submitted
+from handlers.slurm.calling import Commands, UnclearError
+from handlers.slurm.client import NotTakenError, SlurmClient
+from handlers.slurm.queue import Row
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -5,7 +5,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from daemon.serve.steps.slurm.client import Row, SlurmClient, UnclearError
+from handlers.slurm.calling import UnclearError
+from handlers.slurm.client import SlurmClient
+from handlers.slurm.queue import Row
 
 PATIENCE = 10.0
 """Times as long as an answer took Slurm is left alone, at least."""

@@ -15,13 +15,15 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from daemon.serve.steps.slurm.client import Row, SlurmClient, UnclearError
 from daemon.serve.steps.slurm.states import Phase, Word
 from handlers.ckpt.files.durable import UMASK, publish_bytes
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.nodes import NodesDir, Owner
 from handlers.records.record import Record
 from handlers.records.slurm import Intent, Submitted
+from handlers.slurm.calling import UnclearError
+from handlers.slurm.client import SlurmClient
+from handlers.slurm.queue import Row
 
 SETTLE = 60.0
 """Seconds in which Slurm may still take a request whose answer was lost: more than twice its MessageTimeout."""

@@ -16,7 +16,6 @@ from daemon.serve.jobs.endings import Finished
 from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.on_nodes import EXIT_ALLOWANCE, FORGOTTEN, SILENCE_OF_SLURM, YOUNG, OnNodes
 from daemon.serve.loop.waiting import Waiting
-from daemon.serve.steps.slurm.client import Row
 from daemon.serve.steps.slurm.queue import Answer
 from daemon.serve.steps.slurm.submission import SlurmRecords
 from handlers.records.job_dir import Step
@@ -24,6 +23,7 @@ from handlers.records.nodes import NodeState, Owner, Request
 from handlers.records.slurm import Intent, Submitted
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.resume.decision import Ending, Failure
+from handlers.slurm.queue import Row
 
 NAME = "glmd-0123abcd-0001-1-train"
 NOW = datetime(2026, 11, 30, tzinfo=UTC)

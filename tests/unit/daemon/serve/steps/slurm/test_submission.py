@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from daemon.serve.steps.slurm.client import NotTakenError, Row, SlurmClient, UnclearError
 from daemon.serve.steps.slurm.submission import SlurmRecords, Wanted, lay_out, submit, withdraw
 from handlers.records.job_dir import JobDir
 from handlers.records.nodes import Owner
 from handlers.records.slurm import Intent, Submitted
+from handlers.slurm.calling import UnclearError
+from handlers.slurm.client import NotTakenError, SlurmClient
+from handlers.slurm.queue import Row
 
 NAME = "glmd-0123abcd-0042-1-train"
 WANTED = Wanted(

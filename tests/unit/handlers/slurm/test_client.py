@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.serve.steps.slurm.client import Commands, NotTakenError, Row, SlurmClient, UnclearError
+from handlers.slurm.calling import Commands, UnclearError
+from handlers.slurm.client import NotTakenError, SlurmClient
+from handlers.slurm.queue import Row
 
 
 class Tools:
@@ -86,7 +88,7 @@ def test_a_program_that_is_not_there_says_nothing(tools: Tools) -> None:
     tools.say("squeue")
     (tools.place / "squeue").write_text("#!/bin/sh\nexec sleep 600\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("daemon.serve.steps.slurm.client.ANSWER", 0.2)
+        patch.setattr("handlers.slurm.client.ANSWER", 0.2)
         with pytest.raises(UnclearError, match=r"no answer in 0\.2 s"):
             tools.client.jobs()
 
