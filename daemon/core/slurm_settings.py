@@ -8,6 +8,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
 from daemon.core.setting_sections import Section, SomePath
 from handlers.records.nodes_plan import MOST_NODES
+from handlers.slurm.calling import Commands
+from handlers.slurm.placement import Site
 from handlers.units.devices import LIMIT
 from handlers.units.duration_types import Duration, Limit
 
@@ -56,6 +58,7 @@ class SlurmCommands(Section):
     squeue: str = "squeue"
     scancel: str = "scancel"
     scontrol: str = "scontrol"
+    sinfo: str = "sinfo"
 
 
 class SlurmSettings(Section):
@@ -89,3 +92,24 @@ class SlurmSettings(Section):
     lease: Annotated[Duration, Field(ge=2, le=86400)] = 120.0
     settle: Annotated[Duration, Field(ge=1, le=3600)] = 60.0
     commands: SlurmCommands = SlurmCommands()
+
+    @property
+    def programs(self) -> Commands:
+        """Slurm's programs."""
+        return Commands(**self.commands.model_dump())
+
+    @property
+    def site(self) -> Site:
+        """What is as this site has it, where a file says nothing else."""
+        return Site(
+            partition=self.partition,
+            account=self.account,
+            qos=self.qos,
+            reservation=self.reservation,
+            exclude=self.exclude,
+            time=self.time,
+            memory="0" if self.memory == "all" else self.memory,  # sbatch(1): --mem=0 is all of each node
+            gres=self.gres,
+            options=self.options,
+            commands=self.programs,
+        )

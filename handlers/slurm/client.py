@@ -10,6 +10,7 @@ from pathlib import Path
 from handlers.codes import Code
 from handlers.errors import HandlerError
 from handlers.slurm.calling import Commands, UnclearError, answer, call
+from handlers.slurm.partitions import partitions
 from handlers.slurm.queue import Row, rows
 
 ANSWER = 30.0
@@ -25,6 +26,11 @@ _REFUSALS = re.compile(
 )
 """What sbatch says of a job that Slurm did not take, nor will."""
 _MAY_PASS = re.compile(r"[Tt]imed out|[Uu]nable to contact|[Tt]emporar|[Tt]ry again|[Cc]onnection|[Ss]ocket", re.ASCII)
+
+
+def is_refusal(said: str) -> bool:
+    """Say whether sbatch tells of a job that Slurm did not take, nor will."""
+    return bool(_REFUSALS.search(said)) and not _MAY_PASS.search(said)
 
 
 class NotTakenError(HandlerError):
@@ -63,9 +69,17 @@ class SlurmClient:
         if done.returncode == 0 and re.fullmatch(r"\d{1,12}", number, re.ASCII):  # whatever stands on its stderr
             return number
         said = " ".join((done.stderr.strip() or done.stdout.strip()).split()) or f"exit code {done.returncode}"
-        if done.returncode != 0 and _REFUSALS.search(said) and not _MAY_PASS.search(said):
-            raise NotTakenError(f"sbatch: {said}")
+        if done.returncode != 0 and is_refusal(said):
+            raise NotTakenError(f"sbatch: {said}{self._known_partitions() if 'partition' in said else ''}")
         raise UnclearError(f"sbatch: {said}")
+
+    def _known_partitions(self) -> str:
+        """Return which partitions there are, for who has named another; nothing where that is not known."""
+        try:
+            known = partitions(self.commands.sinfo, ANSWER, self.environment)
+        except UnclearError:
+            return ""  # it is an addition to what is wrong
+        return f" (sinfo knows: {', '.join(one.name for one in known)})"
 
     def cancel(self, name: str, number: str) -> None:
         """End the job that has both that name and that number; any other is left alone. Raises UnclearError."""

@@ -1,7 +1,7 @@
 """What there is to see of an attempt on nodes of Slurm: its files, and what Slurm says of its job."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
@@ -15,12 +15,8 @@ from handlers.records.job_dir import Step, StepDir
 from handlers.records.nodes import NodeState, Owner, Request
 from handlers.records.slurm import Intent, Submitted
 from handlers.records.step_exit import Outcome, StepExit
+from handlers.slurm.expected import clock, expected
 from handlers.slurm.queue import Row
-
-_FARTHEST = timedelta(days=30)
-"""Beyond that an expected start is none: beside jobs without a limit Slurm tells years."""
-_STEP = timedelta(minutes=5)
-"""An expected start moves every second while Slurm plans: it is told in such steps."""
 
 
 @dataclass(frozen=True)
@@ -102,19 +98,6 @@ def why_it_waits(row: Row, job: Job, now: datetime) -> str:
     if needs_somebody(row.reason):
         seen = f"see `scontrol show job {row.id}`"
         return f"Slurm job {row.id} waits for {row.reason}, which does not pass by itself: {seen}"
-    start = _expected(row.start, now)
-    until = f", expected {start:%H:%M}" if start is not None and start.date() == now.date() else ""
-    if start is not None and not until:
-        until = f", expected {start:%Y-%m-%d %H:%M}"
+    start = expected(row.start, now)
+    until = "" if start is None else f", expected {clock(start, now)}"
     return f"Slurm job {row.id} waits for {row.reason}{until} ({where})"
-
-
-def _expected(told: str, now: datetime) -> datetime | None:
-    try:
-        start = datetime.fromisoformat(told)
-    except ValueError:  # N/A
-        return None
-    if start.tzinfo is not None or not now <= start <= now + _FARTHEST:
-        return None
-    past = timedelta(minutes=start.minute % 5, seconds=start.second, microseconds=start.microsecond)
-    return start - past + (_STEP if past else timedelta())

@@ -22,7 +22,7 @@ from daemon.serve.steps.slurm.queue import Answer, ask, next_question
 from daemon.serve.steps.slurm.submission import SlurmRecords, cancel, submit, withdraw
 from handlers.codes import Code
 from handlers.records.slurm import Submitted
-from handlers.slurm.calling import Commands, UnclearError
+from handlers.slurm.calling import UnclearError
 from handlers.slurm.client import NotTakenError, SlurmClient
 from handlers.slurm.queue import Row
 
@@ -114,4 +114,4 @@ class SlurmWork:
 
 
 def _client(slurm: SlurmSettings) -> SlurmClient:
-    return SlurmClient(Commands(**slurm.commands.model_dump()))
+    return SlurmClient(slurm.programs)
