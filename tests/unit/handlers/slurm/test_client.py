@@ -111,7 +111,10 @@ def test_who_names_a_partition_that_is_none_is_told_which_there_are(
     """As far as sinfo tells."""
     tools.say("sbatch", "", "sbatch: error: Batch job submission failed: Invalid partition name specified", 1)
     tools.say(
-        "sinfo", "main*|up|infinite|1-infinite|2|idle|npu:8|n[1-2]\nnpu|up|30:00|1|1|idle|npu:8|n1\n", "", not answers
+        "sinfo",
+        "main*|up|infinite|1-infinite|2|idle|npu:8|n[1-2]\nnpu|up|30:00|1|1|idle|npu:8|n1\n",
+        "",
+        0 if answers else 1,
     )
     with pytest.raises(NotTakenError) as refused:
         tools.client.submit([], tmp_path / "script.sh")
