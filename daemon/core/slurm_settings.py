@@ -2,9 +2,9 @@
 
 import re
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
 from daemon.core.setting_sections import Section, SomePath
 from handlers.records.nodes_plan import MOST_NODES
@@ -47,6 +47,8 @@ class DevicesFrom(StrEnum):
 
     ENVIRONMENT = "environment"
     """By ASCEND_RT_VISIBLE_DEVICES, which Slurm or its task prolog sets."""
+    SLURM = "slurm"
+    """By what `scontrol -d show job` says that the job has of it: the numbers are those of gres.conf."""
     ALL = "all"
     """The first `devices_per_node`: jobs have nodes as a whole."""
 
@@ -92,6 +94,12 @@ class SlurmSettings(Section):
     lease: Annotated[Duration, Field(ge=2, le=86400)] = 120.0
     settle: Annotated[Duration, Field(ge=1, le=3600)] = 60.0
     commands: SlurmCommands = SlurmCommands()
+
+    @model_validator(mode="after")
+    def _has_gres(self) -> Self:
+        if self.devices_from is DevicesFrom.SLURM and not self.gres:
+            raise ValueError("devices_from is slurm, which names devices of `gres` alone: say what it counts them as")
+        return self
 
     @property
     def programs(self) -> Commands:

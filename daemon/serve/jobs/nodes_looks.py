@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from daemon.core.root import Root
-from daemon.core.states import Job
+from daemon.core.states import Job, State
 from daemon.serve.steps.slurm.queue import Answer
 from daemon.serve.steps.slurm.states import Phase, Word, needs_somebody
 from daemon.serve.steps.slurm.submission import SlurmRecords, read, which
@@ -17,6 +17,9 @@ from handlers.records.slurm import Intent, Submitted
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.slurm.expected import clock, expected
 from handlers.slurm.queue import Row
+
+WAITED = "given up: it has not begun in time (slurm: wait)"
+"""Why a training is to end that Slurm has not begun."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,19 @@ class Seen:
     def beats(self) -> tuple[int, ...]:
         """What moves as long as anybody lives."""
         return tuple(state.seq for state in self.states)
+
+    def has_waited(self, job: Job) -> bool:
+        """Say whether the job has not begun within the time that its file gives it (`slurm: wait`)."""
+        limit = self.intent.wait if self.intent is not None else None
+        if limit is None or job.state is not State.SUBMITTED or self.owner is not None:
+            return False
+        return (datetime.now(UTC) - job.changed).total_seconds() > limit
+
+    @property
+    def is_ended_for_waiting(self) -> bool:
+        """Whether it was to end because it had not begun in time; it may have done so at that moment."""
+        request = Request.now(self.records.nodes.request)
+        return request is not None and request.stop == WAITED
 
     def ask_to_end(self, by: str) -> None:
         """Let the job's shim know, also one that is yet to come, that it is to end the training. Raises OSError."""

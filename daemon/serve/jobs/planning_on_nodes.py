@@ -23,6 +23,9 @@ from handlers.validate.slurm_section import SlurmWish, placed
 
 _WARNING = 60.0
 """Seconds before its time limit, beside the grace, at which a job is told: Slurm may do so a minute early."""
+SHARED_PATHS = "SHARED_PATHS"
+"""By which MindFormers is told what all hosts see: on several hosts `auto_trans_ckpt: True` takes no other path.
+Weights may lie elsewhere than below the root: then the settings say so in training.environment, which wins."""
 
 
 def own_output(directory: JobDir, attempt: int) -> Path:
@@ -61,6 +64,7 @@ def planned_on_nodes(
         nodes=checked.nodes,
         devices_per_node=checked.devices_per_node,
         devices_from=slurm.devices_from.value,
+        gres=slurm.gres,
         has_table=chosen.has_table,
         address=slurm.address,
         hccn=HccnLookup(tool=table.hccn_tool, conf=table.hccn_conf),
@@ -68,6 +72,7 @@ def planned_on_nodes(
         gather=slurm.gather,
         node_silence=slurm.node_silence,
         lease=slurm.lease,
+        environment={SHARED_PATHS: str(root.path)} if checked.cuts_weights and checked.nodes > 1 else {},
     )
     plan = plan_nodes(request, nodes)
     records = request.job_dir.step(job.attempt, Step.TRAIN)

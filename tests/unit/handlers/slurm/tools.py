@@ -37,3 +37,11 @@ class Tools:
     def argv(self, tool: str) -> str:
         """Return what a program was called with."""
         return (self.place / f"{tool}.argv").read_text().strip()
+
+    def scontrol(self, job: str, hosts: dict[str, str]) -> None:
+        """Let scontrol show `job`, and the names in each list of hosts."""
+        cases = "".join(f"'show hostnames {names}') echo '{told}';;\n" for names, told in hosts.items())
+        path = self.place / "scontrol"
+        (self.place / "scontrol.job").write_text(job)
+        path.write_text(f'#!/bin/sh\ncase "$*" in\n"-d show job 9") cat {path}.job;;\n{cases}*) exit 1;; esac\n')
+        path.chmod(0o755)
