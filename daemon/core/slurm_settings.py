@@ -1,7 +1,9 @@
 """`slurm:` of the settings: how this site's Slurm is asked for nodes, and what a node is like."""
 
 import re
+import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
@@ -105,6 +107,11 @@ class SlurmSettings(Section):
     def programs(self) -> Commands:
         """Slurm's programs."""
         return Commands(**self.commands.model_dump())
+
+    @property
+    def interpreter(self) -> str:
+        """Glmd's own interpreter as the nodes see it."""
+        return str(self.python or Path(sys.executable).absolute())
 
     @property
     def site(self) -> Site:

@@ -70,8 +70,8 @@ def _given_by_slurm(plan: NodesPlan, node: str, environment: Mapping[str, str]) 
     devices = given_devices(environment.get("SLURM_JOB_ID", ""), node, plan.gres, environment)
     if len(devices) < plan.devices_per_node:
         raise BadInputError(
-            f"{node}: Slurm names {len(devices)} devices {plan.gres} that the job has of it, not {plan.devices_per_node}"
-            "; see slurm.devices_from in the settings, and File= in the gres.conf of the cluster",
+            f"{node}: Slurm names {len(devices)} devices {plan.gres} that the job has of it, "
+            f"not {plan.devices_per_node}; see slurm.devices_from in the settings, and File= in gres.conf",
             Code.SLURM_NODE_UNFIT,
         )
     return devices[: plan.devices_per_node]

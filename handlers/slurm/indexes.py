@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 
 from handlers.slurm.calling import UnclearError, answer
+from handlers.slurm.partitions import hostnames
 from handlers.units.devices import parse_devices
 
 ANSWER = 30.0
@@ -28,7 +29,7 @@ def given_devices(
     told = answer([scontrol, "-d", "show", "job", job], ANSWER, environment)
     devices = re.compile(rf"\b{re.escape(gres)}(?::[^:,()]+)*:\d+\(IDX:([\d,-]+)\)", re.ASCII)
     for nodes, given in _NODES.findall(told):
-        if node not in answer([scontrol, "show", "hostnames", nodes], ANSWER, environment).split():
+        if node not in hostnames(scontrol, nodes, ANSWER, environment):
             continue
         try:
             return tuple(sorted(number for one in devices.findall(given) for number in parse_devices(one)))

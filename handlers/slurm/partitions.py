@@ -69,6 +69,13 @@ def partitions(
     return tuple(_partition(name, list(group)) for name, group in groupby(in_order, key=lambda row: row[0]))
 
 
+def hostnames(
+    scontrol: str, names: str, seconds: float, environment: Mapping[str, str] = os.environ
+) -> tuple[str, ...]:  # fmt: skip
+    """Return the nodes in a list as `n[1-2,7]`. Raises UnclearError."""
+    return tuple(answer([scontrol, "show", "hostnames", names], seconds, environment).split())
+
+
 def _fields(line: str) -> list[str]:
     fields = [field.strip() for field in line.split("|")]
     if len(fields) != _FIELDS.count("|") + 1 or not fields[4].isdecimal():

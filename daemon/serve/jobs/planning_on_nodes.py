@@ -1,6 +1,5 @@
 """What an attempt on nodes of Slurm needs before it is submitted: plan, output tree, and the files that are polled."""
 
-import sys
 from pathlib import Path
 
 from daemon.core.root import Root
@@ -89,7 +88,7 @@ def _wanted(plan: NodesPlan, wish: SlurmWish | None, slurm: SlurmSettings, name:
         name=name,
         placement=placed(slurm.site, wish, plan.nodes, plan.devices_per_node),
         warning=plan.grace + _WARNING,
-        python=str(slurm.python or Path(sys.executable).absolute()),
+        python=slurm.interpreter,
         prologue=slurm.prologue,
         wait=wish.wait if wish else None,
     )
