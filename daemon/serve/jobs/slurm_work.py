@@ -56,8 +56,8 @@ class SlurmWork:
     def _answered(self, asked: Future[Answer]) -> None:
         self.answer = asked.result()
         if self.answer.unclear:
-            self._faults.failed("Slurm", UnclearError(self.answer.unclear))
             self.answer = replace(self.answer, silent_since=self._faults.since("Slurm"))
+            self._faults.failed("Slurm", UnclearError(self.answer.silence.removeprefix("Slurm ")))
         else:
             self._faults.passed("Slurm")
 
