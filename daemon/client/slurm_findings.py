@@ -95,9 +95,7 @@ def _told(one: Partition) -> str:
 
 def _gres(asked: Sequence[Partition], slurm: SlurmSettings) -> Finding:
     if not slurm.gres:
-        return Finding(
-            "gres", Verdict.NOTE, "slurm.gres is empty: Slurm counts no devices", "jobs have whole nodes then"
-        )
+        return Finding("gres", Verdict.NOTE, "slurm.gres is empty: Slurm counts no devices")
     wanted = f"{slurm.gres}:{slurm.devices_per_node}"
     nodes = sum(one.nodes_with(slurm.gres, slurm.devices_per_node) for one in asked)
     if not nodes:
@@ -115,9 +113,7 @@ def _paths(settings: Settings) -> Iterator[Finding]:
         if kind is not None:
             yield Finding(f"shared {name}", Verdict.OK, f"{path} is on {kind}")
         else:
-            advice = "nodes have to have the same at that path" + (
-                "" if name == "root" else ", shared or installed on each"
-            )
+            advice = "nodes have to have the same at that path"
             yield Finding(f"shared {name}", Verdict.NOTE, f"{path} is on a local file system of this host", advice)
 
 
@@ -136,9 +132,8 @@ def _nodes(asked: Sequence[Partition], settings: Settings, slurm: SlurmSettings)
         yield Finding("devices", Verdict.NOTE, text, "leave `devices` of the settings empty, or the host out of Slurm")
     for node, state in there.items():
         if state:
-            yield Finding(
-                f"node {node}", Verdict.NOTE, f"is {state}, and takes no job now", f"scontrol show node {node}"
-            )
+            advice = f"scontrol show node {node} says why"
+            yield Finding(f"node {node}", Verdict.NOTE, f"is {state}, and takes no job now", advice)
     nodes = [node for node, state in there.items() if not state]
     if len(nodes) > MOST_PROBED:
         text = f"{MOST_PROBED} of {len(nodes)} are looked at, the first ones"

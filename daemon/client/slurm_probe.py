@@ -37,6 +37,7 @@ MINUTES = 4
 MEMORY = "512M"
 """Of a node, which may be busy with trainings."""
 MOST_SAID = 4096
+NOTHING = "nothing: is the root the same directory there?"
 _OVER = frozenset(
     {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "DEADLINE", "NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "OUT_OF_MEMORY"}
 )
@@ -159,8 +160,8 @@ class _Probing:
 
     def end(self) -> None:
         """Leave no job behind, nor file: those of which sbatch's answer was lost are found by their name."""
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # who is impatient waits for a minute at most
-        try:
+        before = [(number, signal.signal(number, signal.SIG_IGN)) for number in (signal.SIGINT, *_ENDING)]
+        try:  # undisturbed: who is impatient waits for a minute at most
             for row in self.client.jobs_called(self.name):
                 if row.state not in _OVER:
                     self.client.cancel(self.name, row.id)
@@ -168,10 +169,8 @@ class _Probing:
             sys.stderr.write(f"{error}; what is left ends by itself in {MINUTES} minutes: scancel --name={self.name}\n")
         finally:
             shutil.rmtree(self.place, ignore_errors=True)
-            signal.signal(signal.SIGINT, before)
-
-
-NOTHING = "nothing: is the root the same directory there?"
+            for number, handler in before:
+                signal.signal(number, handler)
 
 
 def probes(settings: Settings, slurm: SlurmSettings, nodes: Sequence[str]) -> Generator[Probed]:

@@ -21,6 +21,8 @@ from daemon.core.root import Root
 from daemon.core.setting_sections import NightlySettings
 from daemon.core.settings import SettingsError
 from daemon.core.slurm_settings import SlurmSettings
+from handlers.codes import Code
+from handlers.errors import BadInputError
 from handlers.printable import printable, to_json
 from handlers.slurm.calling import UnclearError
 from handlers.slurm.client import ANSWER
@@ -52,6 +54,8 @@ def doctor(
     config: ConfigOption = None,
 ) -> None:
     """Say what this host has and lacks, with --slurm what Slurm has, or with --state whether root and store agree."""
+    if state and slurm:
+        raise BadInputError("give one of --slurm and --state", Code.USAGE_OPTIONS)
     if state:
         _examine_state(root_of(root, config), _InSlurm(root, config), json_=json_)
     settings = settings_of(root, config)

@@ -65,6 +65,10 @@ class _Places:
         self._root = root
         self.section = spot(root.get("glmd", KEY) or root)
 
+    def says(self, key: str) -> bool:
+        """Say whether the file has that key, and not the settings alone."""
+        return self._root.get("glmd", KEY, key) is not None
+
     def of(self, key: str) -> Spot:
         """Return where a key of the section is."""
         place = self._root.get("glmd", KEY, key)
@@ -76,7 +80,8 @@ def _hold(placement: Placement, there: Sequence[Partition], places: _Places, fou
     names = [name for name in placement.partition.split(",") if name]
     known = ", ".join(one.name for one in there)
     if unknown := [name for name in names if name not in {one.name for one in there}]:
-        message = f"Slurm has no partition {', '.join(map(repr, unknown))}"
+        by = "" if places.says("partition") else ", which the settings name"
+        message = f"Slurm has no partition {', '.join(map(repr, unknown))}{by}"
         found.problems.append(at(places.of("partition"), Code.CONFIG_SLURM, message, f"sinfo knows: {known}"))
         return
     asked = [one for one in there if one.name in names] if names else [one for one in there if one.is_default]

@@ -81,7 +81,7 @@ def _of_none(name: SlurmName, found: Sequence[Row], ledger: Ledger, root: Root) 
     else:
         return
     for row in found:
-        told = f"Slurm job {row.id} is {row.state} as {row.name}, and {what}"
+        told = f"Slurm has job {row.id}, {row.name}, and {what}"
         repair = f"scancel --name={row.name} {row.id}"
         yield Disagreement(Kind.SLURM_JOB_OF_NONE, name.job if job else None, where, told, repair)
 
@@ -89,7 +89,7 @@ def _of_none(name: SlurmName, found: Sequence[Row], ledger: Ledger, root: Root) 
 def _several(name: SlurmName, found: Sequence[Row], root: Root) -> Iterator[Disagreement]:
     first, *others = sorted(found, key=lambda row: int(row.id))
     for row in others:
-        told = f"Slurm job {row.id} is {row.state} as {row.name}, which is job {first.id} as well ({first.state})"
+        told = f"Slurm has job {row.id} as {row.name}, which is job {first.id} as well"
         repair = f"a glmd that runs cancels it by itself; else scancel --name={row.name} {row.id}"
         yield Disagreement(Kind.SLURM_DUPLICATE, name.job, root.jobs, told, repair)
 

@@ -87,6 +87,12 @@ def test_what_can_never_be_had_is_refused(asked: Asked, slurm: str, told: str) -
     assert told in asked.refused(slurm)
 
 
+def test_what_the_settings_say_wrong_is_told_as_theirs(asked: Asked) -> None:
+    """Whoever dropped the file cannot find it there."""
+    asked.site = replace(asked.site, partition="npux")
+    assert "Slurm has no partition 'npux', which the settings name" in asked.refused("{nodes: 2}")
+
+
 def test_more_time_than_a_partition_gives_is_refused(asked: Asked) -> None:
     """Sbatch would take it, and let it wait for ever; but a QOS may lift the limit."""
     one, eight = "{nodes: 1, partition: small, time: 1h", ("data_parallel: 1", "data_parallel: 1")
