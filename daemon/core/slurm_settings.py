@@ -110,7 +110,7 @@ class SlurmSettings(Section):
 
     @property
     def interpreter(self) -> str:
-        """Glmd's own interpreter as the nodes see it."""
+        """Return glmd's own interpreter, as the nodes see it."""
         return str(self.python or Path(sys.executable).absolute())
 
     @property

@@ -102,6 +102,7 @@ def test_files_are_held_against_slurm_and_what_waits_too_long_is_given_up(house:
     assert [told for name, told in runs_of(cluster) if "-0002-" in name] == ["CANCELLED"]
 
     assert "root and store agree" in glmd(house, "doctor", "--state")
+    house.stop()
     none = str(SlurmName(known_id(Root(house.root)) or "", 99, 1, "train"))
     cluster.run("sbatch", f"--job-name={none}", "--output=/dev/null", "--wrap", "sleep 600")
     assert "slurm-job-of-none" in glmd(house, "doctor", "--state")
