@@ -101,6 +101,9 @@ def test_files_are_held_against_slurm_and_what_waits_too_long_is_given_up(house:
     assert "had not begun 1h after its submission" in job.reason
     assert [told for name, told in runs_of(cluster) if "-0002-" in name] == ["CANCELLED"]
 
+    house.drop("nowhere.yaml", text=submitted.replace("{nodes: 2}", "{nodes: 2, partition: npux}"))
+    assert house.until(State.REJECTED, 3).code == "config.slurm"
+
     assert "root and store agree" in glmd(house, "doctor", "--state")
     house.stop()
     none = str(SlurmName(known_id(Root(house.root)) or "", 99, 1, "train"))
