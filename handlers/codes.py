@@ -38,6 +38,7 @@ class Code(StrEnum):
     CONFIG_UNKNOWN_KEY = "config.unknown-key"
     CONFIG_NOT_IN_MINDFORMERS = "config.not-in-mindformers"
     CONFIG_OTHER_MINDFORMERS = "config.other-mindformers"
+    CONFIG_SLURM = "config.slurm"
     CONFIG_VALUE = "config.value"
     CONFIG_NUMBER = "config.number"
     CONFIG_NOT_A_MAPPING = "config.not-a-mapping"
@@ -68,6 +69,7 @@ class Code(StrEnum):
     CONFIG_CONTINUE_FROM = "config.continue-from"
     CONFIG_SINK_MODE = "config.sink-mode"
     CONFIG_PATH = "config.path"
+    CONFIG_LOCAL_PATH = "config.local-path"
     CONFIG_PATH_UNREADABLE = "config.path-unreadable"
     CONFIG_PATH_NOT_ALLOWED = "config.path-not-allowed"
     CONFIG_FOREIGN_CODE = "config.foreign-code"
@@ -137,6 +139,7 @@ class Code(StrEnum):
     SLURM_TIME = "slurm.time"
     SLURM_MEMORY = "slurm.memory"
     SLURM_CANCELLED = "slurm.cancelled"
+    SLURM_WAITED = "slurm.waited"
 
     # A rank that failed: handlers.rank_log has the table. The codes of CANN and signals are as they are printed.
     RANK_EI0001 = "rank.EI0001"

@@ -7,7 +7,7 @@ daemon.client.systemd_findings.
 
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from daemon.client.finding import Finding, Verdict
@@ -26,7 +26,7 @@ LEAST_WATCHES, LEAST_INSTANCES = 8192, 128
 """The kernel's own defaults on a small host; containers sometimes get less."""
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
+def examine(settings: Settings) -> Generator[Finding]:
     """Yield the findings, one after the other: some take seconds."""
     yield _interpreter(settings)
     yield from of_training(settings)

@@ -57,7 +57,7 @@ COMMANDS = {
     ),
     "doctor": (
         "daemon.commands.doctor:doctor",
-        "Say what this host has and lacks, or with --state whether root and store agree.",
+        "Say what this host has and lacks, with --slurm what Slurm has, or with --state whether root and store agree.",
     ),
     "notify": (
         "daemon.commands.notify:notify",

@@ -1,6 +1,7 @@
 """`glmd check`: what the daemon would say to a file, without dropping it."""
 
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.mindformers.installed import Installed, named
 from handlers.printable import printable, to_json
+from handlers.slurm.expected import clock
 from handlers.validate.check import CheckedConfig
 from handlers.validate.check import check as check_content
 from handlers.validate.problem import ConfigError
@@ -55,6 +57,8 @@ def check(
         f"prefix {checked.prefix}, tag {checked.section.merge.tag}"
     )
     typer.echo(printable(good))
+    if checked.start is not None:
+        typer.echo(f"  Slurm would start it at {clock(checked.start, datetime.now())}")  # noqa: DTZ005 - as Slurm tells it
     for key, value in checked.section.overrides.items():
         typer.echo(printable(f"  with {key}: {value}"))
     typer.echo(printable(f"checked against {checked.against}"), err=True)
@@ -75,6 +79,7 @@ def _as_json(file: Path, settings: Settings, mindformers: Installed | None) -> d
         "devices": checked.devices,
         "nodes": checked.nodes,
         "devices_per_node": checked.devices_per_node,
+        "expected_start": checked.start and checked.start.astimezone().isoformat(),
         "prefix": checked.prefix,
         "tag": checked.section.merge.tag,
         "overrides": checked.section.overrides,

@@ -1,7 +1,10 @@
 """`glmd doctor`: a checklist of what this host has and lacks."""
 
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -9,13 +12,21 @@ import typer
 
 from daemon.client.diagnosis import examine
 from daemon.client.finding import Finding, Verdict
+from daemon.client.slurm_findings import of_slurm
 from daemon.commands.arguments import ConfigOption, JsonOption, RootOption, root_of, settings_of
 from daemon.commands.terminal.progress import progress
 from daemon.commands.terminal.table import colour
 from daemon.core.nights import schedule_of
 from daemon.core.root import Root
 from daemon.core.setting_sections import NightlySettings
+from daemon.core.settings import SettingsError
+from daemon.core.slurm_settings import SlurmSettings
+from handlers.codes import Code
+from handlers.errors import BadInputError
 from handlers.printable import printable, to_json
+from handlers.slurm.calling import UnclearError
+from handlers.slurm.client import ANSWER
+from handlers.slurm.queue import Row, rows
 
 NIGHTS = 5
 """How many of each cycle's are told."""
@@ -28,19 +39,42 @@ StateOption = Annotated[
 ]
 
 
+SlurmOption = Annotated[
+    bool,
+    typer.Option("--slurm", help="Examine Slurm instead: what it has, and by a job of a minute what each node has."),
+]
+
+
 def doctor(
-    *, state: StateOption = False, json_: JsonOption = False, root: RootOption = None, config: ConfigOption = None
+    *,
+    state: StateOption = False,
+    slurm: SlurmOption = False,
+    json_: JsonOption = False,
+    root: RootOption = None,
+    config: ConfigOption = None,
 ) -> None:
-    """Say what this host has and lacks, or with --state whether root and store agree."""
+    """Say what this host has and lacks, with --slurm what Slurm has, or with --state whether root and store agree."""
+    if state and slurm:
+        raise BadInputError("give one of --slurm and --state", Code.USAGE_OPTIONS)
     if state:
-        _examine_state(root_of(root, config), json_=json_)
+        _examine_state(root_of(root, config), _InSlurm(root, config), json_=json_)
     settings = settings_of(root, config)
+    if slurm:
+        _tell(of_slurm(settings), [], json_=json_)
     nights = [(cycle, _next_nights(cycle)) for cycle in settings.nightly]  # first: a cycle without nights is an error
+    _tell(examine(settings), nights, json_=json_)
+
+
+def _tell(
+    found: Generator[Finding], nights: Sequence[tuple[NightlySettings, list[datetime]]], *, json_: bool
+) -> NoReturn:
+    """Tell findings as they come, and the nights."""
     findings = []
-    for finding in examine(settings):
-        findings.append(finding)
-        if not json_:
-            _show(finding)
+    with closing(found):
+        for finding in found:
+            findings.append(finding)
+            if not json_:
+                _show(finding)
     lacking = [finding.name for finding in findings if finding.verdict is Verdict.MISSING]
     if json_:
         checks = [asdict(each) for each in findings]
@@ -53,11 +87,36 @@ def doctor(
     raise typer.Exit(1 if lacking else 0)
 
 
-def _examine_state(root: Path, *, json_: bool) -> NoReturn:
+class _InSlurm:
+    """Asks Slurm what it has, and says once where it does not tell. It is asked where the settings say, if they do."""
+
+    def __init__(self, root: Path | None, config: Path | None) -> None:
+        self._where = root, config
+        self._is_told = False
+
+    def __call__(self) -> tuple[Row, ...] | None:
+        try:
+            return rows(self._squeue, ANSWER)
+        except UnclearError as error:
+            if not self._is_told:
+                typer.echo(printable(f"Slurm does not answer, and is not looked at: {error}"), err=True)
+            self._is_told = True
+            return None
+
+    @cached_property
+    def _squeue(self) -> str:
+        try:
+            slurm = settings_of(*self._where).slurm
+        except SettingsError:  # they are no matter here
+            slurm = None
+        return (slurm or SlurmSettings()).programs.squeue
+
+
+def _examine_state(root: Path, queue: _InSlurm, *, json_: bool) -> NoReturn:
     from daemon.face.audit import check_state  # noqa: PLC0415 - the records of jobs, which the host's check has no use for
 
     with progress("state_checked", "looking at jobs", unit=lambda jobs: f"{jobs:,.0f}") as told:
-        found = check_state(Root(root), progress=told)
+        found = check_state(Root(root), progress=told, queue=queue)
     if json_:
         typer.echo(to_json({"ok": not found, "disagreements": [each.as_json() for each in found]}))
     for each in () if json_ else found:

@@ -32,6 +32,7 @@ def rules(settings: Settings, root: Root, mindformers: Installed | None = None) 
     return Rules(
         devices=settings.devices,
         slurm=None if settings.slurm is None else settings.slurm.devices_per_node,
+        site=None if settings.slurm is None else settings.slurm.site,
         topology=settings.rank_table.topology,
         max_bytes=settings.inbox.max_bytes,
         disk=root.jobs,

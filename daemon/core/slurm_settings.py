@@ -1,13 +1,17 @@
 """`slurm:` of the settings: how this site's Slurm is asked for nodes, and what a node is like."""
 
 import re
+import sys
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
 from daemon.core.setting_sections import Section, SomePath
 from handlers.records.nodes_plan import MOST_NODES
+from handlers.slurm.calling import Commands
+from handlers.slurm.placement import Site
 from handlers.units.devices import LIMIT
 from handlers.units.duration_types import Duration, Limit
 
@@ -45,6 +49,8 @@ class DevicesFrom(StrEnum):
 
     ENVIRONMENT = "environment"
     """By ASCEND_RT_VISIBLE_DEVICES, which Slurm or its task prolog sets."""
+    SLURM = "slurm"
+    """By what `scontrol -d show job` says that the job has of it: the numbers are those of gres.conf."""
     ALL = "all"
     """The first `devices_per_node`: jobs have nodes as a whole."""
 
@@ -56,6 +62,7 @@ class SlurmCommands(Section):
     squeue: str = "squeue"
     scancel: str = "scancel"
     scontrol: str = "scontrol"
+    sinfo: str = "sinfo"
 
 
 class SlurmSettings(Section):
@@ -89,3 +96,35 @@ class SlurmSettings(Section):
     lease: Annotated[Duration, Field(ge=2, le=86400)] = 120.0
     settle: Annotated[Duration, Field(ge=1, le=3600)] = 60.0
     commands: SlurmCommands = SlurmCommands()
+
+    @model_validator(mode="after")
+    def _has_gres(self) -> Self:
+        if self.devices_from is DevicesFrom.SLURM and not self.gres:
+            raise ValueError("devices_from is slurm, which names devices of `gres` alone: say what it counts them as")
+        return self
+
+    @property
+    def programs(self) -> Commands:
+        """Slurm's programs."""
+        return Commands(**self.commands.model_dump())
+
+    @property
+    def interpreter(self) -> str:
+        """Return glmd's own interpreter, as the nodes see it."""
+        return str(self.python or Path(sys.executable).absolute())
+
+    @property
+    def site(self) -> Site:
+        """What is as this site has it, where a file says nothing else."""
+        return Site(
+            partition=self.partition,
+            account=self.account,
+            qos=self.qos,
+            reservation=self.reservation,
+            exclude=self.exclude,
+            time=self.time,
+            memory="0" if self.memory == "all" else self.memory,  # sbatch(1): --mem=0 is all of each node
+            gres=self.gres,
+            options=self.options,
+            commands=self.programs,
+        )

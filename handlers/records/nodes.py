@@ -152,6 +152,8 @@ class NodesDir:
         self.out = self.slurm / "out"
         """What the batch step prints."""
         self.owner = self.slurm / "owner.json"
+        self.intent = self.slurm / "intent.json"
+        self.job = self.slurm / "job.json"
         self.request = self.path / "request.json"
         self.control = self.path / "control.json"
         self.start = self.path / "start.json"

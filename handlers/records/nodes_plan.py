@@ -14,7 +14,7 @@ LONGEST_BEAT = 5.0
 
 Launcher = Literal["rank_table", "cluster"]
 """How ranks find each other: handlers.training.ways has it."""
-DevicesFrom = Literal["environment", "all"]
+DevicesFrom = Literal["environment", "slurm", "all"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,10 @@ class NodesPlan:
     nodes: int
     devices_per_node: int
     devices_from: DevicesFrom = "environment"
-    """How a node knows its devices: by ASCEND_RT_VISIBLE_DEVICES, or it has the first `devices_per_node`."""
+    """How a node knows its devices: by ASCEND_RT_VISIBLE_DEVICES, by what Slurm says that the job has of it, or it has
+    the first `devices_per_node`."""
+    gres: str = ""
+    """What Slurm counts devices as."""
     launcher: Launcher
     has_table: bool
     """Whether the ranks get RANK_TABLE_FILE."""

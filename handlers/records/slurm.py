@@ -24,6 +24,8 @@ class Intent(Record):
     """The SHA-256 of script.sh."""
     options: tuple[str, ...] = ()
     """What sbatch gets beside it."""
+    wait: float | None = None
+    """Seconds within which the job has to have begun; None for as long as it takes."""
 
 
 class Submitted(Record):

@@ -19,6 +19,7 @@ from handlers.rank_table.table import RankTable, make, merge
 from handlers.rank_table.topology import Topology
 from handlers.records.nodes import Part, RankPlace
 from handlers.records.nodes_plan import NodesPlan
+from handlers.slurm.indexes import given_devices
 from handlers.units.devices import parse_devices
 
 VISIBLE = "ASCEND_RT_VISIBLE_DEVICES"
@@ -49,6 +50,8 @@ def part_of(plan: NodesPlan, node: str, environment: Mapping[str, str]) -> tuple
 def _devices(plan: NodesPlan, node: str, environment: Mapping[str, str]) -> tuple[int, ...]:
     if plan.devices_from == "all":
         return tuple(range(plan.devices_per_node))
+    if plan.devices_from == "slurm":
+        return _given_by_slurm(plan, node, environment)
     given = environment.get(VISIBLE, "")
     try:
         devices = tuple(parse_devices(given)) if given else ()
@@ -58,6 +61,17 @@ def _devices(plan: NodesPlan, node: str, environment: Mapping[str, str]) -> tupl
         raise BadInputError(
             f"{node}: {VISIBLE} is {given!r}, which is not {plan.devices_per_node} devices; see slurm.devices_from in "
             "the settings, and the gres.conf and task prolog of the cluster",
+            Code.SLURM_NODE_UNFIT,
+        )
+    return devices[: plan.devices_per_node]
+
+
+def _given_by_slurm(plan: NodesPlan, node: str, environment: Mapping[str, str]) -> tuple[int, ...]:
+    devices = given_devices(environment.get("SLURM_JOB_ID", ""), node, plan.gres, environment)
+    if len(devices) < plan.devices_per_node:
+        raise BadInputError(
+            f"{node}: Slurm names {len(devices)} devices {plan.gres} that the job has of it, "
+            f"not {plan.devices_per_node}; see slurm.devices_from in the settings, and File= in gres.conf",
             Code.SLURM_NODE_UNFIT,
         )
     return devices[: plan.devices_per_node]

@@ -72,6 +72,7 @@ class OnNodes:
     nodes: int
     devices_per_node: int
     devices_from: DevicesFrom
+    gres: str
     has_table: bool
     address: str
     hccn: HccnLookup
@@ -79,6 +80,8 @@ class OnNodes:
     gather: float
     node_silence: float
     lease: float
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What ranks get, unless the settings say otherwise."""
 
 
 def plan_training(request: TrainRequest) -> TrainPlan:
@@ -119,6 +122,7 @@ def plan_nodes(request: TrainRequest, nodes: OnNodes) -> NodesPlan:
         nodes=nodes.nodes,
         devices_per_node=nodes.devices_per_node,
         devices_from=nodes.devices_from,
+        gres=nodes.gres,
         launcher="rank_table" if request.way is Way.RANK_TABLE else "cluster",
         has_table=nodes.has_table,
         address=nodes.address,
@@ -129,7 +133,7 @@ def plan_nodes(request: TrainRequest, nodes: OnNodes) -> NodesPlan:
         python=python,
         checkout=request.checkout.absolute(),
         command=(str(python), *_arguments(request)),
-        environment=dict(request.extra_environment),
+        environment={**nodes.environment, **request.extra_environment},
         output=_output(request),
         limits=request.limits,
         grace=request.grace,

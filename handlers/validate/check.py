@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from handlers.ckpt.planning.lora import LoraScale
@@ -11,6 +12,7 @@ from handlers.mindformers.foreign_code import ForeignCode
 from handlers.mindformers.version import OF_GLM_6B, Version
 from handlers.rank_table.topology import Topology, topology_note, topology_problem
 from handlers.records.checked import CodeLook, DiskLook, PathLook, Spot
+from handlers.slurm.placement import Site
 from handlers.units.devices import bracket_hint, format_devices, parse_devices
 from handlers.validate.allowed_paths import check_allowed
 from handlers.validate.code_rules import check_code
@@ -40,6 +42,7 @@ from handlers.validate.problem import ConfigError, Findings, Problem, agreement,
 from handlers.validate.published_form import Loader
 from handlers.validate.resuming_rules import check_resuming
 from handlers.validate.saving_rules import Saving, check_saving
+from handlers.validate.slurm_rules import check_with_slurm
 from handlers.validate.slurm_section import check_slurm
 from handlers.validate.spots import at, spot
 from handlers.validate.version_rules import check_version
@@ -53,6 +56,8 @@ class Rules:
     """All that settings list."""
     slurm: int | None = None
     """How many devices of a node a job has that does not say so; None where there is no Slurm."""
+    site: Site | None = None
+    """Whom to ask whether Slurm can give what a file wishes; None asks nobody."""
     topology: Topology = Topology.ANY
     max_bytes: int = MAX_BYTES
     disk: Path | None = None
@@ -126,6 +131,8 @@ class CheckedConfig:
     """How strongly the adapters count, where they are to be merged into their weights."""
     register_path: Path | None = None
     """From where the file's own classes come, for run_mindformer.py."""
+    start: datetime | None = None
+    """When Slurm would start it, in local time; None where that is not known, or at once."""
 
     @property
     def ranks(self) -> int:
@@ -159,8 +166,11 @@ def check(content: bytes, name: str, rules: Rules) -> CheckedConfig:
         raise ConfigError(name, findings.problems, rules.against)
     # The oldest that takes the file, since glmd began with it; what no release takes may be for a changed checkout.
     best, found = min(results.values(), key=lambda result: len(result[1].problems))
-    looks = tuple(dict.fromkeys(found.looks))
-    return replace(best, config=config, warnings=in_order(agreed.warnings), looks=looks)
+    best = replace(best, config=config, looks=tuple(dict.fromkeys(found.looks)))
+    told = check_with_slurm(document.root, best.section.slurm, best.devices_per_node, rules.site, best.looks)
+    if told.problems:
+        raise ConfigError(name, told.problems, rules.against)
+    return replace(best, warnings=in_order([*agreed.warnings, *told.warnings]), start=told.start)
 
 
 def estimated(content: bytes, name: str, rules: Rules) -> int | None:

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from handlers.codes import Code
 from handlers.records.nodes_plan import MOST_NODES
+from handlers.slurm.placement import Placement, Site
 from handlers.units.devices import LIMIT
 from handlers.units.duration_types import Limit
 from handlers.validate.document import Place
@@ -80,7 +81,27 @@ class SlurmWish(BaseModel):
     """Nodes that the job is not to have."""
     time: Annotated[Limit, AfterValidator(_positive)] = None
     """Seconds; None for the settings', or the partition's own."""
+    wait: Annotated[Limit, AfterValidator(_positive)] = None
+    """Seconds within which it has to have begun, once it is submitted; None for as long as it takes."""
     options: tuple[Annotated[str, BeforeValidator(_option)], ...] = ()
+
+
+def placed(site: Site, wish: SlurmWish | None, nodes: int, devices_per_node: int) -> Placement:
+    """Return what Slurm is asked for: what the file says, and else what the site has."""
+    wish = wish or SlurmWish(nodes=nodes)
+    return Placement(
+        nodes=nodes,
+        devices_per_node=devices_per_node,
+        gres=site.gres,
+        time=wish.time or site.time,
+        memory=site.memory,
+        partition=wish.partition or site.partition,
+        account=wish.account or site.account,
+        qos=wish.qos or site.qos,
+        reservation=wish.reservation or site.reservation,
+        exclude=wish.exclude or site.exclude,
+        extra=(*site.options, *wish.options),
+    )
 
 
 def check_slurm(

@@ -21,8 +21,12 @@ _OUTBOX = "of the notifier's own file: faults/test_notify_faults.py kills it at 
 _LAID_OUT = "laid out anew by each prepare, before any rank starts: unit/handlers/resume and acceptance/test_today.py"
 _STANDING = "of samples that are made anew every half minute, published whole"
 _NODES = "of a training on nodes of Slurm: tests/slurm kill the daemon and ranks, and no scenario does yet"
+_PROBE = "of the doctor's look at nodes: its directory is removed in any case, and nobody else reads it"
 _PAGE = "of the page's own socket, which whoever opens it next makes again"
 NOT_REACHED = {
+    "daemon/client/slurm_probe.py _Probing.end: rmtree": _PROBE,
+    "daemon/client/slurm_probe.py _Probing.submit: publish_bytes": _PROBE,
+    "handlers/shim/probe.py main: publish": _PROBE,
     "daemon/serve/jobs/nodes_looks.py Seen.ask_to_end: publish": _NODES,
     "daemon/serve/jobs/on_nodes.py OnNodes._unknown_to_slurm: unlink": _NODES,
     "daemon/serve/jobs/planning_on_nodes.py own_output: make_directory": _NODES,

@@ -234,8 +234,9 @@ def test_a_lost_node_is_no_fault_of_the_jobs(house: House, cluster: Cluster) -> 
 
 
 def test_what_slurm_refuses_fails_with_its_words(house: House, cluster: Cluster) -> None:
-    """At once: it would be refused again."""
-    house.settings["slurm"] = {**dict(house.settings["slurm"]), "partition": "npux"}  # type: ignore[call-overload] # a table
+    """At once: it would be refused again. The check has not seen it: Slurm did not answer then."""
+    unheard = {"partition": "npux", "commands": {"sinfo": "/nowhere/sinfo"}}
+    house.settings["slurm"] = {**dict(house.settings["slurm"]), **unheard}  # type: ignore[call-overload] # a table
     house.start()
     drop(house)
     job = house.until(State.FAILED)

@@ -14,7 +14,8 @@ from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.core.states import State
 from daemon.face.audit import Disagreement, Kind, check_state
-from daemon.face.audit.job_rules import NEWER_STORE, START_GLMD
+from daemon.face.audit.disagreement import START_GLMD
+from daemon.face.audit.job_rules import NEWER_STORE
 from handlers.ckpt import CkptError, verify
 from handlers.ckpt.files.bounded import read_bounded
 from handlers.ckpt.publishing.manifest import NAME as MANIFEST

@@ -16,6 +16,7 @@ from daemon.face.audit.ledger import read_ledger
 from daemon.face.audit.ledger_rules import ledger_disagreements
 from daemon.face.audit.output_rules import latest_disagreements
 from daemon.face.audit.place_rules import claimed_tokens, place_disagreements
+from daemon.face.audit.slurm_rules import Queue, queue_disagreements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,28 +37,38 @@ class Part(Enum):
     JOBS = auto()
     LATEST = auto()
     PLACES = auto()
+    SLURM = auto()
 
 
 Found = dict[Part, list[Disagreement]]
 
 
-def check_state(root: Root, *, patience: float = PATIENCE, progress: Progress = _untold) -> tuple[Disagreement, ...]:
+def _unasked() -> None:
+    """Say that nothing is known of Slurm."""
+
+
+def check_state(
+    root: Root, *, patience: float = PATIENCE, progress: Progress = _untold, queue: Queue = _unasked
+) -> tuple[Disagreement, ...]:
     """Return what root and store disagree about; `progress` is told how many jobs were looked at, and of how many.
 
+    `queue` asks Slurm what it has, where anything of this root was ever there; by default that is not looked at.
     While a daemon runs, only what stays wrong for `patience` seconds counts: it moves files and rows one by one. Raises
     StoreError where there is no store, or it cannot be read now, and OSError.
     """
     is_up = presence(root.path) is not Presence.ABSENT
-    found = _look(root, is_up=is_up, progress=progress)
+    found = _look(root, queue, is_up=is_up, progress=progress)
     deadline = time.monotonic() + patience
     while any(found.values()) and is_up and time.monotonic() < deadline:
         time.sleep(_PAUSE)
-        again = _look(root, is_up=is_up, before=found)
+        again = _look(root, queue, is_up=is_up, before=found)
         found = {part: [one for one in found[part] if one in again.get(part, ())] for part in found}
     return tuple(one for part in found.values() for one in part)
 
 
-def _look(root: Root, *, is_up: bool, progress: Progress = _untold, before: Found | None = None) -> Found:
+def _look(
+    root: Root, queue: Queue, *, is_up: bool, progress: Progress = _untold, before: Found | None = None
+) -> Found:  # fmt: skip
     """Look at everything; or, where that was done `before`, again at what was found to be wrong then."""
     try:
         with read_ledger(root.store) as ledger:
@@ -68,6 +79,7 @@ def _look(root: Root, *, is_up: bool, progress: Progress = _untold, before: Foun
                 Part.JOBS: lambda: jobs_disagreements(ledger, place, only, progress),
                 Part.LATEST: lambda: latest_disagreements(ledger, root),
                 Part.PLACES: lambda: place_disagreements(ledger, root),
+                Part.SLURM: lambda: queue_disagreements(ledger, root, queue, is_daemon_up=is_up),
             }
             return {part: list(look()) if before is None or before[part] else [] for part, look in parts.items()}
     except DamagedStoreError as error:

@@ -5,6 +5,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+START_GLMD = "start glmd, which goes on from there (systemctl start glmd)"
+"""What repairs most of it."""
+
 
 class Kind(StrEnum):
     """What disagrees with what."""
@@ -40,6 +43,14 @@ class Kind(StrEnum):
     """`latest/PREFIX` is no link to a whole output of that prefix, or not where the store says."""
     PROMOTION = "promotion"
     """What the store says was promoted is not there, or of a job that it does not know."""
+    SLURM_JOB_OF_NONE = "slurm-job-of-none"
+    """Slurm has a job of this root that no row is about, or of an attempt that is over."""
+    SLURM_DUPLICATE = "slurm-duplicate"
+    """Slurm has two jobs of one attempt."""
+    OWNER_WITHOUT_INTENT = "owner-without-intent"
+    """An attempt began in Slurm, and nothing says that it was to be submitted."""
+    SUBMITTED_UNKNOWN = "submitted-unknown"
+    """A job is to be with Slurm, which has none of its name, and nothing says how it ended."""
     REJECTED_WITHOUT_REASON = "rejected-without-reason"
     REASON_WITHOUT_FILE = "reason-without-file"
 

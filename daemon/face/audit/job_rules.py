@@ -11,16 +11,16 @@ from daemon.core.life import START_ALLOWANCE, Life, life
 from daemon.core.living import living
 from daemon.core.root import Root
 from daemon.core.states import ON_DEVICES, STEP_OF, Job, State
-from daemon.face.audit.disagreement import Disagreement, Kind
+from daemon.face.audit.disagreement import START_GLMD, Disagreement, Kind
 from daemon.face.audit.job_files import JobFiles, PlanOutline, read_record
 from daemon.face.audit.ledger import Row
+from daemon.face.audit.slurm_rules import nodes_disagreements
 from handlers.records.checked import Checked
 from handlers.records.inputs import Inputs
 from handlers.records.job_dir import Step, StepDir
 from handlers.records.job_plan import JobPlan
 from handlers.records.step_exit import Outcome, StepExit
 
-START_GLMD = "start glmd, which goes on from there (systemctl start glmd)"
 NEWER_STORE = "take glmd.db from a newer backup"
 WAS_BEING_WRITTEN = "it was being written when its writer was killed"
 _WITH_PLAN = frozenset({State.TRAINING, State.MERGING, State.EVALUATING, State.DONE})
@@ -52,6 +52,8 @@ def job_disagreements(row: Row, files: JobFiles, look: Look) -> Iterator[Disagre
     if row.claim not in look.claims:
         yield from _missing_files(row, files)
     yield from _records(row, files)
+    if job.nodes:
+        yield from nodes_disagreements(job, files, is_daemon_up=look.is_daemon_up)
     yield from _present_step(row, files, look)
     yield from _stray_shims(row, files)
     yield from _past_exits(row, files)
@@ -103,7 +105,7 @@ def _present_step(row: Row, files: JobFiles, look: Look) -> Iterator[Disagreemen
     """Yield what is wrong with the step that the job is said to be at."""
     job = row.job
     step = STEP_OF.get(job.state)
-    if step is None or (job.nodes and step is Step.TRAIN):  # of what runs on other hosts no process tells here
+    if step is None or (job.nodes and step is Step.TRAIN):  # that is the matter of daemon.face.audit.slurm_rules
         return
     records = files.step(job.attempt, step)
     status = _life(records.directory)

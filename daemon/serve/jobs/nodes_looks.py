@@ -1,13 +1,12 @@
 """What there is to see of an attempt on nodes of Slurm: its files, and what Slurm says of its job."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
 from daemon.core.root import Root
-from daemon.core.states import Job
-from daemon.serve.steps.slurm.client import Row
+from daemon.core.states import Job, State
 from daemon.serve.steps.slurm.queue import Answer
 from daemon.serve.steps.slurm.states import Phase, Word, needs_somebody
 from daemon.serve.steps.slurm.submission import SlurmRecords, read, which
@@ -16,11 +15,11 @@ from handlers.records.job_dir import Step, StepDir
 from handlers.records.nodes import NodeState, Owner, Request
 from handlers.records.slurm import Intent, Submitted
 from handlers.records.step_exit import Outcome, StepExit
+from handlers.slurm.expected import clock, expected
+from handlers.slurm.queue import Row
 
-_FARTHEST = timedelta(days=30)
-"""Beyond that an expected start is none: beside jobs without a limit Slurm tells years."""
-_STEP = timedelta(minutes=5)
-"""An expected start moves every second while Slurm plans: it is told in such steps."""
+WAITED = "given up: it has not begun in time (slurm: wait)"
+"""Why a training is to end that Slurm has not begun."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,19 @@ class Seen:
     def beats(self) -> tuple[int, ...]:
         """What moves as long as anybody lives."""
         return tuple(state.seq for state in self.states)
+
+    def has_waited(self, job: Job) -> bool:
+        """Say whether the job has not begun within the time that its file gives it (`slurm: wait`)."""
+        limit = self.intent.wait if self.intent is not None else None
+        if limit is None or job.state is not State.SUBMITTED or self.owner is not None:
+            return False
+        return (datetime.now(UTC) - job.changed).total_seconds() > limit
+
+    @property
+    def is_ended_for_waiting(self) -> bool:
+        """Whether it was to end because it had not begun in time; it may have done so at that moment."""
+        request = Request.now(self.records.nodes.request)
+        return request is not None and request.stop == WAITED
 
     def ask_to_end(self, by: str) -> None:
         """Let the job's shim know, also one that is yet to come, that it is to end the training. Raises OSError."""
@@ -102,19 +114,6 @@ def why_it_waits(row: Row, job: Job, now: datetime) -> str:
     if needs_somebody(row.reason):
         seen = f"see `scontrol show job {row.id}`"
         return f"Slurm job {row.id} waits for {row.reason}, which does not pass by itself: {seen}"
-    start = _expected(row.start, now)
-    until = f", expected {start:%H:%M}" if start is not None and start.date() == now.date() else ""
-    if start is not None and not until:
-        until = f", expected {start:%Y-%m-%d %H:%M}"
+    start = expected(row.start, now)
+    until = "" if start is None else f", expected {clock(start, now)}"
     return f"Slurm job {row.id} waits for {row.reason}{until} ({where})"
-
-
-def _expected(told: str, now: datetime) -> datetime | None:
-    try:
-        start = datetime.fromisoformat(told)
-    except ValueError:  # N/A
-        return None
-    if start.tzinfo is not None or not now <= start <= now + _FARTHEST:
-        return None
-    past = timedelta(minutes=start.minute % 5, seconds=start.second, microseconds=start.microsecond)
-    return start - past + (_STEP if past else timedelta())

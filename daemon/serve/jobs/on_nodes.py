@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import structlog
 
@@ -21,14 +22,15 @@ from daemon.serve.jobs.after_step import AfterStep
 from daemon.serve.jobs.endings import Finished
 from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.nodes_ends import by_record, by_word
-from daemon.serve.jobs.nodes_looks import Seen, look, why_it_waits
+from daemon.serve.jobs.nodes_looks import WAITED, Seen, look, why_it_waits
 from daemon.serve.jobs.slurm_work import SlurmWork
-from daemon.serve.steps.slurm.client import Row
 from daemon.serve.steps.slurm.states import Phase, Word, forgotten
 from handlers.codes import Code
 from handlers.records.job_dir import Step
 from handlers.records.step_exit import StepExit
 from handlers.resume.decision import Ending, Failure
+from handlers.slurm.queue import Row
+from handlers.units.durations import format_duration
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -98,6 +100,9 @@ class OnNodes:
             self._moves.move(job, State.TRAINING, f"Slurm job {seen.owner.job} runs on {seen.owner.nodelist}")
         elif job.cancel:
             self._cancel(job, seen, course, settings)
+        elif seen.has_waited(job):
+            seen.ask_to_end(WAITED)
+            self._work.withdraw(job, slurm, partial(self._waited, job, seen))
         elif seen.submitted is None and seen.owner is None:
             self._work.submit(job, slurm)
         else:
@@ -109,13 +114,20 @@ class OnNodes:
         now, slurm = time.monotonic(), settings.slurm or SlurmSettings()
         course.told_to_end = course.told_to_end or now
         seen.ask_to_end("glmd cancel")
+        cancelled = partial(self._after_step.cancelled, job, " before it began")
         if seen.owner is None:
-            self._work.withdraw(job, slurm, self._after_step)
+            self._work.withdraw(job, slurm, cancelled)
             return
         if now - course.told_to_end > settings.training.grace + ENOUGH_TIME:
-            self._work.withdraw(job, slurm, self._after_step)
+            self._work.withdraw(job, slurm, cancelled)
         self._work.ask(slurm)
         self._by_slurm(job, seen, course, settings)
+
+    def _waited(self, job: Job, seen: Seen) -> None:
+        """Fail a job that had not begun in time, and of which nothing can come any more."""
+        limit = format_duration(seen.intent.wait or 0.0) if seen.intent is not None else "too long"
+        reason = f"had not begun {limit} after its submission (slurm: wait), and was cancelled in Slurm"
+        self._moves.move(job, State.FAILED, f"{reason}; glmd retry {job.id}", Code.SLURM_WAITED)
 
     # By its own record
 
@@ -154,6 +166,8 @@ class OnNodes:
     def _by_slurm(self, job: Job, seen: Seen, course: _Course, settings: Settings) -> None:
         """Go on by what Slurm says, where no file says how it ended."""
         row, answer = self._row(seen, course), self._work.answer
+        if answer is not None and answer.unclear and job.state is State.SUBMITTED:
+            self._store.explain(job, answer.silence, Code.SLURM_NO_ANSWER)
         if answer is None or answer.unclear or answer.at < (course.known_since or 0.0):
             return  # unknown is not over
         if row is None:
@@ -201,5 +215,8 @@ class OnNodes:
 
     def _go_on(self, job: Job, seen: Seen, end: Finished | Failure, settings: Settings) -> None:
         if isinstance(end, Failure):
+            if seen.is_ended_for_waiting:
+                self._waited(job, seen)
+                return
             seen.ask_to_end("given up")  # for what may live of it still, or wake up
         self._after_step.go_on(job, Step.TRAIN, end, settings)

@@ -1,7 +1,5 @@
 """What an attempt on nodes of Slurm needs before it is submitted: plan, output tree, and the files that are polled."""
 
-import math
-import sys
 from pathlib import Path
 
 from daemon.core.root import Root
@@ -20,10 +18,13 @@ from handlers.records.nodes_plan import NodesPlan
 from handlers.training.plan import OnNodes, TrainRequest, plan_nodes
 from handlers.training.ways import choose
 from handlers.validate.check import CheckedConfig
-from handlers.validate.slurm_section import SlurmWish
+from handlers.validate.slurm_section import SlurmWish, placed
 
 _WARNING = 60.0
 """Seconds before its time limit, beside the grace, at which a job is told: Slurm may do so a minute early."""
+SHARED_PATHS = "SHARED_PATHS"
+"""By which MindFormers is told what all hosts see: on several hosts `auto_trans_ckpt: True` takes no other path.
+Weights may lie elsewhere than below the root: then the settings say so in training.environment, which wins."""
 
 
 def own_output(directory: JobDir, attempt: int) -> Path:
@@ -62,6 +63,7 @@ def planned_on_nodes(
         nodes=checked.nodes,
         devices_per_node=checked.devices_per_node,
         devices_from=slurm.devices_from.value,
+        gres=slurm.gres,
         has_table=chosen.has_table,
         address=slurm.address,
         hccn=HccnLookup(tool=table.hccn_tool, conf=table.hccn_conf),
@@ -69,6 +71,7 @@ def planned_on_nodes(
         gather=slurm.gather,
         node_silence=slurm.node_silence,
         lease=slurm.lease,
+        environment={SHARED_PATHS: str(root.path)} if checked.cuts_weights and checked.nodes > 1 else {},
     )
     plan = plan_nodes(request, nodes)
     records = request.job_dir.step(job.attempt, Step.TRAIN)
@@ -81,22 +84,11 @@ def planned_on_nodes(
 
 def _wanted(plan: NodesPlan, wish: SlurmWish | None, slurm: SlurmSettings, name: str) -> Wanted:
     """Return what Slurm is asked for: what the file says, and else the settings."""
-    time = (wish.time if wish else None) or slurm.time
-    memory = "0" if slurm.memory == "all" else slurm.memory  # sbatch(1): --mem=0 is all of each node
     return Wanted(
         name=name,
-        nodes=plan.nodes,
-        devices_per_node=plan.devices_per_node,
-        gres=slurm.gres,
+        placement=placed(slurm.site, wish, plan.nodes, plan.devices_per_node),
         warning=plan.grace + _WARNING,
-        python=str(slurm.python or Path(sys.executable).absolute()),
+        python=slurm.interpreter,
         prologue=slurm.prologue,
-        time="" if time is None else str(math.ceil(time / 60)),
-        memory=memory,
-        partition=(wish and wish.partition) or slurm.partition,
-        account=(wish and wish.account) or slurm.account,
-        qos=(wish and wish.qos) or slurm.qos,
-        reservation=(wish and wish.reservation) or slurm.reservation,
-        exclude=(wish and wish.exclude) or slurm.exclude,
-        extra=(*slurm.options, *(wish.options if wish else ())),
+        wait=wish.wait if wish else None,
     )

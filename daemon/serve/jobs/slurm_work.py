@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
@@ -13,16 +15,18 @@ from daemon.core.root import Root
 from daemon.core.slurm_settings import SlurmSettings
 from daemon.core.states import Job, State
 from daemon.core.store import Store
-from daemon.serve.jobs.after_step import AfterStep
 from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.set_aside import SetAside
 from daemon.serve.loop.faults import Faults
 from daemon.serve.loop.workers import Lane, Workers
-from daemon.serve.steps.slurm.client import Commands, NotTakenError, Row, SlurmClient, UnclearError
 from daemon.serve.steps.slurm.queue import Answer, ask, next_question
 from daemon.serve.steps.slurm.submission import SlurmRecords, cancel, submit, withdraw
 from handlers.codes import Code
 from handlers.records.slurm import Submitted
+from handlers.slurm.calling import UnclearError
+from handlers.slurm.client import NotTakenError, SlurmClient
+from handlers.slurm.expected import clock
+from handlers.slurm.queue import Row
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -52,7 +56,8 @@ class SlurmWork:
     def _answered(self, asked: Future[Answer]) -> None:
         self.answer = asked.result()
         if self.answer.unclear:
-            self._faults.failed("Slurm", UnclearError(self.answer.unclear))
+            self.answer = replace(self.answer, silent_since=self._faults.since("Slurm"))
+            self._faults.failed("Slurm", UnclearError(self.answer.silence.removeprefix("Slurm ")))
         else:
             self._faults.passed("Slurm")
 
@@ -74,14 +79,14 @@ class SlurmWork:
     def _others_ended(job: Job, numbers: tuple[str, ...]) -> None:
         log.warning("slurm_duplicates_cancelled", job=job.id, slurm=list(numbers))
 
-    def withdraw(self, job: Job, slurm: SlurmSettings, after_step: AfterStep) -> None:
-        """Let Slurm have nothing of `job`, which is to be cancelled; it is, when nothing of it can come any more."""
+    def withdraw(self, job: Job, slurm: SlurmSettings, then: Callable[[], object]) -> None:
+        """Let Slurm have nothing of `job`; `then` is called when nothing of it can come any more, and none began."""
         work = partial(withdraw, job.directory(self._root.path), job.attempt, _client(slurm), slurm.settle)
-        self._do(job, f"cancelling job {job.id} in Slurm", work, partial(self._withdrawn, job, after_step))
+        self._do(job, f"cancelling job {job.id} in Slurm", work, partial(self._withdrawn, job, then))
 
-    def _withdrawn(self, job: Job, after_step: AfterStep, is_gone: bool) -> None:  # noqa: FBT001 - a result
+    def _withdrawn(self, job: Job, then: Callable[[], object], is_gone: bool) -> None:  # noqa: FBT001 - a result
         if is_gone and SlurmRecords(job.directory(self._root.path), job.attempt).owner() is None:
-            after_step.cancelled(job, " before it began")
+            then()
 
     def _do(self, job: Job, what: str, work: Callable[[], Result], then: Callable[[Result], None]) -> None:
         if not self._faults.is_paused(what):
@@ -97,8 +102,9 @@ class SlurmWork:
         try:
             then(done.result())
         except UnclearError as error:
-            self._store.explain(job, f"Slurm gives no clear answer: {error}", Code.SLURM_NO_ANSWER)
             self._faults.failed(what, error)
+            since = clock(self._faults.since(what), datetime.now())  # noqa: DTZ005 - people's own
+            self._store.explain(job, f"Slurm gives no clear answer since {since}: {error}", Code.SLURM_NO_ANSWER)
         except NotTakenError as error:
             reason = f"{what} failed: {error}; mend that, then glmd retry {job.id}"
             self._faults.passed(what)
@@ -112,4 +118,4 @@ class SlurmWork:
 
 
 def _client(slurm: SlurmSettings) -> SlurmClient:
-    return SlurmClient(Commands(**slurm.commands.model_dump()))
+    return SlurmClient(slurm.programs)

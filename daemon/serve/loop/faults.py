@@ -166,6 +166,12 @@ class Faults:
         fault = self._present.get(what)
         return fault is not None and time.monotonic() < fault.due
 
+    def since(self, what: str) -> datetime:
+        """Return since when `what` fails, in local time; now, where it does not."""
+        fault = self._present.get(what)
+        moment = datetime.now(UTC) if fault is None else fault.since
+        return moment.astimezone().replace(tzinfo=None)
+
     def next_due(self, now: float) -> float | None:
         """Return in how many seconds something is to be tried again; None when nothing is."""
         self._present = {what: fault for what, fault in self._present.items() if now < fault.due + FORGOTTEN}

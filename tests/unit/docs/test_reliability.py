@@ -22,7 +22,8 @@ def test_every_test_that_is_named_is_there() -> None:
 
 def test_every_kind_of_disagreement_is_explained_and_tried() -> None:
     """In the table, and by hand in the tests of the check."""
-    tried = (TESTS / "unit" / "daemon" / "face" / "audit" / "test_check.py").read_text()
+    audit = TESTS / "unit" / "daemon" / "face" / "audit"
+    tried = "".join((audit / name).read_text() for name in ("test_check.py", "test_slurm_rules.py"))
     for kind in Kind:
         assert f"`{kind}`" in TEXT
         assert f"Kind.{kind.name}" in tried

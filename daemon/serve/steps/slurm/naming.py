@@ -2,20 +2,16 @@
 
 import contextlib
 import os
-import re
 
 from daemon.core.root import Root
+from daemon.core.slurm_names import ID_FILE, SlurmName, known_id
 from daemon.core.states import Job
-from handlers.ckpt.files.bounded import read_bounded
 from handlers.ckpt.files.durable import publish_bytes
-
-_FILE = ".glmd-id"
-_ID = re.compile(r"[0-9a-f]{8}", re.ASCII)
 
 
 def called(root: Root, job: Job) -> str:
     """Return the name of the Slurm job of the present attempt of `job`. Raises OSError."""
-    return f"glmd-{root_id(root)}-{job.id:04d}-{job.attempt}-train"
+    return str(SlurmName(root_id(root), job.id, job.attempt, "train"))
 
 
 def root_id(root: Root) -> str:
@@ -23,11 +19,10 @@ def root_id(root: Root) -> str:
 
     A copy of a root has the same: two daemons must not serve both through one Slurm.
     """
-    path = root.path / _FILE
+    path = root.path / ID_FILE
     with contextlib.suppress(FileExistsError):
         if not path.exists():
             publish_bytes(path, os.urandom(4).hex().encode(), replace=False)
-    found = read_bounded(path, 64).decode("ascii", "replace").strip()
-    if not _ID.fullmatch(found):
-        raise OSError(f"{path}: holds {found!r:.20}, not 8 hexadecimal digits; remove it when no job is in Slurm")
+    if (found := known_id(root)) is None:
+        raise FileNotFoundError(f"{path}: somebody has just removed it")
     return found

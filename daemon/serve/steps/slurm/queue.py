@@ -4,8 +4,12 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from daemon.serve.steps.slurm.client import Row, SlurmClient, UnclearError
+from handlers.slurm.calling import UnclearError
+from handlers.slurm.client import SlurmClient
+from handlers.slurm.expected import clock
+from handlers.slurm.queue import Row
 
 PATIENCE = 10.0
 """Times as long as an answer took Slurm is left alone, at least."""
@@ -27,6 +31,15 @@ class Answer:
     """Seconds for which slurmctld had been up: one that has just been started may not know a job any more, or yet."""
     unclear: str = ""
     """Why nothing is known; empty where it is."""
+    silent_since: datetime | None = None
+    """Since when, in local time, nothing is known."""
+
+    @property
+    def silence(self) -> str:
+        """Say for people that nothing is known, since when, and that this harms nothing."""
+        now = datetime.now()  # noqa: DTZ005 - people's own
+        since = f" since {clock(self.silent_since, now)}" if self.silent_since is not None else ""
+        return f"Slurm does not answer{since} ({self.unclear}); what runs goes on, nothing is submitted twice"
 
 
 def ask(client: SlurmClient) -> Answer:

@@ -15,13 +15,16 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from daemon.serve.steps.slurm.client import Row, SlurmClient, UnclearError
 from daemon.serve.steps.slurm.states import Phase, Word
 from handlers.ckpt.files.durable import UMASK, publish_bytes
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.nodes import NodesDir, Owner
 from handlers.records.record import Record
 from handlers.records.slurm import Intent, Submitted
+from handlers.slurm.calling import UnclearError
+from handlers.slurm.client import SlurmClient
+from handlers.slurm.placement import Placement
+from handlers.slurm.queue import Row
 
 SETTLE = 60.0
 """Seconds in which Slurm may still take a request whose answer was lost: more than twice its MessageTimeout."""
@@ -35,25 +38,15 @@ class Wanted:
 
     name: str
     """What the job is called in Slurm, as no other."""
-    nodes: int
-    devices_per_node: int
-    gres: str
-    """Of a device: `npu`. Empty where Slurm counts none."""
+    placement: Placement
     warning: float
     """Seconds before its time limit at which the job is told."""
     python: str
     """glmd's own interpreter, as the nodes see it."""
     prologue: str = ""
     """Lines of the batch script, before anything else."""
-    time: str = ""
-    memory: str = ""
-    partition: str = ""
-    account: str = ""
-    qos: str = ""
-    reservation: str = ""
-    exclude: str = ""
-    extra: tuple[str, ...] = ()
-    """The site's and the user's own options; they come last."""
+    wait: float | None = None
+    """Seconds within which it has to have begun; None for as long as it takes."""
 
 
 class SlurmRecords:
@@ -61,8 +54,8 @@ class SlurmRecords:
 
     def __init__(self, job_dir: JobDir, attempt: int) -> None:
         self.nodes = NodesDir(job_dir.step(attempt, Step.TRAIN))
-        self.intent = self.nodes.slurm / "intent.json"
-        self.job = self.nodes.slurm / "job.json"
+        self.intent = self.nodes.intent
+        self.job = self.nodes.job
         self.script = self.nodes.slurm / "script.sh"
 
     def owner(self) -> Owner | None:
@@ -91,7 +84,8 @@ def lay_out(job_dir: JobDir, attempt: int, wanted: Wanted) -> None:
     script = script_of(job_dir, attempt, wanted).encode()
     publish_bytes(records.script, script, mode=0o750)
     digest = hashlib.sha256(script).hexdigest()
-    Intent(name=wanted.name, script=digest, options=options_of(records, wanted)).publish(records.intent)
+    options = options_of(records, wanted)
+    Intent(name=wanted.name, script=digest, options=options, wait=wanted.wait).publish(records.intent)
 
 
 def submit(job_dir: JobDir, attempt: int, client: SlurmClient, settle: float = SETTLE) -> Submitted:
@@ -176,29 +170,17 @@ def options_of(records: SlurmRecords, wanted: Wanted) -> tuple[str, ...]:
     `--propagate=NONE`, or the job would have the soft limits of whoever submits it: a daemon's are low, and RDMA wants
     much locked memory.
     """
-    named = {
-        "time": wanted.time,
-        "mem": wanted.memory,
-        "partition": wanted.partition,
-        "account": wanted.account,
-        "qos": wanted.qos,
-        "reservation": wanted.reservation,
-        "exclude": wanted.exclude,
-        "gres": f"{wanted.gres}:{wanted.devices_per_node}" if wanted.gres else "",
-    }
     return (
         f"--job-name={wanted.name}",
         f"--comment={wanted.name}",
         "--dependency=singleton",
         "--no-requeue",
-        f"--nodes={wanted.nodes}",
-        "--ntasks-per-node=1",
         f"--chdir={records.nodes.path}",
         f"--output={records.nodes.out}",
         "--open-mode=append",
         "--export=ALL",
         "--propagate=NONE",
         f"--signal=B:USR1@{wanted.warning:.0f}",
-        *(f"--{name}={value}" for name, value in named.items() if value),
-        *wanted.extra,
+        *wanted.placement.options,
+        *wanted.placement.extra,
     )

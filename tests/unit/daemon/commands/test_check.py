@@ -1,11 +1,14 @@
 """Promises of `glmd check`."""
 
 import json
+import re
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.unit.daemon.commands.conftest import Site
+from tests.unit.handlers.slurm.tools import NAMES, Tools
 
 
 def test_a_good_file_is_told_what_would_run(site: Site, good_yaml: Path) -> None:
@@ -37,6 +40,30 @@ def test_the_settings_count(site: Site, good_yaml: Path) -> None:
     done = site.glmd("check", good_yaml)
     assert done.returncode == 2
     assert "not among this host's devices" in done.stderr
+
+
+def test_slurm_is_asked_of_what_runs_there(site: Site, good_yaml: Path, tmp_path: Path) -> None:
+    """When it would start it is told, to programs as well; what it has not is a problem."""
+    place = tmp_path / "slurm"
+    place.mkdir()
+    tools = Tools(place)
+    tools.say("sinfo", "main*|up|infinite|1-infinite|2|idle|npu:8|n[1-2]\n")
+    soon = datetime.now().replace(microsecond=0) + timedelta(days=2)  # noqa: DTZ005 - as Slurm tells it
+    tools.say("sbatch", "", f"sbatch: Job 1 to start at {soon.isoformat()} using 2 processors on nodes n1")
+    commands = {name: str(place / name) for name in NAMES}
+    (site.root.path / "glmd.yaml").write_text(json.dumps({"slurm": {"commands": commands}}))  # JSON is YAML
+    text = good_yaml.read_text()
+    section = "\nglmd:\n  slurm: {nodes: 1, devices_per_node: 2}\n"
+    good_yaml.write_text(re.sub(r"\nglmd:\n(?:  .*\n)*", section, text))
+    told = site.glmd("check", good_yaml)
+    assert "1 node × 2 devices" in told.stdout
+    assert f"  Slurm would start it at {soon:%Y-%m-%d}" in told.stdout
+    start = json.loads(site.glmd("check", good_yaml, "--json").stdout)["expected_start"]
+    assert datetime.fromisoformat(start).replace(tzinfo=None) >= soon
+    tools.say("sinfo", "main*|up|infinite|1-infinite|2|idle|(null)|n[1-2]\n")
+    refused = site.glmd("check", good_yaml)
+    assert refused.returncode == 2
+    assert "partition main has 0 nodes with npu:2, and 1 are asked for" in refused.stderr
 
 
 def test_what_is_no_file_or_too_large_is_bad_input(site: Site, tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ from daemon.client.diagnosis import examine
 from daemon.client.finding import Verdict
 from daemon.client.training_findings import ask_interpreter
 from daemon.core.settings import Settings
+from daemon.core.slurm_names import ID_FILE
 from tests.unit.daemon.commands.conftest import Site
 from tests.unit.daemon.face.diary import DONE, FAILED, TRAINING, Diary
+from tests.unit.handlers.slurm.tools import NAMES, Tools
 
 
 @pytest.fixture
@@ -298,6 +300,33 @@ def test_what_could_be_removed_is_told(site: Site, training: dict[str, str]) -> 
     assert found["verdict"] == "note"
     assert found["text"] == "2.0 kB of jobs that are over is not kept: 2 parts of 2 jobs; 0 bytes goes by itself"
     assert "glmd prune" in found["advice"]
+
+
+def test_slurm_is_compared_with_the_store(site: Site, tmp_path: Path) -> None:
+    """Where something of the root was ever there; that it does not answer is said, and no disagreement."""
+    place = tmp_path / "slurm"
+    place.mkdir()
+    tools = Tools(place)
+    settings = {"slurm": {"commands": {name: str(place / name) for name in NAMES}}}
+    (site.root.path / "glmd.yaml").write_text(json.dumps(settings))  # JSON is YAML
+    tools.say("squeue", "7|RUNNING|None|N/A|n[1-2]|glmd-0123abcd-0042-1-train\n")
+    assert site.glmd("doctor", "--state").stdout == "root and store agree\n"
+    (site.root.path / ID_FILE).write_text("0123abcd")
+    done = site.glmd("doctor", "--state")
+    assert done.returncode == 1
+    assert "  scancel --name=glmd-0123abcd-0042-1-train 7" in done.stdout.splitlines()
+    tools.say("squeue", "", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)", 1)
+    done = site.glmd("doctor", "--state")
+    assert (done.returncode, done.stdout) == (0, "root and store agree\n")
+    assert done.stderr.startswith("Slurm does not answer, and is not looked at: squeue: slurm_load_jobs error")
+
+
+def test_without_slurm_the_doctor_says_what_to_write(site: Site) -> None:
+    """With --slurm: exit code 1, and the same form as of the host."""
+    done = site.glmd("doctor", "--slurm", "--json")
+    assert done.returncode == 1
+    (check,) = json.loads(done.stdout)["checks"]
+    assert (check["name"], check["verdict"]) == ("slurm", "missing")
 
 
 def test_root_and_store_are_compared(site: Site) -> None:

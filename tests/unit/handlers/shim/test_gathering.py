@@ -11,6 +11,8 @@ from handlers.records.nodes import Part
 from handlers.records.nodes_plan import NodesPlan
 from handlers.records.train_plan import TimeLimits
 from handlers.shim.gathering import gathered, part_of
+from handlers.slurm.calling import UnclearError
+from tests.unit.handlers.slurm.tools import Tools
 
 PLAN = NodesPlan(
     nodes=2,
@@ -60,6 +62,36 @@ def test_devices_are_those_that_slurm_has_given() -> None:
     found, _ = part_of(PLAN, "n1", {"ASCEND_RT_VISIBLE_DEVICES": "3,6,7"})
     assert (found.node, found.address, found.devices, found.table) == ("n1", "127.0.0.1", (3, 6), None)
     assert part_of(replace(PLAN, devices_from="all"), "n1", {})[0].devices == (0, 1)
+
+
+def test_slurm_tells_the_devices_that_the_job_has_of_the_node(tmp_path: Path) -> None:
+    """By `scontrol -d show job`, of this node and of this gres; too few are refused by the name of the node."""
+    plan = replace(PLAN, devices_from="slurm", gres="npu")
+    tools = Tools(tmp_path)
+    tools.scontrol(SHOWN, {"n1": "n1", "n[2-3]": "n2\nn3"})
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SLURM_JOB_ID": "9", "ASCEND_RT_VISIBLE_DEVICES": "0"}
+    assert part_of(plan, "n1", environment)[0].devices == (3, 4)
+    assert part_of(plan, "n3", environment)[0].devices == (0, 2)
+    with pytest.raises(BadInputError, match="n4: Slurm names 0 devices npu that the job has of it, not 2"):
+        part_of(plan, "n4", environment)
+    with pytest.raises(BadInputError, match="n1: Slurm names 1 devices gpu"):
+        part_of(replace(plan, gres="gpu"), "n1", environment)
+    tools.say("scontrol", "", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)", 1)
+    with pytest.raises(UnclearError, match="Unable to contact"):
+        part_of(plan, "n1", environment)
+
+
+SHOWN = """\
+JobId=9 JobName=wrap
+   JobState=RUNNING Reason=None Dependency=(null)
+   NodeList=n[1-3]
+   TRES=cpu=2,node=2,billing=2
+   JOB_GRES=npu:6,gpu:1
+     Nodes=n1 CPU_IDs=1 Mem=0 GRES=gpu:a100:1(IDX:7),npu:2(IDX:3-4)
+     Nodes=n[2-3] CPU_IDs=1 Mem=0 GRES=npu:ascend:3(IDX:0,2,5)
+   TresPerNode=gres:npu:2
+"""
+"""As Slurm 22.05.8 tells it, with a gres more."""
 
 
 @pytest.mark.parametrize("given", ("", "3", "npu", "1,1"))

@@ -6,7 +6,7 @@ import pytest
 
 from daemon.core.states import Job, State
 from daemon.serve.jobs.nodes_looks import why_it_waits
-from daemon.serve.steps.slurm.client import Row
+from handlers.slurm.queue import Row
 
 NOON = datetime(2026, 11, 30, 12, 0, 30)  # noqa: DTZ001 - Slurm tells local time
 STAMP = datetime(2026, 11, 30, tzinfo=UTC)

@@ -1,7 +1,9 @@
 """The way of a training on nodes: what is decided by its files and Slurm's answers, which a test gives."""
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,9 @@ from daemon.core.store import NewJob, Store
 from daemon.serve.jobs import on_nodes
 from daemon.serve.jobs.endings import Finished
 from daemon.serve.jobs.moves import Moves
+from daemon.serve.jobs.nodes_looks import WAITED
 from daemon.serve.jobs.on_nodes import EXIT_ALLOWANCE, FORGOTTEN, SILENCE_OF_SLURM, YOUNG, OnNodes
 from daemon.serve.loop.waiting import Waiting
-from daemon.serve.steps.slurm.client import Row
 from daemon.serve.steps.slurm.queue import Answer
 from daemon.serve.steps.slurm.submission import SlurmRecords
 from handlers.records.job_dir import Step
@@ -24,6 +26,7 @@ from handlers.records.nodes import NodeState, Owner, Request
 from handlers.records.slurm import Intent, Submitted
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.resume.decision import Ending, Failure
+from handlers.slurm.queue import Row
 
 NAME = "glmd-0123abcd-0001-1-train"
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
@@ -39,6 +42,7 @@ class House:
         self.answer: Answer | None = None
         self.asked: list[str] = []
         self.ends: list[Finished | Failure] = []
+        self.withdrawn: Callable[[], object] = lambda: None
         monkeypatch.setattr(on_nodes.time, "monotonic", lambda: self.now)
         self.nodes = OnNodes(self.root, store, Moves(self.root, store, waiting), self, self)  # type: ignore[arg-type]
         job = store.add(NewJob("claim", "run", nodes=2, ranks=4))
@@ -62,9 +66,14 @@ class House:
         """Take note of which jobs are to be cancelled that are too much."""
         self.asked += [f"end {row.id}" for row in others]
 
-    def withdraw(self, *_: object) -> None:
+    def withdraw(self, _: Job, __: SlurmSettings, then: Callable[[], object]) -> None:
         """Take note that Slurm is to have nothing of it."""
         self.asked.append("withdraw")
+        self.withdrawn = then
+
+    def cancelled(self, *_: object) -> None:
+        """Take note that it counts as cancelled."""
+        self.asked.append("cancelled")
 
     def go_on(self, job: Job, step: Step, end: Finished | Failure, settings: Settings) -> None:
         """Take note of how it ended."""
@@ -88,9 +97,9 @@ class House:
         rows = {} if state is None else {NAME: (Row("7", state, reason, "N/A", "n[1-2]", NAME),)}
         self.answer = Answer(self.now, 0.0, rows)
 
-    def intent(self, tries: int) -> None:
+    def intent(self, tries: int, wait: float | None = None) -> None:
         """Let it have been submitted so often."""
-        Intent(name=NAME, tries=tries, sent=NOW, script="x").publish(self.records.intent)
+        Intent(name=NAME, tries=tries, sent=NOW, script="x", wait=wait).publish(self.records.intent)
 
     def submitted(self) -> None:
         """Let Slurm have taken it."""
@@ -311,6 +320,72 @@ def test_what_trains_is_ended_by_its_own_shim_and_by_slurm_when_that_does_not(ho
     assert "withdraw" not in house.asked
     house.turn(60)
     assert "withdraw" in house.asked
+
+
+def test_what_slurm_does_not_answer_is_told_to_who_waits(house: House) -> None:
+    """Since when, and that nothing is lost by it; of what trains the reason stays."""
+    house.submitted()
+    silent = datetime.now().replace(hour=0, minute=2)  # noqa: DTZ005 - people's own
+    house.turn()
+    house.answer = Answer(house.now, 30.0, unclear="squeue: no answer in 30 s", silent_since=silent)
+    house.turn()
+    assert house.job.reason == (
+        "Slurm does not answer since 00:02 (squeue: no answer in 30 s); what runs goes on, nothing is submitted twice"
+    )
+    assert house.job.code == "slurm.no-answer"
+    house.begun()
+    house.answer = Answer(house.now, 30.0, unclear="squeue: no answer in 30 s", silent_since=silent)
+    house.turn()
+    assert house.job.reason == "Slurm job 7 runs on n[1-2]"
+
+
+def waits_too_long(house: House) -> None:
+    """Let the job's time to begin be over, since it was submitted an hour ago."""
+    house.intent(1, wait=3599.0)
+    with closing(sqlite3.connect(house.root.store)) as connection, connection:
+        connection.execute("UPDATE jobs SET changed = ?", ((datetime.now(UTC) - timedelta(hours=1)).isoformat(),))
+
+
+@pytest.mark.parametrize("known", (False, True), ids=("unknown", "pending"))
+def test_what_does_not_begin_in_time_is_cancelled_in_slurm_and_fails(house: House, *, known: bool) -> None:
+    """When nothing of it can come any more: a job that begins meanwhile finds that it is to end."""
+    house.intent(1, wait=3600.0)
+    if known:
+        house.submitted()
+    house.turn()
+    assert "withdraw" not in house.asked
+    waits_too_long(house)
+    house.turn()
+    assert house.asked[-1] == "withdraw"
+    assert house.wants() == WAITED
+    assert house.job.state is State.SUBMITTED
+    house.withdrawn()
+    assert (house.job.state, house.job.code) == (State.FAILED, "slurm.waited")
+    assert "had not begun 59m59s after its submission" in house.job.reason
+
+
+@pytest.mark.parametrize("outcome", (Outcome.CANCELLED, Outcome.ENDED_OUTSIDE, None))
+def test_what_began_as_it_was_given_up_fails_for_the_same(house: House, outcome: Outcome | None) -> None:
+    """It is not resumed, and nobody is told that somebody else has cancelled it."""
+    waits_too_long(house)
+    house.turn()
+    house.begun()
+    if outcome is not None:
+        house.ended(outcome)
+    for _ in range(3):
+        if not house.job.state.is_over:
+            house.turn(EXIT_ALLOWANCE + 1)
+            house.slurm("CANCELLED")
+    assert (house.job.state, house.job.code) == (State.FAILED, "slurm.waited")
+    assert house.ends == []
+
+
+def test_what_has_begun_may_take_its_time(house: House) -> None:
+    """`wait` is for what waits."""
+    waits_too_long(house)
+    house.begun()
+    house.turn(3600)
+    assert "withdraw" not in house.asked
 
 
 def test_not_more_than_the_site_wants_wait_in_slurm(house: House) -> None:

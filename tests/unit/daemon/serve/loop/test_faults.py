@@ -64,6 +64,7 @@ def test_what_is_present_is_told_since_when(clock: Callable[[float], None]) -> N
     (again,) = faults.present(besides="")
     assert (again.reason, again.since) == ("[Errno 5] Input/output error", first.since)
     assert faults.present(besides="inbox") == []
+    assert faults.since("inbox") == first.since.astimezone().replace(tzinfo=None)
     faults.passed("inbox")
     assert faults.present(besides="") == []
     faults.attempt("inbox", failing(errno.EIO))

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from daemon.serve.steps.slurm.client import NotTakenError, Row, SlurmClient, UnclearError
 from daemon.serve.steps.slurm.submission import SlurmRecords, Wanted, lay_out, submit, withdraw
 from handlers.records.job_dir import JobDir
 from handlers.records.nodes import Owner
 from handlers.records.slurm import Intent, Submitted
+from handlers.slurm.calling import UnclearError
+from handlers.slurm.client import NotTakenError, SlurmClient
+from handlers.slurm.placement import Placement
+from handlers.slurm.queue import Row
 
 NAME = "glmd-0123abcd-0042-1-train"
-WANTED = Wanted(
-    name=NAME, nodes=2, devices_per_node=8, gres="npu", warning=80, python="/shared/python", partition="main"
-)  # fmt: skip
+PLACEMENT = Placement(nodes=2, devices_per_node=8, gres="npu", partition="main")
+WANTED = Wanted(name=NAME, placement=PLACEMENT, warning=80, python="/shared/python")
 
 
 @dataclass(frozen=True)
@@ -149,9 +151,9 @@ def test_a_refusal_is_told(job_dir: JobDir) -> None:
 
 def test_what_was_intended_does_not_change_once_it_may_have_been_sent(job_dir: JobDir) -> None:
     """The name of the job stays the one under which Slurm may have taken it."""
-    lay_out(job_dir, 1, replace(WANTED, partition="better"))
+    lay_out(job_dir, 1, replace(WANTED, placement=replace(PLACEMENT, partition="better")))
     sent(job_dir, ago=61)
-    lay_out(job_dir, 1, replace(WANTED, name="glmd-another", partition="other"))
+    lay_out(job_dir, 1, replace(WANTED, name="glmd-another", prologue="module load other"))
     slurm = Slurm()
     submit(job_dir, 1, slurm)
     assert {f"--job-name={NAME}", "--partition=better"} <= set(slurm.done[0])

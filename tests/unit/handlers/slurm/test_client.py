@@ -5,41 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon.serve.steps.slurm.client import Commands, NotTakenError, Row, SlurmClient, UnclearError
-
-
-class Tools:
-    """Programs in Slurm's place."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        self.environment = {"PATH": "/usr/bin:/bin", "HOME": "/root", "SLURM_JOB_ID": "7", "MY_TOKEN": "secret"}
-
-    def say(self, tool: str, stdout: str = "", stderr: str = "", code: int = 0) -> None:
-        """Let a program answer."""
-        (self.place / f"{tool}.out").write_text(stdout)
-        (self.place / f"{tool}.err").write_text(stderr)
-        path = self.place / tool
-        told = f'echo "$@" >{path}.argv; env >{path}.env'
-        path.write_text(f"#!/bin/sh\n{told}; cat {path}.out; cat {path}.err >&2; exit {code}\n")
-        path.chmod(0o755)
-
-    @property
-    def client(self) -> SlurmClient:
-        """Who asks them."""
-        names = {name: str(self.place / name) for name in ("sbatch", "squeue", "scancel", "scontrol")}
-        return SlurmClient(Commands(**names), self.environment)
-
-    def argv(self, tool: str) -> str:
-        """Return what a program was called with."""
-        return (self.place / f"{tool}.argv").read_text().strip()
-
-
-@pytest.fixture
-def tools(tmp_path: Path) -> Tools:
-    """Programs that say nothing yet."""
-    return Tools(tmp_path)
-
+from handlers.slurm.calling import UnclearError
+from handlers.slurm.client import NotTakenError
+from handlers.slurm.queue import Row
+from tests.unit.handlers.slurm.tools import Tools
 
 ROW = "12|PENDING|ReqNodeNotAvail, UnavailableNodes:n[1-2]|2026-11-30T16:20:00||glmd-1-train\n"
 
@@ -86,7 +55,7 @@ def test_a_program_that_is_not_there_says_nothing(tools: Tools) -> None:
     tools.say("squeue")
     (tools.place / "squeue").write_text("#!/bin/sh\nexec sleep 600\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("daemon.serve.steps.slurm.client.ANSWER", 0.2)
+        patch.setattr("handlers.slurm.client.ANSWER", 0.2)
         with pytest.raises(UnclearError, match=r"no answer in 0\.2 s"):
             tools.client.jobs()
 
@@ -133,6 +102,23 @@ def test_only_what_is_known_for_a_refusal_is_one(
     tools.say("sbatch", "", said, 1)
     with pytest.raises(error, match="sbatch: "):
         tools.client.submit([], tmp_path / "script.sh")
+
+
+@pytest.mark.parametrize("answers", (True, False))
+def test_who_names_a_partition_that_is_none_is_told_which_there_are(
+    tools: Tools, tmp_path: Path, *, answers: bool
+) -> None:
+    """As far as sinfo tells."""
+    tools.say("sbatch", "", "sbatch: error: Batch job submission failed: Invalid partition name specified", 1)
+    tools.say(
+        "sinfo",
+        "main*|up|infinite|1-infinite|2|idle|npu:8|n[1-2]\nnpu|up|30:00|1|1|idle|npu:8|n1\n",
+        "",
+        0 if answers else 1,
+    )
+    with pytest.raises(NotTakenError) as refused:
+        tools.client.submit([], tmp_path / "script.sh")
+    assert str(refused.value).endswith("specified (sinfo knows: main, npu)" if answers else "specified")
 
 
 def test_a_job_is_cancelled_by_name_and_number(tools: Tools) -> None:
