@@ -49,6 +49,30 @@ class DevicesFrom(StrEnum):
     """The first `devices_per_node`: jobs have nodes as a whole."""
 
 
+class MergeWhere(StrEnum):
+    """Where the shards of a training through Slurm are merged."""
+
+    JOB = "job"
+    """On a node, as a job of Slurm's own: where the training was."""
+    HOST = "host"
+    """On the daemon's host."""
+
+
+class SlurmMerge(Section):
+    """The merge of such a training, as a job without devices. Account, QOS and `exclude` are the training's."""
+
+    where: MergeWhere = MergeWhere.JOB
+    partition: str = ""
+    """Empty for the training's."""
+    cpus: Annotated[int, Strict(), Field(ge=1, le=1 << 12)] = 4
+    """It copies with four threads (handlers.ckpt.CopyOptions)."""
+    memory: str = "2G"
+    """As sbatch's --mem takes it; empty is the site's default, which may be all of a node. A merge itself needs less
+    than 100 MiB; what it reads and writes counts as well, where the kernel has room."""
+    time: Limit = None
+    """Seconds; None for the partition's own limit."""
+
+
 class SlurmCommands(Section):
     """Where Slurm's programs are."""
 
@@ -88,4 +112,5 @@ class SlurmSettings(Section):
     node_silence: Annotated[Duration, Field(ge=2, le=86400)] = 60.0
     lease: Annotated[Duration, Field(ge=2, le=86400)] = 120.0
     settle: Annotated[Duration, Field(ge=1, le=3600)] = 60.0
+    merge: SlurmMerge = SlurmMerge()
     commands: SlurmCommands = SlurmCommands()

@@ -106,6 +106,8 @@ def _present_step(row: Row, files: JobFiles, look: Look) -> Iterator[Disagreemen
     if step is None or (job.nodes and step is Step.TRAIN):  # of what runs on other hosts no process tells here
         return
     records = files.step(job.attempt, step)
+    if records.is_slurms:
+        return
     status = _life(records.directory)
     if status is not Life.RUNNING and any(one.shim for one in living(Root(look.root), job.id)):
         return  # it runs, whatever became of its records

@@ -1,25 +1,29 @@
-"""What an attempt on nodes of Slurm needs before it is submitted: plan, output tree, and the files that are polled."""
+"""What a step on nodes of Slurm needs before it is submitted: plan, output tree, and the files that are polled."""
 
 import math
 import sys
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from daemon.core.root import Root
 from daemon.core.settings import Settings
-from daemon.core.slurm_settings import SlurmSettings
+from daemon.core.slurm_settings import MergeWhere, SlurmSettings
 from daemon.core.states import Job
 from daemon.serve.steps.slurm.naming import called
-from daemon.serve.steps.slurm.submission import Wanted, lay_out
+from daemon.serve.steps.slurm.submission import SlurmRecords, Wanted, lay_out
 from handlers.ckpt.files.durable import make_directory, publish_symlink
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.rank_table.hccn import HccnLookup
+from handlers.records.checked import Checked
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.nodes import NodesDir
 from handlers.records.nodes_plan import NodesPlan
 from handlers.training.plan import OnNodes, TrainRequest, plan_nodes
 from handlers.training.ways import choose
 from handlers.validate.check import CheckedConfig
+from handlers.validate.slurm_section import KEY as SLURM
 from handlers.validate.slurm_section import SlurmWish
 
 _WARNING = 60.0
@@ -81,18 +85,16 @@ def planned_on_nodes(
 
 def _wanted(plan: NodesPlan, wish: SlurmWish | None, slurm: SlurmSettings, name: str) -> Wanted:
     """Return what Slurm is asked for: what the file says, and else the settings."""
-    time = (wish.time if wish else None) or slurm.time
-    memory = "0" if slurm.memory == "all" else slurm.memory  # sbatch(1): --mem=0 is all of each node
     return Wanted(
         name=name,
         nodes=plan.nodes,
         devices_per_node=plan.devices_per_node,
         gres=slurm.gres,
         warning=plan.grace + _WARNING,
-        python=str(slurm.python or Path(sys.executable).absolute()),
+        python=_python(slurm),
         prologue=slurm.prologue,
-        time="" if time is None else str(math.ceil(time / 60)),
-        memory=memory,
+        time=_minutes((wish and wish.time) or slurm.time),
+        memory="0" if slurm.memory == "all" else slurm.memory,  # sbatch(1): --mem=0 is all of each node
         partition=(wish and wish.partition) or slurm.partition,
         account=(wish and wish.account) or slurm.account,
         qos=(wish and wish.qos) or slurm.qos,
@@ -100,3 +102,54 @@ def _wanted(plan: NodesPlan, wish: SlurmWish | None, slurm: SlurmSettings, name:
         exclude=(wish and wish.exclude) or slurm.exclude,
         extra=(*slurm.options, *(wish.options if wish else ())),
     )
+
+
+def _python(slurm: SlurmSettings) -> str:
+    return str(slurm.python or Path(sys.executable).absolute())
+
+
+def _minutes(seconds: float | None) -> str:
+    return "" if seconds is None else str(math.ceil(seconds / 60))
+
+
+def merges_on_a_node(job: Job, settings: Settings, root: Root) -> bool:
+    """Say whether the shards of `job` are merged by a job of Slurm's. What was begun counts before the settings."""
+    if not job.nodes:
+        return False
+    directory = job.directory(root.path)
+    if SlurmRecords(directory, job.attempt, Step.MERGE).intent.exists():
+        return True
+    begun = directory.step(job.attempt, Step.MERGE)
+    is_here = begun.lock.exists() or begun.exit.exists()
+    return not is_here and settings.slurm is not None and settings.slurm.merge.where is MergeWhere.JOB
+
+
+def lay_out_merge(job: Job, slurm: SlurmSettings, root: Root) -> None:
+    """Write down what Slurm is to be asked for, and all that somebody will poll, for the merge of `job`.
+
+    Doing it again is harmless. Raises OSError.
+    """
+    directory, merge = job.directory(root.path), slurm.merge
+    wish = _wish(directory)
+    wanted = Wanted(
+        name=called(root, job, Step.MERGE),
+        python=_python(slurm),
+        prologue=slurm.prologue,
+        cpus=merge.cpus,
+        memory="0" if merge.memory == "all" else merge.memory,
+        time=_minutes(merge.time),
+        partition=merge.partition or (wish and wish.partition) or slurm.partition,
+        account=(wish and wish.account) or slurm.account,
+        qos=(wish and wish.qos) or slurm.qos,
+        exclude=(wish and wish.exclude) or slurm.exclude,
+    )
+    NodesDir(directory.step(job.attempt, Step.MERGE)).lay_out(0)
+    lay_out(directory, job.attempt, wanted, Step.MERGE)
+
+
+def _wish(directory: JobDir) -> SlurmWish | None:
+    """Return what the file of a job asks of Slurm; None where nothing tells that any more."""
+    try:
+        return SlurmWish.model_validate(Checked.read(directory.checked).section.get(SLURM))
+    except (FileNotFoundError, ValidationError):
+        return None

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from daemon.core.root import Root
 from daemon.core.slurm_settings import SlurmSettings
-from daemon.core.states import Job, State
+from daemon.core.states import STEP_OF, Job, State
 from daemon.core.store import Store
 from daemon.serve.jobs.after_step import AfterStep
 from daemon.serve.jobs.moves import Moves
@@ -22,6 +22,7 @@ from daemon.serve.steps.slurm.client import Commands, NotTakenError, Row, SlurmC
 from daemon.serve.steps.slurm.queue import Answer, ask, next_question
 from daemon.serve.steps.slurm.submission import SlurmRecords, cancel, submit, withdraw
 from handlers.codes import Code
+from handlers.records.job_dir import Step
 from handlers.records.slurm import Submitted
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -58,7 +59,8 @@ class SlurmWork:
 
     def submit(self, job: Job, slurm: SlurmSettings) -> None:
         """Let Slurm have `job`, unless that failed a moment ago."""
-        work = partial(submit, job.directory(self._root.path), job.attempt, _client(slurm), slurm.settle)
+        directory, step = job.directory(self._root.path), STEP_OF[job.state]
+        work = partial(submit, directory, job.attempt, _client(slurm), slurm.settle, step)
         self._do(job, f"submitting job {job.id} to Slurm", work, partial(self._submitted, job))
 
     def _submitted(self, job: Job, submitted: Submitted) -> None:
@@ -76,12 +78,14 @@ class SlurmWork:
 
     def withdraw(self, job: Job, slurm: SlurmSettings, after_step: AfterStep) -> None:
         """Let Slurm have nothing of `job`, which is to be cancelled; it is, when nothing of it can come any more."""
-        work = partial(withdraw, job.directory(self._root.path), job.attempt, _client(slurm), slurm.settle)
+        directory, step = job.directory(self._root.path), STEP_OF[job.state]
+        work = partial(withdraw, directory, job.attempt, _client(slurm), slurm.settle, step)
         self._do(job, f"cancelling job {job.id} in Slurm", work, partial(self._withdrawn, job, after_step))
 
     def _withdrawn(self, job: Job, after_step: AfterStep, is_gone: bool) -> None:  # noqa: FBT001 - a result
-        if is_gone and SlurmRecords(job.directory(self._root.path), job.attempt).owner() is None:
-            after_step.cancelled(job, " before it began")
+        step = STEP_OF[job.state]
+        if is_gone and SlurmRecords(job.directory(self._root.path), job.attempt, step).owner() is None:
+            after_step.cancelled(job, " before it was merged" if step is Step.MERGE else " before it began")
 
     def _do(self, job: Job, what: str, work: Callable[[], Result], then: Callable[[Result], None]) -> None:
         if not self._faults.is_paused(what):
