@@ -2,10 +2,13 @@
 
 import signal
 import threading
+import time
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from handlers.ckpt.codes import Code
+from handlers.ckpt.errors import OutputExistsError
 from handlers.event_lines import Log
 from handlers.records.nodes import Control, NodesDir, Request
 from handlers.records.nodes_plan import LONGEST_BEAT
@@ -17,16 +20,34 @@ from handlers.shim.supervise import StepEnd
 from handlers.shim.termination import LOOK_EVERY
 from handlers.shim.wakeups import Wakeups
 
+OF_A_LOST_HOST = 180.0
+"""Seconds for which a file server may keep the locks of a client that is gone: Linux' nfsd does for 90."""
+
 
 def merge_as_told(run: StepRun, directory: NodesDir, home: Home, wakeups: Wakeups, log: Log) -> StepEnd:
     """Merge, until somebody wants that to end. Raises CkptError, HandlerError and OSError."""
     with _Listening(directory, log) as listening:
-        end = merge_at_home(run, home, wakeups, log)
+        end = _merge(run, home, wakeups, log)
     if end.outcome is not Outcome.CANCELLED:
         return end
     if listening.stop is not None:
         return replace(end, reason=f"told to end by {listening.stop}")
     return replace(end, outcome=Outcome.ENDED_OUTSIDE, reason=f"{end.reason} from Slurm")
+
+
+def _merge(run: StepRun, home: Home, wakeups: Wakeups, log: Log) -> StepEnd:
+    """Merge, when nobody else does: the lock of one on a host that is lost is freed by the file server, in its time."""
+    deadline, is_told = time.monotonic() + OF_A_LOST_HOST, False
+    while True:
+        try:
+            return merge_at_home(run, home, wakeups, log)
+        except OutputExistsError as error:
+            if error.code is not Code.UNDER_WAY or wakeups.stop is not None or time.monotonic() > deadline:
+                raise
+            if not is_told:
+                log.warning("merge_waits", reason=str(error))
+        is_told = True
+        wakeups.wait(LOOK_EVERY)
 
 
 class _Listening:

@@ -30,10 +30,11 @@ _OF_ANOTHER = ("SLURM_", "SBATCH_", "SQUEUE_", "SRUN_", "SCANCEL_")
 
 
 class Cluster:
-    """Enter it, and it runs; leave it, and nothing of it is left."""
+    """Enter it, and it runs; leave it, and nothing of it is left. `more` is of its slurm.conf."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, more: str = "") -> None:
         self.place = place
+        self._more = more
         root = slurm()
         self._programs = root / "usr" / "sbin"
         self._plugins = root / _LIBRARIES / "slurm-wlm"
@@ -84,6 +85,12 @@ class Cluster:
         except subprocess.TimeoutExpired:
             daemon.kill()
             daemon.wait()
+
+    def cut_power(self, node: str) -> None:
+        """Let a node go, with the job on it, which is the only one that runs: none of its processes can say so."""
+        self.end(node, signal.SIGKILL)
+        for process in sorted(self._of_jobs(), key=lambda process: process.name() != "slurmstepd"):
+            process.kill()
 
     def stop(self) -> None:
         """End jobs and daemons, and what jobs have left: proctrack/linuxproc follows parents alone."""
@@ -188,7 +195,7 @@ MessageTimeout=3
 MailProg=/bin/true
 TaskProlog={place}/task_prolog.sh
 {nodes}PartitionName=main Nodes={",".join(NODES)} Default=YES MaxTime=INFINITE State=UP
-"""
+{self._more}"""
 
     def _start_munge(self) -> None:
         place = self.place / "munge"

@@ -8,10 +8,11 @@ from tests.slurm.cluster import Cluster
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
+def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Start one, with what a test has more of its slurm.conf, as the fixture's parameter."""
     place = tmp_path / "slurm"
     place.mkdir()
-    with Cluster(place) as cluster:
+    with Cluster(place, getattr(request, "param", "")) as cluster:
         yield cluster
 
 

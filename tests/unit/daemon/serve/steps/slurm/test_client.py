@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from daemon.serve.steps.slurm.client import Commands, NotTakenError, Row, SlurmClient, UnclearError
+from daemon.serve.steps.slurm.states import Word, ending
+from handlers.resume.decision import Ending, Failure
 
 
 class Tools:
@@ -164,3 +166,13 @@ def test_an_unclear_configuration_says_nothing(tools: Tools, stdout: str, stderr
     tools.say("scontrol", stdout, stderr, code)
     with pytest.raises(UnclearError, match="scontrol"):
         tools.client.up_for()
+
+
+def test_memory_that_ran_out_is_named(tools: Tools) -> None:
+    """As Slurm 22.05 tells it of a job of which the kernel has killed something: a cluster of tests has no cgroup."""
+    tools.say("squeue", "569966|OUT_OF_MEMORY|OutOfMemory|2023-07-19T15:54:36|n1|glmd-1-train\n")
+    (row,) = tools.client.jobs()
+    found = ending(Word(row.state, row.reason), has_begun=True, asked=False)
+    assert isinstance(found, Failure)
+    assert (found.ending, found.code, found.may_pass) == (Ending.FAILED, "slurm.memory", False)
+    assert found.reason.startswith("Slurm says OUT_OF_MEMORY (OutOfMemory): more than the memory of the Slurm job")
