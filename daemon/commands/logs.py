@@ -48,7 +48,8 @@ def logs(
     slurm: Annotated[
         str | None,
         typer.Option(
-            metavar="batch|N", help="What its batch step in Slurm prints, or glmd on that node of it, from 0."
+            metavar="batch|merge|N",
+            help="What its batch step in Slurm prints, or that of its merge, or glmd on that node of it, from 0.",
         ),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job is over.")] = False,

@@ -30,11 +30,10 @@ _OF_ANOTHER = ("SLURM_", "SBATCH_", "SQUEUE_", "SRUN_", "SCANCEL_")
 
 
 class Cluster:
-    """Enter it, and it runs; leave it, and nothing of it is left. `more` is of its slurm.conf."""
+    """Enter it, and it runs; leave it, and nothing of it is left."""
 
-    def __init__(self, place: Path, more: str = "") -> None:
+    def __init__(self, place: Path) -> None:
         self.place = place
-        self._more = more
         root = slurm()
         self._programs = root / "usr" / "sbin"
         self._plugins = root / _LIBRARIES / "slurm-wlm"
@@ -195,7 +194,7 @@ MessageTimeout=3
 MailProg=/bin/true
 TaskProlog={place}/task_prolog.sh
 {nodes}PartitionName=main Nodes={",".join(NODES)} Default=YES MaxTime=INFINITE State=UP
-{self._more}"""
+"""
 
     def _start_munge(self) -> None:
         place = self.place / "munge"

@@ -8,11 +8,10 @@ from tests.slurm.cluster import Cluster
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """Start one, with what a test has more of its slurm.conf, as the fixture's parameter."""
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
     place = tmp_path / "slurm"
     place.mkdir()
-    with Cluster(place, getattr(request, "param", "")) as cluster:
+    with Cluster(place) as cluster:
         yield cluster
 
 

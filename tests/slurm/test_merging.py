@@ -2,6 +2,7 @@
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from handlers.records.step_exit import Outcome, StepExit
 from tests.acceptance.house import House
 from tests.held_merge import held_by, is_held, published
 from tests.slurm.cluster import Cluster
-from tests.slurm.playing import drop, reasons, runs_of
+from tests.slurm.test_training import drop, reasons, runs_of
 
 pytestmark = pytest.mark.slurm
 
@@ -81,6 +82,11 @@ def test_a_merge_is_a_job_that_is_repeated_when_killed_and_ended_when_cancelled(
     assert (there / name).read_bytes() == (here / name).read_bytes()
 
 
+def merges_anew(house: House, attempt: int) -> bool:
+    """Say whether a merge after that attempt has begun."""
+    return house.job().attempt > attempt
+
+
 @pytest.mark.slow
 def test_a_merge_whose_node_is_lost_is_repeated_on_another(merging: House, cluster: Cluster) -> None:
     """And three times in a row at most: then it may be the merge that nodes die of."""
@@ -88,11 +94,11 @@ def test_a_merge_whose_node_is_lost_is_repeated_on_another(merging: House, clust
     house.start()
     drop(house)
     for attempt in (1, 2):
-        owner = until_held(house)
-        cluster.cut_power(owner.nodelist)
-        house.wait(lambda attempt=attempt: house.job().attempt > attempt, "another merge")  # type: ignore[misc] # bound
+        node = until_held(house).nodelist
+        cluster.cut_power(node)
+        house.wait(partial(merges_anew, house, attempt), "another merge")
         assert any("merges again after: Slurm says NODE_FAIL" in one for one in reasons(house))
-        cluster.start_node(owner.nodelist)
+        cluster.start_node(node)
     cluster.cut_power(until_held(house).nodelist)
     job = house.until(State.FAILED)
     assert job.reason.endswith("a node was lost; not merged again: 3 in a row ended so")
@@ -101,7 +107,7 @@ def test_a_merge_whose_node_is_lost_is_repeated_on_another(merging: House, clust
 
 
 @pytest.mark.slow
-def test_a_merge_past_its_time_in_slurm_fails_with_slurms_word(merging: House, cluster: Cluster) -> None:
+def test_a_merge_past_its_time_in_slurm_fails_with_slurms_word(merging: House) -> None:
     """It would end so again; from inside it the TERM of the time limit is as any other."""
     house = merging
     house.settings["slurm"]["merge"] = {"time": "1m"}  # type: ignore[index] # a table
@@ -114,4 +120,3 @@ def test_a_merge_past_its_time_in_slurm_fails_with_slurms_word(merging: House, c
     ended = StepExit.read(house.directory().step(1, Step.MERGE).exit)
     assert (ended.outcome, ended.reason) == (Outcome.ENDED_OUTSIDE, "told to end by SIGTERM from Slurm")
     assert published(house.directory().merged) == []
-    del cluster

@@ -10,7 +10,7 @@ from daemon.core.states import State
 from handlers.records.nodes import Start
 from tests.acceptance.house import House
 from tests.slurm.cluster import Cluster
-from tests.slurm.playing import directory, drop, exit_of
+from tests.slurm.test_training import directory, drop, exit_of
 
 pytestmark = pytest.mark.slurm
 
