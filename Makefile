@@ -44,7 +44,7 @@ environments: .venv/.made
 demo: .venv/.made $(REHEARSED)/.complete  ## the whole way on this machine: a real training, merged and checked; STACK=today, WEB=1
 	@GLMD_TRAINING__PYTHON=$(REHEARSED)/bin/python .venv/bin/glmd demo --stack $(STACK) $(if $(WEB),--web)
 
-test: lint environments  ## all checks and tests
+test: lint environments  ## all checks, and all tests but those that take minutes each
 	$(if $(TIERS),@echo "not root: leaving out the tests that need it")
 	$(PYTHONS_OF_TESTS) .venv/bin/pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder --durations=10 $(TIERS)
 

@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from dataclasses import replace
+from itertools import count
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +23,8 @@ from handlers.shim.wakeups import Wakeups
 
 OF_A_LOST_HOST = 180.0
 """Seconds for which a file server may keep the locks of a client that is gone: Linux' nfsd does for 90."""
+
+_LOOKS_A_BEAT = round(LONGEST_BEAT / LOOK_EVERY)
 
 
 def merge_as_told(run: StepRun, directory: NodesDir, home: Home, wakeups: Wakeups, log: Log) -> StepEnd:
@@ -74,16 +77,13 @@ class _Listening:
         self._thread.join()
 
     def _run(self) -> None:
-        seconds, beats = LONGEST_BEAT, 0
-        while True:
-            if seconds >= LONGEST_BEAT:
-                seconds, beats = 0.0, beats + 1
-                self._beat(beats)
-            if self._is_over.wait(LOOK_EVERY):
-                return
-            seconds += LOOK_EVERY
+        for looks in count():
+            if looks % _LOOKS_A_BEAT == 0:
+                self._beat(looks + 1)
             if self.stop is None:
                 self._look()
+            if self._is_over.wait(LOOK_EVERY):
+                return
 
     def _beat(self, number: int) -> None:
         try:

@@ -94,7 +94,7 @@ def _wanted(plan: NodesPlan, wish: SlurmWish | None, slurm: SlurmSettings, name:
         python=_python(slurm),
         prologue=slurm.prologue,
         time=_minutes((wish and wish.time) or slurm.time),
-        memory="0" if slurm.memory == "all" else slurm.memory,  # sbatch(1): --mem=0 is all of each node
+        memory=_memory(slurm.memory),
         partition=(wish and wish.partition) or slurm.partition,
         account=(wish and wish.account) or slurm.account,
         qos=(wish and wish.qos) or slurm.qos,
@@ -106,6 +106,10 @@ def _wanted(plan: NodesPlan, wish: SlurmWish | None, slurm: SlurmSettings, name:
 
 def _python(slurm: SlurmSettings) -> str:
     return str(slurm.python or Path(sys.executable).absolute())
+
+
+def _memory(wish: str) -> str:
+    return "0" if wish == "all" else wish  # sbatch(1): --mem=0 is all of each node
 
 
 def _minutes(seconds: float | None) -> str:
@@ -136,7 +140,7 @@ def lay_out_merge(job: Job, slurm: SlurmSettings, root: Root) -> None:
         python=_python(slurm),
         prologue=slurm.prologue,
         cpus=merge.cpus,
-        memory="0" if merge.memory == "all" else merge.memory,
+        memory=_memory(merge.memory),
         time=_minutes(merge.time),
         partition=merge.partition or (wish and wish.partition) or slurm.partition,
         account=(wish and wish.account) or slurm.account,
