@@ -29,9 +29,9 @@ UNITS := glmd.service glmd-job@.service glmd-notify.service glmd-web.socket glmd
     glmd-metrics.timer glmd-metrics.service
 
 # The box of tests/systemd is made of namespaces, which takes root.
-TIERS := $(if $(filter 0,$(shell id -u)),,-m 'not systemd and not root')
+TIERS := $(if $(filter 0,$(shell id -u)),,-m 'not systemd and not root and not slow')
 
-.PHONY: help environments demo test coverage lint bench screenshots lock clean install install-bundle install-here activate \
+.PHONY: help environments demo test test-slow coverage lint bench screenshots lock clean install install-bundle install-here activate \
     uninstall bundle training release-check pythons
 .DEFAULT_GOAL := help
 
@@ -44,9 +44,12 @@ environments: .venv/.made
 demo: .venv/.made $(REHEARSED)/.complete  ## the whole way on this machine: a real training, merged and checked; STACK=today, WEB=1
 	@GLMD_TRAINING__PYTHON=$(REHEARSED)/bin/python .venv/bin/glmd demo --stack $(STACK) $(if $(WEB),--web)
 
-test: lint environments  ## all checks and tests
+test: lint environments  ## all checks, and all tests but those that take minutes each
 	$(if $(TIERS),@echo "not root: leaving out the tests that need it")
 	$(PYTHONS_OF_TESTS) .venv/bin/pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder --durations=10 $(TIERS)
+
+test-slow: .venv/.made  ## the tests that wait for limits which are counted in minutes: Slurm's
+	.venv/bin/pytest -m slow --numprocesses=2 --dist=load --durations=10 --durations-min=1
 
 pythons: .venv/.made  ## the unit tests on the other Pythons that glmd is for; PART=1 runs what depends on them most
 	.venv/bin/python requirements/other_pythons.py $(CACHE) $(if $(PART),--part)

@@ -48,7 +48,8 @@ def logs(
     slurm: Annotated[
         str | None,
         typer.Option(
-            metavar="batch|N", help="What its batch step in Slurm prints, or glmd on that node of it, from 0."
+            metavar="batch|merge|N",
+            help="What its batch step in Slurm prints, or that of its merge, or glmd on that node of it, from 0.",
         ),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job is over.")] = False,
@@ -91,12 +92,15 @@ def _path(job: Job, rank: int | None, place: Root) -> Path:
 
 
 def _of_slurm(job: Job, what: str, place: Root) -> Path:
-    """Return what the batch step of the present attempt prints, or glmd on one of its nodes."""
+    """Return what the batch step of the present attempt prints, or its merge's, or glmd on one of its nodes."""
     directory = NodesDir(job.directory(place.path).step(job.attempt, Step.TRAIN))
     if what == "batch" and job.nodes:
         return directory.out
+    if what == "merge" and job.nodes:
+        return NodesDir(job.directory(place.path).step(job.attempt, Step.MERGE)).out
     if what not in map(str, range(job.nodes)):
-        there = f"has nodes 0 to {job.nodes - 1}, and batch" if job.nodes else "does not train on nodes of Slurm"
+        nodes = f"has nodes 0 to {job.nodes - 1}, batch and merge"
+        there = nodes if job.nodes else "does not train on nodes of Slurm"
         raise BadInputError(f"job {job.id} {there}", Code.JOB_NO_LOG)
     return directory.log(int(what))
 

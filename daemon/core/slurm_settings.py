@@ -55,6 +55,39 @@ class DevicesFrom(StrEnum):
     """The first `devices_per_node`: jobs have nodes as a whole."""
 
 
+def _mem(memory: str) -> str:
+    return "0" if memory == "all" else memory  # sbatch(1): --mem=0 is all of each node
+
+
+class MergeWhere(StrEnum):
+    """Where the shards of a training through Slurm are merged."""
+
+    JOB = "job"
+    """On a node, as a job of Slurm's own: where the training was."""
+    HOST = "host"
+    """On the daemon's host."""
+
+
+class SlurmMerge(Section):
+    """The merge of such a training, as a job without devices. Account, QOS and `exclude` are the training's."""
+
+    where: MergeWhere = MergeWhere.JOB
+    partition: str = ""
+    """Empty for the training's."""
+    cpus: Annotated[int, Strict(), Field(ge=1, le=1 << 12)] = 4
+    """It copies with four threads (handlers.ckpt.CopyOptions)."""
+    memory: str = "2G"
+    """As sbatch's --mem takes it; empty is the site's default, which may be all of a node. A merge itself needs less
+    than 100 MiB; what it reads and writes counts as well, where the kernel has room."""
+    time: Limit = None
+    """Seconds; None for the partition's own limit."""
+
+    @property
+    def mem(self) -> str:
+        """Return what --mem is given."""
+        return _mem(self.memory)
+
+
 class SlurmCommands(Section):
     """Where Slurm's programs are."""
 
@@ -95,6 +128,7 @@ class SlurmSettings(Section):
     node_silence: Annotated[Duration, Field(ge=2, le=86400)] = 60.0
     lease: Annotated[Duration, Field(ge=2, le=86400)] = 120.0
     settle: Annotated[Duration, Field(ge=1, le=3600)] = 60.0
+    merge: SlurmMerge = SlurmMerge()
     commands: SlurmCommands = SlurmCommands()
 
     @model_validator(mode="after")
@@ -123,7 +157,7 @@ class SlurmSettings(Section):
             reservation=self.reservation,
             exclude=self.exclude,
             time=self.time,
-            memory="0" if self.memory == "all" else self.memory,  # sbatch(1): --mem=0 is all of each node
+            memory=_mem(self.memory),
             gres=self.gres,
             options=self.options,
             commands=self.programs,

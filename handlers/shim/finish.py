@@ -100,10 +100,10 @@ def _end_of(run: StepRun, begun: Begun | Exception | None, home: Home, wakeups: 
         raise begun
     if run.step is Step.EVALUATE:
         return evaluate(run, home, wakeups, log)
+    if run.step is Step.MERGE:
+        return merge_at_home(run, home, wakeups, log)
     if begun is None:
-        plan = patiently("plan.json", partial(home.do, partial(read_plan, name=run.job_dir.plan)), wakeups, log)
-        if run.step is Step.MERGE:
-            return _merge_at_home(plan, run, home, wakeups, log)
+        plan = _plan(run, home, wakeups, log)
         if not isinstance(plan.train, TrainPlan):
             what = (
                 "no training, only a merge" if plan.train is None else "a training on nodes of Slurm, not on this host"
@@ -148,8 +148,16 @@ def _save(output: Path, log: Log) -> None:
     log.info("output_saved", seconds=round(time.monotonic() - started, 3))
 
 
-def _merge_at_home(plan: JobPlan, run: StepRun, home: Home, wakeups: Wakeups, log: Log) -> StepEnd:
-    """Merge; again where that failed because the job's directory was moved away, once it is back."""
+def _plan(run: StepRun, home: Home, wakeups: Wakeups, log: Log) -> JobPlan:
+    return patiently("plan.json", partial(home.do, partial(read_plan, name=run.job_dir.plan)), wakeups, log)
+
+
+def merge_at_home(run: StepRun, home: Home, wakeups: Wakeups, log: Log) -> StepEnd:
+    """Merge; again where that failed because the job's directory was moved away, once it is back.
+
+    Raises CkptError, HandlerError and OSError.
+    """
+    plan = _plan(run, home, wakeups, log)
     while True:
         try:
             return _merge(plan, run, wakeups, log)

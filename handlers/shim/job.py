@@ -1,10 +1,11 @@
-"""Runs a training on the nodes that Slurm has given it: the batch step of its job, one on the first node.
+"""Runs a step on the nodes that Slurm has given it: the batch step of its job, one on the first node.
 
-    python -m handlers.shim.job JOB_DIR ATTEMPT
+    python -m handlers.shim.job JOB_DIR ATTEMPT [STEP]
 
-It is the one that runs the attempt, or ends at once (owner.json, made by link); starts a shim on each node; lets all
-begin when it knows the devices of all; watches them as a whole; and writes exit.json in the end, whole and last. TERM
-and USR1 are Slurm's: TERM for whatever ends a job from outside, USR1 some time before its time limit.
+It is the one that runs the attempt, or ends at once (owner.json, made by link), and writes exit.json in the end, whole
+and last. For a training it starts a shim on each node; lets all begin when it knows the devices of all; and watches
+them as a whole. Shards it merges itself. TERM and USR1 are Slurm's: TERM for whatever ends a job from outside, USR1,
+where it was asked for, some time before its time limit.
 Exit codes: 0 completed, 1 not completed, 2 bad usage, 75 refused because somebody else runs it or it has ended.
 """
 
@@ -27,6 +28,7 @@ from handlers.shim.fence import linked
 from handlers.shim.finish import conclude, saved
 from handlers.shim.home import Home
 from handlers.shim.instance import StepRun
+from handlers.shim.job_merge import merge_as_told
 from handlers.shim.job_training import JobTraining
 from handlers.shim.patience import patiently
 from handlers.shim.reading_plan import read_nodes_plan
@@ -66,14 +68,14 @@ def srun(run: StepRun, nodes: int) -> tuple[str, ...]:
 
 
 def main(arguments: Sequence[str] | None = None, start_nodes: StartNodes = srun) -> int:
-    """Run the training of the attempt that the command line names; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m handlers.shim.job", description="Runs a training on Slurm's nodes."
-    )
+    """Run the step of the attempt that the command line names; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m handlers.shim.job", description="Runs a step on Slurm's nodes.")
     parser.add_argument("job_dir", type=Path, metavar="JOB_DIR")
     parser.add_argument("attempt", type=int, metavar="ATTEMPT")
+    steps = (Step.TRAIN, Step.MERGE)
+    parser.add_argument("step", type=Step, choices=steps, nargs="?", default=Step.TRAIN, metavar="STEP")
     given = parser.parse_args(arguments)
-    run = StepRun(JobDir(given.job_dir.absolute()), given.attempt, Step.TRAIN)
+    run = StepRun(JobDir(given.job_dir.absolute()), given.attempt, given.step)
     log = EventLog(run.job_dir.events, job=run.job, attempt=run.attempt, step=run.step)
     with Wakeups() as wakeups, Home(run.job_dir) as home:
         directory, me = NodesDir(run.directory), ProcessIdentity.of(os.getpid())
@@ -85,7 +87,10 @@ def main(arguments: Sequence[str] | None = None, start_nodes: StartNodes = srun)
         who = ShimRecord(pid=me.pid, start_time=me.start_time, boot_id=me.boot_id, started=started)
         patiently("shim.json", partial(who.publish, run.directory.shim), wakeups, log)
         log.info("step_started", slurm=os.environ.get("SLURM_JOB_ID"))
-        work = partial(_train, run, directory, start_nodes, wakeups, log)
+        if run.step is Step.MERGE:
+            work = partial(merge_as_told, run, directory, home, wakeups, log)
+        else:
+            work = partial(_train, run, directory, start_nodes, wakeups, log)
         return EXIT_COMPLETED if conclude(run, work, started, home, wakeups, log) else EXIT_NOT_COMPLETED
 
 

@@ -32,6 +32,8 @@ class Placement:
     nodes: int
     devices_per_node: int = 0
     gres: str = ""
+    cpus: int | None = None
+    """For each node's task; None for Slurm's default."""
     time: float | None = None
     memory: str = ""
     partition: str = ""
@@ -48,6 +50,7 @@ class Placement:
         named = {
             "time": "" if self.time is None else str(math.ceil(self.time / 60)),
             "mem": self.memory,
+            "cpus-per-task": "" if self.cpus is None else str(self.cpus),
             "partition": self.partition,
             "account": self.account,
             "qos": self.qos,

@@ -210,12 +210,12 @@ class House:
         """Wait until the dropped file `name` is a job's."""
         self.wait(lambda: any(job.name == Path(name).stem for job in self.jobs()), f"{name} to be taken")
 
-    def wait(self, condition: Callable[[], bool], what: str) -> None:
+    def wait(self, condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
         """Wait for `condition`, and say what was waited for when it does not come."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while not condition():
             if time.monotonic() > deadline:
-                pytest.fail(f"waited {PATIENCE:g} s in vain for {what}\n{self.log.read_text()}")
+                pytest.fail(f"waited {patience:g} s in vain for {what}\n{self.log.read_text()}")
             time.sleep(0.02)
 
     def shim(self, number: int = 1, step: Step = Step.TRAIN) -> ProcessIdentity:

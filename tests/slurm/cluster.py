@@ -85,6 +85,12 @@ class Cluster:
             daemon.kill()
             daemon.wait()
 
+    def cut_power(self, node: str) -> None:
+        """Let a node go, with the job on it, which is the only one that runs: none of its processes can say so."""
+        self.end(node, signal.SIGKILL)
+        for process in sorted(self._of_jobs(), key=lambda process: process.name() != "slurmstepd"):
+            process.kill()
+
     def stop(self) -> None:
         """End jobs and daemons, and what jobs have left: proctrack/linuxproc follows parents alone."""
         with contextlib.suppress(subprocess.SubprocessError):

@@ -17,7 +17,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 @pytest.fixture
 def house(tmp_path: Path, cluster: Cluster) -> Iterator[House]:
-    """A root whose daemon knows that Slurm; ranks of both nodes have devices of the same numbers."""
+    """A root whose daemon knows that Slurm; ranks of both nodes have devices of the same numbers. It merges itself."""
     house = House(tmp_path)
     house.training["environment"] = {}
     house.settings["slurm"] = {
@@ -27,6 +27,7 @@ def house(tmp_path: Path, cluster: Cluster) -> Iterator[House]:
         "settle": 5,
         "node_silence": 8,
         "lease": 8,
+        "merge": {"where": "host"},
         "prologue": f"export LD_LIBRARY_PATH={cluster.environment['LD_LIBRARY_PATH']}",
     }
     wanted = ("PATH", "SLURM_CONF", "LD_LIBRARY_PATH")

@@ -45,6 +45,11 @@ class StepFiles:
         """The pid of the shim that runs the step, if one does."""
 
     @property
+    def is_slurms(self) -> bool:
+        """Whether it is a job of Slurm's: of what runs on other hosts no process tells here."""
+        return "slurm" in self.names
+
+    @property
     def directory(self) -> StepDir:
         """Where they lie."""
         return StepDir(Path(self._path))

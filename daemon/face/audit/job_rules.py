@@ -108,6 +108,8 @@ def _present_step(row: Row, files: JobFiles, look: Look) -> Iterator[Disagreemen
     if step is None or (job.nodes and step is Step.TRAIN):  # that is the matter of daemon.face.audit.slurm_rules
         return
     records = files.step(job.attempt, step)
+    if records.is_slurms:
+        return
     status = _life(records.directory)
     if status is not Life.RUNNING and any(one.shim for one in living(Root(look.root), job.id)):
         return  # it runs, whatever became of its records

@@ -27,7 +27,8 @@ def is_manifest_alone(files: JobFiles) -> bool:
 def output_disagreements(row: Row, files: JobFiles) -> Iterator[Disagreement]:
     """Yield what is wrong with one job's `merged/`. While its merge runs, files appear there before the manifest."""
     job, merged = row.job, f"{files.path}/merged"
-    if not files.is_there or files.step(job.attempt, Step.MERGE).living is not None:
+    merge = files.step(job.attempt, Step.MERGE)
+    if not files.is_there or merge.living is not None or (merge.is_slurms and job.state is State.MERGING):
         return
     if Part.MERGED in row.pruned and "merged" not in files.names:
         return

@@ -1,13 +1,14 @@
-"""How an attempt on nodes of Slurm ended: by its own record first, then by Slurm's word, then by those of its nodes."""
+"""How a step on nodes of Slurm ended: by its own record first, then by Slurm's word, then by those of its nodes."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from daemon.serve.jobs.endings import Finished
 from daemon.serve.steps.slurm.states import CancelledByWish, Phase, Word, ending
 from handlers.codes import Code
 from handlers.records.nodes import NodeState
 from handlers.records.step_exit import Outcome, StepExit
-from handlers.resume.decision import Ending, Failure
+from handlers.resume.decision import MOST_IN_VAIN, Ending, Failure
 from handlers.shim.blame import blame
 
 
@@ -32,7 +33,7 @@ def _ended_outside(record: StepExit, word: Word | None, *, cancel: bool) -> Fini
     if word is None or (word.phase is not Phase.OVER and not word.has_lost_a_node):
         return None
     if word.state in {"FAILED", "COMPLETED"}:  # the shim's own exit code: somebody has signalled it, and not Slurm
-        reason = f"train was {record.reason}, and not by glmd cancel"
+        reason = f"{record.step} was {record.reason}, and not by glmd cancel"
         return Failure(Ending.STOPPED, reason, code=Code.SHIM_STOPPED)
     return by_word(word, (), has_begun=True, cancel=cancel)
 
@@ -52,3 +53,15 @@ def by_word(
     blamed = blame((*(one for one in told if one.exit), *(one for one in told if not one.exit)))
     may_pass = None if blamed.diagnosis is None else blamed.diagnosis.may_pass
     return Failure(Ending.FAILED, f"{blamed.reason}; {found.reason}", may_pass, blamed.code)
+
+
+def of_merge(end: Finished | Failure, merges: int) -> Finished | Failure:
+    """Return how a merge ended, the last of so many in a row: one that was killed is done again, as what Slurm took is.
+
+    Nothing of it is lost but time; where that comes again and again, it may be the merge that its node dies of.
+    """
+    if not isinstance(end, Failure) or not (end.ending is Ending.TAKEN or end.code == Code.SHIM_DIED):
+        return end
+    if merges < MOST_IN_VAIN:
+        return replace(end, ending=Ending.TAKEN)
+    return replace(end, ending=Ending.FAILED, reason=f"{end.reason}; not merged again: {merges} in a row ended so")

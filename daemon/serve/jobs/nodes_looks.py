@@ -1,4 +1,4 @@
-"""What there is to see of an attempt on nodes of Slurm: its files, and what Slurm says of its job."""
+"""What there is to see of a step on nodes of Slurm: its files, and what Slurm says of its job."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from daemon.serve.steps.slurm.states import Phase, Word, needs_somebody
 from daemon.serve.steps.slurm.submission import SlurmRecords, read, which
 from handlers.codes import Code
 from handlers.records.job_dir import Step, StepDir
-from handlers.records.nodes import NodeState, Owner, Request
+from handlers.records.nodes import Control, NodeState, Owner, Request
 from handlers.records.slurm import Intent, Submitted
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.slurm.expected import clock, expected
@@ -34,6 +34,8 @@ class Seen:
     """Which job it is in Slurm; None where that is not known."""
     states: tuple[NodeState, ...]
     """Of those nodes that say something."""
+    beats: tuple[int, ...]
+    """What moves as long as anybody lives."""
 
     def row(self, answer: Answer | None) -> Row | None:
         """Return what Slurm answered last of its job; None where it knows none."""
@@ -50,11 +52,6 @@ class Seen:
     def _rows(self, answer: Answer | None) -> tuple[Row, ...]:
         return answer.rows.get(self.intent.name, ()) if answer is not None and self.intent is not None else ()
 
-    @property
-    def beats(self) -> tuple[int, ...]:
-        """What moves as long as anybody lives."""
-        return tuple(state.seq for state in self.states)
-
     def has_waited(self, job: Job) -> bool:
         """Say whether the job has not begun within the time that its file gives it (`slurm: wait`)."""
         limit = self.intent.wait if self.intent is not None else None
@@ -69,44 +66,49 @@ class Seen:
         return request is not None and request.stop == WAITED
 
     def ask_to_end(self, by: str) -> None:
-        """Let the job's shim know, also one that is yet to come, that it is to end the training. Raises OSError."""
+        """Let the job's shim know, also one that is yet to come, that it is to end the step. Raises OSError."""
         path = self.records.nodes.request
         before = Request.now(path) or Request()
         if before.stop is None:
             before.model_copy(update={"seq": before.seq + 1, "stop": by}).publish(path)
 
 
-def look(job: Job, root: Root) -> Seen:
-    """Return what the files of the present attempt of `job` say. Raises OSError."""
+def look(job: Job, root: Root, step: Step = Step.TRAIN) -> Seen:
+    """Return what the files of `step` of the present attempt of `job` say. Raises OSError."""
     directory = job.directory(root.path)
-    records, step = SlurmRecords(directory, job.attempt), directory.step(job.attempt, Step.TRAIN)
-    states = (NodeState.now(records.nodes.state(number)) for number in range(job.nodes))
+    records = SlurmRecords(directory, job.attempt, step)
+    # A merge has no nodes' shims: the shim of its job does it, and gives the signs of life.
+    numbers = range(job.nodes if step is Step.TRAIN else 0)
+    states = [state for number in numbers if (state := NodeState.now(records.nodes.state(number))) is not None]
+    control = Control.now(records.nodes.control) if step is Step.MERGE else None
     return Seen(
         records=records,
-        exit=_exit(step),
+        exit=_exit(directory.step(job.attempt, step), step),
         owner=records.owner(),
         intent=read(Intent, records.intent),
         submitted=records.submitted(),
-        states=tuple(state for state in states if state is not None),
+        states=tuple(states),
+        beats=tuple(each.seq for each in (*states, control) if each is not None),
     )
 
 
-def _exit(step: StepDir) -> StepExit | None:
+def _exit(directory: StepDir, step: Step) -> StepExit | None:
     try:
-        return StepExit.read(step.exit)
+        return StepExit.read(directory.exit)
     except FileNotFoundError:
         return None
     except ValidationError as error:
         now = datetime.now(UTC)
-        reason = f"{step.exit} cannot be read: {error}"
+        reason = f"{directory.exit} cannot be read: {error}"
         return StepExit(
-            step=Step.TRAIN, outcome=Outcome.FAILED, reason=reason, code=Code.SHIM_NO_EXIT, started=now, ended=now
+            step=step, outcome=Outcome.FAILED, reason=reason, code=Code.SHIM_NO_EXIT, started=now, ended=now
         )  # fmt: skip
 
 
 def why_it_waits(row: Row, job: Job, now: datetime) -> str:
     """Say what a job in Slurm's queue waits for, and until when as far as Slurm can tell; `now` is local time."""
-    where = f"{job.nodes} node{'s' * (job.nodes > 1)}"
+    nodes = 1 if job.state is State.MERGING else job.nodes
+    where = f"{nodes} node{'s' * (nodes > 1)}"
     if Word(row.state, row.reason).phase is None:
         return f"Slurm job {row.id} is {row.state}, which glmd does not know"
     if row.state != "PENDING":

@@ -1,4 +1,4 @@
-"""The way of a training on nodes of Slurm, from its submission to its end.
+"""The way of a step on nodes of Slurm, a training or its merge, from its submission to its end.
 
 What its files say counts before what Slurm says, and what Slurm does not say clearly changes nothing. Nothing is kept
 here that a restart would need: a new daemon finds the attempt's files, and its job in Slurm by the name.
@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import takewhile
 
 import structlog
 
@@ -18,11 +19,13 @@ from daemon.core.settings import Settings
 from daemon.core.slurm_settings import SlurmSettings
 from daemon.core.states import Job, State
 from daemon.core.store import Store
+from daemon.core.vanished import is_there
 from daemon.serve.jobs.after_step import AfterStep
 from daemon.serve.jobs.endings import Finished
 from daemon.serve.jobs.moves import Moves
-from daemon.serve.jobs.nodes_ends import by_record, by_word
+from daemon.serve.jobs.nodes_ends import by_record, by_word, of_merge
 from daemon.serve.jobs.nodes_looks import WAITED, Seen, look, why_it_waits
+from daemon.serve.jobs.planning_on_nodes import lay_out_merge, merges_on_a_node
 from daemon.serve.jobs.slurm_work import SlurmWork
 from daemon.serve.steps.slurm.states import Phase, Word, forgotten
 from handlers.codes import Code
@@ -66,7 +69,7 @@ class _Course:
 
 
 class OnNodes:
-    """Follows trainings on nodes. For the loop's thread."""
+    """Follows steps on nodes. For the loop's thread."""
 
     def __init__(self, root: Root, store: Store, moves: Moves, work: SlurmWork, after_step: AfterStep) -> None:
         self._root = root
@@ -89,10 +92,24 @@ class OnNodes:
         waiting = sum(1 for job in self._store.jobs({State.PREPARING, State.SUBMITTED}) if job.nodes)
         return settings.slurm is None or waiting < settings.slurm.submitted
 
-    def follow(self, job: Job, settings: Settings) -> None:
-        """Take the next step of `job`, which is submitted or trains. Raises OSError."""
-        course = self._courses.setdefault(Run.of(job, Step.TRAIN), _Course())
-        slurm, seen = settings.slurm or SlurmSettings(), look(job, self._root)
+    def has(self, job: Job, step: Step, settings: Settings, *, was_begun: bool) -> bool:
+        """Say whether Slurm has `step` of `job`, or is to have it: who follows processes of this host finds none.
+
+        `was_begun` when a shim of it was started here a moment ago. Raises OSError.
+        """
+        if step is Step.MERGE:
+            return not was_begun and merges_on_a_node(job, settings, self._root)
+        return step is Step.TRAIN and job.nodes > 0
+
+    def follow(self, job: Job, step: Step, settings: Settings) -> None:
+        """Go on with `step` of `job`: see `has`. Raises OSError."""
+        course = self._courses.setdefault(Run.of(job, step), _Course())
+        slurm, seen = settings.slurm or SlurmSettings(), look(job, self._root, step)
+        if step is Step.MERGE and seen.intent is None and is_there(job, self._root):
+            lay_out_merge(job, slurm, self._root)
+            seen = look(job, self._root, step)
+        if step is Step.MERGE and seen.owner is not None and seen.exit is None:
+            self._store.explain(job, f"Slurm job {seen.owner.job} merges on {seen.owner.nodelist}")
         if seen.exit is not None:
             self._work.ask(slurm)
             self._after_exit(job, seen, seen.exit, course, settings)
@@ -114,7 +131,8 @@ class OnNodes:
         now, slurm = time.monotonic(), settings.slurm or SlurmSettings()
         course.told_to_end = course.told_to_end or now
         seen.ask_to_end("glmd cancel")
-        cancelled = partial(self._after_step.cancelled, job, " before it began")
+        before = " before it was merged" if seen.records.step is Step.MERGE else " before it began"
+        cancelled = partial(self._after_step.cancelled, job, before)
         if seen.owner is None:
             self._work.withdraw(job, slurm, cancelled)
             return
@@ -183,7 +201,7 @@ class OnNodes:
         end = by_word(word, seen.states, has_begun=seen.owner is not None, cancel=job.cancel)
         if end is None:
             course.over_since = None
-            if job.state is State.SUBMITTED:
+            if seen.owner is None:
                 self._store.explain(job, why_it_waits(row, job, datetime.now()))  # noqa: DTZ005 - as Slurm tells it
         elif self._is_settled(
             seen, course, time.monotonic(), EXIT_ALLOWANCE if word.phase is Phase.OVER else FORGOTTEN
@@ -219,4 +237,7 @@ class OnNodes:
                 self._waited(job, seen)
                 return
             seen.ask_to_end("given up")  # for what may live of it still, or wake up
-        self._after_step.go_on(job, Step.TRAIN, end, settings)
+        if seen.records.step is Step.MERGE:
+            states = (moved.state for moved in reversed(self._store.history(job.id)))
+            end = of_merge(end, sum(1 for _ in takewhile(State.MERGING.__eq__, states)))
+        self._after_step.go_on(job, seen.records.step, end, settings)

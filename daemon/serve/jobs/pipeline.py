@@ -111,7 +111,7 @@ class Pipeline:
         self._runs.keep(runs)
         self._evaluations.keep(runs)
         self._after_step.keep(runs)
-        self._on_nodes.keep({Run.of(job, Step.TRAIN) for job in active if _is_on_nodes(job)})
+        self._on_nodes.keep(runs)
         for job in active:
             if job.state in STEP_OF:
                 self._faults.attempt(
@@ -221,11 +221,11 @@ class Pipeline:
 
     def _follow(self, job: Job, step: Step) -> None:
         """Start the shim of `step`, or wait for its end, or act on how it ended."""
-        if _is_on_nodes(job):
-            self._faults.attempt(f"directory of job {job.id}", partial(refuse_vanished, job, self._root))
-            self._on_nodes.follow(job, self.settings)
-            return
         run = Run.of(job, step)
+        if self._on_nodes.has(job, step, self.settings, was_begun=self._starts.was_begun(run)):
+            self._faults.attempt(f"directory of job {job.id}", partial(refuse_vanished, job, self._root))
+            self._on_nodes.follow(job, step, self.settings)
+            return
         if step is Step.EVALUATE:  # whoever looks at its processes wants the devices that it has now
             mine = tuple(device for device, number in self._store.locks().items() if number == job.id)
             job = replace(job, devices=mine)
@@ -263,8 +263,3 @@ class Pipeline:
     def _free_devices(self, number: int) -> None:
         if job := self._store.readable(number):  # else nobody knows what is on them
             free_devices(job, self._store, self._root)
-
-
-def _is_on_nodes(job: Job) -> bool:
-    """Say whether Slurm has the ranks of `job`, or is to have them: who follows processes of this host finds none."""
-    return job.nodes > 0 and job.state in {State.SUBMITTED, State.TRAINING}

@@ -1,23 +1,28 @@
-"""What an attempt on nodes of Slurm needs before it is submitted: plan, output tree, and the files that are polled."""
+"""What a step on nodes of Slurm needs before it is submitted: plan, output tree, and the files that are polled."""
 
+from dataclasses import replace
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from daemon.core.root import Root
 from daemon.core.settings import Settings
-from daemon.core.slurm_settings import SlurmSettings
+from daemon.core.slurm_settings import MergeWhere, SlurmSettings
 from daemon.core.states import Job
 from daemon.serve.steps.slurm.naming import called
-from daemon.serve.steps.slurm.submission import Wanted, lay_out
+from daemon.serve.steps.slurm.submission import SlurmRecords, Wanted, lay_out
 from handlers.ckpt.files.durable import make_directory, publish_symlink
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.rank_table.hccn import HccnLookup
+from handlers.records.checked import Checked
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.nodes import NodesDir
 from handlers.records.nodes_plan import NodesPlan
 from handlers.training.plan import OnNodes, TrainRequest, plan_nodes
 from handlers.training.ways import choose
 from handlers.validate.check import CheckedConfig
+from handlers.validate.slurm_section import KEY as SLURM
 from handlers.validate.slurm_section import SlurmWish, placed
 
 _WARNING = 60.0
@@ -92,3 +97,44 @@ def _wanted(plan: NodesPlan, wish: SlurmWish | None, slurm: SlurmSettings, name:
         prologue=slurm.prologue,
         wait=wish.wait if wish else None,
     )
+
+
+def merges_on_a_node(job: Job, settings: Settings, root: Root) -> bool:
+    """Say whether the shards of `job` are merged by a job of Slurm's. What was begun counts before the settings."""
+    if not job.nodes:
+        return False
+    directory = job.directory(root.path)
+    if SlurmRecords(directory, job.attempt, Step.MERGE).intent.exists():
+        return True
+    begun = directory.step(job.attempt, Step.MERGE)
+    is_here = begun.lock.exists() or begun.exit.exists()
+    return not is_here and settings.slurm is not None and settings.slurm.merge.where is MergeWhere.JOB
+
+
+def lay_out_merge(job: Job, slurm: SlurmSettings, root: Root) -> None:
+    """Write down what Slurm is to be asked for, and all that somebody will poll, for the merge of `job`.
+
+    Doing it again is harmless. Raises OSError.
+    """
+    directory, merge = job.directory(root.path), slurm.merge
+    trained = placed(slurm.site, _wish(directory), nodes=1, devices_per_node=0)
+    partition = merge.partition or trained.partition
+    placement = replace(
+        trained, cpus=merge.cpus, memory=merge.mem, time=merge.time, partition=partition, reservation="", extra=()
+    )
+    wanted = Wanted(
+        name=called(root, job, Step.MERGE),
+        placement=placement,
+        python=slurm.interpreter,
+        prologue=slurm.prologue,
+    )
+    NodesDir(directory.step(job.attempt, Step.MERGE)).lay_out(0)
+    lay_out(directory, job.attempt, wanted, Step.MERGE)
+
+
+def _wish(directory: JobDir) -> SlurmWish | None:
+    """Return what the file of a job asks of Slurm; None where nothing tells that any more."""
+    try:
+        return SlurmWish.model_validate(Checked.read(directory.checked).section.get(SLURM))
+    except (FileNotFoundError, ValidationError):
+        return None

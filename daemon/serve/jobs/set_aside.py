@@ -8,7 +8,6 @@ from daemon.serve.loop.faults import Defect
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.steps.runner import forestall
 from handlers.ckpt.files.durable import make_directory, publish_bytes
-from handlers.records.job_dir import Step
 
 
 class SetAside:
@@ -32,8 +31,8 @@ class SetAside:
         publish_bytes(directory.defect, defect.traceback.encode("utf-8", "backslashreplace"))
         if now.state in STEP_OF:
             step = STEP_OF[now.state]
-            if now.nodes and step is Step.TRAIN:
-                look(now, self._root).ask_to_end("given up: a defect in glmd")
+            if now.nodes and (seen := look(now, self._root, step)).intent is not None:
+                seen.ask_to_end("given up: a defect in glmd")
             forestall(directory.step(now.attempt, step), step, defect.reason, code=defect.CODE)
         # Freed by the next turn, when nothing is found to be on them.
         reason = f"{after}{defect.reason}; see {directory.defect}"

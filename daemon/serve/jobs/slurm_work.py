@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from daemon.core.root import Root
 from daemon.core.slurm_settings import SlurmSettings
-from daemon.core.states import Job, State
+from daemon.core.states import STEP_OF, Job, State
 from daemon.core.store import Store
 from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.set_aside import SetAside
@@ -63,7 +63,8 @@ class SlurmWork:
 
     def submit(self, job: Job, slurm: SlurmSettings) -> None:
         """Let Slurm have `job`, unless that failed a moment ago."""
-        work = partial(submit, job.directory(self._root.path), job.attempt, _client(slurm), slurm.settle)
+        directory, step = job.directory(self._root.path), STEP_OF[job.state]
+        work = partial(submit, directory, job.attempt, _client(slurm), slurm.settle, step)
         self._do(job, f"submitting job {job.id} to Slurm", work, partial(self._submitted, job))
 
     def _submitted(self, job: Job, submitted: Submitted) -> None:
@@ -81,11 +82,12 @@ class SlurmWork:
 
     def withdraw(self, job: Job, slurm: SlurmSettings, then: Callable[[], object]) -> None:
         """Let Slurm have nothing of `job`; `then` is called when nothing of it can come any more, and none began."""
-        work = partial(withdraw, job.directory(self._root.path), job.attempt, _client(slurm), slurm.settle)
+        directory, step = job.directory(self._root.path), STEP_OF[job.state]
+        work = partial(withdraw, directory, job.attempt, _client(slurm), slurm.settle, step)
         self._do(job, f"cancelling job {job.id} in Slurm", work, partial(self._withdrawn, job, then))
 
     def _withdrawn(self, job: Job, then: Callable[[], object], is_gone: bool) -> None:  # noqa: FBT001 - a result
-        if is_gone and SlurmRecords(job.directory(self._root.path), job.attempt).owner() is None:
+        if is_gone and SlurmRecords(job.directory(self._root.path), job.attempt, STEP_OF[job.state]).owner() is None:
             then()
 
     def _do(self, job: Job, what: str, work: Callable[[], Result], then: Callable[[Result], None]) -> None:

@@ -1,4 +1,4 @@
-"""What an attempt is called in Slurm, as no other: by this root, the job's number, and the attempt's."""
+"""What an attempt of a step is called in Slurm, as no other: by this root, the job's number, and the attempt's."""
 
 import contextlib
 import os
@@ -7,11 +7,12 @@ from daemon.core.root import Root
 from daemon.core.slurm_names import ID_FILE, SlurmName, known_id
 from daemon.core.states import Job
 from handlers.ckpt.files.durable import publish_bytes
+from handlers.records.job_dir import Step
 
 
-def called(root: Root, job: Job) -> str:
-    """Return the name of the Slurm job of the present attempt of `job`. Raises OSError."""
-    return str(SlurmName(root_id(root), job.id, job.attempt, "train"))
+def called(root: Root, job: Job, step: Step = Step.TRAIN) -> str:
+    """Return the name of the Slurm job of `step` of the present attempt of `job`. Raises OSError."""
+    return str(SlurmName(root_id(root), job.id, job.attempt, step))
 
 
 def root_id(root: Root) -> str:

@@ -48,7 +48,9 @@ _ENDINGS = {
     "DEADLINE": (Ending.OVERTIME, "the deadline of the Slurm job is past", Code.SLURM_TIME),
     "CANCELLED": (Ending.STOPPED, "the job was cancelled in Slurm, and not by glmd cancel", Code.SLURM_CANCELLED),
     "OUT_OF_MEMORY": (
-        Ending.FAILED, "more than the memory of the Slurm job on a node (slurm.memory)", Code.SLURM_MEMORY,
+        Ending.FAILED,
+        "more than the memory of the Slurm job on a node (slurm.memory, slurm.merge.memory)",
+        Code.SLURM_MEMORY,
     ),
 }  # fmt: skip
 """Of jobs that are over, and of which no record says how; what is left came to an end that says nothing of why."""
@@ -117,7 +119,7 @@ def ending(word: Word, *, has_begun: bool, asked: bool) -> Failure | CancelledBy
         kind, what, code = _ENDINGS[word.state]
         return Failure(kind, f"Slurm says {word}: {what}", False if code is Code.SLURM_MEMORY else None, code)
     if not has_begun:
-        reason = f"Slurm says {word}: the batch step did not start, see `glmd logs N --slurm batch`"
+        reason = f"Slurm says {word}: the batch step did not start, see `glmd logs N --slurm batch` (or merge)"
         return Failure(Ending.TAKEN, reason, code=Code.SLURM_NOT_BEGUN)
     reason = f"Slurm says {word}, and the shim of the job died without a word"
     return Failure(Ending.FAILED, reason, code=Code.SHIM_DIED)

@@ -34,15 +34,15 @@ Kept = TypeVar("Kept", bound=Record)
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked of Slurm for one attempt."""
+    """What is asked of Slurm for a step of one attempt."""
 
     name: str
     """What the job is called in Slurm, as no other."""
     placement: Placement
-    warning: float
-    """Seconds before its time limit at which the job is told."""
     python: str
     """glmd's own interpreter, as the nodes see it."""
+    warning: float | None = None
+    """Seconds before its time limit at which the job is told; None for a step that can do nothing about it."""
     prologue: str = ""
     """Lines of the batch script, before anything else."""
     wait: float | None = None
@@ -50,10 +50,11 @@ class Wanted:
 
 
 class SlurmRecords:
-    """Where one attempt keeps what concerns its job in Slurm."""
+    """Where a step of one attempt keeps what concerns its job in Slurm."""
 
-    def __init__(self, job_dir: JobDir, attempt: int) -> None:
-        self.nodes = NodesDir(job_dir.step(attempt, Step.TRAIN))
+    def __init__(self, job_dir: JobDir, attempt: int, step: Step = Step.TRAIN) -> None:
+        self.step = step
+        self.nodes = NodesDir(job_dir.step(attempt, step))
         self.intent = self.nodes.intent
         self.job = self.nodes.job
         self.script = self.nodes.slurm / "script.sh"
@@ -75,26 +76,28 @@ def read(kind: type[Kept], path: Path) -> Kept | None:
         return None
 
 
-def lay_out(job_dir: JobDir, attempt: int, wanted: Wanted) -> None:
+def lay_out(job_dir: JobDir, attempt: int, wanted: Wanted, step: Step = Step.TRAIN) -> None:
     """Write down what is to be submitted, unless something may have been submitted already. Raises OSError."""
-    records = SlurmRecords(job_dir, attempt)
+    records = SlurmRecords(job_dir, attempt, step)
     before = read(Intent, records.intent)
     if before is not None and before.sent is not None:
         return
-    script = script_of(job_dir, attempt, wanted).encode()
+    script = script_of(job_dir, attempt, step, wanted).encode()
     publish_bytes(records.script, script, mode=0o750)
     digest = hashlib.sha256(script).hexdigest()
     options = options_of(records, wanted)
     Intent(name=wanted.name, script=digest, options=options, wait=wanted.wait).publish(records.intent)
 
 
-def submit(job_dir: JobDir, attempt: int, client: SlurmClient, settle: float = SETTLE) -> Submitted:
-    """Let Slurm have exactly one job of this attempt, and return which. It may be called again and again.
+def submit(
+    job_dir: JobDir, attempt: int, client: SlurmClient, settle: float = SETTLE, step: Step = Step.TRAIN
+) -> Submitted:
+    """Let Slurm have exactly one job of this attempt of `step`, and return which. It may be called again and again.
 
     Raises UnclearError where nothing is known yet and nothing more was done, NotTakenError, OSError, and
     ValidationError where somebody has written into intent.json.
     """
-    records = SlurmRecords(job_dir, attempt)
+    records = SlurmRecords(job_dir, attempt, step)
     if (known := records.submitted()) is not None:
         return known
     intent = Intent.read(records.intent)
@@ -111,9 +114,11 @@ def submit(job_dir: JobDir, attempt: int, client: SlurmClient, settle: float = S
     return _keep(records, Submitted(id=number, how="sbatch"))
 
 
-def withdraw(job_dir: JobDir, attempt: int, client: SlurmClient, settle: float = SETTLE) -> bool:
+def withdraw(
+    job_dir: JobDir, attempt: int, client: SlurmClient, settle: float = SETTLE, step: Step = Step.TRAIN
+) -> bool:
     """Cancel whatever Slurm has of this attempt; return whether it has nothing, nor will. Raises as `submit` does."""
-    intent = Intent.read(SlurmRecords(job_dir, attempt).intent)
+    intent = Intent.read(SlurmRecords(job_dir, attempt, step).intent)
     if intent.sent is None:
         return True
     rows = [row for row in client.jobs_called(intent.name) if Word(row.state, row.reason).phase is not Phase.OVER]
@@ -157,9 +162,9 @@ def _keep(records: SlurmRecords, submitted: Submitted) -> Submitted:
     return submitted
 
 
-def script_of(job_dir: JobDir, attempt: int, wanted: Wanted) -> str:
+def script_of(job_dir: JobDir, attempt: int, step: Step, wanted: Wanted) -> str:
     """Return the batch script: the site's own lines, and then the shim of the job in the place of the shell."""
-    shim = shlex.join([wanted.python, "-P", "-m", "handlers.shim.job", str(job_dir.path), str(attempt)])
+    shim = shlex.join([wanted.python, "-P", "-m", "handlers.shim.job", str(job_dir.path), str(attempt), step])
     prologue = f"{wanted.prologue.rstrip()}\n" if wanted.prologue.strip() else ""
     return f"#!/bin/bash\n{prologue}umask {UMASK:04o}\nexec {shim}\n"
 
@@ -170,6 +175,7 @@ def options_of(records: SlurmRecords, wanted: Wanted) -> tuple[str, ...]:
     `--propagate=NONE`, or the job would have the soft limits of whoever submits it: a daemon's are low, and RDMA wants
     much locked memory.
     """
+    told = () if wanted.warning is None else (f"--signal=B:USR1@{wanted.warning:.0f}",)
     return (
         f"--job-name={wanted.name}",
         f"--comment={wanted.name}",
@@ -180,7 +186,7 @@ def options_of(records: SlurmRecords, wanted: Wanted) -> tuple[str, ...]:
         "--open-mode=append",
         "--export=ALL",
         "--propagate=NONE",
-        f"--signal=B:USR1@{wanted.warning:.0f}",
+        *told,
         *wanted.placement.options,
         *wanted.placement.extra,
     )

@@ -152,7 +152,11 @@ def test_what_glmd_prints_on_nodes_of_slurm(site: Site) -> None:
     directory.lay_out(2)
     directory.out.write_text("slurmstepd: error: no interpreter\n")
     directory.log(1).write_text("node 1 begins\n")
+    merge = NodesDir(job.directory(site.root.path).step(1, Step.MERGE))
+    merge.lay_out(0)
+    merge.out.write_text("it merges\n")
     assert site.glmd("logs", "1", "--slurm", "batch").stdout == "slurmstepd: error: no interpreter\n"
+    assert site.glmd("logs", "1", "--slurm", "merge").stdout == "it merges\n"
     assert site.glmd("logs", "1", "--slurm", "1").stdout == "node 1 begins\n"
     refused = site.glmd("logs", "1", "--slurm", "2")
     assert (refused.returncode, "nodes 0 to 1" in refused.stderr) == (2, True)

@@ -24,6 +24,7 @@ from daemon.face.audit.ledger import read_ledger
 from daemon.face.audit.place_rules import place_disagreements
 from handlers.ckpt.files.durable import publish_symlink
 from handlers.records.job_dir import Step
+from handlers.records.nodes import NodesDir
 from handlers.records.step_exit import Outcome, Survivor
 from tests.unit.daemon.commands.conftest import Site
 from tests.unit.daemon.face.audit.conftest import DONE, NOW, Place
@@ -349,6 +350,14 @@ def test_a_step_that_nobody_runs(place: Place, ways: tuple[State, ...], shim: st
         place.run_shim(job, Step.TRAIN if ways is TRAINING else Step.MERGE, living=False)
     (found,) = check_state(place.root)
     assert (found.kind, found.job) == (Kind.NO_SHIM, job.id)
+
+
+def test_a_merge_that_slurm_has(place: Place) -> None:
+    """No process of it is here, and what it has written so far has no manifest yet."""
+    job = place.job(*MERGING)
+    NodesDir(place.directory(job).step(1, Step.MERGE)).lay_out(0)
+    (place.directory(job).merged / ".merging").mkdir(parents=True)
+    assert check_state(place.root) == ()
 
 
 @pytest.mark.parametrize("ways", ((), (State.PREPARING, State.FAILED), MERGING))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from daemon.serve.jobs.endings import Finished
-from daemon.serve.jobs.nodes_ends import by_record, by_word
+from daemon.serve.jobs.nodes_ends import by_record, by_word, of_merge
 from daemon.serve.steps.slurm.states import Word
 from handlers.records.job_dir import Step
 from handlers.records.nodes import NodeState
@@ -93,3 +93,29 @@ def test_without_a_record_nodes_tell_which_rank_failed() -> None:
     told = by_word(Word("FAILED", "None"), nodes[:1], has_begun=True, cancel=False)
     assert isinstance(told, Failure)
     assert told.code == "shim.died"
+
+
+@pytest.mark.parametrize(
+    ("state", "has_begun", "again"),
+    (
+        ("NODE_FAIL", True, True),
+        ("PREEMPTED", True, True),
+        ("FAILED", True, True),
+        ("FAILED", False, True),
+        ("OUT_OF_MEMORY", True, False),
+        ("TIMEOUT", True, False),
+        ("CANCELLED", True, False),
+    ),
+)
+def test_a_merge_is_done_again_where_the_next_may_come_to_its_end(state: str, *, has_begun: bool, again: bool) -> None:
+    """With the same memory and the same time it would not; and not again and again."""
+    end = by_word(Word(state, "None"), (), has_begun=has_begun, cancel=False)
+    assert isinstance(end, Failure)
+    first, third = of_merge(end, 1), of_merge(end, 3)
+    assert isinstance(first, Failure)
+    assert isinstance(third, Failure)
+    assert (first.ending is Ending.TAKEN, first.reason, first.code) == (again, end.reason, end.code)
+    assert third.ending is not Ending.TAKEN
+    assert third.reason.endswith("not merged again: 3 in a row ended so") is again
+    done = Finished(is_cancelled=False, reason="")
+    assert of_merge(done, 3) is done

@@ -1,5 +1,6 @@
 """The way of a training on nodes: what is decided by its files and Slurm's answers, which a test gives."""
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -10,8 +11,8 @@ import pytest
 
 from daemon.core.root import Root
 from daemon.core.settings import Settings
-from daemon.core.slurm_settings import SlurmSettings
-from daemon.core.states import Job, State
+from daemon.core.slurm_settings import MergeWhere, SlurmMerge, SlurmSettings
+from daemon.core.states import STEP_OF, Job, State
 from daemon.core.store import NewJob, Store
 from daemon.serve.jobs import on_nodes
 from daemon.serve.jobs.endings import Finished
@@ -22,7 +23,7 @@ from daemon.serve.loop.waiting import Waiting
 from daemon.serve.steps.slurm.queue import Answer
 from daemon.serve.steps.slurm.submission import SlurmRecords
 from handlers.records.job_dir import Step
-from handlers.records.nodes import NodeState, Owner, Request
+from handlers.records.nodes import Control, NodeState, Owner, Request
 from handlers.records.slurm import Intent, Submitted
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.resume.decision import Ending, Failure
@@ -90,11 +91,12 @@ class House:
     def turn(self, seconds: float = 1.0) -> None:
         """Let so much time pass, and follow the job."""
         self.now += seconds
-        self.nodes.follow(self.job, SETTINGS)
+        self.nodes.follow(self.job, STEP_OF[self.job.state], SETTINGS)
 
     def slurm(self, state: str | None, reason: str = "None") -> None:
         """Let Slurm answer now; None when it knows no such job."""
-        rows = {} if state is None else {NAME: (Row("7", state, reason, "N/A", "n[1-2]", NAME),)}
+        name = Intent.read(self.records.intent).name
+        rows = {} if state is None else {name: (Row("7", state, reason, "N/A", "n[1-2]", name),)}
         self.answer = Answer(self.now, 0.0, rows)
 
     def intent(self, tries: int, wait: float | None = None) -> None:
@@ -108,9 +110,18 @@ class House:
     def begun(self) -> None:
         """Let its shim have begun."""
         self.submitted()
-        Owner(job="7", host="n1", pid=1, start_time=1, boot_id="x", nodelist="n[1-2]").publish(self.records.nodes.owner)
+        self.has_owner("n[1-2]")
         self.turn()
         assert self.job.state is State.TRAINING
+
+    def has_owner(self, nodelist: str) -> None:
+        """Let its shim have taken it."""
+        Owner(job="7", host="n1", pid=1, start_time=1, boot_id="x", nodelist=nodelist).publish(self.records.nodes.owner)
+
+    def merges(self) -> None:
+        """Let the training have come to its end, and its merge be about to begin."""
+        self.store.move(self.store.move(self.job, State.TRAINING), State.MERGING)
+        self.records = SlurmRecords(self.job.directory(self.root.path), 1, Step.MERGE)
 
     def beat(self, seq: int) -> None:
         """Let a node give a sign of life."""
@@ -394,3 +405,95 @@ def test_not_more_than_the_site_wants_wait_in_slurm(house: House) -> None:
     assert not house.nodes.has_room(Settings(slurm=SlurmSettings(submitted=1)))
     house.begun()
     assert house.nodes.has_room(Settings(slurm=SlurmSettings(submitted=1)))
+
+
+# Merges
+
+
+def test_a_merge_is_laid_out_before_it_is_submitted(house: House) -> None:
+    """For one node without devices; its reason is Slurm's, and then where it is done."""
+    house.merges()
+    house.turn()
+    assert house.asked == ["submit"]
+    intent = Intent.read(house.records.intent)
+    assert re.fullmatch(r"glmd-[0-9a-f]{8}-0001-1-merge", intent.name)
+    assert house.records.script.read_text().endswith(" 1 merge\n")
+    assert house.wants() is None
+    house.submitted()
+    house.turn()
+    house.slurm("PENDING", "Priority")
+    house.turn()
+    assert house.job.reason == "Slurm job 7 waits for Priority (1 node)"
+    house.has_owner("n2")
+    house.turn()
+    assert house.job.reason == "Slurm job 7 merges on n2"
+    assert house.ends == []
+
+
+def test_a_merge_that_is_killed_is_done_again_twice(house: House) -> None:
+    """Then it may be the merge that kills: somebody has to look."""
+    house.merges()
+    house.turn()
+    house.submitted()
+    house.has_owner("n1")
+    for merges in (1, 2, 3):
+        house.turn()
+        house.slurm("FAILED", "NonZeroExitCode")
+        house.turn()
+        house.turn(EXIT_ALLOWANCE + 1)
+        end = house.ends[-1]
+        assert len(house.ends) == merges
+        assert isinstance(end, Failure)
+        assert end.ending is (Ending.FAILED if merges == 3 else Ending.TAKEN)
+        if merges < 3:
+            house.store.move(house.job, State.MERGING, attempt=merges + 1)
+            house.records = SlurmRecords(house.job.directory(house.root.path), merges + 1, Step.MERGE)
+            house.turn()
+            house.submitted()
+            house.has_owner("n1")
+    assert house.ends[-1].reason.endswith("not merged again: 3 in a row ended so")
+
+
+def test_a_merge_lives_as_long_as_its_shim_gives_signs_of_life(house: House) -> None:
+    """Whatever Slurm says of its node: what is published counts, and two are not to work at one output."""
+    house.merges()
+    house.turn()
+    house.submitted()
+    house.has_owner("n1")
+    for seq in range(1, 20):
+        Control(seq=seq).publish(house.records.nodes.control)
+        house.turn(EXIT_ALLOWANCE - 1)
+        house.slurm("NODE_FAIL")
+    assert house.ends == []
+    house.ended(Outcome.COMPLETED, step=Step.MERGE)
+    house.turn()
+    assert house.ends == [Finished(is_cancelled=False, reason="why")]
+
+
+def test_a_merge_is_cancelled_before_it_is_laid_out(house: House) -> None:
+    """Whatever of it comes up later finds the wish."""
+    house.merges()
+    house.store.ask_to_cancel(house.job)
+    house.turn()
+    assert house.asked == ["withdraw"]
+    assert house.wants() == "glmd cancel"
+
+
+def test_where_a_merge_is_done_the_settings_say_until_it_is_begun(house: House) -> None:
+    """A setting that is changed meanwhile neither begins it twice nor leaves it alone."""
+    here = Settings(slurm=SlurmSettings(merge=SlurmMerge(where=MergeWhere.HOST)))
+
+    def has(settings: Settings, *, was_begun: bool = False) -> bool:
+        return house.nodes.has(house.job, Step.MERGE, settings, was_begun=was_begun)
+
+    house.merges()
+    assert (has(SETTINGS), has(here), has(Settings()), has(SETTINGS, was_begun=True)) == (True, False, False, False)
+    step = house.job.directory(house.root.path).step(1, Step.MERGE)
+    step.path.mkdir(parents=True)
+    step.lock.touch()
+    assert not has(SETTINGS)
+    step.lock.unlink()
+    house.turn()
+    assert has(here)
+    assert has(Settings())
+    assert not house.nodes.has(house.job, Step.EVALUATE, SETTINGS, was_begun=False)

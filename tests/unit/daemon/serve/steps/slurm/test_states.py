@@ -112,3 +112,11 @@ def test_reasons_that_do_not_pass_by_themselves(reason: str, waits_for_ever: boo
 def test_a_job_that_slurm_forgot_is_lost() -> None:
     """That says nothing about the training: it goes on from its newest save."""
     assert forgotten().ending is Ending.TAKEN
+
+
+def test_memory_that_ran_out_is_named() -> None:
+    """As Slurm tells it of a job of which the kernel has killed something: a cluster of tests has no cgroup."""
+    found = ending(Word("OUT_OF_MEMORY", "OutOfMemory"), has_begun=True, asked=False)
+    assert isinstance(found, Failure)
+    assert (found.ending, found.code, found.may_pass) == (Ending.FAILED, "slurm.memory", False)
+    assert found.reason.startswith("Slurm says OUT_OF_MEMORY (OutOfMemory): more than the memory of the Slurm job")

@@ -87,7 +87,7 @@ def test_it_is_submitted_once(job_dir: JobDir) -> None:
     assert {f"--job-name={NAME}", "--dependency=singleton", "--no-requeue", "--nodes=2", "--gres=npu:8"} <= options
     assert {"--export=ALL", "--propagate=NONE", "--signal=B:USR1@80", "--partition=main"} <= options
     script = SlurmRecords(job_dir, 1).script.read_text()
-    assert script.endswith(f"umask 0027\nexec /shared/python -P -m handlers.shim.job {job_dir.path} 1\n")
+    assert script.endswith(f"umask 0027\nexec /shared/python -P -m handlers.shim.job {job_dir.path} 1 train\n")
 
 
 def test_what_was_taken_before_its_number_was_written_down_is_found_by_name(job_dir: JobDir) -> None:
