@@ -20,7 +20,7 @@ MOST_ROWS = 250_000
 """Rows of all trainings that are kept: 18 MB at most."""
 AT_ONCE = 0.25
 """Seconds that are read for one answer: a long record is there in several."""
-_PIECE = 1 << 17
+_PIECE = 1 << 16
 """Bytes of a record that are read at a time, so that its rows as objects stay few."""
 VALUES = ("time", "loss", "lr", "ms", "overflow", "scale", "norm", "samples")
 

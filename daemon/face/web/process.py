@@ -1,6 +1,8 @@
 """The process of `glmd web`: its socket, and its end when nobody looks."""
 
 import contextlib
+import ctypes
+import gc
 import os
 import signal
 import socket
@@ -41,6 +43,8 @@ def serve(plan: PagePlan, listen: str | None = None) -> None:
         server = _Server(_config(application), idle=IDLE if handed else None)
         for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn sends it again when it has ended: that is the end here
             signal.signal(number, lambda *_: None)
+        gc.collect()
+        gc.freeze()  # it stays: then what an answer leaves behind is looked for among little, and so more often
         log.info("web_started", root=plan.root, listen=where, pid=os.getpid())
         server.run(sockets=sockets)
     log.info("web_stopped", listen=where)
@@ -72,15 +76,25 @@ class _Server(uvicorn.Server):
         self._idle = idle
         self._seen = 0
         self._since = time.monotonic()
+        self._given_back = 0
 
     async def on_tick(self, counter: int) -> bool:
         """Look, ten times a second, whether it is to end."""
+        if counter % 50 == 0 and self._given_back != self.server_state.total_requests:
+            self._given_back = self.server_state.total_requests
+            _give_back()
         state = self.server_state
         if state.connections or state.total_requests != self._seen:
             self._seen, self._since = state.total_requests, time.monotonic()
         if self._idle is not None and time.monotonic() - self._since > self._idle:
             return True
         return await super().on_tick(counter)
+
+
+def _give_back() -> None:
+    """Let the kernel have what answers have left behind: CPython and glibc keep it otherwise."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextlib.contextmanager

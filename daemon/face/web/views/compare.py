@@ -9,7 +9,6 @@ from daemon.core.results import Result
 from daemon.core.states import Job
 from daemon.face.comparison import Compared, DifferentKey, compared, different_keys
 from daemon.face.picture import svg_of_several
-from daemon.face.training import GLANCE
 from daemon.face.web.asking import Asked, NotThereError, Page
 from daemon.face.web.finding import open_store
 from daemon.face.web.job_rows import SIGNS
@@ -19,6 +18,8 @@ from handlers.units.durations import format_duration
 MOST = 12
 _POINTS = 400
 """Of each curve."""
+_ROWS = 1_000
+"""Of all trainings, for their figures."""
 _KEYS = 200
 _LONGEST = 300
 """Characters of a value."""
@@ -58,7 +59,7 @@ def compare(asked: Asked) -> Page:
     title = asked.words.say("compare", "title")
     if len(jobs) < 2:
         return Page("compare.html", title, None, tab="jobs")
-    trainings = compared(jobs, asked.site.root.path, GLANCE // len(jobs))
+    trainings = compared(jobs, asked.site.root.path, _ROWS // len(jobs))
     keys, not_compared = _keys(jobs, asked)
     content = ComparePage(
         columns=tuple(_column(each, results.get(each.job.id), asked) for each in trainings),
@@ -79,7 +80,7 @@ def as_json(asked: Asked) -> dict[str, object]:
     if len(jobs) < 2:
         raise NotThereError(asked.words.say("compare", "which", most=MOST))
     root = asked.site.root.path
-    trainings = [each.as_json() for each in compared(jobs, root, GLANCE // len(jobs))]
+    trainings = [each.as_json() for each in compared(jobs, root, _ROWS // len(jobs))]
     keys, told = _keys(jobs, asked)
     config = [{"key": row.key, "values": list(row.values)} for row in keys[:_KEYS]]
     return {"jobs": trainings, "config": config, "left_out": max(0, len(keys) - _KEYS), "told": told}
