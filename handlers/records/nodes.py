@@ -57,6 +57,10 @@ class Part(Polled):
     devices: tuple[Device, ...] = ()
     table: str | None = None
     """Its own rank table, as text; None where the ranks need none."""
+    unfit: tuple[str, ...] = ()
+    """What stands against a training on it, for people; nothing where it can take part."""
+    code: str = ""
+    """The same for programs; empty where it can."""
 
 
 class RankPlace(Record):
@@ -152,6 +156,8 @@ class NodesDir:
         self.out = self.slurm / "out"
         """What the batch step prints."""
         self.owner = self.slurm / "owner.json"
+        self.verdict = self.slurm / "verdict.json"
+        """Slurm's word, where that ended the attempt."""
         self.request = self.path / "request.json"
         self.control = self.path / "control.json"
         self.start = self.path / "start.json"

@@ -33,7 +33,7 @@ def part_of(plan: NodesPlan, node: str, environment: Mapping[str, str]) -> tuple
     Raises BadInputError and RefusedError where it has no address, too few devices, or some that HCCL would not take.
     """
     address = _address(plan.address, node)
-    devices = _devices(plan, node, environment)
+    devices = _devices(plan, environment)
     table, warnings = None, tuple[str, ...]()
     if plan.has_table:
         made, warnings = make(
@@ -46,17 +46,17 @@ def part_of(plan: NodesPlan, node: str, environment: Mapping[str, str]) -> tuple
     return Part(seq=1, node=node, host=os.uname().nodename, address=address, devices=devices, table=table), warnings
 
 
-def _devices(plan: NodesPlan, node: str, environment: Mapping[str, str]) -> tuple[int, ...]:
+def _devices(plan: NodesPlan, environment: Mapping[str, str]) -> tuple[int, ...]:
     if plan.devices_from == "all":
         return tuple(range(plan.devices_per_node))
     given = environment.get(VISIBLE, "")
     try:
         devices = tuple(parse_devices(given)) if given else ()
     except ValueError as error:
-        raise BadInputError(f"{node}: {VISIBLE} is {given!r}: {error}", Code.SLURM_NODE_UNFIT) from error
+        raise BadInputError(f"{VISIBLE} is {given!r}: {error}", Code.SLURM_NODE_UNFIT) from error
     if len(devices) < plan.devices_per_node:
         raise BadInputError(
-            f"{node}: {VISIBLE} is {given!r}, which is not {plan.devices_per_node} devices; see slurm.devices_from in "
+            f"{VISIBLE} is {given!r}, which is not {plan.devices_per_node} devices; see slurm.devices_from in "
             "the settings, and the gres.conf and task prolog of the cluster",
             Code.SLURM_NODE_UNFIT,
         )
@@ -75,7 +75,7 @@ def _address(wish: str, node: str) -> str:
         address = next((one.address for one in addresses if one.family is socket.AF_INET), "")
     if not address:
         raise BadInputError(
-            f"{node} has no address by {wish!r}; set slurm.address: auto, slurm, or the name of an interface",
+            f"it has no address by {wish!r}; set slurm.address: auto, slurm, or the name of an interface",
             Code.RANK_TABLE_NO_SERVER_ADDRESS,
         )
     return address

@@ -79,6 +79,7 @@ class OnNodes:
     gather: float
     node_silence: float
     lease: float
+    preflight: bool = True
 
 
 def plan_training(request: TrainRequest) -> TrainPlan:
@@ -138,6 +139,7 @@ def plan_nodes(request: TrainRequest, nodes: OnNodes) -> NodesPlan:
         gather=nodes.gather,
         node_silence=nodes.node_silence,
         lease=nodes.lease,
+        preflight=nodes.preflight,
     )
 
 
