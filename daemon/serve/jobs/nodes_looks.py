@@ -1,5 +1,6 @@
 """What there is to see of an attempt on nodes of Slurm: its files, and what Slurm says of its job."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -8,14 +9,16 @@ from pydantic import ValidationError
 from daemon.core.root import Root
 from daemon.core.states import Job
 from daemon.serve.steps.slurm.client import Row
+from daemon.serve.steps.slurm.leaving_out import is_leaving_out, told
 from daemon.serve.steps.slurm.queue import Answer
 from daemon.serve.steps.slurm.states import Phase, Word, needs_somebody
 from daemon.serve.steps.slurm.submission import SlurmRecords, read, which
 from handlers.codes import Code
 from handlers.records.job_dir import Step, StepDir
 from handlers.records.nodes import NodeState, Owner, Request
-from handlers.records.slurm import Intent, Submitted
+from handlers.records.slurm import Intent, Submitted, Verdict
 from handlers.records.step_exit import Outcome, StepExit
+from handlers.units.host_lists import hosts
 
 _FARTHEST = timedelta(days=30)
 """Beyond that an expected start is none: beside jobs without a limit Slurm tells years."""
@@ -35,6 +38,19 @@ class Seen:
     """Which job it is in Slurm; None where that is not known."""
     states: tuple[NodeState, ...]
     """Of those nodes that say something."""
+    verdict: Verdict | None = None
+    """What Slurm said when that ended it; None where it has not."""
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether it is not to have some nodes that earlier attempts had trouble with."""
+        return self.intent is not None and is_leaving_out(self.intent)
+
+    @property
+    def left_out(self) -> str:
+        """What there is to tell of nodes that it is not to have, as `; without n2 (lost in attempt 1)`."""
+        text = "" if self.intent is None else told(self.intent)
+        return f"; {text}" if text else ""
 
     def row(self, answer: Answer | None) -> Row | None:
         """Return what Slurm answered last of its job; None where it knows none."""
@@ -46,7 +62,7 @@ class Seen:
         """Return the jobs of its name that are not its job, and not over: of a request that came very late."""
         mine = self.row(answer)
         rows = (row for row in self._rows(answer) if row != mine)
-        return tuple(row for row in rows if Word(row.state, row.reason).phase is not Phase.OVER)
+        return tuple(row for row in rows if Word.of(row).phase is not Phase.OVER)
 
     def _rows(self, answer: Answer | None) -> tuple[Row, ...]:
         return answer.rows.get(self.intent.name, ()) if answer is not None and self.intent is not None else ()
@@ -55,6 +71,26 @@ class Seen:
     def beats(self) -> tuple[int, ...]:
         """What moves as long as anybody lives."""
         return tuple(state.seq for state in self.states)
+
+    def keep_word(self, word: Word, nodes: str, down: Mapping[str, str]) -> Verdict:
+        """Write down, once, that this word of Slurm's ended it; return what counts. Raises OSError.
+
+        `nodes` is where Slurm says that it is or was; those that are `down` may be others' as well.
+        """
+        if self.verdict is not None:
+            return self.verdict
+        nodes = nodes if self.owner is None else self.owner.nodelist or nodes
+        names = hosts(nodes)
+        verdict = Verdict(
+            state=word.state,
+            reason=word.reason,
+            nodes=nodes,
+            down={node: why for node, why in down.items() if node in names},
+            has_record=self.exit is not None,
+            at=datetime.now(UTC),
+        )
+        verdict.publish(self.records.verdict)
+        return verdict
 
     def ask_to_end(self, by: str) -> None:
         """Let the job's shim know, also one that is yet to come, that it is to end the training. Raises OSError."""
@@ -76,6 +112,7 @@ def look(job: Job, root: Root) -> Seen:
         intent=read(Intent, records.intent),
         submitted=records.submitted(),
         states=tuple(state for state in states if state is not None),
+        verdict=read(Verdict, records.verdict),
     )
 
 
@@ -95,7 +132,7 @@ def _exit(step: StepDir) -> StepExit | None:
 def why_it_waits(row: Row, job: Job, now: datetime) -> str:
     """Say what a job in Slurm's queue waits for, and until when as far as Slurm can tell; `now` is local time."""
     where = f"{job.nodes} node{'s' * (job.nodes > 1)}"
-    if Word(row.state, row.reason).phase is None:
+    if Word.of(row).phase is None:
         return f"Slurm job {row.id} is {row.state}, which glmd does not know"
     if row.state != "PENDING":
         return f"Slurm job {row.id} is {row.state} on {row.nodes or where}"

@@ -20,15 +20,15 @@ from daemon.core.store import Store
 from daemon.serve.jobs.after_step import AfterStep
 from daemon.serve.jobs.endings import Finished
 from daemon.serve.jobs.moves import Moves
-from daemon.serve.jobs.nodes_ends import by_record, by_word
+from daemon.serve.jobs.nodes_ends import by_record, by_verdict, by_word
 from daemon.serve.jobs.nodes_looks import Seen, look, why_it_waits
 from daemon.serve.jobs.slurm_work import SlurmWork
 from daemon.serve.steps.slurm.client import Row
-from daemon.serve.steps.slurm.states import Phase, Word, forgotten
-from handlers.codes import Code
+from daemon.serve.steps.slurm.states import UNSAID, Phase, Word, wants_other_nodes
 from handlers.records.job_dir import Step
-from handlers.records.step_exit import StepExit
-from handlers.resume.decision import Ending, Failure
+from handlers.records.slurm import Verdict
+from handlers.records.step_exit import Outcome, StepExit
+from handlers.resume.decision import Failure
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -91,11 +91,14 @@ class OnNodes:
         """Take the next step of `job`, which is submitted or trains. Raises OSError."""
         course = self._courses.setdefault(Run.of(job, Step.TRAIN), _Course())
         slurm, seen = settings.slurm or SlurmSettings(), look(job, self._root)
-        if seen.exit is not None:
+        if seen.verdict is not None and not seen.verdict.has_record:
+            self._by_verdict(job, seen, seen.verdict, settings)
+        elif seen.exit is not None:
             self._work.ask(slurm)
             self._after_exit(job, seen, seen.exit, course, settings)
         elif seen.owner is not None and job.state is State.SUBMITTED:
-            self._moves.move(job, State.TRAINING, f"Slurm job {seen.owner.job} runs on {seen.owner.nodelist}")
+            runs = f"Slurm job {seen.owner.job} runs on {seen.owner.nodelist}{seen.left_out}"
+            self._moves.move(job, State.TRAINING, runs)
         elif job.cancel:
             self._cancel(job, seen, course, settings)
         elif seen.submitted is None and seen.owner is None:
@@ -123,10 +126,14 @@ class OnNodes:
         now = time.monotonic()
         course.exit_since = course.exit_since or now
         waited, row = now - course.exit_since, self._row(seen, course)
-        word = None if row is None else Word(row.state, row.reason)
-        end = by_record(exit_, word, cancel=job.cancel)
+        word = None if row is None else Word.of(row)
+        counts = word if seen.verdict is None else Word(seen.verdict.state, seen.verdict.reason)
+        end = by_record(exit_, counts, cancel=job.cancel)
         if end is None and waited > SILENCE_OF_SLURM:
-            end = by_record(exit_, Word("FAILED", ""), cancel=job.cancel)
+            counts, row = UNSAID, None
+            end = by_record(exit_, counts, cancel=job.cancel)
+        if end is not None and counts is not None and exit_.outcome is Outcome.ENDED_OUTSIDE:
+            self._keep_word(seen, counts, row)
         if end is None:
             self._store.explain(job, f"waits for Slurm's word of what this means: {exit_.reason}")
         elif isinstance(end, Failure) and not self._is_certainly_over(exit_, word, waited, settings):
@@ -162,7 +169,7 @@ class OnNodes:
             return
         if others := seen.others(answer):
             self._work.end_others(job, settings.slurm or SlurmSettings(), others)
-        word = Word(row.state, row.reason)
+        word = Word.of(row)
         if word.phase is None and word.state != course.word:
             course.word = word.state
             log.warning("slurm_state_unknown", job=job.id, slurm=row.id, state=word.state)
@@ -170,10 +177,24 @@ class OnNodes:
         if end is None:
             course.over_since = None
             if job.state is State.SUBMITTED:
-                self._store.explain(job, why_it_waits(row, job, datetime.now()))  # noqa: DTZ005 - as Slurm tells it
+                waits = why_it_waits(row, job, datetime.now())  # noqa: DTZ005 - as Slurm tells it
+                self._store.explain(job, f"{waits}{seen.left_out}")
+                if seen.leaves_out and word.state == "PENDING" and wants_other_nodes(word.reason):
+                    self._work.leave_none_out(job, settings.slurm or SlurmSettings(), word.reason)
         elif self._is_settled(
             seen, course, time.monotonic(), EXIT_ALLOWANCE if word.phase is Phase.OVER else FORGOTTEN
         ):  # fmt: skip
+            self._by_verdict(job, seen, self._keep_word(seen, word, row), settings)
+
+    def _keep_word(self, seen: Seen, word: Word, row: Row | None) -> Verdict:
+        """Write down what ends the attempt, before anything follows from it: another daemon must name it the same."""
+        answer = self._work.answer
+        down = {} if row is None or answer is None else answer.down
+        return seen.keep_word(word, "" if row is None else row.nodes, down)
+
+    def _by_verdict(self, job: Job, seen: Seen, verdict: Verdict, settings: Settings) -> None:
+        """Go on by the word of Slurm's that ended the attempt, however often this is begun."""
+        if (end := by_verdict(verdict, seen, cancel=job.cancel)) is not None:
             self._go_on(job, seen, end, settings)
 
     def _unknown_to_slurm(self, job: Job, seen: Seen, course: _Course, at: float, settings: Settings) -> None:
@@ -183,11 +204,10 @@ class OnNodes:
         """
         if not self._is_settled(seen, course, at, FORGOTTEN):
             return
-        if seen.owner is not None:
-            self._go_on(job, seen, forgotten(), settings)
-        elif seen.intent is not None and seen.intent.tries >= MOST_TRIES:
-            reason = f"Slurm took the job {seen.intent.tries} times, and does not know it any more"
-            self._go_on(job, seen, Failure(Ending.FAILED, reason, code=Code.SLURM_FORGOTTEN), settings)
+        # Where nodes were left out in vain the first request may not have been taken.
+        enough = seen.intent is not None and seen.intent.tries >= MOST_TRIES + bool(seen.intent.in_vain)
+        if seen.owner is not None or enough:
+            self._by_verdict(job, seen, self._keep_word(seen, UNSAID, None), settings)
         else:
             seen.records.job.unlink(missing_ok=True)  # which job it is is not known any more: it is looked for anew
             course.over_since = course.known_since = None

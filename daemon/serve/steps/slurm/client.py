@@ -31,6 +31,11 @@ _ROW = re.compile(
 """The reason may be free text with commas; what others call their jobs may hold anything."""
 _BOOT = re.compile(r"^BOOT_TIME\s*=\s*(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)$", re.ASCII | re.MULTILINE)
 """scontrol(1), show config: when slurmctld was started, in local time."""
+_NODE = re.compile(
+    r"^NodeName=(?P<name>\S+) .*?\bState=(?P<state>\S+)(?:.*\bReason=(?P<why>.*?)(?: \[|$))?", re.MULTILINE
+)
+"""scontrol(1), show node, one a line: State=DOWN+NOT_RESPONDING … Reason=Not responding [slurm@2026-11-30T12:00:00]"""
+_DOWN = re.compile(r"DOWN|FAIL|NOT_RESPONDING|\*", re.ASCII)
 _REFUSALS = re.compile(
     r"[Ii]nvalid|not available|not permitted|[Pp]ermission denied|[Aa]ccess denied|violates|[Uu]nable to open"
     r"|unrecognized|More processors|AssocMax|QOSMax|[Ee]xpired|too (?:many|long)|exceeds|disabled|Node count spec",
@@ -102,6 +107,16 @@ class SlurmClient:
         started = datetime.fromisoformat(found[1]).astimezone()
         return max(0.0, (datetime.now(UTC) - started).total_seconds())
 
+    def down(self) -> dict[str, str]:
+        """Return which nodes of the cluster are down, with Slurm's reason. Raises UnclearError."""
+        told = self._scontrol("-o", "show", "node")
+        found = (one for one in _NODE.finditer(told) if _DOWN.search(one["state"]))
+        return {one["name"]: one["why"] or one["state"] for one in found}
+
+    def exclude(self, name: str, nodes: str) -> None:
+        """Let the job of that name, which waits, be kept off these nodes alone; empty for none. Raises UnclearError."""
+        self._scontrol("update", f"JobName={name}", f"ExcNodeList={nodes}")
+
     def submit(self, options: Sequence[str], script: Path) -> str:
         """Submit a job, and return its number. Raises UnclearError where it may have been taken, and NotTakenError."""
         done = self._run([self.commands.sbatch, "--parsable", *options, str(script)], SUBMISSION)
@@ -118,6 +133,12 @@ class SlurmClient:
         done = self._run([self.commands.scancel, f"--name={name}", number], ANSWER)
         if done.returncode != 0 and "Invalid job id" not in done.stderr:
             raise UnclearError(f"scancel: {done.stderr.strip() or f'exit code {done.returncode}'}")
+
+    def _scontrol(self, *arguments: str) -> str:
+        done = self._run([self.commands.scontrol, *arguments], ANSWER)
+        if done.returncode != 0:
+            raise UnclearError(f"scontrol: {' '.join(done.stderr.split()) or f'exit code {done.returncode}'}")
+        return done.stdout
 
     def _squeue(self, *options: str) -> tuple[Row, ...]:
         me = f"--user={os.getuid()}"

@@ -9,13 +9,19 @@ from daemon.core.states import Job
 from handlers.ckpt.files.bounded import read_bounded
 from handlers.ckpt.files.durable import publish_bytes
 
+_PREFIX = "glmd-"
 _FILE = ".glmd-id"
 _ID = re.compile(r"[0-9a-f]{8}", re.ASCII)
 
 
 def called(root: Root, job: Job) -> str:
     """Return the name of the Slurm job of the present attempt of `job`. Raises OSError."""
-    return f"glmd-{root_id(root)}-{job.id:04d}-{job.attempt}-train"
+    return f"{_PREFIX}{root_id(root)}-{job.id:04d}-{job.attempt}-train"
+
+
+def is_ours(name: str) -> bool:
+    """Say whether a job in Slurm is glmd's, of whichever root."""
+    return name.startswith(_PREFIX)
 
 
 def root_id(root: Root) -> str:

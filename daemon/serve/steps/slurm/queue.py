@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from daemon.serve.steps.slurm.client import Row, SlurmClient, UnclearError
+from daemon.serve.steps.slurm.naming import is_ours
+from daemon.serve.steps.slurm.states import Word
 
 PATIENCE = 10.0
 """Times as long as an answer took Slurm is left alone, at least."""
@@ -25,6 +27,8 @@ class Answer:
     """By the name of the job: seldom more than one."""
     up_for: float = math.inf
     """Seconds for which slurmctld had been up: one that has just been started may not know a job any more, or yet."""
+    down: Mapping[str, str] = field(default_factory=dict)
+    """The cluster's nodes that are down, with Slurm's reason; asked for where a job of glmd's has lost one."""
     unclear: str = ""
     """Why nothing is known; empty where it is."""
 
@@ -34,12 +38,14 @@ def ask(client: SlurmClient) -> Answer:
     began = time.monotonic()
     try:
         rows, up_for = client.jobs(), client.up_for()
+        # Which one a job has lost its row does not say: of what is COMPLETING it has those that are not.
+        down = client.down() if any(is_ours(row.name) and Word.of(row).has_lost_a_node for row in rows) else {}
     except UnclearError as error:
         return Answer(began, time.monotonic() - began, unclear=str(error))
     by_name: dict[str, tuple[Row, ...]] = {}
     for row in rows:
         by_name[row.name] = (*by_name.get(row.name, ()), row)
-    return Answer(began, time.monotonic() - began, by_name, up_for)
+    return Answer(began, time.monotonic() - began, by_name, up_for, down)
 
 
 def next_question(answer: Answer, poll: float) -> float:

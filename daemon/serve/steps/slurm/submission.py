@@ -8,14 +8,15 @@ more Slurm is asked for a job of its name, which no other has; of two of one nam
 import hashlib
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
-from daemon.serve.steps.slurm.client import Row, SlurmClient, UnclearError
+from daemon.serve.steps.slurm.client import NotTakenError, Row, SlurmClient, UnclearError
+from daemon.serve.steps.slurm.leaving_out import is_leaving_out, sent_options, told, users_own
 from daemon.serve.steps.slurm.states import Phase, Word
 from handlers.ckpt.files.durable import UMASK, publish_bytes
 from handlers.records.job_dir import JobDir, Step
@@ -52,6 +53,8 @@ class Wanted:
     qos: str = ""
     reservation: str = ""
     exclude: str = ""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Nodes that earlier attempts were lost on, or that were unfit, with why."""
     extra: tuple[str, ...] = ()
     """The site's and the user's own options; they come last."""
 
@@ -64,6 +67,7 @@ class SlurmRecords:
         self.intent = self.nodes.slurm / "intent.json"
         self.job = self.nodes.slurm / "job.json"
         self.script = self.nodes.slurm / "script.sh"
+        self.verdict = self.nodes.verdict
 
     def owner(self) -> Owner | None:
         """Return which job runs or ran the attempt; None while none has begun. Raises OSError."""
@@ -91,7 +95,8 @@ def lay_out(job_dir: JobDir, attempt: int, wanted: Wanted) -> None:
     script = script_of(job_dir, attempt, wanted).encode()
     publish_bytes(records.script, script, mode=0o750)
     digest = hashlib.sha256(script).hexdigest()
-    Intent(name=wanted.name, script=digest, options=options_of(records, wanted)).publish(records.intent)
+    options = options_of(records, wanted)
+    Intent(name=wanted.name, script=digest, options=options, left_out=wanted.left_out).publish(records.intent)
 
 
 def submit(job_dir: JobDir, attempt: int, client: SlurmClient, settle: float = SETTLE) -> Submitted:
@@ -107,14 +112,50 @@ def submit(job_dir: JobDir, attempt: int, client: SlurmClient, settle: float = S
     if (owner := records.owner()) is not None and owner.job.isdecimal():
         return _keep(records, Submitted(id=owner.job, how="owner.json"))
     found = client.jobs_called(intent.name)
+    refused = [row for row in found if Word.of(row).is_refusal]
+    found = tuple(row for row in found if row not in refused)
     if found:
         mine = which(found)
         return _keep(records, Submitted(id=mine.id, how="by name", duplicates=cancel_others(client, found, mine)))
+    if refused and len(refused) >= intent.tries:
+        return _again(records, client, NotTakenError(f"Slurm says {Word.of(refused[-1])}"))
     if (left := unsettled(intent, settle)) > 0:
         raise UnclearError(f"a submission is unclear, and Slurm may take it still for {left:.0f} s")
-    intent.model_copy(update={"tries": intent.tries + 1, "sent": datetime.now(UTC)}).publish(records.intent)
-    number = client.submit(intent.options, records.script)
+    try:
+        return _send(records, intent, client)
+    except NotTakenError as error:
+        return _again(records, client, error)
+
+
+def _send(records: SlurmRecords, intent: Intent, client: SlurmClient) -> Submitted:
+    sent = intent.model_copy(update={"tries": intent.tries + 1, "sent": datetime.now(UTC)})
+    sent.publish(records.intent)
+    number = client.submit(sent_options(sent), records.script)
     return _keep(records, Submitted(id=number, how="sbatch"))
+
+
+def _again(records: SlurmRecords, client: SlurmClient, error: NotTakenError) -> Submitted:
+    """Submit it without leaving nodes out, where it was refused with that: rather a bad node than none.
+
+    Raises `error` where no nodes were left out, and else as `submit` does.
+    """
+    intent = Intent.read(records.intent)  # as it was sent
+    if not is_leaving_out(intent):
+        raise error
+    return _send(records, intent.model_copy(update={"in_vain": str(error)}), client)
+
+
+def leave_none_out(job_dir: JobDir, attempt: int, client: SlurmClient, why: str) -> str:
+    """Let the job, which waits in Slurm's queue, have all nodes; return what there is to tell. Raises as `submit` does.
+
+    It is the same job: nothing is submitted again.
+    """
+    records = SlurmRecords(job_dir, attempt)
+    intent = Intent.read(records.intent)
+    client.exclude(intent.name, users_own(intent))
+    intent = intent.model_copy(update={"in_vain": why})
+    intent.publish(records.intent)
+    return told(intent)
 
 
 def withdraw(job_dir: JobDir, attempt: int, client: SlurmClient, settle: float = SETTLE) -> bool:
@@ -122,7 +163,7 @@ def withdraw(job_dir: JobDir, attempt: int, client: SlurmClient, settle: float =
     intent = Intent.read(SlurmRecords(job_dir, attempt).intent)
     if intent.sent is None:
         return True
-    rows = [row for row in client.jobs_called(intent.name) if Word(row.state, row.reason).phase is not Phase.OVER]
+    rows = [row for row in client.jobs_called(intent.name) if Word.of(row).phase is not Phase.OVER]
     cancel(client, rows)
     return not rows and unsettled(intent, settle) <= 0
 
@@ -141,13 +182,13 @@ def unsettled(intent: Intent, settle: float) -> float:
 def which(rows: Sequence[Row]) -> Row:
     """Return which of the jobs of one name counts: the first that is not over, else the last."""
     in_order = sorted(rows, key=lambda row: int(row.id))
-    alive = (row for row in in_order if Word(row.state, row.reason).phase is not Phase.OVER)
+    alive = (row for row in in_order if Word.of(row).phase is not Phase.OVER)
     return next(alive, in_order[-1])
 
 
 def cancel_others(client: SlurmClient, rows: Sequence[Row], mine: Row) -> tuple[str, ...]:
     """Cancel each other job of that name that is not over, and return their numbers. Raises UnclearError."""
-    others = [row for row in rows if row.id != mine.id and Word(row.state, row.reason).phase is not Phase.OVER]
+    others = [row for row in rows if row.id != mine.id and Word.of(row).phase is not Phase.OVER]
     return cancel(client, others)
 
 
