@@ -29,6 +29,13 @@ def directory(house: House, attempt: int = 1) -> NodesDir:
     return NodesDir(house.directory().step(attempt, Step.TRAIN))
 
 
+def until_attempt(house: House, attempt: int) -> str:
+    """Wait until the ranks of an attempt wait at the gate; return why it was begun."""
+    house.wait(lambda: house.job().attempt == attempt, f"attempt {attempt}")
+    until_gate(house)
+    return next(one for one in reasons(house)[::-1] if one.startswith("resumed"))
+
+
 def state(house: House, node: int) -> NodeState:
     """Return what a node says; an empty one until it says something."""
     return NodeState.now(directory(house, house.job().attempt).state(node)) or NodeState()
@@ -217,20 +224,6 @@ def test_scancel_is_not_glmds_cancel(house: House, cluster: Cluster) -> None:
         "Slurm says CANCELLED: the job was cancelled in Slurm, and not by glmd cancel",
         "slurm.cancelled",
     )
-
-
-def test_a_lost_node_is_no_fault_of_the_jobs(house: House, cluster: Cluster) -> None:
-    """It is resumed, as another job, from the newest save of all ranks."""
-    gated(house, STANDIN_SAVE="17")
-    house.start()
-    drop(house)
-    until_gate(house)
-    cluster.end("n2", signal.SIGKILL)
-    house.wait(lambda: house.job().attempt == 2, "the second attempt")
-    assert any("resumed from 17_4 after: Slurm says " in one and "a node was lost" in one for one in reasons(house))
-    cluster.start_node("n2")
-    house.gate.touch()
-    house.until(State.DONE)
 
 
 def test_what_slurm_refuses_fails_with_its_words(house: House, cluster: Cluster) -> None:
