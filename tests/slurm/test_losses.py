@@ -1,8 +1,10 @@
 """What is lost of a training on nodes of a real Slurm: nodes, shims, answers, jobs. What follows, and what does not."""
 
+import contextlib
 import json
 import os
 import signal
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,65 +37,64 @@ def nodelist(house: House, attempt: int) -> str:
     return Owner.read(directory(house, attempt).owner).nodelist
 
 
-@pytest.mark.parametrize("cluster", (WITH_A_SPARE,), indirect=True)
-def test_a_node_that_was_lost_is_left_out_as_long_as_there_are_others(house: House, cluster: Cluster) -> None:
-    """By Slurm's word, and by glmd's own; the job goes on from its newest save, and its user is told of all that.
+@contextlib.contextmanager
+def frozen(pids: Iterable[int]) -> Iterator[None]:
+    """Let these processes do nothing, as if their host had no power."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
-    Where too few nodes are left Slurm refuses that, and the job has them all the same.
+
+@pytest.mark.parametrize("cluster", (WITH_A_SPARE,), indirect=True)
+def test_whatever_is_lost_the_training_goes_on_from_its_newest_save(house: House, cluster: Cluster) -> None:
+    """The shim of the job, a node by Slurm's word, a node by glmd's own: four attempts.
+
+    A node that was lost is left out as long as there are others, and its user is told; where too few are left Slurm
+    refuses that, and the job has it all the same. What was frozen ends when it wakes up.
     """
     gated(house, STANDIN_SAVE="17")
-    house.start()
-    drop(house)
-    until_gate(house)
-    assert nodelist(house, 1) == "n[1-2]"
-    cluster.end("n2", signal.SIGKILL)
-    why = until_attempt(house, 2)
-    assert why.startswith("resumed from 17_4 after: Slurm says ")
-    assert why.endswith("a node was lost; without n2 (lost in attempt 1: Not responding)")
-    cluster.start_node("n2")
-    assert nodelist(house, 2) == "n[1,3]"
-    assert "Slurm job 2 runs on n[1,3]; without n2 (lost in attempt 1: Not responding)" in reasons(house)
-    verdict = Verdict.read(directory(house, 1).slurm / "verdict.json")
-    assert (verdict.reason, verdict.down) == ("NodeDown", {"n2": "Not responding"})
-    os.kill(state(house, 1).pid or 0, signal.SIGKILL)
-    why = until_attempt(house, 3)
-    assert "n3 wrote no end (srun exited 137)" in why
-    assert why.endswith("without n2 (lost in attempt 1: Not responding), n3 (lost in attempt 2)")
-    runs = next(one for one in reasons(house) if one.startswith("Slurm job 4 runs on"))  # 3 is what Slurm refused
-    assert "n3 (lost in attempt 2) is not left out: sbatch: " in runs
-    assert runs.endswith("Requested node configuration is not available")
-    events = list(map(json.loads, house.directory().events.read_text().splitlines()))
-    told = [(event["event"], event.get("node")) for event in events if event["event"].endswith("_left_out")]
-    assert told == [("node_left_out", node) for node in ("n2", "n2", "n3")] + [("no_node_left_out", None)]
-    house.gate.touch()
-    assert house.until(State.DONE).attempt == 3
-    assert "without n2 (lost in attempt 1" in house.run("status", "1").stdout
-
-
-def test_a_killed_shim_of_the_job_and_a_frozen_node_are_survived(house: House, cluster: Cluster) -> None:
-    """Nothing of either attempt is left on any node, and each has another job of Slurm's."""
-    gated(house, STANDIN_SAVE="17")
+    house.settings["slurm"] = {**dict(house.settings["slurm"]), "node_silence": 6}  # type: ignore[call-overload] # a table
     house.start()
     drop(house)
     until_gate(house)
     os.kill(Owner.read(directory(house, 1).owner).pid, signal.SIGKILL)
     why = until_attempt(house, 2)
     assert "the shim of the job died without a word" in why
-    frozen = state(house, 1)
-    pids = [frozen.pid or 0, *frozen.pids.values()]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        why = until_attempt(house, 3)
-    finally:
-        for pid in pids:
-            if Path(f"/proc/{pid}").exists():
-                os.kill(pid, signal.SIGCONT)
-    assert "n2 gave no sign of life for 8 s (slurm.node_silence)" in why
-    assert exit_of(house, 2).nodes_without_record == ("n2",)
+    assert "without" not in why.partition("a word")[2]
+
+    assert nodelist(house, 2) == "n[1-2]"
+    cluster.end("n2", signal.SIGKILL)
+    why = until_attempt(house, 3)
+    assert why.startswith("resumed from 17_4 after: Slurm says ")
+    assert why.endswith("a node was lost; without n2 (lost in attempt 2: Not responding)")
+    cluster.start_node("n2")
+    assert nodelist(house, 3) == "n[1,3]"
+    assert "Slurm job 3 runs on n[1,3]; without n2 (lost in attempt 2: Not responding)" in reasons(house)
+    verdict = Verdict.read(directory(house, 2).verdict)
+    assert (verdict.reason, verdict.down) == ("NodeDown", {"n2": "Not responding"})
+
+    lost = state(house, 1)
+    assert lost.node == "n3"
+    pids = [lost.pid or 0, *lost.pids.values()]
+    with frozen(pids):
+        why = until_attempt(house, 4)
+    assert "n3 gave no sign of life for 6 s (slurm.node_silence)" in why
+    assert why.endswith("without n2 (lost in attempt 2: Not responding), n3 (lost in attempt 3)")
+    assert exit_of(house, 3).nodes_without_record == ("n3",)
+    runs = next(one for one in reasons(house) if one.startswith("Slurm job 5 runs on"))  # 4 is what Slurm refused
+    assert "n3 (lost in attempt 3) are not left out: sbatch: error: " in runs
+    assert runs.endswith("Requested node configuration is not available")
+    events = list(map(json.loads, house.directory().events.read_text().splitlines()))
+    told = [(event["event"], event.get("node")) for event in events if event["event"].endswith("_left_out")]
+    assert told == [("node_left_out", node) for node in ("n2", "n2", "n3")] + [("no_node_left_out", None)]
     house.gate.touch()
-    assert house.until(State.DONE).attempt == 3
-    assert len(runs_of(cluster)) >= 3
+    assert house.until(State.DONE).attempt == 4
+    assert "without n2 (lost in attempt 2" in house.run("status", "1").stdout
     house.wait(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "the end of what was frozen")
 
 

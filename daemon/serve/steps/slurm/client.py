@@ -124,6 +124,7 @@ class SlurmClient:
         if done.returncode == 0 and re.fullmatch(r"\d{1,12}", number, re.ASCII):  # whatever stands on its stderr
             return number
         said = " ".join((done.stderr.strip() or done.stdout.strip()).split()) or f"exit code {done.returncode}"
+        said = said.removeprefix("sbatch: ")
         if done.returncode != 0 and _REFUSALS.search(said) and not _MAY_PASS.search(said):
             raise NotTakenError(f"sbatch: {said}")
         raise UnclearError(f"sbatch: {said}")

@@ -31,4 +31,5 @@ def told(intent: Intent) -> str:
     nodes = ", ".join(f"{node} ({why})" for node, why in intent.left_out.items())
     if not nodes:
         return ""
-    return f"{nodes} is not left out: {intent.in_vain}" if intent.in_vain else f"without {nodes}"
+    are = "are" if len(intent.left_out) > 1 else "is"
+    return f"{nodes} {are} not left out: {intent.in_vain}" if intent.in_vain else f"without {nodes}"
