@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from daemon.core.states import State
+from daemon.serve.steps.slurm.client import SlurmClient
 from handlers.records.job_dir import Step
 from handlers.records.nodes import Owner
 from handlers.records.slurm import Intent, Submitted, Verdict
@@ -125,7 +126,8 @@ def test_a_request_in_flight_to_a_frozen_slurmctld_becomes_one_job(
 def test_what_happens_to_a_job_that_waits_in_slurms_queue(house: House, cluster: Cluster) -> None:
     """Cancelled there by others it is not glmd's cancel. A wish that Slurm does not hear is kept.
 
-    And when Slurm has forgotten the job, and given its number to another's, that one is left alone.
+    Which nodes it is not to have is changed by its name. And when Slurm has forgotten the job, and given its number to
+    another's, that one is left alone.
     """
     fill(cluster)
     house.start()
@@ -138,6 +140,11 @@ def test_what_happens_to_a_job_that_waits_in_slurms_queue(house: House, cluster:
     assert house.run("retry", "1").returncode == 0
     house.wait(lambda: waits(house), "Slurm's reason")
     number = Submitted.read(directory(house, 2).slurm / "job.json").id
+    client = SlurmClient(environment=cluster.environment)
+    name = Intent.read(directory(house, 2).slurm / "intent.json").name
+    for nodes, told in (("n1", "n1"), ("", "(null)")):
+        client.exclude(name, nodes)
+        assert f"ExcNodeList={told}\n" in cluster.run("scontrol", "show", "job", number)
     cluster.end("slurmctld")
     assert house.run("cancel", "1").returncode == 0
     house.wait(lambda: "no clear answer" in house.job().reason, "an unclear answer")
