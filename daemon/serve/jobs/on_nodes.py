@@ -181,9 +181,7 @@ class OnNodes:
                 self._store.explain(job, f"{waits}{seen.left_out}")
                 if seen.leaves_out and word.state == "PENDING" and wants_other_nodes(word.reason):
                     self._work.leave_none_out(job, settings.slurm or SlurmSettings(), word.reason)
-        elif self._is_settled(
-            seen, course, time.monotonic(), EXIT_ALLOWANCE if word.phase is Phase.OVER else FORGOTTEN
-        ):  # fmt: skip
+        elif self._is_settled(seen, course, time.monotonic(), _allowance(word, row)):
             self._by_verdict(job, seen, self._keep_word(seen, word, row), settings)
 
     def _keep_word(self, seen: Seen, word: Word, row: Row | None) -> Verdict:
@@ -223,3 +221,10 @@ class OnNodes:
         if isinstance(end, Failure):
             seen.ask_to_end("given up")  # for what may live of it still, or wake up
         self._after_step.go_on(job, Step.TRAIN, end, settings)
+
+
+def _allowance(word: Word, row: Row) -> float:
+    """Return for how many seconds files may come later than this word that a job is over, or has lost a node."""
+    if word.phase is not Phase.OVER:
+        return FORGOTTEN
+    return EXIT_ALLOWANCE if row.nodes else 0.0  # it never had a node, so nobody writes any

@@ -92,9 +92,11 @@ class House:
         self.now += seconds
         self.nodes.follow(self.job, SETTINGS)
 
-    def slurm(self, state: str | None, reason: str = "None", down: Mapping[str, str] | None = None) -> None:
+    def slurm(
+        self, state: str | None, reason: str = "None", nodes: str = "n[1-2]", down: Mapping[str, str] | None = None
+    ) -> None:
         """Let Slurm answer now; None when it knows no such job. `down` are the nodes that are."""
-        rows = {} if state is None else {NAME: (Row("7", state, reason, "N/A", "n[1-2]", NAME),)}
+        rows = {} if state is None else {NAME: (Row("7", state, reason, "N/A", nodes, NAME),)}
         self.answer = Answer(self.now, 0.0, rows, down=down or {})
 
     def restart(self) -> None:
@@ -211,6 +213,18 @@ def test_files_may_come_later_than_slurms_word(house: House) -> None:
     assert isinstance(end, Failure)
     assert end.ending is Ending.TAKEN
     assert house.wants() == "given up"
+
+
+def test_no_files_are_waited_for_of_what_never_had_a_node(house: House) -> None:
+    """It was cancelled in Slurm while it waited there."""
+    house.submitted()
+    house.turn()
+    house.slurm("CANCELLED", nodes="")
+    house.turn()
+    house.turn()
+    (end,) = house.ends
+    assert isinstance(end, Failure)
+    assert end.code == "slurm.cancelled"
 
 
 def test_what_slurm_has_forgotten_is_lost_when_nothing_moves(house: House) -> None:
