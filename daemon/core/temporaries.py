@@ -43,7 +43,8 @@ def temporaries_of_the_root(root: Root) -> Iterator[Path]:
 def temporaries_of(job: Path) -> Iterator[Path]:
     """Yield what is temporary in one job's directory, and no living shim writes."""
     steps = [step for step in job.glob("attempts/*/*") if not _may_be_written(StepDir(step))]
-    for place in (job, *job.glob("attempts/*"), *steps):
+    of_nodes = (place for step in steps for place in (NodesDir(StepDir(step)).slurm, *step.glob("nodes/*")))
+    for place in (job, *job.glob("attempts/*"), *steps, *of_nodes):
         yield from sorted(place.glob(PATTERN))
 
 
@@ -71,8 +72,9 @@ def _remove(found: Iterable[Path]) -> None:
 
 def _may_be_written(step: StepDir) -> bool:
     """Say whether a shim writes in the records of `step`, or may do so on a host that nobody can ask from here."""
-    is_elsewhere = NodesDir(step).slurm.exists() and not step.exit.exists()
-    return is_elsewhere or living_shim(step) is not None
+    nodes = NodesDir(step)
+    is_over = step.exit.exists() or nodes.verdict.exists()  # whoever writes there still was given up
+    return (nodes.slurm.exists() and not is_over) or living_shim(step) is not None
 
 
 def living_shim(step: StepDir) -> int | None:

@@ -57,6 +57,10 @@ class Part(Polled):
     devices: tuple[Device, ...] = ()
     table: str | None = None
     """Its own rank table, as text; None where the ranks need none."""
+    unfit: tuple[str, ...] = ()
+    """What stands against a training on it, for people; nothing where it can take part."""
+    code: str = ""
+    """The same for programs; empty where it can."""
 
 
 class RankPlace(Record):
@@ -154,6 +158,8 @@ class NodesDir:
         self.owner = self.slurm / "owner.json"
         self.intent = self.slurm / "intent.json"
         self.job = self.slurm / "job.json"
+        self.verdict = self.slurm / "verdict.json"
+        """Slurm's word, where that ended the attempt."""
         self.request = self.path / "request.json"
         self.control = self.path / "control.json"
         self.start = self.path / "start.json"

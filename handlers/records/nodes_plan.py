@@ -61,6 +61,8 @@ class NodesPlan:
     """Seconds without a sign of life after which a node is given up."""
     lease: float = 120.0
     """Seconds without a sign of the job's shim after which a node ends its ranks."""
+    preflight: bool = True
+    """Whether each node looks at its devices, ports and paths before it takes part."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for what no training can have."""

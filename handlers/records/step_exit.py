@@ -126,6 +126,8 @@ class StepExit(Record):
     survivors: tuple[Survivor, ...] = ()
     nodes_without_record: tuple[str, ...] = ()
     """Those of Slurm's nodes that wrote no end: they were lost, or what ran there was killed."""
+    nodes_unfit: tuple[str, ...] = ()
+    """Those that could not take part. None where that was so of several, and of all: then it is not the nodes."""
     silences: Silences | None = None
     """Of a training that was completed."""
     metrics: dict[str, Annotated[float, Field(allow_inf_nan=False)]] | None = None

@@ -68,6 +68,7 @@ def conclude(
         processes=end.processes,
         survivors=end.survivors,
         nodes_without_record=end.nodes_without_record,
+        nodes_unfit=end.nodes_unfit,
         silences=end.silences,
         metrics=None if end.metrics is None else dict(end.metrics),
         started=started,

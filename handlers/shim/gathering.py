@@ -56,10 +56,10 @@ def _devices(plan: NodesPlan, node: str, environment: Mapping[str, str]) -> tupl
     try:
         devices = tuple(parse_devices(given)) if given else ()
     except ValueError as error:
-        raise BadInputError(f"{node}: {VISIBLE} is {given!r}: {error}", Code.SLURM_NODE_UNFIT) from error
+        raise BadInputError(f"{VISIBLE} is {given!r}: {error}", Code.SLURM_NODE_UNFIT) from error
     if len(devices) < plan.devices_per_node:
         raise BadInputError(
-            f"{node}: {VISIBLE} is {given!r}, which is not {plan.devices_per_node} devices; see slurm.devices_from in "
+            f"{VISIBLE} is {given!r}, which is not {plan.devices_per_node} devices; see slurm.devices_from in "
             "the settings, and the gres.conf and task prolog of the cluster",
             Code.SLURM_NODE_UNFIT,
         )
@@ -70,7 +70,7 @@ def _given_by_slurm(plan: NodesPlan, node: str, environment: Mapping[str, str]) 
     devices = given_devices(environment.get("SLURM_JOB_ID", ""), node, plan.gres, environment)
     if len(devices) < plan.devices_per_node:
         raise BadInputError(
-            f"{node}: Slurm names {len(devices)} devices {plan.gres} that the job has of it, "
+            f"Slurm names {len(devices)} devices {plan.gres} that the job has of it, "
             f"not {plan.devices_per_node}; see slurm.devices_from in the settings, and File= in gres.conf",
             Code.SLURM_NODE_UNFIT,
         )
@@ -89,7 +89,7 @@ def _address(wish: str, node: str) -> str:
         address = next((one.address for one in addresses if one.family is socket.AF_INET), "")
     if not address:
         raise BadInputError(
-            f"{node} has no address by {wish!r}; set slurm.address: auto, slurm, or the name of an interface",
+            f"it has no address by {wish!r}; set slurm.address: auto, slurm, or the name of an interface",
             Code.RANK_TABLE_NO_SERVER_ADDRESS,
         )
     return address

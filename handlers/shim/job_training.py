@@ -31,6 +31,7 @@ from handlers.shim.step_recorder import recorder_of
 from handlers.shim.supervise import StepEnd, diverged_end, with_survivors
 from handlers.shim.termination import LOOK_EVERY
 from handlers.shim.wakeups import Wakeups
+from handlers.units.host_lists import hosts
 
 OTHER_CAUSES = 2.0
 """Seconds after a first failure in which others are waited for: the cause may come after its echo."""
@@ -38,6 +39,11 @@ LAST_RECORDS = 3.0
 """Seconds after the end of what runs the nodes' shims in which their records may come."""
 _MORE_THAN_GRACE = 12.0
 """Seconds that a node may take to end its ranks beside the grace: for KILL, and for its record."""
+
+
+def names_of_nodes() -> tuple[str, ...]:
+    """Return what Slurm calls the nodes of this job, in the order of their numbers; nothing where it does not say."""
+    return hosts(os.environ.get("SLURM_JOB_NODELIST", ""))
 
 
 class JobTraining:
@@ -70,9 +76,10 @@ class JobTraining:
         self._begun = Begun(whole, SignsOfLife(plan.ranks, plan.output / "checkpoint"))
         self._clock = LimitClock(plan.limits, self._begun.at)
         self._recorder = recorder_of(run, whole, log)
-        self._nodes = NodesWatch(directory, plan.nodes, plan.node_silence)
+        self._nodes = NodesWatch(directory, plan.nodes, plan.node_silence, names_of_nodes())
         self._processes = Processes(self._begun, wakeups, log)
-        self._beginning = NodesBeginning(run, plan, directory, self._begun, self._processes, log)
+        names = [node.name for node in self._nodes.nodes]
+        self._beginning = NodesBeginning(run, plan, directory, self._begun, self._processes, names, log)
 
     def run(self) -> StepEnd:
         """Start the shims of all nodes, and return how it ended; nothing is left of it here. Raises OSError."""
@@ -181,6 +188,11 @@ class JobTraining:
                 return StepEnd(Outcome.FAILED, f"{node.name}: {exit_.why}", exit_.code or Code.SLURM_NODE_UNFIT)
         return None
 
+    def _unfit_nodes(self, end: StepEnd) -> tuple[str, ...]:
+        """Return which nodes could not take part; none where all of several could not: it is not they, then."""
+        unfit = tuple(dict.fromkeys((*end.nodes_unfit, *(node.name for node in self._nodes.unfit))))
+        return unfit if len(unfit) < max(self._plan.nodes, 2) else ()
+
     def _without_a_word(self) -> StepEnd | None:
         """Return how it ended where what runs the nodes' shims is gone, and nobody says why."""
         if self._starter in self._processes.running or self._nodes.have_failed:
@@ -260,7 +272,8 @@ class JobTraining:
         exits = tuple(sorted((*self._nodes.processes(), *schedulers), key=lambda one: one.ended))
         first = None if self._guilty is None else self._guilty.exit_among(exits)
         lost = tuple(node.name for node in self._nodes.without_end)
-        end = replace(end, first=first, processes=exits, nodes_without_record=lost)
+        unfit = self._unfit_nodes(end) if end.outcome is Outcome.FAILED else ()
+        end = replace(end, first=first, processes=exits, nodes_without_record=lost, nodes_unfit=unfit)
         return with_survivors(end, tuple(self._nodes.survivors()))
 
     def _silences(self) -> Silences:

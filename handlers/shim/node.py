@@ -25,7 +25,7 @@ from handlers.error_codes import code_of
 from handlers.errors import BadInputError, HandlerError
 from handlers.event_lines import EventLog, Log
 from handlers.records.job_dir import JobDir, Step
-from handlers.records.nodes import NodeExit, NodesDir, NodeState, Start
+from handlers.records.nodes import NodeExit, NodesDir, NodeState, Part, Start
 from handlers.records.nodes_plan import NodesPlan
 from handlers.records.process import ProcessIdentity
 from handlers.records.train_plan import TrainPlan
@@ -35,6 +35,7 @@ from handlers.shim.blame import witnesses_of
 from handlers.shim.gathering import VISIBLE, part_of
 from handlers.shim.instance import StepRun
 from handlers.shim.node_orders import NodeOrders
+from handlers.shim.node_preflight import unfitness
 from handlers.shim.orders import Order
 from handlers.shim.patience import patiently
 from handlers.shim.processes import Processes
@@ -115,17 +116,27 @@ class _Node:
         self._say()
         plan = read_nodes_plan(self._run.job_dir, self._run.directory.environment)
         orders = NodeOrders(self._directory, plan.lease, self._wakeups)
-        part, warnings = part_of(plan, self._node.name, os.environ)
-        for warning in warnings:
-            self._log.warning("rank_table_warning", reason=warning)
+        part = self._part(plan)
         part.publish(self._directory.part(self._node.number))
-        self._log.info("part_told", devices=part.devices, address=part.address)
+        self._log.info("part_told", devices=part.devices, address=part.address, unfit=part.unfit)
         begin = self._wait_for_start(plan, orders)
         if isinstance(begin, Order):
             return _ended(why=begin.reason, code=begin.code, was_told=True)
         launched = self._launch(plan, begin)
         begun = start(launched, plan.output, self._wakeups, self._log)
         return self._supervise(begun, plan, orders)
+
+    def _part(self, plan: NodesPlan) -> Part:
+        """Return what this node brings, or why it cannot take part: the job's shim decides what follows for all."""
+        try:
+            part, warnings = part_of(plan, self._node.name, os.environ)
+            for warning in warnings:
+                self._log.warning("rank_table_warning", reason=warning)
+            unfit, code = unfitness(plan, part.devices, self._log), Code.SLURM_NODE_UNFIT
+        except (HandlerError, OSError) as error:
+            part = Part(seq=1, node=self._node.name, host=os.uname().nodename)
+            unfit, code = (str(error),), code_of(error)
+        return part.model_copy(update={"unfit": unfit, "code": code}) if unfit else part
 
     def _wait_for_start(self, plan: NodesPlan, orders: NodeOrders) -> Start | Order:
         """Return what all nodes begin with, or why they do not."""

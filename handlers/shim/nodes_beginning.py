@@ -25,13 +25,21 @@ class NodesBeginning:
     """Gathers what nodes bring, and lets them begin: once, by start.json."""
 
     def __init__(
-        self, run: StepRun, plan: NodesPlan, directory: NodesDir, begun: Begun, processes: Processes, log: Log
-    ) -> None:  # fmt: skip
+        self,
+        run: StepRun,
+        plan: NodesPlan,
+        directory: NodesDir,
+        begun: Begun,
+        processes: Processes,
+        names: Sequence[str],
+        log: Log,
+    ) -> None:
         self._run = run
         self._plan = plan
         self._directory = directory
         self._begun = begun
         self._processes = processes
+        self._names = names
         self._log = log
         self._is_done = False
         self.places: dict[int, tuple[int, str]] = {}
@@ -44,8 +52,10 @@ class NodesBeginning:
         parts = [Part.now(self._directory.part(number)) for number in range(self._plan.nodes)]
         there = [part for part in parts if part is not None]
         if len(there) < len(parts):
-            absent = ", ".join(f"node {number}" for number, part in enumerate(parts) if part is None)
-            return self._too_late(absent)
+            return self._too_late([name for name, part in zip(self._names, parts, strict=True) if part is None])
+        if unfit := [part for part in there if part.unfit]:
+            reason = "; ".join(f"{part.node} is unfit: {', '.join(part.unfit)}" for part in unfit)
+            return StepEnd(Outcome.FAILED, reason, unfit[0].code, nodes_unfit=tuple(part.node for part in unfit))
         try:
             self._begin(there)
         except HandlerError as error:
@@ -53,14 +63,14 @@ class NodesBeginning:
         self._is_done = True
         return None
 
-    def _too_late(self, absent: str) -> StepEnd | None:
+    def _too_late(self, absent: Sequence[str]) -> StepEnd | None:
         if time.monotonic() - self._begun.at <= self._plan.gather:
             return None
         reason = (
-            f"{absent} did not say in {self._plan.gather:g} s which devices it has (slurm.gather): see "
+            f"{', '.join(absent)} did not say in {self._plan.gather:g} s which devices it has (slurm.gather): see "
             f"{self._directory.path}/nodes and {self._directory.slurm}/nodes.log"
         )
-        return StepEnd(Outcome.FAILED, reason, Code.SLURM_NODE_UNFIT)
+        return StepEnd(Outcome.FAILED, reason, Code.SLURM_NODE_UNFIT, nodes_unfit=tuple(absent))
 
     def _begin(self, parts: Sequence[Part]) -> None:
         found = gathered(parts)

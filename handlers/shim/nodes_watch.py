@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from handlers.codes import Code
 from handlers.records.nodes import NodesDir, NodeState
 from handlers.records.step_exit import ProcessExit, Survivor
 from handlers.records.witness import Witness
@@ -15,6 +16,8 @@ class Seen:
     """One node."""
 
     number: int
+    called: str
+    """Its name, before it has told it itself."""
     pulse: Pulse
     state: NodeState = field(default_factory=NodeState)
     """The last that could be read."""
@@ -24,7 +27,7 @@ class Seen:
     @property
     def name(self) -> str:
         """What people call it."""
-        return self.state.node or f"node {self.number}"
+        return self.state.node or self.called
 
     @property
     def has_ended(self) -> bool:
@@ -35,11 +38,12 @@ class Seen:
 class NodesWatch:
     """Looks at the records of all nodes of a training."""
 
-    def __init__(self, directory: NodesDir, nodes: int, silence: float) -> None:
+    def __init__(self, directory: NodesDir, nodes: int, silence: float, names: Sequence[str] = ()) -> None:
         self._directory = directory
         self._silence = silence
         now = time.monotonic()
-        self.nodes = tuple(Seen(number, Pulse(now)) for number in range(nodes))
+        called = names if len(names) == nodes else [f"node {number}" for number in range(nodes)]
+        self.nodes = tuple(Seen(number, name, Pulse(now)) for number, name in enumerate(called))
         self._looks = 0
 
     def look(self) -> None:
@@ -82,6 +86,16 @@ class NodesWatch:
     def without_end(self) -> tuple[Seen, ...]:
         """Those that have not written their end."""
         return tuple(node for node in self.nodes if not node.has_ended)
+
+    @property
+    def unfit(self) -> tuple[Seen, ...]:
+        """Those that could not do their work, as they say: no rank of theirs has failed, and nobody has told them."""
+        ended = ((node, node.state.exit) for node in self.nodes if not node.state.failed)
+        return tuple(
+            node
+            for node, exit_ in ended
+            if exit_ and exit_.why and not exit_.was_told and exit_.code != Code.GLMD_DEFECT
+        )
 
     def witnesses(self) -> tuple[Witness, ...]:
         """Return what is known of all processes, those that failed in the order of their ends.

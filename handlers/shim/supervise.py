@@ -40,6 +40,7 @@ class StepEnd:
     processes: tuple[ProcessExit, ...] = ()
     survivors: tuple[Survivor, ...] = ()
     nodes_without_record: tuple[str, ...] = ()
+    nodes_unfit: tuple[str, ...] = ()
     silences: Silences | None = None
     metrics: Mapping[str, float] | None = None
     """What an evaluation has measured."""

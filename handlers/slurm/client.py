@@ -19,6 +19,11 @@ SUBMISSION = 60.0
 """Seconds for sbatch, which waits for slurmctld."""
 _BOOT = re.compile(r"^BOOT_TIME\s*=\s*(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)$", re.ASCII | re.MULTILINE)
 """scontrol(1), show config: when slurmctld was started, in local time."""
+_NODE = re.compile(
+    r"^NodeName=(?P<name>\S+) .*?\bState=(?P<state>\S+)(?:.*\bReason=(?P<why>.*?)(?: \[|$))?", re.MULTILINE
+)
+"""scontrol(1), show node, one a line: State=DOWN+NOT_RESPONDING … Reason=Not responding [slurm@2026-11-30T12:00:00]"""
+_DOWN = re.compile(r"DOWN|FAIL|NOT_RESPONDING|\*", re.ASCII)
 _REFUSALS = re.compile(
     r"[Ii]nvalid|not available|not permitted|[Pp]ermission denied|[Aa]ccess denied|violates|[Uu]nable to open"
     r"|unrecognized|More processors|AssocMax|QOSMax|[Ee]xpired|too (?:many|long)|exceeds|disabled|Node count spec",
@@ -56,11 +61,21 @@ class SlurmClient:
 
     def up_for(self) -> float:
         """Return for how many seconds slurmctld has been up; 0 where its clock is ahead. Raises UnclearError."""
-        found = _BOOT.search(answer([self.commands.scontrol, "show", "config"], ANSWER, self.environment))
+        found = _BOOT.search(self._scontrol("show", "config"))
         if found is None:
             raise UnclearError("scontrol: says no BOOT_TIME")
         started = datetime.fromisoformat(found[1]).astimezone()
         return max(0.0, (datetime.now(UTC) - started).total_seconds())
+
+    def down(self) -> dict[str, str]:
+        """Return which nodes of the cluster are down, with Slurm's reason. Raises UnclearError."""
+        told = self._scontrol("-o", "show", "node")
+        found = (one for one in _NODE.finditer(told) if _DOWN.search(one["state"]))
+        return {one["name"]: one["why"] or one["state"] for one in found}
+
+    def exclude(self, name: str, nodes: str) -> None:
+        """Let the job of that name, which waits, be kept off these nodes alone; empty for none. Raises UnclearError."""
+        self._scontrol("update", f"JobName={name}", f"ExcNodeList={nodes}")
 
     def submit(self, options: Sequence[str], script: Path) -> str:
         """Submit a job, and return its number. Raises UnclearError where it may have been taken, and NotTakenError."""
@@ -69,6 +84,7 @@ class SlurmClient:
         if done.returncode == 0 and re.fullmatch(r"\d{1,12}", number, re.ASCII):  # whatever stands on its stderr
             return number
         said = " ".join((done.stderr.strip() or done.stdout.strip()).split()) or f"exit code {done.returncode}"
+        said = said.removeprefix("sbatch: ")
         if done.returncode != 0 and is_refusal(said):
             raise NotTakenError(f"sbatch: {said}{self._known_partitions() if 'partition' in said else ''}")
         raise UnclearError(f"sbatch: {said}")
@@ -86,6 +102,9 @@ class SlurmClient:
         done = call([self.commands.scancel, f"--name={name}", number], ANSWER, self.environment)
         if done.returncode != 0 and "Invalid job id" not in done.stderr:
             raise UnclearError(f"scancel: {done.stderr.strip() or f'exit code {done.returncode}'}")
+
+    def _scontrol(self, *arguments: str) -> str:
+        return answer([self.commands.scontrol, *arguments], ANSWER, self.environment)
 
     def _squeue(self, *options: str) -> tuple[Row, ...]:
         return rows(self.commands.squeue, ANSWER, "-t", "all", *options, environment=self.environment)

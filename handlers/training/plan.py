@@ -82,6 +82,7 @@ class OnNodes:
     lease: float
     environment: Mapping[str, str] = field(default_factory=dict)
     """What ranks get, unless the settings say otherwise."""
+    preflight: bool = True
 
 
 def plan_training(request: TrainRequest) -> TrainPlan:
@@ -142,6 +143,7 @@ def plan_nodes(request: TrainRequest, nodes: OnNodes) -> NodesPlan:
         gather=nodes.gather,
         node_silence=nodes.node_silence,
         lease=nodes.lease,
+        preflight=nodes.preflight,
     )
 
 

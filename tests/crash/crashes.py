@@ -41,6 +41,7 @@ class Crashed:
 
     def __init__(self) -> None:
         self.kinds: set[Point] = set()
+        self.calls: set[Point] = set()
         self._points: set[Point] = set()
         self._of_any_job: set[Taken] = set()
 
@@ -57,6 +58,7 @@ class Crashed:
             one for one in first.values() if one.point not in self._points and one.of_any_job not in self._of_any_job
         ]
         self.kinds.update(one.kind for one in new)
+        self.calls.update(one.call for one in new)
         self._points.update(one.point for one in new)
         self._of_any_job.update(one.of_any_job for one in new)
         return new
@@ -144,7 +146,14 @@ class _Crashes:
         self._waiting.extend(self._kill((first, step.point)) for step in self._found.killed_at.take(left))
 
     def _steps(self, stage: Stage) -> list[Taken]:
-        return [one for one in stage.steps() if self._scenario.roles is None or one.role in self._scenario.roles]
+        steps = [one for one in stage.steps() if self._scenario.roles is None or one.role in self._scenario.roles]
+        if not self._scenario.each_once:
+            return steps
+        calls: dict[Point, Taken] = {}
+        for one in steps:
+            if one.changes_a_name and one.call not in self._found.killed_at.calls:
+                calls.setdefault(one.call, one)
+        return list(calls.values())
 
     def _kill(self, points: tuple[Point, ...], tries: int = 3) -> Playing:
         stage = Stage(self._place / f"kill-{next(self._numbers)}", points)

@@ -24,6 +24,7 @@ from handlers.retention import trash
 from handlers.retention.part import Part
 from handlers.shim import service_result
 from tests import past_jobs
+from tests.crash.slurm import SECTION, SETTINGS, Slurm
 from tests.crash.stage import PATIENCE, SHARD, SHARED, Stage
 from tests.unit.handlers.ckpt.ckpt_writer import record
 from tests.unit.handlers.ckpt.redundancy import encode
@@ -59,6 +60,8 @@ class Scenario:
     """Which processes are killed; None for all."""
     loses_pages: bool = True
     """Whether power cuts are tried."""
+    each_once: bool = False
+    """Whether processes are killed once before each call in the sources that changes a name or the store."""
 
     def set_up(self, stage: Stage) -> None:
         """Make the stage ready."""
@@ -158,6 +161,24 @@ def _rejections(stage: Stage) -> bool:
 def _drop_and_hold(stage: Stage) -> None:
     (stage.data / "hold").touch()
     stage.drop()
+
+
+def _drop_for_bad_nodes(stage: Stage) -> None:
+    _drop_for_nodes(stage, has_losses=True)
+
+
+def _drop_for_nodes(stage: Stage, *, has_losses: bool = False) -> None:
+    """Let Slurm's node train; a second request for an attempt must not."""
+    stage.slurm = Slurm(stage.path / "slurm", has_losses=has_losses)
+    stage.settings["slurm"] = SETTINGS
+    stage.drop(text=stage.config().replace('  devices: "[0,2)"\n', SECTION))
+
+
+def _one_job_on_nodes(stage: Stage) -> bool:
+    path = stage.data / "begun"
+    begun = path.read_text().splitlines() if path.exists() else []
+    assert len(begun) == len(set(begun)), f"a rank of an attempt was begun twice: {begun}"
+    return _one_job(stage)
 
 
 def _twin(stage: Stage) -> bool:
@@ -385,6 +406,8 @@ SCENARIOS = (
     Scenario("hung", _hung, _drop_that_hangs),
     Scenario("watched tree", _one_job, _watch_tree),
     Scenario("evaluated", _one_job, _tree_to_be_evaluated),
+    Scenario("on nodes", _one_job_on_nodes, _drop_for_nodes, loses_pages=False, each_once=True),
+    Scenario("lost on nodes", _one_job_on_nodes, _drop_for_bad_nodes, loses_pages=False, each_once=True),
     Scenario("goes on", _one_job, _drop_that_goes_on),
     Scenario("nightly", _one_job, _due_long_ago),
     Scenario("promoted", _roll_back_and_promote, _drop_first),

@@ -36,6 +36,7 @@ from handlers.shim import finish as _finish  # noqa: F401
 from handlers.shim import run as shim
 from tests.acceptance.house import CONFIG
 from tests.crash.forking import ShimStarter, fork
+from tests.crash.slurm import Slurm
 from tests.crash.steps import Around, Point, Step, Taken, watch
 from tests.elsewhere import InThread
 
@@ -52,6 +53,8 @@ for argument; do case $argument in
     --config=*/attempts/*) resumed=yes;;
 esac; done
 [ -e "$STAGE_DATA/fail_halfway" ] && [ -z "$resumed" ] && tag=15_4
+[ "$MS_ROLE" = MS_SCHED ] && exit 0
+[ "$MS_ROLE" ] && echo "$output $RANK_ID" >>"$STAGE_DATA/begun"
 if [ -e "$STAGE_DATA/fail" ]; then echo "ValueError: loss is not a number"; exit 1; fi
 while [ -e "$STAGE_DATA/hold" ]; do sleep 0.02; done
 directory=$output/checkpoint/rank_$RANK_ID
@@ -87,6 +90,8 @@ class Stage:
     """Whether the daemon soon gives a shim up. Kills would take minutes otherwise; a busy machine then fails jobs."""
     clock: Clock = Moment.now
     """What tells the daemon the time; asked in its process."""
+    slurm: Slurm | None = None
+    """Where jobs are run that are not on this host."""
 
     def __post_init__(self) -> None:
         self.root, self.data = self.path / "root", self.path / "data"
@@ -193,10 +198,14 @@ class Stage:
 
     def tick(self) -> None:
         """Start what is to be started, and take note of what has ended."""
+        codes: dict[int, int] = {}
         for pid in [*self._shims, *([self._daemon] if self._daemon else [])]:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
-                self._gone(pid, os.waitstatus_to_exitcode(status))
+                codes[pid] = os.waitstatus_to_exitcode(status)
+                self._gone(pid, codes[pid])
+        if self.slurm is not None:
+            self.slurm.turn(self.run_shim, codes)
         if not self.has_daemon:
             return
         if self._daemon is None:
@@ -266,6 +275,8 @@ class Stage:
                 after_step.DEATH_ALLOWANCE, starting.START_ALLOWANCE = 0.0, 5.0
             service.Workers = functools.partial(Workers, limit=1)  # type: ignore[assignment, misc]  # one order, always
             start_up.Apart = InThread  # type: ignore[assignment, misc]  # what it does is to be crashed, too
+            if self.slurm is not None:
+                self.slurm.stand_in()
             file = self.root / "glmd.yaml"
             return start_up.serve(load_settings(file, self.root), settings_file=file, clock=self.clock)
 
@@ -275,9 +286,11 @@ class Stage:
     def _start_shim(self, arguments: list[str]) -> None:
         self.run_shim(arguments[-1], lambda: shim.main(arguments))
 
-    def run_shim(self, role: str, main: Callable[[], int]) -> None:
-        """Fork a process beside the daemon."""
-        self._shims[self._fork(role, main)] = role
+    def run_shim(self, role: str, main: Callable[[], int]) -> int:
+        """Fork a process beside the daemon; return its pid."""
+        pid = self._fork(role, main)
+        self._shims[pid] = role
+        return pid
 
     def _fork(self, role: str, main: Callable[[], int]) -> int:
         def watched() -> int:

@@ -48,6 +48,8 @@ _CHANCE = (
 """What differs from run to run, or from job to job, is left out of the names."""
 _JOB_OR_ATTEMPT = re.compile(r"(?<=attempts/)\d+|(?<=jobs/)\d+")
 _WHICH_TIME = re.compile(r" #\d+$")
+_RECORDS = frozenset({"handlers/records/record.py"})
+_OF_FILES = frozenset({"fsync", "fdatasync", "chmod", "fchmod", "truncate", "ftruncate", "pwrite"})
 _OF_TWO = frozenset({"rename", "replace", "link", "symlink"})
 _CHANGES = re.compile(r"\s*(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE)
 
@@ -82,6 +84,21 @@ class Taken:
     def point(self) -> Point:
         """Where a process can be killed."""
         return self.role, self.name
+
+    @property
+    def changes_a_name(self) -> bool:
+        """Whether others see it at once: a name, or a commit."""
+        return self._operation not in _OF_FILES
+
+    @property
+    def call(self) -> Point:
+        """Return which call of glmd's sources led to it, and to what is done there."""
+        made = (line for line in self.lines if line.partition(":")[0] not in _PLUMBING | _RECORDS)
+        return self.role, f"{next(made, self.lines[0])} {self._operation}"
+
+    @property
+    def _operation(self) -> str:
+        return self.name.partition(": ")[2].partition(" ")[0]
 
     @property
     def of_any_job(self) -> "Taken":

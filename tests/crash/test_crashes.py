@@ -20,32 +20,12 @@ _BACKUP = "of a backup, which has no name before it is whole: faults/test_backup
 _OUTBOX = "of the notifier's own file: faults/test_notify_faults.py kills it at each write"
 _LAID_OUT = "laid out anew by each prepare, before any rank starts: unit/handlers/resume and acceptance/test_today.py"
 _STANDING = "of samples that are made anew every half minute, published whole"
-_NODES = "of a training on nodes of Slurm: tests/slurm kill the daemon and ranks, and no scenario does yet"
 _PROBE = "of the doctor's look at nodes: its directory is removed in any case, and nobody else reads it"
 _PAGE = "of the page's own socket, which whoever opens it next makes again"
 NOT_REACHED = {
     "daemon/client/slurm_probe.py _Probing.end: rmtree": _PROBE,
     "daemon/client/slurm_probe.py _Probing.submit: publish_bytes": _PROBE,
     "handlers/shim/probe.py main: publish": _PROBE,
-    "daemon/serve/jobs/nodes_looks.py Seen.ask_to_end: publish": _NODES,
-    "daemon/serve/jobs/on_nodes.py OnNodes._unknown_to_slurm: unlink": _NODES,
-    "daemon/serve/jobs/planning_on_nodes.py own_output: make_directory": _NODES,
-    "daemon/serve/jobs/planning_on_nodes.py own_output: publish_symlink": _NODES,
-    "daemon/serve/jobs/planning_on_nodes.py planned_on_nodes: make_directory": _NODES,
-    "daemon/serve/jobs/planning_on_nodes.py planned_on_nodes: publish": _NODES,
-    "daemon/serve/steps/slurm/naming.py root_id: publish_bytes": _NODES,
-    "daemon/serve/steps/slurm/submission.py _keep: publish": _NODES,
-    "daemon/serve/steps/slurm/submission.py lay_out: publish": _NODES,
-    "daemon/serve/steps/slurm/submission.py lay_out: publish_bytes": _NODES,
-    "daemon/serve/steps/slurm/submission.py submit: publish": _NODES,
-    "handlers/records/nodes.py NodesDir.lay_out: make_directory": _NODES,
-    "handlers/records/nodes.py NodesDir.lay_out: publish": _NODES,
-    "handlers/shim/fence.py linked: publish_bytes": _NODES,
-    "handlers/shim/job_training.py JobTraining._say: publish": _NODES,
-    "handlers/shim/node.py _Node._save: fsync_tree": _NODES,
-    "handlers/shim/node.py _Node._say: publish": _NODES,
-    "handlers/shim/node.py _Node._work: publish": _NODES,
-    "handlers/shim/nodes_beginning.py NodesBeginning._begin: publish": _NODES,
     "daemon/commands/metrics.py metrics: publish_bytes": _STANDING,
     "daemon/face/notify/process.py Notifier._tell_how_it_stands: publish": _STANDING,
     "daemon/face/notify/standing.py Standing.publish: publish_bytes": _STANDING,

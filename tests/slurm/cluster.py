@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -23,6 +23,7 @@ import psutil
 from tests.slurm.packages import slurm
 
 NODES = {"n1": "127.0.0.11", "n2": "127.0.0.12"}
+WITH_A_SPARE = NODES | {"n3": "127.0.0.13"}
 DEVICES = 8
 PATIENCE = 60.0
 _LIBRARIES = f"usr/lib/{platform.machine()}-linux-gnu"
@@ -32,8 +33,9 @@ _OF_ANOTHER = ("SLURM_", "SBATCH_", "SQUEUE_", "SRUN_", "SCANCEL_")
 class Cluster:
     """Enter it, and it runs; leave it, and nothing of it is left."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, nodes: Mapping[str, str] = NODES) -> None:
         self.place = place
+        self._nodes = nodes
         root = slurm()
         self._programs = root / "usr" / "sbin"
         self._plugins = root / _LIBRARIES / "slurm-wlm"
@@ -52,7 +54,7 @@ class Cluster:
             self._configure()
             self._start_munge()
             self.start_controller()
-            for node in NODES:
+            for node in self._nodes:
                 self.start_node(node)
             self._until_ready()
         except BaseException:
@@ -74,6 +76,15 @@ class Cluster:
     def start_node(self, node: str) -> None:
         """Start a node's slurmd."""
         self._start(node, "slurmd", "-D", "-N", node, "-d", str(self._programs / "slurmstepd"))
+
+    def forget_jobs(self) -> None:
+        """Let a slurmctld that is down lose all that it knew of jobs: also which numbers it gave them."""
+        for path in (self.place / "state").glob("job_state*"):
+            path.unlink()
+
+    def pid(self, name: str) -> int:
+        """Return that of slurmctld or of a node's slurmd."""
+        return self._daemons[name].pid
 
     def end(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
         """End slurmctld or a node's slurmd."""
@@ -132,7 +143,7 @@ class Cluster:
 
     def _configure(self) -> None:
         user, host = pwd.getpwuid(os.getuid()).pw_name, socket.gethostname().partition(".")[0]
-        for directory in ("munge", "state", "log", "dev", *(f"spool/{node}" for node in NODES)):
+        for directory in ("munge", "state", "log", "dev", *(f"spool/{node}" for node in self._nodes)):
             (self.place / directory).mkdir(parents=True)
         self.place.chmod(0o755)
         (self.place / "munge").chmod(0o711)
@@ -144,18 +155,18 @@ class Cluster:
         prolog = self.place / "task_prolog.sh"
         prolog.write_text(f"#!/bin/sh\nexec {sys.executable} -I {Path(__file__).with_name('task_prolog.py')}\n")
         prolog.chmod(0o755)
-        self._port, *ports = _free_ports(1 + len(NODES))
+        self._port, *ports = _free_ports(1 + len(self._nodes))
         (self.place / "slurm.conf").write_text(self._settings(user, host, ports))
         (self.place / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")  # without it slurmd wants /sys/fs/cgroup
         # By files a job gets numbers of devices (IDX:0-3); Count= alone only counts.
         gres = f"Name=npu File={self.place}/dev/npu[0-{DEVICES - 1}]"
-        (self.place / "gres.conf").write_text("".join(f"NodeName={node} {gres}\n" for node in NODES))
+        (self.place / "gres.conf").write_text("".join(f"NodeName={node} {gres}\n" for node in self._nodes))
 
     def _settings(self, user: str, host: str, ports: list[int]) -> str:
         place = self.place
         nodes = "".join(
             f"NodeName={node} NodeHostname={host} NodeAddr={address} Port={port} CPUs=8 RealMemory=4000 Gres=npu:8\n"
-            for (node, address), port in zip(NODES.items(), ports, strict=True)
+            for (node, address), port in zip(self._nodes.items(), ports, strict=True)
         )
         return f"""\
 ClusterName=test
@@ -193,7 +204,7 @@ SlurmdTimeout=3
 MessageTimeout=3
 MailProg=/bin/true
 TaskProlog={place}/task_prolog.sh
-{nodes}PartitionName=main Nodes={",".join(NODES)} Default=YES MaxTime=INFINITE State=UP
+{nodes}PartitionName=main Nodes={",".join(self._nodes)} Default=YES MaxTime=INFINITE State=UP
 """
 
     def _start_munge(self) -> None:
@@ -225,7 +236,7 @@ TaskProlog={place}/task_prolog.sh
     def _until_ready(self) -> None:
         def ready() -> bool:
             with contextlib.suppress(subprocess.CalledProcessError):
-                return sum(map(int, self.run("sinfo", "-h", "-t", "idle", "-o", "%D").split())) == len(NODES)
+                return sum(map(int, self.run("sinfo", "-h", "-t", "idle", "-o", "%D").split())) == len(self._nodes)
             return False
 
         self._until(ready, "all nodes are idle")

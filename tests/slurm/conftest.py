@@ -4,14 +4,15 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.house import House
-from tests.slurm.cluster import Cluster
+from tests.slurm.cluster import NODES, Cluster
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
+def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Two nodes, or those that the test's parameter has."""
     place = tmp_path / "slurm"
     place.mkdir()
-    with Cluster(place) as cluster:
+    with Cluster(place, getattr(request, "param", NODES)) as cluster:
         yield cluster
 
 

@@ -9,10 +9,13 @@ from daemon.core.settings import Settings
 from daemon.core.states import Job
 from daemon.serve.jobs.attempts import past_attempt
 from daemon.serve.jobs.prepare import prepare
+from daemon.serve.steps.slurm.leaving_out import told as which
+from daemon.serve.steps.slurm.submission import SlurmRecords, read
 from handlers.errors import HandlerError
 from handlers.host.service_manager import runs_this_host
 from handlers.rank_log.advice import filled_in
 from handlers.records.job_dir import Step
+from handlers.records.slurm import Intent
 from handlers.resume.decision import Decision, Ending, Failure, GiveUp, Resume, TakenUp, as_begun, decide
 
 
@@ -34,6 +37,8 @@ def follow_up(job: Job, step: Step, failure: Failure, settings: Settings, root: 
             following = replace(job, attempt=job.attempt + 1)
             prepare(following, settings, root, tries=past.next_tries)
             decision = as_begun(decision, TakenUp.read(directory.resume_record(following.attempt)), failure.reason)
+            if (intent := read(Intent, SlurmRecords(directory, following.attempt).intent)) and (told := which(intent)):
+                decision = replace(decision, reason=f"{decision.reason}; {told}")
     except HandlerError as error:
         return GiveUp(f"{failure.reason}; not tried again: {error}")
     return replace(decision, reason=filled_in(decision.reason, job=job.id))

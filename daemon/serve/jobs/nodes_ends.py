@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from daemon.serve.jobs.endings import Finished
-from daemon.serve.steps.slurm.states import CancelledByWish, Phase, Word, ending
+from daemon.serve.jobs.nodes_looks import Seen
+from daemon.serve.steps.slurm.states import UNSAID, CancelledByWish, Phase, Word, ending, forgotten
 from handlers.codes import Code
 from handlers.records.nodes import NodeState
+from handlers.records.slurm import Verdict
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.resume.decision import MOST_IN_VAIN, Ending, Failure
 from handlers.shim.blame import blame
@@ -23,19 +25,32 @@ def by_record(record: StepExit, word: Word | None, *, cancel: bool) -> Finished 
         return Finished(is_cancelled=True, reason=record.reason)
     if record.outcome is Outcome.ENDED_OUTSIDE:
         return _ended_outside(record, word, cancel=cancel)
-    if record.outcome is Outcome.CANCELLED or (record.nodes_without_record and record.first is None):
+    is_the_nodes = bool(record.nodes_without_record or record.nodes_unfit) and record.first is None
+    if record.outcome is Outcome.CANCELLED or is_the_nodes:
         return Failure(Ending.TAKEN, record.reason, code=record.code)
     return Failure.of(record, record.reason, lost=False)
 
 
 def _ended_outside(record: StepExit, word: Word | None, *, cancel: bool) -> Finished | Failure | None:
     """Return what a TERM of Slurm's meant: from inside the job all of its ways to end one look the same."""
-    if word is None or (word.phase is not Phase.OVER and not word.has_lost_a_node):
+    if word is None or (word != UNSAID and word.phase is not Phase.OVER and not word.has_lost_a_node):
         return None
-    if word.state in {"FAILED", "COMPLETED"}:  # the shim's own exit code: somebody has signalled it, and not Slurm
+    if word == UNSAID or word.state in {"FAILED", "COMPLETED"}:  # the shim's own code: no signal of Slurm's
         reason = f"{record.step} was {record.reason}, and not by glmd cancel"
         return Failure(Ending.STOPPED, reason, code=Code.SHIM_STOPPED)
     return by_word(word, (), has_begun=True, cancel=cancel)
+
+
+def by_verdict(verdict: Verdict, seen: Seen, *, cancel: bool) -> Finished | Failure | None:
+    """Return how an attempt ended that a daemon before found to be over by Slurm's word, and left no exit.json."""
+    if verdict.state:
+        word = Word(verdict.state, verdict.reason)
+        return by_word(word, seen.states, has_begun=seen.owner is not None, cancel=cancel)
+    if seen.owner is not None:
+        return forgotten()
+    tries = 0 if seen.intent is None else seen.intent.tries
+    reason = f"Slurm was asked for the job {tries} times, and does not know it any more"
+    return Failure(Ending.FAILED, reason, code=Code.SLURM_FORGOTTEN)
 
 
 def by_word(

@@ -1,5 +1,6 @@
 """What there is to see of a step on nodes of Slurm: its files, and what Slurm says of its job."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -7,16 +8,18 @@ from pydantic import ValidationError
 
 from daemon.core.root import Root
 from daemon.core.states import Job, State
+from daemon.serve.steps.slurm.leaving_out import is_leaving_out, told
 from daemon.serve.steps.slurm.queue import Answer
 from daemon.serve.steps.slurm.states import Phase, Word, needs_somebody
 from daemon.serve.steps.slurm.submission import SlurmRecords, read, which
 from handlers.codes import Code
 from handlers.records.job_dir import Step, StepDir
 from handlers.records.nodes import Control, NodeState, Owner, Request
-from handlers.records.slurm import Intent, Submitted
+from handlers.records.slurm import Intent, Submitted, Verdict
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.slurm.expected import clock, expected
 from handlers.slurm.queue import Row
+from handlers.units.host_lists import hosts
 
 WAITED = "given up: it has not begun in time (slurm: wait)"
 """Why a training is to end that Slurm has not begun."""
@@ -36,6 +39,19 @@ class Seen:
     """Of those nodes that say something."""
     beats: tuple[int, ...]
     """What moves as long as anybody lives."""
+    verdict: Verdict | None = None
+    """What Slurm said when that ended it; None where it has not."""
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether it is not to have some nodes that earlier attempts had trouble with."""
+        return self.intent is not None and is_leaving_out(self.intent)
+
+    @property
+    def left_out(self) -> str:
+        """What there is to tell of nodes that it is not to have, as `; without n2 (lost in attempt 1)`."""
+        text = "" if self.intent is None else told(self.intent)
+        return f"; {text}" if text else ""
 
     def row(self, answer: Answer | None) -> Row | None:
         """Return what Slurm answered last of its job; None where it knows none."""
@@ -47,7 +63,7 @@ class Seen:
         """Return the jobs of its name that are not its job, and not over: of a request that came very late."""
         mine = self.row(answer)
         rows = (row for row in self._rows(answer) if row != mine)
-        return tuple(row for row in rows if Word(row.state, row.reason).phase is not Phase.OVER)
+        return tuple(row for row in rows if Word.of(row).phase is not Phase.OVER)
 
     def _rows(self, answer: Answer | None) -> tuple[Row, ...]:
         return answer.rows.get(self.intent.name, ()) if answer is not None and self.intent is not None else ()
@@ -64,6 +80,26 @@ class Seen:
         """Whether it was to end because it had not begun in time; it may have done so at that moment."""
         request = Request.now(self.records.nodes.request)
         return request is not None and request.stop == WAITED
+
+    def keep_word(self, word: Word, nodes: str, down: Mapping[str, str]) -> Verdict:
+        """Write down, once, that this word of Slurm's ended it; return what counts. Raises OSError.
+
+        `nodes` is where Slurm says that it is or was; those that are `down` may be others' as well.
+        """
+        if self.verdict is not None:
+            return self.verdict
+        nodes = nodes if self.owner is None else self.owner.nodelist or nodes
+        names = hosts(nodes)
+        verdict = Verdict(
+            state=word.state,
+            reason=word.reason,
+            nodes=nodes,
+            down={node: why for node, why in down.items() if node in names},
+            has_record=self.exit is not None,
+            at=datetime.now(UTC),
+        )
+        verdict.publish(self.records.verdict)
+        return verdict
 
     def ask_to_end(self, by: str) -> None:
         """Let the job's shim know, also one that is yet to come, that it is to end the step. Raises OSError."""
@@ -89,6 +125,7 @@ def look(job: Job, root: Root, step: Step = Step.TRAIN) -> Seen:
         submitted=records.submitted(),
         states=tuple(states),
         beats=tuple(each.seq for each in (*states, control) if each is not None),
+        verdict=read(Verdict, records.verdict),
     )
 
 
@@ -109,7 +146,7 @@ def why_it_waits(row: Row, job: Job, now: datetime) -> str:
     """Say what a job in Slurm's queue waits for, and until when as far as Slurm can tell; `now` is local time."""
     nodes = 1 if job.state is State.MERGING else job.nodes
     where = f"{nodes} node{'s' * (nodes > 1)}"
-    if Word(row.state, row.reason).phase is None:
+    if Word.of(row).phase is None:
         return f"Slurm job {row.id} is {row.state}, which glmd does not know"
     if row.state != "PENDING":
         return f"Slurm job {row.id} is {row.state} on {row.nodes or where}"

@@ -23,15 +23,16 @@ from daemon.core.vanished import is_there
 from daemon.serve.jobs.after_step import AfterStep
 from daemon.serve.jobs.endings import Finished
 from daemon.serve.jobs.moves import Moves
-from daemon.serve.jobs.nodes_ends import by_record, by_word, of_merge
+from daemon.serve.jobs.nodes_ends import by_record, by_verdict, by_word, of_merge
 from daemon.serve.jobs.nodes_looks import WAITED, Seen, look, why_it_waits
 from daemon.serve.jobs.planning_on_nodes import lay_out_merge, merges_on_a_node
 from daemon.serve.jobs.slurm_work import SlurmWork
-from daemon.serve.steps.slurm.states import Phase, Word, forgotten
+from daemon.serve.steps.slurm.states import UNSAID, Phase, Word, wants_other_nodes
 from handlers.codes import Code
 from handlers.records.job_dir import Step
-from handlers.records.step_exit import StepExit
-from handlers.resume.decision import Ending, Failure
+from handlers.records.slurm import Verdict
+from handlers.records.step_exit import Outcome, StepExit
+from handlers.resume.decision import Failure
 from handlers.slurm.queue import Row
 from handlers.units.durations import format_duration
 
@@ -110,11 +111,14 @@ class OnNodes:
             seen = look(job, self._root, step)
         if step is Step.MERGE and seen.owner is not None and seen.exit is None:
             self._store.explain(job, f"Slurm job {seen.owner.job} merges on {seen.owner.nodelist}")
-        if seen.exit is not None:
+        if seen.verdict is not None and not seen.verdict.has_record:
+            self._by_verdict(job, seen, seen.verdict, settings)
+        elif seen.exit is not None:
             self._work.ask(slurm)
             self._after_exit(job, seen, seen.exit, course, settings)
         elif seen.owner is not None and job.state is State.SUBMITTED:
-            self._moves.move(job, State.TRAINING, f"Slurm job {seen.owner.job} runs on {seen.owner.nodelist}")
+            runs = f"Slurm job {seen.owner.job} runs on {seen.owner.nodelist}{seen.left_out}"
+            self._moves.move(job, State.TRAINING, runs)
         elif job.cancel:
             self._cancel(job, seen, course, settings)
         elif seen.has_waited(job):
@@ -153,10 +157,14 @@ class OnNodes:
         now = time.monotonic()
         course.exit_since = course.exit_since or now
         waited, row = now - course.exit_since, self._row(seen, course)
-        word = None if row is None else Word(row.state, row.reason)
-        end = by_record(exit_, word, cancel=job.cancel)
+        word = None if row is None else Word.of(row)
+        counts = word if seen.verdict is None else Word(seen.verdict.state, seen.verdict.reason)
+        end = by_record(exit_, counts, cancel=job.cancel)
         if end is None and waited > SILENCE_OF_SLURM:
-            end = by_record(exit_, Word("FAILED", ""), cancel=job.cancel)
+            counts, row = UNSAID, None
+            end = by_record(exit_, counts, cancel=job.cancel)
+        if end is not None and counts is not None and exit_.outcome is Outcome.ENDED_OUTSIDE:
+            self._keep_word(seen, counts, row)
         if end is None:
             self._store.explain(job, f"waits for Slurm's word of what this means: {exit_.reason}")
         elif isinstance(end, Failure) and not self._is_certainly_over(exit_, word, waited, settings):
@@ -194,18 +202,35 @@ class OnNodes:
             return
         if others := seen.others(answer):
             self._work.end_others(job, settings.slurm or SlurmSettings(), others)
-        word = Word(row.state, row.reason)
+        word = Word.of(row)
         if word.phase is None and word.state != course.word:
             course.word = word.state
             log.warning("slurm_state_unknown", job=job.id, slurm=row.id, state=word.state)
         end = by_word(word, seen.states, has_begun=seen.owner is not None, cancel=job.cancel)
         if end is None:
             course.over_since = None
-            if seen.owner is None:
-                self._store.explain(job, why_it_waits(row, job, datetime.now()))  # noqa: DTZ005 - as Slurm tells it
-        elif self._is_settled(
-            seen, course, time.monotonic(), EXIT_ALLOWANCE if word.phase is Phase.OVER else FORGOTTEN
-        ):  # fmt: skip
+            self._not_over(job, seen, row, settings)
+        elif self._is_settled(seen, course, time.monotonic(), _allowance(word, row)):
+            self._by_verdict(job, seen, self._keep_word(seen, word, row), settings)
+
+    def _not_over(self, job: Job, seen: Seen, row: Row, settings: Settings) -> None:
+        """Say what it waits for, and let it have other nodes where it waits in vain for those that it may have."""
+        if seen.owner is not None:
+            return
+        waits = why_it_waits(row, job, datetime.now())  # noqa: DTZ005 - as Slurm tells it
+        self._store.explain(job, f"{waits}{seen.left_out}")
+        if seen.leaves_out and row.state == "PENDING" and wants_other_nodes(row.reason):
+            self._work.leave_none_out(job, settings.slurm or SlurmSettings(), row.reason)
+
+    def _keep_word(self, seen: Seen, word: Word, row: Row | None) -> Verdict:
+        """Write down what ends the attempt, before anything follows from it: another daemon must name it the same."""
+        answer = self._work.answer
+        down = {} if row is None or answer is None else answer.down
+        return seen.keep_word(word, "" if row is None else row.nodes, down)
+
+    def _by_verdict(self, job: Job, seen: Seen, verdict: Verdict, settings: Settings) -> None:
+        """Go on by the word of Slurm's that ended the attempt, however often this is begun."""
+        if (end := by_verdict(verdict, seen, cancel=job.cancel)) is not None:
             self._go_on(job, seen, end, settings)
 
     def _unknown_to_slurm(self, job: Job, seen: Seen, course: _Course, at: float, settings: Settings) -> None:
@@ -215,11 +240,10 @@ class OnNodes:
         """
         if not self._is_settled(seen, course, at, FORGOTTEN):
             return
-        if seen.owner is not None:
-            self._go_on(job, seen, forgotten(), settings)
-        elif seen.intent is not None and seen.intent.tries >= MOST_TRIES:
-            reason = f"Slurm took the job {seen.intent.tries} times, and does not know it any more"
-            self._go_on(job, seen, Failure(Ending.FAILED, reason, code=Code.SLURM_FORGOTTEN), settings)
+        # Where nodes were left out in vain the first request may not have been taken.
+        enough = seen.intent is not None and seen.intent.tries >= MOST_TRIES + bool(seen.intent.in_vain)
+        if seen.owner is not None or enough:
+            self._by_verdict(job, seen, self._keep_word(seen, UNSAID, None), settings)
         else:
             seen.records.job.unlink(missing_ok=True)  # which job it is is not known any more: it is looked for anew
             course.over_since = course.known_since = None
@@ -241,3 +265,10 @@ class OnNodes:
             states = (moved.state for moved in reversed(self._store.history(job.id)))
             end = of_merge(end, sum(1 for _ in takewhile(State.MERGING.__eq__, states)))
         self._after_step.go_on(job, seen.records.step, end, settings)
+
+
+def _allowance(word: Word, row: Row) -> float:
+    """Return for how many seconds files may come later than this word that a job is over, or has lost a node."""
+    if word.phase is not Phase.OVER:
+        return FORGOTTEN
+    return EXIT_ALLOWANCE if row.nodes else 0.0  # it never had a node, so nobody writes any

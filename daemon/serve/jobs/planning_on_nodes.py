@@ -6,14 +6,17 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from daemon.core.root import Root
+from daemon.core.setting_sections import Preflight
 from daemon.core.settings import Settings
 from daemon.core.slurm_settings import MergeWhere, SlurmSettings
 from daemon.core.states import Job
+from daemon.serve.jobs.nodes_left_out import nodes_to_leave_out
 from daemon.serve.steps.slurm.naming import called
 from daemon.serve.steps.slurm.submission import SlurmRecords, Wanted, lay_out
 from handlers.ckpt.files.durable import make_directory, publish_symlink
 from handlers.codes import Code
 from handlers.errors import BadInputError
+from handlers.events import job_log
 from handlers.rank_table.hccn import HccnLookup
 from handlers.records.checked import Checked
 from handlers.records.job_dir import JobDir, Step
@@ -77,13 +80,18 @@ def planned_on_nodes(
         node_silence=slurm.node_silence,
         lease=slurm.lease,
         environment={SHARED_PATHS: str(root.path)} if checked.cuts_weights and checked.nodes > 1 else {},
+        preflight=settings.preflight is not Preflight.OFF,
     )
     plan = plan_nodes(request, nodes)
     records = request.job_dir.step(job.attempt, Step.TRAIN)
     make_directory(records.path)
     plan.environments.publish(records.environment)
     NodesDir(records).lay_out(plan.nodes)
-    lay_out(request.job_dir, job.attempt, _wanted(plan, checked.section.slurm, slurm, called(root, job)))
+    left_out = nodes_to_leave_out(request.job_dir, job.attempt)
+    for node, why in left_out.items():
+        job_log(request.job_dir.events, job=job.id, attempt=job.attempt).info("node_left_out", node=node, reason=why)
+    wanted = _wanted(plan, checked.section.slurm, slurm, called(root, job))
+    lay_out(request.job_dir, job.attempt, replace(wanted, left_out=left_out))
     return plan
 
 

@@ -19,10 +19,12 @@ from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.set_aside import SetAside
 from daemon.serve.loop.faults import Faults
 from daemon.serve.loop.workers import Lane, Workers
+from daemon.serve.steps.slurm.leaving_out import told
 from daemon.serve.steps.slurm.queue import Answer, ask, next_question
-from daemon.serve.steps.slurm.submission import SlurmRecords, cancel, submit, withdraw
+from daemon.serve.steps.slurm.submission import SlurmRecords, cancel, leave_none_out, read, submit, withdraw
 from handlers.codes import Code
-from handlers.records.slurm import Submitted
+from handlers.events import job_log
+from handlers.records.slurm import Intent, Submitted
 from handlers.slurm.calling import UnclearError
 from handlers.slurm.client import NotTakenError, SlurmClient
 from handlers.slurm.expected import clock
@@ -68,8 +70,22 @@ class SlurmWork:
         self._do(job, f"submitting job {job.id} to Slurm", work, partial(self._submitted, job))
 
     def _submitted(self, job: Job, submitted: Submitted) -> None:
-        self._store.explain(job, f"Slurm job {submitted.id} waits in Slurm's queue")
+        intent = read(Intent, SlurmRecords(job.directory(self._root.path), job.attempt, STEP_OF[job.state]).intent)
+        left_out = "" if intent is None else told(intent)
+        self._store.explain(job, f"Slurm job {submitted.id} waits in Slurm's queue{left_out and f'; {left_out}'}")
         log.info("submitted_to_slurm", job=job.id, slurm=submitted.id, how=submitted.how)
+        if intent is not None and intent.in_vain:
+            self._none_left_out(job, left_out)
+
+    def leave_none_out(self, job: Job, slurm: SlurmSettings, why: str) -> None:
+        """Let `job` have those nodes all the same that earlier attempts had trouble with: Slurm has no others."""
+        directory = job.directory(self._root.path)
+        work = partial(leave_none_out, directory, job.attempt, _client(slurm), f"Slurm says {why}")
+        self._do(job, f"giving job {job.id} all nodes in Slurm", work, partial(self._none_left_out, job))
+
+    def _none_left_out(self, job: Job, why: str) -> None:
+        events = job_log(job.directory(self._root.path).events, job=job.id, attempt=job.attempt)
+        events.warning("no_node_left_out", reason=why)
 
     def end_others(self, job: Job, slurm: SlurmSettings, others: Sequence[Row]) -> None:
         """Let Slurm have no further job of the present attempt of `job`: a request may have come late, and twice."""

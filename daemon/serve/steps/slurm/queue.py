@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from daemon.core.slurm_names import SlurmName
+from daemon.serve.steps.slurm.states import Word
 from handlers.slurm.calling import UnclearError
 from handlers.slurm.client import SlurmClient
 from handlers.slurm.expected import clock
@@ -29,6 +31,8 @@ class Answer:
     """By the name of the job: seldom more than one."""
     up_for: float = math.inf
     """Seconds for which slurmctld had been up: one that has just been started may not know a job any more, or yet."""
+    down: Mapping[str, str] = field(default_factory=dict)
+    """The cluster's nodes that are down, with Slurm's reason; asked for where a job of glmd's has lost one."""
     unclear: str = ""
     """Why nothing is known; empty where it is."""
     silent_since: datetime | None = None
@@ -47,12 +51,14 @@ def ask(client: SlurmClient) -> Answer:
     began = time.monotonic()
     try:
         rows, up_for = client.jobs(), client.up_for()
+        # Which one a job has lost its row does not say: of what is COMPLETING it has those that are not.
+        down = client.down() if any(SlurmName.of(row.name) and Word.of(row).has_lost_a_node for row in rows) else {}
     except UnclearError as error:
         return Answer(began, time.monotonic() - began, unclear=str(error))
     by_name: dict[str, tuple[Row, ...]] = {}
     for row in rows:
         by_name[row.name] = (*by_name.get(row.name, ()), row)
-    return Answer(began, time.monotonic() - began, by_name, up_for)
+    return Answer(began, time.monotonic() - began, by_name, up_for, down)
 
 
 def next_question(answer: Answer, poll: float) -> float:

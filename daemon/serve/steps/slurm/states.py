@@ -7,9 +7,11 @@ means neither that the job is over nor that it is not.
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Self
 
 from handlers.codes import Code
 from handlers.resume.decision import Ending, Failure
+from handlers.slurm.queue import Row
 
 
 class Phase(Enum):
@@ -72,6 +74,9 @@ _NEEDS_SOMEBODY = (
 """Reasons of PENDING that do not pass by themselves."""
 
 
+_NO_NODES = ("ReqNodeNotAvail", "Nodes required for job are DOWN", "NodeDown", "PartitionNodeLimit")
+
+
 @dataclass(frozen=True)
 class Word:
     """What Slurm says of a job."""
@@ -79,10 +84,20 @@ class Word:
     state: str
     reason: str
 
+    @classmethod
+    def of(cls, row: Row) -> Self:
+        """Return what squeue says."""
+        return cls(row.state, row.reason)
+
     @property
     def phase(self) -> Phase | None:
         """Where the job is; None for a word that is not known."""
         return _PHASES.get(self.state)
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether sbatch was refused: Slurm keeps a row of what it did not take, too."""
+        return (self.state, self.reason) == ("FAILED", "BadConstraints")
 
     @property
     def has_lost_a_node(self) -> bool:
@@ -94,11 +109,20 @@ class Word:
         return self.state if self.reason in {"", "None"} else f"{self.state} ({self.reason})"
 
 
+UNSAID = Word("", "")
+"""Slurm has said nothing for so long that nothing is waited for any more."""
+
+
 @dataclass(frozen=True)
 class CancelledByWish:
     """Slurm has cancelled the job because glmd was asked to end it."""
 
     reason: str
+
+
+def wants_other_nodes(reason: str) -> bool:
+    """Say whether a job that waits for `reason` waits for nodes that are not there, rather than for busy ones."""
+    return reason.startswith((*_NO_NODES, "BadConstraints"))
 
 
 def needs_somebody(reason: str) -> bool:

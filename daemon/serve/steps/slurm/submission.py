@@ -8,13 +8,14 @@ more Slurm is asked for a job of its name, which no other has; of two of one nam
 import hashlib
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
+from daemon.serve.steps.slurm.leaving_out import is_leaving_out, sent_options, told, users_own
 from daemon.serve.steps.slurm.states import Phase, Word
 from handlers.ckpt.files.durable import UMASK, publish_bytes
 from handlers.records.job_dir import JobDir, Step
@@ -22,7 +23,7 @@ from handlers.records.nodes import NodesDir, Owner
 from handlers.records.record import Record
 from handlers.records.slurm import Intent, Submitted
 from handlers.slurm.calling import UnclearError
-from handlers.slurm.client import SlurmClient
+from handlers.slurm.client import NotTakenError, SlurmClient
 from handlers.slurm.placement import Placement
 from handlers.slurm.queue import Row
 
@@ -45,6 +46,8 @@ class Wanted:
     """Seconds before its time limit at which the job is told; None for a step that can do nothing about it."""
     prologue: str = ""
     """Lines of the batch script, before anything else."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Nodes that earlier attempts were lost on, or that were unfit, with why."""
     wait: float | None = None
     """Seconds within which it has to have begun; None for as long as it takes."""
 
@@ -58,6 +61,7 @@ class SlurmRecords:
         self.intent = self.nodes.intent
         self.job = self.nodes.job
         self.script = self.nodes.slurm / "script.sh"
+        self.verdict = self.nodes.verdict
 
     def owner(self) -> Owner | None:
         """Return which job runs or ran the attempt; None while none has begun. Raises OSError."""
@@ -86,7 +90,9 @@ def lay_out(job_dir: JobDir, attempt: int, wanted: Wanted, step: Step = Step.TRA
     publish_bytes(records.script, script, mode=0o750)
     digest = hashlib.sha256(script).hexdigest()
     options = options_of(records, wanted)
-    Intent(name=wanted.name, script=digest, options=options, wait=wanted.wait).publish(records.intent)
+    Intent(name=wanted.name, script=digest, options=options, left_out=wanted.left_out, wait=wanted.wait).publish(
+        records.intent
+    )
 
 
 def submit(
@@ -104,14 +110,50 @@ def submit(
     if (owner := records.owner()) is not None and owner.job.isdecimal():
         return _keep(records, Submitted(id=owner.job, how="owner.json"))
     found = client.jobs_called(intent.name)
+    refused = [row for row in found if Word.of(row).is_refusal]
+    found = tuple(row for row in found if row not in refused)
     if found:
         mine = which(found)
         return _keep(records, Submitted(id=mine.id, how="by name", duplicates=cancel_others(client, found, mine)))
+    if refused and len(refused) >= intent.tries:
+        return _again(records, client, NotTakenError(f"Slurm says {Word.of(refused[-1])}"))
     if (left := unsettled(intent, settle)) > 0:
         raise UnclearError(f"a submission is unclear, and Slurm may take it still for {left:.0f} s")
-    intent.model_copy(update={"tries": intent.tries + 1, "sent": datetime.now(UTC)}).publish(records.intent)
-    number = client.submit(intent.options, records.script)
+    try:
+        return _send(records, intent, client)
+    except NotTakenError as error:
+        return _again(records, client, error)
+
+
+def _send(records: SlurmRecords, intent: Intent, client: SlurmClient) -> Submitted:
+    sent = intent.model_copy(update={"tries": intent.tries + 1, "sent": datetime.now(UTC)})
+    sent.publish(records.intent)
+    number = client.submit(sent_options(sent), records.script)
     return _keep(records, Submitted(id=number, how="sbatch"))
+
+
+def _again(records: SlurmRecords, client: SlurmClient, error: NotTakenError) -> Submitted:
+    """Submit it without leaving nodes out, where it was refused with that: rather a bad node than none.
+
+    Raises `error` where no nodes were left out, and else as `submit` does.
+    """
+    intent = Intent.read(records.intent)  # as it was sent
+    if not is_leaving_out(intent):
+        raise error
+    return _send(records, intent.model_copy(update={"in_vain": str(error)}), client)
+
+
+def leave_none_out(job_dir: JobDir, attempt: int, client: SlurmClient, why: str) -> str:
+    """Let the job, which waits in Slurm's queue, have all nodes; return what there is to tell. Raises as `submit` does.
+
+    It is the same job: nothing is submitted again.
+    """
+    records = SlurmRecords(job_dir, attempt)
+    intent = Intent.read(records.intent)
+    client.exclude(intent.name, users_own(intent))
+    intent = intent.model_copy(update={"in_vain": why})
+    intent.publish(records.intent)
+    return told(intent)
 
 
 def withdraw(
@@ -121,7 +163,7 @@ def withdraw(
     intent = Intent.read(SlurmRecords(job_dir, attempt, step).intent)
     if intent.sent is None:
         return True
-    rows = [row for row in client.jobs_called(intent.name) if Word(row.state, row.reason).phase is not Phase.OVER]
+    rows = [row for row in client.jobs_called(intent.name) if Word.of(row).phase is not Phase.OVER]
     cancel(client, rows)
     return not rows and unsettled(intent, settle) <= 0
 
@@ -140,13 +182,13 @@ def unsettled(intent: Intent, settle: float) -> float:
 def which(rows: Sequence[Row]) -> Row:
     """Return which of the jobs of one name counts: the first that is not over, else the last."""
     in_order = sorted(rows, key=lambda row: int(row.id))
-    alive = (row for row in in_order if Word(row.state, row.reason).phase is not Phase.OVER)
+    alive = (row for row in in_order if Word.of(row).phase is not Phase.OVER)
     return next(alive, in_order[-1])
 
 
 def cancel_others(client: SlurmClient, rows: Sequence[Row], mine: Row) -> tuple[str, ...]:
     """Cancel each other job of that name that is not over, and return their numbers. Raises UnclearError."""
-    others = [row for row in rows if row.id != mine.id and Word(row.state, row.reason).phase is not Phase.OVER]
+    others = [row for row in rows if row.id != mine.id and Word.of(row).phase is not Phase.OVER]
     return cancel(client, others)
 
 

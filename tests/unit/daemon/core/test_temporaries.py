@@ -74,15 +74,18 @@ def test_of_jobs_that_are_over_a_start_reads_nothing(root: Root) -> None:
     assert [name for name in STAYS if (root.path / name).exists()] == list(STAYS)
 
 
-def test_what_a_shim_on_another_host_may_be_writing_is_left_alone(root: Root) -> None:
-    """Nobody can tell here whether it lives: until it has written how it ended, its files are its own."""
+@pytest.mark.parametrize("how", ("exit", "verdict"))
+def test_what_a_shim_on_another_host_may_be_writing_is_left_alone(root: Root, how: str) -> None:
+    """Nobody can tell here whether it lives: until it or Slurm has said how it ended, all is its own."""
     step = JobDir(root.jobs / "0001-run").step(2, Step.TRAIN)
     nodes = NodesDir(step)
     nodes.lay_out(2)
-    written = step.path / ".exit.json.1a2b3c4d.tmp"
-    written.touch()
+    places = (step.path, nodes.slurm, nodes.node(1))
+    written = [place / ".state.json.1a2b3c4d.tmp" for place in places]
+    for path in written:
+        path.touch()
     sweep(root)
-    assert written.exists()
-    step.exit.touch()
+    assert all(path.exists() for path in written)
+    {"exit": step.exit, "verdict": nodes.verdict}[how].touch()
     sweep(root)
-    assert not written.exists()
+    assert not [path for path in written if path.exists()]

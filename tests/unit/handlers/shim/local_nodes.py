@@ -90,6 +90,7 @@ class LocalNodes:
         merge = MergePlan(source=self.workshop.job_dir.output, destination=self.workshop.job_dir.merged)
         JobPlan(job=42, name="demo", train=plan, merge=merge).publish(self.workshop.job_dir.plan)
         self.directory.lay_out(plan.nodes)
+        plan.output.mkdir(parents=True, exist_ok=True)
         plan.environments.publish(self.records.environment)
         return self.again()
 
@@ -137,6 +138,7 @@ def _start_all(nodes: int, job_dir: str, attempt: str) -> int:
             start_new_session=True,
         )
         for number in range(nodes)
+        if str(number) != os.environ.get("ABSENT")
     ]
 
     def end(*_: object) -> None:

@@ -134,6 +134,32 @@ def test_a_node_that_cannot_do_its_work_says_why_and_no_rank_starts(nodes: Local
     assert end.outcome is Outcome.FAILED
     assert "ASCEND_RT_VISIBLE_DEVICES is '2', which is not 2 devices" in end.reason
     assert (end.code, end.processes, end.nodes_without_record) == ("slurm.node-unfit", (), ())
+    assert end.nodes_unfit == ()  # all are so: that is no node's fault
+
+
+def test_an_unfit_node_is_named_so_that_others_can_have_its_place(nodes: LocalNodes) -> None:
+    """The look at each node's devices says so; no rank starts on any node."""
+    npu_smi = Path(nodes.environment["PATH"].partition(":")[0], "npu-smi")
+    rows = "".join(
+        f"| {n} 910B3 | $health | 91.0 36 0 / 0 |\n| 0 | 0000:C{n}:00.0 | 0 0 / 0 3401 / 65536 |\n" for n in (2, 3)
+    )
+    health = "case $SLURMD_NODENAME in n2) health=Alarm;; *) health=OK;; esac"
+    npu_smi.write_text(f"#!/bin/sh\n{health}\ncat <<END\n{rows}END\n")
+    npu_smi.chmod(0o755)
+    end = nodes.run(NEVER)
+    assert end.outcome is Outcome.FAILED
+    assert end.reason.startswith("n2 is unfit: the health of device 2 is Alarm (npu-smi info), the health of device 3")
+    assert (end.code, end.nodes_unfit, end.nodes_without_record) == ("slurm.node-unfit", ("n2",), ())
+    assert end.processes == ()
+
+
+def test_a_node_that_never_says_what_it_has_goes_by_slurms_name(nodes: LocalNodes) -> None:
+    """So that the next attempt can do without it."""
+    nodes.environment["SLURM_JOB_NODELIST"] = "n[1-3]"
+    nodes.environment["ABSENT"] = "2"
+    end = nodes.run(NEVER, nodes=3, gather=8.0)
+    assert end.reason.startswith("n3 did not say in 8 s which devices it has (slurm.gather)")
+    assert (end.code, end.nodes_unfit) == ("slurm.node-unfit", ("n3",))
 
 
 def test_who_asks_for_the_end_gets_it(nodes: LocalNodes) -> None:

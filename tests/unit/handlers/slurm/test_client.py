@@ -150,3 +150,28 @@ def test_an_unclear_configuration_says_nothing(tools: Tools, stdout: str, stderr
     tools.say("scontrol", stdout, stderr, code)
     with pytest.raises(UnclearError, match="scontrol"):
         tools.client.up_for()
+
+
+NODES = """\
+NodeName=n1 Arch=x86_64 CPUTot=8 State=MIXED ThreadsPerCore=1 AveWatts=0
+NodeName=n2 Arch=x86_64 CPUTot=8 State=DOWN+NOT_RESPONDING Weight=1 Reason=Not responding [root@2026-11-30T03:31:25]
+NodeName=n3 Arch=x86_64 State=IDLE*+DRAIN Weight=1
+NodeName=n4 Arch=x86_64 State=IDLE+DRAIN Weight=1 Reason=fan [ops@2026-11-30T03:31:25]
+"""
+
+
+def test_nodes_that_are_down_are_told_with_the_reason(tools: Tools) -> None:
+    """One that is drained runs what it has."""
+    tools.say("scontrol", NODES)
+    assert tools.client.down() == {"n2": "Not responding", "n3": "IDLE*+DRAIN"}
+    assert tools.argv("scontrol") == "-o show node"
+
+
+def test_a_job_that_waits_is_kept_off_other_nodes_by_its_name(tools: Tools) -> None:
+    """A number may be another's by now."""
+    tools.say("scontrol")
+    tools.client.exclude("glmd-1-train", "n9")
+    assert tools.argv("scontrol") == "update JobName=glmd-1-train ExcNodeList=n9"
+    tools.say("scontrol", stderr="Job has already finished for job 5", code=1)
+    with pytest.raises(UnclearError, match="already finished"):
+        tools.client.exclude("glmd-1-train", "")

@@ -16,6 +16,8 @@ from daemon.face.words.language import Language
 from daemon.face.words.reading import read_words
 from handlers.codes import Code
 from handlers.rank_log.known_errors import KNOWN_ERRORS, SIGNALS
+from handlers.records.job_dir import Step
+from handlers.records.step_exit import Outcome
 
 EN, ZH = read_words(Language.EN), read_words(Language.ZH)
 ERRORS = {error.code: error for error in (*KNOWN_ERRORS, *SIGNALS)}
@@ -76,6 +78,8 @@ def test_both_fill_in_the_same_things() -> None:
         ("several", EventKind, {"over"}),
         ("titles", Code, set()),
         ("marked", Mark, set()),
+        ("outcomes", Outcome, set()),
+        ("steps", Step, set()),
     ),
 )
 def test_there_is_a_word_for_each_kind(table: str, kinds: type[StrEnum], others: set[str]) -> None:

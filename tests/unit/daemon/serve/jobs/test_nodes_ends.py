@@ -43,6 +43,7 @@ def test_what_is_told_by_the_record_needs_no_slurm() -> None:
         ({"outcome": Outcome.TIMED_OUT, "limit": "silence"}, Ending.HUNG),
         ({"outcome": Outcome.FAILED, "nodes_without_record": ("n2",)}, Ending.TAKEN),
         ({"outcome": Outcome.FAILED, "nodes_without_record": ("n2",), "first": KILLED}, Ending.FAILED),
+        ({"outcome": Outcome.FAILED, "nodes_unfit": ("n2",)}, Ending.TAKEN),
         ({"outcome": Outcome.CANCELLED}, Ending.TAKEN),
     ),
 )

@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from daemon.serve.steps.slurm.queue import Answer
 from daemon.serve.steps.slurm.submission import SlurmRecords
 from handlers.records.job_dir import Step
 from handlers.records.nodes import Control, NodeState, Owner, Request
-from handlers.records.slurm import Intent, Submitted
+from handlers.records.slurm import Intent, Submitted, Verdict
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.resume.decision import Ending, Failure
 from handlers.slurm.queue import Row
@@ -45,13 +45,18 @@ class House:
         self.ends: list[Finished | Failure] = []
         self.withdrawn: Callable[[], object] = lambda: None
         monkeypatch.setattr(on_nodes.time, "monotonic", lambda: self.now)
-        self.nodes = OnNodes(self.root, store, Moves(self.root, store, waiting), self, self)  # type: ignore[arg-type]
+        self._waiting = waiting
+        self.nodes = self._daemon()
         job = store.add(NewJob("claim", "run", nodes=2, ranks=4))
         self.records = SlurmRecords(job.directory(place), 1)
         self.records.nodes.lay_out(2)
         job.directory(place).submitted.write_text("the dropped file")
         self.intent(1)
         store.move(store.move(job, State.PREPARING), State.SUBMITTED)
+
+    def _daemon(self) -> OnNodes:
+        moves = Moves(self.root, self.store, self._waiting)
+        return OnNodes(self.root, self.store, moves, self, self)  # type: ignore[arg-type] # all that is asked of it
 
     # What is around it
 
@@ -66,6 +71,10 @@ class House:
     def end_others(self, _: Job, __: SlurmSettings, others: Sequence[Row]) -> None:
         """Take note of which jobs are to be cancelled that are too much."""
         self.asked += [f"end {row.id}" for row in others]
+
+    def leave_none_out(self, *_: object) -> None:
+        """Take note that it is to have all nodes."""
+        self.asked.append("all nodes")
 
     def withdraw(self, _: Job, __: SlurmSettings, then: Callable[[], object]) -> None:
         """Take note that Slurm is to have nothing of it."""
@@ -93,11 +102,18 @@ class House:
         self.now += seconds
         self.nodes.follow(self.job, STEP_OF[self.job.state], SETTINGS)
 
-    def slurm(self, state: str | None, reason: str = "None") -> None:
-        """Let Slurm answer now; None when it knows no such job."""
+    def slurm(
+        self, state: str | None, reason: str = "None", nodes: str = "n[1-2]", down: Mapping[str, str] | None = None
+    ) -> None:
+        """Let Slurm answer now; None when it knows no such job. `down` are the nodes that are."""
         name = Intent.read(self.records.intent).name
-        rows = {} if state is None else {name: (Row("7", state, reason, "N/A", "n[1-2]", name),)}
-        self.answer = Answer(self.now, 0.0, rows)
+        rows = {} if state is None else {name: (Row("7", state, reason, "N/A", nodes, name),)}
+        self.answer = Answer(self.now, 0.0, rows, down=down or {})
+
+    def restart(self) -> None:
+        """Let another daemon follow the job: it knows nothing but the files."""
+        self.answer = None
+        self.nodes = self._daemon()
 
     def intent(self, tries: int, wait: float | None = None) -> None:
         """Let it have been submitted so often."""
@@ -219,6 +235,18 @@ def test_files_may_come_later_than_slurms_word(house: House) -> None:
     assert house.wants() == "given up"
 
 
+def test_no_files_are_waited_for_of_what_never_had_a_node(house: House) -> None:
+    """It was cancelled in Slurm while it waited there."""
+    house.submitted()
+    house.turn()
+    house.slurm("CANCELLED", nodes="")
+    house.turn()
+    house.turn()
+    (end,) = house.ends
+    assert isinstance(end, Failure)
+    assert end.code == "slurm.cancelled"
+
+
 def test_what_slurm_has_forgotten_is_lost_when_nothing_moves(house: House) -> None:
     """As long as a node gives signs of life it trains, whatever slurmctld knows."""
     house.begun()
@@ -261,7 +289,7 @@ def test_what_slurm_forgot_before_it_began_is_submitted_again_once(house: House)
         assert house.records.job.exists() is (tries == 2)
     (end,) = house.ends
     assert isinstance(end, Failure)
-    assert end.reason == "Slurm took the job 2 times, and does not know it any more"
+    assert end.reason == "Slurm was asked for the job 2 times, and does not know it any more"
 
 
 def test_exit_json_counts_before_slurms_word(house: House) -> None:
@@ -288,10 +316,77 @@ def test_an_end_from_outside_waits_for_slurms_word(house: House) -> None:
     (end,) = house.ends
     assert isinstance(end, Failure)
     assert end.code == "slurm.preempted"
+
+
+def test_a_wait_for_slurms_word_that_is_over_is_not_begun_anew(house: House) -> None:
+    """The daemon was killed after it, before the job had moved on: the next one goes on at once, by the same name."""
+    house.begun()
+    house.ended(Outcome.ENDED_OUTSIDE)
+    house.turn()
+    house.turn(SILENCE_OF_SLURM + 1)
+    house.restart()
+    house.turn()
+    first, second = house.ends
+    assert isinstance(first, Failure)
+    assert first.ending is Ending.STOPPED
+    assert first == second
+
+
+@pytest.mark.parametrize("has_record", (True, False), ids=("exit.json", "no exit.json"))
+def test_what_slurm_ended_is_named_the_same_by_every_daemon(house: House, *, has_record: bool) -> None:
+    """Slurm forgets what is over, gives numbers away again, and a file may come when all is decided."""
+    house.begun()
+    if has_record:
+        house.ended(Outcome.ENDED_OUTSIDE)
+    house.turn()
+    house.slurm("NODE_FAIL", "NodeDown", down={"n2": "Not responding", "n7": "Not responding"})
+    house.turn()
+    house.turn(EXIT_ALLOWANCE + 1)
+    kept = Verdict.read(house.records.verdict)
+    assert (kept.state, kept.nodes, kept.down, kept.has_record) == (
+        "NODE_FAIL", "n[1-2]", {"n2": "Not responding"}, has_record,
+    )  # fmt: skip
+    house.restart()
+    house.slurm("COMPLETED")
+    if not has_record:
+        house.ended(Outcome.COMPLETED)
+    house.turn()
+    assert len(set(house.ends)) == 1
+    assert Verdict.read(house.records.verdict) == kept
+
+
+def test_what_slurm_has_forgotten_is_so_for_every_daemon(house: House) -> None:
+    """Without waiting anew, and though Slurm may know it again."""
+    house.begun()
+    house.turn()
+    for _ in range(2):
+        house.slurm(None)
+        house.turn(FORGOTTEN + 1)
+    house.restart()
     house.slurm("RUNNING")
-    house.turn(SILENCE_OF_SLURM)
-    assert isinstance(house.ends[1], Failure)
-    assert house.ends[1].ending is Ending.STOPPED
+    house.turn()
+    assert [end.code for end in house.ends if isinstance(end, Failure)] == ["slurm.forgotten"] * 2
+
+
+def test_nodes_that_are_left_out_are_told_and_had_again_where_there_are_no_others(house: House) -> None:
+    """Busy nodes are waited for; those that are not there are not."""
+    intent = Intent.read(house.records.intent)
+    intent.model_copy(update={"left_out": {"n3": "lost in attempt 1"}}).publish(house.records.intent)
+    house.submitted()
+    house.turn()
+    house.slurm("PENDING", "Resources")
+    house.turn()
+    assert house.job.reason == "Slurm job 7 waits for Resources (2 nodes); without n3 (lost in attempt 1)"
+    assert "all nodes" not in house.asked
+    house.slurm("PENDING", "ReqNodeNotAvail, UnavailableNodes:n2")
+    house.turn()
+    assert house.asked[-1] == "all nodes"
+    in_vain = {"left_out": {"n3": "lost in attempt 1"}, "in_vain": "Slurm says so"}
+    intent.model_copy(update=in_vain).publish(house.records.intent)
+    house.turn()
+    assert house.asked.count("all nodes") == 1
+    house.begun()
+    assert house.job.reason == "Slurm job 7 runs on n[1-2]; n3 (lost in attempt 1) is not left out: Slurm says so"
 
 
 @pytest.mark.parametrize("how", ("slurm", "lease"))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.serve.steps.slurm.submission import SlurmRecords, Wanted, lay_out, submit, withdraw
+from daemon.serve.steps.slurm.leaving_out import told
+from daemon.serve.steps.slurm.submission import SlurmRecords, Wanted, lay_out, leave_none_out, submit, withdraw
 from handlers.records.job_dir import JobDir
 from handlers.records.nodes import Owner
 from handlers.records.slurm import Intent, Submitted
@@ -29,6 +30,8 @@ class Slurm(SlurmClient):
     done: list[tuple[str, ...]] = field(default_factory=list)
     answers: list[Exception] = field(default_factory=list)
     """What the next calls fail with."""
+    refusals: list[NotTakenError] = field(default_factory=list)
+    """What the next submissions are refused with."""
 
     def jobs_called(self, name: str) -> tuple[Row, ...]:
         """Return those."""
@@ -41,12 +44,18 @@ class Slurm(SlurmClient):
         assert Intent.read(script.with_name("intent.json")).sent is not None  # it is written down first
         self.done.append(("sbatch", *options))
         self._fail()
+        if self.refusals:
+            raise self.refusals.pop(0)
         self.rows.append(row(str(len(self.rows) + 1)))
         return self.rows[-1].id
 
     def cancel(self, name: str, number: str) -> None:
         """Cancel one."""
         self.done.append(("scancel", name, number))
+
+    def exclude(self, name: str, nodes: str) -> None:
+        """Keep a job off these nodes alone."""
+        self.done.append(("exclude", name, nodes))
 
     def _fail(self) -> None:
         if self.answers:
@@ -175,3 +184,80 @@ def test_what_may_have_been_taken_is_withdrawn_when_nothing_can_come_any_more(jo
     slurm.rows[:] = [row("9", "CANCELLED")]
     sent(job_dir, ago=61)
     assert withdraw(job_dir, 1, slurm)
+
+
+LEFT_OUT = replace(WANTED, placement=replace(PLACEMENT, exclude="n9"), left_out={"n2": "lost in attempt 1"})
+TOO_FEW = NotTakenError("sbatch: Requested node configuration is not available")
+
+
+def excluded(slurm: Slurm) -> list[str]:
+    """Return what each sbatch was to leave out: it takes the last that is said."""
+    return [[one for one in call if one.startswith("--exclude=")][-1] for call in slurm.done if call[0] == "sbatch"]
+
+
+def test_nodes_are_left_out_with_the_users_own(job_dir: JobDir) -> None:
+    """Of the two lists sbatch would take one."""
+    lay_out(job_dir, 1, LEFT_OUT)
+    slurm = Slurm()
+    submit(job_dir, 1, slurm)
+    assert excluded(slurm) == ["--exclude=n9,n2"]
+    assert told(Intent.read(SlurmRecords(job_dir, 1).intent)) == "without n2 (lost in attempt 1)"
+
+
+def test_a_cluster_that_is_too_small_without_them_gives_them_all_the_same(job_dir: JobDir) -> None:
+    """Once more, without what glmd has asked for beside the user; what Slurm says then counts."""
+    lay_out(job_dir, 1, LEFT_OUT)
+    slurm = Slurm(refusals=[TOO_FEW])
+    assert submit(job_dir, 1, slurm).how == "sbatch"
+    assert excluded(slurm) == ["--exclude=n9,n2", "--exclude=n9"]
+    intent = Intent.read(SlurmRecords(job_dir, 1).intent)
+    assert (intent.tries, told(intent)) == (2, f"n2 (lost in attempt 1) is not left out: {TOO_FEW}")
+
+
+def test_a_refusal_that_the_nodes_are_not_to_blame_for_is_told(job_dir: JobDir) -> None:
+    """It comes twice."""
+    lay_out(job_dir, 1, LEFT_OUT)
+    slurm = Slurm(refusals=[NotTakenError("sbatch: Invalid account")] * 2)
+    with pytest.raises(NotTakenError, match="Invalid account"):
+        submit(job_dir, 1, slurm)
+    assert len(slurm.done) == 2
+
+
+def test_a_refusal_whose_answer_was_lost_is_found(job_dir: JobDir) -> None:
+    """Slurm keeps a row of what it did not take; it is no job that ran. Then it is as if the answer had come."""
+    refused = replace(row("5", "FAILED"), reason="BadConstraints")
+    lay_out(job_dir, 1, LEFT_OUT)
+    sent(job_dir, ago=1)
+    slurm = Slurm(rows=[refused])
+    assert submit(job_dir, 1, slurm).how == "sbatch"
+    assert excluded(slurm) == ["--exclude=n9"]
+
+
+def test_a_row_of_a_refusal_says_nothing_of_a_later_request(job_dir: JobDir) -> None:
+    """The second, without nodes left out, may be on its way still; when it is not, it is sent again as it was."""
+    lay_out(job_dir, 1, LEFT_OUT)
+    sent(job_dir, ago=1)
+    path = SlurmRecords(job_dir, 1).intent
+    Intent.read(path).model_copy(update={"tries": 2, "in_vain": "too few"}).publish(path)
+    slurm = Slurm(rows=[replace(row("5", "FAILED"), reason="BadConstraints")])
+    with pytest.raises(UnclearError, match="Slurm may take it still"):
+        submit(job_dir, 1, slurm)
+    assert submit(job_dir, 1, slurm, settle=0).how == "sbatch"
+    assert excluded(slurm) == ["--exclude=n9"]
+
+
+def test_a_row_of_a_refusal_without_nodes_left_out_is_a_refusal(job_dir: JobDir) -> None:
+    """The daemon died before it could say so."""
+    sent(job_dir, ago=1)
+    with pytest.raises(NotTakenError, match=r"Slurm says FAILED \(BadConstraints\)"):
+        submit(job_dir, 1, Slurm(rows=[replace(row("5", "FAILED"), reason="BadConstraints")]))
+
+
+def test_what_waits_for_nodes_that_are_not_there_gets_all(job_dir: JobDir) -> None:
+    """The same job, by its name, but for those that the user leaves out."""
+    lay_out(job_dir, 1, LEFT_OUT)
+    slurm = Slurm()
+    submit(job_dir, 1, slurm)
+    assert leave_none_out(job_dir, 1, slurm, "Slurm says so") == "n2 (lost in attempt 1) is not left out: Slurm says so"
+    assert slurm.done[1:] == [("exclude", NAME, "n9")]
+    assert Intent.read(SlurmRecords(job_dir, 1).intent).in_vain == "Slurm says so"
