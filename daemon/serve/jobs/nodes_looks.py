@@ -11,6 +11,7 @@ from daemon.serve.steps.slurm.client import Row
 from daemon.serve.steps.slurm.queue import Answer
 from daemon.serve.steps.slurm.states import Phase, Word, needs_somebody
 from daemon.serve.steps.slurm.submission import SlurmRecords, read, which
+from handlers.ckpt.files.listing import is_listed
 from handlers.codes import Code
 from handlers.records.job_dir import Step, StepDir
 from handlers.records.nodes import NodeState, Owner, Request
@@ -81,7 +82,7 @@ def look(job: Job, root: Root) -> Seen:
 
 def _exit(step: StepDir) -> StepExit | None:
     try:
-        return StepExit.read(step.exit)
+        return StepExit.read(step.exit) if is_listed(step.exit) else None
     except FileNotFoundError:
         return None
     except ValidationError as error:

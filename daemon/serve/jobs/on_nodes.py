@@ -29,6 +29,7 @@ from handlers.codes import Code
 from handlers.records.job_dir import Step
 from handlers.records.step_exit import StepExit
 from handlers.resume.decision import Ending, Failure
+from handlers.shards.names import see_anew
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -200,6 +201,7 @@ class OnNodes:
         return at - course.over_since > allowance
 
     def _go_on(self, job: Job, seen: Seen, end: Finished | Failure, settings: Settings) -> None:
+        see_anew(job.directory(self._root.path).output)
         if isinstance(end, Failure):
             seen.ask_to_end("given up")  # for what may live of it still, or wake up
         self._after_step.go_on(job, Step.TRAIN, end, settings)
