@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Iterable
-from importlib.metadata import version
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import structlog
