@@ -20,10 +20,15 @@ def test_what_is_there_is_found_by_listings_alone(tmp_path: Path, monkeypatch: p
         tmp_path / "gone" / "y" / "z",
         tmp_path / "file" / "x",
     )
-    asked = []
+    asked: list[Path] = []
     listdir = os.listdir
+
+    def ask(path: Path) -> list[str]:
+        asked.append(path)
+        return listdir(path)
+
     monkeypatch.setattr(os, "stat", lambda *_, **__: pytest.fail("asked for a name"))
-    monkeypatch.setattr(os, "listdir", lambda path: asked.append(path) or listdir(path))  # type: ignore[func-returns-value] # for both
+    monkeypatch.setattr(os, "listdir", ask)
     assert listed((*there, *absent), tmp_path) == set(there)
     here = tmp_path / "here"
     assert sorted(asked) == [tmp_path, tmp_path / "file", here, here / "below"]

@@ -237,6 +237,7 @@ def test_a_server_that_locks_no_directories_is_enough(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """NFS makes a lock of its own of it, for which a file has to be open for writing: man 2 flock."""
+    (tmp_path / "merged").mkdir()
     flock = fcntl.flock
 
     def of_nfs(descriptor: int, operation: int) -> None:
@@ -254,6 +255,7 @@ def test_a_server_that_keeps_open_files_does_not_keep_the_hidden_directory(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An NFS client renames a file that is removed while it is open, until it is closed."""
+    (tmp_path / "merged").mkdir()
     unlink, kept = os.unlink, tmp_path / "merged" / ".merging" / ".nfs0001"
 
     def unlinked(path: str, *, dir_fd: int | None = None) -> None:
