@@ -9,10 +9,12 @@ from pathlib import Path
 from daemon.client.finding import Finding, Verdict
 from daemon.core.database import StoreError
 from daemon.core.growth import DAYS
+from daemon.core.owner import ElsewhereError, OwnerError
 from daemon.core.read_store import ReadStore
 from daemon.core.retention import plan
 from daemon.core.root import Root
 from daemon.core.settings import Settings
+from handlers.errors import RefusedError
 from handlers.validate.disk_estimate import in_words
 
 ROOM = 150e9
@@ -39,12 +41,21 @@ def of_root(settings: Settings) -> Finding:
             advice = "ask for membership in the group glm, then log in again"
             what = f"you may not {'write to' if writes else 'read'} {directory}"
             return Finding("root", Verdict.MISSING, what, advice)
-    if root.store.exists():
-        try:
+    return _of_store(root) or Finding(
+        "root", Verdict.OK, f"{root.path} can be {'written to' if is_mine else 'dropped into and read'}"
+    )
+
+
+def _of_store(root: Root) -> Finding | None:
+    """Return what stands against reading the store; None for nothing."""
+    try:
+        if root.store.exists():
             ReadStore.open(root.store).close()
-        except StoreError as error:
-            return Finding("root", Verdict.MISSING, str(error), "see docs/troubleshooting.md")
-    return Finding("root", Verdict.OK, f"{root.path} can be {'written to' if is_mine else 'dropped into and read'}")
+    except ElsewhereError as error:
+        return Finding("root", Verdict.NOTE, str(error), "glmd doctor there says more")
+    except (StoreError, OwnerError) as error:
+        return Finding("root", Verdict.MISSING, str(error), "see docs/troubleshooting.md")
+    return None
 
 
 def of_disk(settings: Settings) -> Finding:
@@ -64,11 +75,11 @@ def of_disk(settings: Settings) -> Finding:
 def of_retention(settings: Settings) -> Finding:
     """Look what `glmd prune` would remove."""
     root = Root(settings.root)
-    if not root.store.exists():
-        return Finding("retention", Verdict.OK, "no jobs yet")
     try:
+        if not root.store.exists():
+            return Finding("retention", Verdict.OK, "no jobs yet")
         found = plan(root, settings, datetime.now(UTC), is_asked=True)
-    except (StoreError, OSError) as error:
+    except (StoreError, RefusedError, OSError) as error:
         return Finding("retention", Verdict.NOTE, f"what could be removed of jobs that are over is not known: {error}")
     by_itself = sum(item.bytes for item in found.going if item.is_automatic)
     told = f"{found.told('of jobs that are over is not kept')}; {in_words(by_itself)} goes by itself"
@@ -78,7 +89,7 @@ def of_retention(settings: Settings) -> Finding:
 
 
 def _growth(settings: Settings) -> float | None:
-    with contextlib.suppress(StoreError), ReadStore.open(Root(settings.root).store) as store:
+    with contextlib.suppress(StoreError, RefusedError), ReadStore.open(Root(settings.root).store) as store:
         return store.growth(datetime.now(UTC))
     return None
 
