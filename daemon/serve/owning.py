@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from daemon.core.owner import ElsewhereError, Owner, read_owner
+from daemon.core.owner import ElsewhereError, Owner, OwnerError, read_owner
 from daemon.core.root import Root
 from daemon.core.settings import Settings, SettingsError
 from daemon.serve.loop.singleton import AlreadyRunningError, LockLostError
@@ -141,11 +141,14 @@ class Owning:
         return max(0.0, self._beaten + BEAT - self._clock()) if self._is_needed else None
 
     def stop(self) -> None:
-        """Say that the daemon ends as it was told to. Raises OSError and OwnerError."""
-        now = read_owner(self._root.path) if self._is_needed else None
-        if now is not None and now.is_of_the_process_of(self._mine):
-            self._mine = replace(self._mine, stopped=True)
-            self._beat()
+        """Say that the daemon ends as it was told to; where it cannot, one of another host waits for silence."""
+        try:
+            now = read_owner(self._root.path) if self._is_needed else None
+            if now is not None and now.is_of_the_process_of(self._mine):
+                self._mine = replace(self._mine, stopped=True)
+                self._beat()
+        except (OSError, OwnerError) as error:
+            log.warning("end_not_told", path=self._root.owner, reason=str(error))
 
     def _beat(self) -> None:
         self._mine = replace(self._mine, seq=self._mine.seq + 1)

@@ -24,7 +24,7 @@ from typing import Self
 
 from handlers.ckpt import Format, InconsistentError
 from handlers.ckpt import codes as ckpt
-from handlers.ckpt.files.listing import listed
+from handlers.ckpt.files.listing import freshen
 from handlers.codes import Code
 from handlers.errors import BadInputError
 
@@ -198,11 +198,11 @@ def size_of_shards(source: Path) -> int:
 
 
 def see_anew(source: Path) -> None:
-    """Let this host see what other hosts have written into an output tree since it looked there. Raises OSError.
+    """Let this host see what other hosts have made in an output tree since it looked there.
 
-    Whatever else is looked for is found by listings.
+    What lies further below is found by listings.
     """
-    listed((source / name / TRACKER for name in (*SHARD_DIRECTORIES, "strategy")), source)
+    freshen((source / name / TRACKER for name in (*SHARD_DIRECTORIES, "strategy")), source)
 
 
 def _directories_of_shards(source: Path) -> Iterator[Path]:

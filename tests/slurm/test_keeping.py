@@ -50,7 +50,6 @@ def test_a_resumed_job_is_backed_up_pruned_and_merged_again_as_any(
     assert [path.read_bytes() for path in sorted(merged.glob("*.ckpt"))] == [
         path.read_bytes() for path in sorted((job / "merged").glob("*.ckpt"))
     ]
-    assert house.run("inspect", str(next(output.glob("checkpoint/rank_0/*.ckpt")))).returncode == 0
 
     # Watched, as somebody else's
     house.settings["watch"] = [{"path": str(output), "needs_strategy": False, "ranks": 4, "quiet": "1s"}]
@@ -58,9 +57,6 @@ def test_a_resumed_job_is_backed_up_pruned_and_merged_again_as_any(
     house.start()
     watched = house.until(State.DONE, 2)
     assert (watched.directory(house.root).merged / "manifest.json").exists()
-    house.settings["watch"] = []
-    house.stop()
-    house.start()
 
     # Backed up
     (tmp_path / "backups").mkdir()
@@ -74,7 +70,7 @@ def test_a_resumed_job_is_backed_up_pruned_and_merged_again_as_any(
     checked = house.run("restore", "--check", "--deep", str(backup))
     assert (checked.returncode, "it is whole" in checked.stdout) == (0, True), checked.stdout
     assert house.run("restore", str(backup), "--to", str(tmp_path / "again")).returncode == 0
-    for words in (("status", "1"), ("logs", "1", "--rank", "3"), ("steps", "1"), ("doctor", "--state")):
+    for words in (("steps", "1"), ("doctor", "--state")):
         again = [*GLMD, *words, "--root", str(tmp_path / "again")]
         done = subprocess.run(again, capture_output=True, text=True, check=False, timeout=PATIENCE)
         assert done.returncode == 0, (words, done.stdout, done.stderr)

@@ -4,6 +4,7 @@ A client of a network file system that has found a name absent says so for up to
 (acdirmax, man 5 nfs). Opening the directory lets it ask the server whether anything has changed in there.
 """
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,6 +31,12 @@ def listed(paths: Iterable[Path], within: Path) -> set[Path]:
 def is_listed(path: Path) -> bool:
     """Say whether `path` is there, by a listing of its directory. Raises OSError."""
     return bool(listed((path,), path.parent))
+
+
+def freshen(paths: Iterable[Path], within: Path) -> None:
+    """Let `paths` be found if they are there: list as `listed` does, as far as it can be done."""
+    with contextlib.suppress(OSError):  # whoever opens them then says what is wrong
+        listed(paths, within)
 
 
 def _names_in(directory: Path) -> frozenset[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers.ckpt.files.listing import is_listed, listed
+from handlers.ckpt.files.listing import freshen, is_listed, listed
 
 
 def test_what_is_there_is_found_by_listings_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +39,11 @@ def test_what_is_there_is_found_by_listings_alone(tmp_path: Path, monkeypatch: p
 def test_nothing_is_in_a_directory_that_is_not_there(tmp_path: Path) -> None:
     """Somebody may have removed it meanwhile."""
     assert listed([tmp_path / "gone" / "x"], tmp_path / "gone") == set()
+
+
+def test_what_cannot_be_listed_is_left_to_whoever_opens_it(tmp_path: Path) -> None:
+    """That one says what is wrong with it, and need not list."""
+    (tmp_path / "link").symlink_to("link")
+    with pytest.raises(OSError, match="Too many levels"):
+        listed([tmp_path / "link" / "x"], tmp_path)
+    freshen([tmp_path / "link" / "x"], tmp_path)
