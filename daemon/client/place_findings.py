@@ -14,6 +14,7 @@ from daemon.core.read_store import ReadStore
 from daemon.core.retention import plan
 from daemon.core.root import Root
 from daemon.core.settings import Settings
+from daemon.core.store_place import is_unshared, root_of, unfit
 from handlers.errors import RefusedError
 from handlers.validate.disk_estimate import in_words
 
@@ -41,13 +42,15 @@ def of_root(settings: Settings) -> Finding:
             advice = "ask for membership in the group glm, then log in again"
             what = f"you may not {'write to' if writes else 'read'} {directory}"
             return Finding("root", Verdict.MISSING, what, advice)
-    return _of_store(root) or Finding(
+    return _of_store(root, settings) or Finding(
         "root", Verdict.OK, f"{root.path} can be {'written to' if is_mine else 'dropped into and read'}"
     )
 
 
-def _of_store(root: Root) -> Finding | None:
-    """Return what stands against reading the store; None for nothing."""
+def _of_store(root: Root, settings: Settings) -> Finding | None:
+    """Return what stands against the store, or against reading it; None for nothing."""
+    if why := unfit(settings, root_of(settings)):
+        return Finding("root", Verdict.MISSING, why, "glmd does not start so")
     try:
         if root.store.exists():
             ReadStore.open(root.store).close()
@@ -55,6 +58,9 @@ def _of_store(root: Root) -> Finding | None:
         return Finding("root", Verdict.NOTE, str(error), "glmd doctor there says more")
     except (StoreError, OwnerError) as error:
         return Finding("root", Verdict.MISSING, str(error), "see docs/troubleshooting.md")
+    if is_unshared(settings, root):
+        told = f"{root.path} is on a file system of this host, and nodes have to see it at the same path"
+        return Finding("root", Verdict.NOTE, told, "see that this host exports it to them; for one host it is enough")
     return None
 
 

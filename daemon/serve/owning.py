@@ -14,9 +14,9 @@ import structlog
 from daemon.core.owner import ElsewhereError, Owner, OwnerError, read_owner
 from daemon.core.root import Root
 from daemon.core.settings import Settings, SettingsError
+from daemon.core.store_place import is_unshared, unfit
 from daemon.serve.loop.singleton import AlreadyRunningError, LockLostError
 from handlers.ckpt.files.durable import make_directory, publish_bytes
-from handlers.host.file_systems import network_file_system
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -29,21 +29,11 @@ _MARK = "glmd.root"
 """In a directory of `store:`: the root whose store it is."""
 
 
-def root_of(settings: Settings) -> Root:
-    """Return the root that these settings are of, with the place of the store that the daemon is to use."""
-    return Root(settings.root, settings.store or settings.root)
-
-
 def refuse_unfit(settings: Settings, root: Root) -> None:
-    """Raise SettingsError where the store would be on a network file system, and the root is for several hosts."""
-    if settings.slurm is None:
-        return
-    if (kind := network_file_system(root.kept)) is not None:
-        raise SettingsError(
-            f"store: {root.kept} is on {kind}, where SQLite's WAL does not work between hosts, and with slurm: several "
-            "hosts see it; set store: to a directory of this host, as store: /var/lib/glmd"
-        )
-    if network_file_system(root.path) is None:
+    """Raise SettingsError where the store may not lie where `root` has it; warn where nodes may not see the root."""
+    if why := unfit(settings, root):
+        raise SettingsError(why)
+    if is_unshared(settings, root):
         reason = "nodes have to see it at the same path: does this host export it to them?"
         log.warning("root_is_of_this_host", path=root.path, reason=reason)
 

@@ -13,13 +13,14 @@ from daemon.core.reading import unreadable
 from daemon.core.root import Root
 from daemon.core.settings import Settings, load_settings
 from daemon.core.store import Store
+from daemon.core.store_place import root_of
 from daemon.serve.apart.processes import Apart
 from daemon.serve.holding import refuse_beside_another
 from daemon.serve.intake.source import Clock, Moment
 from daemon.serve.loop.singleton import only_daemon
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.old_roots import bring_over
-from daemon.serve.owning import Owning, refuse_unfit, root_of
+from daemon.serve.owning import Owning, refuse_unfit
 from daemon.serve.service import Service
 from handlers import events
 

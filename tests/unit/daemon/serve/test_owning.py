@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from daemon.core import store_place
 from daemon.core.owner import ElsewhereError, Owner, read_owner
 from daemon.core.root import Root
 from daemon.core.settings import Settings, SettingsError
 from daemon.core.slurm_settings import SlurmSettings
-from daemon.serve import owning
+from daemon.core.store_place import root_of
 from daemon.serve.loop.singleton import AlreadyRunningError, LockLostError
-from daemon.serve.owning import BEAT, SILENCE, Owning, refuse_unfit, root_of
+from daemon.serve.owning import BEAT, SILENCE, Owning, refuse_unfit
 
 
 @dataclass
@@ -182,7 +183,7 @@ def test_slurm_and_a_store_on_a_network_file_system_do_not_go_together(
 ) -> None:
     """Without Slurm it is left as it was, and so is a root of this host: a cluster of one host may use it."""
     on_nfs = tmp_path / "nfs"
-    monkeypatch.setattr(owning, "network_file_system", lambda path: "nfs4" if path == on_nfs else None)
+    monkeypatch.setattr(store_place, "network_file_system", lambda path: "nfs4" if path == on_nfs else None)
     slurm = SlurmSettings()
     with pytest.raises(SettingsError, match=r"nfs is on nfs4, where SQLite's WAL .* as store: /var/lib/glmd"):
         refuse_unfit((bad := Settings(root=on_nfs, slurm=slurm)), root_of(bad))
