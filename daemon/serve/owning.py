@@ -120,7 +120,10 @@ class Owning:
         """Give a sign of life where one is due. Raises LockLostError where another host has the root, and OSError."""
         if not self._is_needed:
             return
-        now = read_owner(self._root.path)
+        try:
+            now = read_owner(self._root.path)
+        except OwnerError:  # somebody has spoilt it: it is made again, as where it was removed
+            now = None
         if now is not None and not now.is_of_the_process_of(self._mine):
             raise LockLostError(f"{self._root.owner}: a daemon on {now.host} (pid {now.pid}) serves this root now")
         if now is None or self._clock() - self._beaten >= BEAT:

@@ -189,7 +189,9 @@ class _Node:
             was_told=not failure and order is not None,
             is_good=order is None and not failure and not processes.failed and not survivors,
         )
-        self._save(plan, pids, must=end.is_good)
+        self._sync_logs()
+        if end.is_good:
+            self._save(plan, pids)
         return end.model_copy(
             update={"processes": tuple(processes.exits), "survivors": survivors, "frames": frames}
         )  # fmt: skip
@@ -213,24 +215,16 @@ class _Node:
             self._beat(plan)
             self._wakeups.wait(LOOK_EVERY)
 
-    def _save(self, plan: NodesPlan, ranks: Collection[int], *, must: bool) -> None:
-        """Put what this node's ranks have written onto the disk: another host's pages nobody else can flush.
-
-        Raises OSError, where it `must` be done: what failed has a reason already, and is resumed from what is there.
-        """
-        self._sync_logs()
-        output = plan.output
-        try:
-            for name in SHARD_DIRECTORIES:
-                for rank in ranks:
-                    fsync_tree(output / name / f"rank_{rank}")
-            checkpoint = output / DIRECTORIES[Part.ITERATION]
-            for iteration in iteration_directories(checkpoint) if checkpoint.is_dir() else ():
-                fsync_tree(iteration)
-        except OSError as error:
-            if must:
-                raise
-            self._log.warning("output_not_saved", reason=str(error))
+    def _save(self, plan: NodesPlan, ranks: Collection[int]) -> None:
+        """Put what this node's ranks have saved onto the disk: another host's pages nobody else can flush."""
+        for name in SHARD_DIRECTORIES:
+            for rank in ranks:
+                fsync_tree(plan.output / name / f"rank_{rank}")
+                self._beat(plan)  # it may take long
+        checkpoint = plan.output / DIRECTORIES[Part.ITERATION]
+        for iteration in iteration_directories(checkpoint) if checkpoint.is_dir() else ():
+            fsync_tree(iteration)
+            self._beat(plan)
 
     def _sync_logs(self) -> None:
         """Let other hosts see what this node's ranks have said: pages of an open file reach the server late else."""

@@ -66,7 +66,7 @@ def test_a_root_that_has_its_store_needs_no_owner(tmp_path: Path) -> None:
 
 
 def test_the_daemon_shows_that_it_lives(root: Root) -> None:
-    """By a number that grows, every few seconds, also where somebody removes the file; in the end it says so."""
+    """By a number that grows, every few seconds, though somebody removes or spoils the file; in the end it says so."""
     time = Time()
     mine = Owning(root, time)
     mine.refuse_another(time.sleep)
@@ -78,9 +78,11 @@ def test_the_daemon_shows_that_it_lives(root: Root) -> None:
         assert said(root).seq == seq
     root.owner.unlink()
     mine.keep()
+    root.owner.write_text("{")
+    mine.keep()
     assert said(root).store == root.kept
     mine.stop()
-    assert (said(root).stopped, said(root).seq) == (True, 4)
+    assert (said(root).stopped, said(root).seq) == (True, 5)
 
 
 def test_a_daemon_of_another_host_that_lives_is_not_joined(root: Root) -> None:
