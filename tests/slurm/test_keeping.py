@@ -76,7 +76,7 @@ def test_a_resumed_job_is_backed_up_pruned_and_merged_again_as_any(
         assert done.returncode == 0, (words, done.stdout, done.stderr)
 
     # Pruned, as it will be when nothing of it is young any more
-    settings = load_settings(house.root / "glmd.yaml", house.root)
+    settings = load_settings(house.root / "glmd.yaml", house.root).model_copy(update={"watch": ()})
     found = plan(Root(house.root), settings, later().wall, is_asked=True)
     (item,) = (item for item in found.items if item.job.id == 1 and item.part is Part.SHARDS)
     assert (item.goes, item.is_doubt) == (True, False)
