@@ -41,6 +41,70 @@ print(os.path.exists({str(path)!r}), os.listdir({str(path.parent)!r}), os.path.e
     assert done.stdout == "False\nFalse ['name'] True\n"
 
 
+SIGNS = """
+from handlers.records.train_plan import RankPlan
+from handlers.shim.signs_of_life import SignsOfLife
+log = root / "output" / "log" / "rank_3" / "mindformer.log"
+look = SignsOfLife([RankPlan(number=3, device=None, log=log)], root / "output" / "checkpoint").look
+"""
+LOOKS = {
+    "a rank's log": (SIGNS, "output/log/rank_3/mindformer.log"),
+    "a rank's first save": (SIGNS, "output/checkpoint/rank_3/glm_rank_3-1_4.ckpt"),
+    "shards": (
+        """
+from handlers.shards.names import holds_shards, see_anew
+look = lambda: [see_anew(root / "output"), holds_shards(root / "output")][1]
+""",
+        "output/checkpoint/rank_3/glm_rank_3-1_4.ckpt",
+    ),
+    "how far a training is": (
+        """
+from handlers.rank_log.progress import read_progress
+look = lambda: [read_progress(root / "output", [3]), path.exists()][1]
+""",
+        "output/log/rank_3/mindformer.log",
+    ),
+    "a merged output": (
+        """
+from handlers.merging.latest import whole
+look = lambda: [whole(root / "merged", "glm"), path.exists()][1]
+""",
+        "merged/manifest.json",
+    ),
+    "a training's end": (
+        """
+from handlers.ckpt.files.listing import is_listed
+look = lambda: is_listed(path) and path.exists()
+""",
+        "exit.json",
+    ),
+}
+"""How each is looked for, and the file that another host makes then."""
+
+
+@pytest.mark.parametrize("what", LOOKS)
+def test_what_was_looked_for_too_early_is_found(tmp_path: Path, what: str) -> None:
+    """At the next look, though its name alone would still be said to be absent."""
+    looks, made = LOOKS[what]
+    root = tmp_path / "root"
+    (root / "output").mkdir(parents=True)
+    script = f"""
+import os, subprocess
+from pathlib import Path
+root = Path({str(root)!r})
+path = root / {made!r}
+{looks}
+before = look()
+path.exists()
+make = f"mkdir -p {{path.parent}} && echo x > {{path}}"
+subprocess.run(["sh", "-c", make], env={{"PATH": os.environ["PATH"]}}, check=True)
+print(bool(before), path.exists(), bool(look()))
+"""
+    environment = {"PATH": os.environ["PATH"], **negative_cache(tmp_path / "cache", root)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "False False True\n", done.stderr
+
+
 def test_what_other_hosts_make_is_seen_at_once(house: House, cluster: Cluster, tmp_path: Path) -> None:
     """From the inbox to the published output, as on a file system of this host: nothing is taken for missing."""
     preload(house, tmp_path / "cache")
