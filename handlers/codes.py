@@ -291,6 +291,7 @@ class Code(StrEnum):
     DAEMON_NOT_ALLOWED = "daemon.not-allowed"
     DAEMON_BUSY = "daemon.busy"
     DAEMON_ALREADY_RUNNING = "daemon.already-running"
+    DAEMON_ELSEWHERE = "daemon.elsewhere"
     DAEMON_LOCK_LOST = "daemon.lock-lost"
     DAEMON_AS_ROOT = "daemon.as-root"
     DAEMON_TOO_FEW_FILES = "daemon.too-few-files"

@@ -13,7 +13,7 @@ from daemon.core.root import Root
 from daemon.core.setting_sections import NightlySettings
 from daemon.core.settings import Settings
 from daemon.face.nights import Mark, runs_since
-from handlers.errors import BadInputError
+from handlers.errors import BadInputError, RefusedError
 from handlers.validate.check import check
 from handlers.validate.problem import ConfigError
 
@@ -38,7 +38,7 @@ def of_template(cycle: NightlySettings, settings: Settings) -> Finding:
 
 def of_last_runs(settings: Settings) -> Iterator[Finding]:
     """Yield what the last run of each cycle came to, where one was of late; that the store cannot be read is told."""
-    with contextlib.suppress(StoreError), ReadStore.open(Root(settings.root).store) as store:
+    with contextlib.suppress(StoreError, RefusedError), ReadStore.open(Root(settings.root).store) as store:
         runs = runs_since(store, datetime.now(UTC) - LATELY)
         for cycle in settings.nightly:
             over = [run for run in runs.get(cycle.name, ()) if run.mark is not Mark.RUNNING]

@@ -9,10 +9,13 @@ from pathlib import Path
 from daemon.client.finding import Finding, Verdict
 from daemon.core.database import StoreError
 from daemon.core.growth import DAYS
+from daemon.core.owner import ElsewhereError, OwnerError
 from daemon.core.read_store import ReadStore
 from daemon.core.retention import plan
 from daemon.core.root import Root
 from daemon.core.settings import Settings
+from daemon.core.store_place import is_unshared, root_of, unfit
+from handlers.errors import RefusedError
 from handlers.validate.disk_estimate import in_words
 
 ROOM = 150e9
@@ -39,12 +42,26 @@ def of_root(settings: Settings) -> Finding:
             advice = "ask for membership in the group glm, then log in again"
             what = f"you may not {'write to' if writes else 'read'} {directory}"
             return Finding("root", Verdict.MISSING, what, advice)
-    if root.store.exists():
-        try:
+    return _of_store(root, settings) or Finding(
+        "root", Verdict.OK, f"{root.path} can be {'written to' if is_mine else 'dropped into and read'}"
+    )
+
+
+def _of_store(root: Root, settings: Settings) -> Finding | None:
+    """Return what stands against the store, or against reading it; None for nothing."""
+    if why := unfit(settings, root_of(settings)):
+        return Finding("root", Verdict.MISSING, why, "glmd does not start so")
+    try:
+        if root.store.exists():
             ReadStore.open(root.store).close()
-        except StoreError as error:
-            return Finding("root", Verdict.MISSING, str(error), "see docs/troubleshooting.md")
-    return Finding("root", Verdict.OK, f"{root.path} can be {'written to' if is_mine else 'dropped into and read'}")
+    except ElsewhereError as error:
+        return Finding("root", Verdict.NOTE, str(error), "glmd doctor there says more")
+    except (StoreError, OwnerError) as error:
+        return Finding("root", Verdict.MISSING, str(error), "see docs/troubleshooting.md")
+    if is_unshared(settings, root):
+        told = f"{root.path} is on a file system of this host, and nodes have to see it at the same path"
+        return Finding("root", Verdict.NOTE, told, "see that this host exports it to them; for one host it is enough")
+    return None
 
 
 def of_disk(settings: Settings) -> Finding:
@@ -64,11 +81,11 @@ def of_disk(settings: Settings) -> Finding:
 def of_retention(settings: Settings) -> Finding:
     """Look what `glmd prune` would remove."""
     root = Root(settings.root)
-    if not root.store.exists():
-        return Finding("retention", Verdict.OK, "no jobs yet")
     try:
+        if not root.store.exists():
+            return Finding("retention", Verdict.OK, "no jobs yet")
         found = plan(root, settings, datetime.now(UTC), is_asked=True)
-    except (StoreError, OSError) as error:
+    except (StoreError, RefusedError, OSError) as error:
         return Finding("retention", Verdict.NOTE, f"what could be removed of jobs that are over is not known: {error}")
     by_itself = sum(item.bytes for item in found.going if item.is_automatic)
     told = f"{found.told('of jobs that are over is not kept')}; {in_words(by_itself)} goes by itself"
@@ -78,7 +95,7 @@ def of_retention(settings: Settings) -> Finding:
 
 
 def _growth(settings: Settings) -> float | None:
-    with contextlib.suppress(StoreError), ReadStore.open(Root(settings.root).store) as store:
+    with contextlib.suppress(StoreError, RefusedError), ReadStore.open(Root(settings.root).store) as store:
         return store.growth(datetime.now(UTC))
     return None
 

@@ -21,7 +21,9 @@ def metrics(words: Sequence[str]) -> None:
     """Print what glmd knows as samples for Prometheus, or write them as a textfile; also with the daemon down."""
     given = _parser().parse_args(words)
     root, textfile = _places(given)
-    found = Exporter(Root(root)).scrape()
+    place = Root(root)
+    place.refuse_elsewhere()
+    found = Exporter(place).scrape()
     for part, error in found.failures.items():
         sys.stderr.write(f"glmd: no samples of {part}: {printable(str(error) or type(error).__name__)}\n")
     if textfile is None:

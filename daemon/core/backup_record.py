@@ -41,6 +41,8 @@ class BackupRecord(Record):
     store_version: Count
     host: str
     root: str
+    store: str | None = None
+    """The directory that the store lay in, where that was not the root; here it is in the backup itself."""
     began: Moment
     ended: Moment
     settings: str | None

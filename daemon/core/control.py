@@ -1,6 +1,6 @@
 """What clients can ask a running daemon: cancel, retry, promote, roll back, reload, ping, and what fails at present.
 
-A Unix socket in the root directory, one JSON object a packet each way. Who may connect is who may write to the socket:
+A Unix socket beside the store, one JSON object a packet each way. Who may connect is who may write to the socket:
 the user and group glm. The kernel says who it is.
 """
 
@@ -14,8 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
+from daemon.core.owner import ElsewhereError
 from daemon.core.request import Pending, Reply, Request, RequestRefusedError, bounded
-from daemon.core.root import SOCKET
+from daemon.core.root import SOCKET, Root
 from daemon.core.users import User
 from handlers.codes import Code
 
@@ -23,6 +24,7 @@ __all__ = [
     "BusyError",
     "Control",
     "NotAllowedError",
+    "NotHereError",
     "NotRunningError",
     "Pending",
     "Request",
@@ -42,6 +44,12 @@ class NotRunningError(Exception):
     """No daemon answers at this root."""
 
     code = Code.DAEMON_NOT_RUNNING
+
+
+class NotHereError(NotRunningError):
+    """It is another host's, and the socket can be reached there alone."""
+
+    code = Code.DAEMON_ELSEWHERE
 
 
 class NotAllowedError(NotRunningError):
@@ -64,17 +72,21 @@ def ask(root: Path, action: str, job: int | None = None, *, timeout: float = 30.
 def ask_for(root: Path, request: Request, *, timeout: float = 30.0) -> str:
     """Ask the daemon at `root` and return its answer.
 
-    Raises NotRunningError when none is there, NotAllowedError, BusyError, and RequestRefusedError when it says no.
+    Raises NotRunningError when none is there, NotHereError, NotAllowedError, BusyError, and RequestRefusedError when it
+    says no.
     """
-    deadline = time.monotonic() + timeout
+    deadline, directory = time.monotonic() + timeout, root
     try:
-        with _address(root) as address, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+        directory = Root(root).kept
+        with _address(directory) as address, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
             _connect(client, address, deadline)
             client.settimeout(max(deadline - time.monotonic(), _AGAIN))
             client.send(request.packet())
             packet = client.recv(MAX_PACKET)
+    except ElsewhereError as error:
+        raise NotHereError(str(error)) from error
     except PermissionError as error:
-        raise NotAllowedError(f"{root / SOCKET}: not allowed; are you in the group glm?") from error
+        raise NotAllowedError(f"{directory / SOCKET}: not allowed; are you in the group glm?") from error
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
         raise NotRunningError(f"glmd does not run at {root}; start it: systemctl start glmd, or glmd serve") from error
     except (ConnectionResetError, BrokenPipeError) as error:
@@ -117,9 +129,10 @@ class Control:
     RequestRefusedError for a no.
     """
 
-    def __init__(self, root: Path, answer: Callable[[Request, User], str | Pending]) -> None:
+    def __init__(self, directory: Path, answer: Callable[[Request, User], str | Pending]) -> None:
+        """`directory` is where the socket is to be: Root.kept."""
         self._answer = answer
-        self._root = root
+        self._directory = directory
         self._clients: list[socket.socket] = []
         """Those who were let in and have not asked yet, the longest there first."""
         self._socket = self._listening()
@@ -156,7 +169,7 @@ class Control:
 
     @property
     def _path(self) -> Path:
-        return self._root / SOCKET
+        return self._directory / SOCKET
 
     def _there(self) -> tuple[int, int] | None:
         """Tell which file has the socket's name now."""
@@ -170,7 +183,7 @@ class Control:
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self._path.unlink(missing_ok=True)  # the caller holds the root's lock: whoever left it is gone
-            with _address(self._root) as address:
+            with _address(self._directory) as address:
                 listening.bind(address)
             self._path.chmod(0o660)
             listening.setblocking(False)
@@ -256,9 +269,9 @@ def _send(client: socket.socket, reply: Reply) -> None:
 
 
 @contextlib.contextmanager
-def _address(root: Path) -> Iterator[str]:
-    """Yield an address for ROOT/glmd.sock that fits the 107 bytes of a Unix socket's address, however long ROOT is."""
-    directory = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def _address(place: Path) -> Iterator[str]:
+    """Yield an address for the socket in `place` that fits the 107 bytes of such an address, however long that is."""
+    directory = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{directory}/{SOCKET}"
     finally:

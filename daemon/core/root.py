@@ -5,6 +5,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from daemon.core.owner import NAME as OWNER
+from daemon.core.owner import ElsewhereError, read_owner
 from daemon.core.users import User
 from handlers.ckpt.files.durable import make_directory
 from handlers.codes import Code
@@ -14,7 +16,7 @@ from handlers.records.job_dir import is_number
 DEFAULT_ROOT = Path("/var/glm")
 """Where the service has its root; any other is somebody's own."""
 SOCKET = "glmd.sock"
-"""Its name in the root directory."""
+"""Its name, beside the store."""
 GROUP_READS = 0o2750
 """Of all directories but the inbox. Setgid: what is made in them is of their group."""
 GROUP_DROPS = 0o3770
@@ -32,6 +34,30 @@ class Root:
     """`/var/glm`, or what `--root` names."""
 
     path: Path
+    at: Path | None = None
+    """Where the daemon is to keep what other hosts cannot share; for all others glmd.owner says it."""
+
+    @property
+    def kept(self) -> Path:
+        """The directory of store, lock and socket: the root itself, or that of `store:` in the settings.
+
+        Raises ElsewhereError where it is another host's, OwnerError, and OSError.
+        """
+        if self.at is not None:
+            return self.at
+        owner = read_owner(self.path)
+        if owner is None:
+            return self.path
+        if owner.host != os.uname().nodename:
+            raise ElsewhereError(
+                f"{self.path}: the daemon runs on {owner.host}, and its store is there ({owner.store}): do this on "
+                f"{owner.host}"
+            )
+        return owner.store
+
+    def refuse_elsewhere(self) -> None:
+        """Raise ElsewhereError where only another host can tell what becomes of jobs; else as `kept` does."""
+        self.kept  # noqa: B018 - it raises
 
     @property
     def inbox(self) -> Path:
@@ -61,17 +87,22 @@ class Root:
     @property
     def store(self) -> Path:
         """The SQLite file."""
-        return self.path / "glmd.db"
+        return self.kept / "glmd.db"
 
     @property
     def lock(self) -> Path:
         """Held by the one daemon of this root."""
-        return self.path / "glmd.lock"
+        return self.kept / "glmd.lock"
 
     @property
     def socket(self) -> Path:
         """Where the daemon answers `glmd cancel`, `retry` and `reload`."""
-        return self.path / SOCKET
+        return self.kept / SOCKET
+
+    @property
+    def owner(self) -> Path:
+        """Whose store, lock and socket are not in the root (daemon.core.owner)."""
+        return self.path / OWNER
 
     @property
     def daemon(self) -> Path:

@@ -54,6 +54,8 @@ class Settings(Texts, BaseSettings):
     model_config = SettingsConfigDict(env_prefix="GLMD_", env_nested_delimiter="__", frozen=True, extra="forbid")
 
     root: AbsolutePath = DEFAULT_ROOT
+    store: AbsolutePath | None = None
+    """The directory of store, lock and socket; None where that is the root."""
     devices: Devices = tuple(range(8))
     runner: Runner = Runner.AUTO
     preflight: Preflight = Preflight.WAIT

@@ -35,8 +35,8 @@ def temporaries(root: Root, jobs: Iterable[Path] | None = None) -> Iterator[Path
 
 
 def temporaries_of_the_root(root: Root) -> Iterator[Path]:
-    """Yield what was to become the store or a copy of it, or daemon.json; any other file there is its user's."""
-    for path in (root.store, root.daemon):
+    """Yield what was to become the store or a copy of it, daemon.json or glmd.owner; other files are their user's."""
+    for path in (root.store, root.daemon, root.owner):
         yield from sorted(path.parent.glob(f".{path.name}{PATTERN}"))
 
 

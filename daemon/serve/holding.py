@@ -14,6 +14,7 @@ from daemon.core.presence import Presence, presence
 from daemon.core.root import Root
 from daemon.core.store import Store
 from daemon.serve.loop.singleton import AlreadyRunningError, Lock
+from daemon.serve.owning import Owning
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -25,13 +26,18 @@ class Holding:
         self._root = root
         self._store = store
         self._directory = root.path.stat()
-        self._besides: tuple[Lock, Control] | None = None
+        self._besides: tuple[Lock, Control, Owning] | None = None
         self.told = ""
         """What was written back since the start, for people; empty where nothing was."""
 
-    def hold(self, lock: Lock, control: Control) -> None:
+    def hold(self, lock: Lock, control: Control, owning: Owning) -> None:
         """Look after these, too."""
-        self._besides = lock, control
+        self._besides = lock, control, owning
+
+    def next_due(self, now: float) -> float | None:
+        """Return when, on the monotonic clock, to look at the latest; None where nothing asks for it."""
+        seconds = None if self._besides is None else self._besides[2].seconds_left()
+        return None if seconds is None else now + seconds
 
     def look(self) -> None:
         """See that all is there.
@@ -41,8 +47,9 @@ class Holding:
         """
         self._refuse_without_root()
         if self._besides is not None:
-            lock, control = self._besides
+            lock, control, owning = self._besides
             lock.keep()
+            owning.keep()
             if not control.is_reachable:
                 control.listen_again()
                 log.warning("socket_made_again", path=self._root.socket, reason="somebody removed or replaced it")

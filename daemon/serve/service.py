@@ -42,6 +42,7 @@ from daemon.serve.loop import systemd as notify
 from daemon.serve.loop.faults import SHOWN, Faults
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.loop.workers import Elsewhere, Lane, Workers
+from daemon.serve.owning import refuse_unfit
 from daemon.serve.steps.runner import choose_runner
 from daemon.serve.watch.kind import Kind
 from daemon.serve.watch.watching import DirectoryWatch
@@ -228,6 +229,7 @@ class Service:
             self._work.next_due,
             self._results.next_due(now),
             self._pruner.next_due(now),
+            self.holding.next_due(now),
         )
         waits += [due - now for due in looks if due is not None]
         waits += [
@@ -283,6 +285,7 @@ class Service:
         self._faults.attempt("systemd", notify.reloading)
         try:
             settings = load_settings(self._settings_file, self._root.path)
+            refuse_unfit(settings, self._root)
             watch, trees = self._watch, self._trees
             self._open_rooms(settings)
             events.configure(format=settings.log.format.value, level=settings.log.level)
@@ -296,6 +299,8 @@ class Service:
             self._is_announced = False
             self._show()
         log.info("settings_read", devices=settings.devices)
-        is_other = settings.runner is not self._started_with.runner
-        later = "; but for `runner`, which counts when glmd starts again" if is_other else ""
+        started_with = self._started_with
+        kept = {"runner": settings.runner is not started_with.runner, "store": settings.store != started_with.store}
+        others = " and ".join(f"`{name}`" for name, is_other in kept.items() if is_other)
+        later = f"; but for {others}, which counts when glmd starts again" if others else ""
         return f"the settings were read again{later}"

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from handlers.ckpt import CkptError
 from handlers.ckpt.files.durable import publish_symlink
+from handlers.ckpt.files.listing import freshen
 from handlers.ckpt.publishing.manifest import NAME, Manifest, read_manifest
 from handlers.merging.promotion import Merged
 
 
 def whole(directory: Path, prefix: str) -> Merged | None:
     """Return the output in `directory`; None where that is no whole one of `prefix`. Raises OSError."""
+    freshen((directory / NAME,), directory.parent)  # another host may have merged since this one looked
     if not (directory / NAME).is_file():  # nor where links lead in a circle
         return None
     try:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
+from handlers.ckpt.files.listing import freshen
 from handlers.rank_log.steps import StepLine, is_step, step_in
 from handlers.rank_log.tail import tail
 
@@ -43,7 +44,8 @@ def read_progress(output: Path, ranks: Sequence[int]) -> Progress | None:
 
     The highest rank is asked first: with pipeline stages only the last one's loss is the loss.
     """
-    logs = (output / "log" / f"rank_{rank}" / "mindformer.log" for rank in sorted(ranks, reverse=True))
+    logs = [output / "log" / f"rank_{rank}" / "mindformer.log" for rank in sorted(ranks, reverse=True)]
+    freshen(logs, output)  # ranks of other hosts may have made them since
     return next((progress for log in logs if (progress := progress_in(log)) is not None), None)
 
 

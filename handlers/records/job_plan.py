@@ -63,6 +63,8 @@ class JobPlan(Record):
 
     MOST_BYTES: ClassVar[int] = MOST_PLAN_BYTES
 
+    glmd: str = ""
+    """The version that has written it: a job may wait in Slurm's queue for days, and be run by another one."""
     job: Count
     name: str
     devices: tuple[Device, ...] = ()

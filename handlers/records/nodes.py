@@ -5,7 +5,6 @@ it: on a network file system a name that was absent stays so for a client for up
 and what is replaced is seen when it is opened anew.
 """
 
-import errno
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
@@ -33,17 +32,11 @@ class Polled(Record):
     @classmethod
     def now(cls, path: Path) -> Self | None:
         """Return what the file says; None where it says nothing or cannot be read at present."""
-        for _ in range(2):  # a server may have replaced what this client holds (ESTALE): opened anew, it is there
-            try:
-                found = cls.read(path)
-            except ValidationError:
-                return None
-            except OSError as error:
-                if error.errno != errno.ESTALE:
-                    return None
-            else:
-                return found if found.seq else None
-        return None
+        try:
+            found = cls.read(path)
+        except (OSError, ValidationError):
+            return None
+        return found if found.seq else None
 
 
 class Part(Polled):

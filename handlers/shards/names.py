@@ -24,6 +24,7 @@ from typing import Self
 
 from handlers.ckpt import Format, InconsistentError
 from handlers.ckpt import codes as ckpt
+from handlers.ckpt.files.listing import freshen
 from handlers.codes import Code
 from handlers.errors import BadInputError
 
@@ -194,6 +195,14 @@ def size_of_shards(source: Path) -> int:
             with contextlib.suppress(FileNotFoundError):  # deleted meanwhile for a newer one
                 found += shard.stat().st_size
     return found
+
+
+def see_anew(source: Path) -> None:
+    """Let this host see what other hosts have made in an output tree since it looked there.
+
+    What lies further below is found by listings.
+    """
+    freshen((source / name / TRACKER for name in (*SHARD_DIRECTORIES, "strategy")), source)
 
 
 def _directories_of_shards(source: Path) -> Iterator[Path]:

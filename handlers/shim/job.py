@@ -18,12 +18,14 @@ from functools import partial
 from pathlib import Path
 
 from handlers.ckpt.files.durable import UMASK
+from handlers.ckpt.files.listing import is_listed
 from handlers.event_lines import EventLog, Log
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.nodes import NodesDir, Owner
 from handlers.records.process import ProcessIdentity
 from handlers.records.shim_record import ShimRecord
 from handlers.records.step_exit import Outcome
+from handlers.shards.names import see_anew
 from handlers.shim.fence import linked
 from handlers.shim.finish import conclude, saved
 from handlers.shim.home import Home
@@ -80,7 +82,7 @@ def main(arguments: Sequence[str] | None = None, start_nodes: StartNodes = srun)
     with Wakeups() as wakeups, Home(run.job_dir) as home:
         directory, me = NodesDir(run.directory), ProcessIdentity.of(os.getpid())
         mine = patiently("owner.json", partial(_take, directory, me), wakeups, log)
-        if not mine or run.directory.exit.exists():
+        if not mine or is_listed(run.directory.exit):
             log.warning("shim_refused", path=directory.path, reason="it has ended" if mine else "another job runs it")
             return EXIT_REFUSED
         started = datetime.now(UTC)
@@ -113,6 +115,7 @@ def _train(
 ) -> StepEnd:  # fmt: skip
     plan = read_nodes_plan(run.job_dir, run.directory.environment)
     end = JobTraining(run, plan, directory, start_nodes(run, plan.nodes), wakeups, log).run()
+    see_anew(plan.output)
     return saved(end, (plan.output,), plan.command, log) if end.outcome is Outcome.COMPLETED else end
 
 

@@ -143,11 +143,11 @@ class JobTraining:
 
     def _look(self) -> None:
         self._clock.look(time.monotonic())
-        if self._recorder is not None:
-            self._recorder.look()
-        sign = self._begun.signs.look()
+        sign = self._begun.signs.look()  # first: it lists the directories of the logs, which ranks elsewhere have made
         if sign is not None:
             self._clock.sign_of_life(sign.phase)
+        if self._recorder is not None:
+            self._recorder.look()
 
     def _completed(self) -> StepEnd | None:
         if not self._nodes.have_ended_well:

@@ -12,14 +12,14 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from handlers.ckpt.errors import CkptError
-from handlers.ckpt.files.durable import UMASK, fsync_tree
+from handlers.ckpt.files.durable import UMASK, fsync_file, fsync_tree
 from handlers.codes import Code
 from handlers.error_codes import code_of
 from handlers.errors import BadInputError, HandlerError
@@ -29,7 +29,7 @@ from handlers.records.nodes import NodeExit, NodesDir, NodeState, Part, Start
 from handlers.records.nodes_plan import NodesPlan
 from handlers.records.process import ProcessIdentity
 from handlers.records.train_plan import TrainPlan
-from handlers.shards.names import SHARD_DIRECTORIES
+from handlers.shards.names import DIRECTORIES, SHARD_DIRECTORIES, Part, iteration_directories
 from handlers.shim.begun import Begun, start
 from handlers.shim.blame import witnesses_of
 from handlers.shim.gathering import VISIBLE, part_of
@@ -94,6 +94,8 @@ class _Node:
         me = ProcessIdentity.of(os.getpid())
         self._state = NodeState(node=node.name, pid=me.pid, start_time=me.start_time, boot_id=me.boot_id)
         self._beaten = 0.0
+        self._logs: tuple[Path, ...] = ()
+        """What this node's ranks print to."""
 
     def run(self) -> bool:
         """Do all that there is to do here; return whether its end is written down."""
@@ -123,6 +125,7 @@ class _Node:
         if isinstance(begin, Order):
             return _ended(why=begin.reason, code=begin.code, was_told=True)
         launched = self._launch(plan, begin)
+        self._logs = tuple(rank.log for rank in launched.ranks)
         begun = start(launched, plan.output, self._wakeups, self._log)
         return self._supervise(begun, plan, orders)
 
@@ -197,6 +200,7 @@ class _Node:
             was_told=not failure and order is not None,
             is_good=order is None and not failure and not processes.failed and not survivors,
         )
+        self._sync_logs()
         if end.is_good:
             self._save(plan, pids)
         return end.model_copy(
@@ -222,11 +226,26 @@ class _Node:
             self._beat(plan)
             self._wakeups.wait(LOOK_EVERY)
 
-    def _save(self, plan: NodesPlan, ranks: dict[int, int]) -> None:
+    def _save(self, plan: NodesPlan, ranks: Collection[int]) -> None:
         """Put what this node's ranks have saved onto the disk: another host's pages nobody else can flush."""
-        for directory in SHARD_DIRECTORIES:
+        for name in SHARD_DIRECTORIES:
             for rank in ranks:
-                fsync_tree(plan.output / directory / f"rank_{rank}")
+                fsync_tree(plan.output / name / f"rank_{rank}")
+                self._beat(plan)  # it may take long
+        checkpoint = plan.output / DIRECTORIES[Part.ITERATION]
+        for iteration in iteration_directories(checkpoint) if checkpoint.is_dir() else ():
+            fsync_tree(iteration)
+            self._beat(plan)
+
+    def _sync_logs(self) -> None:
+        """Let other hosts see what this node's ranks have said: pages of an open file reach the server late else."""
+        for log in self._logs:
+            try:
+                fsync_file(log)
+            except FileNotFoundError:
+                continue  # it has said nothing yet
+            except OSError as error:
+                self._log.warning("log_not_saved", path=log, reason=str(error))
 
     # Signs of life
 
@@ -239,6 +258,7 @@ class _Node:
         except OSError as error:
             self._beaten = time.monotonic()
             self._log.warning("beat_missed", reason=str(error))
+        self._sync_logs()
 
     def _say(self, **changes: object) -> None:
         path = self._directory.state(self._node.number)

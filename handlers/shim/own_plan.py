@@ -13,7 +13,7 @@ from handlers.records.merge_plan import MergePlan
 from handlers.records.train_plan import ProcessPlan, RankPlan, Role, StopOn, TimeLimits, TrainPlan
 from handlers.units.devices import LIMIT
 
-_WHOLE = frozenset({"job", "name", "devices", "rank_table", "train", "merge", "base"})
+_WHOLE = frozenset({"glmd", "job", "name", "devices", "rank_table", "train", "merge", "base"})
 _LIMITS = ("silence", "first_step", "total", "load", "saving")
 
 

@@ -1,9 +1,13 @@
 """Reading plan.json, and saying what is wrong with one that cannot be run."""
 
+import json
+from importlib.metadata import version
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from handlers.ckpt.errors import CkptError
+from handlers.ckpt.files.bounded import read_bounded
 from handlers.codes import Code
 from handlers.errors import BadInputError
 from handlers.records.job_dir import JobDir
@@ -21,9 +25,20 @@ def read_plan(job_dir: JobDir, name: Path) -> JobPlan:
         if parts[:1] == ["train"]:
             del parts[1:2]  # which kind of training it was read as
         where = ".".join(parts) or "the file"
-        raise BadInputError(
-            f"{name}: not a plan that this version can run: {where}: {first['msg']}", Code.SHIM_PLAN
-        ) from error
+        told = f"{name}: not a plan that this version can run: {where}: {first['msg']}"
+        if (other := _written_by(job_dir.plan)) not in {"", version("glmd")}:
+            told = f"{name}: written by glmd {other}, and run by glmd {version('glmd')}: `glmd retry N` plans it anew"
+        raise BadInputError(told, Code.SHIM_PLAN) from error
+
+
+def _written_by(plan: Path) -> str:
+    """Return which version of glmd has written a plan that this one cannot read; empty where it does not say."""
+    try:
+        told = json.loads(read_bounded(plan, JobPlan.MOST_BYTES))
+    except (OSError, CkptError, ValueError, RecursionError):
+        return ""
+    other = told.get("glmd") if isinstance(told, dict) else None
+    return other if isinstance(other, str) else ""
 
 
 def read_nodes_plan(job_dir: JobDir, environment: Path) -> NodesPlan:

@@ -1,10 +1,12 @@
 """What shows from outside that a training is at work: its logs and shards change."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from handlers.ckpt.files.listing import listed
 from handlers.rank_log.phase import Phase, phase_in
 from handlers.records.train_plan import RankPlan
 
@@ -22,6 +24,9 @@ class SignsOfLife:
     def __init__(self, ranks: Sequence[RankPlan], checkpoints: Path) -> None:
         self._ranks = ranks
         self._checkpoints = checkpoints
+        names = (checkpoints, *(rank.log for rank in ranks))
+        self._absent = {name for name in names if name.is_relative_to(checkpoints.parent)}
+        """What was not there yet: ranks of other hosts may make it."""
         self._seen = self._now()
 
     def look(self) -> Sign | None:
@@ -39,6 +44,7 @@ class SignsOfLife:
 
     def _now(self) -> dict[Path, tuple[int, int]]:
         """Return size and time of change of each rank's log and of every file below the checkpoints."""
+        self._look_for_new()
         shards = (Path(directory, name) for directory, _, names in os.walk(self._checkpoints) for name in names)
         signs = {}
         for path in (*(rank.log for rank in self._ranks), *shards):
@@ -48,3 +54,8 @@ class SignsOfLife:
                 continue
             signs[path] = (status.st_size, status.st_mtime_ns)
         return signs
+
+    def _look_for_new(self) -> None:
+        if self._absent:
+            with contextlib.suppress(OSError):  # as above
+                self._absent -= listed(self._absent, self._checkpoints.parent)

@@ -15,6 +15,7 @@ import pytest
 
 from daemon.core.control import NotRunningError, ask
 from daemon.core.read_store import ReadStore
+from daemon.core.root import Root
 from daemon.core.states import Job, State
 from daemon.core.store import StoreError
 from handlers.records.job_dir import JobDir, Step
@@ -182,7 +183,7 @@ class House:
 
     def jobs(self) -> tuple[Job, ...]:
         """Return all jobs."""
-        with contextlib.suppress(StoreError), ReadStore.open(self.root / "glmd.db") as store:
+        with contextlib.suppress(StoreError), ReadStore.open(Root(self.root).store) as store:
             return store.jobs()
         return ()
 

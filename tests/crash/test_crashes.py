@@ -21,11 +21,15 @@ _OUTBOX = "of the notifier's own file: faults/test_notify_faults.py kills it at 
 _LAID_OUT = "laid out anew by each prepare, before any rank starts: unit/handlers/resume and acceptance/test_today.py"
 _STANDING = "of samples that are made anew every half minute, published whole"
 _PROBE = "of the doctor's look at nodes: its directory is removed in any case, and nobody else reads it"
+_STORE = "of a root whose store is elsewhere: acceptance/test_store_elsewhere.py kills its daemon"
 _PAGE = "of the page's own socket, which whoever opens it next makes again"
 NOT_REACHED = {
     "daemon/client/slurm_probe.py _Probing.end: rmtree": _PROBE,
     "daemon/client/slurm_probe.py _Probing.submit: publish_bytes": _PROBE,
     "handlers/shim/probe.py main: publish": _PROBE,
+    "daemon/serve/owning.py Owning._beat: publish_bytes": _STORE,
+    "daemon/serve/owning.py Owning._refuse_anothers_store: publish_bytes": _STORE,
+    "daemon/serve/owning.py Owning.refuse_another: make_directory": _STORE,
     "daemon/commands/metrics.py metrics: publish_bytes": _STANDING,
     "daemon/face/notify/process.py Notifier._tell_how_it_stands: publish": _STANDING,
     "daemon/face/notify/standing.py Standing.publish: publish_bytes": _STANDING,
@@ -98,6 +102,7 @@ NOT_REACHED = {
     "handlers/ckpt/files/durable.py publish_symlink: unlink": _CLEANING,
     "handlers/ckpt/files/durable.py publishing: unlink": _CLEANING,
     "handlers/ckpt/files/staging.py Staging.publish: unlink": _CLEANING,
+    "handlers/ckpt/files/staging.py staging: rmdir": "where a file server kept the lock: unit/handlers/ckpt/files",
     "handlers/ckpt/files/transfer.py Flusher._run: fdatasync": "only hastens the fsync at the end of a file",
     "handlers/ckpt/files/whole_directory.py publishing_directory: fsync_directory": _BACKUP,
     "handlers/ckpt/files/whole_directory.py publishing_directory: fsync_tree": _BACKUP,

@@ -125,11 +125,15 @@ def _of_latest(root: Root) -> Iterator[str]:
 def steps(backup: Path, record: BackupRecord) -> tuple[str, ...]:
     """Return the commands that put a backup into the place of the root that it was made of."""
     root = PurePath(record.root)
+    kept = record.store
+    store = [] if kept is None else [f"sudo mv {kept} {kept}.before", f"sudo install -d -o glm -g glm {kept}"]
+    store += [] if kept is None else [f"sudo mv {root}/glmd.db {kept}/"]
     where = [f"sudo cp -p {backup.absolute()}/settings.yaml {record.settings}"] if _is_elsewhere(record) else []
     return (
         "sudo systemctl stop glmd                # let jobs that run end before, or glmd cancel them",
         f"sudo mv {root} {root}.before",
         f"sudo cp -a {backup.absolute()} {root}",
+        *store,
         *where,
         "sudo systemctl start glmd && glmd doctor --state",
     )

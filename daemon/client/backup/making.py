@@ -102,6 +102,7 @@ class _Making:
             store_version=version,
             host=os.uname().nodename,
             root=str(self._root.path),
+            store=None if self._root.kept == self._root.path else str(self._root.kept),
             began=self._began,
             ended=datetime.now(UTC),
             settings=where,

@@ -17,6 +17,7 @@ import structlog
 
 from daemon.core.database import with_remedy
 from daemon.core.may_pass import may_pass
+from daemon.core.root import Root
 from daemon.face.children import Children, NoAnswer, result_of
 from daemon.face.notify.heartbeat import Heartbeat
 from daemon.face.notify.looking import Looking
@@ -53,6 +54,7 @@ def serve(files: Files) -> None:
     """Send until TERM or INT. Raises BadInputError for settings, AnotherNotifierError and OutboxError."""
     plan = _first_plan(files)
     events.configure(format=plan.log_format, level=plan.log_level)
+    Root(plan.root).refuse_elsewhere()
     with _only_one(files.state), Outbox.open(files.state) as outbox:
         Notifier(plan, outbox, files).run()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 import uvicorn
 
+from daemon.core.root import Root
 from daemon.core.web_plan import AUTO, address_in
 from daemon.face.web.app import Application
 from daemon.face.web.connection import Connection
@@ -36,6 +37,7 @@ MOST_CONNECTIONS = 96
 def serve(plan: PagePlan, listen: str | None = None) -> None:
     """Serve the page until TERM or INT. Raises BadInputError where it cannot listen."""
     events.configure(format=plan.log_format, level=plan.log_level)
+    Root(plan.root).refuse_elsewhere()
     wanted = listen or plan.web.listen
     handed = _handed_over(os.environ)
     with _listening(wanted, handed) as (sockets, where):

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import structlog
@@ -135,6 +136,7 @@ class WatchedTrees:
     def _plan(self, job: Job, directory: JobDir, settings: WatchSettings, ready: Ready) -> None:
         make_directory(directory.path)
         plan = JobPlan(
+            glmd=version("glmd"),
             job=job.id,
             name=job.name,
             merge=MergePlan(

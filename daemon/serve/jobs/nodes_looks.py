@@ -12,6 +12,7 @@ from daemon.serve.steps.slurm.leaving_out import is_leaving_out, told
 from daemon.serve.steps.slurm.queue import Answer
 from daemon.serve.steps.slurm.states import Phase, Word, needs_somebody
 from daemon.serve.steps.slurm.submission import SlurmRecords, read, which
+from handlers.ckpt.files.listing import is_listed
 from handlers.codes import Code
 from handlers.records.job_dir import Step, StepDir
 from handlers.records.nodes import Control, NodeState, Owner, Request
@@ -131,7 +132,7 @@ def look(job: Job, root: Root, step: Step = Step.TRAIN) -> Seen:
 
 def _exit(directory: StepDir, step: Step) -> StepExit | None:
     try:
-        return StepExit.read(directory.exit)
+        return StepExit.read(directory.exit) if is_listed(directory.exit) else None
     except FileNotFoundError:
         return None
     except ValidationError as error:

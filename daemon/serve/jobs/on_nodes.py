@@ -33,6 +33,7 @@ from handlers.records.job_dir import Step
 from handlers.records.slurm import Verdict
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.resume.decision import Failure
+from handlers.shards.names import see_anew
 from handlers.slurm.queue import Row
 from handlers.units.durations import format_duration
 
@@ -256,6 +257,7 @@ class OnNodes:
         return at - course.over_since > allowance
 
     def _go_on(self, job: Job, seen: Seen, end: Finished | Failure, settings: Settings) -> None:
+        see_anew(job.directory(self._root.path).output)
         if isinstance(end, Failure):
             if seen.is_ended_for_waiting:
                 self._waited(job, seen)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
@@ -131,8 +132,15 @@ def _publish(
     base: Base | None = None,
 ) -> JobPlan:
     plan = JobPlan(
-        job=job.id, name=job.name, devices=job.devices, rank_table=rank_table, train=train, merge=merge, base=base
-    )  # fmt: skip
+        glmd=version("glmd"),
+        job=job.id,
+        name=job.name,
+        devices=job.devices,
+        rank_table=rank_table,
+        train=train,
+        merge=merge,
+        base=base,
+    )
     plan.publish(directory.plan)
     return plan
 

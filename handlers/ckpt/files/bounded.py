@@ -11,6 +11,15 @@ from handlers.ckpt.errors import DamagedFileError
 
 def read_bounded(path: Path | str, most: int) -> bytes:
     """Return the content of `path`. Raises OSError, and DamagedFileError for more than `most` bytes or no file."""
+    try:
+        return _read(path, most)
+    except OSError as error:
+        if error.errno != errno.ESTALE:
+            raise
+        return _read(path, most)  # another host has replaced what this one had opened: by its name it is another file
+
+
+def _read(path: Path | str, most: int) -> bytes:
     descriptor = without_waiting(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)

@@ -18,6 +18,8 @@ from handlers.ckpt.files.durable import fsync_directory
 NAME = ".merging"
 REPLACED = ".replaced"
 """In the hidden directory: the `last` file of a set that is giving way to a new one, and says what belonged to it."""
+LOCK = ".lock"
+"""In the hidden directory: who has locked it publishes there. The directory itself NFS does not lock (man 2 flock)."""
 
 
 class Staging:
@@ -53,7 +55,7 @@ class Staging:
             path.unlink()
 
     def _files(self) -> list[Path]:
-        return sorted(path for path in self.path.iterdir() if path.name != REPLACED)
+        return sorted(path for path in self.path.iterdir() if path.name not in {REPLACED, LOCK})
 
     def publish(self, last: str, *, replace: bool, obsolete: Collection[str] = ()) -> None:
         """Give all files their names in `destination`, `last` after all others.
@@ -112,29 +114,34 @@ def staging(destination: Path) -> Iterator[Staging]:
     Raises OutputExistsError where another process holds it.
     """
     stage = Staging(destination)
-    descriptor = _hold(stage.path)
+    lock = _hold(stage.path)
     try:
         yield stage
     finally:
-        if not stage.replaced.exists():  # else the next run has to go on, as after a kill
+        is_over = not stage.replaced.exists()  # else the next run has to go on, as after a kill
+        if is_over:
             shutil.rmtree(stage.path, ignore_errors=True)  # what the disk keeps, the next run clears
+        os.close(lock)
+        if is_over:
+            with contextlib.suppress(OSError):
+                stage.path.rmdir()  # NFS keeps a file that is removed while it is open, and so its directory
             with contextlib.suppress(OSError):
                 fsync_directory(destination)
-        os.close(descriptor)
 
 
 def _hold(path: Path) -> int:
-    """Make the directory and lock it; return the descriptor that holds the lock."""
+    """Make the directory and lock the file in it; return the descriptor that holds the lock."""
+    lock = path / LOCK
     while True:
         with contextlib.suppress(FileExistsError):
             path.mkdir(mode=0o700)
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = _open(path)
         except FileNotFoundError:
             continue  # removed meanwhile by a run that ended
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.stat().st_ino == os.fstat(descriptor).st_ino:
+            if lock.stat().st_ino == os.fstat(descriptor).st_ino:
                 return descriptor
         except BlockingIOError as error:
             os.close(descriptor)
@@ -145,5 +152,15 @@ def _hold(path: Path) -> int:
             pass
         except OSError as error:
             os.close(descriptor)
-            raise OSError(error.errno, error.strerror, str(path)) from error
+            raise OSError(error.errno, error.strerror, str(lock)) from error
         os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    """Open the file to be locked in the directory, which must be no link: what lies there is removed."""
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        return os.open(LOCK, flags, 0o600, dir_fd=directory)
+    finally:
+        os.close(directory)

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from daemon.serve.steps.slurm.leaving_out import is_leaving_out, sent_options, told, users_own
 from daemon.serve.steps.slurm.states import Phase, Word
 from handlers.ckpt.files.durable import UMASK, publish_bytes
+from handlers.ckpt.files.listing import is_listed
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.nodes import NodesDir, Owner
 from handlers.records.record import Record
@@ -65,7 +66,7 @@ class SlurmRecords:
 
     def owner(self) -> Owner | None:
         """Return which job runs or ran the attempt; None while none has begun. Raises OSError."""
-        return read(Owner, self.nodes.owner)
+        return read(Owner, self.nodes.owner) if is_listed(self.nodes.owner) else None
 
     def submitted(self) -> Submitted | None:
         """Return which job it is in Slurm; None while that is not known. Raises OSError."""

@@ -14,8 +14,15 @@ from handlers.retention.trash import discard, empty
 ME = os.geteuid()
 
 
-@pytest.fixture
-def directory(tmp_path: Path) -> JobDir:
+def on_nodes(directory: JobDir) -> JobDir:
+    """Let what was trained lie where a training on nodes leaves it: in its attempt's tree, to which `output` leads."""
+    directory.output_link.rename(tree := directory.earlier_output(2))
+    directory.output_link.symlink_to(tree.relative_to(directory.path))
+    return directory
+
+
+@pytest.fixture(params=(False, True), ids=("on one host", "on nodes"))
+def directory(tmp_path: Path, request: pytest.FixtureRequest) -> JobDir:
     """Return the directory of a job of two ranks that saved twice, was resumed, and is merged."""
     directory = JobDir(tmp_path / "0001-run")
     for rank in (0, 1):
@@ -35,7 +42,7 @@ def directory(tmp_path: Path) -> JobDir:
     (directory.merged / "manifest.json").write_text(MANIFEST)
     directory.submitted.write_text("a: 1")
     (directory.path / "hccl_2p_01_192.168.1.196.json").touch()
-    return directory
+    return on_nodes(directory) if request.param else directory
 
 
 MANIFEST = """{"format": 2, "prefix": "glm", "index": null,
@@ -176,8 +183,8 @@ def test_the_oldest_save_goes_first(directory: JobDir, monkeypatch: pytest.Monke
     assert tags == sorted(tags)
 
 
-@pytest.fixture
-def iterations(tmp_path: Path) -> JobDir:
+@pytest.fixture(params=(False, True), ids=("on one host", "on nodes"))
+def iterations(tmp_path: Path, request: pytest.FixtureRequest) -> JobDir:
     """Return the directory of a job whose ranks saved iterations 4 and 8, were resumed, and began with 12."""
     directory = JobDir(tmp_path / "0001-run")
     for tree, tracked, there in (
@@ -191,7 +198,7 @@ def iterations(tmp_path: Path) -> JobDir:
             for name in ("glm-model-0000000-0000001.safetensors", "metadata.json", "common.json"):
                 (save / name).write_bytes(b"x" * 100)
         (tree / "checkpoint" / "latest_checkpointed_iteration.txt").write_text(str(tracked))
-    return directory
+    return on_nodes(directory) if request.param else directory
 
 
 def saves_of(directory: JobDir) -> list[str]:

@@ -267,3 +267,35 @@ def test_nothing_saved_is_nothing_trained(nodes: LocalNodes) -> None:
     """As on one host."""
     end = nodes.run("pass")
     assert (end.outcome, end.code) == (Outcome.FAILED, "rank.nothing-saved")
+
+
+def test_what_ranks_have_written_is_on_the_disk_before_their_node_says_that_they_ended(
+    nodes: LocalNodes, tmp_path: Path
+) -> None:
+    """And their logs with each sign of life: pages of another host nobody else can flush."""
+    traced = tmp_path / "traced"
+    module = tmp_path / "sitecustomize.py"  # in every process of the nodes; of an interpreter with -S in none
+    module.write_text(f"""
+import os
+fsync = os.fsync
+def traced(descriptor):
+    with open({str(traced)!r}, "a") as stream:
+        stream.write(os.readlink(f"/proc/self/fd/{{descriptor}}") + "\\n")
+    return fsync(descriptor)
+os.fsync = traced
+""")
+    nodes.environment["PYTHONPATH"] = str(tmp_path)
+    beats = "log = Path(os.environ['LOCAL_DEFAULT_PATH'], '..', 'train', 'nodes')\n"
+    beats += "seq = lambda: min(int(re.search('[0-9]+', (log / n / 'state.json').read_text())[0]) for n in '01')\n"
+    end = nodes.run(
+        f"import re\n{beats}print('trains', flush=True)\nwhile seq() < 5: time.sleep(0.05)\n{SAVES}", lease=0.8
+    )
+    assert end.outcome is Outcome.COMPLETED, end.reason
+    synced = traced.read_text().splitlines()
+    for node, ranks in (("0", (2, 3)), ("1", (0, 1))):
+        told = [place for place, line in enumerate(synced) if f"/nodes/{node}/.state.json" in line]
+        for rank in ranks:
+            logs = [place for place, line in enumerate(synced) if line == str(nodes.log(rank))]
+            assert [place for place in logs if place < told[-2]], "with a beat before the last"
+            saved = nodes.plan("").output / "checkpoint" / f"rank_{rank}" / f"demo_rank_{rank}-1_1.ckpt"
+            assert synced.index(str(saved)) < told[-1]

@@ -1,6 +1,7 @@
 """Promises of handlers.ckpt.files.staging, as the merge keeps them: a set of files is there whole, or not at all."""
 
 import errno
+import fcntl
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from handlers.ckpt import (
     walk,
 )
 from handlers.ckpt.copying import copy as copying
+from handlers.ckpt.files.staging import LOCK
 from handlers.ckpt.files.transfer import Flusher
 from handlers.ckpt.planning.output import FILTERED
 from tests.unit.handlers.ckpt.ckpt_writer import Run
@@ -229,3 +231,58 @@ def test_an_output_without_its_index_is_not_taken_for_done(run: Run, tmp_path: P
         merge(plan, tmp_path, options)
     merge(plan, tmp_path, options, force=True)
     assert verify(tmp_path).ok
+
+
+def test_a_server_that_locks_no_directories_is_enough(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS makes a lock of its own of it, for which a file has to be open for writing: man 2 flock."""
+    (tmp_path / "merged").mkdir()
+    flock = fcntl.flock
+
+    def of_nfs(descriptor: int, operation: int) -> None:
+        mode = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
+        if operation & fcntl.LOCK_EX and mode == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", of_nfs)
+    merge_run(run, tmp_path / "merged")
+    assert names(tmp_path / "merged") == [FILTERED, "manifest.json"]
+
+
+def test_a_server_that_keeps_open_files_does_not_keep_the_hidden_directory(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An NFS client renames a file that is removed while it is open, until it is closed."""
+    (tmp_path / "merged").mkdir()
+    unlink, kept = os.unlink, tmp_path / "merged" / ".merging" / ".nfs0001"
+
+    def unlinked(path: str, *, dir_fd: int | None = None) -> None:
+        unlink(path, dir_fd=dir_fd)
+        if Path(path).name == LOCK:
+            kept.touch()
+
+    def closed(descriptor: int) -> None:
+        is_lock = Path(f"/proc/self/fd/{descriptor}").readlink().name.startswith(LOCK)
+        close(descriptor)
+        if is_lock:
+            kept.unlink(missing_ok=True)
+
+    close = os.close
+    monkeypatch.setattr(os, "unlink", unlinked)
+    monkeypatch.setattr("handlers.ckpt.files.staging.os.close", closed)
+    merge_run(run, tmp_path / "merged")
+    monkeypatch.undo()
+    assert names(tmp_path / "merged") == [FILTERED, "manifest.json"]
+
+
+def test_what_a_link_leads_to_is_left_alone(run: Run, tmp_path: Path) -> None:
+    """In the hidden directory's place: whatever lies in that is removed."""
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").touch()
+    (tmp_path / "merged").mkdir()
+    (tmp_path / "merged" / ".merging").symlink_to(tmp_path / "precious")
+    with pytest.raises(OSError, match="Not a directory"):
+        merge_run(run, tmp_path / "merged")
+    assert names(tmp_path / "precious") == ["file"]
