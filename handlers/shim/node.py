@@ -29,7 +29,8 @@ from handlers.records.nodes import NodeExit, NodesDir, NodeState, Part, Start
 from handlers.records.nodes_plan import NodesPlan
 from handlers.records.process import ProcessIdentity
 from handlers.records.train_plan import TrainPlan
-from handlers.shards.names import DIRECTORIES, SHARD_DIRECTORIES, Part, iteration_directories
+from handlers.shards.names import DIRECTORIES, SHARD_DIRECTORIES, iteration_directories
+from handlers.shards.names import Part as SavedPart
 from handlers.shim.begun import Begun, start
 from handlers.shim.blame import witnesses_of
 from handlers.shim.gathering import VISIBLE, part_of
@@ -232,7 +233,7 @@ class _Node:
             for rank in ranks:
                 fsync_tree(plan.output / name / f"rank_{rank}")
                 self._beat(plan)  # it may take long
-        checkpoint = plan.output / DIRECTORIES[Part.ITERATION]
+        checkpoint = plan.output / DIRECTORIES[SavedPart.ITERATION]
         for iteration in iteration_directories(checkpoint) if checkpoint.is_dir() else ():
             fsync_tree(iteration)
             self._beat(plan)
