@@ -26,7 +26,7 @@ _PAGE = "of the page's own socket, which whoever opens it next makes again"
 NOT_REACHED = {
     "daemon/client/slurm_probe.py _Probing.end: rmtree": _PROBE,
     "daemon/client/slurm_probe.py _Probing.submit: publish_bytes": _PROBE,
-    "handlers/shim/node.py _Node._save: fsync_tree": "of saves as MindFormers 1.9 lays them out, before their job is over",
+    "handlers/shim/node.py _Node._save: fsync_tree": "of saves as MindFormers 1.9 lays them out",
     "handlers/shim/probe.py main: publish": _PROBE,
     "daemon/serve/owning.py Owning._beat: publish_bytes": _STORE,
     "daemon/serve/owning.py Owning._refuse_anothers_store: publish_bytes": _STORE,
