@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -75,7 +76,9 @@ def test_whatever_is_lost_the_training_goes_on_from_its_newest_save(house: House
     assert why.endswith("a node was lost; without n2 (lost in attempt 2: Not responding)")
     cluster.start_node("n2")
     assert nodelist(house, 3) == "n[1,3]"
-    assert "Slurm job 3 runs on n[1,3]; without n2 (lost in attempt 2: Not responding)" in reasons(house)
+    assert any(
+        one.endswith(" runs on n[1,3]; without n2 (lost in attempt 2: Not responding)") for one in reasons(house)
+    )
     verdict = Verdict.read(directory(house, 2).verdict)
     assert (verdict.reason, verdict.down) == ("NodeDown", {"n2": "Not responding"})
 
@@ -87,7 +90,7 @@ def test_whatever_is_lost_the_training_goes_on_from_its_newest_save(house: House
     assert "n3 gave no sign of life for 6 s (slurm.node_silence)" in why
     assert why.endswith("without n2 (lost in attempt 2: Not responding), n3 (lost in attempt 3)")
     assert exit_of(house, 3).nodes_without_record == ("n3",)
-    runs = next(one for one in reasons(house) if one.startswith("Slurm job 5 runs on"))  # 4 is what Slurm refused
+    runs = next(one for one in reasons(house) if re.search(r" runs on .*n3 \(lost in", one))
     assert "n3 (lost in attempt 3) are not left out: sbatch: error: " in runs
     assert runs.endswith("Requested node configuration is not available")
     events = list(map(json.loads, house.directory().events.read_text().splitlines()))
@@ -105,7 +108,8 @@ def test_a_request_in_flight_to_a_frozen_slurmctld_becomes_one_job(
     """Whoever sent it has had no answer, and was killed before it looked again; it appears when slurmctld is thawed."""
     controller, sbatch = cluster.pid("slurmctld"), tmp_path / "sbatch"
     sbatch.write_text(
-        f"#!/bin/sh\n[ -e {tmp_path}/frozen ] || {{ kill -STOP {controller}; touch {tmp_path}/frozen; }}\n"
+        f'#!/bin/sh\ncase "$*" in *--test-only*) exec sbatch "$@";; esac\n'
+        f"[ -e {tmp_path}/frozen ] || {{ kill -STOP {controller}; touch {tmp_path}/frozen; }}\n"
         'exec sbatch "$@"\n'
     )
     sbatch.chmod(0o755)
@@ -113,7 +117,9 @@ def test_a_request_in_flight_to_a_frozen_slurmctld_becomes_one_job(
     house.start()
     drop(house)
     try:
-        house.wait(lambda: any("no clear answer: sbatch" in job.reason for job in house.jobs()), "no answer")
+        house.wait(
+            lambda: any(re.search("no clear answer since .*: sbatch", job.reason) for job in house.jobs()), "no answer"
+        )
         house.stop(signal.SIGKILL)
     finally:
         os.kill(controller, signal.SIGCONT)
