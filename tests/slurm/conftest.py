@@ -5,6 +5,7 @@ import pytest
 
 from tests.acceptance.house import House
 from tests.slurm.cluster import Cluster
+from tests.slurm.house import house_on
 
 
 @pytest.fixture
@@ -17,20 +18,8 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 @pytest.fixture
 def house(tmp_path: Path, cluster: Cluster) -> Iterator[House]:
-    """A root whose daemon knows that Slurm; ranks of both nodes have devices of the same numbers."""
-    house = House(tmp_path)
-    house.training["environment"] = {}
-    house.settings["slurm"] = {
-        "address": "slurm",
-        "devices_per_node": 2,
-        "poll": 1,
-        "settle": 5,
-        "node_silence": 8,
-        "lease": 8,
-        "prologue": f"export LD_LIBRARY_PATH={cluster.environment['LD_LIBRARY_PATH']}",
-    }
-    wanted = ("PATH", "SLURM_CONF", "LD_LIBRARY_PATH")
-    house.daemon_environment = {name: cluster.environment[name] for name in wanted}
+    """A root whose daemon knows that Slurm."""
+    house = house_on(tmp_path, cluster)
     try:
         yield house
     finally:
