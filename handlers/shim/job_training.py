@@ -26,7 +26,7 @@ from handlers.shim.limit_clock import LimitClock, PassedLimit
 from handlers.shim.nodes_beginning import NodesBeginning
 from handlers.shim.nodes_watch import NodesWatch, named
 from handlers.shim.processes import Processes
-from handlers.shim.signs_of_life import SignsOfLife
+from handlers.shim.signs_of_life import Resting, SignsOfLife
 from handlers.shim.step_recorder import recorder_of
 from handlers.shim.supervise import StepEnd, diverged_end, with_survivors
 from handlers.shim.termination import LOOK_EVERY
@@ -68,6 +68,7 @@ class JobTraining:
         )
         whole = TrainPlan(processes=(starter,), limits=plan.limits, grace=plan.grace, stop_on=plan.stop_on)
         self._begun = Begun(whole, SignsOfLife(plan.ranks, plan.output / "checkpoint"))
+        self._signs = Resting(self._begun.signs)
         self._clock = LimitClock(plan.limits, self._begun.at)
         self._recorder = recorder_of(run, whole, log)
         self._nodes = NodesWatch(directory, plan.nodes, plan.node_silence)
@@ -138,7 +139,7 @@ class JobTraining:
         self._clock.look(time.monotonic())
         if self._recorder is not None:
             self._recorder.look()
-        sign = self._begun.signs.look()
+        sign = self._signs.look()
         if sign is not None:
             self._clock.sign_of_life(sign.phase)
 

@@ -1,8 +1,8 @@
 """Today's run_mindformer.py, whose rank 1 stops in the second epoch, to be killed there: it is `training.entry`.
 
-It does so once for each directory of outputs, and while the directory HALTS is there: a file of it then holds its process
-id, called like what the outputs lie in: the job's directory, or on nodes of Slurm that of the attempt. All options are
-those of run_mindformer.py, as `--output_dir`. Runs in the environment of today's stack (Python 3.11).
+It does so once for each directory of outputs, and while the directory HALTS is there: a file in that then holds its
+process id, called like what the outputs lie in: the job's directory, or on nodes of Slurm that of the attempt. All
+options are those of run_mindformer.py, as `--output_dir`. Runs in the environment of today's stack (Python 3.11).
 """
 
 import os
