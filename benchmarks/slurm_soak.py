@@ -82,7 +82,7 @@ class SlurmSoak:
                 self._scene.undo(everything=True)
                 self._house.close()
         self._figures.acts, self._figures.slowest_start_s = storm.acts, self._scene.slowest_start
-        self._figures.faults += [*self._scene.faults, *(f"left running: {one}" for one in self._left())]
+        self._figures.faults += [*self._scene.faults, *(f"left running: {one}" for one in self._left_for_good())]
         if keep is not None and self._figures.faults:
             shutil.copytree(self._house.root, keep, symlinks=True, ignore=shutil.ignore_patterns("*.sock"))
             shutil.copy(self._house.log, keep / "daemon.log")
@@ -148,6 +148,13 @@ class SlurmSoak:
             begun = [line for line in told if '"event": "step_started"' in line and f'"step": "{Step.TRAIN}"' in line]
             attempts = Counter(re.findall(r'"attempt": (\d+)', "\n".join(begun)))
             yield from (f"{job.label}: attempt {one} ran {many} times" for one, many in attempts.items() if many > 1)
+
+    def _left_for_good(self) -> list[str]:
+        """Return what is still there when it has had its time to see that its daemon is gone."""
+        deadline = time.monotonic() + 10
+        while (left := self._left()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return left
 
     def _left(self) -> list[str]:
         """Return the processes that came of this run."""

@@ -195,7 +195,10 @@ class JobTraining:
         if lost := self._nodes.without_end:
             where = f"see {self._directory.path}/nodes and {self._directory.slurm}/nodes.log"
             return StepEnd(Outcome.FAILED, f"{named(lost)} wrote no end ({how}): {where}", Code.SLURM_NODE_LOST)
-        told = "; ".join(f"{node.name}: {node.state.exit.why}" for node in self._nodes.nodes if node.state.exit)
+        ends = [(node.name, node.state.exit) for node in self._nodes.nodes if node.state.exit is not None]
+        told = "; ".join(f"{name}: {end.why}" for name, end in ends)
+        if any(end.code == Code.SLURM_NODE_LOST for _, end in ends):  # by their lease: this process was stopped
+            return StepEnd(Outcome.FAILED, f"{told} ({how})", Code.SLURM_NODE_LOST)
         return StepEnd(Outcome.ENDED_OUTSIDE, f"{told} ({how})", Code.SHIM_STOPPED)
 
     def _silent(self) -> StepEnd | None:

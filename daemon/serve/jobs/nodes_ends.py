@@ -22,7 +22,8 @@ def by_record(record: StepExit, word: Word | None, *, cancel: bool) -> Finished 
         return Finished(is_cancelled=True, reason=record.reason)
     if record.outcome is Outcome.ENDED_OUTSIDE:
         return _ended_outside(record, word, cancel=cancel)
-    if record.outcome is Outcome.CANCELLED or (record.nodes_without_record and record.first is None):
+    is_lost = bool(record.nodes_without_record) or record.code == Code.SLURM_NODE_LOST
+    if record.outcome is Outcome.CANCELLED or (is_lost and record.first is None):
         return Failure(Ending.TAKEN, record.reason, code=record.code)
     return Failure.of(record, record.reason, lost=False)
 

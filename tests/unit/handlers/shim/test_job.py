@@ -226,6 +226,7 @@ def test_a_frozen_shim_of_the_job_lets_nodes_end_by_themselves(nodes: LocalNodes
     finally:
         shim.send_signal(signal.SIGCONT)
     assert shim.wait(timeout=60) == 1
+    assert (nodes.exit().outcome, nodes.exit().code) == (Outcome.FAILED, "slurm.node-lost")  # nobody wanted it
 
 
 def test_a_training_that_hangs_is_ended_and_says_where_it_stands(nodes: LocalNodes) -> None:
