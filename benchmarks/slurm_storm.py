@@ -18,8 +18,8 @@ from tests.slurm.cluster import Cluster
 
 AT_ONCE = 4
 """Jobs that are not over, at most; the cluster has room for so many beside each other."""
-PAUSE = (0.3, 3.0)
-"""Seconds between two acts: Slurm takes as long to start a job."""
+PAUSE = (0.5, 6.0)
+"""Seconds between two acts: Slurm takes as long to start a job, and something is to train between them."""
 AWAY = (0.5, 9.0)
 """Seconds for which a daemon of Slurm's is away: more than SlurmdTimeout, or less."""
 
@@ -45,9 +45,9 @@ WEIGHTS = {
     Act.DAEMON_KILLED: 4,
     Act.DAEMON_STOPPED: 2,
     Act.DAEMON_RESTARTED: 2,
-    Act.CONTROLLER_KILLED: 2,
-    Act.CONTROLLER_RESTARTED: 2,
-    Act.CONTROLLER_FROZEN: 2,
+    Act.CONTROLLER_KILLED: 1,
+    Act.CONTROLLER_RESTARTED: 1,
+    Act.CONTROLLER_FROZEN: 1,
     Act.SLURMD_KILLED: 2,
     Act.NODE_LOST: 1,
     Act.JOB_SHIM_KILLED: 2,

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -50,8 +51,10 @@ class SlurmWork:
             self._workers.submit(Lane.SLURM, "slurm", partial(ask, _client(slurm)), self._answered)
 
     def _answered(self, asked: Future[Answer]) -> None:
-        self.answer = asked.result()
+        before, self.answer = self.answer, asked.result()
         if self.answer.unclear:
+            unanswered = 1 if before is None else before.unanswered + 1
+            self.answer = replace(self.answer, unanswered=unanswered)
             self._faults.failed("Slurm", UnclearError(self.answer.unclear))
         else:
             self._faults.passed("Slurm")

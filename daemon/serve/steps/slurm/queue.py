@@ -10,7 +10,7 @@ from daemon.serve.steps.slurm.client import Row, SlurmClient, UnclearError
 PATIENCE = 10.0
 """Times as long as an answer took Slurm is left alone, at least."""
 LONGEST = 60.0
-"""Seconds between two questions while Slurm does not answer."""
+"""Seconds between two questions, at most, while Slurm does not answer."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Answer:
     """Seconds for which slurmctld had been up: one that has just been started may not know a job any more, or yet."""
     unclear: str = ""
     """Why nothing is known; empty where it is."""
+    unanswered: int = 0
+    """How many questions in a row, this one included, had no clear answer."""
 
 
 def ask(client: SlurmClient) -> Answer:
@@ -43,5 +45,11 @@ def ask(client: SlurmClient) -> Answer:
 
 
 def next_question(answer: Answer, poll: float) -> float:
-    """Return when, in monotonic seconds, to ask again: `poll` seconds later, or when Slurm has had its rest."""
-    return answer.at + max(poll, PATIENCE * answer.seconds, LONGEST if answer.unclear else 0.0)
+    """Return when, in monotonic seconds, to ask again: `poll` seconds later, or when Slurm has had its rest.
+
+    While it does not answer that is twice as late each time, from `poll` on: it is mostly back in some seconds.
+    """
+    if answer.unclear:
+        doubled = poll * 2.0 ** min(answer.unanswered - 1, 10)
+        return answer.at + answer.seconds + min(doubled, LONGEST)
+    return answer.at + max(poll, PATIENCE * answer.seconds)
