@@ -93,9 +93,12 @@ class Cluster:
 
     def lose(self, node: str) -> None:
         """Let a node go down with all that runs there, as when its power is cut; `start_node` brings it back."""
-        tasks = [one for one in self._of_jobs() if f"SLURMD_NODENAME={node}" in _environment(one)]
-        steps = {parent for task in tasks for parent in task.parents() if parent.name() == "slurmstepd"}
-        gone = [*steps, *tasks, *(child for task in tasks for child in task.children(recursive=True))]
+        gone = []
+        for task in self._of_jobs():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if f"SLURMD_NODENAME={node}" in _environment(task):
+                    steps = [parent for parent in task.parents() if parent.name() == "slurmstepd"]
+                    gone += [*steps, task, *task.children(recursive=True)]
         for act in (psutil.Process.suspend, psutil.Process.kill):  # nobody lives to tell of another's end
             for process in gone:
                 with contextlib.suppress(psutil.NoSuchProcess):
@@ -138,7 +141,7 @@ class Cluster:
         found = []
         mark = f"SLURM_CONF={self.place / 'slurm.conf'}"
         for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, OSError):
+            with contextlib.suppress(psutil.Error):
                 told = _environment(process)
                 is_of_a_job = process.name() == "slurmstepd" or any(one.startswith("SLURM_JOB_ID=") for one in told)
                 if mark in told and is_of_a_job and process.pid != os.getpid():
@@ -257,8 +260,10 @@ TaskProlog={place}/task_prolog.sh
 
 
 def _environment(process: psutil.Process) -> list[str]:
-    """Return what it was started with, as `NAME=VALUE`. Raises OSError."""
-    return Path(f"/proc/{process.pid}/environ").read_bytes().decode("utf-8", "replace").split("\0")
+    """Return what it was started with, as `NAME=VALUE`; nothing of one that has ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process.pid}/environ").read_bytes().decode("utf-8", "replace").split("\0")
+    return []
 
 
 def _free_ports(count: int) -> list[int]:
