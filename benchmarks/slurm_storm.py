@@ -10,6 +10,7 @@ from enum import StrEnum
 import psutil
 
 from benchmarks.scene import Scene
+from benchmarks.storm import children
 from daemon.core.states import Job
 from handlers.records.job_dir import Step
 from handlers.records.nodes import NodesDir, NodeState, Owner
@@ -226,7 +227,7 @@ class SlurmStorm:
     def _ranks(self) -> Iterator[tuple[str, int]]:
         for name, state in self._states():
             if state.pid is not None and _is_shim(state.pid):
-                yield from ((name, child.pid) for child in psutil.Process(state.pid).children())
+                yield from ((name, child.pid) for child in children(state.pid))
 
     def _states(self) -> Iterator[tuple[str, NodeState]]:
         for name, directory, nodes in self._attempts():

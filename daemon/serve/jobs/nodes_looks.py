@@ -13,7 +13,7 @@ from daemon.serve.steps.slurm.states import Phase, Word, needs_somebody
 from daemon.serve.steps.slurm.submission import SlurmRecords, read, which
 from handlers.codes import Code
 from handlers.records.job_dir import Step, StepDir
-from handlers.records.nodes import NodeState, Owner, Request
+from handlers.records.nodes import Control, NodeState, Owner, Request
 from handlers.records.slurm import Intent, Submitted
 from handlers.records.step_exit import Outcome, StepExit
 
@@ -35,6 +35,8 @@ class Seen:
     """Which job it is in Slurm; None where that is not known."""
     states: tuple[NodeState, ...]
     """Of those nodes that say something."""
+    control: Control | None
+    """What the job's shim says to its nodes; None while it says nothing."""
 
     def row(self, answer: Answer | None) -> Row | None:
         """Return what Slurm answered last of its job; None where it knows none."""
@@ -76,6 +78,7 @@ def look(job: Job, root: Root) -> Seen:
         intent=read(Intent, records.intent),
         submitted=records.submitted(),
         states=tuple(state for state in states if state is not None),
+        control=Control.now(records.nodes.control),
     )
 
 

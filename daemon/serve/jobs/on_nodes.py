@@ -6,7 +6,7 @@ here that a restart would need: a new daemon finds the attempt's files, and its 
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
@@ -29,6 +29,7 @@ from handlers.codes import Code
 from handlers.records.job_dir import Step
 from handlers.records.step_exit import StepExit
 from handlers.resume.decision import Ending, Failure
+from handlers.shim.pulse import Pulse
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -43,7 +44,8 @@ FORGOTTEN = 60.0
 YOUNG = 120.0
 """Seconds after its start for which slurmctld may not know of jobs that it took, or whose nodes are yet to report."""
 ENOUGH_TIME = 60.0
-"""Seconds beside the grace after which Slurm is to end what was told to end, and does not."""
+"""Seconds beside the grace after which Slurm is to end what was told to end, and does not; and beside lease and grace
+after which a shim is given up that gives no sign of life."""
 MOST_TRIES = 2
 """Submissions of one attempt that Slurm took and forgot."""
 
@@ -59,6 +61,8 @@ class _Course:
     exit_since: float | None = None
     told_to_end: float | None = None
     beats: tuple[int, ...] = ()
+    shim: Pulse = field(default_factory=lambda: Pulse(time.monotonic()))
+    """Of the job's, while Slurm says that it runs."""
     word: str = ""
     """The last one of Slurm's that glmd does not know."""
 
@@ -171,10 +175,29 @@ class OnNodes:
             course.over_since = None
             if job.state is State.SUBMITTED:
                 self._store.explain(job, why_it_waits(row, job, datetime.now()))  # noqa: DTZ005 - as Slurm tells it
+            elif self._is_deaf(seen, course, word, settings):
+                self._work.end_others(job, settings.slurm or SlurmSettings(), (row,))
+                still = f"{course.shim.still:.0f} s, though Slurm says {word}"
+                reason = f"the shim of the job gave no sign of life for {still}"
+                self._go_on(job, seen, Failure(Ending.TAKEN, reason, code=Code.SLURM_NODE_LOST), settings)
         elif self._is_settled(
             seen, course, time.monotonic(), EXIT_ALLOWANCE if word.phase is Phase.OVER else FORGOTTEN
         ):  # fmt: skip
             self._go_on(job, seen, end, settings)
+
+    @staticmethod
+    def _is_deaf(seen: Seen, course: _Course, word: Word, settings: Settings) -> bool:
+        """Say whether the job's shim gives no sign of life for so long that its nodes have ended by their lease.
+
+        One that Slurm has suspended is not expected to.
+        """
+        now = time.monotonic()
+        if word.state != "RUNNING":
+            course.shim = Pulse(now)
+            return False
+        course.shim.look(seen.control.seq if seen.control is not None else 0, now)
+        lease = (settings.slurm or SlurmSettings()).lease
+        return course.shim.still > lease + settings.training.grace + ENOUGH_TIME
 
     def _unknown_to_slurm(self, job: Job, seen: Seen, course: _Course, at: float, settings: Settings) -> None:
         """Act on a job of which Slurm knew nothing `at` that time: a slurmctld that is killed forgets the last it took.
