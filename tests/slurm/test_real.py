@@ -26,7 +26,7 @@ from tests.acceptance.house import House
 from tests.slurm.cluster import Cluster
 from tests.slurm.test_training import reasons, runs_of, state
 
-pytestmark = [pytest.mark.slurm, pytest.mark.rehearsal]
+pytestmark = [pytest.mark.slurm, pytest.mark.rehearsal, pytest.mark.slow]
 
 PATIENCE = 240.0
 """Seconds for what lies between two moments of the play; a quiet machine takes a tenth of it."""
@@ -125,10 +125,7 @@ class Play:
         return done.stdout
 
 
-@pytest.mark.parametrize(
-    "case",
-    (pytest.param(TO_GLM_6B, id="glm-6b"), pytest.param(TO_TODAY, id="today", marks=pytest.mark.slow)),
-)
+@pytest.mark.parametrize("case", (TO_GLM_6B, TO_TODAY), ids=lambda case: case.stack.name.value)
 def test_a_lost_rank_and_a_lost_node_cost_the_steps_since_the_last_save(
     house: House, cluster: Cluster, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
