@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 import structlog
 
@@ -24,6 +25,7 @@ from daemon.serve.jobs.nodes_ends import by_record, by_word
 from daemon.serve.jobs.nodes_looks import Seen, look, why_it_waits
 from daemon.serve.jobs.slurm_work import SlurmWork
 from daemon.serve.steps.slurm.client import Row
+from daemon.serve.steps.slurm.queue import Answer
 from daemon.serve.steps.slurm.states import Phase, Word, forgotten
 from handlers.codes import Code
 from handlers.records.job_dir import Step
@@ -65,6 +67,10 @@ class _Course:
     """Of the job's, while Slurm says that it runs."""
     word: str = ""
     """The last one of Slurm's that glmd does not know."""
+    waits_by: Answer | None = None
+    """The answer of Slurm's that said last that it waits in its queue."""
+    owner: Path | None = None
+    """What is there when that is over."""
 
 
 class OnNodes:
@@ -94,7 +100,11 @@ class OnNodes:
     def follow(self, job: Job, settings: Settings) -> None:
         """Take the next step of `job`, which is submitted or trains. Raises OSError."""
         course = self._courses.setdefault(Run.of(job, Step.TRAIN), _Course())
-        slurm, seen = settings.slurm or SlurmSettings(), look(job, self._root)
+        slurm = settings.slurm or SlurmSettings()
+        if self._waits_still(job, course):
+            self._work.ask(slurm)
+            return
+        seen = look(job, self._root)
         if seen.exit is not None:
             self._work.ask(slurm)
             self._after_exit(job, seen, seen.exit, course, settings)
@@ -107,6 +117,11 @@ class OnNodes:
         else:
             self._work.ask(slurm)
             self._by_slurm(job, seen, course, settings)
+
+    def _waits_still(self, job: Job, course: _Course) -> bool:
+        """Say whether it is where it was: hundreds may wait, and their files are not worth reading at every look."""
+        is_told = course.waits_by is not None and course.waits_by is self._work.answer
+        return is_told and not job.cancel and course.owner is not None and not course.owner.exists()
 
     def _cancel(self, job: Job, seen: Seen, course: _Course, settings: Settings) -> None:
         """Have it ended: by its own shim, where that is there and does so; else by Slurm, again and again."""
@@ -173,17 +188,24 @@ class OnNodes:
         end = by_word(word, seen.states, has_begun=seen.owner is not None, cancel=job.cancel)
         if end is None:
             course.over_since = None
-            if job.state is State.SUBMITTED:
-                self._store.explain(job, why_it_waits(row, job, datetime.now()))  # noqa: DTZ005 - as Slurm tells it
-            elif self._is_deaf(seen, course, word, settings):
-                self._work.end_others(job, settings.slurm or SlurmSettings(), (row,))
-                still = f"{course.shim.still:.0f} s, though Slurm says {word}"
-                reason = f"the shim of the job gave no sign of life for {still}"
-                self._go_on(job, seen, Failure(Ending.TAKEN, reason, code=Code.SLURM_NODE_LOST), settings)
+            self._not_over(job, seen, course, row, settings)
         elif self._is_settled(
             seen, course, time.monotonic(), EXIT_ALLOWANCE if word.phase is Phase.OVER else FORGOTTEN
         ):  # fmt: skip
             self._go_on(job, seen, end, settings)
+
+    def _not_over(self, job: Job, seen: Seen, course: _Course, row: Row, settings: Settings) -> None:
+        """Say what it waits for, or give it up where its shim is deaf."""
+        word = Word(row.state, row.reason)
+        if word.phase is Phase.WAITS:
+            course.waits_by, course.owner = self._work.answer, seen.records.nodes.owner
+        if job.state is State.SUBMITTED:
+            self._store.explain(job, why_it_waits(row, job, datetime.now()))  # noqa: DTZ005 - as Slurm tells it
+        elif self._is_deaf(seen, course, word, settings):
+            self._work.end_others(job, settings.slurm or SlurmSettings(), (row,))
+            still = f"{course.shim.still:.0f} s, though Slurm says {word}"
+            reason = f"the shim of the job gave no sign of life for {still}"
+            self._go_on(job, seen, Failure(Ending.TAKEN, reason, code=Code.SLURM_NODE_LOST), settings)
 
     @staticmethod
     def _is_deaf(seen: Seen, course: _Course, word: Word, settings: Settings) -> bool:

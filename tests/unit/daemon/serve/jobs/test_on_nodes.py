@@ -14,6 +14,7 @@ from daemon.core.store import NewJob, Store
 from daemon.serve.jobs import on_nodes
 from daemon.serve.jobs.endings import Finished
 from daemon.serve.jobs.moves import Moves
+from daemon.serve.jobs.nodes_looks import look
 from daemon.serve.jobs.on_nodes import ENOUGH_TIME, EXIT_ALLOWANCE, FORGOTTEN, SILENCE_OF_SLURM, YOUNG, OnNodes
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.steps.slurm.client import Row
@@ -124,6 +125,27 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     root.create()
     with Store.open(root.store) as store, Waiting() as waiting:
         yield House(tmp_path, store, waiting, monkeypatch)
+
+
+def test_the_files_of_what_waits_are_not_read_again_before_slurm_says_more(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be hundreds; but what has begun meanwhile, and a wish, is seen at once."""
+    house.submitted()
+    house.turn()
+    house.slurm("PENDING", "Resources")
+    house.turn()
+    looks: list[int] = []
+    monkeypatch.setattr(on_nodes, "look", lambda job, root: looks.append(job.id) or look(job, root))
+    house.turn()
+    house.turn()
+    assert looks == []
+    assert house.asked[-1] == "all"
+    house.slurm("PENDING", "Priority")
+    house.turn()
+    assert house.job.reason == "Slurm job 7 waits for Priority (2 nodes)"
+    house.begun()
+    assert len(looks) == 2
 
 
 DEAF = SETTINGS.slurm.lease + SETTINGS.training.grace + ENOUGH_TIME if SETTINGS.slurm else 0.0
