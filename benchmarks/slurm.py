@@ -180,7 +180,7 @@ def measure_polling(report: Report, queued: int, seconds: float) -> None:
             drop(house, f"waits{number}")
         house.wait(lambda: sum(job.state is State.SUBMITTED for job in house.jobs()) == queued, "all to be submitted")
         house.wait(lambda: len(cluster.jobs()) >= 2 * queued, "Slurm to have them")
-        watch(report, f"and {queued} of glmd's own that wait", house, calls, seconds)
+        watch(report, f"and {queued} of glmd's own that wait (8 may)", house, calls, seconds, target=None)
 
 
 def counted(house: House) -> Path:
@@ -198,13 +198,16 @@ def counted(house: House) -> Path:
     return calls
 
 
-def watch(report: Report, name: str, house: House, calls: Path, seconds: float) -> None:
+def watch(
+    report: Report, name: str, house: House, calls: Path, seconds: float, target: float | None = CORE
+) -> None:  # fmt: skip
     """Add what the daemon costs in so many seconds."""
     daemon, asked = psutil.Process(house.pid), len(calls.read_text().split())
     before, own = sum(daemon.cpu_times()[:4]), sum(daemon.cpu_times()[:2])
     time.sleep(seconds)
     percent = 100 * (sum(daemon.cpu_times()[:4]) - before) / seconds
-    report.figure(f"{name}: percent of a core", percent, f"<= {CORE}", met=percent <= CORE)
+    met = None if target is None else percent <= target
+    report.figure(f"{name}: percent of a core", percent, f"<= {target}", met=met)
     report.figure("  of these the daemon alone", 100 * (sum(daemon.cpu_times()[:2]) - own) / seconds)
     report.figure("  calls of squeue and scontrol a minute", (len(calls.read_text().split()) - asked) * 60 / seconds)
 
