@@ -201,7 +201,7 @@ class OnNodes:
             course.waits_by, course.owner = self._work.answer, seen.records.nodes.owner
         if job.state is State.SUBMITTED:
             self._store.explain(job, why_it_waits(row, job, datetime.now()))  # noqa: DTZ005 - as Slurm tells it
-        elif self._is_deaf(seen, course, word, settings):
+        elif not job.cancel and self._is_deaf(seen, course, word, settings):
             self._work.end_others(job, settings.slurm or SlurmSettings(), (row,))
             still = f"{course.shim.still:.0f} s, though Slurm says {word}"
             reason = f"the shim of the job gave no sign of life for {still}"
