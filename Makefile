@@ -48,8 +48,8 @@ test: lint environments  ## all checks, and all tests but those that take minute
 	$(if $(TIERS),@echo "not root: leaving out the tests that need it")
 	$(PYTHONS_OF_TESTS) .venv/bin/pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder --durations=10 $(TIERS)
 
-test-slow: .venv/.made  ## the tests that wait for limits which are counted in minutes: Slurm's
-	.venv/bin/pytest -m slow --numprocesses=2 --dist=load --durations=10 --durations-min=1
+test-slow: environments  ## the tests that wait for limits which are counted in minutes: Slurm's
+	$(PYTHONS_OF_TESTS) .venv/bin/pytest -m slow --numprocesses=2 --dist=load --durations=10 --durations-min=1
 
 pythons: .venv/.made  ## the unit tests on the other Pythons that glmd is for; PART=1 runs what depends on them most
 	.venv/bin/python requirements/other_pythons.py $(CACHE) $(if $(PART),--part)

@@ -12,6 +12,13 @@ that is done, or failed for want of its directory, or was rejected for what was 
 device had two jobs at once, no process is left, and glmd met no defect of its own. Else the exit code is 1, and --keep
 has a copy of all that is left, for whoever looks why.
 
+    python benchmarks/chaos.py --slurm [--minutes 60] [--seed N] [--json] [--keep DIRECTORY]
+
+Trainings on nodes of a real Slurm on loopback instead (benchmarks/slurm_soak.py): at random moments one of the acts of
+benchmarks/slurm_storm.py is done to the daemon, slurmctld, a slurmd, a shim, a rank, or a whole node. Then there is
+calm, as above. In the end every dropped file is one job that is done, no attempt has run twice, no two attempts of a
+job beside each other, and root and store agree; or the exit code is 1.
+
     python benchmarks/chaos.py --nights 90 [--seed N] [--json]
 
 Nights instead, as tests/acceptance/room_month.py plays them (as root alone): on a disk that is too small for all of
@@ -41,6 +48,8 @@ import psutil
 from benchmarks.acts import DEFECT, Act, wrong_reason
 from benchmarks.places import name_of
 from benchmarks.scene import Scene
+from benchmarks.slurm_soak import Figures as SlurmFigures
+from benchmarks.slurm_soak import SlurmSoak
 from benchmarks.storm import Storm
 from daemon.core.control import NotRunningError, ask
 from daemon.core.root import Root
@@ -92,11 +101,16 @@ def main() -> None:
     """Soak, and print a table or JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--slurm", action="store_true", help="trainings on nodes of a real Slurm instead")
     parser.add_argument("--nights", type=int, help="play so many nights on a small disk instead")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--keep", type=Path, help="copy what is left to this directory when the soak fails")
     asked = parser.parse_args()
+    if asked.slurm:
+        print(f"seed {asked.seed}", file=sys.stderr, flush=True)
+        with tempfile.TemporaryDirectory() as directory:
+            sys.exit(tell(SlurmSoak(Path(directory), asked.minutes, asked.seed).run(asked.keep), as_json=asked.json))
     if IN_NAMESPACE not in os.environ:
         os.environ[IN_NAMESPACE] = str(os.getuid())
         unshare = ["unshare", "--mount", "--propagation", "private", *([] if os.getuid() == 0 else ["--map-root-user"])]
@@ -107,15 +121,20 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as directory:
             sys.exit(tell_nights(play_month(Path(directory), asked.seed, asked.nights), as_json=asked.json))
     with tempfile.TemporaryDirectory() as directory:
-        figures = Soak(Path(directory), asked.minutes, asked.seed).run(asked.keep)
-    if asked.json:
+        sys.exit(tell(Soak(Path(directory), asked.minutes, asked.seed).run(asked.keep), as_json=asked.json))
+
+
+def tell(figures: "Figures | SlurmFigures", *, as_json: bool) -> int:
+    """Print a table or JSON; return the exit code."""
+    if as_json:
         print(json.dumps(asdict(figures)))
     else:
         rows = asdict(figures) | {"acts": sum(figures.acts.values())} | figures.acts
-        rows["left_out"] = ", ".join(figures.left_out) or "-"
+        if isinstance(figures, Figures):
+            rows["left_out"] = ", ".join(figures.left_out) or "-"
         for name, value in rows.items():
-            print(f"{name:<32}{f'{value:.1f}' if isinstance(value, float) else value!s:>10}")
-    sys.exit(1 if figures.faults else 0)
+            print(f"{name:<36}{f'{value:.1f}' if isinstance(value, float) else value!s:>10}")
+    return 1 if figures.faults else 0
 
 
 def tell_nights(figures: NightFigures, *, as_json: bool) -> int:

@@ -26,7 +26,7 @@ from handlers.shim.limit_clock import LimitClock, PassedLimit
 from handlers.shim.nodes_beginning import NodesBeginning
 from handlers.shim.nodes_watch import NodesWatch, named
 from handlers.shim.processes import Processes
-from handlers.shim.signs_of_life import SignsOfLife
+from handlers.shim.signs_of_life import Resting, SignsOfLife
 from handlers.shim.step_recorder import recorder_of
 from handlers.shim.supervise import StepEnd, diverged_end, with_survivors
 from handlers.shim.termination import LOOK_EVERY
@@ -74,6 +74,7 @@ class JobTraining:
         )
         whole = TrainPlan(processes=(starter,), limits=plan.limits, grace=plan.grace, stop_on=plan.stop_on)
         self._begun = Begun(whole, SignsOfLife(plan.ranks, plan.output / "checkpoint"))
+        self._signs = Resting(self._begun.signs)
         self._clock = LimitClock(plan.limits, self._begun.at)
         self._recorder = recorder_of(run, whole, log)
         self._nodes = NodesWatch(directory, plan.nodes, plan.node_silence, names_of_nodes())
@@ -143,7 +144,7 @@ class JobTraining:
 
     def _look(self) -> None:
         self._clock.look(time.monotonic())
-        sign = self._begun.signs.look()  # first: it lists the directories of the logs, which ranks elsewhere have made
+        sign = self._signs.look()  # first: it lists the directories of the logs, which ranks elsewhere have made
         if sign is not None:
             self._clock.sign_of_life(sign.phase)
         if self._recorder is not None:
@@ -206,7 +207,10 @@ class JobTraining:
         if lost := self._nodes.without_end:
             where = f"see {self._directory.path}/nodes and {self._directory.slurm}/nodes.log"
             return StepEnd(Outcome.FAILED, f"{named(lost)} wrote no end ({how}): {where}", Code.SLURM_NODE_LOST)
-        told = "; ".join(f"{node.name}: {node.state.exit.why}" for node in self._nodes.nodes if node.state.exit)
+        ends = [(node.name, node.state.exit) for node in self._nodes.nodes if node.state.exit is not None]
+        told = "; ".join(f"{name}: {end.why}" for name, end in ends)
+        if any(end.code == Code.SLURM_NODE_LOST for _, end in ends):  # by their lease: this process was stopped
+            return StepEnd(Outcome.FAILED, f"{told} ({how})", Code.SLURM_NODE_LOST)
         return StepEnd(Outcome.ENDED_OUTSIDE, f"{told} ({how})", Code.SHIM_STOPPED)
 
     def _silent(self) -> StepEnd | None:

@@ -2,13 +2,19 @@
 
 import contextlib
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.ckpt.files.listing import listed
 from handlers.rank_log.phase import Phase, phase_in
 from handlers.records.train_plan import RankPlan
+
+REST = 20.0
+"""Times as long as a look took nobody looks again."""
+LONGEST_REST = 20.0
+"""Seconds; what is hung for minutes is still seen to be."""
 
 
 @dataclass(frozen=True)
@@ -59,3 +65,22 @@ class SignsOfLife:
         if self._absent:
             with contextlib.suppress(OSError):  # as above
                 self._absent -= listed(self._absent, self._checkpoints.parent)
+
+
+class Resting:
+    """Looks for signs now and then: a thousand logs and directories a second are much for a file server."""
+
+    def __init__(self, signs: SignsOfLife, clock: Callable[[], float] = time.monotonic) -> None:
+        self._signs = signs
+        self._clock = clock
+        self._due = 0.0
+
+    def look(self) -> Sign | None:
+        """Return what has changed since the last look; None as well where that was a moment ago."""
+        began = self._clock()
+        if began < self._due:
+            return None
+        sign = self._signs.look()
+        ended = self._clock()
+        self._due = ended + min(REST * (ended - began), LONGEST_REST)
+        return sign

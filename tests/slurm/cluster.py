@@ -1,4 +1,4 @@
-"""A real Slurm on loopback: MUNGE, a controller, and two nodes, as children of the test. It is ready in 0.3 s.
+"""A real Slurm on loopback: MUNGE, a controller, and some nodes, as children of the test. It is ready in 0.3 s.
 
 Each node is a slurmd with an address of its own below 127/8, all of which is local on Linux. Its devices are plain
 files. An ordinary user's cluster runs that user's jobs.
@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -22,8 +22,6 @@ import psutil
 
 from tests.slurm.packages import slurm
 
-NODES = {"n1": "127.0.0.11", "n2": "127.0.0.12"}
-WITH_A_SPARE = NODES | {"n3": "127.0.0.13"}
 DEVICES = 8
 PATIENCE = 60.0
 _LIBRARIES = f"usr/lib/{platform.machine()}-linux-gnu"
@@ -33,9 +31,10 @@ _OF_ANOTHER = ("SLURM_", "SBATCH_", "SQUEUE_", "SRUN_", "SCANCEL_")
 class Cluster:
     """Enter it, and it runs; leave it, and nothing of it is left."""
 
-    def __init__(self, place: Path, nodes: Mapping[str, str] = NODES) -> None:
+    def __init__(self, place: Path, nodes: int = 2) -> None:
         self.place = place
-        self._nodes = nodes
+        self.nodes = {f"n{number}": f"127.0.0.{10 + number}" for number in range(1, nodes + 1)}
+        """Their addresses, by name."""
         root = slurm()
         self._programs = root / "usr" / "sbin"
         self._plugins = root / _LIBRARIES / "slurm-wlm"
@@ -45,8 +44,9 @@ class Cluster:
             **own,
             "SLURM_CONF": str(place / "slurm.conf"),
             "PATH": f"{root}/usr/bin:{root}/usr/sbin:{os.environ['PATH']}",
-            "LD_LIBRARY_PATH": f"{root / _LIBRARIES}:{self._plugins}",
         }
+        if root != Path("/"):  # what is installed finds its libraries, and another Python would find those of Debian's
+            self.environment["LD_LIBRARY_PATH"] = f"{root / _LIBRARIES}:{self._plugins}"
 
     def __enter__(self) -> Self:
         """Write every file of its configuration, and start all."""
@@ -54,7 +54,7 @@ class Cluster:
             self._configure()
             self._start_munge()
             self.start_controller()
-            for node in self._nodes:
+            for node in self.nodes:
                 self.start_node(node)
             self._until_ready()
         except BaseException:
@@ -86,6 +86,10 @@ class Cluster:
         """Return that of slurmctld or of a node's slurmd."""
         return self._daemons[name].pid
 
+    def send(self, name: str, number: signal.Signals) -> None:
+        """Send slurmctld or a node's slurmd a signal."""
+        self._daemons[name].send_signal(number)
+
     def end(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
         """End slurmctld or a node's slurmd."""
         daemon = self._daemons.pop(name)
@@ -96,11 +100,19 @@ class Cluster:
             daemon.kill()
             daemon.wait()
 
-    def cut_power(self, node: str) -> None:
-        """Let a node go, with the job on it, which is the only one that runs: none of its processes can say so."""
+    def lose(self, node: str) -> None:
+        """Let a node go down with all that runs there, as when its power is cut; `start_node` brings it back."""
+        gone = []
+        for task in self._of_jobs():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if f"SLURMD_NODENAME={node}" in _environment(task):
+                    steps = [parent for parent in task.parents() if parent.name() == "slurmstepd"]
+                    gone += [*steps, task, *task.children(recursive=True)]
+        for act in (psutil.Process.suspend, psutil.Process.kill):  # nobody lives to tell of another's end
+            for process in gone:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    act(process)
         self.end(node, signal.SIGKILL)
-        for process in sorted(self._of_jobs(), key=lambda process: process.name() != "slurmstepd"):
-            process.kill()
 
     def stop(self) -> None:
         """End jobs and daemons, and what jobs have left: proctrack/linuxproc follows parents alone."""
@@ -127,13 +139,19 @@ class Cluster:
         told = self.run("squeue", "-h", "-a", "-t", "all", "-o", "%i|%j|%T").splitlines()
         return [(number, name, state) for number, name, state in (line.split("|") for line in told)]
 
+    def give_back(self) -> None:
+        """Let Slurm use the nodes again that it has drained or has down though their slurmd is there."""
+        for node in self.run("sinfo", "-h", "-N", "-t", "drain,down", "-o", "%N").split():
+            with contextlib.suppress(subprocess.CalledProcessError):  # it has come back by itself meanwhile
+                self.run("scontrol", "update", f"nodename={node}", "state=resume")
+
     def _of_jobs(self) -> list[psutil.Process]:
         """Return the processes of jobs, by this cluster's configuration in their environment."""
         found = []
         mark = f"SLURM_CONF={self.place / 'slurm.conf'}"
         for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, OSError):
-                told = Path(f"/proc/{process.pid}/environ").read_bytes().decode("utf-8", "replace").split("\0")
+            with contextlib.suppress(psutil.Error):
+                told = _environment(process)
                 is_of_a_job = process.name() == "slurmstepd" or any(one.startswith("SLURM_JOB_ID=") for one in told)
                 if mark in told and is_of_a_job and process.pid != os.getpid():
                     found.append(process)
@@ -143,7 +161,7 @@ class Cluster:
 
     def _configure(self) -> None:
         user, host = pwd.getpwuid(os.getuid()).pw_name, socket.gethostname().partition(".")[0]
-        for directory in ("munge", "state", "log", "dev", *(f"spool/{node}" for node in self._nodes)):
+        for directory in ("munge", "state", "log", "dev", *(f"spool/{node}" for node in self.nodes)):
             (self.place / directory).mkdir(parents=True)
         self.place.chmod(0o755)
         (self.place / "munge").chmod(0o711)
@@ -155,18 +173,18 @@ class Cluster:
         prolog = self.place / "task_prolog.sh"
         prolog.write_text(f"#!/bin/sh\nexec {sys.executable} -I {Path(__file__).with_name('task_prolog.py')}\n")
         prolog.chmod(0o755)
-        self._port, *ports = _free_ports(1 + len(self._nodes))
+        self._port, *ports = _free_ports(1 + len(self.nodes))
         (self.place / "slurm.conf").write_text(self._settings(user, host, ports))
         (self.place / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")  # without it slurmd wants /sys/fs/cgroup
         # By files a job gets numbers of devices (IDX:0-3); Count= alone only counts.
         gres = f"Name=npu File={self.place}/dev/npu[0-{DEVICES - 1}]"
-        (self.place / "gres.conf").write_text("".join(f"NodeName={node} {gres}\n" for node in self._nodes))
+        (self.place / "gres.conf").write_text("".join(f"NodeName={node} {gres}\n" for node in self.nodes))
 
     def _settings(self, user: str, host: str, ports: list[int]) -> str:
         place = self.place
         nodes = "".join(
             f"NodeName={node} NodeHostname={host} NodeAddr={address} Port={port} CPUs=8 RealMemory=4000 Gres=npu:8\n"
-            for (node, address), port in zip(self._nodes.items(), ports, strict=True)
+            for (node, address), port in zip(self.nodes.items(), ports, strict=True)
         )
         return f"""\
 ClusterName=test
@@ -204,7 +222,7 @@ SlurmdTimeout=3
 MessageTimeout=3
 MailProg=/bin/true
 TaskProlog={place}/task_prolog.sh
-{nodes}PartitionName=main Nodes={",".join(self._nodes)} Default=YES MaxTime=INFINITE State=UP
+{nodes}PartitionName=main Nodes={",".join(self.nodes)} Default=YES MaxTime=INFINITE State=UP
 """
 
     def _start_munge(self) -> None:
@@ -236,7 +254,7 @@ TaskProlog={place}/task_prolog.sh
     def _until_ready(self) -> None:
         def ready() -> bool:
             with contextlib.suppress(subprocess.CalledProcessError):
-                return sum(map(int, self.run("sinfo", "-h", "-t", "idle", "-o", "%D").split())) == len(self._nodes)
+                return sum(map(int, self.run("sinfo", "-h", "-t", "idle", "-o", "%D").split())) == len(self.nodes)
             return False
 
         self._until(ready, "all nodes are idle")
@@ -248,6 +266,13 @@ TaskProlog={place}/task_prolog.sh
             assert not ended, f"{ended} ended; see {self.place}/log"
             assert time.monotonic() < deadline, f"still not true: {what}; see {self.place}/log"
             time.sleep(0.02)
+
+
+def _environment(process: psutil.Process) -> list[str]:
+    """Return what it was started with, as `NAME=VALUE`; nothing of one that has ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process.pid}/environ").read_bytes().decode("utf-8", "replace").split("\0")
+    return []
 
 
 def _free_ports(count: int) -> list[int]:

@@ -16,7 +16,7 @@ from handlers.records.nodes import Owner
 from handlers.records.slurm import Intent, Submitted, Verdict
 from handlers.slurm.client import SlurmClient
 from tests.acceptance.house import House
-from tests.slurm.cluster import WITH_A_SPARE, Cluster
+from tests.slurm.cluster import Cluster
 from tests.slurm.test_training import (
     directory,
     drop,
@@ -52,7 +52,7 @@ def frozen(pids: Iterable[int]) -> Iterator[None]:
                 os.kill(pid, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("cluster", (WITH_A_SPARE,), indirect=True)
+@pytest.mark.parametrize("cluster", (3,), indirect=True)
 def test_whatever_is_lost_the_training_goes_on_from_its_newest_save(house: House, cluster: Cluster) -> None:
     """The shim of the job, a node by Slurm's word, a node by glmd's own: four attempts.
 

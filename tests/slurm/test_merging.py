@@ -95,11 +95,11 @@ def test_a_merge_whose_node_is_lost_is_repeated_on_another(merging: House, clust
     drop(house)
     for attempt in (1, 2):
         node = until_held(house).nodelist
-        cluster.cut_power(node)
+        cluster.lose(node)
         house.wait(partial(merges_anew, house, attempt), "another merge")
         assert any("merges again after: Slurm says NODE_FAIL" in one for one in reasons(house))
         cluster.start_node(node)
-    cluster.cut_power(until_held(house).nodelist)
+    cluster.lose(until_held(house).nodelist)
     job = house.until(State.FAILED)
     assert job.reason.endswith("a node was lost; not merged again: 3 in a row ended so")
     assert job.code == "slurm.node-lost"

@@ -25,8 +25,8 @@ def by_record(record: StepExit, word: Word | None, *, cancel: bool) -> Finished 
         return Finished(is_cancelled=True, reason=record.reason)
     if record.outcome is Outcome.ENDED_OUTSIDE:
         return _ended_outside(record, word, cancel=cancel)
-    is_the_nodes = bool(record.nodes_without_record or record.nodes_unfit) and record.first is None
-    if record.outcome is Outcome.CANCELLED or is_the_nodes:
+    is_the_nodes = bool(record.nodes_without_record or record.nodes_unfit) or record.code == Code.SLURM_NODE_LOST
+    if record.outcome is Outcome.CANCELLED or (is_the_nodes and record.first is None):
         return Failure(Ending.TAKEN, record.reason, code=record.code)
     return Failure.of(record, record.reason, lost=False)
 

@@ -38,6 +38,8 @@ class Seen:
     """Which job it is in Slurm; None where that is not known."""
     states: tuple[NodeState, ...]
     """Of those nodes that say something."""
+    control: Control | None
+    """What the job's shim says to its nodes; None while it says nothing."""
     beats: tuple[int, ...]
     """What moves as long as anybody lives."""
     verdict: Verdict | None = None
@@ -117,7 +119,8 @@ def look(job: Job, root: Root, step: Step = Step.TRAIN) -> Seen:
     # A merge has no nodes' shims: the shim of its job does it, and gives the signs of life.
     numbers = range(job.nodes if step is Step.TRAIN else 0)
     states = [state for number in numbers if (state := NodeState.now(records.nodes.state(number))) is not None]
-    control = Control.now(records.nodes.control) if step is Step.MERGE else None
+    control = Control.now(records.nodes.control)
+    merges = (control,) if step is Step.MERGE else ()
     return Seen(
         records=records,
         exit=_exit(directory.step(job.attempt, step), step),
@@ -125,7 +128,8 @@ def look(job: Job, root: Root, step: Step = Step.TRAIN) -> Seen:
         intent=read(Intent, records.intent),
         submitted=records.submitted(),
         states=tuple(states),
-        beats=tuple(each.seq for each in (*states, control) if each is not None),
+        control=control,
+        beats=tuple(each.seq for each in (*states, *merges) if each is not None),
         verdict=read(Verdict, records.verdict),
     )
 

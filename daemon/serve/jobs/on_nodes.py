@@ -6,10 +6,11 @@ here that a restart would need: a new daemon finds the attempt's files, and its 
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from itertools import takewhile
+from pathlib import Path
 
 import structlog
 
@@ -27,13 +28,16 @@ from daemon.serve.jobs.nodes_ends import by_record, by_verdict, by_word, of_merg
 from daemon.serve.jobs.nodes_looks import WAITED, Seen, look, why_it_waits
 from daemon.serve.jobs.planning_on_nodes import lay_out_merge, merges_on_a_node
 from daemon.serve.jobs.slurm_work import SlurmWork
+from daemon.serve.steps.slurm.queue import Answer
 from daemon.serve.steps.slurm.states import UNSAID, Phase, Word, wants_other_nodes
+from handlers.ckpt.files.listing import is_listed
 from handlers.codes import Code
 from handlers.records.job_dir import Step
 from handlers.records.slurm import Verdict
 from handlers.records.step_exit import Outcome, StepExit
-from handlers.resume.decision import Failure
+from handlers.resume.decision import Ending, Failure
 from handlers.shards.names import see_anew
+from handlers.shim.pulse import Pulse
 from handlers.slurm.queue import Row
 from handlers.units.durations import format_duration
 
@@ -50,7 +54,8 @@ FORGOTTEN = 60.0
 YOUNG = 120.0
 """Seconds after its start for which slurmctld may not know of jobs that it took, or whose nodes are yet to report."""
 ENOUGH_TIME = 60.0
-"""Seconds beside the grace after which Slurm is to end what was told to end, and does not."""
+"""Seconds beside the grace after which Slurm is to end what was told to end, and does not; and beside lease and grace
+after which a shim is given up that gives no sign of life."""
 MOST_TRIES = 2
 """Submissions of one attempt that Slurm took and forgot."""
 
@@ -66,8 +71,14 @@ class _Course:
     exit_since: float | None = None
     told_to_end: float | None = None
     beats: tuple[int, ...] = ()
+    shim: Pulse = field(default_factory=lambda: Pulse(time.monotonic()))
+    """Of the job's, while Slurm says that it runs."""
     word: str = ""
     """The last one of Slurm's that glmd does not know."""
+    waits_by: Answer | None = None
+    """The answer of Slurm's that said last that it waits in its queue."""
+    owner: Path | None = None
+    """What is there when that is over."""
 
 
 class OnNodes:
@@ -106,7 +117,11 @@ class OnNodes:
     def follow(self, job: Job, step: Step, settings: Settings) -> None:
         """Go on with `step` of `job`: see `has`. Raises OSError."""
         course = self._courses.setdefault(Run.of(job, step), _Course())
-        slurm, seen = settings.slurm or SlurmSettings(), look(job, self._root, step)
+        slurm = settings.slurm or SlurmSettings()
+        if self._waits_still(job, course):
+            self._work.ask(slurm)
+            return
+        seen = look(job, self._root, step)
         if step is Step.MERGE and seen.intent is None and is_there(job, self._root):
             lay_out_merge(job, slurm, self._root)
             seen = look(job, self._root, step)
@@ -130,6 +145,11 @@ class OnNodes:
         else:
             self._work.ask(slurm)
             self._by_slurm(job, seen, course, settings)
+
+    def _waits_still(self, job: Job, course: _Course) -> bool:
+        """Say whether it is where it was: hundreds may wait, and their files are not worth reading at every look."""
+        is_told = course.waits_by is not None and course.waits_by is self._work.answer
+        return is_told and not job.cancel and course.owner is not None and not is_listed(course.owner)
 
     def _cancel(self, job: Job, seen: Seen, course: _Course, settings: Settings) -> None:
         """Have it ended: by its own shim, where that is there and does so; else by Slurm, again and again."""
@@ -210,18 +230,9 @@ class OnNodes:
         end = by_word(word, seen.states, has_begun=seen.owner is not None, cancel=job.cancel)
         if end is None:
             course.over_since = None
-            self._not_over(job, seen, row, settings)
+            self._not_over(job, seen, course, row, settings)
         elif self._is_settled(seen, course, time.monotonic(), _allowance(word, row)):
             self._by_verdict(job, seen, self._keep_word(seen, word, row), settings)
-
-    def _not_over(self, job: Job, seen: Seen, row: Row, settings: Settings) -> None:
-        """Say what it waits for, and let it have other nodes where it waits in vain for those that it may have."""
-        if seen.owner is not None:
-            return
-        waits = why_it_waits(row, job, datetime.now())  # noqa: DTZ005 - as Slurm tells it
-        self._store.explain(job, f"{waits}{seen.left_out}")
-        if seen.leaves_out and row.state == "PENDING" and wants_other_nodes(row.reason):
-            self._work.leave_none_out(job, settings.slurm or SlurmSettings(), row.reason)
 
     def _keep_word(self, seen: Seen, word: Word, row: Row | None) -> Verdict:
         """Write down what ends the attempt, before anything follows from it: another daemon must name it the same."""
@@ -233,6 +244,39 @@ class OnNodes:
         """Go on by the word of Slurm's that ended the attempt, however often this is begun."""
         if (end := by_verdict(verdict, seen, cancel=job.cancel)) is not None:
             self._go_on(job, seen, end, settings)
+
+    def _not_over(self, job: Job, seen: Seen, course: _Course, row: Row, settings: Settings) -> None:
+        """Say what it waits for, and let it have all nodes where others than it may have are not there.
+
+        Or give it up where its shim is deaf.
+        """
+        word = Word.of(row)
+        if word.phase is Phase.WAITS:
+            course.waits_by, course.owner = self._work.answer, seen.records.nodes.owner
+        if seen.owner is None:
+            waits = why_it_waits(row, job, datetime.now())  # noqa: DTZ005 - as Slurm tells it
+            self._store.explain(job, f"{waits}{seen.left_out}")
+            if seen.leaves_out and row.state == "PENDING" and wants_other_nodes(row.reason):
+                self._work.leave_none_out(job, settings.slurm or SlurmSettings(), row.reason)
+        elif not job.cancel and self._is_deaf(seen, course, word, settings):
+            self._work.end_others(job, settings.slurm or SlurmSettings(), (row,))
+            still = f"{course.shim.still:.0f} s, though Slurm says {word}"
+            reason = f"the shim of the job gave no sign of life for {still}"
+            self._go_on(job, seen, Failure(Ending.TAKEN, reason, code=Code.SLURM_NODE_LOST), settings)
+
+    @staticmethod
+    def _is_deaf(seen: Seen, course: _Course, word: Word, settings: Settings) -> bool:
+        """Say whether the job's shim gives no sign of life for so long that its nodes have ended by their lease.
+
+        One that Slurm has suspended is not expected to.
+        """
+        now = time.monotonic()
+        if word.state != "RUNNING":
+            course.shim = Pulse(now)
+            return False
+        course.shim.look(seen.control.seq if seen.control is not None else 0, now)
+        lease = (settings.slurm or SlurmSettings()).lease
+        return course.shim.still > lease + settings.training.grace + ENOUGH_TIME
 
     def _unknown_to_slurm(self, job: Job, seen: Seen, course: _Course, at: float, settings: Settings) -> None:
         """Act on a job of which Slurm knew nothing `at` that time: a slurmctld that is killed forgets the last it took.

@@ -56,9 +56,10 @@ class SlurmWork:
             self._workers.submit(Lane.SLURM, "slurm", partial(ask, _client(slurm)), self._answered)
 
     def _answered(self, asked: Future[Answer]) -> None:
-        self.answer = asked.result()
+        before, self.answer = self.answer, asked.result()
         if self.answer.unclear:
-            self.answer = replace(self.answer, silent_since=self._faults.since("Slurm"))
+            unanswered = 1 if before is None else before.unanswered + 1
+            self.answer = replace(self.answer, silent_since=self._faults.since("Slurm"), unanswered=unanswered)
             self._faults.failed("Slurm", UnclearError(self.answer.silence.removeprefix("Slurm ")))
         else:
             self._faults.passed("Slurm")

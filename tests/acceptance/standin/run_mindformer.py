@@ -20,6 +20,7 @@ beyond that is told by the environment, through `training.environment`:
     STANDIN_PAD=MIB      so much more optimizer state in each save, and a quarter of that more weights
     STANDIN_DEVICES=DIR  hold a lock of the rank's device there, as long as the rank or a child of it lives; where that
                          is held, say so in a file DIR/taken-… and fail: tests/acceptance/house.py looks for those
+    STANDIN_RUNS=DIR     hold a lock of the job's rank there, as above: no two attempts of a job may run at once
     STANDIN_CHILD=HOW    leave a child that is nobody's any more, in a session of its own: one that ends at TERM, or a
                          deaf one; its pid is in DIR/child-RANK
 """
@@ -49,8 +50,7 @@ def main() -> None:
     arguments = parser.parse_args()
     output, rank = Path(arguments.output_dir), int(os.environ["RANK_ID"])
     fail_at = int(os.environ.get("STANDIN_FAIL_AT", "2"))
-    if "STANDIN_DEVICES" in os.environ:
-        hold_device(Path(os.environ["STANDIN_DEVICES"]), os.environ["DEVICE_ID"])
+    hold_what_is_wanted(output, rank)
     meet(rank)
     if "STANDIN_CHILD" in os.environ:
         leave_child(Path(os.environ["STANDIN_DEVICES"]), rank, is_deaf=os.environ["STANDIN_CHILD"] == "deaf")
@@ -88,16 +88,25 @@ def resumes(config: str) -> bool:
     return re.search(r"^resume_training: [Tt]rue$", config, re.MULTILINE) is not None
 
 
-def hold_device(directory: Path, device: str) -> None:
-    """Hold a device until this process, and whatever it has forked, is gone; nobody else may be on it."""
+def hold_what_is_wanted(output: Path, rank: int) -> None:
+    """Hold the rank's device, and the job's rank, where the environment says so."""
+    if "STANDIN_DEVICES" in os.environ:
+        hold(Path(os.environ["STANDIN_DEVICES"]), os.environ["DEVICE_ID"])
+    if "STANDIN_RUNS" in os.environ:
+        job = output.parts[output.parts.index("jobs") + 1]
+        hold(Path(os.environ["STANDIN_RUNS"]), f"{job}-rank-{rank}")
+
+
+def hold(directory: Path, name: str) -> None:
+    """Hold a device, or a rank, until this process, and whatever it has forked, is gone; nobody else may be on it."""
     directory.mkdir(exist_ok=True)
-    lock = os.open(directory / device, os.O_RDWR | os.O_CREAT)
+    lock = os.open(directory / name, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = os.pread(lock, 4096, 0).decode()
-        said = f"device {device}: {Path.cwd()} (pid {os.getpid()}) began while {holder} was on it"
-        (directory / f"taken-{device}-{os.getpid()}").write_text(said)
+        said = f"device {name}: {Path.cwd()} (pid {os.getpid()}) began while {holder} was on it"
+        (directory / f"taken-{name}-{os.getpid()}").write_text(said)
         sys.exit(said)
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{Path.cwd()} (pid {os.getpid()})".encode(), 0)

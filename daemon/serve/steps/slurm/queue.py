@@ -16,7 +16,7 @@ from handlers.slurm.queue import Row
 PATIENCE = 10.0
 """Times as long as an answer took Slurm is left alone, at least."""
 LONGEST = 60.0
-"""Seconds between two questions while Slurm does not answer."""
+"""Seconds between two questions, at most, while Slurm does not answer."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Answer:
     """Why nothing is known; empty where it is."""
     silent_since: datetime | None = None
     """Since when, in local time, nothing is known."""
+    unanswered: int = 0
+    """How many questions in a row, this one included, had no clear answer."""
 
     @property
     def silence(self) -> str:
@@ -62,5 +64,11 @@ def ask(client: SlurmClient) -> Answer:
 
 
 def next_question(answer: Answer, poll: float) -> float:
-    """Return when, in monotonic seconds, to ask again: `poll` seconds later, or when Slurm has had its rest."""
-    return answer.at + max(poll, PATIENCE * answer.seconds, LONGEST if answer.unclear else 0.0)
+    """Return when, in monotonic seconds, to ask again: `poll` seconds later, or when Slurm has had its rest.
+
+    While it does not answer that is twice as late each time, from `poll` on: it is mostly back in some seconds.
+    """
+    if answer.unclear:
+        doubled = poll * 2.0 ** min(answer.unanswered - 1, 10)
+        return answer.at + answer.seconds + min(doubled, LONGEST)
+    return answer.at + max(poll, PATIENCE * answer.seconds)

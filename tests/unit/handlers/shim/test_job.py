@@ -252,6 +252,7 @@ def test_a_frozen_shim_of_the_job_lets_nodes_end_by_themselves(nodes: LocalNodes
     finally:
         shim.send_signal(signal.SIGCONT)
     assert shim.wait(timeout=60) == 1
+    assert (nodes.exit().outcome, nodes.exit().code) == (Outcome.FAILED, "slurm.node-lost")  # nobody wanted it
 
 
 def test_a_training_that_hangs_is_ended_and_says_where_it_stands(nodes: LocalNodes) -> None:
@@ -288,7 +289,7 @@ os.fsync = traced
     beats = "log = Path(os.environ['LOCAL_DEFAULT_PATH'], '..', 'train', 'nodes')\n"
     beats += "seq = lambda: min(int(re.search('[0-9]+', (log / n / 'state.json').read_text())[0]) for n in '01')\n"
     end = nodes.run(
-        f"import re\n{beats}print('trains', flush=True)\nwhile seq() < 5: time.sleep(0.05)\n{SAVES}", lease=0.8
+        f"import re\n{beats}print('trains', flush=True)\nwhile seq() < 5: time.sleep(0.05)\n{SAVES}", lease=10.0
     )
     assert end.outcome is Outcome.COMPLETED, end.reason
     synced = traced.read_text().splitlines()

@@ -5,9 +5,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from handlers.rank_log.phase import Phase
 from handlers.records.job_plan import RankPlan
-from handlers.shim.signs_of_life import Sign, SignsOfLife
+from handlers.shim.signs_of_life import LONGEST_REST, REST, Resting, Sign, SignsOfLife
 
 if TYPE_CHECKING:
     from tests.unit.handlers.conftest import Workshop
@@ -58,3 +60,27 @@ def test_rank_that_never_logged_is_the_quietest(workshop: "Workshop", tmp_path: 
     one, two = ranks = [workshop.rank(number) for number in (0, 1)]
     say(one, "here")
     assert SignsOfLife(ranks, tmp_path).quietest() is two
+
+
+@pytest.mark.parametrize(
+    ("took", "rest"), ((0.001, 0.001 * REST), (0.5, 0.5 * REST), (60.0, LONGEST_REST)), ids=("quick", "slow", "hung")
+)
+def test_a_file_server_that_is_slow_is_left_alone_for_longer(tmp_path: Path, took: float, rest: float) -> None:
+    """In proportion to what a look took, up to a bound; what changed meanwhile is seen then."""
+    now = 100.0
+    shard = tmp_path / "rank_0" / "glm-6b_rank_0-31_4.ckpt"
+    shard.parent.mkdir()
+
+    def clock() -> float:
+        nonlocal now
+        now += took  # it is asked before a look and after it
+        return now
+
+    signs = Resting(SignsOfLife([], tmp_path), clock)
+    assert signs.look() is None
+    ended = now
+    shard.touch()
+    now = ended + 0.9 * rest - took
+    assert signs.look() is None
+    now = ended + rest
+    assert signs.look() == Sign(None)

@@ -44,6 +44,8 @@ def test_what_is_told_by_the_record_needs_no_slurm() -> None:
         ({"outcome": Outcome.FAILED, "nodes_without_record": ("n2",)}, Ending.TAKEN),
         ({"outcome": Outcome.FAILED, "nodes_without_record": ("n2",), "first": KILLED}, Ending.FAILED),
         ({"outcome": Outcome.FAILED, "nodes_unfit": ("n2",)}, Ending.TAKEN),
+        ({"outcome": Outcome.FAILED, "code": "slurm.node-lost"}, Ending.TAKEN),
+        ({"outcome": Outcome.FAILED, "code": "slurm.node-lost", "first": KILLED}, Ending.FAILED),
         ({"outcome": Outcome.CANCELLED}, Ending.TAKEN),
     ),
 )

@@ -17,8 +17,8 @@ from daemon.core.store import NewJob, Store
 from daemon.serve.jobs import on_nodes
 from daemon.serve.jobs.endings import Finished
 from daemon.serve.jobs.moves import Moves
-from daemon.serve.jobs.nodes_looks import WAITED
-from daemon.serve.jobs.on_nodes import EXIT_ALLOWANCE, FORGOTTEN, SILENCE_OF_SLURM, YOUNG, OnNodes
+from daemon.serve.jobs.nodes_looks import WAITED, look
+from daemon.serve.jobs.on_nodes import ENOUGH_TIME, EXIT_ALLOWANCE, FORGOTTEN, SILENCE_OF_SLURM, YOUNG, OnNodes
 from daemon.serve.loop.waiting import Waiting
 from daemon.serve.steps.slurm.queue import Answer
 from daemon.serve.steps.slurm.submission import SlurmRecords
@@ -160,6 +160,62 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     root.create()
     with Store.open(root.store) as store, Waiting() as waiting:
         yield House(tmp_path, store, waiting, monkeypatch)
+
+
+def test_the_files_of_what_waits_are_not_read_again_before_slurm_says_more(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be hundreds; but what has begun meanwhile, and a wish, is seen at once."""
+    house.submitted()
+    house.turn()
+    house.slurm("PENDING", "Resources")
+    house.turn()
+    looks: list[int] = []
+    monkeypatch.setattr(on_nodes, "look", lambda job, *rest: looks.append(job.id) or look(job, *rest))
+    house.turn()
+    house.turn()
+    assert looks == []
+    assert house.asked[-1] == "all"
+    house.slurm("PENDING", "Priority")
+    house.turn()
+    assert house.job.reason == "Slurm job 7 waits for Priority (2 nodes)"
+    house.begun()
+    assert len(looks) == 2
+
+
+DEAF = SETTINGS.slurm.lease + SETTINGS.training.grace + ENOUGH_TIME if SETTINGS.slurm else 0.0
+"""Seconds after which a shim that gives no sign of life is given up."""
+
+
+@pytest.mark.parametrize("state", ("RUNNING", "SUSPENDED"))
+def test_a_shim_of_the_job_that_is_deaf_for_ever_is_given_up(house: House, state: str) -> None:
+    """Its nodes have ended by their lease, and Slurm goes on saying that it runs; but who is suspended is not deaf."""
+    house.begun()
+    house.turn()
+    house.slurm(state)
+    for _ in range(int(DEAF)):
+        house.turn()
+    assert house.ends == []
+    for _ in range(5):
+        house.turn()
+    if state == "SUSPENDED":
+        assert house.ends == []
+        return
+    assert isinstance(house.ends[0], Failure)
+    assert (house.ends[0].ending, house.ends[0].code) == (Ending.TAKEN, "slurm.node-lost")
+    assert "end 7" in house.asked
+    assert house.wants() == "given up"
+
+
+def test_a_shim_of_the_job_that_beats_is_not_deaf(house: House) -> None:
+    """However long it trains."""
+    house.begun()
+    house.turn()
+    house.slurm("RUNNING")
+    for seq in range(1, int(DEAF)):
+        Control(seq=seq).publish(house.records.nodes.control)
+        house.turn(2.0)
+    assert house.ends == []
 
 
 def test_it_is_submitted_until_slurm_has_it(house: House) -> None:
