@@ -14,7 +14,7 @@ from daemon.serve.steps.slurm.submission import SlurmRecords, read, which
 from handlers.codes import Code
 from handlers.records.job_dir import Step, StepDir
 from handlers.records.nodes import NodeState, Owner, Request
-from handlers.records.slurm import Intent, Submitted
+from handlers.records.slurm import Intent, Said, Submitted
 from handlers.records.step_exit import Outcome, StepExit
 
 _FARTHEST = timedelta(days=30)
@@ -107,6 +107,19 @@ def why_it_waits(row: Row, job: Job, now: datetime) -> str:
     if start is not None and not until:
         until = f", expected {start:%Y-%m-%d %H:%M}"
     return f"Slurm job {row.id} waits for {row.reason}{until} ({where})"
+
+
+def said(row: Row, now: datetime) -> Said:
+    """Return what Slurm says of a job as it is kept for those who only look; `now` is local time."""
+    start = _expected(row.start, now) if Word(row.state, row.reason).phase is Phase.WAITS else None
+    return Said(
+        id=row.id,
+        state=row.state,
+        reason="" if row.reason == "None" else row.reason,
+        partition=row.partition,
+        nodes=row.nodes,
+        expected=None if start is None else start.astimezone(),
+    )
 
 
 def _expected(told: str, now: datetime) -> datetime | None:

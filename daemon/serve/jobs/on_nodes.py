@@ -21,12 +21,13 @@ from daemon.serve.jobs.after_step import AfterStep
 from daemon.serve.jobs.endings import Finished
 from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.nodes_ends import by_record, by_word
-from daemon.serve.jobs.nodes_looks import Seen, look, why_it_waits
+from daemon.serve.jobs.nodes_looks import Seen, look, said, why_it_waits
 from daemon.serve.jobs.slurm_work import SlurmWork
 from daemon.serve.steps.slurm.client import Row
 from daemon.serve.steps.slurm.states import Phase, Word, forgotten
 from handlers.codes import Code
 from handlers.records.job_dir import Step
+from handlers.records.slurm import Said
 from handlers.records.step_exit import StepExit
 from handlers.resume.decision import Ending, Failure
 
@@ -61,6 +62,8 @@ class _Course:
     beats: tuple[int, ...] = ()
     word: str = ""
     """The last one of Slurm's that glmd does not know."""
+    said: Said | None = None
+    """What Slurm said last, as it is written down."""
 
 
 class OnNodes:
@@ -149,7 +152,22 @@ class OnNodes:
         """Return what Slurm says of its job, where it was asked since that is known; None where it says nothing."""
         course.known_since = course.known_since or time.monotonic()
         answer = self._work.answer
-        return seen.row(answer) if answer is not None and answer.at >= course.known_since else None
+        row = seen.row(answer) if answer is not None and answer.at >= course.known_since else None
+        if row is not None:
+            self._write_down(said(row, datetime.now()), seen, course)  # noqa: DTZ005 - as Slurm tells it
+        return row
+
+    @staticmethod
+    def _write_down(what: Said, seen: Seen, course: _Course) -> None:
+        """Keep what Slurm says where those can read it who only look; that this cannot be done now stops nothing."""
+        if what == course.said:
+            return
+        try:
+            what.publish(seen.records.nodes.said)
+        except OSError as error:
+            log.warning("slurm_word_not_kept", path=str(seen.records.nodes.said), reason=str(error))
+        else:
+            course.said = what
 
     def _by_slurm(self, job: Job, seen: Seen, course: _Course, settings: Settings) -> None:
         """Go on by what Slurm says, where no file says how it ended."""

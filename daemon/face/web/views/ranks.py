@@ -97,6 +97,7 @@ def _row(job: Job, status: RankStatus, asked: Asked, how: str, more: Mapping[str
     cells = {
         "rank": asked.words.frame("rank", rank=status.rank),
         "device": "" if status.device is None else str(status.device),
+        "node": status.node,
         "step": "" if status.number is None else str(status.number),
         "speed": "" if speed is None else f"{speed:.3g}",
         "behind": str(status.behind) if status.number is not None else "",

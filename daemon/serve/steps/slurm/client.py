@@ -23,9 +23,9 @@ ANSWER = 30.0
 """Seconds in which squeue and scancel have to answer."""
 SUBMISSION = 60.0
 """Seconds for sbatch, which waits for slurmctld."""
-_FIELDS = "%i|%T|%r|%S|%N|%j"
+_FIELDS = "%i|%T|%r|%S|%N|%j|%P"
 _ROW = re.compile(
-    r"(?P<id>\d{1,12})(?:[_+]\S*)?\|(?P<state>[A-Z_]+)\|(?P<reason>.*)\|(?P<start>[^|]*)\|(?P<nodes>[^|]*)\|(?P<name>[^|]*)",
+    r"(?P<id>\d{1,12})(?:[_+]\S*)?\|(?P<state>[A-Z_]+)\|(?P<reason>.*)\|(?P<start>[^|]*)\|(?P<nodes>[^|]*)\|(?P<name>[^|]*)\|(?P<partition>[^|]*)",
     re.ASCII,
 )
 """The reason may be free text with commas; what others call their jobs may hold anything."""
@@ -66,6 +66,7 @@ class Row:
     nodes: str
     """As `n[1-2]`; empty while it has none."""
     name: str
+    partition: str = ""
 
 
 @dataclass(frozen=True)

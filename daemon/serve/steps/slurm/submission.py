@@ -62,7 +62,7 @@ class SlurmRecords:
     def __init__(self, job_dir: JobDir, attempt: int) -> None:
         self.nodes = NodesDir(job_dir.step(attempt, Step.TRAIN))
         self.intent = self.nodes.slurm / "intent.json"
-        self.job = self.nodes.slurm / "job.json"
+        self.job = self.nodes.job
         self.script = self.nodes.slurm / "script.sh"
 
     def owner(self) -> Owner | None:
