@@ -2,6 +2,7 @@
 
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from daemon.core.root import Root
@@ -45,12 +46,7 @@ def planned_on_nodes(
 
     Raises OSError, and BadInputError where the settings know of no Slurm any more.
     """
-    slurm, table = settings.slurm, settings.rank_table
-    if slurm is None:
-        raise BadInputError(
-            "the settings have no section `slurm:` any more, which this job needs; put it back, then glmd retry",
-            Code.SETTINGS_UNUSABLE,
-        )
+    slurm, table = slurm_of(settings), settings.rank_table
     wished = checked.section.with_rank_table
     chosen = choose(
         checked.section.launcher,
@@ -79,19 +75,32 @@ def planned_on_nodes(
     return plan
 
 
+def slurm_of(settings: Settings) -> SlurmSettings:
+    """Return the settings of Slurm. Raises BadInputError where there are none any more."""
+    if settings.slurm is None:
+        raise BadInputError(
+            "the settings have no section `slurm:` any more, which this job needs; put it back, then glmd retry",
+            Code.SETTINGS_UNUSABLE,
+        )
+    return settings.slurm
+
+
 def _wanted(plan: NodesPlan, wish: SlurmWish | None, slurm: SlurmSettings, name: str) -> Wanted:
-    """Return what Slurm is asked for: what the file says, and else the settings."""
     time = (wish.time if wish else None) or slurm.time
+    asked = asked_for(wish, slurm, name, plan.nodes, plan.devices_per_node)
+    return replace(asked, warning=plan.grace + _WARNING, time="" if time is None else str(math.ceil(time / 60)))
+
+
+def asked_for(wish: SlurmWish | None, slurm: SlurmSettings, name: str, nodes: int, devices_per_node: int) -> Wanted:
+    """Return what Slurm is asked for, but for the time: what the file says, and else the settings."""
     memory = "0" if slurm.memory == "all" else slurm.memory  # sbatch(1): --mem=0 is all of each node
     return Wanted(
         name=name,
-        nodes=plan.nodes,
-        devices_per_node=plan.devices_per_node,
+        nodes=nodes,
+        devices_per_node=devices_per_node,
         gres=slurm.gres,
-        warning=plan.grace + _WARNING,
         python=str(slurm.python or Path(sys.executable).absolute()),
         prologue=slurm.prologue,
-        time="" if time is None else str(math.ceil(time / 60)),
         memory=memory,
         partition=(wish and wish.partition) or slurm.partition,
         account=(wish and wish.account) or slurm.account,

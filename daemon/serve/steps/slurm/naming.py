@@ -8,14 +8,15 @@ from daemon.core.root import Root
 from daemon.core.states import Job
 from handlers.ckpt.files.bounded import read_bounded
 from handlers.ckpt.files.durable import publish_bytes
+from handlers.records.job_dir import Step
 
 _FILE = ".glmd-id"
 _ID = re.compile(r"[0-9a-f]{8}", re.ASCII)
 
 
-def called(root: Root, job: Job) -> str:
-    """Return the name of the Slurm job of the present attempt of `job`. Raises OSError."""
-    return f"glmd-{root_id(root)}-{job.id:04d}-{job.attempt}-train"
+def called(root: Root, job: Job, step: Step = Step.TRAIN) -> str:
+    """Return the name of the Slurm job of a step of the present attempt of `job`. Raises OSError."""
+    return f"glmd-{root_id(root)}-{job.id:04d}-{job.attempt}-{step}"
 
 
 def root_id(root: Root) -> str:

@@ -39,10 +39,10 @@ class Wanted:
     devices_per_node: int
     gres: str
     """Of a device: `npu`. Empty where Slurm counts none."""
-    warning: float
-    """Seconds before its time limit at which the job is told."""
     python: str
     """glmd's own interpreter, as the nodes see it."""
+    warning: float = 0.0
+    """Seconds before its time limit at which the job is told."""
     prologue: str = ""
     """Lines of the batch script, before anything else."""
     time: str = ""
@@ -176,16 +176,6 @@ def options_of(records: SlurmRecords, wanted: Wanted) -> tuple[str, ...]:
     `--propagate=NONE`, or the job would have the soft limits of whoever submits it: a daemon's are low, and RDMA wants
     much locked memory.
     """
-    named = {
-        "time": wanted.time,
-        "mem": wanted.memory,
-        "partition": wanted.partition,
-        "account": wanted.account,
-        "qos": wanted.qos,
-        "reservation": wanted.reservation,
-        "exclude": wanted.exclude,
-        "gres": f"{wanted.gres}:{wanted.devices_per_node}" if wanted.gres else "",
-    }
     return (
         f"--job-name={wanted.name}",
         f"--comment={wanted.name}",
@@ -199,6 +189,20 @@ def options_of(records: SlurmRecords, wanted: Wanted) -> tuple[str, ...]:
         "--export=ALL",
         "--propagate=NONE",
         f"--signal=B:USR1@{wanted.warning:.0f}",
-        *(f"--{name}={value}" for name, value in named.items() if value),
-        *wanted.extra,
+        *placing_of(wanted),
     )
+
+
+def placing_of(wanted: Wanted) -> tuple[str, ...]:
+    """Return what says where the job may run, on what, and by whose account: srun takes it, too."""
+    named = {
+        "time": wanted.time,
+        "mem": wanted.memory,
+        "partition": wanted.partition,
+        "account": wanted.account,
+        "qos": wanted.qos,
+        "reservation": wanted.reservation,
+        "exclude": wanted.exclude,
+        "gres": f"{wanted.gres}:{wanted.devices_per_node}" if wanted.gres else "",
+    }
+    return (*(f"--{name}={value}" for name, value in named.items() if value), *wanted.extra)

@@ -1,0 +1,32 @@
+"""What Slurm is asked for when MindFormers evaluates a job that trained on nodes: one device of one node."""
+
+import os
+from pathlib import Path
+
+from daemon.core.root import Root
+from daemon.core.settings import Settings
+from daemon.core.states import Job
+from daemon.serve.jobs.judging import section_of
+from daemon.serve.jobs.planning_on_nodes import asked_for, slurm_of
+from daemon.serve.steps.slurm.naming import called
+from daemon.serve.steps.slurm.submission import placing_of
+from handlers.gate.on_a_node import NodeWish
+from handlers.records.job_dir import Step
+
+_OF_SLURM = ("SLURM_CONF",)
+"""Variables that srun needs, and that trainings do not inherit."""
+
+
+def wish_of(job: Job, settings: Settings, root: Root) -> NodeWish:
+    """Return what is asked for: where and by whose account as for the training. Raises HandlerError and OSError."""
+    slurm = slurm_of(settings)
+    name = called(root, job, Step.EVALUATE)
+    section = section_of(job.directory(root.path), settings)
+    wanted = asked_for(None if section is None else section.slurm, slurm, name, nodes=1, devices_per_node=1)
+    return NodeWish(
+        srun=str(Path(slurm.commands.sbatch).with_name("srun")),  # Slurm has its programs in one place
+        name=name,
+        placing=placing_of(wanted),
+        prologue=slurm.prologue,
+        environment={key: os.environ[key] for key in _OF_SLURM if key in os.environ},
+    )
