@@ -185,12 +185,23 @@ def test_json_has_the_documented_keys(site: Site) -> None:
     assert list(told) == keys
     assert list(json.loads(site.glmd("status", "--json", "--all").stdout)) == keys
     keys = [
-        "id", "name", "label", "state", "reason", "code", "attempt", "priority", "devices", "prefix", "cycle",
-        "continues", "submitted", "changed", "directory", "progress",
+        "id", "name", "label", "state", "reason", "code", "attempt", "priority", "devices", "nodes", "ranks",
+        "prefix", "cycle", "continues", "submitted", "changed", "directory", "progress",
     ]  # fmt: skip
     assert list(told["jobs"][0]) == keys
     detail = json.loads(site.glmd("status", "1", "--json").stdout)
-    assert list(detail) == [*keys, "history", "paths", "steps", "training", "result", "disk", "verdict", "prunings"]
+    assert list(detail) == [
+        *keys,
+        "history",
+        "paths",
+        "steps",
+        "training",
+        "result",
+        "disk",
+        "verdict",
+        "prunings",
+        "slurm",
+    ]
     assert list(detail["history"][0]) == ["at", "state", "attempt", "reason", "code"]
 
 
