@@ -56,7 +56,8 @@ def _training(job: Job, root: Path, since: datetime, glances: Glances) -> Iterat
     yield from _progress(of_job, ranks)
     yield from _recorded(of_job, job, directory, glances)
     for status in ranks:
-        of_rank = (*of_job, status.rank, "" if status.device is None else status.device, status.node)
+        device = "" if job.nodes or status.device is None else status.device  # of a node: another one than this host's
+        of_rank = (*of_job, status.rank, device, status.node)
         if status.number is not None:
             yield families.RANK_STEPS(status.number, *of_rank)
         if (at := written[status.rank]) is not None:
