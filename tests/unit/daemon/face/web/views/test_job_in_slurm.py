@@ -55,7 +55,7 @@ def test_a_failure_names_the_node(jobs: JobSite) -> None:
     ).publish(directory.exit)  # fmt: skip
     page = jobs.get("/jobs/1/failure").text
     assert "rank 2 on device 4 of n1 failed first" in page
-    assert "4 · n2" in page
+    assert "4&nbsp;·&nbsp;n2" in page
     assert "rank 2（设备 4）（节点 n1） 最先失败" in jobs.get("/jobs/1/failure?lang=zh").text
     assert jobs.get("/api/v1/jobs/1/failure").json()["diagnosis"]["node"] == "n1"
 
