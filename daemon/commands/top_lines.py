@@ -142,7 +142,9 @@ def _told_of(running: Running, chosen: int | None, width: int) -> Iterator[str]:
 
 def _steps(node: str, ranks: Iterable[RankStatus]) -> str:
     """Return the last step of each rank of a node, which is named where it is one of Slurm's."""
-    told = (f"{'-' if each.number is None else each.number}{'!' * each.lags}" for each in ranks)
+    told = [f"{'-' if each.number is None else each.number}{'!' * each.lags}" for each in ranks]
+    if node and len(set(told)) == 1:  # nodes have many ranks, which mostly stand at one step
+        del told[1:]
     return " ".join((f"{printable(node)}:", *told) if node else told)
 
 

@@ -16,6 +16,8 @@ from daemon.face.words.language import Language
 from daemon.face.words.reading import read_words
 from handlers.codes import Code
 from handlers.rank_log.known_errors import KNOWN_ERRORS, SIGNALS
+from handlers.records.job_dir import Step
+from handlers.records.step_exit import Outcome
 
 EN, ZH = read_words(Language.EN), read_words(Language.ZH)
 ERRORS = {error.code: error for error in (*KNOWN_ERRORS, *SIGNALS)}
@@ -55,6 +57,12 @@ def test_both_languages_say_the_same_things() -> None:
     assert {name: table.keys() for name, table in EN.tables.items()} == {
         name: table.keys() for name, table in ZH.tables.items()
     }
+
+
+@pytest.mark.parametrize(("table", "named"), (("states", State), ("outcomes", Outcome), ("steps", Step)))
+def test_each_that_a_job_may_have_has_a_word(table: str, named: type[StrEnum]) -> None:
+    """A state, an end or a step without one would be an error where it is shown."""
+    assert set(EN.tables[table]) == {each.value for each in named}
 
 
 def test_both_fill_in_the_same_things() -> None:
