@@ -95,9 +95,9 @@ def in_slurm(job: Job, root: Path) -> InSlurm | None:
 
 
 def records_of(job: Job, root: Path) -> tuple[Path, ...]:
-    """Return the files of which one is written before what `in_slurm` returns changes."""
+    """Return the files of which one is written before what `in_slurm` returns changes; none of a job of this host."""
     directory = _directory(job, root)
-    return directory.said, directory.job, directory.owner, directory.start
+    return (directory.said, directory.job, directory.owner, directory.start) if job.nodes else ()
 
 
 def places_of(job: Job, root: Path) -> dict[int, Place]:

@@ -11,6 +11,8 @@ from handlers.gate.evaluation import Evaluation
 
 IN_QUEUE = 7 * 86400.0
 """Seconds that an evaluation may wait for a node beside those that it may run."""
+_WHEN_SLURM_ANSWERS = 'until "$0" -h -n glmd >/dev/null 2>&1; do sleep 5; done; exec "$@"'
+"""Of a shell. While slurmctld is away srun ends at once, and that is no fault of what is to be evaluated."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,7 @@ class NodeWish:
     """What Slurm is asked for."""
 
     srun: str
+    squeue: str
     name: str
     """What the job is called in Slurm, as no other: a second one of that name waits until the first is over."""
     placing: Sequence[str]
@@ -32,6 +35,7 @@ def on_a_node(evaluation: Evaluation, wish: NodeWish) -> Evaluation:
     """Return `evaluation` as it runs on one node. It has no device of this host: Slurm gives it one of the node's."""
     minutes = max(1, math.ceil(evaluation.timeout / 60))
     asked = (
+        *("/bin/sh", "-c", _WHEN_SLURM_ANSWERS, wish.squeue),
         wish.srun,
         f"--job-name={wish.name}",
         f"--comment={wish.name}",

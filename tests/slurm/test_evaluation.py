@@ -41,11 +41,14 @@ def state_of(cluster: Cluster) -> str:
 
 
 def test_it_runs_on_a_node_with_a_device_of_that(judged: House, cluster: Cluster) -> None:
-    """Under the job's name, after it has waited in Slurm's queue; and what it has measured is judged."""
+    """Under the job's name, when slurmctld is there and a node is free; and what it has measured is judged."""
     judged.start()
     drop(judged, more=EVALUATED.replace("DATA", str(judged.data)))
     judged.until(State.MERGING)
     other = fill(cluster)  # the training's nodes are taken by somebody else meanwhile
+    cluster.end("slurmctld")
+    judged.wait(judged.directory().step(1, Step.EVALUATE).stdout.exists, "the evaluation, which Slurm does not hear of")
+    cluster.start_controller()
     judged.wait(lambda: state_of(cluster) == "PENDING", "the evaluation in Slurm's queue")
     assert judged.job().state is State.EVALUATING
     cluster.run("scancel", other)

@@ -25,6 +25,7 @@ def wish_of(job: Job, settings: Settings, root: Root) -> NodeWish:
     wanted = asked_for(None if section is None else section.slurm, slurm, name, nodes=1, devices_per_node=1)
     return NodeWish(
         srun=str(Path(slurm.commands.sbatch).with_name("srun")),  # Slurm has its programs in one place
+        squeue=slurm.commands.squeue,
         name=name,
         placing=placing_of(wanted),
         prologue=slurm.prologue,

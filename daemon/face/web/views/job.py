@@ -105,8 +105,8 @@ def _live(job: Job, asked: Asked) -> Live:
     revision = f"{job.state} {job.attempt} {job.code} {job.cancel} {has_begun}{facts}"
     rows = tuple(_rank_row(job, status, asked) for status in ranks)
     logs = logs_of(job, asked.site.root.path) if ranks else ()
-    files = () if placed is None else records_of(job, asked.site.root.path)
-    return Live(cells, {"ranks": rows} if rows else {}, revision, (*logs, *files))
+    files = (*logs, *records_of(job, asked.site.root.path))
+    return Live(cells, {"ranks": rows} if rows else {}, revision, files)
 
 
 def _part(progress: Progress) -> float:

@@ -118,8 +118,8 @@ def test_of_a_job_of_slurms_mindformers_evaluates_on_a_node(
     prepare_evaluation(job, settings("mindformers", {}, tmp_path).model_copy(update={"slurm": slurm}), root, None)
     plan, environment = planned(root)
     asked = plan.argv[: plan.argv.index("/bin/bash")]
-    assert asked[0] == "/opt/slurm/srun"
-    assert re.fullmatch(r"--job-name=glmd-[0-9a-f]{8}-0001-2-evaluate", asked[1])
+    assert asked[3:5] == ("squeue", "/opt/slurm/srun")
+    assert re.fullmatch(r"--job-name=glmd-[0-9a-f]{8}-0001-2-evaluate", asked[5])
     wanted = {"--nodes=1", "--time=60", "--mem=0", "--partition=npu", "--account=own", "--gres=npu:1"}
     assert set(asked) >= wanted
     assert plan.argv[len(asked) :][:4] == ("/bin/bash", "-c", 'source set_env.sh\nexec "$@"', "glmd")
