@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from daemon.core.states import Job
+from daemon.core.states import Job, State
 from handlers.records.job_dir import Step
 from handlers.records.nodes import NodesDir, NodeState, Owner, Part, Start
 from handlers.records.record import Record
@@ -36,7 +36,8 @@ class InSlurm:
     id: str
     """Slurm's number of it; empty while Slurm has not taken it."""
     state: str
-    """Slurm's own word, as `PENDING`; empty before it was asked, as what follows."""
+    """Slurm's own word, as `PENDING`; empty before it was asked, and once the training is over: glmd may have
+    known that before Slurm did."""
     reason: str
     partition: str
     nodes: str
@@ -83,13 +84,14 @@ def in_slurm(job: Job, root: Path) -> InSlurm | None:
     ranks: dict[str, tuple[int, ...]] = {}
     for rank, place in sorted(places_of(job, root).items()):
         ranks[place.node] = (*ranks.get(place.node, ()), rank)
+    now = said if job.state in {State.SUBMITTED, State.TRAINING} else None
     return InSlurm(
         id=number,
-        state="" if said is None else said.state,
-        reason="" if said is None else said.reason,
+        state="" if now is None else now.state,
+        reason="" if now is None else now.reason,
         partition="" if said is None else said.partition,
         nodes=(said.nodes if said is not None else "") or (owner.nodelist if owner is not None else ""),
-        expected=None if said is None else said.expected,
+        expected=None if now is None else now.expected,
         ranks=ranks,
     )
 
@@ -121,11 +123,8 @@ def pids_on(job: Job, root: Path) -> dict[int, int]:
 
 def _spread(ranks: Sequence[int]) -> str:
     """Return the ranks of a node in few characters: those of one follow each other."""
-    return (
-        f"{ranks[0]}-{ranks[-1]}"
-        if len(ranks) > 1 and ranks[-1] - ranks[0] + 1 == len(ranks)
-        else " ".join(map(str, ranks))
-    )
+    is_whole = len(ranks) > 1 and ranks[-1] - ranks[0] + 1 == len(ranks)
+    return f"{ranks[0]}-{ranks[-1]}" if is_whole else " ".join(map(str, ranks))
 
 
 def _states(job: Job, root: Path) -> Iterator[NodeState]:

@@ -101,8 +101,8 @@ def _live(job: Job, asked: Asked) -> Live:
         cells["lags"] = _lagging(ranks, asked)
     has_begun = bool(cells.get("percent"))  # the page has a part for that
     placed = None if job.state.is_over else in_slurm(job, asked.site.root.path)
-    facts = "" if placed is None else f" {placed.id} {placed.state} {placed.reason} {placed.nodes} {len(placed.ranks)}"
-    revision = f"{job.state} {job.attempt} {job.code} {job.cancel} {has_begun}{facts}"
+    facts = "" if placed is None else "; ".join(placed.facts().values())
+    revision = f"{job.state} {job.attempt} {job.code} {job.cancel} {has_begun} {facts}"
     rows = tuple(_rank_row(job, status, asked) for status in ranks)
     logs = logs_of(job, asked.site.root.path) if ranks else ()
     files = (*logs, *records_of(job, asked.site.root.path))

@@ -1,5 +1,6 @@
 """Where a training runs that Slurm has placed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,14 @@ def test_nothing_is_known_before_anybody_has_said_it(job: Job, root: Root) -> No
     found = in_slurm(job, root.path)
     assert found is not None
     assert (found.id, found.nodes, found.ranks) == ("4711", "n[1-2]", {"n2": (0, 1), "node 0": (2, 3)})
+
+
+def test_of_a_training_that_is_over_slurms_word_is_old(job: Job, root: Root) -> None:
+    """It heard of the end later than glmd, and is asked no more; where it was is as true as ever."""
+    runs(job, root.path)
+    found = in_slurm(replace(job, state=State.DONE), root.path)
+    assert found is not None
+    assert (found.state, found.id, found.partition, found.nodes) == ("", "4711", "npu", "n[1-2]")
 
 
 def test_a_job_of_this_host_has_none(root: Root) -> None:
