@@ -114,7 +114,7 @@ install-here:
 	install -Dm644 systemd/glmd.tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/glmd.conf
 	install -Dm644 systemd/50-glmd.rules $(DESTDIR)$(POLKITDIR)/50-glmd.rules
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/glmd README.md SECURITY.md docs/*.md docs/*.webp \
-	    systemd/glmd-web-actions.conf systemd/glmd-web-exporter.conf
+	    systemd/glmd-web-actions.conf systemd/glmd-web-exporter.conf systemd/glmd-slurm.conf
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/glmd/monitoring monitoring/*
 	test -e $(DESTDIR)/etc/glmd/glmd.yaml || install -Dm644 configs/glmd.yaml $(DESTDIR)/etc/glmd/glmd.yaml
 	install -dm700 $(DESTDIR)/etc/glmd/credentials

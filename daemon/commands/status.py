@@ -129,7 +129,7 @@ def _row(status: JobStatus, place: int | None, waiting: int, now: datetime, word
     progress = progress_text(status, words)
     if place is not None:
         progress = words.say("cli", "place", place=place, waiting=waiting)
-    devices = format_devices(job.devices) if job.devices else ""
+    devices = format_devices(job.devices) if job.devices else job.shape
     since = format_duration(seconds_since(job.changed, now))
     return (str(job.id), job.name, words.say("states", job.state), devices, progress, since, _why(job, words))
 
@@ -170,7 +170,8 @@ def detail_lines(found: Detail, now: datetime, words: Words) -> list[str]:
         "why": _why(job, words),
         "code": f"{job.code}: glmd explain {job.code}" if job.code else "",
         "progress": progress_text(found.status, words),
-        "devices": format_devices(job.devices) if job.devices else words.say("cli", "none"),
+        "devices": format_devices(job.devices) if job.devices else job.shape or words.say("cli", "none"),
+        **({} if found.slurm is None else found.slurm.facts()),
         "prefix": job.prefix,
         "continues": words.say("cli", "job", job=job.continues) if job.continues is not None else "",
         "attempt": str(job.attempt),
@@ -205,7 +206,7 @@ def _step(attempt: int, ended: "StepExit", job: Job, words: Words) -> list[str]:
     if (first := ended.first) is not None:
         who = str(first.role)
         if first.rank is not None:
-            who = words.frame("rank_on_device", rank=words.frame("rank", rank=first.rank), device=first.device)
+            who = words.rank_at(words.frame("rank", rank=first.rank), first.device, first.node)
         how = words.say("cli", "exit_code", code=first.exit_code) if first.signal is None else first.signal
         at = first.ended.astimezone()
         lines += _told("    ", words.say("cli", "first", who=who, how=how, at=at, line=first.line))

@@ -1,10 +1,10 @@
 """The lines of `glmd top`."""
 
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
+from itertools import groupby, islice
 from typing import Self
 
 from daemon.commands.terminal.table import colour, one_line, shows
@@ -134,10 +134,18 @@ def _told_of(running: Running, chosen: int | None, width: int) -> Iterator[str]:
         parts.append(job.reason)
     yield _row(job, chosen, "  ".join(parts), width)
     if running.ranks:
-        steps = " ".join(f"{'-' if each.number is None else each.number}{'!' * each.lags}" for each in running.ranks)
+        steps = "  ".join(_steps(node, ranks) for node, ranks in groupby(running.ranks, lambda each: each.node))
         quiet = [each.quiet for each in running.ranks if each.quiet is not None]
         told = f"     ranks at step {steps}"
         yield cut(f"{told}  quiet {format_duration(min(quiet))}" if quiet else told, width)
+
+
+def _steps(node: str, ranks: Iterable[RankStatus]) -> str:
+    """Return the last step of each rank of a node, which is named where it is one of Slurm's."""
+    told = [f"{'-' if each.number is None else each.number}{'!' * each.lags}" for each in ranks]
+    if node and len(set(told)) == 1:  # nodes have many ranks, which mostly stand at one step
+        del told[1:]
+    return " ".join((f"{printable(node)}:", *told) if node else told)
 
 
 def _row(job: Job, chosen: int | None, told: str, width: int) -> str:

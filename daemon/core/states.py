@@ -138,6 +138,11 @@ class Job:
         return range(self.ranks_in_all or len(self.devices))
 
     @property
+    def shape(self) -> str:
+        """How many devices of how many nodes of Slurm's it has, as `Slurm 2×8`; empty for a job of this host."""
+        return f"Slurm {self.nodes}×{self.ranks_in_all // self.nodes}" if self.nodes else ""
+
+    @property
     def writer(self) -> tuple[str, int]:
         """The key of all work that writes in its directory: there is one at a time."""
         return "writer of job", self.id

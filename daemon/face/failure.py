@@ -20,6 +20,8 @@ class Diagnosed:
     """The name of the known error, as `EI0006` or `device memory`; empty where it is none."""
     cause: str
     remedy: str
+    node: str | None = None
+    """Of Slurm's that the rank ran on; None on this host."""
 
     @property
     def code(self) -> str:
@@ -62,4 +64,5 @@ def told_of(found: StepExit) -> Diagnosed | None:
         error=diagnosis.error if diagnosis else "",
         cause=diagnosis.cause if diagnosis else "",
         remedy=diagnosis.remedy if diagnosis else "",
+        node=first.node if first else None,
     )

@@ -24,7 +24,7 @@ class RankStatus:
 
     rank: int
     device: int | None
-    """None where Slurm has chosen it."""
+    """None where Slurm has not chosen it yet."""
     progress: Progress | None
     """None before its first step."""
     line: str
@@ -34,6 +34,8 @@ class RankStatus:
     phase: Phase = Phase.LOAD
     behind: int = 0
     """Steps that it is behind the rank that is furthest."""
+    node: str = ""
+    """Of Slurm's that it runs on; empty for this host, and while that is not known."""
 
     @property
     def number(self) -> int | None:
@@ -49,9 +51,24 @@ class RankStatus:
 def ranks_of(job: Job, root: Path) -> tuple[RankStatus, ...]:
     """Return the ranks of a job, as far as its present output tells of them."""
     directory = job.directory(root)
-    found = [_status(rank, None if job.nodes else job.devices[rank], directory) for rank in job.ranks]
+    if job.nodes:
+        found = _on_nodes(job, root, directory)
+    else:
+        found = [_status(rank, job.devices[rank], directory) for rank in job.ranks]
     furthest = max((status.number or 0 for status in found), default=0)
     return tuple(replace(status, behind=furthest - (status.number or 0)) for status in found)
+
+
+def _on_nodes(job: Job, root: Path, directory: JobDir) -> list[RankStatus]:
+    from daemon.face.nodes import places_of  # noqa: PLC0415 - jobs of this host need no records of nodes
+
+    places = places_of(job, root)
+    found = []
+    for rank in job.ranks:
+        place = places.get(rank)
+        status = _status(rank, None if place is None else place.device, directory)
+        found.append(status if place is None else replace(status, node=place.node))
+    return found
 
 
 def logs_of(job: Job, root: Path) -> tuple[Path, ...]:
@@ -72,6 +89,10 @@ def slowest(ranks: Sequence[RankStatus]) -> RankStatus | None:
 
 def pids_of(job: Job, root: Path) -> dict[int, int]:
     """Return the pid of each rank of the present attempt, as its shim told when it started it: those that are found."""
+    if job.nodes:  # several hosts must not write into one file of events: each tells in its own
+        from daemon.face.nodes import pids_on  # noqa: PLC0415 - as above
+
+        return pids_on(job, root)
     directory = job.directory(root)
     try:
         with opened_below(directory.path, directory.events) as stream:

@@ -21,6 +21,7 @@ from handlers.records.job_dir import JobDir, Step
 from handlers.training_record.training import Training
 
 if TYPE_CHECKING:
+    from daemon.face.nodes import InSlurm
     from handlers.gate.verdict import Verdict
     from handlers.records.step_exit import StepExit
 
@@ -140,6 +141,8 @@ class Detail:
     """What it came to; None while it is not over, or nobody has looked."""
     disk: dict[str, int]
     """Bytes that parts of its directory take."""
+    slurm: "InSlurm | None" = None
+    """Its job in Slurm, of the present attempt; None for a job of this host."""
     verdict: "Verdict | None" = None
     """What the gate found of its output; None before that, and of what an older glmd merged."""
     prunings: tuple[Pruning, ...] = ()
@@ -157,6 +160,7 @@ class Detail:
             "disk": self.disk,
             "verdict": None if self.verdict is None else self.verdict.model_dump(mode="json"),
             "prunings": [pruning.as_json() for pruning in self.prunings],
+            "slurm": None if self.slurm is None else self.slurm.as_json(),
         }
 
 
@@ -256,9 +260,18 @@ def detail(store: ReadStore, job: Job, root: Path, rows: int = GLANCE) -> Detail
         training=training_of(directory, rows),
         result=store.results([job.id]).get(job.id),
         disk=disk_of(directory),
+        slurm=_in_slurm(job, root),
         verdict=verdict_of(directory),
         prunings=store.prunings_of(job),
     )
+
+
+def _in_slurm(job: Job, root: Path) -> "InSlurm | None":
+    if not job.nodes:
+        return None
+    from daemon.face.nodes import in_slurm  # noqa: PLC0415 - as below
+
+    return in_slurm(job, root)
 
 
 def verdict_of(directory: JobDir) -> "Verdict | None":
@@ -317,6 +330,8 @@ def job_as_json(job: Job, directory: Path) -> dict[str, object]:
         "attempt": job.attempt,
         "priority": job.priority,
         "devices": list(job.devices),
+        "nodes": job.nodes,
+        "ranks": len(job.ranks),
         "prefix": job.prefix,
         "cycle": job.cycle,
         "continues": job.continues,

@@ -62,3 +62,18 @@ class Submitted(Record):
     """How it was found: `sbatch`, `by name`, or `owner.json`."""
     duplicates: tuple[JobId, ...] = ()
     """Others of its name, which were cancelled."""
+
+
+class Said(Record):
+    """said.json: what Slurm said last of the job, for those who only look: it decides nothing, and may be missing."""
+
+    id: JobId
+    state: str
+    """As `PENDING`."""
+    reason: str = ""
+    """Why it is in this state; empty where Slurm gives none."""
+    partition: str = ""
+    nodes: str = ""
+    """As `n[1-2]`; empty while it has none."""
+    expected: Moment | None = None
+    """When it is to start; None once it has, and where Slurm does not know."""

@@ -70,7 +70,7 @@ class JobTraining:
             argv=tuple(command),
             environment=dict(os.environ),
             directory=directory.path,
-            log=directory.slurm / "nodes.log",
+            log=directory.starter,
         )
         whole = TrainPlan(processes=(starter,), limits=plan.limits, grace=plan.grace, stop_on=plan.stop_on)
         self._begun = Begun(whole, SignsOfLife(plan.ranks, plan.output / "checkpoint"))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from handlers.slurm.calling import UnclearError, answer
 
-_FIELDS = "%i|%T|%r|%S|%N|%j"
+_FIELDS = "%i|%T|%r|%S|%N|%j|%P"
 _ROW = re.compile(
-    r"(?P<id>\d{1,12})(?:[_+]\S*)?\|(?P<state>[A-Z_]+)\|(?P<reason>.*)\|(?P<start>[^|]*)\|(?P<nodes>[^|]*)\|(?P<name>[^|]*)",
+    r"(?P<id>\d{1,12})(?:[_+]\S*)?\|(?P<state>[A-Z_]+)\|(?P<reason>.*)\|(?P<start>[^|]*)\|(?P<nodes>[^|]*)\|(?P<name>[^|]*)\|(?P<partition>[^|]*)",
     re.ASCII,
 )
 """The reason may be free text with commas; what others call their jobs may hold anything."""
@@ -29,6 +29,7 @@ class Row:
     nodes: str
     """As `n[1-2]`; empty while it has none."""
     name: str
+    partition: str = ""
 
 
 def rows(

@@ -99,7 +99,7 @@ class Slurm:
     def _squeue(self, jobs: list[Row], argv: Sequence[str]) -> tuple[str, str]:
         wanted = [one.removeprefix("--name=") for one in argv if one.startswith("--name=")]
         told = [one for one in jobs if not one.is_forgotten and (not wanted or one.name in wanted)]
-        return "".join(f"{one.id}|{one.state}|{one.reason}|N/A|{one.node}|{one.name}\n" for one in told), ""
+        return "".join(f"{one.id}|{one.state}|{one.reason}|N/A|{one.node}|{one.name}|main\n" for one in told), ""
 
     def _scancel(self, jobs: list[Row], argv: Sequence[str]) -> tuple[str, str]:
         name, number = argv[0].removeprefix("--name="), int(argv[1])

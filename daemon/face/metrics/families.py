@@ -69,8 +69,10 @@ JOB_SAMPLES = _gauge("job_samples_per_second", "The median of its last 20 steps,
 JOB_REMAINING = _gauge("job_remaining_seconds", "Until its last step, at that speed.", *_JOB)
 JOB_SIGN = _gauge("job_last_sign_of_life_timestamp_seconds", "When a training last wrote a log or a checkpoint.", *_JOB)
 JOB_LIMIT = _gauge("job_silence_limit_seconds", "After how long without a sign of life it counts as hung.", *_JOB)
-RANK_STEPS = _gauge("job_rank_steps_done", "Steps that a rank has done.", *_JOB, "rank", "id")
-RANK_LINE = _gauge("job_rank_last_line_timestamp_seconds", "When a rank last wrote its log.", *_JOB, "rank", "id")
+_RANK: Final = (*_JOB, "rank", "id", "node")
+"""The node is Slurm's, and its label empty for a rank of this host: Prometheus has no such label then."""
+RANK_STEPS = _gauge("job_rank_steps_done", "Steps that a rank has done.", *_RANK)
+RANK_LINE = _gauge("job_rank_last_line_timestamp_seconds", "When a rank last wrote its log.", *_RANK)
 
 # Nights, of the cycles in the daemon's settings
 NIGHT_DUE = _gauge("nightly_due_timestamp_seconds", "The last time at which a cycle was due.", "cycle")

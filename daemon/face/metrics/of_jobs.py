@@ -56,7 +56,8 @@ def _training(job: Job, root: Path, since: datetime, glances: Glances) -> Iterat
     yield from _progress(of_job, ranks)
     yield from _recorded(of_job, job, directory, glances)
     for status in ranks:
-        of_rank = (*of_job, status.rank, "" if status.device is None else status.device)
+        device = "" if job.nodes or status.device is None else status.device  # of a node: another one than this host's
+        of_rank = (*of_job, status.rank, device, status.node)
         if status.number is not None:
             yield families.RANK_STEPS(status.number, *of_rank)
         if (at := written[status.rank]) is not None:
@@ -100,7 +101,7 @@ def _recorded(of_job: tuple[int, str], job: Job, directory: JobDir, glances: Gla
         yield families.JOB_SCALE(last.loss_scale, *of_job)
     speeds = sorted(row.step.samples for row in rows if row.step.samples is not None)
     if speeds:
-        yield families.JOB_SAMPLES(speeds[len(speeds) // 2] * len(job.devices), *of_job)
+        yield families.JOB_SAMPLES(speeds[len(speeds) // 2] * len(job.ranks), *of_job)
 
 
 def _saved(directory: JobDir) -> Iterator[float]:

@@ -20,9 +20,12 @@ BOUNDS = (60, 300, 900, 1800, 3600, 7200, 14400, 28800, 43200, 86400, 172800)
 """Seconds."""
 MOST_ERRORS = 100
 """That are told apart, the most frequent: glmd has not so many codes of what fails. The rest is `other`."""
-_TRAINING, _FAILED, _DONE = (state.encode() for state in (State.TRAINING, State.FAILED, State.DONE))
+_SUBMITTED, _TRAINING, _FAILED, _DONE = (
+    state.encode() for state in (State.SUBMITTED, State.TRAINING, State.FAILED, State.DONE)
+)
 _NOT_OVER = frozenset(state.encode() for state in (State.QUEUED, *ACTIVE))
-_STEPS = {state.encode(): step for state, step in STEP_OF.items()}
+_STEPS = {state.encode(): step for state, step in STEP_OF.items() if state is not State.SUBMITTED}
+"""Of states in which a step runs: in Slurm's queue none does."""
 _OUTCOMES = {_FAILED: "failed", State.CANCELLED.encode(): "cancelled"}
 
 
@@ -61,7 +64,7 @@ class Tally:
             if state in _NOT_OVER:
                 self._open[job] = state, at
             if was in _STEPS and at is not None and since is not None:
-                key = _STEPS[was], "failed" if state == was else _OUTCOMES.get(state, "done")
+                key = _STEPS[was], "failed" if _is_again(was, state) else _OUTCOMES.get(state, "done")
                 self._durations.setdefault(key, _Durations()).add(max(0.0, at - since))  # clocks may be set
         self._place = newest
 
@@ -71,9 +74,9 @@ class Tally:
         for (was, state, code), count in self._changes.items():
             states[str(state, "utf-8", "replace")] += count
             error = str(code, "utf-8", "replace")
-            if state in {_FAILED, was}:
+            if state == _FAILED or _is_again(was, state):
                 failures[str(was, "utf-8", "replace") or "unknown", error or "unknown"] += count
-            if state == was == _TRAINING:
+            if was == _TRAINING and _is_again(was, state):
                 resumed += count
             if state == _DONE and says_no(error):
                 refusals[error] += count
@@ -85,6 +88,11 @@ class Tally:
         for key, durations in self._durations.items():
             buckets = zip((*BOUNDS, float("inf")), accumulate(durations.counts), strict=True)
             yield from families.WORK.distribution(buckets, durations.total, *key)
+
+
+def _is_again(was: bytes, state: bytes) -> bool:
+    """Say whether a step failed, and is tried again: through Slurm it waits for nodes first."""
+    return state == was or (was, state) == (_TRAINING, _SUBMITTED)
 
 
 def _bounded(failures: Counter[tuple[str, str]]) -> Iterator[Sample]:

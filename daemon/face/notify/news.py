@@ -77,7 +77,7 @@ def _of_step(step: Step) -> Iterator[Event]:
     kind = _OF_STATE.get(step.state)
     if step.state is State.DONE:
         kind = EventKind.JOB_NOT_PROMOTED if says_no(step.code) else EventKind.JOB_DONE
-    elif step.state is State.TRAINING and step.before is State.TRAINING:
+    elif step.before is State.TRAINING and step.state in {State.TRAINING, State.SUBMITTED}:
         kind = EventKind.JOB_RESUMED
     if kind is not None:
         key = f"transition:{step.number}@{step.at.isoformat()}"

@@ -10,6 +10,7 @@ from daemon.core.states import Job
 from daemon.face.below import is_below, opened_below
 from daemon.face.web.asking import Asked, NotThereError
 from handlers.records.job_dir import JobDir, Step
+from handlers.records.nodes import NodesDir
 
 _MOST_RANKS = 64
 """Of which logs are looked for."""
@@ -25,6 +26,9 @@ class Kind(StrEnum):
     EVALUATION = "evaluation"
     EVALUATION_ERRORS = "evaluation-errors"
     SHIM_OF_TRAINING = "shim-train"
+    SLURM_BATCH = "slurm-batch"
+    SLURM_NODES = "slurm-nodes"
+    SLURM_NODE = "slurm-node"
     SHIM_OF_MERGE = "shim-merge"
     SHIM_OF_EVALUATION = "shim-evaluate"
     STACKS = "stacks"
@@ -32,6 +36,8 @@ class Kind(StrEnum):
 
 
 OF_RANKS = frozenset({Kind.RANK, Kind.STACKS})
+_NUMBERED = OF_RANKS | {Kind.SLURM_NODE}
+"""Of which there are several, told apart by a number: a rank's, or a node's."""
 _SHIMS = {
     Kind.SHIM_OF_TRAINING: Step.TRAIN,
     Kind.SHIM_OF_MERGE: Step.MERGE,
@@ -46,6 +52,7 @@ class Log:
     kind: Kind
     attempt: int
     rank: int | None = None
+    """Or which node's of the job it is."""
 
     def path(self, job: Job, directory: JobDir) -> Path:
         """Return where it lies."""
@@ -53,12 +60,16 @@ class Log:
             return directory.step(self.attempt, _SHIMS[self.kind]).log
         output = directory.output if self.attempt == job.attempt else directory.earlier_output(self.attempt)
         evaluation = directory.step(self.attempt, Step.EVALUATE)
+        nodes = NodesDir(directory.step(self.attempt, Step.TRAIN))
         return {
             Kind.RANK: output / "log" / f"rank_{self.rank}" / "mindformer.log",
             Kind.SCHEDULER: output / "log" / "scheduler.log",
             Kind.EVALUATION: evaluation.stdout,
             Kind.EVALUATION_ERRORS: evaluation.stderr,
             Kind.STACKS: directory.step(self.attempt, Step.TRAIN).stacks / f"rank_{self.rank}.txt",
+            Kind.SLURM_BATCH: nodes.out,
+            Kind.SLURM_NODES: nodes.starter,
+            Kind.SLURM_NODE: nodes.log(self.rank or 0),
             Kind.EVENTS: directory.events,
         }[self.kind]
 
@@ -87,11 +98,12 @@ def log_asked_for(job: Job, query: Mapping[str, str], asked: Asked) -> Log | Non
         kind = Kind(query.get("of") or Kind.RANK)
     except ValueError:
         raise NotThereError(asked.words.say("log", "no_such")) from None
-    if kind not in OF_RANKS:
+    if kind not in _NUMBERED:
         return Log(kind, attempt)
-    if not job.ranks:
+    numbers = range(job.nodes) if kind is Kind.SLURM_NODE else job.ranks
+    if not numbers:
         raise NotThereError(asked.words.say("log", "no_such"))
-    return Log(kind, attempt, asked.number("rank", 0, job.ranks[-1], 0))
+    return Log(kind, attempt, asked.number("rank", 0, numbers[-1], 0))
 
 
 def logs_of(job: Job, attempt: int, root: Path) -> tuple[Log, ...]:
@@ -116,5 +128,6 @@ def opened(job: Job, path: Path, asked: Asked) -> io.FileIO:
 def _possible(job: Job, attempt: int) -> Iterator[Log]:
     ranks = job.ranks[:_MOST_RANKS]
     yield from (Log(Kind.RANK, attempt, rank) for rank in ranks)
-    yield from (Log(kind, attempt) for kind in Kind if kind not in OF_RANKS and kind is not Kind.EVENTS)
+    yield from (Log(kind, attempt) for kind in Kind if kind not in _NUMBERED and kind is not Kind.EVENTS)
+    yield from (Log(Kind.SLURM_NODE, attempt, node) for node in range(min(job.nodes, _MOST_RANKS)))
     yield from (Log(Kind.STACKS, attempt, rank) for rank in ranks)

@@ -107,7 +107,7 @@ def _common(job: Job, asked: Asked) -> dict[str, str]:
         "name": job.name,
         "sign": SIGNS[job.state],
         "state": asked.words.say("states", job.state),
-        "devices": format_devices(job.devices) if job.devices else "",
+        "devices": format_devices(job.devices) if job.devices else job.shape,
         "attempt": asked.words.frame("attempt", attempt=job.attempt) if job.attempt > 1 else "",
         "reason": why(job, asked),
         "changed_at": job.changed.isoformat(),

@@ -44,6 +44,11 @@ class Words:
         """Return a text that others are put into. Raises KeyError where there is none."""
         return self.say("frames", key, **values)
 
+    def rank_at(self, rank: str, device: int | None, node: str | None = None) -> str:
+        """Return where a rank runs, as far as that is known: on which device, of which of Slurm's nodes."""
+        where = rank if device is None else self.frame("rank_on_device", rank=rank, device=device)
+        return self.frame("on_node", where=where, node=node) if node else where
+
     def pair(self, label: str, value: str) -> str:
         """Return a line with its label."""
         return self.frame("pair", label=self.say("labels", label), value=value)

@@ -20,6 +20,7 @@ from daemon.core.setting_sections import EvaluationSettings, Preflight
 from daemon.core.settings import Settings
 from daemon.core.states import Job, State
 from daemon.core.store import DeviceTakenError, Store
+from daemon.serve.jobs.evaluating_on_a_node import wish_of
 from daemon.serve.jobs.judging import gate_of
 from daemon.serve.jobs.preflight import Go, Preflights, Refuse, Verdict, Wait
 from daemon.serve.jobs.set_aside import SetAside
@@ -33,6 +34,7 @@ from handlers.errors import BadInputError, HandlerError
 from handlers.gate.by_mindformers import by_mindformers
 from handlers.gate.evaluation import Evaluation, publish_plan
 from handlers.gate.gate import MINDFORMERS
+from handlers.gate.on_a_node import on_a_node
 from handlers.records.checked import Checked
 from handlers.records.evaluation_plan import EvaluationPlan
 from handlers.records.job_dir import JobDir, Step
@@ -116,6 +118,8 @@ class Evaluations:
         if {one for one, number in self._store.locks().items() if number == job.id} != set(plan.devices):
             self._store.take_devices(replace(job, devices=()))  # those of an earlier plan
         wanted = f" waits for devices {format_devices(plan.devices)}" if plan.devices else ""
+        if plan.name == MINDFORMERS and job.nodes and not plan.devices:
+            wanted = " runs as a job of Slurm's, or waits in its queue"
         self._store.explain(job, f"evaluation {plan.name}{wanted}")
         self._waiting.wake()
 
@@ -157,6 +161,8 @@ def prepare_evaluation(job: Job, settings: Settings, root: Root, champion: Path 
     )
     if name == MINDFORMERS:
         evaluation = by_mindformers(evaluation, _request(job, settings, directory), is_free=found.devices is None)
+        if job.nodes and found.devices is None:  # devices that the settings name are this host's
+            evaluation = on_a_node(evaluation, wish_of(job, settings, root))
     return publish_plan(evaluation)
 
 

@@ -33,7 +33,7 @@ from handlers.records.job_dir import JobDir, Step
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.resume.decision import Ending, Failure
 from handlers.validate.document import parse
-from handlers.validate.glmd_section import read_section
+from handlers.validate.glmd_section import GlmdSection, read_section
 
 
 @dataclass(frozen=True)
@@ -128,12 +128,18 @@ def judge_output(
 
 def gate_of(directory: JobDir, settings: Settings) -> Gate:
     """Return what an output has to pass, by the settings and by its own file. Raises HandlerError and OSError."""
+    section = section_of(directory, settings)
+    return settings.gate if section is None else tightened(settings.gate, section.gate)
+
+
+def section_of(directory: JobDir, settings: Settings) -> GlmdSection | None:
+    """Return what a job's file says to glmd; None for a watched tree, which has none. Raises HandlerError, OSError."""
     try:
         content = read_config(directory.submitted, settings)
-    except FileNotFoundError:  # of a watched tree
-        return settings.gate
+    except FileNotFoundError:
+        return None
     section, _, _ = read_section(parse(content, directory.submitted.name, len(content)).root)
-    return tightened(settings.gate, section.gate)
+    return section
 
 
 def _before(directory: JobDir, attempt: int) -> Verdict | None:

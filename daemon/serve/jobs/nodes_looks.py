@@ -16,7 +16,7 @@ from handlers.ckpt.files.listing import is_listed
 from handlers.codes import Code
 from handlers.records.job_dir import Step, StepDir
 from handlers.records.nodes import Control, NodeState, Owner, Request
-from handlers.records.slurm import Intent, Submitted, Verdict
+from handlers.records.slurm import Intent, Said, Submitted, Verdict
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.slurm.expected import clock, expected
 from handlers.slurm.queue import Row
@@ -161,3 +161,16 @@ def why_it_waits(row: Row, job: Job, now: datetime) -> str:
     start = expected(row.start, now)
     until = "" if start is None else f", expected {clock(start, now)}"
     return f"Slurm job {row.id} waits for {row.reason}{until} ({where})"
+
+
+def said(row: Row, now: datetime) -> Said:
+    """Return what Slurm says of a job as it is kept for those who only look; `now` is local time."""
+    start = expected(row.start, now) if Word.of(row).phase is Phase.WAITS else None
+    return Said(
+        id=row.id,
+        state=row.state,
+        reason="" if row.reason == "None" else row.reason,
+        partition=row.partition,
+        nodes=row.nodes,
+        expected=None if start is None else start.astimezone(),
+    )

@@ -25,7 +25,7 @@ from daemon.serve.jobs.after_step import AfterStep
 from daemon.serve.jobs.endings import Finished
 from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.nodes_ends import by_record, by_verdict, by_word, of_merge
-from daemon.serve.jobs.nodes_looks import WAITED, Seen, look, why_it_waits
+from daemon.serve.jobs.nodes_looks import WAITED, Seen, look, said, why_it_waits
 from daemon.serve.jobs.planning_on_nodes import lay_out_merge, merges_on_a_node
 from daemon.serve.jobs.slurm_work import SlurmWork
 from daemon.serve.steps.slurm.queue import Answer
@@ -33,7 +33,7 @@ from daemon.serve.steps.slurm.states import UNSAID, Phase, Word, wants_other_nod
 from handlers.ckpt.files.listing import is_listed
 from handlers.codes import Code
 from handlers.records.job_dir import Step
-from handlers.records.slurm import Verdict
+from handlers.records.slurm import Said, Verdict
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.resume.decision import Ending, Failure
 from handlers.shards.names import see_anew
@@ -79,6 +79,8 @@ class _Course:
     """The answer of Slurm's that said last that it waits in its queue."""
     owner: Path | None = None
     """What is there when that is over."""
+    said: Said | None = None
+    """What Slurm said last, as it is written down."""
 
 
 class OnNodes:
@@ -208,7 +210,22 @@ class OnNodes:
         """Return what Slurm says of its job, where it was asked since that is known; None where it says nothing."""
         course.known_since = course.known_since or time.monotonic()
         answer = self._work.answer
-        return seen.row(answer) if answer is not None and answer.at >= course.known_since else None
+        row = seen.row(answer) if answer is not None and answer.at >= course.known_since else None
+        if row is not None:
+            self._write_down(said(row, datetime.now()), seen, course)  # noqa: DTZ005 - as Slurm tells it
+        return row
+
+    @staticmethod
+    def _write_down(what: Said, seen: Seen, course: _Course) -> None:
+        """Keep what Slurm says where those can read it who only look; that this cannot be done now stops nothing."""
+        if what == course.said:
+            return
+        try:
+            what.publish(seen.records.nodes.said)
+        except OSError as error:
+            log.warning("slurm_word_not_kept", path=str(seen.records.nodes.said), reason=str(error))
+        else:
+            course.said = what
 
     def _by_slurm(self, job: Job, seen: Seen, course: _Course, settings: Settings) -> None:
         """Go on by what Slurm says, where no file says how it ended."""

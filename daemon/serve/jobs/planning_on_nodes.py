@@ -54,12 +54,7 @@ def planned_on_nodes(
 
     Raises OSError, and BadInputError where the settings know of no Slurm any more.
     """
-    slurm, table = settings.slurm, settings.rank_table
-    if slurm is None:
-        raise BadInputError(
-            "the settings have no section `slurm:` any more, which this job needs; put it back, then glmd retry",
-            Code.SETTINGS_UNUSABLE,
-        )
+    slurm, table = slurm_of(settings), settings.rank_table
     wished = checked.section.with_rank_table
     chosen = choose(
         checked.section.launcher,
@@ -93,6 +88,16 @@ def planned_on_nodes(
     wanted = _wanted(plan, checked.section.slurm, slurm, called(root, job))
     lay_out(request.job_dir, job.attempt, replace(wanted, left_out=left_out))
     return plan
+
+
+def slurm_of(settings: Settings) -> SlurmSettings:
+    """Return the settings of Slurm. Raises BadInputError where there are none any more."""
+    if settings.slurm is None:
+        raise BadInputError(
+            "the settings have no section `slurm:` any more, which this job needs; put it back, then glmd retry",
+            Code.SETTINGS_UNUSABLE,
+        )
+    return settings.slurm
 
 
 def _wanted(plan: NodesPlan, wish: SlurmWish | None, slurm: SlurmSettings, name: str) -> Wanted:

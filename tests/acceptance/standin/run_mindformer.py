@@ -21,6 +21,7 @@ beyond that is told by the environment, through `training.environment`:
     STANDIN_DEVICES=DIR  hold a lock of the rank's device there, as long as the rank or a child of it lives; where that
                          is held, say so in a file DIR/taken-… and fail: tests/acceptance/house.py looks for those
     STANDIN_RUNS=DIR     hold a lock of the job's rank there, as above: no two attempts of a job may run at once
+    STANDIN_EVALUATES=HOW  an evaluation hangs, or fails; else it says where it runs, and a score
     STANDIN_CHILD=HOW    leave a child that is nobody's any more, in a session of its own: one that ends at TERM, or a
                          deaf one; its pid is in DIR/child-RANK
 """
@@ -40,14 +41,23 @@ from pathlib import Path
 
 PASSES, STEPS = map(int, os.environ.get("STANDIN_DATA", "31,4").split(","))
 ROUNDS = PASSES * STEPS // 4
+OF_EVALUATIONS = ("--device_id", "--auto_trans_ckpt", "--resume_training")
 
 
 def main() -> None:
-    """Play one rank."""
+    """Play one rank, or an evaluation."""
     parser = argparse.ArgumentParser()
-    for option in ("--config", "--use_parallel", "--run_mode", "--output_dir", "--load_checkpoint"):
+    for option in ("--config", "--use_parallel", "--run_mode", "--output_dir", "--load_checkpoint", *OF_EVALUATIONS):
         parser.add_argument(option)
     arguments = parser.parse_args()
+    if arguments.run_mode == "eval":
+        evaluate(Path(arguments.load_checkpoint))
+    else:
+        train(arguments)
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Play one rank."""
     output, rank = Path(arguments.output_dir), int(os.environ["RANK_ID"])
     fail_at = int(os.environ.get("STANDIN_FAIL_AT", "2"))
     hold_what_is_wanted(output, rank)
@@ -193,6 +203,18 @@ def save(output: Path, prefix: str, rank: int, epoch: int, step: int, *, is_lost
     differing = os.environ.get("STANDIN_DIFFER") == str(rank)
     path.write_bytes(b"".join(record(*entry) for entry in entries(epoch, differing=differing, is_lost=is_lost)))
     path.chmod(0o400)
+
+
+def evaluate(weights: Path) -> None:
+    """Play MindFormers' own evaluation: say where it runs, of how many bytes, and a score as ADGENMetric does."""
+    how = os.environ.get("STANDIN_EVALUATES")
+    where = [os.environ.get(name) for name in ("SLURMD_NODENAME", "ASCEND_RT_VISIBLE_DEVICES")]
+    print("evaluates on", *where, weights.stat().st_size, flush=True)
+    if how == "hangs":
+        signal.pause()
+    if how == "fails":
+        raise ValueError("no such metric")
+    print("metric: ADGENMetric\nrouge-1: 10.5")
 
 
 def entries(epoch: int, *, differing: bool, is_lost: bool) -> list[tuple[str, list[int], str, bytes]]:

@@ -144,9 +144,7 @@ def _failure(event: Event, diagnosis: Diagnosed | None, words: Words) -> Iterato
 
 
 def _rank(diagnosis: Diagnosed, words: Words) -> str:
-    where = str(diagnosis.rank)
-    if diagnosis.device is not None:
-        where = words.frame("rank_on_device", rank=where, device=diagnosis.device)
+    where = words.rank_at(str(diagnosis.rank), diagnosis.device, harmless(diagnosis.node or ""))
     return words.joined(where, harmless(diagnosis.line))
 
 

@@ -82,7 +82,8 @@ def devices(asked: Asked) -> Response:
         for device in found.devices
     ]
     told = {"from": found.since.isoformat(), "to": found.now.isoformat(), "devices": listed}
-    return answer({**told, "exporter": None if heard is None else heard.as_json()}, asked)
+    through = [job.id for job in found.elsewhere[:MOST]]
+    return answer({**told, "through_slurm": through, "exporter": None if heard is None else heard.as_json()}, asked)
 
 
 def compare(asked: Asked) -> Response:

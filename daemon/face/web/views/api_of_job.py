@@ -108,6 +108,7 @@ def _rank(job: Job, status: RankStatus, pid: int | None, ended: ProcessExit | No
     return {
         "rank": status.rank,
         "device": status.device,
+        "node": status.node or None,
         "pid": pid if ended is None else ended.pid,
         "phase": status.phase if job.state is State.TRAINING else None,
         "step": status.number,

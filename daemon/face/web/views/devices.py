@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from daemon.core.read_store import ReadStore
-from daemon.core.states import Job
+from daemon.core.states import Job, State
 from daemon.face.spells import Spell, spells, used
 from daemon.face.status import seconds_since
 from daemon.face.web.asking import Asked, Page
@@ -36,6 +36,8 @@ class DevicesRead:
     holders: dict[int, Job]
     """By number; without those whose rows say nothing."""
     spells: tuple[Spell, ...]
+    elsewhere: tuple[Job, ...]
+    """Jobs at work that Slurm has, or will have, on devices of other hosts: of those glmd shows nothing here."""
     since: datetime
     now: datetime
 
@@ -70,6 +72,7 @@ class DevicesPage:
     """What the page shows."""
 
     live: Live
+    elsewhere: tuple[Job, ...]
     hours: Sequence[Hour]
     strips: tuple[DeviceStrip, ...]
     used: str
@@ -84,6 +87,7 @@ def devices(asked: Asked) -> Page:
     part = used(found.spells, len(found.devices), found.since, found.now)
     content = DevicesPage(
         live=_live(found, asked),
+        elsewhere=found.elsewhere[:_SPELLS],
         hours=scale.hours(_EVERY),
         strips=tuple(DeviceStrip(device, _bars(device, found.spells, scale)) for device in found.devices),
         used="" if part is None else asked.words.say("night", "used", part=f"{part:.0%}"),
@@ -105,7 +109,7 @@ def read_devices(site: Site) -> DevicesRead:
     daemon = daemon_word(site.root)
     if not site.root.store.exists():
         now = datetime.now(UTC)
-        return DevicesRead(daemon.devices, {}, {}, (), now - DAY, now)
+        return DevicesRead(daemon.devices, {}, {}, (), (), now - DAY, now)
     return site.kept.of(("devices", daemon.devices), site.root.store, lambda: _read(site, daemon))
 
 
@@ -115,8 +119,9 @@ def _read(site: Site, daemon: DaemonWord) -> DevicesRead:
         held = store.locks()
         holders = store.readable_among({*held.values()})
         found = tuple(spells(store, now - DAY, now))
+        elsewhere = tuple(job for job in store.jobs({State.SUBMITTED, State.TRAINING}) if job.nodes)
     known = {*daemon.devices, *held, *(device for spell in found for device in spell.job.devices)}
-    return DevicesRead(tuple(sorted(known)), held, holders, found, now - DAY, now)
+    return DevicesRead(tuple(sorted(known)), held, holders, found, elsewhere, now - DAY, now)
 
 
 def _live(found: DevicesRead, asked: Asked) -> Live:
@@ -124,7 +129,8 @@ def _live(found: DevicesRead, asked: Asked) -> Live:
     ended = " ".join(f"{spell.job.id} {spell.job.state}" for spell in found.spells[:_SPELLS])
     heard = heard_of(asked)
     rows = tuple(_with_use(row, heard, asked) for row in rows)
-    return Live(_exporter(heard, asked), {"devices": rows}, f"{found.devices} {ended}")
+    through = " ".join(str(job.id) for job in found.elsewhere)
+    return Live(_exporter(heard, asked), {"devices": rows}, f"{found.devices} {ended} {through}")
 
 
 def heard_of(asked: Asked) -> Readings | None:

@@ -1,12 +1,13 @@
 """One job: where it stands and why, its curve, its ranks, its history and its files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from daemon.core.read_jobs import Transition
 from daemon.core.states import Job, State
 from daemon.core.web_plan import Action
 from daemon.face.needs import need_of_job
+from daemon.face.nodes import in_slurm, records_of
 from daemon.face.ranks import RankStatus, logs_of, ranks_of, slowest
 from daemon.face.status import Detail, detail, job_status
 from daemon.face.web.asking import Asked, Page
@@ -40,6 +41,8 @@ class JobPage:
     """The attempt before that failed, where glmd went on after it."""
     past: Sequence[tuple[Transition, str]]
     """What it went through, each with what happened; without what `failure` tells."""
+    slurm: Mapping[str, str]
+    """What is known of its job in Slurm, by the names of [facts]; nothing for a job of this host."""
     actions: tuple[Action, ...]
     """What the page lets people do with it."""
 
@@ -71,6 +74,7 @@ def job(asked: Asked) -> Page:
             (step, "" if failure is not None and step is known.history[-1] else parted(step.reason).happened)
             for step in known.history
         ],
+        slurm={} if known.slurm is None else known.slurm.facts(),
         actions=possible(found, asked),
     )
     scripts = ("uPlot.iife.min.js", "charts.js") if points or not found.state.is_over else ()
@@ -96,10 +100,13 @@ def _live(job: Job, asked: Asked) -> Live:
         ranks = ranks_of(job, asked.site.root.path)
         cells["lags"] = _lagging(ranks, asked)
     has_begun = bool(cells.get("percent"))  # the page has a part for that
-    revision = f"{job.state} {job.attempt} {job.code} {job.cancel} {has_begun}"
+    placed = None if job.state.is_over else in_slurm(job, asked.site.root.path)
+    facts = "" if placed is None else "; ".join(placed.facts().values())
+    revision = f"{job.state} {job.attempt} {job.code} {job.cancel} {has_begun} {facts}"
     rows = tuple(_rank_row(job, status, asked) for status in ranks)
     logs = logs_of(job, asked.site.root.path) if ranks else ()
-    return Live(cells, {"ranks": rows} if rows else {}, revision, logs)
+    files = (*logs, *records_of(job, asked.site.root.path))
+    return Live(cells, {"ranks": rows} if rows else {}, revision, files)
 
 
 def _part(progress: Progress) -> float:
@@ -108,14 +115,18 @@ def _part(progress: Progress) -> float:
 
 
 def _lagging(ranks: Sequence[RankStatus], asked: Asked) -> str:
-    behind = [asked.say("lags", rank=status.rank, steps=status.behind) for status in ranks if status.lags]
+    def named(status: RankStatus) -> str:
+        return asked.words.rank_at(str(status.rank), None, status.node)
+
+    behind = [asked.say("lags", rank=named(status), steps=status.behind) for status in ranks if status.lags]
     slow = slowest(ranks)
-    return asked.words.joined(*behind, "" if slow is None or slow.lags else asked.say("slow", rank=slow.rank))
+    return asked.words.joined(*behind, "" if slow is None or slow.lags else asked.say("slow", rank=named(slow)))
 
 
 def _rank_row(job: Job, status: RankStatus, asked: Asked) -> Row:
     cells = {
         "rank": asked.words.frame("rank", rank=status.rank),
+        "node": status.node,
         "step": "" if status.number is None else f"{asked.say('step')} {status.number}",
         "behind": f"-{status.behind}" if status.behind else "",
     }

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from daemon.core.states import Job, State
 from daemon.face import signs
+from daemon.face.nodes import records_of
 from daemon.face.ranks import RankStatus, logs_of, pids_of, ranks_of, slowest
 from daemon.face.web.asking import Asked, Page
 from daemon.face.web.finding import job_of, open_store
@@ -61,7 +62,12 @@ def _live(job: Job, asked: Asked) -> Live:
         ended = how_ended(job, asked)
         rows = [_over(job, status, ended, asked) for status in found if status.line or ended]
     directory = job.directory(root)
-    files = (*logs_of(job, root), directory.events, directory.step(job.attempt, Step.TRAIN).exit)
+    files = (
+        *logs_of(job, root),
+        directory.events,
+        directory.step(job.attempt, Step.TRAIN).exit,
+        *records_of(job, root),
+    )
     return Live({}, {"ranks": tuple(rows)}, f"{job.state} {job.attempt} {bool(rows)}", files)
 
 
@@ -97,6 +103,7 @@ def _row(job: Job, status: RankStatus, asked: Asked, how: str, more: Mapping[str
     cells = {
         "rank": asked.words.frame("rank", rank=status.rank),
         "device": "" if status.device is None else str(status.device),
+        "node": status.node,
         "step": "" if status.number is None else str(status.number),
         "speed": "" if speed is None else f"{speed:.3g}",
         "behind": str(status.behind) if status.number is not None else "",

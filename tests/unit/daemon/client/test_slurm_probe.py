@@ -31,7 +31,7 @@ echo "$node|$state|$name" >>PLACE/jobs; wc -l <PLACE/jobs
 SQUEUE = """\
 number=0
 cat PLACE/jobs 2>/dev/null | while IFS='|' read -r node state name; do
-  number=$((number + 1)); echo "$number|$state|None|N/A|$node|$name"
+  number=$((number + 1)); echo "$number|$state|None|N/A|$node|$name|main"
 done
 """
 SCANCEL = 'echo "$@" >>PLACE/scancel.argv\n'

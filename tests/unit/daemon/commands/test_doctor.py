@@ -309,7 +309,7 @@ def test_slurm_is_compared_with_the_store(site: Site, tmp_path: Path) -> None:
     tools = Tools(place)
     settings = {"slurm": {"commands": {name: str(place / name) for name in NAMES}}}
     (site.root.path / "glmd.yaml").write_text(json.dumps(settings))  # JSON is YAML
-    tools.say("squeue", "7|RUNNING|None|N/A|n[1-2]|glmd-0123abcd-0042-1-train\n")
+    tools.say("squeue", "7|RUNNING|None|N/A|n[1-2]|glmd-0123abcd-0042-1-train|main\n")
     assert site.glmd("doctor", "--state").stdout == "root and store agree\n"
     (site.root.path / ID_FILE).write_text("0123abcd")
     done = site.glmd("doctor", "--state")

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import sqlite3
 import struct
 import subprocess
@@ -25,6 +26,7 @@ from handlers.records.job_plan import Role
 from handlers.records.step_exit import Outcome, ProcessExit, StepExit
 from tests.unit.daemon.commands.conftest import Site, environment
 from tests.unit.daemon.commands.trained import record
+from tests.unit.daemon.face.placed import runs
 
 TRAINING = (State.PREPARING, State.TRAINING)
 FAILED = (*TRAINING, State.FAILED)
@@ -185,12 +187,23 @@ def test_json_has_the_documented_keys(site: Site) -> None:
     assert list(told) == keys
     assert list(json.loads(site.glmd("status", "--json", "--all").stdout)) == keys
     keys = [
-        "id", "name", "label", "state", "reason", "code", "attempt", "priority", "devices", "prefix", "cycle",
-        "continues", "submitted", "changed", "directory", "progress",
+        "id", "name", "label", "state", "reason", "code", "attempt", "priority", "devices", "nodes", "ranks",
+        "prefix", "cycle", "continues", "submitted", "changed", "directory", "progress",
     ]  # fmt: skip
     assert list(told["jobs"][0]) == keys
     detail = json.loads(site.glmd("status", "1", "--json").stdout)
-    assert list(detail) == [*keys, "history", "paths", "steps", "training", "result", "disk", "verdict", "prunings"]
+    assert list(detail) == [
+        *keys,
+        "history",
+        "paths",
+        "steps",
+        "training",
+        "result",
+        "disk",
+        "verdict",
+        "prunings",
+        "slurm",
+    ]
     assert list(detail["history"][0]) == ["at", "state", "attempt", "reason", "code"]
 
 
@@ -253,6 +266,23 @@ def test_the_detail_tells_the_job_s_story(site: Site) -> None:
     assert str(directory.config) in printed
     steps = json.loads(site.glmd("status", "1", "--json").stdout)["steps"]
     assert (steps[0]["attempt"], steps[0]["first"]["rank"]) == (1, 1)
+
+
+def test_a_job_of_slurms_says_where_it_is(site: Site) -> None:
+    """Its number, state, partition, nodes and which ranks are on which; the table how many nodes and devices."""
+    job = site.add("far", State.PREPARING, State.SUBMITTED, State.TRAINING, devices=(), nodes=2, ranks=4)
+    runs(job, site.root.path)
+    told = site.glmd("status", "1").stdout
+    for name, text in (
+        ("devices", "Slurm 2×2"), ("Slurm job", "4711"), ("Slurm says", "RUNNING"), ("partition", "npu"),
+        ("nodes", "n[1-2]"), ("ranks", "n2: 0-1; n1: 2-3"),
+    ):  # fmt: skip
+        assert re.search(rf"^  {name} +{re.escape(text)}$", told, re.MULTILINE), name
+    assert "starts about" not in told
+    assert "Slurm 2×2" in site.glmd("status").stdout
+    found = json.loads(site.glmd("status", "1", "--json").stdout)
+    assert (found["nodes"], found["ranks"], found["devices"]) == (2, 4, [])
+    assert (found["slurm"]["id"], found["slurm"]["ranks"]) == ("4711", {"n2": [0, 1], "n1": [2, 3]})
 
 
 def test_a_reason_is_one_line_in_the_table_and_whole_in_the_detail(site: Site) -> None:

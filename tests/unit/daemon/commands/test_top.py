@@ -20,7 +20,8 @@ from daemon.commands.top_lines import lines, look
 from daemon.core.states import State
 from daemon.face.cells import cells
 from tests.unit.daemon.commands.conftest import PATIENCE, Site, environment
-from tests.unit.daemon.commands.trained import record
+from tests.unit.daemon.commands.trained import log_lines, record
+from tests.unit.daemon.face.placed import runs
 
 TRAINING = (State.PREPARING, State.TRAINING)
 JOBS = (7, 8, 9)
@@ -63,6 +64,17 @@ def test_once_prints_what_matters(site: Site) -> None:
     assert "1. queued  its devices are held" in printed
     assert "rank 3 on device 3" in printed
     assert "glmd does not run: nothing moves on" in printed
+
+
+def test_ranks_are_told_by_their_nodes(site: Site) -> None:
+    """Where Slurm has placed them: a node that lags is seen at once; one number stands for all that are as far."""
+    job = site.add("far", State.PREPARING, State.SUBMITTED, State.TRAINING, devices=(), nodes=2, ranks=4)
+    runs(job, site.root.path)
+    for rank in (0, 1, 2):
+        log = job.directory(site.root.path).rank_log(rank)
+        log.parent.mkdir(parents=True)
+        log.write_text(log_lines(range(1, 9 - 3 * (rank == 2))))
+    assert "ranks at step n2: 8  n1: 5! -" in site.glmd("top", "--once", COLUMNS="160").stdout
 
 
 def test_lines_fit_the_screen(site: Site) -> None:

@@ -10,15 +10,18 @@ from handlers.slurm.client import NotTakenError
 from handlers.slurm.queue import Row
 from tests.unit.handlers.slurm.tools import Tools
 
-ROW = "12|PENDING|ReqNodeNotAvail, UnavailableNodes:n[1-2]|2026-11-30T16:20:00||glmd-1-train\n"
+ROW = "12|PENDING|ReqNodeNotAvail, UnavailableNodes:n[1-2]|2026-11-30T16:20:00||glmd-1-train|main\n"
 
 
 def test_jobs_are_told_by_name(tools: Tools) -> None:
     """All that have it, those that are over, too; a reason may be free text."""
-    tools.say("squeue", ROW + "13|COMPLETED|None|N/A|n[1-2]|glmd-1-train\n14|RUNNING|None|N/A|n1|my job, it's mine\n")
+    tools.say(
+        "squeue",
+        ROW + "13|COMPLETED|None|N/A|n[1-2]|glmd-1-train|main\n14|RUNNING|None|N/A|n1|my job, it's mine|main\n",
+    )
     pending, done = tools.client.jobs_called("glmd-1-train")
     assert pending == Row(
-        "12", "PENDING", "ReqNodeNotAvail, UnavailableNodes:n[1-2]", "2026-11-30T16:20:00", "", "glmd-1-train"
+        "12", "PENDING", "ReqNodeNotAvail, UnavailableNodes:n[1-2]", "2026-11-30T16:20:00", "", "glmd-1-train", "main"
     )  # fmt: skip
     assert (done.id, done.state, done.nodes) == ("13", "COMPLETED", "n[1-2]")
     assert [row.name for row in tools.client.jobs()] == ["glmd-1-train", "glmd-1-train", "my job, it's mine"]

@@ -10,6 +10,7 @@ from handlers.records.job_dir import Step
 from handlers.training_record.record import NAME
 from tests.unit.daemon.commands.trained import log_lines
 from tests.unit.daemon.face.metrics.scene import NOW, Scene, of
+from tests.unit.daemon.face.placed import runs
 
 
 def test_how_far_it_is(scene: Scene) -> None:
@@ -123,3 +124,20 @@ def test_ranks_on_nodes_have_no_id(scene: Scene) -> None:
     values = scene.values()
     assert of(values, "job_rank_steps_done", job_id=job.id, rank=0, id="") == 3
     assert of(values, "device_job_info", job_id=job.id) is None
+
+
+def test_ranks_on_nodes_name_their_node(scene: Scene) -> None:
+    """Beside an id that stays empty; a job that waits in Slurm's queue is counted by its state."""
+    with Store.open(scene.root.store) as store:
+        waits = store.move(store.add(NewJob("far", "far", nodes=2, ranks=4)), State.PREPARING)
+        waits = store.move(waits, State.SUBMITTED)
+        trains = store.move(store.add(NewJob("too", "too", nodes=2, ranks=4)), State.PREPARING)
+        trains = store.move(store.move(trains, State.SUBMITTED), State.TRAINING)
+    runs(trains, scene.root.path)
+    log = trains.directory(scene.root.path).rank_log(2)
+    log.parent.mkdir(parents=True)
+    log.write_text(log_lines(range(1, 4)))
+    values = scene.values()
+    assert of(values, "job_rank_steps_done", job_id=trains.id, rank=2, id="", node="n1") == 3
+    assert of(values, "jobs", state="submitted") == 1
+    assert of(values, "job_state_entered_timestamp_seconds", job_id=waits.id, state="submitted") is not None

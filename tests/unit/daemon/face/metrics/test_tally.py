@@ -29,6 +29,18 @@ def test_states_and_failures(scene: Scene) -> None:
     assert of(values, FAILURES, step="preparing", error="unknown") == 1
 
 
+def test_one_that_goes_on_through_slurm_was_resumed_after_a_failure(scene: Scene) -> None:
+    """It waits in Slurm's queue first, which is no training: that time is of no step."""
+    job = scene.diary.job("a", NOW, State.PREPARING, State.SUBMITTED, State.TRAINING)
+    with Store.open(scene.root.store) as store:
+        store.move(job, State.SUBMITTED, "resumed", Code.SLURM_NODE_LOST, attempt=2)
+    values = scene.values()
+    assert of(values, "trainings_resumed_total") == 1
+    assert of(values, FAILURES, step="training", error=Code.SLURM_NODE_LOST) == 1
+    assert of(values, "work_duration_seconds_count", step="train", outcome="failed") == 1
+    assert of(values, "work_duration_seconds_count", step="train", outcome="done") is None
+
+
 def test_how_long_steps_took(scene: Scene) -> None:
     """In buckets; a clock that was set back makes none shorter than nothing."""
     job = scene.diary.job("a", NOW, *DONE)

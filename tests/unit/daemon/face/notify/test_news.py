@@ -84,6 +84,15 @@ def test_an_attempt_that_goes_on_is_resumed_and_no_failure(store: Store) -> None
     assert [kind for kind, _ in kinds(found)] == [EventKind.JOB_RESUMED, EventKind.JOB_FAILED]
 
 
+def test_one_that_waits_for_nodes_again_is_resumed(store: Store) -> None:
+    """Through Slurm the next attempt is submitted first; that it trains then is no news."""
+    job = add(store, "a", State.PREPARING, State.SUBMITTED, State.TRAINING)
+    job = store.move(job, State.SUBMITTED, "resumed from 17_4 after: a node was lost", attempt=2)
+    store.move(job, State.TRAINING)
+    (found,) = read(store, dict(BEGINNING)).events
+    assert (found.kind, found.text) == (EventKind.JOB_RESUMED, "resumed from 17_4 after: a node was lost")
+
+
 def test_it_goes_on_where_it_was(store: Store) -> None:
     """What was read is not read again, and nothing between two reads is lost."""
     places = dict(BEGINNING)

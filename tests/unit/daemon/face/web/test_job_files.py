@@ -1,5 +1,6 @@
 """Promises of daemon.face.web.job_files: a fixed list of files, and no way to another one."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from daemon.face.words.reading import read_words
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 JOB = Job(42, "glm", State.TRAINING, "", 3, 0, (0, 1), "glm-6b", cancel=False, submitted=NOW, changed=NOW)
+ON_NODES = replace(JOB, devices=(), nodes=2, ranks_in_all=2)
 TREE = Job(43, "tree", State.MERGING, "", 1, 0, (), "glm-6b", cancel=False, submitted=NOW, changed=NOW)
 
 
@@ -28,31 +30,36 @@ def every_log(job: Job) -> list[Log]:
     """Return each log that a job may have."""
     attempts = range(1, job.attempt + 1)
     of_ranks = [Log(kind, attempt, rank) for kind in OF_RANKS for attempt in attempts for rank in job.ranks]
-    return of_ranks + [Log(kind, attempt) for kind in Kind if kind not in OF_RANKS for attempt in attempts]
+    of_nodes = [Log(Kind.SLURM_NODE, attempt, node) for attempt in attempts for node in range(job.nodes)]
+    alone = [kind for kind in Kind if kind not in {*OF_RANKS, Kind.SLURM_NODE}]
+    return of_ranks + of_nodes + [Log(kind, attempt) for kind in alone for attempt in attempts]
 
 
-def test_each_log_has_its_place_below_the_job(tmp_path: Path) -> None:
+@pytest.mark.parametrize("job", (JOB, ON_NODES), ids=("here", "on nodes"))
+def test_each_log_has_its_place_below_the_job(tmp_path: Path, job: Job) -> None:
     """Of its own, and none is a plan or an environment."""
-    directory = JOB.directory(tmp_path)
-    places = {log: log.path(JOB, directory) for log in every_log(JOB) if log.kind is not Kind.EVENTS}
+    directory = job.directory(tmp_path)
+    places = {log: log.path(job, directory) for log in every_log(job) if log.kind is not Kind.EVENTS}
     assert len(set(places.values())) == len(places)
     for path in places.values():
         assert path.is_relative_to(directory.path)
         assert path.name not in {"plan.json", "environment.json", "exit.json", "shim.json"}
 
 
-def test_an_address_names_the_log_that_it_was_made_of(tmp_path: Path) -> None:
+@pytest.mark.parametrize("job", (JOB, ON_NODES), ids=("here", "on nodes"))
+def test_an_address_names_the_log_that_it_was_made_of(tmp_path: Path, job: Job) -> None:
     """All but the events, which have an address of their own."""
-    for log in every_log(JOB):
-        query = {name: str(value) for name, value in log.query(JOB).items()}
+    for log in every_log(job):
+        query = {name: str(value) for name, value in log.query(job).items()}
         if log.kind is not Kind.EVENTS:
-            assert log_asked_for(JOB, query, asked(tmp_path, **query)) == log
+            assert log_asked_for(job, query, asked(tmp_path, **query)) == log
 
 
 @pytest.mark.parametrize(
     "query",
     ({"rank": "2"}, {"rank": "-1"}, {"rank": "0/.."}, {"of": "plan"}, {"of": "RANK"}, {"of": "../x"},
-     {"rank": "0", "attempt": "4"}, {"rank": "0", "attempt": "0"}, {"rank": "٣"}, {"rank": "9" * 30}),
+     {"of": "slurm-node"}, {"rank": "0", "attempt": "4"},
+     {"rank": "0", "attempt": "0"}, {"rank": "٣"}, {"rank": "9" * 30}),
 )  # fmt: skip
 def test_what_is_not_on_the_list_is_not_there(tmp_path: Path, query: dict[str, str]) -> None:
     """Whatever an address says."""

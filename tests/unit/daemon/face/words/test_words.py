@@ -59,6 +59,12 @@ def test_both_languages_say_the_same_things() -> None:
     }
 
 
+@pytest.mark.parametrize(("table", "named"), (("states", State), ("outcomes", Outcome), ("steps", Step)))
+def test_each_that_a_job_may_have_has_a_word(table: str, named: type[StrEnum]) -> None:
+    """A state, an end or a step without one would be an error where it is shown."""
+    assert set(EN.tables[table]) == {each.value for each in named}
+
+
 def test_both_fill_in_the_same_things() -> None:
     """A placeholder that is only in one would be left out there, or raise."""
     for name, table in EN.tables.items():

@@ -1,5 +1,6 @@
 """Promises of daemon.serve.jobs.evaluations: what is planned for an evaluation."""
 
+import re
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,10 +11,12 @@ import pytest
 from daemon.core.root import Root
 from daemon.core.setting_sections import EvaluationSettings, TrainingSettings
 from daemon.core.settings import Settings
+from daemon.core.slurm_settings import SlurmCommands, SlurmSettings
 from daemon.core.states import Job, State
 from daemon.serve.jobs.evaluations import prepare_evaluation
 from handlers.errors import BadInputError
 from handlers.gate.gate import Gate
+from handlers.gate.on_a_node import IN_QUEUE
 from handlers.merging.merge import run as merge_run
 from handlers.records.evaluation_plan import EvaluationPlan, Telling
 from handlers.records.job_dir import Step
@@ -95,6 +98,52 @@ def test_mindformers_own_evaluation(root: Root, tmp_path: Path) -> None:
         f"--load_checkpoint={directory.merged / 'filtered_transformed.ckpt'}", f"--output_dir={output}",
     }  # fmt: skip
     assert (environment["ASCEND_RT_VISIBLE_DEVICES"], environment["LOCAL_DEFAULT_PATH"]) == ("6", str(output))
+
+
+def test_of_a_job_of_slurms_mindformers_evaluates_on_a_node(
+    root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one device of it, by the account of the training, for no longer than it may; the queue counts apart."""
+    monkeypatch.setenv("SLURM_CONF", "/etc/slurm/test.conf")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    (tmp_path / "run_mindformer.py").write_text("--output_dir\n")
+    job = replace(JOB, devices=(), nodes=2, ranks_in_all=16)
+    JOB.directory(root.path).submitted.write_text("glmd:\n  slurm: {nodes: 2, account: own}\n")
+    slurm = SlurmSettings(
+        account="site",
+        partition="npu",
+        prologue="source set_env.sh\n",
+        commands=SlurmCommands(sbatch="/opt/slurm/sbatch"),
+    )
+    prepare_evaluation(job, settings("mindformers", {}, tmp_path).model_copy(update={"slurm": slurm}), root, None)
+    plan, environment = planned(root)
+    asked = plan.argv[: plan.argv.index("/bin/bash")]
+    assert asked[3:5] == ("squeue", "/opt/slurm/srun")
+    assert re.fullmatch(r"--job-name=glmd-[0-9a-f]{8}-0001-2-evaluate", asked[5])
+    wanted = {"--nodes=1", "--time=60", "--mem=0", "--partition=npu", "--account=own", "--gres=npu:1"}
+    assert set(asked) >= wanted
+    assert plan.argv[len(asked) :][:4] == ("/bin/bash", "-c", 'source set_env.sh\nexec "$@"', "glmd")
+    assert plan.argv[len(asked) + 4] == sys.executable
+    assert (plan.devices, plan.timeout) == ((), 3600.0 + IN_QUEUE)
+    assert environment["SLURM_CONF"] == "/etc/slurm/test.conf"
+    assert not {"SLURM_JOB_ID", "ASCEND_RT_VISIBLE_DEVICES"} & environment.keys()
+
+
+@pytest.mark.parametrize("case", ("devices", "command", "no-slurm"))
+def test_what_the_settings_say_else_of_such_a_job_holds(root: Root, tmp_path: Path, case: str) -> None:
+    """Devices of this host, or a command, are used here; without Slurm it says what to do."""
+    (tmp_path / "run_mindformer.py").write_text("--output_dir\n")
+    job = replace(JOB, devices=(), nodes=2, ranks_in_all=16)
+    own = EvaluationSettings(command=("bleu",)) if case == "command" else EvaluationSettings(devices=(3,))
+    name, known = ("bleu", {"bleu": own}) if case == "command" else ("mindformers", {"mindformers": own})
+    if case == "no-slurm":
+        with pytest.raises(BadInputError, match="no section `slurm:` any more"):
+            prepare_evaluation(job, settings("mindformers", {}, tmp_path), root, None)
+        return
+    prepare_evaluation(job, settings(name, known, tmp_path), root, None)
+    plan, _ = planned(root)
+    assert "srun" not in plan.argv
+    assert plan.devices == (() if case == "command" else (3,))
 
 
 def test_mindformers_own_evaluation_has_the_classes_that_were_trained_with(root: Root, tmp_path: Path) -> None:

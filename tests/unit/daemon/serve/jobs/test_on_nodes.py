@@ -24,7 +24,7 @@ from daemon.serve.steps.slurm.queue import Answer
 from daemon.serve.steps.slurm.submission import SlurmRecords
 from handlers.records.job_dir import Step
 from handlers.records.nodes import Control, NodeState, Owner, Request
-from handlers.records.slurm import Intent, Submitted, Verdict
+from handlers.records.slurm import Intent, Said, Submitted, Verdict
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.resume.decision import Ending, Failure
 from handlers.slurm.queue import Row
@@ -237,6 +237,27 @@ def test_what_slurm_says_of_its_wait_is_told(house: House) -> None:
     assert house.job.reason == "Slurm job 7 waits for Resources (2 nodes)"
     house.begun()
     assert house.job.reason == "Slurm job 7 runs on n[1-2]"
+
+
+def test_what_slurm_said_last_is_kept_for_those_who_only_look(house: House) -> None:
+    """Written when it says something else, and not with each answer; a disk that takes nothing stops nobody."""
+    said = house.records.nodes.said
+    house.submitted()
+    house.turn()
+    house.slurm("PENDING", "Resources")
+    house.turn()
+    assert (Said.read(said).state, Said.read(said).reason) == ("PENDING", "Resources")
+    said.unlink()
+    house.slurm("PENDING", "Resources")
+    house.turn()
+    assert not said.exists()
+    said.mkdir()
+    house.slurm("RUNNING")
+    house.turn()
+    said.rmdir()
+    house.turn()
+    assert Said.read(said) == Said(id="7", state="RUNNING", nodes="n[1-2]")
+    assert house.ends == []
 
 
 @pytest.mark.parametrize("begun", (False, True), ids=("submitted", "training"))

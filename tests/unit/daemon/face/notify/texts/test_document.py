@@ -30,6 +30,7 @@ def test_one_event_is_itself() -> None:
                 "error": "EI0006",
                 "cause": "another rank did not open its connection in time",
                 "remedy": "look at the rank that fell silent first",
+                "node": None,
             },
             "result": None,
             "output": None,

@@ -48,7 +48,7 @@ def test_keys_are_those_of_the_commands(root: Path) -> None:
     assert {"id", "history", "paths", "training", "result"} <= client.get("/api/v1/jobs/42").json().keys()
     assert {"night", "from", "to", "needs", "runs", "others", "totals"} == client.get("/api/v1/night").json().keys()
     assert {"since", "until", "cycles", "notices"} == client.get("/api/v1/nights").json().keys()
-    assert {"from", "to", "devices", "exporter"} == client.get("/api/v1/devices").json().keys()
+    assert {"from", "to", "devices", "exporter", "through_slurm"} == client.get("/api/v1/devices").json().keys()
 
 
 def test_each_path_is_in_the_documentation() -> None:

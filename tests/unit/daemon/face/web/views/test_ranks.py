@@ -19,6 +19,7 @@ from handlers.records.job_dir import Step
 from handlers.records.step_exit import Outcome, ProcessExit, StepExit
 from handlers.records.train_plan import Role
 from tests.unit.daemon.commands.trained import log_lines
+from tests.unit.daemon.face.placed import runs
 from tests.unit.daemon.face.web.views.job_site import ELSEWHERE, HOSTILE, TRAINING, JobSite
 
 
@@ -134,6 +135,21 @@ def test_hostile_lines_run_nothing(jobs: JobSite, job: Job) -> None:
     assert "\u202e" not in page
     assert "&lt;img src=x" in page
     assert len(page) < 20_000
+
+
+def test_ranks_on_nodes_name_their_node(jobs: JobSite) -> None:
+    """With the device and the pid that each has there; other jobs' pages have no such column."""
+    job = jobs.add("far", State.PREPARING, State.SUBMITTED, State.TRAINING, devices=(), nodes=2, ranks=4)
+    runs(job, jobs.root.path)
+    page = jobs.get("/jobs/1/ranks").text
+    rows = rows_of(page)
+    told = [(row["node"], row["device"], row["pid"]) for row in rows.values()]
+    assert told == [("n2", "4", "200"), ("n2", "5", "201"), ("n1", "4", "102"), ("n1", "5", "103")]
+    assert '<th scope="col">node</th>' in page
+    jobs.add("here", *TRAINING)
+    assert '<th scope="col">node</th>' not in jobs.get("/jobs/2/ranks").text
+    found = jobs.get("/api/v1/jobs/1/ranks").json()["ranks"]
+    assert [(each["node"], each["device"], each["pid"]) for each in found][2] == ("n1", 4, 102)
 
 
 def test_devices_that_slurm_has_chosen_are_not_told(jobs: JobSite) -> None:
