@@ -6,11 +6,9 @@ here that a restart would need: a new daemon finds the attempt's files, and its 
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from itertools import takewhile
-from pathlib import Path
 
 import structlog
 
@@ -24,20 +22,18 @@ from daemon.core.vanished import is_there
 from daemon.serve.jobs.after_step import AfterStep
 from daemon.serve.jobs.endings import Finished
 from daemon.serve.jobs.moves import Moves
+from daemon.serve.jobs.nodes_course import Course
 from daemon.serve.jobs.nodes_ends import by_record, by_verdict, by_word, of_merge
 from daemon.serve.jobs.nodes_looks import WAITED, Seen, look, said, why_it_waits
 from daemon.serve.jobs.planning_on_nodes import lay_out_merge, merges_on_a_node
 from daemon.serve.jobs.slurm_work import SlurmWork
-from daemon.serve.steps.slurm.queue import Answer
 from daemon.serve.steps.slurm.states import UNSAID, Phase, Word, wants_other_nodes
-from handlers.ckpt.files.listing import is_listed
 from handlers.codes import Code
 from handlers.records.job_dir import Step
-from handlers.records.slurm import Said, Verdict
+from handlers.records.slurm import Verdict
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.resume.decision import Ending, Failure
 from handlers.shards.names import see_anew
-from handlers.shim.pulse import Pulse
 from handlers.slurm.queue import Row
 from handlers.units.durations import format_duration
 
@@ -60,29 +56,6 @@ MOST_TRIES = 2
 """Submissions of one attempt that Slurm took and forgot."""
 
 
-@dataclass
-class _Course:
-    """What is remembered of a run while this daemon lives: nothing that another one would need. Monotonic seconds."""
-
-    known_since: float | None = None
-    """Since when it is known which job it is in Slurm: what was answered before says nothing of it."""
-    over_since: float | None = None
-    """Since when Slurm says that it is over, or does not know it."""
-    exit_since: float | None = None
-    told_to_end: float | None = None
-    beats: tuple[int, ...] = ()
-    shim: Pulse = field(default_factory=lambda: Pulse(time.monotonic()))
-    """Of the job's, while Slurm says that it runs."""
-    word: str = ""
-    """The last one of Slurm's that glmd does not know."""
-    waits_by: Answer | None = None
-    """The answer of Slurm's that said last that it waits in its queue."""
-    owner: Path | None = None
-    """What is there when that is over."""
-    said: Said | None = None
-    """What Slurm said last, as it is written down."""
-
-
 class OnNodes:
     """Follows steps on nodes. For the loop's thread."""
 
@@ -92,7 +65,7 @@ class OnNodes:
         self._moves = moves
         self._work = work
         self._after_step = after_step
-        self._courses: dict[Run, _Course] = {}
+        self._courses: dict[Run, Course] = {}
 
     def next_due(self, now: float) -> float | None:
         """Return when, on the monotonic clock, to look again; None while nothing is on nodes."""
@@ -118,9 +91,9 @@ class OnNodes:
 
     def follow(self, job: Job, step: Step, settings: Settings) -> None:
         """Go on with `step` of `job`: see `has`. Raises OSError."""
-        course = self._courses.setdefault(Run.of(job, step), _Course())
+        course = self._courses.setdefault(Run.of(job, step), Course())
         slurm = settings.slurm or SlurmSettings()
-        if self._waits_still(job, course):
+        if course.waits_still(job, self._work.answer):
             self._work.ask(slurm)
             return
         seen = look(job, self._root, step)
@@ -148,12 +121,7 @@ class OnNodes:
             self._work.ask(slurm)
             self._by_slurm(job, seen, course, settings)
 
-    def _waits_still(self, job: Job, course: _Course) -> bool:
-        """Say whether it is where it was: hundreds may wait, and their files are not worth reading at every look."""
-        is_told = course.waits_by is not None and course.waits_by is self._work.answer
-        return is_told and not job.cancel and course.owner is not None and not is_listed(course.owner)
-
-    def _cancel(self, job: Job, seen: Seen, course: _Course, settings: Settings) -> None:
+    def _cancel(self, job: Job, seen: Seen, course: Course, settings: Settings) -> None:
         """Have it ended: by its own shim, where that is there and does so; else by Slurm, again and again."""
         now, slurm = time.monotonic(), settings.slurm or SlurmSettings()
         course.told_to_end = course.told_to_end or now
@@ -176,7 +144,7 @@ class OnNodes:
 
     # By its own record
 
-    def _after_exit(self, job: Job, seen: Seen, exit_: StepExit, course: _Course, settings: Settings) -> None:
+    def _after_exit(self, job: Job, seen: Seen, exit_: StepExit, course: Course, settings: Settings) -> None:
         now = time.monotonic()
         course.exit_since = course.exit_since or now
         waited, row = now - course.exit_since, self._row(seen, course)
@@ -201,33 +169,20 @@ class OnNodes:
         """Say whether nothing of it can be on a node any more: a silent one may train on, until its lease ends."""
         if not exit_.nodes_without_record or (word is not None and word.phase is Phase.OVER):
             return True
-        lease = (settings.slurm or SlurmSettings()).lease
-        return waited > lease + settings.training.grace + ENOUGH_TIME
+        return waited > _until_deaf(settings)
 
     # By Slurm's word
 
-    def _row(self, seen: Seen, course: _Course) -> Row | None:
+    def _row(self, seen: Seen, course: Course) -> Row | None:
         """Return what Slurm says of its job, where it was asked since that is known; None where it says nothing."""
         course.known_since = course.known_since or time.monotonic()
         answer = self._work.answer
         row = seen.row(answer) if answer is not None and answer.at >= course.known_since else None
         if row is not None:
-            self._write_down(said(row, datetime.now()), seen, course)  # noqa: DTZ005 - as Slurm tells it
+            course.write_down(said(row, datetime.now()), seen.records.nodes.said)  # noqa: DTZ005 - as Slurm tells it
         return row
 
-    @staticmethod
-    def _write_down(what: Said, seen: Seen, course: _Course) -> None:
-        """Keep what Slurm says where those can read it who only look; that this cannot be done now stops nothing."""
-        if what == course.said:
-            return
-        try:
-            what.publish(seen.records.nodes.said)
-        except OSError as error:
-            log.warning("slurm_word_not_kept", path=str(seen.records.nodes.said), reason=str(error))
-        else:
-            course.said = what
-
-    def _by_slurm(self, job: Job, seen: Seen, course: _Course, settings: Settings) -> None:
+    def _by_slurm(self, job: Job, seen: Seen, course: Course, settings: Settings) -> None:
         """Go on by what Slurm says, where no file says how it ended."""
         row, answer = self._row(seen, course), self._work.answer
         if answer is not None and answer.unclear and job.state is State.SUBMITTED:
@@ -248,7 +203,7 @@ class OnNodes:
         if end is None:
             course.over_since = None
             self._not_over(job, seen, course, row, settings)
-        elif self._is_settled(seen, course, time.monotonic(), _allowance(word, row)):
+        elif course.is_settled(seen.beats, time.monotonic(), _allowance(word, row)):
             self._by_verdict(job, seen, self._keep_word(seen, word, row), settings)
 
     def _keep_word(self, seen: Seen, word: Word, row: Row | None) -> Verdict:
@@ -262,7 +217,7 @@ class OnNodes:
         if (end := by_verdict(verdict, seen, cancel=job.cancel)) is not None:
             self._go_on(job, seen, end, settings)
 
-    def _not_over(self, job: Job, seen: Seen, course: _Course, row: Row, settings: Settings) -> None:
+    def _not_over(self, job: Job, seen: Seen, course: Course, row: Row, settings: Settings) -> None:
         """Say what it waits for, and let it have all nodes where others than it may have are not there.
 
         Or give it up where its shim is deaf.
@@ -275,32 +230,18 @@ class OnNodes:
             self._store.explain(job, f"{waits}{seen.left_out}")
             if seen.leaves_out and row.state == "PENDING" and wants_other_nodes(row.reason):
                 self._work.leave_none_out(job, settings.slurm or SlurmSettings(), row.reason)
-        elif not job.cancel and self._is_deaf(seen, course, word, settings):
+        elif not job.cancel and course.is_deaf(seen.control, word, _until_deaf(settings)):
             self._work.end_others(job, settings.slurm or SlurmSettings(), (row,))
             still = f"{course.shim.still:.0f} s, though Slurm says {word}"
             reason = f"the shim of the job gave no sign of life for {still}"
             self._go_on(job, seen, Failure(Ending.TAKEN, reason, code=Code.SLURM_NODE_LOST), settings)
 
-    @staticmethod
-    def _is_deaf(seen: Seen, course: _Course, word: Word, settings: Settings) -> bool:
-        """Say whether the job's shim gives no sign of life for so long that its nodes have ended by their lease.
-
-        One that Slurm has suspended is not expected to.
-        """
-        now = time.monotonic()
-        if word.state != "RUNNING":
-            course.shim = Pulse(now)
-            return False
-        course.shim.look(seen.control.seq if seen.control is not None else 0, now)
-        lease = (settings.slurm or SlurmSettings()).lease
-        return course.shim.still > lease + settings.training.grace + ENOUGH_TIME
-
-    def _unknown_to_slurm(self, job: Job, seen: Seen, course: _Course, at: float, settings: Settings) -> None:
+    def _unknown_to_slurm(self, job: Job, seen: Seen, course: Course, at: float, settings: Settings) -> None:
         """Act on a job of which Slurm knew nothing `at` that time: a slurmctld that is killed forgets the last it took.
 
         One empty answer is none: it has to come again, long after.
         """
-        if not self._is_settled(seen, course, at, FORGOTTEN):
+        if not course.is_settled(seen.beats, at, FORGOTTEN):
             return
         # Where nodes were left out in vain the first request may not have been taken.
         enough = seen.intent is not None and seen.intent.tries >= MOST_TRIES + bool(seen.intent.in_vain)
@@ -309,13 +250,6 @@ class OnNodes:
         else:
             seen.records.job.unlink(missing_ok=True)  # which job it is is not known any more: it is looked for anew
             course.over_since = course.known_since = None
-
-    @staticmethod
-    def _is_settled(seen: Seen, course: _Course, at: float, allowance: float) -> bool:
-        """Say whether it has been so for long enough by then, and nobody of it gave a sign of life meanwhile."""
-        if course.over_since is None or seen.beats != course.beats:
-            course.over_since, course.beats = at, seen.beats
-        return at - course.over_since > allowance
 
     def _go_on(self, job: Job, seen: Seen, end: Finished | Failure, settings: Settings) -> None:
         see_anew(job.directory(self._root.path).output)
@@ -328,6 +262,11 @@ class OnNodes:
             states = (moved.state for moved in reversed(self._store.history(job.id)))
             end = of_merge(end, sum(1 for _ in takewhile(State.MERGING.__eq__, states)))
         self._after_step.go_on(job, seen.records.step, end, settings)
+
+
+def _until_deaf(settings: Settings) -> float:
+    """Return after how many seconds without a sign of life of a job's shim its nodes have certainly ended."""
+    return (settings.slurm or SlurmSettings()).lease + settings.training.grace + ENOUGH_TIME
 
 
 def _allowance(word: Word, row: Row) -> float:

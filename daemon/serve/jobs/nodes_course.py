@@ -1,0 +1,74 @@
+"""What is remembered of a step on nodes while this daemon lives: nothing that another one would need."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from daemon.core.states import Job
+from daemon.serve.steps.slurm.queue import Answer
+from daemon.serve.steps.slurm.states import Word
+from handlers.ckpt.files.listing import is_listed
+from handlers.records.nodes import Control
+from handlers.records.slurm import Said
+from handlers.shim.pulse import Pulse
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+@dataclass
+class Course:
+    """Since when things are as they are. Monotonic seconds."""
+
+    known_since: float | None = None
+    """Since when it is known which job it is in Slurm: what was answered before says nothing of it."""
+    over_since: float | None = None
+    """Since when Slurm says that it is over, or does not know it."""
+    exit_since: float | None = None
+    told_to_end: float | None = None
+    beats: tuple[int, ...] = ()
+    shim: Pulse = field(default_factory=lambda: Pulse(time.monotonic()))
+    """Of the job's, while Slurm says that it runs."""
+    word: str = ""
+    """The last one of Slurm's that glmd does not know."""
+    waits_by: Answer | None = None
+    """The answer of Slurm's that said last that it waits in its queue."""
+    owner: Path | None = None
+    """What is there when that is over."""
+    said: Said | None = None
+    """What Slurm said last, as it is written down."""
+
+    def waits_still(self, job: Job, answer: Answer | None) -> bool:
+        """Say whether it is where it was: hundreds may wait, and their files are not worth reading at every look."""
+        is_told = self.waits_by is not None and self.waits_by is answer
+        return is_told and not job.cancel and self.owner is not None and not is_listed(self.owner)
+
+    def is_settled(self, beats: tuple[int, ...], at: float, allowance: float) -> bool:
+        """Say whether it has been over for long enough by then, and nobody of it gave a sign of life meanwhile."""
+        if self.over_since is None or beats != self.beats:
+            self.over_since, self.beats = at, beats
+        return at - self.over_since > allowance
+
+    def is_deaf(self, control: Control | None, word: Word, seconds: float) -> bool:
+        """Say whether the job's shim has given no sign of life for so long.
+
+        One that Slurm has suspended is not expected to.
+        """
+        now = time.monotonic()
+        if word.state != "RUNNING":
+            self.shim = Pulse(now)
+            return False
+        self.shim.look(control.seq if control is not None else 0, now)
+        return self.shim.still > seconds
+
+    def write_down(self, what: Said, path: Path) -> None:
+        """Keep what Slurm says where those can read it who only look; that this cannot be done now stops nothing."""
+        if what == self.said:
+            return
+        try:
+            what.publish(path)
+        except OSError as error:
+            log.warning("slurm_word_not_kept", path=str(path), reason=str(error))
+        else:
+            self.said = what
