@@ -288,7 +288,7 @@ os.fsync = traced
     beats = "log = Path(os.environ['LOCAL_DEFAULT_PATH'], '..', 'train', 'nodes')\n"
     beats += "seq = lambda: min(int(re.search('[0-9]+', (log / n / 'state.json').read_text())[0]) for n in '01')\n"
     end = nodes.run(
-        f"import re\n{beats}print('trains', flush=True)\nwhile seq() < 5: time.sleep(0.05)\n{SAVES}", lease=0.8
+        f"import re\n{beats}print('trains', flush=True)\nwhile seq() < 5: time.sleep(0.05)\n{SAVES}", lease=10.0
     )
     assert end.outcome is Outcome.COMPLETED, end.reason
     synced = traced.read_text().splitlines()
