@@ -57,7 +57,7 @@ class World:
     def __init__(self, path: Path, patch: pytest.MonkeyPatch) -> None:
         house = House(path)
         self.data = house.data
-        self.root = Root(house.root)
+        self.root = Root(house.root, house.root)  # as the daemon has it
         (house.root / "glmd.yaml").write_text(json.dumps(house.settings))
         self.settings = Settings.model_validate(
             {**house.settings, "root": house.root, "inbox": {"settle": 0.0, "rescan": 3600.0}}
