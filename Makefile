@@ -88,7 +88,7 @@ lock: COMPILE = -q --universal --python-version 3.11 --generate-hashes --no-anno
 lock: export UV_CUSTOM_COMPILE_COMMAND = make lock
 
 clean:  ## remove what make made here; the MindSpore environments stay in ~/.cache/glmd
-	rm -rf .venv .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf build/docs build/doctrees .venv .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # INTERPRETERS= and not PYTHON=, which is the interpreter to use here, as everywhere in this file.
@@ -121,6 +121,7 @@ install-here:
 	install -Dm644 systemd/50-glmd.rules $(DESTDIR)$(POLKITDIR)/50-glmd.rules
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/glmd README.md SECURITY.md docs/*.md docs/*.webp \
 	    systemd/glmd-web-actions.conf systemd/glmd-web-exporter.conf systemd/glmd-slurm.conf
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/glmd/adr docs/adr/*.md
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/glmd/monitoring monitoring/*
 	test -e $(DESTDIR)/etc/glmd/glmd.yaml || install -Dm644 configs/glmd.yaml $(DESTDIR)/etc/glmd/glmd.yaml
 	install -dm700 $(DESTDIR)/etc/glmd/credentials
