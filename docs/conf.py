@@ -12,6 +12,7 @@ from typing import Protocol
 project = "glmd"
 extensions = ["myst_parser"]
 html_theme = "furo"
+html_title = "glmd"
 root_doc = "docs/index"
 include_patterns = ["docs/**.md", "*.md"]
 exclude_patterns = [".*", "build", "dist", "tests", "benchmarks", "daemon", "handlers", "monitoring", "systemd"]

@@ -11,13 +11,10 @@ TEXT = (HOUSE / "docs" / "architecture.md").read_text("utf-8")
 
 def test_every_file_of_the_code_is_there() -> None:
     """A name without directories is beside the one before it."""
-    found = []
-    for line in TEXT.splitlines():
-        beside = HOUSE
-        for name in re.findall(r"`([\w/]+\.py)`", line):
-            path = HOUSE / name if "/" in name else beside / name
-            found.append(path)
-            beside = path.parent
+    found = [HOUSE]
+    for name in re.findall(r"`([\w/]+\.py)`", TEXT):
+        found.append(HOUSE / name if "/" in name else found[-1].parent / name)
+    found = found[1:]
     assert [path for path in found if not path.is_file()] == []
     assert len(set(found)) > 25
 
