@@ -65,7 +65,7 @@ lint: .venv/.made  ## ruff, mypy, and the walls between the rooms
 	.venv/bin/lint-imports --no-logo
 
 docs: $(SPHINX)/.complete  ## pages of docs/ for a browser, in build/docs; a link that leads nowhere is an error
-	$(SPHINX)/bin/sphinx-build -q -W --keep-going -c docs -d build/doctrees . build/docs
+	$(SPHINX)/bin/sphinx-build -q -W --keep-going -E -a -c docs -d build/doctrees . build/docs
 	@echo "$(CURDIR)/build/docs/docs/index.html"
 
 bench: .venv/.made $(GLM_6B)/.complete $(TODAY)/.complete  ## the benchmarks' tables
