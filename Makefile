@@ -11,6 +11,7 @@ named     = $(CACHE)/$1-$(shell sha256sum $2 | cut -c1-12)
 GLM_6B   := $(call named,training,configs/rehearsal/requirements.txt)
 TODAY    := $(call named,today,requirements/today.txt)
 TORCH    := $(call named,torch,requirements/torch.txt)
+SPHINX   := $(call named,docs,requirements/docs.txt)
 # What `make demo` rehearses: glm-6b, or today's MindFormers.
 STACK     ?= glm-6b
 REHEARSED  = $(if $(filter today,$(STACK)),$(TODAY),$(GLM_6B))
@@ -31,7 +32,7 @@ UNITS := glmd.service glmd-job@.service glmd-notify.service glmd-web.socket glmd
 # The box of tests/systemd is made of namespaces, which takes root.
 TIERS := $(if $(filter 0,$(shell id -u)),,-m 'not systemd and not root and not slow')
 
-.PHONY: help environments demo test test-slow coverage lint bench screenshots lock clean install install-bundle install-here activate \
+.PHONY: help environments demo test test-slow coverage lint docs bench screenshots lock clean install install-bundle install-here activate \
     uninstall bundle training release-check pythons
 .DEFAULT_GOAL := help
 
@@ -44,7 +45,7 @@ environments: .venv/.made
 demo: .venv/.made $(REHEARSED)/.complete  ## the whole way on this machine: a real training, merged and checked; STACK=today, WEB=1
 	@GLMD_TRAINING__PYTHON=$(REHEARSED)/bin/python .venv/bin/glmd demo --stack $(STACK) $(if $(WEB),--web)
 
-test: lint environments  ## all checks, and all tests but those that take minutes each
+test: lint docs environments  ## all checks, and all tests but those that take minutes each
 	$(if $(TIERS),@echo "not root: leaving out the tests that need it")
 	$(PYTHONS_OF_TESTS) .venv/bin/pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder --durations=10 $(TIERS)
 
@@ -63,6 +64,10 @@ lint: .venv/.made  ## ruff, mypy, and the walls between the rooms
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
 
+docs: $(SPHINX)/.complete  ## pages of docs/ for a browser, in build/docs; a link that leads nowhere is an error
+	$(SPHINX)/bin/sphinx-build -q -W --keep-going -E -a -c docs -d build/doctrees . build/docs
+	@echo "$(CURDIR)/build/docs/docs/index.html"
+
 bench: .venv/.made $(GLM_6B)/.complete $(TODAY)/.complete  ## the benchmarks' tables
 	for program in merge readiness inbox idle scale steps step_time face metrics; do \
 	    $(PYTHONS_OF_TESTS) .venv/bin/python benchmarks/$$program.py || exit; done
@@ -75,6 +80,7 @@ lock: .venv/.made  ## bring requirements/ in line with pyproject.toml; UPGRADE=-
 	.venv/bin/uv pip compile $(COMPILE) -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt
 	.venv/bin/uv pip compile $(COMPILE) -c requirements/dev.txt --extra notify pyproject.toml -o requirements/notify.txt
 	.venv/bin/uv pip compile $(COMPILE) requirements/today.in -o requirements/today.txt
+	.venv/bin/uv pip compile $(COMPILE) requirements/docs.in -o requirements/docs.txt
 	.venv/bin/uv pip compile $(COMPILE) $$(.venv/bin/python requirements/environments.py wheels) requirements/torch.in -o requirements/torch.txt
 	echo uv | .venv/bin/uv pip compile $(COMPILE) - -o requirements/uv.txt
 
@@ -82,7 +88,7 @@ lock: COMPILE = -q --universal --python-version 3.11 --generate-hashes --no-anno
 lock: export UV_CUSTOM_COMPILE_COMMAND = make lock
 
 clean:  ## remove what make made here; the MindSpore environments stay in ~/.cache/glmd
-	rm -rf .venv .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf build/docs build/doctrees .venv .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # INTERPRETERS= and not PYTHON=, which is the interpreter to use here, as everywhere in this file.
@@ -115,6 +121,7 @@ install-here:
 	install -Dm644 systemd/50-glmd.rules $(DESTDIR)$(POLKITDIR)/50-glmd.rules
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/glmd README.md SECURITY.md docs/*.md docs/*.webp \
 	    systemd/glmd-web-actions.conf systemd/glmd-web-exporter.conf systemd/glmd-slurm.conf
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/glmd/adr docs/adr/*.md
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/glmd/monitoring monitoring/*
 	test -e $(DESTDIR)/etc/glmd/glmd.yaml || install -Dm644 configs/glmd.yaml $(DESTDIR)/etc/glmd/glmd.yaml
 	install -dm700 $(DESTDIR)/etc/glmd/credentials
@@ -158,3 +165,6 @@ $(TODAY)/.complete: | .venv/.made
 
 $(TORCH)/.complete: | .venv/.made
 	@$(ENVIRONMENTS) torch $(TORCH)
+
+$(SPHINX)/.complete: | .venv/.made
+	@$(ENVIRONMENTS) docs $(SPHINX)

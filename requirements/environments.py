@@ -8,6 +8,7 @@ In an unpacked bundle (`make bundle`) it takes all from there: wheels, uv, and a
     environments.py training DIR        MindSpore 2.0 and MindFormers 0.8, for GLM-6B, on Python 3.9
     environments.py today DIR           MindSpore 2.9 and MindFormers 1.9, for GLM-4, on Python 3.11
     environments.py torch DIR           transformers with torch for processors, which load what is merged for them
+    environments.py docs DIR            Sphinx, for `make docs`, on Python 3.11
     environments.py wheels              prints what tells uv where the last one's torch lies, for `make lock`
 
 Running it again is safe. PYTHON, PYTHON39 and PYTHON311 name an interpreter to use instead of the first that fits.
@@ -185,6 +186,11 @@ def make_torch(directory: Path) -> None:
     make_shared(directory, LOCKS / "torch.txt", "3.11", "The environment of transformers", *torch_wheels())
 
 
+def make_docs(directory: Path) -> None:
+    """Build the environment that makes the pages of docs/."""
+    make_shared(directory, LOCKS / "docs.txt", "3.11", "The environment of the docs")
+
+
 def torch_wheels() -> list[str]:
     """Return what tells uv where torch lies: in the places that pip, whose configuration uv does not read, looks at."""
     command = [DEVELOPMENT_UV.with_name("python"), "-m", "pip", "config", "list"]
@@ -216,6 +222,7 @@ def main() -> int:
         "training": make_training,
         "today": make_today,
         "torch": make_torch,
+        "docs": make_docs,
     }
     if sys.argv[1:] == ["wheels"]:
         sys.stdout.write(" ".join(torch_wheels()))

@@ -140,8 +140,7 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
     if version > VERSION:
         raise NewerStoreError(
             f"{path}: made by a newer glmd: its schema has version {version}, and this glmd knows versions up to "
-            f"{VERSION}; install the newer glmd again, or go back to a copy of before: docs/operations.md, «Upgrading, "
-            "and going back»"
+            f"{VERSION}; install the newer glmd again, or go back to a copy of before: docs/howto-upgrade.md"
         )
     return int(version)
 

@@ -1,4 +1,4 @@
-"""A live site is upgraded and goes back, step by step as docs/operations.md has it; a backup is put back, too.
+"""A live site is upgraded and goes back, step by step as docs has it; a backup is put back, too.
 
 The version before is this glmd over a store as that one had it; see tests/unit/daemon/client/backup/test_earlier.py for
 the stores of all versions before.
@@ -20,7 +20,8 @@ from tests.acceptance.test_old_store import drop
 
 BEFORE = 6
 """The version of the store in the glmd before this one."""
-DOCS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+PAGES = ("howto-upgrade.md", "howto-restore.md")
+DOCS = "\n".join((Path(__file__).parents[2] / "docs" / page).read_text() for page in PAGES)
 
 
 def make_older(house: House) -> None:
