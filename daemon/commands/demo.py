@@ -80,12 +80,14 @@ def demo(
             raise
         else:
             if not story.page:
-                typer.echo("\n".join(["", *story.happened, *(story.to_look_at if keep else ())]))
+                typer.echo("\n".join(["", *story.happened]))
         finally:
             if keep:
                 typer.echo(f"\nAll of it is in {place}, for you to look at. When you have seen enough: rm -r {place}")
             else:
                 remove(place)
+    if keep and not story.page:
+        typer.echo("\n".join(story.to_look_at))  # last: how to open the page
 
 
 @contextlib.contextmanager

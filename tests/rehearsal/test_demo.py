@@ -61,6 +61,7 @@ def test_the_whole_way_on_real_parts(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "to the last bit" in done.stdout
+    assert done.stdout.splitlines()[-1].endswith("/jobs/1"), "how to open the page comes last"
     merged = root / "jobs" / "0001-rehearsal" / "merged"
     assert {path.name for path in merged.iterdir()} == {"filtered_transformed.ckpt", "manifest.json"}
     assert (root / "latest" / "glm-6b").resolve() == merged
