@@ -31,7 +31,7 @@ UNITS := glmd.service glmd-job@.service glmd-notify.service glmd-web.socket glmd
 # The box of tests/systemd is made of namespaces, which takes root.
 TIERS := $(if $(filter 0,$(shell id -u)),,-m 'not systemd and not root and not slow')
 
-.PHONY: help environments demo test test-slow coverage lint bench screenshots lock clean install install-bundle install-here activate \
+.PHONY: help environments demo test test-slow coverage lint bench screenshots recording lock clean install install-bundle install-here activate \
     uninstall bundle training release-check pythons
 .DEFAULT_GOAL := help
 
@@ -69,6 +69,9 @@ bench: .venv/.made $(GLM_6B)/.complete $(TODAY)/.complete  ## the benchmarks' ta
 
 screenshots: .venv/.made  ## the pictures of docs/, of a root in which nights were; takes chromium and chromium-driver
 	.venv/bin/python -m tests.browser.showcase.screenshots
+
+recording: .venv/.made $(GLM_6B)/.complete  ## the recording of `make demo` in README.md
+	.venv/bin/python -m tests.rehearsal.recording.record
 
 lock: .venv/.made  ## bring requirements/ in line with pyproject.toml; UPGRADE=--upgrade takes newer versions
 	.venv/bin/uv pip compile $(COMPILE) --group dev pyproject.toml -o requirements/dev.txt
