@@ -32,7 +32,7 @@ def main() -> None:
         _COMMAND.split(), kept | {"TERM": "xterm", "COLUMNS": str(COLUMNS), "TMPDIR": "/tmp"}, COLUMNS  # noqa: S108
     )  # fmt: skip
     picture = draw(_COMMAND, moments, _TITLE)
-    root = re.search(r"rm -r (\S+)", picture)
+    root = re.search(r"rm -r (\S+)", "\n".join(said(picture)))
     if root is None:
         raise RuntimeError("the demo does not say where it was; see what it printed")
     shutil.rmtree(root[1])
