@@ -32,7 +32,7 @@ UNITS := glmd.service glmd-job@.service glmd-notify.service glmd-web.socket glmd
 # The box of tests/systemd is made of namespaces, which takes root.
 TIERS := $(if $(filter 0,$(shell id -u)),,-m 'not systemd and not root and not slow')
 
-.PHONY: help environments demo test test-slow coverage lint docs bench screenshots lock clean install install-bundle install-here activate \
+.PHONY: help environments demo test test-slow coverage lint docs bench screenshots recording lock clean install install-bundle install-here activate \
     uninstall bundle training release-check pythons
 .DEFAULT_GOAL := help
 
@@ -74,6 +74,9 @@ bench: .venv/.made $(GLM_6B)/.complete $(TODAY)/.complete  ## the benchmarks' ta
 
 screenshots: .venv/.made  ## the pictures of docs/, of a root in which nights were; takes chromium and chromium-driver
 	.venv/bin/python -m tests.browser.showcase.screenshots
+
+recording: .venv/.made $(GLM_6B)/.complete  ## the recording of `make demo` in README.md
+	.venv/bin/python -m tests.rehearsal.recording.record
 
 lock: .venv/.made  ## bring requirements/ in line with pyproject.toml; UPGRADE=--upgrade takes newer versions
 	.venv/bin/uv pip compile $(COMPILE) --group dev pyproject.toml -o requirements/dev.txt
@@ -119,7 +122,7 @@ install-here:
 	install -Dm644 systemd/glmd.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/glmd.conf
 	install -Dm644 systemd/glmd.tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/glmd.conf
 	install -Dm644 systemd/50-glmd.rules $(DESTDIR)$(POLKITDIR)/50-glmd.rules
-	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/glmd README.md SECURITY.md docs/*.md docs/*.webp \
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/glmd README.md SECURITY.md docs/*.md docs/*.webp docs/*.svg \
 	    systemd/glmd-web-actions.conf systemd/glmd-web-exporter.conf systemd/glmd-slurm.conf
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/glmd/adr docs/adr/*.md
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/glmd/monitoring monitoring/*

@@ -31,10 +31,14 @@ class KnownError:
 def code_of(name: str) -> Code:
     """Return the code of the error called `name`: EI0006 is rank.EI0006, `EI…` is rank.EI, `no data` is rank.no-data.
 
-    A family goes by the first of its components, so that others can come to it.
+    A family goes by the first of its components, so that others can come to it. Raises ValueError where there is none.
     """
     first = name.partition(",")[0].removesuffix("…")
-    return Code(f"rank.{first.lower().replace(' ', '-') if ' ' in first else first}")
+    code = f"rank.{first.lower().replace(' ', '-') if ' ' in first else first}"
+    try:
+        return Code(code)
+    except ValueError:
+        raise ValueError(f"the error {name!r} has no code: add {code!r} to handlers/codes.py") from None
 
 
 def by_code(

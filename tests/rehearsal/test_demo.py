@@ -13,6 +13,7 @@ import pytest
 from daemon.core.read_store import ReadStore
 from daemon.core.states import State
 from daemon.core.store import StoreError
+from tests.rehearsal.recording.record import FILE, said, told
 
 pytestmark = pytest.mark.rehearsal
 
@@ -54,7 +55,10 @@ def states(root: Path) -> set[State]:
 
 
 def test_the_whole_way_on_real_parts(tmp_path: Path) -> None:
-    """A dropped YAML becomes a merged checkpoint with the trained ranks' loss; then nothing runs any more."""
+    """A dropped YAML becomes a merged checkpoint with the trained ranks' loss; then nothing runs any more.
+
+    The recording in README.md says line for line what it prints; where it does not, `make recording` makes it anew.
+    """
     root = tmp_path / "demo"
     done = subprocess.run(
         words(root), capture_output=True, text=True, timeout=10 * MINUTES, check=False, env=environment()
@@ -62,6 +66,8 @@ def test_the_whole_way_on_real_parts(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "to the last bit" in done.stdout
     assert done.stdout.splitlines()[-1].endswith("/jobs/1"), "how to open the page comes last"
+    printed = [line for line in done.stdout.splitlines() if not line.startswith(("...   ", "      "))]
+    assert told(said(FILE.read_text("utf-8"))) == told(printed)
     merged = root / "jobs" / "0001-rehearsal" / "merged"
     assert {path.name for path in merged.iterdir()} == {"filtered_transformed.ckpt", "manifest.json"}
     assert (root / "latest" / "glm-6b").resolve() == merged

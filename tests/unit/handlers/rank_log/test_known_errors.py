@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from handlers.rank_log.advice import filled_in
+from handlers.rank_log.error_kinds import code_of
 from handlers.rank_log.known_errors import KNOWN_ERRORS, SIGNALS, find, known_error_in
 
 SAMPLES = {
@@ -83,8 +84,15 @@ def test_each_error_is_known_by_its_line(name: str, line: str) -> None:
 
 
 def test_table_has_no_error_without_a_sample() -> None:
-    """A pattern that nothing was held against may match nothing."""
+    """A pattern that nothing was held against may match nothing. They are in the order of the table."""
     assert [error.name for error in KNOWN_ERRORS] == list(SAMPLES)
+
+
+def test_each_error_has_a_code() -> None:
+    """Programs know it by that; without one glmd could not record how the training ended."""
+    assert {error.code.partition(".")[0] for error in (*KNOWN_ERRORS, *SIGNALS)} == {"rank"}
+    with pytest.raises(ValueError, match=r"'no such' has no code: add 'rank.no-such' to handlers/codes\.py"):
+        code_of("no such")
 
 
 @pytest.mark.parametrize(
@@ -268,4 +276,5 @@ def test_troubleshooting_has_the_table() -> None:
     """docs/troubleshooting.md says what the code says, error for error, and in its order."""
     text = (Path(__file__).parents[4] / "docs" / "troubleshooting.md").read_text()
     rows = [f"| {error.name} | {error.cause} | {error.remedy} |" for error in (*KNOWN_ERRORS, *SIGNALS)]
-    assert "\n".join(rows) in text
+    assert [row for row in rows if row not in text] == [], "add these rows"
+    assert "\n".join(rows) in text, "the rows have another order than KNOWN_ERRORS"

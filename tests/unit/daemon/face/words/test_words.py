@@ -90,7 +90,9 @@ def test_both_fill_in_the_same_things() -> None:
 )
 def test_there_is_a_word_for_each_kind(table: str, kinds: type[StrEnum], others: set[str]) -> None:
     """And none for what no longer is."""
-    assert EN.tables[table].keys() == {str(kind) for kind in kinds} | others
+    wanted = {str(kind) for kind in kinds} | others
+    assert wanted - EN.tables[table].keys() == set(), f"{table} of en.toml, and of zh.toml, has no words for these"
+    assert EN.tables[table].keys() == wanted
 
 
 def test_titles_are_short() -> None:
@@ -108,7 +110,9 @@ def test_a_code_of_another_version_has_no_title() -> None:
 
 def test_each_known_error_is_told_in_chinese() -> None:
     """English stands in handlers.rank_log, where it is found."""
-    assert ZH.advice.keys() == {str(code) for code in ERRORS}
+    wanted = {str(code) for code in ERRORS}
+    assert wanted - ZH.advice.keys() == set(), "zh_errors.toml has no cause and remedy for these"
+    assert ZH.advice.keys() == wanted
     assert not EN.advice
 
 
@@ -141,7 +145,7 @@ def test_chinese_is_chinese() -> None:
         plain = re.sub(r"`[^`]*`|\{[^}]*\}", " ", text)
         if others := set(re.findall(r"[A-Za-z][A-Za-z0-9_]*(?:\.(?:json|md|sock|yaml))?|,", plain)) - NAMES:
             left[where] = others
-    assert left == {}
+    assert left == {}, "say these in Chinese; or add to NAMES what people call so in Chinese, too"
 
 
 def test_chinese_is_written_for_people() -> None:
