@@ -62,7 +62,7 @@ def test_slurms_programs_answer_within_the_sandbox(allowed: Box) -> None:
             DAEMON,
             f"""
             import errno, pathlib, socket
-            from daemon.serve.steps.slurm.client import SlurmClient
+            from handlers.slurm.client import SlurmClient
             client = SlurmClient()
             assert client.jobs() == () and client.up_for() >= 0
             script = pathlib.Path("/var/glm/script.sh")
