@@ -32,6 +32,8 @@ IDLE = 900.0
 _FIRST = 3
 """Of the descriptors that systemd hands over, see sd_listen_fds(3)."""
 MOST_CONNECTIONS = 96
+_GIVE_BACK_EVERY = 50
+"""Ticks of uvicorn's, of which there are ten a second."""
 
 
 def serve(plan: PagePlan, listen: str | None = None) -> None:
@@ -79,13 +81,14 @@ class _Server(uvicorn.Server):
         self._seen = 0
         self._since = time.monotonic()
         self._given_back = 0
+        """How many requests there had been when memory was given back last."""
 
     async def on_tick(self, counter: int) -> bool:
-        """Look, ten times a second, whether it is to end."""
-        if counter % 50 == 0 and self._given_back != self.server_state.total_requests:
-            self._given_back = self.server_state.total_requests
-            _give_back()
+        """Look, ten times a second, whether it is to end; and let go of memory now and then."""
         state = self.server_state
+        if counter % _GIVE_BACK_EVERY == 0 and self._given_back != state.total_requests:
+            self._given_back = state.total_requests
+            _give_back()
         if state.connections or state.total_requests != self._seen:
             self._seen, self._since = state.total_requests, time.monotonic()
         if self._idle is not None and time.monotonic() - self._since > self._idle:
@@ -96,7 +99,8 @@ class _Server(uvicorn.Server):
 def _give_back() -> None:
     """Let the kernel have what answers have left behind: CPython and glibc keep it otherwise."""
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
+    if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:  # glibc's; musl has none
+        trim(0)
 
 
 @contextlib.contextmanager

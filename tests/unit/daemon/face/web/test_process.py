@@ -1,5 +1,6 @@
 """The process: where it listens, what it takes over, and when it ends."""
 
+import asyncio
 import contextlib
 import http.client
 import os
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import uvicorn
 
 from daemon.core.settings import Settings
 from daemon.face.web import process
@@ -158,3 +160,21 @@ def test_its_bounds(tmp_path: Path) -> None:
     assert config.h11_max_incomplete_event_size == 8192
     assert not config.server_header
     assert not config.proxy_headers
+
+
+def test_memory_is_given_back_once_after_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not while nobody asks: that would take a processor for nothing."""
+    given: list[int] = []
+    monkeypatch.setattr(process, "_give_back", lambda: given.append(server.server_state.total_requests))
+    server = process._Server(uvicorn.Config(lambda: None, log_config=None), idle=None)
+    server.config.load()
+
+    def tick(times: int) -> None:
+        for number in range(1, times + 1):
+            assert asyncio.run(server.on_tick(number)) is False
+
+    tick(120)
+    assert given == []
+    server.server_state.total_requests = 3
+    tick(120)
+    assert given == [3]
