@@ -80,9 +80,9 @@ def test_alerts_fire_and_end(house: House, page: Serving, tmp_path: Path) -> Non
         firing = prometheus.firing()
         (quiet,), (night,) = firing[QUIET], firing[NO_SUCCESS]
         assert (quiet["instance"], quiet["job_id"], quiet["job_name"]) == ("npu01", "1", house.job().name)
-        assert quiet["summary"].startswith(f"1 {house.job().name} on npu01 is quiet for ")
+        assert quiet["summary"].startswith(f"Job 1 {house.job().name} on npu01 has given no sign of life for ")
         assert night["cycle"] == "glm"
-        assert night["summary"].startswith("glm on npu01: the night of ")
+        assert night["summary"].startswith("Cycle glm on npu01: no success for the night of ")
         assert firing.keys() == {QUIET, NO_SUCCESS}
         assert [each["id"] for each in prometheus.query("glmd_device_job_info")] == ["0", "1"]
         assert prometheus.query("glmd_collector_success == 0") == []
