@@ -122,9 +122,10 @@ install-here:
 	install -Dm644 systemd/glmd.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/glmd.conf
 	install -Dm644 systemd/glmd.tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/glmd.conf
 	install -Dm644 systemd/50-glmd.rules $(DESTDIR)$(POLKITDIR)/50-glmd.rules
-	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/glmd README.md SECURITY.md docs/*.md docs/*.webp docs/*.svg \
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/glmd README.md README.zh-CN.md SECURITY.md docs/*.md docs/*.webp docs/*.svg \
 	    systemd/glmd-web-actions.conf systemd/glmd-web-exporter.conf systemd/glmd-slurm.conf
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/glmd/adr docs/adr/*.md
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/glmd/zh docs/zh/*.md
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/glmd/monitoring monitoring/*
 	test -e $(DESTDIR)/etc/glmd/glmd.yaml || install -Dm644 configs/glmd.yaml $(DESTDIR)/etc/glmd/glmd.yaml
 	install -dm700 $(DESTDIR)/etc/glmd/credentials

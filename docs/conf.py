@@ -1,8 +1,8 @@
 # ruff: noqa: INP001 - Sphinx reads it; no package
 """How `make docs` makes pages of the texts in docs/, and of those beside it. The texts stay plain Markdown.
 
-Their order is that of docs/index.md and docs/adr/README.md: what these list is the navigation, and a page that
-neither lists is an error.
+Their order is that of docs/index.md, docs/adr/README.md and docs/zh/index.md: what these list is the navigation, and
+a page that none of them lists is an error. The Chinese index also lists English pages, which keep their English place.
 """
 
 import re
@@ -24,6 +24,10 @@ myst_heading_anchors = 6  # each heading can be linked to, by the name that GitH
 suppress_warnings = ["misc.highlighting_failure"]  # examples leave out what does not matter, by …
 
 
+LISTS = {"docs/index": r"[^)#]+", "docs/adr/README": r"[^)#]+", "docs/zh/index": r"(?:\.\./\.\./README\.zh-CN|[\w-]+)"}
+"""The pages that list others, and which of the pages in their lists belong below them."""
+
+
 class _Sphinx(Protocol):
     def connect(self, event: str, callback: Callable[["_Sphinx", str, list[str]], None]) -> int: ...
 
@@ -32,12 +36,12 @@ def _fill_in(app: _Sphinx, page: str, source: list[str]) -> None:
     """Give a list of pages its navigation; a link to a directory leads to its README.md, as on GitHub."""
     del app
     source[0] = re.sub(r"\]\(((?:[\w.-]+/)+)\)", r"](\1README.md)", source[0])
-    if page in {"docs/index", "docs/adr/README"}:
-        source[0] = "\n## ".join(_with_toctree(part) for part in source[0].split("\n## "))
+    if page in LISTS:
+        source[0] = "\n## ".join(_with_toctree(part, LISTS[page]) for part in source[0].split("\n## "))
 
 
-def _with_toctree(part: str) -> str:
-    pages = re.findall(r"^[-*] \[[^\]]*\]\(([^)#]+)\.md\)", part, re.MULTILINE)
+def _with_toctree(part: str, belongs: str) -> str:
+    pages = re.findall(rf"^[-*] \[[^\]]*\]\(({belongs})\.md\)", part, re.MULTILINE)
     title = part.partition("\n")[0].lstrip("# ")
     lines = ["", "```{toctree}", ":hidden:", ":maxdepth: 1", f":caption: {title}", "", *pages, "```", ""]
     return part + "\n".join(lines) if pages else part

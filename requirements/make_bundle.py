@@ -36,7 +36,7 @@ ARCHITECTURES = ("x86_64", "aarch64")
 GLIBC = 28
 """2.28 is what openEuler 20.03 and Kylin V10 have: wheels for a newer glibc are not taken."""
 PLAIN = (
-    *("Makefile", "Containerfile", "README.md", "SECURITY.md", "LICENSE", "CHANGELOG.md"),
+    *("Makefile", "Containerfile", "README.md", "README.zh-CN.md", "SECURITY.md", "LICENSE", "CHANGELOG.md"),
     *("configs", "docs", "monitoring", "requirements", "systemd"),
 )
 """What `make install` needs of a checkout, and what people read."""

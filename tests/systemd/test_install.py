@@ -20,6 +20,8 @@ def test_everything_has_its_place(installed: Path) -> None:
         "usr/lib/systemd/system/glmd-web.service",
         "usr/lib/systemd/system/glmd-metrics.timer",
         "usr/lib/systemd/system/glmd-metrics.service",
+        "opt/glmd/share/doc/glmd/README.zh-CN.md",
+        "opt/glmd/share/doc/glmd/zh/install.md",
         "opt/glmd/share/glmd/monitoring/alerts.yml",
         "opt/glmd/share/glmd/monitoring/grafana-dashboard.json",
         "opt/glmd/share/glmd/monitoring/scrape.yml",
