@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daemon.commands.terminal.table import table
+from daemon.face.words.language import Language
 from handlers.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from daemon.face.troubleshooting import Entry
+    from daemon.face.words.reading import Words
 
 
 def explain(
@@ -19,11 +21,17 @@ def explain(
         str | None,
         typer.Argument(metavar="CODE", help="As merge.replicas-differ; merge for all of a family.", show_default=False),
     ] = None,
+    lang: Annotated[
+        Language | None,
+        typer.Option(metavar="LANGUAGE", help="en or zh; without it, by LC_ALL, LC_MESSAGES or LANG."),
+    ] = None,
 ) -> None:
     """Say what the code of an error means and what to do, or list all codes."""
-    from daemon.face.troubleshooting import read_entries  # noqa: PLC0415 - `glmd --help` is to answer at once
+    from daemon.commands.speaking import words_of  # noqa: PLC0415 - `glmd --help` is to answer at once
+    from daemon.face.troubleshooting import read_entries  # noqa: PLC0415 - the same
 
-    entries = read_entries()
+    words = words_of(lang)
+    entries = read_entries(words.language)
     asked = (code or "").strip("[]")
     by_name = {str(known).lower(): entry for known, entry in entries.items()}
     if found := by_name.get(asked.lower()) or by_name.get(f"rank.{asked.lower()}"):
@@ -32,11 +40,11 @@ def explain(
     shown = [entry for entry in entries.values() if not asked or entry.code.family == asked.lower()]
     if not shown:
         raise typer.BadParameter(_unknown(asked, by_name))
-    _list(shown)
+    _list(shown, words)
 
 
-def _list(entries: "Iterable[Entry]") -> None:
-    for line in table(("CODE", "MEANS"), [(str(entry.code), entry.summary) for entry in entries]):
+def _list(entries: "Iterable[Entry]", words: "Words") -> None:
+    for line in table(words.row("codes"), [(str(entry.code), entry.summary) for entry in entries]):
         typer.echo(line)
 
 

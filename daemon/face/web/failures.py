@@ -42,7 +42,7 @@ class Failure:
     """Why glmd did not try again by itself; empty where it did, or does not say."""
     code: str
     entry: Entry | None
-    """What `glmd explain` says of its code; None where a remedy is known."""
+    """What `glmd explain` says of its code, in the reader's language; None where a remedy is known."""
     others: Sequence[ProcessExit]
     """The other processes, as they ended."""
     commands: tuple[str, ...]
@@ -84,7 +84,7 @@ def failure_of(job: Job, attempt: int, reason: str, code: str, asked: Asked) -> 
         remedy=remedy,
         left=parts.left,
         code=code,
-        entry=None if remedy else _entry(code),
+        entry=None if remedy else _entry(code, asked),
         others=[process for process in ([] if ended is None else ended.processes) if process != first],
         commands=commands_for(Kind.FAILED, job.id, "") if is_last and job.state is State.FAILED else (),
     )
@@ -100,8 +100,8 @@ def _advice(job: Job, code: str, diagnosed: Diagnosed | None, asked: Asked) -> t
     return ("", "") if diagnosed is None else (diagnosed.cause, filled_in(diagnosed.remedy, job=job.id))
 
 
-def _entry(code: str) -> Entry | None:
+def _entry(code: str, asked: Asked) -> Entry | None:
     try:
-        return read_entries().get(Code(code))
+        return read_entries(asked.words.language).get(Code(code))
     except ValueError:
         return None

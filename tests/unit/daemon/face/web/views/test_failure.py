@@ -91,13 +91,15 @@ def test_of_a_retry_the_failure_before_is_told(jobs: JobSite, job: Job) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_without_a_record_the_reason_stands_alone(jobs: JobSite, path: str) -> None:
-    """It failed before a step began: what glmd explains of the code is there."""
+def test_without_a_record_the_code_is_explained_beside_the_reason(jobs: JobSite, path: str) -> None:
+    """It failed before a step began: what `glmd explain` says of the code is there, in the language of the page."""
     job = jobs.add("glm", State.PREPARING)
     with Store.open(jobs.root.store) as store:
-        store.move(store.job(job.id), State.FAILED, "no room", "host.no-space")
+        store.move(store.job(job.id), State.FAILED, "no room", "host.disk-full")
     text = jobs.get(path).text
     assert "no room" in text
+    assert "A disk or quota is full" in text
+    assert "磁盘或配额已满" in jobs.get(f"{path}?lang=zh").text
     assert 'data-copy="glmd retry 1"' in text
 
 
