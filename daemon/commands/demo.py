@@ -64,7 +64,7 @@ def demo(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Rehearse the whole way: a tiny GLM, really trained and merged."""
+    """Rehearse everything: train a tiny GLM for real, and merge it."""
     rehearsed = STACKS[stack]
     python = training_python(settings_of(None, config).training.python, rehearsed)
     place = new_root(root)

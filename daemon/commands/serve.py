@@ -15,7 +15,7 @@ from handlers.errors import BadInputError
 LEAST_FILES = 64
 """Its own, and a few for each job that it follows."""
 
-AllowRoot = Annotated[bool, typer.Option("--allow-root", help="Serve as root, too: for containers and rehearsals.")]
+AllowRoot = Annotated[bool, typer.Option("--allow-root", help="Allow root to run it: for containers and rehearsals.")]
 
 
 def serve(*, allow_root: AllowRoot = False, root: RootOption = None, config: ConfigOption = None) -> None:

@@ -65,7 +65,7 @@ class MergePlan:
     allow_not_finite: tuple[str, ...] = ()
     """Patterns of the names that may hold NaN or infinity. What a job has trained is kept, whatever it holds."""
     force: bool = False
-    """Replace an output that is there already."""
+    """Replace an existing output."""
     hashed: bool = True
     """Hash every parameter, for `glmd verify`."""
     compared: bool = True
