@@ -50,7 +50,7 @@ def of_root(settings: Settings) -> Finding:
 def _of_store(root: Root, settings: Settings) -> Finding | None:
     """Return what stands against the store, or against reading it; None for nothing."""
     if why := unfit(settings, root_of(settings)):
-        return Finding("root", Verdict.MISSING, why, "glmd does not start so")
+        return Finding("root", Verdict.MISSING, why, "glmd does not start with this")
     try:
         if root.store.exists():
             ReadStore.open(root.store).close()
@@ -86,9 +86,9 @@ def of_retention(settings: Settings) -> Finding:
             return Finding("retention", Verdict.OK, "no jobs yet")
         found = plan(root, settings, datetime.now(UTC), is_asked=True)
     except (StoreError, RefusedError, OSError) as error:
-        return Finding("retention", Verdict.NOTE, f"what could be removed of jobs that are over is not known: {error}")
+        return Finding("retention", Verdict.NOTE, f"glmd does not know what it could remove of ended jobs: {error}")
     by_itself = sum(item.bytes for item in found.going if item.is_automatic)
-    told = f"{found.told('of jobs that are over is not kept')}; {in_words(by_itself)} goes by itself"
+    told = f"{found.told('of ended jobs is not kept')}; glmd removes {in_words(by_itself)} of it by itself"
     if found.bytes > by_itself:
         return Finding("retention", Verdict.NOTE, told, "glmd prune removes it; --dry-run says what, and why")
     return Finding("retention", Verdict.OK, told if found.going else found.told(""))

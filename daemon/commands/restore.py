@@ -102,7 +102,7 @@ def _told(directory: Path, found: "Checked") -> Iterator[str]:
     if found.at_work:
         yield f"  running were {found.at_work}; a backup does not have their saves, so they begin again, or fail"
     for one in found.mended:
-        yield f"  mended when glmd starts: {one.where.relative_to(directory)}: {one.what}"
+        yield f"  fixed when glmd starts: {one.where.relative_to(directory)}: {one.what}"
     yield ""
     if found.problems:
         yield f"{len(found.problems)} problem{'s' * (len(found.problems) > 1)}"

@@ -50,7 +50,7 @@ def _against(mindformers: Installed) -> str:
     """Return what people are told of the version that a file is held against."""
     version = mindformers.version
     if version is None:
-        unknown = "what its versions do not agree upon is a warning; name it: training.mindformers in the settings"
+        unknown = "where its versions differ, glmd only warns; name it: training.mindformers in the settings"
         return f"{mindformers}; {unknown}"
     if not is_read(version):
         return f"{mindformers}, a version that glmd does not know, by the rules of {dialect_of(version).name}"

@@ -61,13 +61,13 @@ class Protection:
             for one in newest[: settings.retention.of(prefix).keep.rollback]:
                 self._add_promotion(one, f"glmd rollback {prefix} could go back to it")
         for base in store.bases():
-            self._add_promotion(base, f"nightly cycle {base.cycle} goes on from it")
+            self._add_promotion(base, f"nightly cycle {base.cycle} starts from it")
 
     def add_readers(self, settings: Settings, readers: Collection[Job]) -> None:
         """Protect what `readers`, the settings, or a file that waits may read. Raises OSError."""
         for reader in readers:
             if reader.continues is not None:
-                self._add(reader.continues, _PARTS["merged"], f"job {reader.id} goes on from it")
+                self._add(reader.continues, _PARTS["merged"], f"job {reader.id} starts from it")
         for who, own, text in _texts(self._root, settings, readers):
             for place in self._places(text):
                 job, parts = place

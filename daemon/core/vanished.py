@@ -15,9 +15,7 @@ def is_there(job: Job, root: Root) -> bool:
 def refuse_vanished(job: Job, root: Root) -> None:
     """Raise OSError where the directory of `job` is not there, while somebody works in it."""
     if not is_there(job, root):
-        raise OSError(
-            errno.ENOENT, f"{why(job, root)}; what runs goes on, and its devices stay its own", *_path(job, root)
-        )
+        raise OSError(errno.ENOENT, f"{why(job, root)}; its processes go on and keep their devices", *_path(job, root))
 
 
 def why(job: Job, root: Root) -> str:

@@ -28,7 +28,7 @@ class WrongSettingsError(SettingsError, ConfigError):
 def unreadable(path: Path, error: Exception) -> SettingsError:
     """Return what is wrong with a file whose bytes cannot be had."""
     if isinstance(error, OSError):
-        return SettingsError(f"{path}: the settings cannot be read: {error.strerror}; mend that, or name another file")
+        return SettingsError(f"{path}: the settings cannot be read: {error.strerror}; fix that, or name another file")
     return SettingsError(f"the settings cannot be read: {error}")
 
 

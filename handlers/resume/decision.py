@@ -193,11 +193,11 @@ def decide(past: PastAttempt, limit: int) -> Decision:
     if failure.ending is Ending.DIVERGED:
         return _after_divergence(past, limit)
     if past.saved is not None and past.finished:
-        return Trained(f"all is trained and saved as {past.saved.tag}, although {why}")
+        return Trained(f"the training is complete and saved as {past.saved.tag}, although {why}")
     if failure.ending in {Ending.STOPPED, Ending.OVERTIME} or limit == 0:
         return GiveUp(why)
     if failure.may_pass is False:
-        return GiveUp(f"{why}; not tried again: it would end the same way until that is mended")
+        return GiveUp(f"{why}; not tried again: it would end the same way until you fix that")
     return _beyond(past, limit) or _unless_in_vain(past)
 
 
@@ -214,7 +214,7 @@ def _beyond(past: PastAttempt, limit: int) -> GiveUp | None:
     if past.failure.ending in UNCOUNTED:
         if (in_vain := past.next_tries.in_vain) < MOST_IN_VAIN:
             return None
-        return GiveUp(f"{why}; not tried again: {in_vain} attempts in a row ended so and saved nothing new")
+        return GiveUp(f"{why}; not tried again: {in_vain} attempts in a row ended this way and saved nothing new")
     if counted < limit:
         return None
     return GiveUp(f"{why}; not tried again: glmd has done so {counted} times (resume.attempts)")
@@ -227,9 +227,9 @@ def _after_divergence(past: PastAttempt, limit: int) -> Resume | GiveUp:
     if past.has_diverged_before:
         return GiveUp(f"{why}; not resumed: an earlier attempt diverged too, and glmd resumes a job once after that")
     if past.saved is None:
-        why += "; not resumed: no save of before is complete on all ranks"
+        why += "; not resumed: no earlier save is complete on all ranks"
         passed_over = f" ({past.obstacle.what})" if past.obstacle else ""
-        return GiveUp(f"{why}{passed_over}. `glmd retry N` would begin anew")
+        return GiveUp(f"{why}{passed_over}. `glmd retry N` would start from the beginning")
     return _beyond(past, limit) or _go_on(past.saved, why, past.obstacle)
 
 
@@ -240,11 +240,11 @@ def _unless_in_vain(past: PastAttempt) -> Resume | GiveUp:
     if past.saved is not None or failure.ending in {Ending.LOST, Ending.TAKEN}:
         return _go_on(past.saved or past.began, why, past.obstacle)
     if past.obstacle is not None:
-        retry = f"go on from {past.began.tag}" if past.began else "begin anew"
+        retry = f"resume from {past.began.tag}" if past.began else "start from the beginning"
         return GiveUp(f"{why}; not resumed: {past.obstacle.what}; {past.obstacle.remedy}. `glmd retry N` would {retry}")
     if past.tries.resumes > 0:
         newer = f" newer than {past.began.tag}" if past.began else ""
-        return GiveUp(f"{why}; not tried again: it came to no save{newer} that is complete on all ranks")
+        return GiveUp(f"{why}; not tried again: it made no save{newer} that is complete on all ranks")
     if failure.ending is Ending.HUNG or failure.may_pass:
         return _go_on(past.began, why)
     return GiveUp(why)

@@ -99,7 +99,7 @@ def _unhealthy(point: ResumePoint) -> Obstacle | None:
             objection = read_health(point.tree).objection(point.shards)
     except CkptError as error:
         objection = str(error)
-    return Obstacle(objection, "`glmd retry N` begins anew") if objection else None
+    return Obstacle(objection, "`glmd retry N` starts from the beginning") if objection else None
 
 
 def _without_optimizer(point: ResumePoint, course: Course) -> Obstacle | None:

@@ -57,7 +57,7 @@ class Course:
             return Obstacle(what, "set runner_config.sink_mode to True")
         if place is Place.EPOCH_END or (self.dialect.resumes_inside_epoch and not schedule.sinks):
             return None
-        goes_on = f"MindFormers ({self.dialect.name}) goes on at the beginning of an epoch only"
+        goes_on = f"MindFormers ({self.dialect.name}) resumes only at the beginning of an epoch"
         if schedule.sinks:
             what = f"{tag} falls inside a sink of {schedule.steps} steps, and {goes_on}"
             return Obstacle(what, "set context.mode to 0, so that a sink runs as one")

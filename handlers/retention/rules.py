@@ -129,7 +129,7 @@ class _Rules:
 
     def _of_no_promotion(self, job: PastJob, part: Part, *, is_newest: bool) -> Choice:
         if is_newest:
-            return _stays(job, part, "the newest that was not promoted: somebody may go on with it")
+            return _stays(job, part, "the newest that was not promoted: somebody may start from it")
         return self._by_age(job, part, self._policy.shards.failed, "not promoted, and shards.failed")
 
     def _by_age(self, job: PastJob, part: Part, span: float | None, what: str) -> Choice:

@@ -117,7 +117,7 @@ def choose_iteration(
         directory = where / str(Tag(0, read_tracker(where), Part.ITERATION))
     if not directory.is_dir():
         raise InconsistentError(
-            f"{directory} is not there, though {directory.parent / TRACKER} vouches for it: was the save removed?",
+            f"{directory} is not there, though {directory.parent / TRACKER} names it: was the save removed?",
             ckpt.Code.SHARDS_INCOMPLETE,
         )
     if wanted is None:

@@ -181,7 +181,7 @@ def _merge(plan: JobPlan, run: StepRun, wakeups: Wakeups, log: Log) -> StepEnd:
             summary = merge.run(wanted, _progress_events(log), EventLog().info, partial(_trained_on, run, log))
     except KeyboardInterrupt:
         name = wakeups.stop.name if wakeups.stop is not None else "SIGINT"
-        return StepEnd(Outcome.CANCELLED, f"told to end by {name}", Code.SHIM_STOPPED)
+        return StepEnd(Outcome.CANCELLED, f"stopped by {name}", Code.SHIM_STOPPED)
     log.info(
         "shards_merged",
         tag=summary.tag,

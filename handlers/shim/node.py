@@ -152,7 +152,7 @@ class _Node:
                 return begin
             if time.monotonic() > deadline:
                 raise BadInputError(
-                    f"{self._node.name} was told in {plan.gather:g} s of no beginning; see `glmd logs N --slurm batch`",
+                    f"{self._node.name} got no order to start in {plan.gather:g} s; see `glmd logs N --slurm batch`",
                     Code.SLURM_NODE_UNFIT,
                 )
             self._beat(plan)

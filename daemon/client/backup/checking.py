@@ -119,7 +119,7 @@ def _of_latest(root: Root) -> Iterator[str]:
         if link.target is None:
             yield f"latest/{link.prefix}: it leads out of the backup, to {link.path}"
         elif whole(link.path, link.prefix) is None:
-            yield f"latest/{link.prefix}: it leads to no whole output of its prefix, but to {link.target}"
+            yield f"latest/{link.prefix}: it must lead to a whole output of its prefix, but leads to {link.target}"
 
 
 def steps(backup: Path, record: BackupRecord) -> tuple[str, ...]:

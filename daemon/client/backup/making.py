@@ -36,7 +36,9 @@ Progress = Callable[[int, int], None]
 def clear_up(to: Path) -> Iterator[Path]:
     """Remove what killed backups have left in `to`, and yield each. Raises OSError, BadInputError for no directory."""
     if not to.is_dir():
-        raise BadInputError(f"{to}: no directory is there; make it, or see that its disk is mounted", Code.BACKUP_PLACE)
+        raise BadInputError(
+            f"{to}: no directory is there; make it, or check that its disk is mounted", Code.BACKUP_PLACE
+        )
     yield from sweep(to, f"{PREFIX}*")
 
 
@@ -61,7 +63,7 @@ def _refuse_inside(root: Root, to: Path) -> None:
     for directory in (root.inbox, root.claims, root.rejected, root.jobs, root.latest):
         if there.is_relative_to(directory.resolve()):
             raise BadInputError(
-                f"{to}: it is in {directory}, which is backed up itself; name a directory elsewhere, best on another "
+                f"{to}: it is in {directory}, which is part of the backup; name a directory elsewhere, best on another "
                 "disk",
                 Code.BACKUP_PLACE,
             )

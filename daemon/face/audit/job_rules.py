@@ -80,7 +80,7 @@ def _records(row: Row, files: JobFiles) -> Iterator[Disagreement]:
     is_done = row.job.state is State.DONE
     if "plan.json" in files.names and isinstance(what := read_record(PlanOutline if is_done else JobPlan, plan), str):
         retry = f"glmd retry {number} writes it again, once the job is over"
-        repair = "take it from a backup; the job is done, and needs it no more" if is_done else retry
+        repair = "take it from a backup; the job is done, and no longer needs it" if is_done else retry
         yield Disagreement(Kind.UNREADABLE, number, Path(plan), what, repair)
     checked = f"{files.path}/checked.json"
     if "checked.json" in files.names and not is_done and isinstance(what := read_record(Checked, checked), str):
@@ -120,7 +120,7 @@ def _present_step(row: Row, files: JobFiles, look: Look) -> Iterator[Disagreemen
         what = f"it is {job.state}; its shim is gone, and has left no exit.json"
         yield Disagreement(Kind.NO_SHIM, job.id, records.directory.shim, what, START_GLMD)
     elif status is Life.NONE and not _may_wait(row, look):
-        what = f"it is {job.state}, and no shim was ever there"
+        what = f"it is {job.state}, and its shim never started"
         yield Disagreement(Kind.NO_SHIM, job.id, records.directory.shim, what, START_GLMD)
 
 
@@ -173,7 +173,7 @@ def _contradicts(was: State, state: State, *, is_completed: bool, has_ended: boo
 
 def _repair_of_end(row: Row) -> str:
     if row.job.state in {State.FAILED, State.CANCELLED}:
-        return f"glmd retry {row.job.id} goes on from the step that did not succeed"
+        return f"glmd retry {row.job.id} runs the step again that did not succeed"
     return f"see what there is in merged/ (glmd verify); glmd logs {row.job.id} says what happened"
 
 

@@ -29,13 +29,13 @@ def ledger_disagreements(ledger: Ledger, waiting: Callable[[Job], bool]) -> Iter
 def _wrong_history(row: Row) -> str | None:
     job, moves = row.job, row.moves
     if not moves:
-        return f"it is {job.state}, and no transition says how it came there"
+        return f"it is {job.state}, and its history has no transition"
     first, last = moves[0], moves[-1]
     if first.state not in _FIRST or first.attempt != 1:
         return f"its history begins with {first.state}, attempt {first.attempt}"
     for one, other in pairwise(moves):
         if other.state not in TRANSITIONS[one.state]:
-            return f"it went from {one.state} to {other.state}, for which the table of transitions has no way"
+            return f"it went from {one.state} to {other.state}, which is not an allowed transition"
         if other.attempt - one.attempt not in attempts_more(one.state, other.state):
             return f"it went from attempt {one.attempt} to {other.attempt}"
     if (last.state, last.attempt) != (job.state, job.attempt):

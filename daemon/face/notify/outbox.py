@@ -235,7 +235,7 @@ class Outbox:
                 "INSERT OR REPLACE INTO gone (destination, at, told) VALUES (?, ?, ?)",
                 (destination, at.isoformat(), told),
             )
-            self._forsake([destination], "the destination wants nothing any more")
+            self._forsake([destination], "the destination asked for no more messages")
 
     def keep_destinations(self, names: Collection[str]) -> None:
         """Let nobody be told what destinations were to be told that the settings no longer have."""

@@ -44,7 +44,7 @@ class Asked:
         if not text:
             return default
         if not (text.isascii() and text.isdecimal() and len(text) < 16 and least <= int(text) <= most):
-            raise NotThereError(f"{name}={text:.40}: a number from {least} to {most} is wanted")
+            raise NotThereError(f"{name}={text:.40}: write a number from {least} to {most}")
         return int(text)
 
     def say(self, key: str, **values: object) -> str:

@@ -28,7 +28,8 @@ NEAR = timedelta(minutes=1)
 """Between two files that may be halves of one."""
 
 _WHAT_TO_DO = (
-    "their writer paused for longer than inbox.settle: write the whole elsewhere on the same file system and mv it "
+    "the program that wrote them paused for longer than inbox.settle: write the whole file elsewhere on the "
+    "same file system and mv it "
     "into the inbox (glmd submit does), or raise inbox.settle"
 )
 

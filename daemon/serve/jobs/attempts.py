@@ -136,7 +136,7 @@ def how_it_begins(job: Job, directory: JobDir) -> str:
     taken_up = TakenUp.read(directory.resume_record(job.attempt))
     if not taken_up.passed_over:
         return ""
-    how = "begins anew" if taken_up.tag is None else f"goes on from {taken_up.tag}"
+    how = "starts from the beginning" if taken_up.tag is None else f"resumes from {taken_up.tag}"
     return f"{how}: {taken_up.passed_over}"
 
 

@@ -37,8 +37,8 @@ def _base_of_before(job: Job, root: Root) -> Base | None:
     except (FileNotFoundError, ValidationError):
         return None
     if base is not None and not base.weights.exists():
-        hint = f"put it back, or let the training go on from what is published now: glmd retry {job.id}"
-        raise NoBaseError(f"{base.weights}, which it began with, is not there any more", hint, Code.PROMOTION_GONE)
+        hint = f"put it back, or start from what is published now: glmd retry {job.id}"
+        raise NoBaseError(f"{base.weights}, which it started from, is not there any more", hint, Code.PROMOTION_GONE)
     return base
 
 

@@ -157,7 +157,7 @@ class OnNodes:
         if end is not None and counts is not None and exit_.outcome is Outcome.ENDED_OUTSIDE:
             self._keep_word(seen, counts, row)
         if end is None:
-            self._store.explain(job, f"waits for Slurm's word of what this means: {exit_.reason}")
+            self._store.explain(job, f"waits for Slurm to say what this means: {exit_.reason}")
         elif isinstance(end, Failure) and not self._is_certainly_over(exit_, word, waited, settings):
             left = ", ".join(exit_.nodes_without_record)
             self._store.explain(job, f"waits until {left} is certainly over, after: {end.reason}", end.code)

@@ -151,7 +151,7 @@ class Pruner:
             self._due = 0.0
             if asked is not None and asked.answer is not None:
                 self._asked.popleft()
-                why = f"not now: {error}; ask again when that is mended"
+                why = f"not now: {error}; fix that, and ask again"
                 asked.answer.refuse(RequestRefusedError(why, code_of(error)))
             raise
         self._going, self._planned = deque(found.going), (found, asked.by if asked else "")

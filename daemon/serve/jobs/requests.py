@@ -82,10 +82,7 @@ class Requests:
                 if shim is not None:
                     shim.signal(signal.SIGTERM)
         log.warning("cancel_unwritten", job=job.id, user=by, code=code_of(error), reason=str(error))
-        return (
-            f"job {job.id} {what}; this cannot be written down yet ({error}), and is forgotten if glmd ends before it "
-            "can be"
-        )
+        return f"job {job.id} {what}; glmd cannot record this yet ({error}), and forgets it if it ends before"
 
     def retry(self, job: Job, by: User) -> str:
         """Queue `job` again from the step that did not succeed; raises RequestRefusedError."""

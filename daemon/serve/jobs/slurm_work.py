@@ -125,7 +125,7 @@ class SlurmWork:
             since = clock(self._faults.since(what), datetime.now())  # noqa: DTZ005 - people's own
             self._store.explain(job, f"Slurm gives no clear answer since {since}: {error}", Code.SLURM_NO_ANSWER)
         except NotTakenError as error:
-            reason = f"{what} failed: {error}; mend that, then glmd retry {job.id}"
+            reason = f"{what} failed: {error}; fix that, then glmd retry {job.id}"
             self._faults.passed(what)
             self._moves.move(job, State.FAILED, reason, Code.SLURM_REFUSED)
         except (OSError, ValidationError) as error:

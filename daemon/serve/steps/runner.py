@@ -79,7 +79,7 @@ class SpawnRunner:
                 )
         except OSError as error:
             raise RunnerError(
-                f"the shim of {job.label} could not be started: {error}; mend that, then glmd retry {job.id}"
+                f"the shim of {job.label} could not be started: {error}; fix that, then glmd retry {job.id}"
             ) from error
         self._children.append(child)
 

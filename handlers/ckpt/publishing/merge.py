@@ -138,7 +138,7 @@ def _refuse_existing(output: Output, destination: Path, *, force: bool) -> None:
 
 
 def _there_already(path: Path) -> str:
-    return f"{path} is there already, and not of these shards: move it away, or replace it (force)"
+    return f"{path} exists already, and is not of these shards: move it away, or replace it (force)"
 
 
 def _obsolete(stage: Staging, manifest: Manifest) -> list[str]:

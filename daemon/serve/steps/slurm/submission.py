@@ -119,7 +119,7 @@ def submit(
     if refused and len(refused) >= intent.tries:
         return _again(records, client, NotTakenError(f"Slurm says {Word.of(refused[-1])}"))
     if (left := unsettled(intent, settle)) > 0:
-        raise UnclearError(f"a submission is unclear, and Slurm may take it still for {left:.0f} s")
+        raise UnclearError(f"Slurm has not confirmed a submission, and may still accept it for {left:.0f} s")
     try:
         return _send(records, intent, client)
     except NotTakenError as error:

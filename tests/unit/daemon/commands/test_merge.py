@@ -336,4 +336,4 @@ def test_how_many_stages_were_seen_is_said(site: Site, tmp_path: Path) -> None:
     assert site.glmd(*words).stdout.splitlines()[0].endswith("; 2 pipeline stages")
     refused = site.glmd(*words, "--stages", "3")
     assert refused.returncode == 3
-    assert "no strategy file speaks of stage 2" in refused.stderr
+    assert "no strategy file describes stage 2" in refused.stderr

@@ -136,7 +136,7 @@ def test_where_no_save_can_be_united_people_decide(directory: JobDir) -> None:
     with pytest.raises(UnresumableError, match="the shards of 17_4 cannot be united"):
         begin(JOB, directory, MODERN, tries=Tries(1))
     assert begin(JOB, directory, MODERN, tries=FIRST) is None
-    assert how_it_begins(JOB, directory).startswith("begins anew: the shards of 17_4 cannot be united: ")
+    assert how_it_begins(JOB, directory).startswith("starts from the beginning: the shards of 17_4 cannot be united: ")
     assert not directory.resume_from(2).exists()
 
 
