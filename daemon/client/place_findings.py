@@ -60,7 +60,9 @@ def _of_store(root: Root, settings: Settings) -> Finding | None:
         return Finding("root", Verdict.MISSING, str(error), "see docs/troubleshooting.md")
     if is_unshared(settings, root):
         told = f"{root.path} is on a file system of this host, and nodes have to see it at the same path"
-        return Finding("root", Verdict.NOTE, told, "see that this host exports it to them; for one host it is enough")
+        return Finding(
+            "root", Verdict.NOTE, told, "make sure that this host exports it to them; for one host it is enough"
+        )
     return None
 
 

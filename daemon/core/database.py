@@ -21,8 +21,8 @@ TEXT = partial(str, encoding="utf-8", errors="replace")
 _REMEDIES = {
     sqlite3.SQLITE_IOERR: "check the disk (dmesg says more); {name}, -wal and -shm have to be files (ls -l)",
     sqlite3.SQLITE_FULL: "free space on its disk",
-    sqlite3.SQLITE_READONLY: "see that glmd may write it, -wal and -shm (ls -l), and that their disk can be written",
-    sqlite3.SQLITE_CANTOPEN: "see that glmd may open it, -wal and -shm (ls -l), and more files (ulimit -n)",
+    sqlite3.SQLITE_READONLY: "check that glmd may write it, -wal and -shm (ls -l), and that their disk can be written",
+    sqlite3.SQLITE_CANTOPEN: "check that glmd may open it, -wal and -shm (ls -l), and more files (ulimit -n)",
     sqlite3.SQLITE_BUSY: "end the other programs that have it open (fuser {name})",
     sqlite3.SQLITE_LOCKED: "end the other programs that have it open (fuser {name})",
     sqlite3.SQLITE_PROTOCOL: "end the other programs that have it open (fuser {name})",
@@ -184,7 +184,8 @@ def _back_up(connection: sqlite3.Connection, path: Path) -> Path:
         size = path.stat().st_size // 1_000_000 + 1
         raise StoreError(
             f"{backup}: {reason}; glmd copies the store there before it changes it for this version, and has changed "
-            f"nothing. See that {size} MB are free there and that no directory has that name, and start glmd again"
+            f"nothing. Make sure that {size} MB are free there and that no directory has that name, and start "
+            f"glmd again"
         ) from error
     return backup
 

@@ -62,7 +62,7 @@ CAUSES = (
     by_code(
         "EI0007",
         "HCCL could not allocate a resource, usually memory of the device",
-        "see that `npu-smi info` shows no other process on the device; then a smaller batch",
+        "check that `npu-smi info` shows no other process on the device; then use a smaller batch",
         may_pass=True,
     ),
     by_code(
@@ -74,7 +74,7 @@ CAUSES = (
     by_code(
         "EI0010",
         "two devices of a server do not reach each other directly (P2P)",
-        "see that `npu-smi info` says OK of both; else HCCL_INTRA_ROCE_ENABLE=1 in `training.environment`",
+        "check that `npu-smi info` says OK for both; else set HCCL_INTRA_ROCE_ENABLE=1 in `training.environment`",
     ),
     by_code(
         "EI0011",
@@ -116,7 +116,7 @@ CAUSES = (
     by_code(
         "EL0003",
         "the driver refused an argument: usually it could not open the device",
-        "see that `npu-smi info` shows the device, and no other process on it; remove ASCEND_RT_VISIBLE_DEVICES from "
+        "check that `npu-smi info` shows the device, and no other process on it; remove ASCEND_RT_VISIBLE_DEVICES from "
         "`training.environment`",
     ),
     by_code(
@@ -135,7 +135,7 @@ CAUSES = (
     by_code(
         "EL0001",
         "the driver has no device of this number, or it does not answer any more",
-        "see what `npu-smi info` says of the device; until that is OK leave it out, or reboot",
+        "check what `npu-smi info` says of the device; until it is OK leave it out, or reboot",
         also=(r"Device\[\d+\] lost heartbeat", r"reason=\[?lost heartbeat", returned("507010")),
     ),
 )

@@ -42,7 +42,7 @@ _CAUSES = (
         r"[Tt]here is (?:an? )?(?:exception of )?ai(?:core|vec) |Aicore kernel execute failed"
         r"|reason=\[?(?:aicore|vector core) exception|" + cann_codes.returned("507015", "507035"),
         "an operator failed on the device: often an index out of range, as of a token beyond the vocabulary",
-        "see that vocab_size covers the tokens of the data; if it is always the same device, check the card",
+        "check that vocab_size covers the tokens of the data; if it is always the same device, check the card",
     ),
     by_text(
         "device memory",
@@ -150,7 +150,7 @@ _ECHOES = (
 _MINDSPORE_ERROR = by_text(
     "MindSpore error",
     r"^(?:RuntimeError|ConnectionError|ConnectionResetError|TimeoutError)\b",
-    "MindSpore or CANN gave up",
+    "MindSpore or CANN failed",
     "read what it printed around: `glmd logs N --rank R`; CANN's own logs are in ~/ascend/log",
 )
 
@@ -199,7 +199,7 @@ SIGNALS = (
     KnownError(
         "SIGABRT",
         re.compile("SIGABRT"),
-        "native code gave up, and printed why",
+        "native code ended itself, and printed why",
         "read its last lines: `glmd logs N --rank R`",
     ),
 )

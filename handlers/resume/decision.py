@@ -205,7 +205,7 @@ def as_begun(resume: Resume, taken_up: TakenUp, why: str) -> Resume:
     """Return `resume`, decided after `why`, with what the attempt has begun with, should that be another save."""
     if resume.point is None or taken_up.tag == str(resume.point.tag):
         return resume
-    how = f"resumed from {taken_up.tag}" if taken_up.tag else "begun anew"
+    how = f"resumed from {taken_up.tag}" if taken_up.tag else "started again"
     return replace(resume, reason=f"{how} after: {why}" + (f"; {taken_up.passed_over}" if taken_up.passed_over else ""))
 
 
@@ -251,5 +251,5 @@ def _unless_in_vain(past: PastAttempt) -> Resume | GiveUp:
 
 
 def _go_on(point: ResumePoint | None, why: str, obstacle: Obstacle | None = None) -> Resume:
-    how = f"resumed from {point.tag}" if point else "begun anew"
+    how = f"resumed from {point.tag}" if point else "started again"
     return Resume(point, f"{how} after: {why}" + (f"; {obstacle.what}" if obstacle else ""))

@@ -215,7 +215,7 @@ def test_ranks_that_hang_are_tried_once_more(house: House) -> None:
     job = house.until(State.FAILED)
     assert job.attempt == 2
     assert "made no save that is complete" in job.reason
-    assert "begun anew after: " in history(house)[3].reason
+    assert "started again after: " in history(house)[3].reason
 
 
 @pytest.mark.parametrize("saved", (True, False))
@@ -230,7 +230,7 @@ def test_after_a_reboot_a_training_goes_on_by_itself(house: House, *, saved: boo
     house.gate.touch()
     house.start()
     assert house.until(State.DONE).attempt == 2
-    how = "resumed from 17_4" if saved else "begun anew"
+    how = "resumed from 17_4" if saved else "started again"
     assert history(house)[3].reason == f"{how} after: the host went down during train"
 
 

@@ -138,7 +138,7 @@ def _stray_shims(row: Row, files: JobFiles) -> Iterator[Disagreement]:
     for step in files.steps:
         if (step.attempt, step.step) != present and (pid := step.living) is not None:
             what = f"its shim (pid {pid}) runs, and the job is {job.state}, attempt {job.attempt}"
-            repair = f"kill {pid} ends it and its ranks; see that it is still this process: ps -p {pid}"
+            repair = f"kill {pid} ends it and its ranks; check that it is still this process: ps -p {pid}"
             yield Disagreement(Kind.STRAY_SHIM, job.id, step.directory.shim, what, repair)
 
 

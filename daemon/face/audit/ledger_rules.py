@@ -52,8 +52,8 @@ def _locks(ledger: Ledger, waiting: Callable[[Job], bool]) -> Iterator[Disagreem
             state = f"which is {job.state}" if job else "which is not there"
             what = f"device {device} is held for job {number}, {state}"
             repair = (
-                f"see that no process is left on device {device} (npu-smi info), stop glmd, "
-                f"delete the row from the table device_locks (sqlite3 {ledger.path}), and start it"
+                f"make sure that no process is left on device {device} (npu-smi info); stop glmd; "
+                f"delete the row from the table device_locks (sqlite3 {ledger.path}); start glmd"
             )
             yield Disagreement(Kind.DEVICE_LOCK_LEFT, number, ledger.path, what, repair)
     for job in ledger.jobs(HOLDING_DEVICES):

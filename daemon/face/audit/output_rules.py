@@ -34,7 +34,7 @@ def output_disagreements(row: Row, files: JobFiles) -> Iterator[Disagreement]:
         return
     names = names_in(merged) if "merged" in files.names else None
     again = (
-        f"glmd merge --force --src-checkpoints-dir {files.path}/output --dst-checkpoints-dir {merged} makes it anew"
+        f"glmd merge --force --src-checkpoints-dir {files.path}/output --dst-checkpoints-dir {merged} makes it again"
         if job.state is State.DONE
         else f"glmd retry {job.id} finishes it, or remove it"
     )

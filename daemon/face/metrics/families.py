@@ -31,7 +31,7 @@ def _added(family: Family) -> Family:
 BUILD_INFO = _gauge("build_info", "1, with the version of the glmd that made these samples.", "version", "python")
 COLLECTOR_SUCCESS = _gauge("collector_success", "1 where a part of these samples could be made, else 0.", "collector")
 COLLECTOR_DURATION = _gauge("collector_duration_seconds", "How long that part took.", "collector")
-WEB_STREAMS = _gauge("web_streams", "Browsers that are told of changes as they come; of glmd web alone.")
+WEB_STREAMS = _gauge("web_streams", "Browsers with an open live connection; only from glmd web.")
 
 # The daemon
 UP = _gauge("up", "1 while the daemon runs, else 0.")
@@ -41,21 +41,23 @@ DEVICES = _gauge("devices", "Devices that jobs hold, and those that are free for
 
 # Jobs, all of them
 JOBS = _gauge("jobs", "Jobs in each state.", "state")
-TRANSITIONS = _counter("job_transitions", "How often a job came to a state.", "state")
-RESUMED = _counter("trainings_resumed", "Trainings that went on as a further attempt.")
+TRANSITIONS = _counter("job_transitions", "How often a job entered a state.", "state")
+RESUMED = _counter("trainings_resumed", "Trainings that glmd resumed as a further attempt.")
 FAILURES = _counter(
     "step_failures", "Steps of jobs that failed, also those that were tried again; error is a code.", "step", "error"
 )
-QUEUE_OLDEST = _gauge("queue_oldest_submitted_timestamp_seconds", "When the oldest job came that waits.")
+QUEUE_OLDEST = _gauge("queue_oldest_submitted_timestamp_seconds", "When the oldest waiting job came.")
 WORK = _histogram("work_duration_seconds", "How long steps of jobs took.", "step", "outcome")
 MERGED = _counter("merge_written_bytes", "Bytes of the merged outputs of jobs that are done.")
-OPERATOR_NEEDED = _gauge("operator_needed", "Jobs that are over and hold devices: processes that KILL did not end.")
-NOTICES = _gauge("notices", "What lasts that somebody should know of nights and of the disk.", "kind")
+OPERATOR_NEEDED = _gauge(
+    "operator_needed", "Ended jobs that still hold devices, because KILL did not end their processes."
+)
+NOTICES = _gauge("notices", "Lasting notices about nights and the disk.", "kind")
 
 # Jobs that are at work
 DEVICE_JOB = _gauge("device_job_info", "1 for each device that a job holds; id is npu-exporter's.", "id", *_JOB, "rank")
 JOB_INFO = _gauge("job_info", "1 for each job at work.", *_JOB, "prefix", "cycle", "attempt")
-JOB_ENTERED = _gauge("job_state_entered_timestamp_seconds", "When a job came to its state.", *_JOB, "state")
+JOB_ENTERED = _gauge("job_state_entered_timestamp_seconds", "When a job entered its state.", *_JOB, "state")
 JOB_EPOCH = _gauge("job_epoch", "The epoch that a training is in, from 1.", *_JOB)
 JOB_EPOCHS = _gauge("job_epochs", "How many epochs it has.", *_JOB)
 JOB_STEPS = _gauge("job_steps_done", "Steps that it has done.", *_JOB)
@@ -66,9 +68,9 @@ JOB_SCALE = _gauge("job_loss_scale", "The loss scale of its last step.", *_JOB)
 JOB_OVERFLOWS = _counter("job_overflow_steps", "Recorded steps of all its attempts that overflowed.", *_JOB)
 JOB_STEP_SECONDS = _gauge("job_step_duration_seconds", "The median of its last 20 steps.", *_JOB)
 JOB_SAMPLES = _gauge("job_samples_per_second", "The median of its last 20 steps, of all devices.", *_JOB)
-JOB_REMAINING = _gauge("job_remaining_seconds", "Until its last step, at that speed.", *_JOB)
+JOB_REMAINING = _gauge("job_remaining_seconds", "Time until its last step, at that speed.", *_JOB)
 JOB_SIGN = _gauge("job_last_sign_of_life_timestamp_seconds", "When a training last wrote a log or a checkpoint.", *_JOB)
-JOB_LIMIT = _gauge("job_silence_limit_seconds", "After how long without a sign of life it counts as hung.", *_JOB)
+JOB_LIMIT = _gauge("job_silence_limit_seconds", "Time without a sign of life after which it counts as hung.", *_JOB)
 _RANK: Final = (*_JOB, "rank", "id", "node")
 """The node is Slurm's, and its label empty for a rank of this host: Prometheus has no such label then."""
 RANK_STEPS = _gauge("job_rank_steps_done", "Steps that a rank has done.", *_RANK)
@@ -83,7 +85,7 @@ NIGHT_DECIDED = _gauge(
 NIGHT_SUCCESS = _gauge("nightly_last_success_timestamp_seconds", "When its last run that is done was done.", "cycle")
 NIGHT_SUCCESS_DUE = _gauge(
     "nightly_last_success_due_timestamp_seconds",
-    "For which due time that was, or a later one that had nothing new to train on.",
+    "The due time of that run, or a later one that had no new data.",
     "cycle",
 )
 NIGHT_RUNS = _counter("nightly_runs", "Due times at which it was dropped, caught_up or skipped.", "cycle", "outcome")
@@ -92,26 +94,28 @@ NIGHT_LOSS = _gauge("nightly_final_loss", "The final loss of its last run that i
 NIGHT_SECONDS = _gauge("nightly_duration_seconds", "How long the steps of that run took.", "cycle")
 NIGHT_EXPECTED = _gauge("nightly_expected_bytes", "Disk that its next run needs, learned from its last five.", "cycle")
 NIGHT_PROMOTED = _gauge(
-    "nightly_last_promotion_timestamp_seconds", "When it last promoted what was not taken back.", "cycle", "prefix"
+    "nightly_last_promotion_timestamp_seconds", "When its last promotion was that nobody took back.", "cycle", "prefix"
 )
 
 # The gate, promotions, retention
-REFUSALS = _counter("gate_refusals", "Outputs that did not become latest, by the code of why.", "error")
+REFUSALS = _counter("gate_refusals", "Outputs that did not become latest, by the code of the reason.", "error")
 PROMOTIONS = _counter("promotions", "Changes of what a latest/PREFIX leads to.", "kind")
 PRUNED = _counter("retention_removals", "Parts of jobs that were removed.", "part")
 FREED = _counter("retention_freed_bytes", "Bytes that this freed.", "part")
 PRUNING = _gauge("retention_unfinished", "Removals that have begun and not ended.")
 
 # The disk
-FREE = _gauge("filesystem_free_bytes", "What glmd may still write there.", "place")
+FREE = _gauge("filesystem_free_bytes", "Bytes that glmd may still write there.", "place")
 SIZE = _gauge("filesystem_size_bytes", "How large that file system is.", "place")
 GROWTH = _gauge("forecast_growth_bytes_per_second", "How fast jobs took more of the disk in the last 14 days.")
-FULL_IN = _gauge("forecast_full_seconds", "Until the disk of the jobs is full at that speed; absent where it never is.")
+FULL_IN = _gauge(
+    "forecast_full_seconds", "Time until the disk of the jobs is full, at that speed; absent if it never fills."
+)
 
 # Notifications
-MESSAGES = _gauge("notifications", "Messages of the last 30 days by what became of them.", "destination", "state")
+MESSAGES = _gauge("notifications", "Messages of the last 30 days, by their outcome.", "destination", "state")
 MESSAGE_OLDEST = _gauge(
     "notification_oldest_pending_timestamp_seconds",
-    "When the oldest was made that was not taken.",
+    "When the oldest undelivered message was made.",
     "destination",
 )

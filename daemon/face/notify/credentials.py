@@ -106,7 +106,7 @@ def _one_line(content: bytes, name: str) -> str:
     if "\n" in text:
         raise _unusable(name, "it has several lines: one address or secret is one credential")
     if not text.isprintable():
-        raise _unusable(name, "it has characters that cannot be seen: write it anew, by hand")
+        raise _unusable(name, "it has characters that cannot be seen: write it again, by hand")
     return text
 
 

@@ -129,13 +129,13 @@ def test_a_reboot_says_nothing_about_the_job(resumes: int) -> None:
     assert decide(ended(Ending.LOST, resumes=resumes, began="17_4"), 3) == Resume(
         point("17_4"), f"resumed from 17_4 after: {WHY}"
     )
-    assert decide(ended(Ending.LOST, resumes=resumes), 3) == Resume(None, f"begun anew after: {WHY}")
+    assert decide(ended(Ending.LOST, resumes=resumes), 3) == Resume(None, f"started again after: {WHY}")
 
 
 def test_a_first_attempt_that_hung_or_met_what_may_pass_is_begun_anew() -> None:
     """Once: the next one is held to the rule of progress."""
-    assert decide(ended(Ending.HUNG), 3) == Resume(None, f"begun anew after: {WHY}")
-    assert decide(ended(may_pass=True), 3) == Resume(None, f"begun anew after: {WHY}")
+    assert decide(ended(Ending.HUNG), 3) == Resume(None, f"started again after: {WHY}")
+    assert decide(ended(may_pass=True), 3) == Resume(None, f"started again after: {WHY}")
     assert decide(ended(may_pass=True, began="17_4"), 3) == Resume(point("17_4"), f"resumed from 17_4 after: {WHY}")
     assert isinstance(decide(ended(may_pass=True, resumes=1), 3), GiveUp)
 
@@ -161,7 +161,7 @@ def test_what_saved_only_inside_an_epoch_is_left_to_people(
     )
 
 
-@pytest.mark.parametrize(("began", "how"), (("", "begun anew"), ("1_10", "resumed from 1_10")))
+@pytest.mark.parametrize(("began", "how"), (("", "started again"), ("1_10", "resumed from 1_10")))
 def test_after_a_reboot_a_save_inside_an_epoch_is_passed_over(began: str, how: str) -> None:
     """The host says nothing about the job; its reason says what is lost."""
     found = decide(replace(ended(Ending.LOST, began=began), obstacle=OBSTACLE), 3)
