@@ -125,7 +125,7 @@ def filled_in(recipe: Recipe, scheduled: datetime) -> Night:
 
 @contextlib.contextmanager
 def _told_of(template: Path) -> Iterator[None]:
-    """Let what ruamel has against a YAML in the block be said of `template`."""
+    """Let what ruamel finds wrong with a YAML in the block be said of `template`."""
     try:
         yield
     except MarkedYAMLError as error:

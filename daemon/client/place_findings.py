@@ -25,7 +25,7 @@ SOON = 7
 
 
 def of_root(settings: Settings) -> Finding:
-    """Look whether the root can be used by whoever asks."""
+    """Look whether the root can be used by anyone who asks."""
     root = Root(settings.root)
     if not root.path.exists():
         parent = _existing(root.path)
@@ -48,7 +48,7 @@ def of_root(settings: Settings) -> Finding:
 
 
 def _of_store(root: Root, settings: Settings) -> Finding | None:
-    """Return what stands against the store, or against reading it; None for nothing."""
+    """Return what is wrong with the store, or prevents reading it; None for nothing."""
     if why := unfit(settings, root_of(settings)):
         return Finding("root", Verdict.MISSING, why, "glmd does not start with this")
     try:

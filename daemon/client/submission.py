@@ -93,7 +93,7 @@ def follow(job: int, root: Root, show: Callable[[JobStatus], None]) -> JobStatus
 
 
 def exit_code_of(state: State) -> int:
-    """Return the exit code that a job's end gives to whoever waited for it."""
+    """Return the exit code that a job's end gives to anyone who waited for it."""
     return {State.DONE: 0, State.REJECTED: 2}.get(state, 1)
 
 

@@ -82,7 +82,7 @@ COMMANDS = {
 """Name → (module:attribute, line of help)."""
 
 HIDDEN = frozenset({"reload"})
-"""What systemd runs rather than people; docs/cli.md has it all the same."""
+"""What systemd runs rather than people; docs/cli.md has it anyway."""
 
 OWN_PARSER = frozenset(
     {"backup", "compare", "merge", "metrics", "night", "nights", "notify", "restore", "status", "steps", "top", "web"}

@@ -77,7 +77,7 @@ def logs(
 
 
 def _is_over(job: int, place: Root) -> bool:
-    with ReadStore.open(place.store) as store:  # anew: what a daemon that starts later writes counts
+    with ReadStore.open(place.store) as store:  # again: what a daemon that starts later writes counts
         return store.job(job).state.is_over
 
 

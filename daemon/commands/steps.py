@@ -133,7 +133,7 @@ def _document(job: Job, training: Training) -> Iterator[tuple[str, object]]:
 
 
 def _rebuilt(given: argparse.Namespace, place: Root) -> Iterator[str]:
-    """Yield a line for each job whose record was made anew."""
+    """Yield a line for each job whose record was made again."""
     from daemon.client.step_records import rebuild_records  # noqa: PLC0415 - of this alone
 
     wanted: list[str] = given.words[1:]

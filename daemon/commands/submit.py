@@ -43,7 +43,7 @@ def submit(
     content, _ = checked_file(file, settings)
     dropped = submission.drop(content, f"{name}.yaml" if name else file.name, place)
     typer.echo(printable(f"dropped: {dropped.path}"))
-    place.refuse_elsewhere()  # the file is taken all the same; which job it becomes is known there
+    place.refuse_elsewhere()  # the file is taken anyway; which job it becomes is known there
     if presence(place.path) is Presence.ABSENT:
         typer.echo(printable(f"glmd does not run at {place.path}: glmd takes the file when it starts"), err=True)
         raise typer.Exit(1 if wait else 0)

@@ -184,7 +184,7 @@ class Control:
     def _listening(self) -> socket.socket:
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            self._path.unlink(missing_ok=True)  # the caller holds the root's lock: whoever left it is gone
+            self._path.unlink(missing_ok=True)  # the caller holds the root's lock: who left it is gone
             with _address(self._directory) as address:
                 listening.bind(address)
             self._path.chmod(0o660)

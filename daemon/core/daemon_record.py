@@ -1,4 +1,4 @@
-"""daemon.json: who the daemon is, and what fails, for whoever may read the root and not ask at its socket.
+"""daemon.json: who the daemon is, and what fails, for anyone who may read the root and not ask at its socket.
 
 The daemon replaces it whole when something in it changes, and nobody waits for it. Who reads it may be a process that
 runs for months beside the daemon, and takes little memory: so it is JSON and a dataclass, where other records have

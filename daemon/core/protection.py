@@ -1,7 +1,7 @@
 """What no rule of retention may remove: what `latest` leads to or could be led back to, and what others still read.
 
-Whoever could read a job's files says so in a text: its dropped file, its plan, the settings, a template. Each path is
-followed, also through links; what leads into a job's directory keeps all of that job.
+Who reads the files of a job is written in a text: its dropped file, its plan, the settings, a template. Each path
+is followed, also through links; what leads into a job's directory keeps all of that job.
 """
 
 import json
@@ -49,7 +49,7 @@ class Protection:
         return {part: why for part in Part if (why := self._found.get((job.id, part)))}
 
     def add_outputs(self, store: ReadStore, settings: Settings) -> None:
-        """Protect what `latest` leads to, what a rollback could lead it to, and what a cycle goes on from."""
+        """Protect what `latest` leads to, what a rollback could lead it to, and what a cycle starts from."""
         for link in sorted(self._root.latest.iterdir()):
             self._add_place(leads_to(link), f"latest/{link.name} leads to it")
         for prefix in sorted(store.promoted_prefixes()):

@@ -1,4 +1,4 @@
-"""What glmd would remove of a root now, and what it keeps: found out by whoever asks, and only read.
+"""What glmd would remove of a root now, and what it keeps: found out by anyone who asks, and only read.
 
 The rules are in handlers.retention.rules; here is what they are applied to.
 """

@@ -94,7 +94,7 @@ class Cancel(StrEnum):
     """Who may cancel and retry a job, besides root and the user that glmd runs as."""
 
     GROUP = "group"
-    """Whoever may connect to the socket: the members of its group."""
+    """Anyone who may connect to the socket: the members of its group."""
     OWNER = "owner"
     """Who owned the dropped file."""
 

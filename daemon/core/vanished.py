@@ -7,7 +7,7 @@ from daemon.core.states import Job
 
 
 def is_there(job: Job, root: Root) -> bool:
-    """Say whether the directory of `job` is what it was: ranks that save make some of it anew. Raises OSError."""
+    """Say whether the directory of `job` is what it was: ranks that save make some of it again. Raises OSError."""
     directory = job.directory(root.path)
     return directory.submitted.exists() or directory.plan.exists()
 

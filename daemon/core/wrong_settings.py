@@ -76,7 +76,7 @@ def _problem(document: Document, model: type[BaseModel], details: ErrorDetails) 
 
 
 def _is_secret(details: ErrorDetails) -> bool:
-    """Tell whether it may hold a token: whoever asks for a reload reads what is wrong."""
+    """Tell whether it may hold a token: anyone who asks for a reload reads what is wrong."""
     match details["loc"]:
         case ("training", "environment", *_) | ("evaluations", _, "environment", *_):
             return True

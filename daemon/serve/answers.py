@@ -1,4 +1,4 @@
-"""What the daemon answers to whoever asks at its socket (daemon.core.control)."""
+"""What the daemon answers to anyone who asks at its socket (daemon.core.control)."""
 
 import sqlite3
 from collections.abc import Callable

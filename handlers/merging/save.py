@@ -20,7 +20,7 @@ class Save:
     tag: str
     ranks: int
     stages: int
-    """The pipeline stages that the strategy files speak of; 1 for a run without any, and without strategy files."""
+    """The pipeline stages that the strategy files describe; 1 for a run without any, and without strategy files."""
     plan: Plan
 
 

@@ -148,7 +148,7 @@ INVALID_DEVICE = by_text(
     _NOT_THERE,
     may_pass=False,
 )
-"""EE1001 that speaks of a device."""
+"""EE1001 with a message about a device."""
 
 INVALID_ARGUMENT = replace(INVALID_DEVICE, pattern=re.compile(r"\bEE1001\b", re.ASCII))
 """EE1001 of whatever: the runtime says it, too, of what came of another error."""

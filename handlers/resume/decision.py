@@ -10,10 +10,10 @@ The rules, in this order; the first that applies holds:
 5. At most `resume.attempts` times, and never after an error that would come again: a wrong value, a missing file. What
    Slurm did to the nodes says nothing about the job and does not count, but MOST_IN_VAIN times in a row without a new
    save are enough.
-6. When the host went down that says nothing about the job: it goes on from its newest save, or begins anew. So it does
+6. When the host went down that says nothing about the job: it resumes from its newest save, or begins again. So it does
    when Slurm's time limit came, if it has saved anything new by then: else it would come to no more the next time.
 7. What has saved something new that MindFormers can go on from goes on from there.
-8. What has saved, but nothing that MindFormers can go on from, is left to people: to begin anew may cost them days.
+8. What has saved, but nothing that MindFormers can go on from, is left to people: to begin again may cost them days.
 9. An attempt that has saved nothing new is not repeated, unless it is the first, and it hung or its error may pass.
 
 Saves that a training which diverged made when it had gone wrong are none to any of these rules, then and later.
@@ -83,11 +83,11 @@ class TakenUp(Record):
     uncounted: Count = 0
     in_vain: Count = 0
     tag: str | None
-    """Of the save that it goes on from; None when it began from the start."""
+    """Of the save that it resumes from; None when it began from the start."""
     passed_over: str = ""
     """Why that is not the newest save, for people; empty where it is."""
     united: bool = False
-    """Whether what it goes on from was united, and so is a file of its own."""
+    """Whether what it starts from was united, and so is a file of its own."""
 
     @property
     def tries(self) -> Tries:

@@ -109,7 +109,7 @@ def _check_stages(strategy: Strategy, stages: int) -> None:
 
 
 def _refuse_one_of_several_stages(given: Path, strategy: Strategy, source: Path) -> None:
-    """Refuse a strategy file if a rank that it does not speak of has written one, beside it or in `source`.
+    """Refuse a strategy file if a rank that it does not describe has written one, beside it or in `source`.
 
     A stage's file says nothing of other stages, and their shards may be missing too.
     """

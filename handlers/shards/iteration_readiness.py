@@ -1,4 +1,4 @@
-"""Whether a save in MindFormers' new format is complete: the tracker vouches for it, and all of it is whole."""
+"""Whether a save in MindFormers' new format is complete: the tracker confirms it, and all of it is whole."""
 
 from handlers.ckpt import CkptError, Format, open_iteration
 from handlers.shards.choice import Wanted

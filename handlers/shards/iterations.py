@@ -97,7 +97,7 @@ def iterations_in(source: Path) -> tuple[Tag, ...]:
 def choose_iteration(
     source: Path, tag: str = LAST, prefix: str | None = None, *, is_vouched: bool = False
 ) -> Iteration:
-    """Return the save that is meant, if the tracker vouches for it, or, with `is_vouched`, somebody else does.
+    """Return the save that is meant, if the tracker confirms it, or, with `is_vouched`, somebody else does.
 
     `source` is an output tree, its checkpoint/, or a save's own directory, which may lie somewhere without a tracker.
     Raises InconsistentError where it is not complete or, as `last`, not healthy, DamagedFileError for a tracker or

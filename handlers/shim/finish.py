@@ -115,7 +115,7 @@ def _end_of(run: StepRun, begun: Begun | Exception | None, home: Home, wakeups: 
     if end.outcome is not Outcome.COMPLETED:
         return end
     # Trees of this attempt's own: what those before it wrote was put aside. They are two while the directory is away,
-    # and ranks make some of it anew under its old name.
+    # and ranks make some of it again under its old name.
     here = (each for each in (run.job_dir.output,) if each.is_dir())
     outputs = tuple(dict.fromkeys((*here, home.directory.output)))
     rank = next(process for process in begun.plan.processes if process.ranks)

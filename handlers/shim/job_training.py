@@ -120,7 +120,7 @@ class JobTraining:
 
     def _watch(self) -> StepEnd:
         """Wait until there is a reason to end the training, or it has ended well."""
-        # Of several that are seen at once the first counts: whoever ends a job from outside signals all of it.
+        # Of several that are seen at once the first counts: who ends a job from outside signals all of it.
         questions = (
             self._completed,
             self._asked_to_end,

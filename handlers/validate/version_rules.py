@@ -24,7 +24,7 @@ class _Sign:
     place: Place
     lifetime: Lifetime
     is_refused: bool
-    """Whether this version ends over it; else it passes over it."""
+    """Whether this version ends over it; else it skips it."""
 
 
 def check_version(root: Place, dialect: Dialect, version: Version, findings: Findings, *, is_sure: bool = True) -> None:

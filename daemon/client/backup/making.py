@@ -1,8 +1,8 @@
 """Making a backup of a root, with the daemon at work or without one.
 
 The store comes first and everything else after it: glmd writes files before it says so in the store, so the directories
-are as new as the store or newer. A root with an older store is what glmd mends by itself when it starts, from the
-records of its jobs; a store that speaks of files which are not there would not be mended.
+are as new as the store or newer. A root with an older store is what glmd fixes by itself when it starts, from the
+records of its jobs; a store that names files which are not there would not be fixed.
 """
 
 import importlib.metadata
@@ -145,7 +145,7 @@ class _Making:
                 yield name
 
     def _links(self) -> None:
-        """Make the links in `latest/` anew, so that they lead to what is in the backup."""
+        """Make the links in `latest/` again, so that they lead to what is in the backup."""
         latest = self._copy / self._root.latest.name
         latest.mkdir(mode=0o750)
         for link in links(self._root):

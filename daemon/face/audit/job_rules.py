@@ -146,7 +146,7 @@ def _past_exits(row: Row, files: JobFiles) -> Iterator[Disagreement]:
     """Yield the exits that the state contradicts: of the step that brought the job where it is, and of its training."""
     job = row.job
     if job.state in {State.FAILED, State.CANCELLED} and not {"submitted.yaml", "plan.json"} & files.names:
-        return  # the directory was removed, and what its shim had still to write made of it anew
+        return  # the directory was removed, and what its shim had still to write made of it again
     before = row.moves[-2] if len(row.moves) > 1 else None
     if job.state.is_over and before is not None and before.state in STEP_OF:
         records = files.step(before.attempt, STEP_OF[before.state])
@@ -178,7 +178,7 @@ def _repair_of_end(row: Row) -> str:
 
 
 def _was_trained(row: Row, files: JobFiles) -> bool:
-    """Say whether a training ended: not always well, for one that failed after its last save is merged all the same."""
+    """Say whether a training ended: not always well, for one that failed after its last save is merged anyway."""
     trainings = [step for step in files.steps if step.step is Step.TRAIN and step.attempt <= row.job.attempt]
     if any(step.exit is not None for step in trainings):
         return True

@@ -20,7 +20,7 @@ ON_ITS_WAY = 600.0
 not know any more is asked for again before it counts."""
 
 Queue = Callable[[], Sequence[Row] | None]
-"""Returns what waits or runs in Slurm of whoever asks; None where Slurm does not say."""
+"""Returns what waits or runs in Slurm of the user who asks; None where Slurm does not say."""
 
 
 def nodes_disagreements(job: Job, files: JobFiles, *, is_daemon_up: bool) -> Iterator[Disagreement]:

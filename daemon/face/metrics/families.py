@@ -7,7 +7,7 @@ from daemon.face.metrics.family import Family, Type
 FAMILIES: Final[list[Family]] = []
 """All of them, in their order."""
 _JOB: Final = ("job_id", "job_name")
-"""Not `job`: that, and `instance`, belong to whoever scrapes."""
+"""Not `job`: that, and `instance`, belong to the scraper."""
 
 
 def _gauge(name: str, told: str, *labels: str) -> Family:

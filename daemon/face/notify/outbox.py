@@ -267,7 +267,7 @@ class Outbox:
         return changed.rowcount
 
     def try_at_once(self, now: datetime) -> None:
-        """Let all that waits for its next try be tried: something may have been mended."""
+        """Let all that waits for its next try be tried: something may have been fixed."""
         self._connection.execute("UPDATE messages SET due = ? WHERE state = ?", (now.isoformat(), MessageState.PENDING))
 
     def forget(self, now: datetime) -> None:

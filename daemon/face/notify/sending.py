@@ -45,7 +45,7 @@ class Sending:
         self.use(plan)
 
     def use(self, plan: Plan) -> None:
-        """Go on by this plan. What waits is tried at once: somebody may have mended what was in its way."""
+        """Go on by this plan. What waits is tried at once: somebody may have fixed what was in its way."""
         self._plan = plan
         self._failures = dict.fromkeys((one.name for one in plan.destinations), 0)
         self._outbox.keep_destinations(self._failures)

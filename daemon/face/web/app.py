@@ -166,7 +166,7 @@ class Application:
         return endpoint
 
     async def shown(self, asked: Asked, path: str, view: View) -> Response:
-        """Return what a view shows, or what stands against it."""
+        """Return what a view shows, or what prevents it."""
         try:
             return await self.reads.read(_whose(asked, path), partial(_whole, view, asked))
         except (HandlerError, StoreError, OSError) as error:

@@ -65,7 +65,7 @@ class Page:
     live: str = ""
     """Of what it wants to be told while it is open, as `job:42`; empty for nothing."""
     revision: str = ""
-    """That of what it shows: where what it is told has another one, it is asked for anew."""
+    """That of what it shows: where what it is told has another one, it is asked for again."""
     scripts: tuple[str, ...] = field(default=())
     """Beside app.js."""
     status: int = 200

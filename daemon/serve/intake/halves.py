@@ -2,7 +2,7 @@
 
 A file that has not changed for `inbox.settle` is taken for whole. When its writer goes on after that, by the name, the
 rest comes as a second file. Each alone is mostly nonsense; but a YAML that is cut off may be valid, and become a job.
-Nobody can tell halves from a file that was mended and dropped again: this is a word more in a reason, never a decision.
+Nobody can tell halves from a file that was fixed and dropped again: this is a word more in a reason, never a decision.
 
 What came before is read from the disk and the store, so that a restart in between makes no difference.
 """
@@ -44,7 +44,7 @@ class SameName:
     """The job that was made of one."""
 
     def told(self) -> str:
-        """Return what whoever looks at the claimed file is to know; empty where there is nothing."""
+        """Return what anyone who looks at the claimed file is to know; empty where there is nothing."""
         lines = []
         if self.rejected:
             where = f"rejected/{printable(self.rejected.name)}"

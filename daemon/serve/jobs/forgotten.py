@@ -1,4 +1,4 @@
-"""Jobs whose directories are there and whose rows are not: the store is an older copy, or was begun anew.
+"""Jobs whose directories are there and whose rows are not: the store is an older copy, or was begun again.
 
 Each move of a job is in its events.jsonl. A job is again where these end; where it would hold devices there, in the
 queue before: the records of what has run since are read as after any restart, and nothing runs twice.

@@ -248,7 +248,7 @@ class OnNodes:
         if seen.owner is not None or enough:
             self._by_verdict(job, seen, self._keep_word(seen, UNSAID, None), settings)
         else:
-            seen.records.job.unlink(missing_ok=True)  # which job it is is not known any more: it is looked for anew
+            seen.records.job.unlink(missing_ok=True)  # which job it is is not known any more: it is looked for again
             course.over_since = course.known_since = None
 
     def _go_on(self, job: Job, seen: Seen, end: Finished | Failure, settings: Settings) -> None:

@@ -108,7 +108,7 @@ class Requests:
         return f"job {job.id} is queued again, as attempt {last + 1}"
 
     def refuse_strangers(self, job: Job | None, by: User) -> None:
-        """Raise RequestRefusedError where the settings leave a job to whoever dropped it, and that is not `by`.
+        """Raise RequestRefusedError where the settings leave a job to the user who dropped it, and that is not `by`.
 
         None is for what is no job's, and so nobody's.
         """

@@ -79,7 +79,7 @@ class SlurmWork:
             self._none_left_out(job, left_out)
 
     def leave_none_out(self, job: Job, slurm: SlurmSettings, why: str) -> None:
-        """Let `job` have those nodes all the same that earlier attempts had trouble with: Slurm has no others."""
+        """Let `job` have those nodes anyway that earlier attempts had trouble with: Slurm has no others."""
         directory = job.directory(self._root.path)
         work = partial(leave_none_out, directory, job.attempt, _client(slurm), f"Slurm says {why}")
         self._do(job, f"giving job {job.id} all nodes in Slurm", work, partial(self._none_left_out, job))

@@ -46,7 +46,7 @@ class ComparedContent:
                     self._refuse()
 
     def skip(self, count: int) -> None:
-        """Pass over the next `count` bytes, uncompared."""
+        """Skip the next `count` bytes, uncompared."""
         for each in (self._content, *self._replicas):
             each.skip(count)
 
