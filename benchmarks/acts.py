@@ -44,7 +44,7 @@ WEIGHTS = {
 _NOT_THERE = r"is not there|No such file|moved or removed"
 NAMED = {
     Act.SHIM_KILLED: r"the shim of \w+ died without a word",
-    Act.SHIM_TOLD_TO_END: r"told to end by SIGTERM",
+    Act.SHIM_TOLD_TO_END: r"stopped by SIGTERM",
     Act.RANK_KILLED: r"was killed by SIGKILL",
     # A rank that cannot write its log cannot write why it ends either.
     Act.DISK_FULL: r"[Ss]pace|ENOSPC|disk|are free|rank \d+ on device \d+ exited",

@@ -1,4 +1,4 @@
-"""The code of any exception, for whoever has only that."""
+"""The code of any exception, for anyone who has only that."""
 
 import errno
 

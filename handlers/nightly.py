@@ -26,7 +26,7 @@ from handlers.validate.glmd_section import MOST_INPUTS
 
 _MOST = 64 << 20
 """Bytes of a template: as many as `inbox.max_bytes` may allow."""
-_NOTHING_TO_GO_BY = "if_unchanged: skip has nothing to go by: name inputs, or write {newest:…} into the template"
+_NOTHING_TO_GO_BY = "if_unchanged: skip has nothing to compare: name inputs, or write {newest:…} into the template"
 _BY = {Word.NEWEST: By.TIME, Word.NEWEST_BY_NAME: By.NAME}
 
 
@@ -125,7 +125,7 @@ def filled_in(recipe: Recipe, scheduled: datetime) -> Night:
 
 @contextlib.contextmanager
 def _told_of(template: Path) -> Iterator[None]:
-    """Let what ruamel has against a YAML in the block be said of `template`."""
+    """Let what ruamel finds wrong with a YAML in the block be said of `template`."""
     try:
         yield
     except MarkedYAMLError as error:

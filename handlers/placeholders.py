@@ -131,8 +131,8 @@ def _filled(match: re.Match[str], answer: Answer, place: _Place) -> str:
         return answer(word, "")
     if what is not None and what.startswith("/"):
         close = get_close_matches(name, list(Word), 1, cutoff=0.5)
-        hint = f"is {close[0]} meant?" if close else f"right are {', '.join(Word)};"
-        raise place.wrong(match[0], f"no placeholder of glmd; {hint} in doubled braces all stays as it is")
+        hint = f"is {close[0]} meant?" if close else f"there are {', '.join(Word)};"
+        raise place.wrong(match[0], f"no placeholder of glmd; {hint} text in double braces stays unchanged")
     return match[0]
 
 

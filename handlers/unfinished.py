@@ -11,7 +11,7 @@ IGNORED = (
     "*.swo",  # vim: the second one
     "*.swx",  # vim: tries whether it may make a swap file
     "4913",  # vim: tries whether it may write into the directory
-    "*.tmp",  # whoever is careful and has no better idea
+    "*.tmp",  # anyone who is careful and has no better idea
     "*.part",  # Firefox, KDE
     "*.partial",  # Internet Explorer
     "*.filepart",  # WinSCP

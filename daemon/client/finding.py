@@ -11,7 +11,7 @@ class Verdict(StrEnum):
     MISSING = "missing"
     """glmd cannot do its work without it."""
     NOTE = "note"
-    """Worth knowing; the work can be done all the same."""
+    """Worth knowing; the work can be done anyway."""
 
 
 @dataclass(frozen=True)

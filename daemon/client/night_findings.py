@@ -30,7 +30,7 @@ def of_template(cycle: NightlySettings, settings: Settings) -> Finding:
     except (BadInputError, OSError) as error:
         what = f"{template}:{error.problems[0]}" if isinstance(error, ConfigError) else str(error)
         more = f"glmd check {template} says more, and glmd night --dry-run {cycle.name} shows it filled in"
-        return Finding(name, Verdict.NOTE, what, f"its nights fail until that is mended; {more}")
+        return Finding(name, Verdict.NOTE, what, f"its nights fail until you fix this; {more}")
     if night.notes:
         return Finding(name, Verdict.NOTE, f"{template} is good; {'; '.join(night.notes)}", "see settings.md")
     return Finding(name, Verdict.OK, f"{template} is good")

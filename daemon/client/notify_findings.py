@@ -16,8 +16,8 @@ def of_notifications(settings: Settings) -> Iterator[Finding]:
     destinations = settings.notify.destinations
     credentials = Credentials.of(os.environ)
     if not destinations:
-        advice = "to be told in DingTalk, Feishu, WeCom, Slack or by mail: docs/notifications.md"
-        yield Finding("notifications", Verdict.OK, f"nobody is told of anything; {advice}")
+        advice = "to get messages in DingTalk, Feishu, WeCom, Slack or by mail: docs/notifications.md"
+        yield Finding("notifications", Verdict.OK, f"glmd sends no messages; {advice}")
     for destination in destinations:
         yield _of_destination(destination, credentials)
     if settings.notify.heartbeat:
@@ -31,9 +31,11 @@ def _of_destination(destination: DestinationSettings, credentials: Credentials) 
         if destination.secret:
             credentials.read(credential_in(destination.secret))
     except BadInputError as error:
-        return Finding(name, Verdict.NOTE, str(error), "nothing can be sent there until that is mended")
+        return Finding(name, Verdict.NOTE, str(error), "glmd can send nothing there until you fix this")
     if destination.secret and not isinstance(address, Webhook):
-        return Finding(name, Verdict.NOTE, f"{address} is no webhook, and nothing to it is signed", "remove its secret")
+        return Finding(
+            name, Verdict.NOTE, f"{address} is no webhook, so glmd signs nothing for it", "remove its secret"
+        )
     if notes := notes_of(address):
         return Finding(name, Verdict.NOTE, "; ".join(notes), f"glmd notify test {destination.name} tries it")
     return Finding(name, Verdict.OK, f"{address}; glmd notify test {destination.name} tries it")
@@ -43,7 +45,7 @@ def _of_heartbeat(credential: str, credentials: Credentials) -> Finding:
     try:
         address = address_of(credentials.read(credential_in(credential)).reveal())
     except BadInputError as error:
-        return Finding("heartbeat", Verdict.NOTE, str(error), "nobody is called until that is mended")
+        return Finding("heartbeat", Verdict.NOTE, str(error), "glmd calls nobody until you fix this")
     if not isinstance(address, Webhook):
         return Finding("heartbeat", Verdict.NOTE, f"{address} is no URL", "name one that begins with https://")
     return Finding("heartbeat", Verdict.OK, str(address))

@@ -25,7 +25,7 @@ SOON = 7
 
 
 def of_root(settings: Settings) -> Finding:
-    """Look whether the root can be used by whoever asks."""
+    """Look whether the root can be used by anyone who asks."""
     root = Root(settings.root)
     if not root.path.exists():
         parent = _existing(root.path)
@@ -48,9 +48,9 @@ def of_root(settings: Settings) -> Finding:
 
 
 def _of_store(root: Root, settings: Settings) -> Finding | None:
-    """Return what stands against the store, or against reading it; None for nothing."""
+    """Return what is wrong with the store, or prevents reading it; None for nothing."""
     if why := unfit(settings, root_of(settings)):
-        return Finding("root", Verdict.MISSING, why, "glmd does not start so")
+        return Finding("root", Verdict.MISSING, why, "glmd does not start with this")
     try:
         if root.store.exists():
             ReadStore.open(root.store).close()
@@ -60,7 +60,9 @@ def _of_store(root: Root, settings: Settings) -> Finding | None:
         return Finding("root", Verdict.MISSING, str(error), "see docs/troubleshooting.md")
     if is_unshared(settings, root):
         told = f"{root.path} is on a file system of this host, and nodes have to see it at the same path"
-        return Finding("root", Verdict.NOTE, told, "see that this host exports it to them; for one host it is enough")
+        return Finding(
+            "root", Verdict.NOTE, told, "make sure that this host exports it to them; for one host it is enough"
+        )
     return None
 
 
@@ -86,9 +88,9 @@ def of_retention(settings: Settings) -> Finding:
             return Finding("retention", Verdict.OK, "no jobs yet")
         found = plan(root, settings, datetime.now(UTC), is_asked=True)
     except (StoreError, RefusedError, OSError) as error:
-        return Finding("retention", Verdict.NOTE, f"what could be removed of jobs that are over is not known: {error}")
+        return Finding("retention", Verdict.NOTE, f"glmd does not know what it could remove of ended jobs: {error}")
     by_itself = sum(item.bytes for item in found.going if item.is_automatic)
-    told = f"{found.told('of jobs that are over is not kept')}; {in_words(by_itself)} goes by itself"
+    told = f"{found.told('of ended jobs is not kept')}; glmd removes {in_words(by_itself)} of it by itself"
     if found.bytes > by_itself:
         return Finding("retention", Verdict.NOTE, told, "glmd prune removes it; --dry-run says what, and why")
     return Finding("retention", Verdict.OK, told if found.going else found.told(""))

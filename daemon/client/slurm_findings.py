@@ -33,7 +33,7 @@ def of_slurm(settings: Settings) -> Generator[Finding]:
     """Yield the findings, one after the other; those of nodes take as long as Slurm lets them wait."""
     slurm = settings.slurm
     if slurm is None:
-        advice = "write `slurm:` into glmd.yaml; an empty one is enough where all fits"
+        advice = "write `slurm:` into glmd.yaml; an empty section is enough if all defaults fit"
         yield Finding("slurm", Verdict.MISSING, "the settings have no section `slurm:`", advice)
         return
     try:
@@ -62,7 +62,7 @@ def _silent(why: str) -> Finding:
 
 def _munge(config: str) -> Finding:
     found = _AUTHENTICATION.search(config)
-    return Finding("munge", Verdict.OK, f"{found[1] if found else 'unknown'}: slurmctld takes this host's word")
+    return Finding("munge", Verdict.OK, f"{found[1] if found else 'unknown'}: slurmctld accepts this host")
 
 
 def _kill_wait(config: str, settings: Settings) -> Finding:
@@ -70,8 +70,11 @@ def _kill_wait(config: str, settings: Settings) -> Finding:
     if found is None:
         return Finding("KillWait", Verdict.NOTE, "scontrol show config does not say")
     if float(found[1]) < grace:
-        text = f"{found[1]} s, and training.grace is {grace:g} s: Slurm kills sooner what it ends itself"
-        return Finding("KillWait", Verdict.NOTE, text, "glmd cancel is not concerned; raise KillWait in slurm.conf")
+        text = (
+            f"{found[1]} s, and training.grace is {grace:g} s: Slurm kills a job that it ends itself before "
+            f"the grace is over"
+        )
+        return Finding("KillWait", Verdict.NOTE, text, "raise KillWait in slurm.conf; glmd cancel works in any case")
     return Finding("KillWait", Verdict.OK, f"{found[1]} s, training.grace {grace:g} s")
 
 
@@ -128,15 +131,17 @@ def _nodes(asked: Sequence[Partition], settings: Settings, slurm: SlurmSettings)
         yield _silent(str(error))
         return
     if os.uname().nodename.partition(".")[0] in there and settings.devices:
-        text = "this host is a node of Slurm's as well: jobs of `devices:` and of Slurm's know nothing of each other"
-        yield Finding("devices", Verdict.NOTE, text, "leave `devices` of the settings empty, or the host out of Slurm")
+        text = "this host is also a node of Slurm: glmd and Slurm could give a device to two jobs"
+        yield Finding(
+            "devices", Verdict.NOTE, text, "leave `devices` of the settings empty, or take this host out of Slurm"
+        )
     for node, state in there.items():
         if state:
             advice = f"scontrol show node {node} says why"
             yield Finding(f"node {node}", Verdict.NOTE, f"is {state}, and takes no job now", advice)
     nodes = [node for node, state in there.items() if not state]
     if len(nodes) > MOST_PROBED:
-        text = f"{MOST_PROBED} of {len(nodes)} are looked at, the first ones"
+        text = f"glmd looked only at the first {MOST_PROBED} of {len(nodes)}"
         yield Finding("nodes", Verdict.NOTE, text, "glmd looks at a node again when a training begins there")
     try:
         with closing(probes(settings, slurm, nodes[:MOST_PROBED])) as found:
@@ -144,14 +149,17 @@ def _nodes(asked: Sequence[Partition], settings: Settings, slurm: SlurmSettings)
                 yield of_node(probed, slurm)
     except OSError as error:
         text = f"a job's files cannot be written into {settings.root}: {error.strerror}"
-        yield Finding("nodes", Verdict.MISSING, text, "call it as the user that glmd runs as")
+        yield Finding("nodes", Verdict.MISSING, text, "run this as the user that glmd runs as")
 
 
 def of_node(probed: Probed, slurm: SlurmSettings) -> Finding:
     """Say what a node has and lacks."""
     name, probe = f"node {probed.node}", probed.probe
     if probe is None:
-        advice = "see slurm.python, slurm.prologue, and whether the root is shared; sbatch runs as whoever calls this"
+        advice = (
+            "check slurm.python, slurm.prologue, and whether the nodes share the root; sbatch runs as the "
+            "user who runs this"
+        )
         return Finding(name, Verdict.MISSING, probed.why, advice)
     text = (
         f"glmd {probe.glmd}, {probe.python}; training.python {probe.training or probe.training_problem}; "
@@ -161,7 +169,9 @@ def of_node(probed: Probed, slurm: SlurmSettings) -> Finding:
     if probe.training_problem:
         return Finding(name, Verdict.MISSING, text, "training.python has to be at that path on each node")
     if probe.glmd != (here := importlib.metadata.version("glmd")):
-        return Finding(name, Verdict.MISSING, text, f"here runs glmd {here}: install the same, or set slurm.python")
+        return Finding(
+            name, Verdict.MISSING, text, f"glmd {here} runs here: install the same version there, or set slurm.python"
+        )
     lacks = "; ".join(_lacks(probe, slurm))
     return Finding(name, Verdict.NOTE if lacks else Verdict.OK, text, lacks)
 

@@ -1,4 +1,4 @@
-"""Making the records of a job's trainings anew from the ranks' logs."""
+"""Rebuilding the records of a job's trainings from the ranks' logs."""
 
 import os
 import re
@@ -19,7 +19,7 @@ _RANK = re.compile(r"rank_(\d{1,5})", re.ASCII)
 
 
 def rebuild_records(job: Job, root: Path) -> Iterator[tuple[int, int]]:
-    """Write the record of each attempt that trained anew; yield its number, and how many steps it has then.
+    """Write again the record of each attempt that trained; yield its number, and how many steps it has then.
 
     One whose logs tell no step keeps the record that it has. Raises OSError, and RefusedError where a shim is at work.
     """

@@ -41,8 +41,9 @@ def drop(content: bytes, name: str, root: Root) -> Drop:
     """
     if is_ignored(name) or "/" in name or not name.isprintable() or len(name.encode()) > NAME_MAX - _ROOM:
         raise BadInputError(
-            f"{printable(name)!r} cannot be a name in the inbox, where hidden and temporary files are passed over; "
-            "choose another, as --name glm_6b",
+            f"{printable(name)!r} cannot be a name in the inbox, where glmd ignores hidden and temporary files; "
+            f"choose another, as --name glm_6b"
+            "",
             Code.DROP_NAME,
         )
     if not root.inbox.is_dir():
@@ -92,7 +93,7 @@ def follow(job: int, root: Root, show: Callable[[JobStatus], None]) -> JobStatus
 
 
 def exit_code_of(state: State) -> int:
-    """Return the exit code that a job's end gives to whoever waited for it."""
+    """Return the exit code that a job's end gives to anyone who waited for it."""
     return {State.DONE: 0, State.REJECTED: 2}.get(state, 1)
 
 

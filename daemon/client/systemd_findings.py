@@ -32,14 +32,14 @@ def judge(support: UnitSupport, units: Iterable[Path], runner: Runner) -> Findin
     if PLAIN in unit.read_text():
         if support.obstacle:
             return Finding("systemd", Verdict.NOTE, f"{text}: {PLAIN_TEXT}", f"that is so because {support.obstacle}")
-        advice = "sudo make install puts units in place that keep jobs in a sandbox: this host can have them now"
+        advice = "sudo make install installs units that keep jobs in a sandbox: this host can have them now"
         return Finding("systemd", Verdict.NOTE, f"{text}: {PLAIN_TEXT}", advice)
     if support.obstacle and runner is not Runner.SPAWN:
         # Who says `systemd` in the settings may have let glm start units in a way of their own.
         verdict = Verdict.MISSING if runner is Runner.AUTO else Verdict.NOTE
-        advice = "jobs would not start; sudo make install puts a unit in place whose jobs are children of glmd"
+        advice = "jobs would not start; sudo make install installs a unit whose jobs are children of glmd"
         return Finding("systemd", verdict, f"{text}, but {support.obstacle}", advice)
     if support.ignored:
         ignored = ", ".join(f"{name}=" for name in support.ignored)
-        return Finding("systemd", Verdict.NOTE, f"{text}; it ignores {ignored}", "all else of the units counts")
+        return Finding("systemd", Verdict.NOTE, f"{text}; it ignores {ignored}", "the rest of the units works")
     return Finding("systemd", Verdict.OK, text)

@@ -67,7 +67,7 @@ def ask_interpreter(python: Path) -> tuple[Finding, str | None]:
     except (ValueError, TypeError, RecursionError):
         what = f"{python} is no Python: asked for its versions, it answered: {_last_line(said):.100}"
         return Finding(name, Verdict.MISSING, what, advice), None
-    text = f"{python} has mindspore {mindspore}, mindformers {mindformers or 'from a checkout, if at all'}"
+    text = f"{python} has mindspore {mindspore}, mindformers {mindformers or 'only from a checkout, if any'}"
     return Finding(name, Verdict.OK, text), str(mindspore)
 
 
@@ -105,7 +105,9 @@ def _checkout(settings: Settings) -> Finding:
     script = script_of(settings.training.entry, settings.training.checkout)
     if script is None:
         module = settings.training.entry
-        return Finding("training.entry", Verdict.OK, f"{module} is a module, which the first training will look for")
+        return Finding(
+            "training.entry", Verdict.OK, f"{module} is a module; glmd cannot check it before the first training"
+        )
     if os.access(script, os.R_OK):
         return Finding("training.checkout", Verdict.OK, f"{script} is there")
     advice = "set training.checkout to a MindFormers checkout, the directory that holds run_mindformer.py, "
@@ -116,7 +118,7 @@ def _checkout(settings: Settings) -> Finding:
 def _mindformers(found: Installed) -> Finding:
     name = "mindformers"
     if found.version is None:
-        advice = 'name it: training.mindformers: "0.8"; until then what its versions do not agree upon is a warning'
+        advice = 'name it: training.mindformers: "0.8"; until then glmd only warns where versions differ'
         return Finding(name, Verdict.NOTE, str(found), advice)
     text = f"{found}; YAMLs are checked by the rules of {dialect_of(found.version).name}"
     if not is_read(found.version):
@@ -146,7 +148,7 @@ def _pair(settings: Settings, found: Installed, version: Version, mindspore: str
     if there in wanted:
         return Finding(name, Verdict.OK, f"{has}, as {wants}")
     if others := pairs.going_with(there):
-        advice += f"; or let training.checkout be of MindFormers {' or '.join(map(str, others))}"
+        advice += f"; or set training.checkout to MindFormers {' or '.join(map(str, others))}"
     return Finding(name, Verdict.NOTE, f"{has} does not fit: {wants} (its VERSION_MAP.json)", advice)
 
 

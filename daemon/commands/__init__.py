@@ -3,86 +3,86 @@
 COMMANDS = {
     "serve": ("daemon.commands.serve:serve", "Run the daemon in the foreground."),
     "submit": ("daemon.commands.submit:submit", "Check a YAML, then drop it into the inbox."),
-    "check": ("daemon.commands.check:check", "Check a YAML as the daemon would; nothing is dropped."),
-    "status": ("daemon.commands.status:status", "Show all jobs, or one in detail; also with the daemon down."),
+    "check": ("daemon.commands.check:check", "Check a YAML as the daemon does, and drop nothing."),
+    "status": ("daemon.commands.status:status", "Show all jobs, or one in detail; works without the daemon."),
     "top": (
         "daemon.commands.top:top",
-        "Show what runs, waits and ended, once a second; also with the daemon down.",
+        "Show running, waiting and ended jobs, once a second; works without the daemon.",
     ),
     "nights": (
         "daemon.commands.nights:nights",
-        "Show how the nightly cycles fared, a row each; also with the daemon down.",
+        "Show the results of the nightly cycles, one row for each; works without the daemon.",
     ),
     "night": (
         "daemon.commands.night:night",
-        "Tell of one night what happened, and what needs you: then the exit code is 1.",
+        "Show what happened in one night, and what needs you; if something does, the exit code is 1.",
     ),
     "logs": (
         "daemon.commands.logs:logs",
-        "Show a job's events, or what one rank, its evaluation, or glmd on nodes of Slurm prints.",
+        "Show a job's events, or the output of a rank, of its evaluation, or of its nodes of Slurm.",
     ),
     "steps": (
         "daemon.commands.steps:steps",
-        "Show a job's training step by step, or make its record anew from its logs.",
+        "Show a job's training step by step, or rebuild its record from its logs.",
     ),
     "compare": (
         "daemon.commands.compare:compare",
-        "Show the trainings of several jobs beside each other.",
+        "Compare the trainings of several jobs.",
     ),
-    "cancel": ("daemon.commands.control:cancel", "End a job, or take it out of the queue."),
-    "retry": ("daemon.commands.control:retry", "Do the step again that failed or was cancelled."),
+    "cancel": ("daemon.commands.control:cancel", "Cancel a job, or remove it from the queue."),
+    "retry": ("daemon.commands.control:retry", "Run the failed or cancelled step of a job again."),
     "promote": (
         "daemon.commands.promotion:promote",
-        "Let latest/PREFIX lead to what a job has merged, for others to go on from.",
+        "Let latest/PREFIX lead to the merged output of a job; later trainings start from it.",
     ),
     "rollback": (
         "daemon.commands.promotion:rollback",
-        "Let latest/PREFIX lead to what was promoted before; what was promoted since does not come back by itself.",
+        "Let latest/PREFIX lead to an output promoted before; glmd does not promote the later ones again by itself.",
     ),
     "promotions": (
         "daemon.commands.promotion:promotions",
-        "Show what each latest/PREFIX has led to, the newest last; also with the daemon down.",
+        "List the promotions of each latest/PREFIX, the newest last; works without the daemon.",
     ),
     "prune": (
         "daemon.commands.prune:prune",
-        "Remove what `retention:` does not keep, also of jobs that people dropped; the daemon does it.",
+        "Let the daemon remove files that `retention:` does not keep, also those of jobs that people dropped.",
     ),
     "reload": ("daemon.commands.control:reload", "Let the daemon read its settings again."),
     "rank-table": ("daemon.commands.rank_table:app", "Make, check and merge HCCL rank tables."),
     "merge": ("daemon.commands.merge:merge", "Merge a run's shards into one filtered checkpoint."),
-    "verify": ("daemon.commands.verify:verify", "Hold a merged checkpoint against its manifest."),
+    "verify": ("daemon.commands.verify:verify", "Compare a merged checkpoint with its manifest."),
     "inspect": (
         "daemon.commands.inspect:inspect",
-        "Show what checkpoint and strategy files hold, or where two differ.",
+        "Show the content of checkpoint and strategy files, or how two differ.",
     ),
     "doctor": (
         "daemon.commands.doctor:doctor",
-        "Say what this host has and lacks, with --slurm what Slurm has, or with --state whether root and store agree.",
+        "Examine this host; with --slurm examine Slurm, with --state compare the root with the store.",
     ),
     "notify": (
         "daemon.commands.notify:notify",
-        "Tell people what happens: serve, test NAME, list, retry.",
+        "Send people messages about what happens: serve, test NAME, list, retry.",
     ),
-    "web": ("daemon.commands.web:web", "Serve the page, which only reads; also with the daemon down."),
+    "web": ("daemon.commands.web:web", "Serve the page, which only reads; works without the daemon."),
     "metrics": (
         "daemon.commands.metrics:metrics",
-        "Print what glmd knows as samples for Prometheus, or write them as a textfile; also with the daemon down.",
+        "Print metrics for Prometheus, or write them to a textfile; works without the daemon.",
     ),
     "backup": (
         "daemon.commands.backup:backup",
-        "Back up the store, the jobs' records and what was promoted; glmd may run, and jobs, too.",
+        "Back up the store, the jobs' records and the promoted outputs, also while glmd and jobs run.",
     ),
-    "restore": ("daemon.commands.restore:restore", "Look at a backup, or make a root of it."),
+    "restore": ("daemon.commands.restore:restore", "Check a backup, or restore it to a new root."),
     "explain": (
         "daemon.commands.explain:explain",
-        "Say what the code of an error means and what to do, or list all codes.",
+        "Explain the code of an error and what to do, or list all codes.",
     ),
-    "demo": ("daemon.commands.demo:demo", "Rehearse the whole way: a tiny GLM, really trained and merged."),
+    "demo": ("daemon.commands.demo:demo", "Rehearse everything: train a tiny GLM for real, and merge it."),
 }
 """Name → (module:attribute, line of help)."""
 
 HIDDEN = frozenset({"reload"})
-"""What systemd runs rather than people; docs/cli.md has it all the same."""
+"""What systemd runs rather than people; docs/cli.md has it anyway."""
 
 OWN_PARSER = frozenset(
     {"backup", "compare", "merge", "metrics", "night", "nights", "notify", "restore", "status", "steps", "top", "web"}

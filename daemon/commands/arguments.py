@@ -16,10 +16,10 @@ def _or_before(ctx: typer.Context, param: typer.CallbackParam, value: Path | Non
 
 RootOption = Annotated[
     Path | None,
-    typer.Option("--root", metavar="DIR", help="glmd's directory; GLMD_ROOT does the same.", callback=_or_before),
+    typer.Option("--root", metavar="DIR", help="glmd's directory; or set GLMD_ROOT.", callback=_or_before),
 ]
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="The settings file.", callback=_or_before)
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="JSON for programs; docs/cli.md names its keys.")]
-JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="As 42, 0042 or 0042-NAME.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON; docs/cli.md lists its keys.")]
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="A job, as 42, 0042 or 0042-NAME.", show_default=False)]

@@ -17,14 +17,11 @@ if TYPE_CHECKING:
 
 LACKS = 1
 """The exit code when something could not be read, or an output is not what it should be."""
-EXIT_CODES = (
-    "Exit codes: 0 whole, 1 made, but something lacks that a backup should have, or failed; 2 bad usage or bad input, "
-    "3 refused."
-)
+EXIT_CODES = "Exit codes: 0 whole, 1 failed, or made but not complete, 2 bad usage or bad input, 3 refused."
 
 
 def backup(words: Sequence[str]) -> None:
-    """Back up the store, the jobs' records and what was promoted; glmd may run, and jobs, too."""
+    """Back up the store, the jobs' records and the promoted outputs, also while glmd and jobs run."""
     given = _parser().parse_args(words)
     from daemon.client.backup.making import back_up, clear_up  # noqa: PLC0415 - numpy, which `--help` has no use for
     from daemon.core.root import Root  # noqa: PLC0415 - as above
@@ -49,7 +46,7 @@ def _parser() -> Parser:
     parser = Parser(prog="glmd backup", description=backup.__doc__, epilog=EXIT_CODES, allow_abbrev=False)
     told = "An existing directory, best on another disk; the backup gets a directory in it."
     parser.add_argument("--to", type=Path, required=True, metavar="DIR", help=told)
-    parser.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
+    parser.add_argument("--json", action="store_true", help="Print JSON; docs/cli.md lists its keys.")
     parser.add_common_options()
     return parser
 
@@ -63,8 +60,8 @@ def summary(path: Path, record: "BackupRecord") -> Iterator[str]:
         yield f"{output.target}: {output.prefix}, {format_size(output.bytes)}; {how}"
     if record.without_files:
         count = len(record.without_files)
-        yield f"of {count} other output{'s' * (count > 1)}, from which nothing goes on, the manifest alone"
+        yield f"of {count} other output{'s' * (count > 1)}, which no training needs, only the manifest"
     if any(output.linked for output in record.outputs):
-        yield "a disk that breaks takes links and root alike: copy the backup to another one, with cp -a or rsync -a"
+        yield "if this disk fails, root and backup are both lost: copy the backup to another one (cp -a)"
     if record.lacks:
         yield f"it lacks {len(record.lacks)} thing{'s' * (len(record.lacks) > 1)} that a backup should have; see above"

@@ -37,7 +37,7 @@ def check(
         typer.Option(
             metavar="VERSION",
             parser=_version,
-            help="Check against this MindFormers, as 0.8 or 1.9.0, and not the one of the settings.",
+            help="Check for this version of MindFormers, as 0.8 or 1.9.0, instead of that of the settings.",
             show_default=False,
         ),
     ] = None,
@@ -45,7 +45,7 @@ def check(
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Check a YAML as the daemon would; nothing is dropped."""
+    """Check a YAML as the daemon does, and drop nothing."""
     settings = settings_of(root, config)
     if json_:
         found = _as_json(file, settings, mindformers)

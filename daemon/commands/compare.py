@@ -23,7 +23,7 @@ _MOST = 12
 
 
 def compare(words: Sequence[str]) -> None:
-    """Show the trainings of several jobs beside each other."""
+    """Compare the trainings of several jobs."""
     given = _parser().parse_args(words)
     if not 2 <= len(given.jobs) <= _MOST:
         raise BadInputError(f"name two jobs or more, and at most {_MOST}, as in glmd compare 41 42", Code.USAGE_OPTIONS)
@@ -40,10 +40,10 @@ def compare(words: Sequence[str]) -> None:
 
 def _parser() -> Parser:
     parser = Parser(prog="glmd compare", description=compare.__doc__, allow_abbrev=False)
-    parser.add_argument("jobs", nargs="+", metavar="JOB", help="As 42, 0042 or 0042-NAME.")
+    parser.add_argument("jobs", nargs="+", metavar="JOB", help="A job, as 42, 0042 or 0042-NAME.")
     told = "Show the keys of the configurations that differ, instead of the curves."
     parser.add_argument("--config", action="store_true", help=told)
-    parser.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
+    parser.add_argument("--json", action="store_true", help="Print JSON; docs/cli.md lists its keys.")
     parser.add_common_options(config="--config-file")
     return parser
 

@@ -10,12 +10,12 @@ from handlers.printable import printable
 
 
 def cancel(job: JobArgument, *, root: RootOption = None, config: ConfigOption = None) -> None:
-    """End a job, or take it out of the queue."""
+    """Cancel a job, or remove it from the queue."""
     _ask_about(job, "cancel", Root(root_of(root, config)))
 
 
 def retry(job: JobArgument, *, root: RootOption = None, config: ConfigOption = None) -> None:
-    """Do the step again that failed or was cancelled."""
+    """Run the failed or cancelled step of a job again."""
     _ask_about(job, "retry", Root(root_of(root, config)))
 
 

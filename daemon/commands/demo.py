@@ -64,7 +64,7 @@ def demo(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Rehearse the whole way: a tiny GLM, really trained and merged."""
+    """Rehearse everything: train a tiny GLM for real, and merge it."""
     rehearsed = STACKS[stack]
     python = training_python(settings_of(None, config).training.python, rehearsed)
     place = new_root(root)
@@ -214,7 +214,7 @@ def _on_the_page(page: str, job: Job, root: Root) -> tuple[str, ...]:
         "To see a failure",
         f"  cp {job.directory(root.path).submitted} {root.inbox}/again.yaml    drops it once more",
         f"  {page}jobs/{job.id + 1}/ranks    has the ranks' pids while it trains; kill -9 one of them",
-        f"  {page}jobs/{job.id + 1}    says what became of it: at first glmd begins anew by itself",
+        f"  {page}jobs/{job.id + 1}    says what became of it: at first glmd tries again by itself",
     )
 
 

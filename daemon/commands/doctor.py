@@ -35,13 +35,13 @@ COLOURS = {Verdict.OK: "green", Verdict.MISSING: "red", Verdict.NOTE: "yellow"}
 
 StateOption = Annotated[
     bool,
-    typer.Option("--state", help="Examine root and store instead: does what lies on the disk fit the jobs' states?"),
+    typer.Option("--state", help="Compare the root with the store instead: do the files fit the jobs' states?"),
 ]
 
 
 SlurmOption = Annotated[
     bool,
-    typer.Option("--slurm", help="Examine Slurm instead: what it has, and by a job of a minute what each node has."),
+    typer.Option("--slurm", help="Examine Slurm instead, and each node by a Slurm job of a minute."),
 ]
 
 
@@ -53,7 +53,7 @@ def doctor(
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Say what this host has and lacks, with --slurm what Slurm has, or with --state whether root and store agree."""
+    """Examine this host; with --slurm examine Slurm, with --state compare the root with the store."""
     if state and slurm:
         raise BadInputError("give one of --slurm and --state", Code.USAGE_OPTIONS)
     if state:

@@ -34,18 +34,18 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
 _REMEDIES = {
     errno.ENOSPC: "free space there, and try again",
     errno.EDQUOT: "free space there, or have the quota raised, and try again",
-    errno.EROFS: "that file system can only be read: have it mounted for writing, or name another place",
-    errno.EACCES: "you may not do that there: see who owns it (ls -ld), and whether you are in the group glm",
-    errno.EPERM: "you may not do that there: see who owns it (ls -ld), and whether you are in the group glm",
-    errno.ENOENT: "see whether the path is right",
-    errno.ENOTDIR: "see whether the path is right",
+    errno.EROFS: "mount it for writing, or name another place",
+    errno.EACCES: "check its owner (ls -ld), and whether you are in the group glm",
+    errno.EPERM: "check its owner (ls -ld), and whether you are in the group glm",
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path",
     errno.ELOOP: "see where its symbolic links lead (ls -l)",
     errno.EISDIR: "name a file",
     errno.EMFILE: "allow more open files: ulimit -n",
-    errno.ENFILE: "the host has too many open files: end something, and try again",
+    errno.ENFILE: "the host has too many open files: end some processes, and try again",
     errno.EFBIG: "allow larger files: ulimit -f unlimited",
-    errno.EIO: "see to the disk: dmesg says more",
-    errno.ESTALE: "see to the mount: its server lost it",
+    errno.EIO: "check the disk: dmesg says more",
+    errno.ESTALE: "check the mount: its server has lost it",
 }
 """What to do about an OSError, by its number."""
 

@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 def explain(
     code: Annotated[
         str | None,
-        typer.Argument(metavar="CODE", help="As merge.replicas-differ; merge for all of a family.", show_default=False),
+        typer.Argument(
+            metavar="CODE", help="A code, as merge.replicas-differ, or a family of codes, as merge.", show_default=False
+        ),
     ] = None,
     lang: Annotated[
         Language | None,
         typer.Option(metavar="LANGUAGE", help="en or zh; without it, by LC_ALL, LC_MESSAGES or LANG."),
     ] = None,
 ) -> None:
-    """Say what the code of an error means and what to do, or list all codes."""
+    """Explain the code of an error and what to do, or list all codes."""
     from daemon.commands.speaking import words_of  # noqa: PLC0415 - `glmd --help` is to answer at once
     from daemon.face.troubleshooting import read_entries  # noqa: PLC0415 - the same
 

@@ -52,23 +52,24 @@ def inspect(
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="The run's strategy file, or a directory of them: says which ranks hold what.",
+            help="A strategy file of the run, or their directory: shows which ranks hold which slices.",
             show_default=False,
         ),
     ] = None,
-    tag: Annotated[str, typer.Option(metavar="TAG", help="Which save of a run, as for glmd merge.")] = LAST,
+    tag: Annotated[str, typer.Option(metavar="TAG", help="The tag of a save, as for glmd merge.")] = LAST,
     prefix: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of a run's shards, where there are several.", show_default=False)
+        str | None,
+        typer.Option(metavar="NAME", help="The prefix of the shards, if the run has several.", show_default=False),
     ] = None,
     diff: Annotated[
-        bool, typer.Option("--diff", help="Compare two checkpoints, A and B; exit code 1 where they differ.")
+        bool, typer.Option("--diff", help="Compare two checkpoints, A and B; exit code 1 if they differ.")
     ] = False,
     finite: Annotated[
         bool, typer.Option("--finite", help="Read a checkpoint file whole, and count NaN and infinity.")
     ] = False,
     json_: JsonOption = False,
 ) -> None:
-    """Show what checkpoint and strategy files hold, or where two differ."""
+    """Show the content of checkpoint and strategy files, or how two differ."""
     for path in paths:
         if not (path.is_file() or path.is_dir()):
             raise BadInputError(

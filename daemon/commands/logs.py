@@ -40,24 +40,24 @@ def logs(
     job: JobArgument,
     *,
     rank: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="What this rank prints, instead of events.")
+        int | None, typer.Option(min=0, metavar="N", help="Show the output of this rank instead of events.")
     ] = None,
     evaluation: Annotated[
-        bool, typer.Option("--evaluation", help="What its evaluation prints, instead of events.")
+        bool, typer.Option("--evaluation", help="Show the output of its evaluation instead of events.")
     ] = False,
     slurm: Annotated[
         str | None,
         typer.Option(
             metavar="batch|merge|N",
-            help="What its batch step in Slurm prints, or that of its merge, or glmd on that node of it, from 0.",
+            help="Show the output of its batch step in Slurm, of its merge's, or of glmd on this node, from 0.",
         ),
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job is over.")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="The events as they are kept, one JSON object a line.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow until the job ends.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print the events as JSON, one object in each line.")] = False,
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Show a job's events, or what one rank, its evaluation, or glmd on nodes of Slurm prints."""
+    """Show a job's events, or the output of a rank, of its evaluation, or of its nodes of Slurm."""
     if evaluation + (rank is not None) + (slurm is not None) > 1:
         raise BadInputError("give one of --rank, --evaluation and --slurm", Code.USAGE_OPTIONS)
     place = Root(root_of(root, config))
@@ -77,7 +77,7 @@ def logs(
 
 
 def _is_over(job: int, place: Root) -> bool:
-    with ReadStore.open(place.store) as store:  # anew: what a daemon that starts later writes counts
+    with ReadStore.open(place.store) as store:  # again: what a daemon that starts later writes counts
         return store.job(job).state.is_over
 
 

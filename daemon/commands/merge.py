@@ -39,7 +39,7 @@ def summary(done: MergeSummary) -> list[str]:
     stages = f"{done.stages} pipeline stage{'s' * (done.stages > 1)}"
     entries = f"{done.entries_in} entries in, {done.entries_kept} kept{counts}"
     written = f"{format_size(done.bytes)} in {done.seconds:.1f} s{speed}"
-    agreed = "all ranks agree on them" if done.agreed else "rank 0's were taken, and not compared"
+    agreed = "all ranks agree on them" if done.agreed else "taken from rank 0, and not compared"
     lines = (
         f"merged {done.prefix} {done.tag} of {ranks}: {entries}, {written}; {stages}",
         *([f"{done.adapters_merged} weights got their LoRA adapter added"] if done.adapters_merged else []),
@@ -57,12 +57,13 @@ def plan_of(arguments: Sequence[str]) -> MergePlan:
     _check_there(given)
     if given.data_parallel and given.src_strategy_file:
         raise BadInputError(
-            "--data-parallel is for runs without strategy files; leave out one of it and --src-strategy-file",
+            "--data-parallel is for runs without strategy files; leave it out, or leave out --src-strategy-file",
             Code.USAGE_OPTIONS,
         )
     if given.data_parallel and given.stages not in {None, 1}:
         raise BadInputError(
-            "--data-parallel is for runs without pipeline stages; leave out one of it and --stages", Code.USAGE_OPTIONS
+            "--data-parallel is for runs without pipeline stages; leave it out, or leave out --stages",
+            Code.USAGE_OPTIONS,
         )
     if given.max_shard_size is not None and given.format == OutputFormat.CKPT:
         raise BadInputError(

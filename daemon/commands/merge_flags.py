@@ -41,59 +41,81 @@ def _dashed(argument: str) -> str:
     return f"{name.replace('_', '-')}{equals}{value}"
 
 
-_TAG = "EPOCH_STEP, as 31_4; last, if not given; network or trainable_params, alone or as network-31_4; iteration_N."
+_TAG = "EPOCH_STEP, as 31_4; network or trainable_params, alone or as network-31_4; iteration_N; default: last."
 
 
 def _what(parser: argparse.ArgumentParser) -> None:
     flag = parser.add_argument_group("what to merge").add_argument
-    flag("--src-checkpoints-dir", type=Path, metavar="DIR", help="The run's output: holds checkpoint/rank_N/.")
-    flag("--shards", type=Path, nargs="+", default=[], metavar="FILE", help="The shards themselves, one a rank.")
+    flag(
+        "--src-checkpoints-dir", type=Path, metavar="DIR", help="The output of the run, with checkpoint/rank_N/ in it."
+    )
+    flag("--shards", type=Path, nargs="+", default=[], metavar="FILE", help="The shards, one for each rank.")
     flag("--src-postfix", default="last", metavar="TAG", help=_TAG)
-    flag("--prefix", metavar="NAME", help="The shards' prefix, as glm-6b; if not given, the only one there is.")
-    flag("--ranks", type=_at_least_1, metavar="N", help="How many there must be; else what the strategy files say.")
-    stages = "How many pipeline stages there must be; else those that the strategy files speak of."
+    flag("--prefix", metavar="NAME", help="The prefix of the shards, as glm-6b; needed only if there are several.")
+    flag(
+        "--ranks", type=_at_least_1, metavar="N", help="How many ranks the run has; default: as the strategy files say."
+    )
+    stages = "How many pipeline stages the run has; default: as the strategy files say."
     flag("--stages", type=_at_least_1, metavar="N", help=stages)
-    strategy = "A strategy file of the run, or their directory; if not given, strategy/ in its output."
+    strategy = "A strategy file of the run, or their directory; default: strategy/ in its output."
     flag("--src-strategy-file", type=Path, metavar="PATH", help=strategy)
-    flag("--data-parallel", action="store_true", help="There are no strategy files: every rank holds the whole model.")
-    frozen = "A full run's strategy, for what the run's own does not name: a LoRA run's frozen weights."
+    flag(
+        "--data-parallel", action="store_true", help="The run has no strategy files: every rank holds the whole model."
+    )
+    frozen = (
+        "The strategy file of a full run, for weights that the run's own does not name, as those that LoRA freezes."
+    )
     flag("--layout-from", type=Path, metavar="PATH", help=frozen)
 
 
 def _into(parser: argparse.ArgumentParser) -> None:
     flag = parser.add_argument_group("what it becomes").add_argument
-    flag("--dst-checkpoints-dir", type=Path, required=True, metavar="DIR", help="Gets the output and manifest.json.")
-    default = f"{Family.WEIGHTS},{Family.SCALARS}"
-    families = f"Of {', '.join(Family)}, and prefixes that no list names, as ema; if not given, {default}."
-    flag("--keep", type=_families, metavar="FAMILY,…", help=families)
-    of_weights = "If not given, ckpt. huggingface: weights alone, under the names that Hugging Face's models have."
-    flag("--format", choices=list(OutputFormat), default=OutputFormat.CKPT, help=of_weights)
-    base = "The model that was fine-tuned, for huggingface: its configuration and tokenizer go to the output."
-    flag("--hf-base", type=Path, metavar="DIR", help=base)
-    names = "For huggingface: of transformers' own class, or of the code that comes with the model; else the base's."
-    flag("--hf-names", choices=list(Names), help=names)
-    flag("--max-shard-size", type=_size, metavar="SIZE", help="As 5GB: cut safetensors into files, with an index.")
-    flag("--transformed", action="store_true", help="Write transformed.ckpt too, with all that the shards hold.")
-    diverged = (
-        "Write weights that hold NaN or infinity too: all, or those that match a pattern, as '*.bias'; repeatable."
+    flag(
+        "--dst-checkpoints-dir",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="Where to write the output and manifest.json.",
     )
+    default = f"{Family.WEIGHTS},{Family.SCALARS}"
+    families = f"Families to keep: {', '.join(Family)}, or any other prefix, as ema; default: {default}."
+    flag("--keep", type=_families, metavar="FAMILY,…", help=families)
+    of_weights = "Default: ckpt. huggingface: only weights, with the names of Hugging Face's models."
+    flag("--format", choices=list(OutputFormat), default=OutputFormat.CKPT, help=of_weights)
+    base = "For huggingface, the base model: glmd copies its configuration and tokenizer to the output."
+    flag("--hf-base", type=Path, metavar="DIR", help=base)
+    names = "For huggingface: names of transformers' own class, or of the model's own code; default: as in the base."
+    flag("--hf-names", choices=list(Names), help=names)
+    flag(
+        "--max-shard-size",
+        type=_size,
+        metavar="SIZE",
+        help="Cut safetensors into files of this size at most, as 5GB, with an index.",
+    )
+    flag("--transformed", action="store_true", help="Write transformed.ckpt too, with everything that the shards hold.")
+    diverged = "Allow NaN and infinity in all weights, or in those that match a pattern, as '*.bias'; repeatable."
     flag("--allow-not-finite", nargs="?", const="*", default=[], action="append", metavar="PATTERN", help=diverged)
-    flag("--force", action="store_true", help="Replace an output that is there already.")
+    flag("--force", action="store_true", help="Replace an existing output.")
 
 
 def _adapters(parser: argparse.ArgumentParser) -> None:
     flag = parser.add_argument_group("LoRA adapters").add_argument
-    become = "Keep them beside their weights, if not given; add them to their weights; or write only them."
+    become = "keep (default): beside their weights; merge: added to their weights; only: nothing else."
     flag("--lora", choices=list(Lora), default=Lora.KEEP, help=become)
     flag("--lora-alpha", type=_positive, metavar="NUMBER", help="The training's lora_alpha.")
     flag("--lora-rank", type=_at_least_1, metavar="N", help="The training's lora_rank.")
-    flag("--config", type=Path, metavar="YAML", help="The training's YAML, which has both, and the network's sizes.")
+    flag(
+        "--config",
+        type=Path,
+        metavar="YAML",
+        help="The YAML of the training, which has both, and the sizes of the network.",
+    )
 
 
 def _care(parser: argparse.ArgumentParser) -> None:
-    flag = parser.add_argument_group("less care, for less time").add_argument
-    flag("--trust-replicas", action="store_true", help="Do not compare ranks that must hold the same.")
-    flag("--no-hash", action="store_true", help="Write no hashes; glmd verify can compare only headers then.")
+    flag = parser.add_argument_group("fewer checks, less time").add_argument
+    flag("--trust-replicas", action="store_true", help="Do not compare the copies of a slice on several ranks.")
+    flag("--no-hash", action="store_true", help="Write no hashes; then glmd verify compares only headers.")
 
 
 def _families(text: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ _BY_SETTINGS = Path()
 
 
 def metrics(words: Sequence[str]) -> None:
-    """Print what glmd knows as samples for Prometheus, or write them as a textfile; also with the daemon down."""
+    """Print metrics for Prometheus, or write them to a textfile; works without the daemon."""
     given = _parser().parse_args(words)
     root, textfile = _places(given)
     place = Root(root)
@@ -35,7 +35,7 @@ def metrics(words: Sequence[str]) -> None:
 
 def _parser() -> Parser:
     parser = Parser(prog="glmd metrics", description=metrics.__doc__, allow_abbrev=False)
-    told = "Write them to this file, whole or not at all, for node_exporter; without PATH to metrics.textfile."
+    told = "Write the metrics to this file, for node_exporter; default: metrics.textfile."
     parser.add_argument("--textfile", nargs="?", type=Path, const=_BY_SETTINGS, metavar="PATH", help=told)
     parser.add_common_options()
     return parser

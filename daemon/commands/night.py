@@ -37,7 +37,7 @@ EXIT_CODES = "Exit codes: 0 nothing needs you, 1 something does, or glmd failed,
 
 
 def night(words: Sequence[str]) -> None:
-    """Tell of one night what happened, and what needs you: then the exit code is 1."""
+    """Show what happened in one night, and what needs you; if something does, the exit code is 1."""
     given, now = _parser().parse_args(words), datetime.now(UTC)
     if given.try_now is not None or given.dry_run is not None:
         _tonight(given)
@@ -57,12 +57,12 @@ def night(words: Sequence[str]) -> None:
 
 def _parser() -> Parser:
     parser = Parser(prog="glmd night", description=night.__doc__, epilog=EXIT_CODES, allow_abbrev=False)
-    told = "The night's morning, as 2026-11-28; without it, the last night that has begun."
+    told = "The morning of the night, as 2026-11-28; default: the last night that has begun."
     parser.add_argument("date", nargs="?", metavar="DATE", help=told)
-    parser.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
-    told = "Drop the YAML of this cycle now, as a run of this moment."
+    parser.add_argument("--json", action="store_true", help="Print JSON; docs/cli.md lists its keys.")
+    told = "Drop the YAML of this cycle now, filled in for this moment."
     parser.add_argument("--try", dest="try_now", metavar="CYCLE", help=told)
-    told = "Show the YAML of this cycle as of now, filled in, and what the check says of it."
+    told = "Show the YAML of this cycle, filled in for this moment, and the result of its check."
     parser.add_argument("--dry-run", metavar="CYCLE", help=told)
     parser.add_language_option()
     parser.add_common_options()
@@ -86,7 +86,7 @@ def _begun(text: str, now: datetime) -> date:
     """Return the night that `text` names. Raises BadInputError for one that has not begun, or never was."""
     night = date_in(text)
     if not night.year >= FIRST or night > night_of(now):
-        raise BadInputError(f"{night}: that night has not begun, or is before all computers", Code.USAGE_OPTIONS)
+        raise BadInputError(f"{night}: that night has not begun, or is too long ago", Code.USAGE_OPTIONS)
     return night
 
 

@@ -31,7 +31,7 @@ _LOSSES = 3
 
 
 def nights(words: Sequence[str]) -> None:
-    """Show how the nightly cycles fared, a row each; also with the daemon down."""
+    """Show the results of the nightly cycles, one row for each; works without the daemon."""
     given, now = _parser().parse_args(words), datetime.now(UTC)
     since, language = _since(given.since, given.last, now), words_of(given.lang)
     with ReadStore.open(Root(root_of(given.root, given.config)).store) as store:
@@ -45,9 +45,9 @@ def nights(words: Sequence[str]) -> None:
 def _parser() -> Parser:
     parser = Parser(prog="glmd nights", description=nights.__doc__, allow_abbrev=False)
     span = parser.add_mutually_exclusive_group()
-    span.add_argument("--since", metavar="DATE", help="From the night to this morning on, as 2026-11-28.")
+    span.add_argument("--since", metavar="DATE", help="Show the nights from this morning on, as 2026-11-28.")
     span.add_argument("--last", type=int, default=LAST, metavar="N", help=f"The last N nights; {LAST} by default.")
-    parser.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
+    parser.add_argument("--json", action="store_true", help="Print JSON; docs/cli.md lists its keys.")
     parser.add_language_option()
     parser.add_common_options()
     return parser
@@ -66,10 +66,10 @@ def date_in(text: str) -> date:
 def _since(text: str | None, last: int, now: datetime) -> date:
     newest = night_of(now)
     if not 1 <= last <= MOST:
-        raise BadInputError(f"--last {last}: right are 1 to {MOST} nights", Code.USAGE_OPTIONS)
+        raise BadInputError(f"--last {last}: give 1 to {MOST} nights", Code.USAGE_OPTIONS)
     since = newest - timedelta(days=last - 1) if text is None else date_in(text)
     if not newest - timedelta(days=MOST) <= since <= newest:
-        told = f"--since {since}: right is a day of the last {MOST}"
+        told = f"--since {since}: give a day of the last {MOST}"
         raise BadInputError(told, Code.USAGE_OPTIONS)
     return since
 

@@ -33,7 +33,7 @@ class NotSentError(HandlerError):
 
 
 def notify(words: Sequence[str]) -> None:
-    """Tell people what happens: serve, test NAME, list, retry."""
+    """Send people messages about what happens: serve, test NAME, list, retry."""
     given = _parser().parse_args(words)
     credentials = given.credentials or Credentials.of(os.environ).directory
     state = given.state or Path(os.environ.get("STATE_DIRECTORY") or STATE)
@@ -56,16 +56,16 @@ def notify(words: Sequence[str]) -> None:
 def _parser() -> Parser:
     parser = Parser(prog="glmd notify", description=notify.__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(dest="what", required=True, metavar="serve|test|list|retry")
-    _command(commands, "serve", "Send what there is to tell until it is ended; glmd-notify.service runs this.")
-    test = _command(commands, "test", "Send a message for a try, now, and say what came of it.")
-    test.add_argument("name", metavar="NAME", help="Of a destination in the settings.")
-    listing = _command(commands, "list", "Show the messages: those that wait, were given up, and were sent last.")
+    _command(commands, "serve", "Send messages until it is stopped; glmd-notify.service runs this.")
+    test = _command(commands, "test", "Send a test message now, and show the result.")
+    test.add_argument("name", metavar="NAME", help="The name of a destination in the settings.")
+    listing = _command(commands, "list", "Show the messages that wait, were given up, and were sent last.")
     shown = listing.add_mutually_exclusive_group()
-    shown.add_argument("--pending", action="store_true", help="Only those that wait for their next try.")
-    shown.add_argument("--failed", action="store_true", help="Only those that were given up or dropped.")
-    listing.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
-    retry = _command(commands, "retry", "Send again what was given up, and at once what waits.")
-    retry.add_argument("wanted", metavar="ID|NAME", help="A message, or a destination: all of its messages.")
+    shown.add_argument("--pending", action="store_true", help="Only messages that wait for their next try.")
+    shown.add_argument("--failed", action="store_true", help="Only messages that were given up or dropped.")
+    listing.add_argument("--json", action="store_true", help="Print JSON; docs/cli.md lists its keys.")
+    retry = _command(commands, "retry", "Send messages that were given up again, and those that wait at once.")
+    retry.add_argument("wanted", metavar="ID|NAME", help="A message, or a destination for all of its messages.")
     return parser
 
 
@@ -73,7 +73,7 @@ def _command(commands: "argparse._SubParsersAction[Parser]", name: str, told: st
     parser: Parser = commands.add_parser(name, help=told, description=told, allow_abbrev=False)
     parser.add_common_options()
     parser.add_argument("--state", type=Path, metavar="DIR", help=f"Where the outbox is, if not {STATE}.")
-    told = f"Where the secrets are, if not those that glmd-notify.service has, or {SOURCE}."
+    told = f"The directory of the credentials; default: that of glmd-notify.service, or {SOURCE}."
     parser.add_argument("--credentials", type=Path, metavar="DIR", help=told)
     return parser
 
@@ -116,7 +116,7 @@ def _retried(files: Files, wanted: str) -> str:
             f"nothing of {wanted!r} is left to send; glmd notify list shows what there is", Code.NOTIFY_NO_DESTINATION
         )
     told = f"{count} message{'s' * (count != 1)} will be tried at once"
-    return printable(f"{wanted}: {told}{', and it is told again of what happens' if was_gone else ''}")
+    return printable(f"{wanted}: {told}{', and glmd sends it new messages again' if was_gone else ''}")
 
 
 # Listing
@@ -167,7 +167,9 @@ def _told(waiting: Mapping[str, int], gone: Mapping[str, str]) -> Iterator[str]:
             f"{name}: {count:,} event{'s' * (count != 1)} wait for their message: quiet hours, or its limit"
         )
     for name, told in gone.items():
-        yield printable(f"{name}: it is told nothing any more, for it has said so: {told}; glmd notify retry {name}")
+        yield printable(
+            f"{name}: glmd sends it no more messages, because it asked for that: {told}; glmd notify retry {name}"
+        )
 
 
 def _document(

@@ -13,7 +13,9 @@ from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from handlers.printable import printable, to_json
 
-ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept with who asked.")]
+ReasonOption = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="The reason; glmd records it with your name.")
+]
 
 
 def promote(
@@ -21,13 +23,13 @@ def promote(
     *,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Though it did not pass the gate, or a newer training is promoted."),
+        typer.Option("--force", help="Promote it even if it did not pass the gate, or a newer training is promoted."),
     ] = False,
     reason: ReasonOption = "",
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Let latest/PREFIX lead to what a job has merged, for others to go on from."""
+    """Let latest/PREFIX lead to the merged output of a job; later trainings start from it."""
     place = Root(root_of(root, config))
     with ReadStore.open(place.store) as store:
         number = job_in(store, job).id
@@ -38,13 +40,13 @@ def rollback(
     prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="As in latest/PREFIX.", show_default=False)],
     *,
     to: Annotated[
-        str | None, typer.Option("--to", metavar="JOB", help="Which one; by default the one promoted before.")
+        str | None, typer.Option("--to", metavar="JOB", help="The job to go back to; default: the one promoted before.")
     ] = None,
     reason: ReasonOption = "",
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Let latest/PREFIX lead to what was promoted before; what was promoted since does not come back by itself."""
+    """Let latest/PREFIX lead to an output promoted before; glmd does not promote the later ones again by itself."""
     place = Root(root_of(root, config))
     number = None
     if to is not None:
@@ -62,7 +64,7 @@ def promotions(
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Show what each latest/PREFIX has led to, the newest last; also with the daemon down."""
+    """List the promotions of each latest/PREFIX, the newest last; works without the daemon."""
     with ReadStore.open(Root(root_of(root, config)).store) as store:
         found = store.promotions(prefix)
     newest = {one.prefix: one.id for one in found}

@@ -25,7 +25,7 @@ def prune(
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Remove what `retention:` does not keep, also of jobs that people dropped; the daemon does it."""
+    """Let the daemon remove files that `retention:` does not keep, also those of jobs that people dropped."""
     if not dry_run:
         answer = ask_for(root_of(root, config), Request("prune"), timeout=PATIENCE)
         typer.echo(to_json({"answer": answer}) if json_ else printable(answer))
@@ -48,7 +48,7 @@ def lines(found: Plan) -> Iterator[str]:
     yield found.told("would be removed")
     for item in found.items:
         if item.is_doubt:
-            yield printable(f"in doubt, and so kept: {item.part} of job {item.job.id}: {item.why}")
+            yield printable(f"kept, because glmd is not sure: {item.part} of job {item.job.id}: {item.why}")
 
 
 def _row(item: Item) -> tuple[str, ...]:

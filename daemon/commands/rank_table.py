@@ -35,7 +35,9 @@ Output = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Whe
 Wiring = Annotated[
     Topology,
     typer.Option(
-        parser=_topology, metavar="|".join(Topology), help="The servers' product: its numbers and sets of devices hold."
+        parser=_topology,
+        metavar="|".join(Topology),
+        help="The product of the servers: it decides which devices work together.",
     ),
 ]
 
@@ -49,7 +51,9 @@ def make(
     ] = None,
     server_ip: Annotated[str, typer.Option(metavar="IP|auto", help="This server's address.")] = "auto",
     hccn_conf: Annotated[Path, typer.Option(metavar="PATH", help="Compared with hccn_tool.")] = Path("/etc/hccn.conf"),
-    hccn_tool: Annotated[str, typer.Option(metavar="PATH", help="Asked for the cards' addresses.")] = "hccn_tool",
+    hccn_tool: Annotated[
+        str, typer.Option(metavar="PATH", help="The program that prints the addresses of the devices.")
+    ] = "hccn_tool",
     topology: Wiring = Topology.ANY,
     output: Output = Path(),
 ) -> None:
@@ -81,7 +85,7 @@ def make(
 @app.command()
 def check(
     file: Annotated[Path, typer.Argument(help="A rank table.")],
-    ranks: Annotated[int | None, typer.Option(min=1, help="How many ranks it should have.")] = None,
+    ranks: Annotated[int | None, typer.Option(min=1, help="How many ranks the table must have.")] = None,
     topology: Wiring = Topology.ANY,
 ) -> None:
     """Say whether HCCL would take a rank table, and everything it would object to."""
@@ -99,7 +103,7 @@ def check(
 
 @app.command()
 def merge(
-    files: Annotated[list[Path], typer.Argument(help="One table a server.")],
+    files: Annotated[list[Path], typer.Argument(help="One table for each server.")],
     output: Output = Path(),
     topology: Wiring = Topology.ANY,
 ) -> None:

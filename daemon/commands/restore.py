@@ -20,7 +20,7 @@ PROBLEMS = 1
 
 
 def restore(words: Sequence[str]) -> None:
-    """Look at a backup, or make a root of it."""
+    """Check a backup, or restore it to a new root."""
     given = _parser().parse_args(words)
     if given.check == (given.to is not None):
         raise BadInputError("give --check, to look at the backup, or --to ROOT", Code.USAGE_OPTIONS)
@@ -35,16 +35,18 @@ def restore(words: Sequence[str]) -> None:
 def _parser() -> Parser:
     usage = "glmd restore --check [--deep] [--json] DIR\n       glmd restore DIR --to ROOT"
     parser = Parser(prog="glmd restore", usage=usage, description=restore.__doc__, allow_abbrev=False)
-    parser.add_argument("directory", type=Path, metavar="DIR", help="What glmd backup made: …/glmd-backup-….")
-    told = "Only look: is it whole, what would be there, and which commands restore it. Exit code 1 for problems."
+    parser.add_argument(
+        "directory", type=Path, metavar="DIR", help="A directory that glmd backup made: …/glmd-backup-…."
+    )
+    told = "Only check: is it whole, what does it hold, and which commands restore it? Exit code 1 for problems."
     parser.add_argument("--check", action="store_true", help=told)
-    parser.add_argument("--deep", action="store_true", help="Read all outputs, as glmd verify does.")
-    parser.add_argument("--to", type=Path, metavar="ROOT", help="An empty or new directory that becomes a root.")
-    parser.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
+    parser.add_argument("--deep", action="store_true", help="Also read all outputs, as glmd verify does.")
+    parser.add_argument("--to", type=Path, metavar="ROOT", help="A new or empty directory, which becomes a root.")
+    parser.add_argument("--json", action="store_true", help="Print JSON; docs/cli.md lists its keys.")
     # As every command; here they mean nothing.
     root = Path(os.environ["GLMD_ROOT"]) if os.environ.get("GLMD_ROOT") else None
-    parser.add_argument("--root", type=Path, default=root, help="Of no use here.")
-    parser.add_argument("--config", type=Path, help="Of no use here.")
+    parser.add_argument("--root", type=Path, default=root, help="Not used here.")
+    parser.add_argument("--config", type=Path, help="Not used here.")
     return parser
 
 
@@ -98,9 +100,9 @@ def _told(directory: Path, found: "Checked") -> Iterator[str]:
     for prefix, target in found.latest.items():
         yield f"  latest/{prefix}: {target}"
     if found.at_work:
-        yield f"  at work were {found.at_work}; no backup has what these had saved, so they begin anew, or fail"
+        yield f"  running were {found.at_work}; a backup does not have their saves, so they begin again, or fail"
     for one in found.mended:
-        yield f"  mended when glmd starts: {one.where.relative_to(directory)}: {one.what}"
+        yield f"  fixed when glmd starts: {one.where.relative_to(directory)}: {one.what}"
     yield ""
     if found.problems:
         yield f"{len(found.problems)} problem{'s' * (len(found.problems) > 1)}"

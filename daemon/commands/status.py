@@ -53,7 +53,7 @@ _PRESENCE = {
 
 
 def status(words: Sequence[str]) -> None:
-    """Show all jobs, or one in detail; also with the daemon down."""
+    """Show all jobs, or one in detail; works without the daemon."""
     given = _parser().parse_args(words)
     place, now = Root(root_of(given.root, given.config)), datetime.now(UTC)
     language = words_of(given.lang)
@@ -74,10 +74,10 @@ def status(words: Sequence[str]) -> None:
 
 def _parser() -> Parser:
     parser = Parser(prog="glmd status", description=status.__doc__, allow_abbrev=False)
-    parser.add_argument("job", nargs="?", metavar="JOB", help="As 42, 0042 or 0042-NAME.")
-    parser.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
-    parser.add_argument("--all", action="store_true", help="Show every job: those long over, and all that wait.")
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="Draw the job's loss as a picture, and nothing else.")
+    parser.add_argument("job", nargs="?", metavar="JOB", help="A job, as 42, 0042 or 0042-NAME.")
+    parser.add_argument("--json", action="store_true", help="Print JSON; docs/cli.md lists its keys.")
+    parser.add_argument("--all", action="store_true", help="Show every job, also old ones and all that wait.")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="Only write the job's loss curve to FILE, as SVG.")
     parser.add_language_option()
     parser.add_common_options()
     return parser

@@ -29,7 +29,7 @@ POLL = 0.5
 
 
 def steps(words: Sequence[str]) -> None:
-    """Show a job's training step by step, or make its record anew from its logs."""
+    """Show a job's training step by step, or rebuild its record from its logs."""
     given = _parser().parse_intermixed_args(words)
     place = Root(root_of(given.root, given.config))
     if given.words[0] == "rebuild":
@@ -56,12 +56,12 @@ def steps(words: Sequence[str]) -> None:
 def _parser() -> Parser:
     usage = "glmd steps [--csv | --json | --follow] JOB\n       glmd steps rebuild (JOB ... | --all)"
     parser = Parser(prog="glmd steps", usage=usage, description=steps.__doc__, allow_abbrev=False)
-    told = "As 42, 0042 or 0042-NAME; with `rebuild` before it, the job's record is made anew from its logs."
+    told = "A job, as 42, 0042 or 0042-NAME; with `rebuild` before it, glmd rebuilds its record from its logs."
     parser.add_argument("words", nargs="+", metavar="JOB", help=told)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="Comma-separated values, with the keys of docs/cli.md.")
-    form.add_argument("--follow", "-f", action="store_true", help="Go on until the job is over.")
-    form.add_argument("--json", action="store_true", help="JSON for programs; docs/cli.md names its keys.")
+    form.add_argument("--follow", "-f", action="store_true", help="Follow until the job ends.")
+    form.add_argument("--json", action="store_true", help="Print JSON; docs/cli.md lists its keys.")
     parser.add_argument("--all", action="store_true", help="With rebuild: every job.")
     parser.add_common_options()
     return parser
@@ -71,8 +71,8 @@ def _nothing(job: Job) -> str:
     if not job.state.is_over:
         return f"job {job.id} is {job.state}, and has recorded no step yet"
     return (
-        f"nothing is recorded of job {job.id}: it {job.state} before its first step, or is older than the records; "
-        f"glmd steps rebuild {job.id} makes one of its logs"
+        f"job {job.id} has no record of steps: it {job.state} before its first step, or is older than the records; "
+        f"glmd steps rebuild {job.id} makes one from its logs"
     )
 
 
@@ -133,7 +133,7 @@ def _document(job: Job, training: Training) -> Iterator[tuple[str, object]]:
 
 
 def _rebuilt(given: argparse.Namespace, place: Root) -> Iterator[str]:
-    """Yield a line for each job whose record was made anew."""
+    """Yield a line for each job whose record was made again."""
     from daemon.client.step_records import rebuild_records  # noqa: PLC0415 - of this alone
 
     wanted: list[str] = given.words[1:]
@@ -151,7 +151,7 @@ def _rebuilt(given: argparse.Namespace, place: Root) -> Iterator[str]:
             continue
         if not any(attempts.values()):
             if wanted:
-                yield f"{job.label}: its logs tell no step; nothing was changed"
+                yield f"{job.label}: its logs show no step; nothing was changed"
             continue
         told = ", ".join(f"attempt {attempt}: {count} steps" for attempt, count in attempts.items())
         yield f"{job.label}: {told}"

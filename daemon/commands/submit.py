@@ -29,9 +29,11 @@ def submit(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A MindFormers YAML.", show_default=False)],
     *,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait until the job is over; its end gives the exit code.")
+        bool, typer.Option("--wait", help="Wait until the job ends; its result gives the exit code.")
     ] = False,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="The job's name; if not given, FILE's.")] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The name of the job; default: that of FILE.")
+    ] = None,
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -41,9 +43,9 @@ def submit(
     content, _ = checked_file(file, settings)
     dropped = submission.drop(content, f"{name}.yaml" if name else file.name, place)
     typer.echo(printable(f"dropped: {dropped.path}"))
-    place.refuse_elsewhere()  # the file is taken all the same; which job it becomes is known there
+    place.refuse_elsewhere()  # the file is taken anyway; which job it becomes is known there
     if presence(place.path) is Presence.ABSENT:
-        typer.echo(printable(f"glmd does not run at {place.path}: the file is taken when it does"), err=True)
+        typer.echo(printable(f"glmd does not run at {place.path}: glmd takes the file when it starts"), err=True)
         raise typer.Exit(1 if wait else 0)
     found = submission.wait_for_job(dropped, place, settings.inbox.settle + PATIENCE)
     if found is None:

@@ -22,7 +22,7 @@ def try_now(name: str, settings: Settings) -> None:
     dropped = drop_now(night, root)
     typer.echo(printable(f"dropped: {dropped.path}"))
     if presence(root.path) is Presence.ABSENT:
-        typer.echo(printable(f"glmd does not run at {root.path}: the file is taken when it does"), err=True)
+        typer.echo(printable(f"glmd does not run at {root.path}: glmd takes the file when it starts"), err=True)
 
 
 def show(name: str, settings: Settings) -> None:

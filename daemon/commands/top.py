@@ -33,11 +33,11 @@ LOOK_EVERY = 1.0
 """Seconds."""
 HELP = (
     "up, down, k, j   choose a job",
-    "enter            all that is known of it",
-    "l                what its last rank prints",
+    "enter            show its details",
+    "l                show the output of its last rank",
     "n                the night",
     "?                this",
-    "q                the end; from elsewhere, back",
+    "q                quit, or go back",
 )
 _FOOT = "enter job  l log  n night  ? keys  q end"
 
@@ -65,14 +65,14 @@ class Screen:
 
 
 def top(words: Sequence[str]) -> None:
-    """Show what runs, waits and ended, once a second; also with the daemon down."""
+    """Show running, waiting and ended jobs, once a second; works without the daemon."""
     given = _parser().parse_args(words)
     root = Root(root_of(given.root, given.config))
     if given.once:
         write(lines(look(root), None, datetime.now(UTC), *_size()))
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise BadInputError("glmd top wants a terminal; for scripts there is glmd top --once", Code.USAGE_OPTIONS)
+        raise BadInputError("glmd top needs a terminal; in scripts use glmd top --once", Code.USAGE_OPTIONS)
     from rich.live import Live  # noqa: PLC0415 - of the full screen alone
 
     with Keys.reading() as keys, Live(screen=True, auto_refresh=False) as live:

@@ -26,15 +26,18 @@ NOT_AS_WRITTEN = 1
 
 def verify(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="What glmd merge wrote, with manifest.json.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="DIR", help="A directory that glmd merge wrote, with manifest.json.", show_default=False
+        ),
     ],
     *,
-    deep: Annotated[bool, typer.Option("--deep", help="Then load it with the MindSpore of training.python.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Also load it with the MindSpore of training.python.")] = False,
     json_: JsonOption = False,
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Hold a merged checkpoint against its manifest."""
+    """Compare a merged checkpoint with its manifest."""
     if not (directory / NAME).is_file():
         raise BadInputError(
             f"{directory}: no {NAME} is there; name the directory that a checkpoint was merged into",
@@ -72,7 +75,7 @@ def _verdict(
 ) -> list[str]:
     said = [named(found.not_finite)] if found.not_finite else []
     if problems:
-        return [*said, f"{directory} is not what was written there: {len(problems)} problem{'s' * (len(problems) > 1)}"]
+        return [*said, f"{directory} differs from its manifest: {len(problems)} problem{'s' * (len(problems) > 1)}"]
     files, parameters = found.manifest.files, sum(len(file.parameters) for file in found.manifest.files)
     what = f"{len(files)} file{'s' * (len(files) > 1)}, {parameters} parameters, {format_size(found.manifest.size)}"
     how = "every byte is" if found.hashed else "names, shapes and types are (it was merged without hashes)"

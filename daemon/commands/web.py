@@ -15,7 +15,7 @@ _SOCKET = "/run/glmd/web.sock"
 
 
 def web(words: Sequence[str]) -> None:
-    """Serve the page, which only reads; also with the daemon down."""
+    """Serve the page, which only reads; works without the daemon."""
     given = _parser().parse_args(words)
     plan = read_plan(given.config, given.root)
     if given.what == "link":
@@ -41,9 +41,9 @@ def _without_rich() -> Iterator[None]:
 
 def _parser() -> Parser:
     parser = Parser(prog="glmd web", description=web.__doc__, allow_abbrev=False)
-    told = "link: say how to reach the page from another machine, and serve nothing."
+    told = "link: print how to reach the page from another machine, and serve nothing."
     parser.add_argument("what", nargs="?", choices=("link",), help=told)
-    told = "127.0.0.1:PORT or the path of a socket; without it, web.listen."
+    told = "127.0.0.1:PORT or the path of a socket; default: web.listen."
     parser.add_argument("--listen", metavar="WHERE", help=told)
     parser.add_common_options()
     return parser

@@ -54,7 +54,7 @@ class BackupRecord(Record):
     """Of all files, also those that are hard links."""
     outputs: tuple[BackedUpOutput, ...]
     without_files: frozenset[str]
-    """The directories of jobs whose merged output was left out but for its manifest: nothing goes on from it."""
+    """The directories of jobs whose merged output was left out but for its manifest: nothing starts from it."""
     left_out: tuple[LeftOut, ...]
 
     @property

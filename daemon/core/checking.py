@@ -27,7 +27,7 @@ NOTHING: Mapping[str, Path] = MappingProxyType({})
 
 
 def rules(settings: Settings, root: Root, mindformers: Installed | None = None) -> Rules:
-    """Return what a dropped file is held against; `mindformers` instead of what the settings lead to."""
+    """Return what a dropped file is compared with; `mindformers` instead of what the settings lead to."""
     mindformers = mindformers or mindformers_of(settings)
     return Rules(
         devices=settings.devices,
@@ -47,10 +47,10 @@ def rules(settings: Settings, root: Root, mindformers: Installed | None = None) 
 
 
 def _against(mindformers: Installed) -> str:
-    """Return what people are told of the version that a file is held against."""
+    """Return what people are told of the version that a file is compared with."""
     version = mindformers.version
     if version is None:
-        unknown = "what its versions do not agree upon is a warning; name it: training.mindformers in the settings"
+        unknown = "where its versions differ, glmd only warns; name it: training.mindformers in the settings"
         return f"{mindformers}; {unknown}"
     if not is_read(version):
         return f"{mindformers}, a version that glmd does not know, by the rules of {dialect_of(version).name}"
@@ -72,7 +72,7 @@ def checked_again(
 ) -> CheckedConfig:
     """Return what the check of the job's file found, having looked again at what may have changed on this host.
 
-    It is checked anew where nothing was kept of the check, or was found for another version of MindFormers; but a
+    It is checked again where nothing was kept of the check, or was found for another version of MindFormers; but a
     training that is resumed goes on by the rules that it began with. `own` is where that lies which the job's nightly
     cycle has promoted last, by prefix. Raises HandlerError or OSError.
     """

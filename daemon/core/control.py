@@ -91,14 +91,16 @@ def ask_for(root: Path, request: Request, *, timeout: float = 30.0) -> str:
         raise NotRunningError(f"glmd does not run at {root}; start it: systemctl start glmd, or glmd serve") from error
     except (ConnectionResetError, BrokenPipeError) as error:
         raise BusyError(
-            f"glmd at {root} hung up: it ended, or has too many files open; see systemctl status glmd"
+            f"glmd at {root} closed the connection: it ended, or has too many files open; see systemctl status glmd"
         ) from error
     except TimeoutError as error:
         raise BusyError(
             f"glmd at {root} is busy: it did not answer within {timeout:g} s; ask again, or see systemctl status glmd"
         ) from error
     if not packet:
-        raise BusyError(f"glmd at {root} hung up while it was asked: it ended, or gave up waiting; ask again")
+        raise BusyError(
+            f"glmd at {root} closed the connection before it answered: it ended, or gave up waiting; ask again"
+        )
     try:
         reply = Reply.read(packet)
     except ValueError as error:
@@ -182,7 +184,7 @@ class Control:
     def _listening(self) -> socket.socket:
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            self._path.unlink(missing_ok=True)  # the caller holds the root's lock: whoever left it is gone
+            self._path.unlink(missing_ok=True)  # the caller holds the root's lock: who left it is gone
             with _address(self._directory) as address:
                 listening.bind(address)
             self._path.chmod(0o660)

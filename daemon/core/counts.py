@@ -1,4 +1,4 @@
-"""How much there is of what the store keeps: counted by SQLite, for whoever watches glmd."""
+"""How much there is of what the store keeps: counted by SQLite, for anyone who watches glmd."""
 
 import sqlite3
 from collections.abc import Iterator

@@ -84,7 +84,7 @@ class _Field:
     def _error(self, item: str, what: str) -> CrontabError:
         names = f" or {self.names[0]} to {self.names[-1]}" if self.names else ""
         return CrontabError(
-            f"{self.name}: {item!r} {what}; right are {self.low} to {self.high}{names}, *, ranges as "
+            f"{self.name}: {item!r} {what}; allowed are {self.low} to {self.high}{names}, *, ranges as "
             f"{self.low + 1}-{self.low + 3}, steps as */2, and lists of these with commas"
         )
 
@@ -126,12 +126,12 @@ def parse(expression: str) -> Crontab:
     text = expression.strip()
     if text.startswith("@"):
         if text.lower() not in NICKNAMES:
-            raise CrontabError(f"{text!r} names no time of the clock; right are five fields, {', '.join(NICKNAMES)}")
+            raise CrontabError(f"{text!r} names no time of the clock; write five fields, {', '.join(NICKNAMES)}")
         text = NICKNAMES[text.lower()]
     fields = text.split()
     if len(fields) != 5:
         raise CrontabError(
-            f"it has {len(fields)} fields; right are five, minute hour day-of-month month day-of-week, as 0 2 * * 1-5"
+            f"it has {len(fields)} fields; write five, minute hour day-of-month month day-of-week, as 0 2 * * 1-5"
         )
     minutes, hours, days, months, weekdays = fields
     crontab = Crontab(
@@ -145,5 +145,5 @@ def parse(expression: str) -> Crontab:
     )
     if not crontab.is_either_day and not crontab.has_days:
         longest = max(_LONGEST[month - 1] for month in crontab.months)
-        raise CrontabError(f"day of month: {days!r} never comes in month {months!r}; right are days up to {longest}")
+        raise CrontabError(f"day of month: {days!r} never comes in month {months!r}; allowed are days up to {longest}")
     return crontab

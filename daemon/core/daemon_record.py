@@ -1,4 +1,4 @@
-"""daemon.json: who the daemon is, and what fails, for whoever may read the root and not ask at its socket.
+"""daemon.json: who the daemon is, and what fails, for anyone who may read the root and not ask at its socket.
 
 The daemon replaces it whole when something in it changes, and nobody waits for it. Who reads it may be a process that
 runs for months beside the daemon, and takes little memory: so it is JSON and a dataclass, where other records have
@@ -90,8 +90,9 @@ def read_daemon_record(root: Root) -> DaemonRecord | None:
         raise DaemonRecordError(str(error)) from error
     except (ValueError, RecursionError) as error:
         raise DaemonRecordError(
-            f"{root.daemon}: not what this glmd writes: {error}; systemctl restart glmd, "
-            "and whatever reads it, lets all be of one version"
+            f"{root.daemon}: not what this glmd writes: {error}; restart glmd and the programs that read this "
+            f"file, so that all have one version"
+            ""
         ) from error
 
 
@@ -109,7 +110,7 @@ def _iso(value: object) -> str:
 def _record(values: Mapping[str, object]) -> DaemonRecord:
     """Return what the file says; what a newer glmd adds is left out. Raises ValueError."""
     if (found := _number(values, "format")) != FORMAT:
-        raise ValueError(f"its format is {found}, and {FORMAT} is known here")
+        raise ValueError(f"its format is {found}, and this glmd knows {FORMAT}")
     return DaemonRecord(
         version=_value(values, "version", str),
         process=ProcessIdentity(

@@ -19,13 +19,13 @@ TEXT = partial(str, encoding="utf-8", errors="replace")
 
 
 _REMEDIES = {
-    sqlite3.SQLITE_IOERR: "see to the disk (dmesg says more); {name}, -wal and -shm have to be files (ls -l)",
+    sqlite3.SQLITE_IOERR: "check the disk (dmesg says more); {name}, -wal and -shm have to be files (ls -l)",
     sqlite3.SQLITE_FULL: "free space on its disk",
-    sqlite3.SQLITE_READONLY: "see that glmd may write it, -wal and -shm (ls -l), and that their disk can be written",
-    sqlite3.SQLITE_CANTOPEN: "see that glmd may open it, -wal and -shm (ls -l), and more files (ulimit -n)",
-    sqlite3.SQLITE_BUSY: "end what else has it open (fuser {name})",
-    sqlite3.SQLITE_LOCKED: "end what else has it open (fuser {name})",
-    sqlite3.SQLITE_PROTOCOL: "end what else has it open (fuser {name})",
+    sqlite3.SQLITE_READONLY: "check that glmd may write it, -wal and -shm (ls -l), and that their disk can be written",
+    sqlite3.SQLITE_CANTOPEN: "check that glmd may open it, -wal and -shm (ls -l), and more files (ulimit -n)",
+    sqlite3.SQLITE_BUSY: "end the other programs that have it open (fuser {name})",
+    sqlite3.SQLITE_LOCKED: "end the other programs that have it open (fuser {name})",
+    sqlite3.SQLITE_PROTOCOL: "end the other programs that have it open (fuser {name})",
     sqlite3.SQLITE_NOMEM: "free memory",
 }
 """What to do about what SQLite says against a store, by its primary code."""
@@ -71,11 +71,11 @@ def open_database(path: Path, *, busy_seconds: float) -> sqlite3.Connection:
     except BaseException as error:
         connection.close()
         if isinstance(error, sqlite3.OperationalError):  # locked, full, read-only: it may pass
-            raise StoreError(f"{path}: {with_remedy(error, path)}; glmd cannot start until that is mended") from error
+            raise StoreError(f"{path}: {with_remedy(error, path)}; glmd cannot start until you fix this") from error
         if isinstance(error, sqlite3.DatabaseError):
             raise damaged(path, str(error)) from error
         if isinstance(error, OSError):
-            raise StoreError(f"{path}: {error.strerror}; glmd cannot start until that is mended") from error
+            raise StoreError(f"{path}: {error.strerror}; glmd cannot start until you fix this") from error
         raise
     return connection
 
@@ -140,7 +140,7 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
     if version > VERSION:
         raise NewerStoreError(
             f"{path}: made by a newer glmd: its schema has version {version}, and this glmd knows versions up to "
-            f"{VERSION}; install the newer glmd again, or go back to a copy of before: docs/howto-upgrade.md"
+            f"{VERSION}; install the newer glmd again, or go back to an earlier copy: docs/howto-upgrade.md"
         )
     return int(version)
 
@@ -184,7 +184,8 @@ def _back_up(connection: sqlite3.Connection, path: Path) -> Path:
         size = path.stat().st_size // 1_000_000 + 1
         raise StoreError(
             f"{backup}: {reason}; glmd copies the store there before it changes it for this version, and has changed "
-            f"nothing. See that {size} MB are free there and that no directory has that name, and start glmd again"
+            f"nothing. Make sure that {size} MB are free there and that no directory has that name, and start "
+            f"glmd again"
         ) from error
     return backup
 

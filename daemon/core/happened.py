@@ -1,4 +1,4 @@
-"""What has happened to jobs, one after the other, for whoever tells of it and goes on where it was."""
+"""What has happened to jobs, one after the other, for anyone who tells of it and goes on where it was."""
 
 import sqlite3
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Rows of the store's table `jobs`, as jobs. Whoever could write the store may have made others than glmd does."""
+"""Rows of the store's table `jobs`, as jobs. Anyone who could write the store may have made others than glmd does."""
 
 import json
 from collections.abc import Mapping

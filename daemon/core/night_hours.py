@@ -20,7 +20,7 @@ class NightHours:
     def parse(cls, text: str) -> Self:
         """Return what `18:00-08:00` says. Raises ValueError."""
         match = _HOURS.fullmatch(text)
-        told = f"{text!r:.100} is no night; right is from the evening to the morning, as {DEFAULT}"
+        told = f"{text!r:.100} is no night; write the evening and the morning, as {DEFAULT}"
         if match is None:
             raise ValueError(told)
         try:

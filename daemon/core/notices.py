@@ -1,6 +1,6 @@
 """What somebody should know and is no job's transition, as the store keeps it: each a row, written once.
 
-A row says when it was no longer so, and none is taken out: whoever tells people goes on behind the last one told.
+A row says when it was no longer so, and none is taken out: anyone who tells people goes on behind the last one told.
 """
 
 import sqlite3

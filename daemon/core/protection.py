@@ -1,7 +1,7 @@
 """What no rule of retention may remove: what `latest` leads to or could be led back to, and what others still read.
 
-Whoever could read a job's files says so in a text: its dropped file, its plan, the settings, a template. Each path is
-followed, also through links; what leads into a job's directory keeps all of that job.
+Who reads the files of a job is written in a text: its dropped file, its plan, the settings, a template. Each path
+is followed, also through links; what leads into a job's directory keeps all of that job.
 """
 
 import json
@@ -49,7 +49,7 @@ class Protection:
         return {part: why for part in Part if (why := self._found.get((job.id, part)))}
 
     def add_outputs(self, store: ReadStore, settings: Settings) -> None:
-        """Protect what `latest` leads to, what a rollback could lead it to, and what a cycle goes on from."""
+        """Protect what `latest` leads to, what a rollback could lead it to, and what a cycle starts from."""
         for link in sorted(self._root.latest.iterdir()):
             self._add_place(leads_to(link), f"latest/{link.name} leads to it")
         for prefix in sorted(store.promoted_prefixes()):
@@ -61,13 +61,13 @@ class Protection:
             for one in newest[: settings.retention.of(prefix).keep.rollback]:
                 self._add_promotion(one, f"glmd rollback {prefix} could go back to it")
         for base in store.bases():
-            self._add_promotion(base, f"nightly cycle {base.cycle} goes on from it")
+            self._add_promotion(base, f"nightly cycle {base.cycle} starts from it")
 
     def add_readers(self, settings: Settings, readers: Collection[Job]) -> None:
         """Protect what `readers`, the settings, or a file that waits may read. Raises OSError."""
         for reader in readers:
             if reader.continues is not None:
-                self._add(reader.continues, _PARTS["merged"], f"job {reader.id} goes on from it")
+                self._add(reader.continues, _PARTS["merged"], f"job {reader.id} starts from it")
         for who, own, text in _texts(self._root, settings, readers):
             for place in self._places(text):
                 job, parts = place

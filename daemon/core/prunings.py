@@ -1,4 +1,4 @@
-"""What glmd has removed of jobs, as the store keeps it: a row before the first file is touched, for whoever goes on."""
+"""What glmd has removed of jobs, as the store keeps it: a row before it touches the first file, to continue by."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -61,12 +61,12 @@ def end(connection: sqlite3.Connection, pruning: Pruning, at: datetime) -> None:
 
 
 def give_up(connection: sqlite3.Connection, pruning: Pruning) -> None:
-    """Forget one that is not to be gone on with."""
+    """Forget one that is not to be continued."""
     connection.execute("DELETE FROM prunings WHERE id = ?", (pruning.id,))
 
 
 def unended(connection: sqlite3.Connection) -> tuple[Pruning, ...]:
-    """Return what is to be gone on with, oldest first."""
+    """Return what is to be continued, oldest first."""
     return tuple(_select(connection, "ended IS NULL ORDER BY id"))
 
 

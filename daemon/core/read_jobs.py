@@ -1,4 +1,4 @@
-"""The store's jobs for whoever only reads them: their rows, histories and the devices that they hold."""
+"""The store's jobs for anyone who only reads them: their rows, histories and the devices that they hold."""
 
 import contextlib
 import json
@@ -291,5 +291,5 @@ class JobReads:
             except NO_JOB as error:
                 self.unreadable[row[0]] = why_none(error)
             else:
-                self.unreadable.pop(row[0], None)  # somebody has mended it
+                self.unreadable.pop(row[0], None)  # somebody has fixed it
                 yield job

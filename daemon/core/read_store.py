@@ -1,4 +1,4 @@
-"""The store for whoever only reads it: jobs, and what became of nights, results and promotions."""
+"""The store for anyone who only reads it: jobs, and what became of nights, results and promotions."""
 
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
@@ -76,7 +76,7 @@ class ReadStore(JobReads):
         """Return the numbers of the notices that last."""
         return notices.lasting(self._connection)
 
-    # What has happened, for whoever goes on where it was
+    # What has happened, for a reader who goes on where it was
 
     def newest(self, history: History) -> Place:
         """Return up to where it goes."""
@@ -129,7 +129,7 @@ class ReadStore(JobReads):
         return tuple(counts.nights(self._connection))
 
     def held_up(self) -> tuple[Job, ...]:
-        """Return the waiting jobs that something stands against: all but its devices, which others hold by right."""
+        """Return the waiting jobs that something prevents: all but its devices, which others hold by right."""
         return self._select("state = ? AND code != ''", State.QUEUED)
 
     def stuck(self) -> tuple[Job, ...]:

@@ -1,4 +1,4 @@
-"""Opening the store for whoever only reads it: with a daemon at work, without one, and of an older version, too."""
+"""Opening the store for anyone who only reads it: with a daemon at work, without one, and of an older version, too."""
 
 import errno
 import os
@@ -24,9 +24,9 @@ _OF_WRITING = {
 def open_for_reading(path: Path) -> sqlite3.Connection:
     """Open `path` to read what was committed so far, without changing or creating any file.
 
-    SQLite itself would make a `-wal` and a `-shm` that belong to whoever reads, and the daemon could not write them.
+    SQLite itself would make a `-wal` and a `-shm` that belong to the reader, and the daemon could not write them.
     Without a `-wal` the file is whole by itself, and nobody writes it. What a daemon that starts later writes is not
-    seen: whoever waits for something opens anew each time. Raises StoreError for whatever stands against it.
+    seen: anyone who waits for something opens again each time. Raises StoreError for whatever prevents it.
     """
     _refuse_absent(path)
     wal = beside(path, "wal")
@@ -44,8 +44,8 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 def copy_as_it_is(path: Path, copy: Path) -> int:
     """Copy what was committed so far to the new file `copy`, in the version that it has, and return that version.
 
-    The copy is looked through for damage. Raises StoreError for what stands against the store, and OSError for what
-    stands against the copy.
+    The copy is looked through for damage. Raises StoreError for a store that cannot be used, and OSError for a
+    copy that cannot be made.
     """
     _refuse_absent(path)
     for _ in range(_TRIES):

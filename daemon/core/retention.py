@@ -1,4 +1,4 @@
-"""What glmd would remove of a root now, and what it keeps: found out by whoever asks, and only read.
+"""What glmd would remove of a root now, and what it keeps: found out by anyone who asks, and only read.
 
 The rules are in handlers.retention.rules; here is what they are applied to.
 """
@@ -165,9 +165,9 @@ class _Facts:
             elif why := piece.doubt or self._young(job, piece):
                 found[part] = why
             elif job.id not in self._losses:
-                found[part] = "what it came to is yet to be measured"
+                found[part] = "glmd has not measured its results yet"
         if (last := self._last_done(job.cycle)) and last.id == job.id:
-            found.setdefault(Part.RECORDS, "the next night is compared with what it was trained on")
+            found.setdefault(Part.RECORDS, "the next night compares its inputs with those of this job")
         return found
 
     def _are_records_old(self, job: Job) -> bool:

@@ -158,8 +158,9 @@ class Root:
         if owner not in {os.geteuid(), self.path.stat().st_uid}:
             me = User.of_this_process().name
             raise ForeignDirectoryError(
-                f"{directory} belongs to {User(owner).name}, and glmd runs as {me}: whoever owns it may swap what "
-                f"others drop; chown {me} {directory}"
+                f"{directory} belongs to {User(owner).name}, and glmd runs as {me}: its owner could replace the "
+                f"files that others drop;"
+                f" chown {me} {directory}"
             )
 
 

@@ -27,7 +27,7 @@ def zone_named(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, OSError, ValueError) as error:
         close = get_close_matches(name.title(), available_timezones(), 1) or ["Asia/Shanghai"]
-        raise ValueError(f"{name!r} is no zone of the tz database; right is a name as {close[0]}") from error
+        raise ValueError(f"{name!r} is no zone of the tz database; write a name as {close[0]}") from error
 
 
 class Schedule:

@@ -94,7 +94,7 @@ class Cancel(StrEnum):
     """Who may cancel and retry a job, besides root and the user that glmd runs as."""
 
     GROUP = "group"
-    """Whoever may connect to the socket: the members of its group."""
+    """Anyone who may connect to the socket: the members of its group."""
     OWNER = "owner"
     """Who owned the dropped file."""
 
@@ -244,7 +244,7 @@ def _alarm(value: object) -> float | None:
     if str(value).strip().lower() in {"off", "none", "false", "null"}:  # YAML 1.1 makes False of `off`
         return None
     if (seconds := parse_duration(value)) == 0:
-        raise ValueError("no run is done when it is due; write a time as 6h, or off")
+        raise ValueError("a run needs time after it is due; write a time as 6h, or off")
     return seconds
 
 

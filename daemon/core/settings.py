@@ -92,7 +92,7 @@ class Settings(Texts, BaseSettings):
         for name, evaluation in self.evaluations.items():
             where = f"evaluations.{name}"
             if name == MINDFORMERS and evaluation.command:
-                raise ValueError(f"{where}: command: MindFormers' own evaluation has one; give yours another name")
+                raise ValueError(f"{where}: command: MindFormers' own evaluation needs none; give yours another name")
             if name != MINDFORMERS and not (evaluation.command and evaluation.command[0].strip()):
                 raise ValueError(f"{where}: command is missing: write [program, argument, …]")
             if absent := [device for device in evaluation.devices or () if device not in self.devices]:

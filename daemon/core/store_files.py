@@ -34,7 +34,7 @@ class StoreFiles:
     def removed(self) -> tuple[Path, ...]:
         """Return those that are gone. Raises StoreReplacedError for another file there, and OSError.
 
-        An empty log that is another one counts as gone: whoever reads with SQLite's own tools makes it.
+        An empty log that is another one counts as gone: anyone who reads with SQLite's own tools makes it.
         """
         now = {place: _inode(place) for place in self._places}
         changed = tuple(place for place in self._places if now[place] != self._opened[place])

@@ -1,4 +1,4 @@
-"""Where the settings say that the store is to lie, and what stands against that."""
+"""Where the settings say that the store is to lie, and what prevents that."""
 
 from daemon.core.root import Root
 from daemon.core.settings import Settings

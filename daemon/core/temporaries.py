@@ -73,7 +73,7 @@ def _remove(found: Iterable[Path]) -> None:
 def _may_be_written(step: StepDir) -> bool:
     """Say whether a shim writes in the records of `step`, or may do so on a host that nobody can ask from here."""
     nodes = NodesDir(step)
-    is_over = step.exit.exists() or nodes.verdict.exists()  # whoever writes there still was given up
+    is_over = step.exit.exists() or nodes.verdict.exists()  # what still writes there was given up
     return (nodes.slurm.exists() and not is_over) or living_shim(step) is not None
 
 

@@ -7,7 +7,7 @@ from daemon.core.states import Job
 
 
 def is_there(job: Job, root: Root) -> bool:
-    """Say whether the directory of `job` is what it was: ranks that save make some of it anew. Raises OSError."""
+    """Say whether the directory of `job` is what it was: ranks that save make some of it again. Raises OSError."""
     directory = job.directory(root.path)
     return directory.submitted.exists() or directory.plan.exists()
 
@@ -15,9 +15,7 @@ def is_there(job: Job, root: Root) -> bool:
 def refuse_vanished(job: Job, root: Root) -> None:
     """Raise OSError where the directory of `job` is not there, while somebody works in it."""
     if not is_there(job, root):
-        raise OSError(
-            errno.ENOENT, f"{why(job, root)}; what runs goes on, and its devices stay its own", *_path(job, root)
-        )
+        raise OSError(errno.ENOENT, f"{why(job, root)}; its processes go on and keep their devices", *_path(job, root))
 
 
 def why(job: Job, root: Root) -> str:

@@ -97,5 +97,5 @@ class HistoryWrites(ReadStore):
         prunings.end(self._connection, pruning, datetime.now(UTC))
 
     def give_up_pruning(self, pruning: Pruning) -> None:
-        """Forget a removal that is not to be gone on with."""
+        """Forget a removal that is not to be continued."""
         prunings.give_up(self._connection, pruning)

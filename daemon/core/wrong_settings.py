@@ -28,7 +28,7 @@ class WrongSettingsError(SettingsError, ConfigError):
 def unreadable(path: Path, error: Exception) -> SettingsError:
     """Return what is wrong with a file whose bytes cannot be had."""
     if isinstance(error, OSError):
-        return SettingsError(f"{path}: the settings cannot be read: {error.strerror}; mend that, or name another file")
+        return SettingsError(f"{path}: the settings cannot be read: {error.strerror}; fix that, or name another file")
     return SettingsError(f"the settings cannot be read: {error}")
 
 
@@ -76,7 +76,7 @@ def _problem(document: Document, model: type[BaseModel], details: ErrorDetails) 
 
 
 def _is_secret(details: ErrorDetails) -> bool:
-    """Tell whether it may hold a token: whoever asks for a reload reads what is wrong."""
+    """Tell whether it may hold a token: anyone who asks for a reload reads what is wrong."""
     match details["loc"]:
         case ("training", "environment", *_) | ("evaluations", _, "environment", *_):
             return True

@@ -96,7 +96,7 @@ class Children:
         """Take what has come from those that ended or whose time is up.
 
         Raises what taking one raises, once the others had their turn. Its answer is kept for the next call: what was
-        sent is not sent again for want of a note.
+        sent is not sent again for lack of a note.
         """
         ready = set(wait(self.links, timeout=0))
         now = time.monotonic()

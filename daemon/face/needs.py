@@ -1,6 +1,6 @@
 """What of a night needs somebody: decided here alone, for `glmd night`, and for whatever else tells of nights.
 
-A thing needs you when it went wrong, nobody meant it, and nothing has made up for it since. What somebody has mended is
+A thing needs you when it went wrong, nobody meant it, and nothing has made up for it since. What somebody has fixed is
 history: a retry that was done, a later night of the cycle that was promoted, another drop of the same name.
 """
 
@@ -69,10 +69,10 @@ def need_of_run(run: Run, later: Iterable[Run]) -> Need | None:
 
 
 def need_of_job(job: Job, *, is_kept_back: bool = False, is_stuck: bool = False) -> Need | None:
-    """Return what a job needs, whoever dropped it.
+    """Return what a job needs, no matter who dropped it.
 
     `is_kept_back` says that it is done and the gate did not let its output become `latest`, `is_stuck` that it is over
-    and holds devices all the same. That nothing has made up for it since is for the caller to see.
+    and holds devices anyway. That nothing has made up for it since is for the caller to see.
     """
     if is_stuck:
         return _need(Kind.OPERATOR, job)

@@ -1,4 +1,4 @@
-"""What somebody should know, for whoever shows it: of each cycle and kind the newest, with how many there are."""
+"""What somebody should know, for anyone who shows it: of each cycle and kind the newest, with how many there are."""
 
 from collections.abc import Iterable, Iterator
 

@@ -122,7 +122,7 @@ def _status(rank: int, device: int | None, directory: JobDir) -> RankStatus:
         with opened_below(directory.path, directory.rank_log(rank)) as stream:
             quiet = max(0.0, time.time() - os.fstat(stream.fileno()).st_mtime)
             lines = tail_of(stream, enough=tell_the_speed)
-    except OSError:  # not there yet, or nothing that can be read: the others are shown all the same
+    except OSError:  # not there yet, or nothing that can be read: the others are shown anyway
         return RankStatus(rank, device, None, "", None)
     line = next((line for line in reversed(lines) if line.strip()), "")
     return RankStatus(rank, device, last_step(lines), line.strip(), quiet, last_phase(lines))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Word = tuple[Presence, str]
 """Whether a daemon is there, and what it says of what fails."""
 RECENT = 10
-"""Jobs that are over and shown all the same; `--all` shows every one."""
+"""Jobs that are over and shown anyway; `--all` shows every one."""
 NEXT = 10
 """Jobs that wait and are shown, those that are next; `--all` shows every one."""
 PAGE = 1000
@@ -216,7 +216,7 @@ def overview_of_all(root: Path, store: Path) -> Overview:
 def _every_job(path: Path, unreadable: dict[int, str]) -> Iterator[Job]:
     """Yield all jobs, oldest first.
 
-    The store is opened anew for each page: whoever reads slowly, in a pager, keeps nobody from writing.
+    The store is opened again for each page: anyone who reads slowly, in a pager, keeps nobody from writing.
     """
     after: int | None = 0
     while after is not None:

@@ -1,4 +1,4 @@
-"""What the daemon answers to whoever asks at its socket (daemon.core.control)."""
+"""What the daemon answers to anyone who asks at its socket (daemon.core.control)."""
 
 import sqlite3
 from collections.abc import Callable
@@ -68,7 +68,7 @@ class Answers:
                 except (KeyError, OverflowError):  # the latter for a number that no row can have
                     raise RequestRefusedError(f"there is no job {request.job}", Code.JOB_NONE) from None
                 except (OSError, sqlite3.Error) as error:
-                    told = f"not now: {error}; ask again when that is mended"
+                    told = f"not now: {error}; fix that, and ask again"
                     raise RequestRefusedError(told, code_of(error)) from error
             case _:
                 told = f"this glmd does not know how to {request.action:.100}"

@@ -1,4 +1,4 @@
-"""What the daemon says of itself to whoever reads its root: daemon.json, as it stands at the end of a turn."""
+"""What the daemon says of itself to anyone who reads its root: daemon.json, as it stands at the end of a turn."""
 
 import importlib.metadata
 import os

@@ -68,8 +68,9 @@ class Holding:
         if self.has_root():
             return
         raise FileNotFoundError(
-            f"{self._root.path}: moved or removed while glmd serves it, and nothing is done until it is back; move it "
-            "back, or restart glmd"
+            f"{self._root.path}: moved or removed while glmd serves it; glmd does nothing until it is back; "
+            f"move it back"
+            ", or restart glmd"
         )
 
 

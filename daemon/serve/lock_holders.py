@@ -1,4 +1,4 @@
-"""Who keeps the store locked: whoever may read a file may lock it, and SQLite says no more than that it is locked."""
+"""Who keeps the store locked: anyone who may read a file may lock it, and SQLite says only that it is locked."""
 
 import contextlib
 import os

@@ -294,7 +294,7 @@ class Service:
             trees.close()
         except (SettingsError, OSError, RuntimeError) as error:  # the last where no thread can be started
             log.error("settings_refused", code=code_of(error), reason=str(error))  # noqa: TRY400 - it says it all
-            raise RequestRefusedError(f"the settings stay as they were: {error}", code_of(error)) from error
+            raise RequestRefusedError(f"glmd keeps its old settings: {error}", code_of(error)) from error
         finally:
             self._is_announced = False
             self._show()
@@ -302,5 +302,5 @@ class Service:
         started_with = self._started_with
         kept = {"runner": settings.runner is not started_with.runner, "store": settings.store != started_with.store}
         others = " and ".join(f"`{name}`" for name, is_other in kept.items() if is_other)
-        later = f"; but for {others}, which counts when glmd starts again" if others else ""
-        return f"the settings were read again{later}"
+        later = f"; {others} changes only when glmd starts again" if others else ""
+        return f"glmd has read its settings again{later}"

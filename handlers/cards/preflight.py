@@ -58,7 +58,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Obstacle:
-    """One thing that stands against a training."""
+    """One thing that prevents a training."""
 
     text: str
     passes: bool
@@ -96,7 +96,7 @@ def read_cards(printed: str) -> Mapping[int, Card]:
 
 
 def look_at_cards(devices: Sequence[int]) -> tuple[tuple[Obstacle, ...], str]:
-    """Return what stands against a training on these devices, and why they were not looked at, if they were not."""
+    """Return what prevents a training on these devices, and why they were not looked at, if they were not."""
     tool = shutil.which(TOOL)
     if tool is None:
         return (), f"there is no {TOOL} in PATH"

@@ -50,7 +50,7 @@ class Layout:
 
     @property
     def ranks(self) -> int:
-        """How many ranks the layout speaks of: those of one stage."""
+        """How many ranks the layout describes: those of one stage."""
         return math.prod(self.dev_matrix)
 
     @property

@@ -1,4 +1,4 @@
-"""What two trainings have in common whose losses can be held against each other: all that shapes the loss."""
+"""What two trainings have in common whose losses can be compared with each other: all that shapes the loss."""
 
 import hashlib
 import json

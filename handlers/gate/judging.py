@@ -34,7 +34,7 @@ def judge(
     rules = [*of_output(gate, candidate, standing)]
     has_passed = decide(rules).passed
     if gate.evaluate is not None and not has_passed:
-        rules.append(Rule(name="evaluate", passed=None, why="not judged: what is known without it does not pass"))
+        rules.append(Rule(name="evaluate", passed=None, why="not judged: other rules did not pass"))
     elif gate.evaluate is not None and evaluated is not None:
         rules += of_evaluation(gate, evaluated, standing)
     verdict = _verdict(rules, gate, candidate, standing, evaluated)

@@ -42,7 +42,7 @@ def _of_json(log: Path) -> dict[str, float]:
     if not isinstance(found, dict):
         _refuse(f'its last line is no JSON object, as {{"bleu": 0.31}}: {line[:_SHOWN]}')
     if len(found) > MOST:
-        _refuse(f"it tells {len(found)} numbers, and {MOST} are enough")
+        _refuse(f"it reports {len(found)} numbers, but {MOST} is the most")
     return {_name(name): _number(name, value) for name, value in found.items()}
 
 

@@ -1,6 +1,6 @@
 """An evaluation on a node of Slurm's: srun asks for the node, waits for it, and passes on what the program prints.
 
-Whoever ends srun ends the program, wherever it is; and Slurm itself ends it after its time, should srun be gone.
+Anyone who ends srun ends the program, wherever it is; and Slurm itself ends it after its time, should srun be gone.
 """
 
 import math

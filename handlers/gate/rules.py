@@ -42,9 +42,9 @@ def of_evaluation(gate: Gate, evaluated: Evaluated, champion: Champion | None) -
     missing = "" if evaluated.failure else ", ".join(sorted(gate.metrics.keys() - evaluated.metrics.keys()))
     why = f"evaluation {evaluated.name}: {evaluated.failure}" if evaluated.failure else ""
     if evaluated.name != gate.evaluate:
-        why = f"evaluation {evaluated.name} was run, and the settings ask for {gate.evaluate} by now"
+        why = f"evaluation {evaluated.name} was run, but now the settings ask for {gate.evaluate}"
     elif missing:
-        why = f"evaluation {evaluated.name} does not tell {missing}, which the gate limits"
+        why = f"evaluation {evaluated.name} does not report {missing}, which the gate limits"
     yield Rule(name="evaluate", passed=not why, why=why, code=_if(why, Code.GATE_EVALUATION))
     for name, limits in gate.metrics.items():
         if name in evaluated.metrics:
@@ -83,7 +83,7 @@ def _loss_rise(rise: float, candidate: Candidate, champion: Champion | None) -> 
     if why := _incomparable(candidate, champion):
         return _unknown(name, why)
     if champion is None or champion.loss is None:
-        return _unknown(name, "there is no loss to hold it against")
+        return _unknown(name, "there is no loss to compare it with")
     if candidate.loss is None:
         return _unknown(name, "no step of its training was recorded")
     limit = min(champion.loss + abs(champion.loss) * rise, sys.float_info.max)

@@ -1,4 +1,4 @@
-"""What is known of an output that is to be judged, and of the one that it is held against."""
+"""What is known of an output that is to be judged, and of the one that it is compared with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Trained:
-    """What decides whether two trainings' losses can be held against each other."""
+    """What decides whether two trainings' losses can be compared with each other."""
 
     configuration: str = ""
     """Of the training; empty where it is not known."""

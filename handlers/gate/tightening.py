@@ -1,6 +1,6 @@
 """The gate of one job: that of the settings, and what its own file asks for beyond.
 
-Whoever may drop a file must not make it easier for its output to become `latest`.
+Anyone who may drop a file must not make it easier for its output to become `latest`.
 """
 
 from collections.abc import Iterator

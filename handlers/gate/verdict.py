@@ -1,4 +1,4 @@
-"""verdict.json: what the gate found of a merged output, and what the next output is held against."""
+"""verdict.json: what the gate found of a merged output, and what the next output is compared with."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -22,7 +22,7 @@ class Rule(Record):
     """Of a rule that did not pass, for programs (handlers.codes)."""
     value: Number | None = None
     champion: Number | None = None
-    """The same of what `latest` led to, where it is held against that."""
+    """The same of what `latest` led to, where it is compared with that."""
     limit: Number | None = None
     """What it was allowed to be: of a rule against the champion, the limit that this gives."""
 
@@ -62,7 +62,7 @@ class Verdict(Record):
     over: Count = 0
     """Of how many steps."""
     configuration: str = ""
-    """What it has in common with trainings whose loss can be held against its own."""
+    """What it has in common with trainings whose loss can be compared with its own."""
     inputs: tuple[Input, ...] | None = None
     """The data that it was trained on; None where that is not known."""
     evaluation: str = ""

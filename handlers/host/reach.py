@@ -1,7 +1,7 @@
 """Reaching paths that others chose: on storage that is dead a look at one may never return.
 
-Whoever lets such work run, in a process that can be given up, sets a `Guard`: it is asked before each file system that
-is entered, so that it knows what hangs, and can keep others away from it.
+Anyone who lets such work run, in a process that can be given up, sets a `Guard`: it is asked before each file system
+that is entered, so that it knows what hangs, and can keep others away from it.
 """
 
 import contextlib

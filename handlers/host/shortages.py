@@ -1,6 +1,6 @@
 """What a limit of the shell or the host denies: files, processes, memory. No defects, and nothing to trace.
 
-Imports nothing: whoever has no more files can import nothing either.
+Imports nothing: anyone who has no more files can import nothing either.
 """
 
 import errno

@@ -101,7 +101,7 @@ def explain(support: UnitSupport) -> str:
         )
     if support.ignored:
         ignored = ", ".join(f"{name}=" for name in support.ignored)
-        return f"{support}: ignores {ignored} in glmd's units, and says so in the journal. All else works.\n"
+        return f"{support}: ignores {ignored} in glmd's units, and reports it in the journal. All else works.\n"
     return ""
 
 

@@ -67,7 +67,7 @@ class Search:
             if not (why := self._why_not(each)):
                 self.passed_over += _some(passed_over)
                 return each
-            passed_over.append(printable(f"{each.path} is passed over: {why}"))
+            passed_over.append(printable(f"{each.path} is skipped: {why}"))
         raise _nothing(pattern, passed_over)
 
     def _newest_first(self, pattern: str, by: By) -> list[DataSet]:
@@ -102,7 +102,7 @@ def _nothing(pattern: str, passed_over: Sequence[str] = ()) -> BadInputError:
 
 def _some(told: Sequence[str]) -> list[str]:
     """Return the first few, and how many more there are."""
-    more = [f"{len(told) - _SHOWN} more are passed over"] if len(told) > _SHOWN else []
+    more = [f"{len(told) - _SHOWN} more are skipped"] if len(told) > _SHOWN else []
     return [*told[:_SHOWN], *more]
 
 

@@ -54,8 +54,8 @@ def _why_restless(file: Path, age: float) -> str:
     if age >= QUIET:
         return ""
     if age < 0:
-        return f"{file} was changed at a time that is still to come, by this host's clock"
-    return f"{file} was changed {age:.0f} s ago, and counts when it has rested for {QUIET:.0f} s"
+        return f"{file} was changed in the future, by this host's clock"
+    return f"{file} was changed {age:.0f} s ago, and glmd takes it when it has not changed for {QUIET:.0f} s"
 
 
 def _why_open(file: Path) -> str:

@@ -30,7 +30,7 @@ def damage(directory: Path, manifest: Manifest) -> str:
         try:
             size = path.stat().st_size
         except (FileNotFoundError, NotADirectoryError):
-            return f"{path} is not there, of which {NAME} speaks"
+            return f"{path} is not there, though {NAME} names it"
         if (written := sizes.get(name, size)) != size:
             return f"{path} has {size} bytes, and {written} were written"
     return ""

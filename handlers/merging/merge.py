@@ -38,7 +38,7 @@ class MergeSummary:
     tag: str
     ranks: int
     stages: int
-    """The pipeline stages that the strategy files speak of; 1 for a run without any, and without strategy files."""
+    """The pipeline stages that the strategy files describe; 1 for a run without any, and without strategy files."""
     cautions: tuple[Caution, ...]
     """What somebody should know of the output."""
     entries_in: int

@@ -1,4 +1,4 @@
-"""Whether a merged output becomes `latest`: the newer training does, whoever is merged last. A decision, nothing else.
+"""Whether a merged output becomes `latest`: the newer training does, no matter which is merged last. Only a decision.
 
 Newer is, by the first of these that can be told:
 

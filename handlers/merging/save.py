@@ -20,7 +20,7 @@ class Save:
     tag: str
     ranks: int
     stages: int
-    """The pipeline stages that the strategy files speak of; 1 for a run without any, and without strategy files."""
+    """The pipeline stages that the strategy files describe; 1 for a run without any, and without strategy files."""
     plan: Plan
 
 
@@ -51,7 +51,7 @@ def _open_iteration(plan: MergePlan) -> Save:
         (plan.stages, metadata.stages, "pipeline stages", Code.STAGES_INCOMPLETE),
     ):
         if wanted not in {None, found}:
-            raise InconsistentError(f"{metadata.path} speaks of {found} {what}, but the run has {wanted}", code)
+            raise InconsistentError(f"{metadata.path} describes {found} {what}, but the run has {wanted}", code)
     planned = opened.plan(keep=plan.keep, transformed=plan.transformed)
     return Save(chosen.prefix, str(chosen.tag), metadata.ranks, metadata.stages, planned)
 

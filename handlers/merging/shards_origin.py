@@ -1,4 +1,4 @@
-"""What made the shards that a job merges: its own training, or whoever fills the tree that it merges."""
+"""What made the shards that a job merges: its own training, or anyone who fills the tree that it merges."""
 
 from handlers.ckpt.planning.origin import Origin
 from handlers.ckpt.publishing.manifest import utf8

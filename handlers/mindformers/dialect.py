@@ -37,7 +37,7 @@ class Dialect:
     since: Version
     """The first version that speaks it."""
     resumes_inside_epoch: bool
-    """Whether a training without data sinking goes on from a save inside an epoch, at the step behind it."""
+    """Whether a training without data sinking resumes from a save inside an epoch, at the step behind it."""
 
     # How it is started.
     launch_scripts: tuple[str, ...]

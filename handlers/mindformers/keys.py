@@ -19,7 +19,7 @@ class Section:
     keys: Mapping[str, Lifetime]
     """All that any version takes."""
     checked: Lifetime = ALWAYS
-    """The versions that check; the others pass over what they do not know."""
+    """The versions that check; the others skip what they do not know."""
 
     def refused(self, key: str, version: Version) -> bool:
         """Say whether `version` ends over `key`."""
@@ -123,7 +123,7 @@ Read in trainer/utils.py (convert_checkpoint_config) of 1.9; no other key in it 
 
 @dataclass(frozen=True)
 class Option:
-    """A key that only some versions read; the others pass over it without a word, or with one in the log."""
+    """A key that only some versions read; the others skip it silently, or with one in the log."""
 
     lifetime: Lifetime
     default: object

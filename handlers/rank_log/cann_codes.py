@@ -43,13 +43,13 @@ CAUSES = (
     ),
     by_code(
         "EI0003",
-        "an argument of a collective operation is wrong, often RANK_ID or RANK_SIZE against the rank table",
+        "an argument of a collective operation is wrong, often RANK_ID or RANK_SIZE does not fit the rank table",
         "remove what sets RANK_… or DEVICE_ID in `training.environment`",
         may_pass=False,
     ),
     by_code(
         "EI0004",
-        "HCCL takes the rank table for illegal",
+        "HCCL rejects the rank table as illegal",
         "`glmd rank-table check FILE` says which rule it breaks",
         may_pass=False,
     ),
@@ -61,8 +61,8 @@ CAUSES = (
     ),
     by_code(
         "EI0007",
-        "HCCL could not allocate a resource, mostly memory of the device",
-        "see that `npu-smi info` shows no other process on the device; then a smaller batch",
+        "HCCL could not allocate a resource, usually memory of the device",
+        "check that `npu-smi info` shows no other process on the device; then use a smaller batch",
         may_pass=True,
     ),
     by_code(
@@ -74,7 +74,7 @@ CAUSES = (
     by_code(
         "EI0010",
         "two devices of a server do not reach each other directly (P2P)",
-        "see that `npu-smi info` says OK of both; else HCCL_INTRA_ROCE_ENABLE=1 in `training.environment`",
+        "check that `npu-smi info` says OK for both; else set HCCL_INTRA_ROCE_ENABLE=1 in `training.environment`",
     ),
     by_code(
         "EI0011",
@@ -97,7 +97,7 @@ CAUSES = (
     by_code(
         "EJ0002",
         "the network port of the device is down",
-        "`hccn_tool -i D -link -g` says so of it; see to cable, optical module and switch; then `glmd retry N`",
+        "`hccn_tool -i D -link -g` shows it; check cable, optical module and switch; then `glmd retry N`",
         may_pass=False,
     ),
     by_code(
@@ -115,8 +115,8 @@ CAUSES = (
     ),
     by_code(
         "EL0003",
-        "the driver refused an argument: mostly it could not open the device",
-        "see that `npu-smi info` shows the device, and no other process on it; remove ASCEND_RT_VISIBLE_DEVICES from "
+        "the driver refused an argument: usually it could not open the device",
+        "check that `npu-smi info` shows the device, and no other process on it; remove ASCEND_RT_VISIBLE_DEVICES from "
         "`training.environment`",
     ),
     by_code(
@@ -135,7 +135,7 @@ CAUSES = (
     by_code(
         "EL0001",
         "the driver has no device of this number, or it does not answer any more",
-        "see what `npu-smi info` says of the device; until that is OK leave it out, or reboot",
+        "check what `npu-smi info` says of the device; until it is OK leave it out, or reboot",
         also=(r"Device\[\d+\] lost heartbeat", r"reason=\[?lost heartbeat", returned("507010")),
     ),
 )
@@ -144,11 +144,11 @@ CAUSES = (
 INVALID_DEVICE = by_text(
     "EE1001",
     r"\bEE1001\b.{0,400}\bdevice|[Ss]et (?:visible )?device failed, invalid device|reason=\[?device id error",
-    "CANN's runtime refused an argument: mostly the number of a device that this host or container has not",
+    "CANN's runtime refused an argument: usually the number of a device that this host or container does not have",
     _NOT_THERE,
     may_pass=False,
 )
-"""EE1001 that speaks of a device."""
+"""EE1001 with a message about a device."""
 
 INVALID_ARGUMENT = replace(INVALID_DEVICE, pattern=re.compile(r"\bEE1001\b", re.ASCII))
 """EE1001 of whatever: the runtime says it, too, of what came of another error."""
@@ -156,15 +156,16 @@ INVALID_ARGUMENT = replace(INVALID_DEVICE, pattern=re.compile(r"\bEE1001\b", re.
 ECHOES = (
     by_code(
         "EI0002",
-        "waited in vain for another rank (notify time-out): it is gone, or slow, as in a long save",
-        "look at the rank that fell silent first; if it was at work, raise HCCL_EXEC_TIMEOUT in `training.environment`",
+        "another rank did not answer in time (notify time-out): it has ended, or is slow, as in a long save",
+        "look at the rank that stopped printing first; if it was at work, raise HCCL_EXEC_TIMEOUT in "
+        "`training.environment`",
         may_pass=True,
         is_echo=True,
     ),
     by_code(
         "EI0006",
-        "another rank did not open its connection in time (socket time-out): it is gone, or slow to load",
-        "look at the rank that fell silent first; if it was at work, raise HCCL_CONNECT_TIMEOUT in "
+        "another rank did not connect in time (socket time-out): it has ended, or is slow to load",
+        "look at the rank that stopped printing first; if it was at work, raise HCCL_CONNECT_TIMEOUT in "
         "`training.environment`",
         may_pass=True,
         is_echo=True,
@@ -172,13 +173,13 @@ ECHOES = (
     by_code(
         "EI0009",
         "the connection to another rank could not be set up",
-        "look at the rank that fell silent first; then at the links: `hccn_tool -i D -link -g`",
+        "look at the rank that stopped printing first; then at the links: `hccn_tool -i D -link -g`",
         may_pass=True,
         is_echo=True,
     ),
     by_code(
         "EI0013",
-        "another device no longer answered: its rank is gone, or the network between the two is bad",
+        "another device no longer answered: its rank has ended, or the network between the two is bad",
         "look at the rank that ended first; then at the links: `hccn_tool -i D -link -g`",
         also=(r"\bEI0018\b", "error cqe status"),
         may_pass=True,
@@ -186,15 +187,15 @@ ECHOES = (
     ),
     by_code(
         "EI0015",
-        "not all ranks came to the meeting",
+        "not all ranks connected to each other",
         "look at the rank that never connected; then at firewall and addresses",
         may_pass=True,
         is_echo=True,
     ),
     by_code(
         "EE1002",
-        "the device did not finish in time what it was given (stream time-out): mostly it waits for another rank",
-        "look at the rank that fell silent first; then at the links: `hccn_tool -i D -link -g`",
+        "the device did not finish its work in time (stream time-out): usually it waits for another rank",
+        "look at the rank that stopped printing first; then at the links: `hccn_tool -i D -link -g`",
         also=("[Ss]tream synchroniz(?:e|ation) time-?out", returned("507046")),
         may_pass=True,
         is_echo=True,
@@ -256,9 +257,9 @@ _FAMILIES_OF_ECHOES = (
     _Family(
         "I",
         "HCCL, by which the ranks talk to each other, refused or failed",
-        f"look at the rank that fell silent first; {_LINES_BEHIND}",
+        f"look at the rank that stopped printing first; {_LINES_BEHIND}",
     ),
-    _Family("E", "the runtime (RTS), which has the device do its work, refused or failed"),
+    _Family("E", "the runtime (RTS), which runs the work of the device, refused or failed"),
 )
 _UNKNOWN = by_text(
     "another code of CANN",

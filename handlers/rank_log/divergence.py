@@ -4,7 +4,7 @@ A loss that is NaN or infinite is not always lost. With a loss scale that is loo
 MindSpore, AdaptiveLossScaleUpdateCell of MindFormers) training begins with steps whose gradients overflow: the step is
 left out, the scale halved, down to 1. So a line with an overflow does not count before the first clean step, one whose
 loss is finite and that has no overflow, as long as the scale falls from line to line. A loss that is finite may be lost
-all the same: where the gradients overflow with the smallest scale, the step is left out, and so is the next. On the
+anyway: where the gradients overflow with the smallest scale, the step is left out, and so is the next. On the
 rehearsal, a learning rate of 1e8 makes the loss -266.573 for ever, with an overflow on each line.
 
 What a version does not tell:

@@ -35,14 +35,14 @@ _CAUSES = (
         "device memory fault",
         r"[Mm]ulti-?[Bb]it ECC|reason=\[?device mem error|\bUCE ERROR\b|" + cann_codes.returned("507053", "507054"),
         "the memory of the device has an error that cannot be corrected (ECC)",
-        "`glmd retry N`; if it comes again on the same device, leave that out and have the card seen to",
+        "`glmd retry N`; if it comes again on the same device, leave that out and have the card repaired",
     ),
     by_text(
         "operator failed on device",
         r"[Tt]here is (?:an? )?(?:exception of )?ai(?:core|vec) |Aicore kernel execute failed"
         r"|reason=\[?(?:aicore|vector core) exception|" + cann_codes.returned("507015", "507035"),
         "an operator failed on the device: often an index out of range, as of a token beyond the vocabulary",
-        "see that vocab_size covers the tokens of the data; if it is always the same device, see to the card",
+        "check that vocab_size covers the tokens of the data; if it is always the same device, check the card",
     ),
     by_text(
         "device memory",
@@ -103,7 +103,7 @@ _CAUSES = (
     by_text(
         "no data",
         r"\bE39999\b|GetNext.{0,200}time ?out",
-        "the data set did not come as fast as the device wanted it",
+        "the data set was slower than the device",
         "look at the data's storage and at num_parallel_workers; a smaller batch",
         may_pass=True,
     ),
@@ -112,7 +112,7 @@ _CAUSES = (
 _PYTHON_ERROR = by_text(
     "Python error",
     r"^(?!(?:RuntimeError|ConnectionError|ConnectionResetError|TimeoutError)\b)(?:\w+\.)*\w+(?:Error|Exception)(?::|$)",
-    "the training's Python code raised it: mostly a value in the YAML, or the data",
+    "the training's Python code raised it: usually a value in the YAML, or the data",
     "read its traceback: `glmd logs N --rank R`",
 )
 
@@ -120,8 +120,9 @@ _ECHOES = (
     by_text(
         "HCCL time-out",
         r"wait socket establish timeout|[Nn]otify.{0,200}time(?:s|d)? ?out|event wait timeout",
-        "a collective operation waited in vain for another rank",
-        "look at the rank that fell silent first; if it was at work, raise HCCL_EXEC_TIMEOUT in `training.environment`",
+        "in a collective operation another rank did not answer in time",
+        "look at the rank that stopped printing first; if it was at work, raise HCCL_EXEC_TIMEOUT in "
+        "`training.environment`",
         may_pass=True,
         is_echo=True,
     ),
@@ -139,7 +140,7 @@ _ECHOES = (
         r"Connection (?:closed|reset) by peer|Failed to (?:receive|send) (?:data|message) (?:from|to) rank"
         r"|[Ss]end heartbeat timeout|Failed to send heartbeat message|[Bb]roken pipe"
         r"|The node: \d+ is timed out|number of timed out node|The state of the cluster is error",
-        "the connection to another rank or to the scheduler broke: that one is gone",
+        "the connection to another rank or to the scheduler broke: that process has ended",
         "look at the rank that ended first",
         may_pass=True,
         is_echo=True,
@@ -149,7 +150,7 @@ _ECHOES = (
 _MINDSPORE_ERROR = by_text(
     "MindSpore error",
     r"^(?:RuntimeError|ConnectionError|ConnectionResetError|TimeoutError)\b",
-    "MindSpore or CANN gave up",
+    "MindSpore or CANN failed",
     "read what it printed around: `glmd logs N --rank R`; CANN's own logs are in ~/ascend/log",
 )
 
@@ -179,7 +180,7 @@ SIGNALS = (
     KnownError(
         "SIGKILL",
         re.compile("SIGKILL"),
-        "killed from outside: mostly by the kernel, because the host ran out of memory",
+        "killed from outside: usually by the kernel, because the host ran out of memory",
         "`journalctl -k -g oom`; fewer ranks or data workers, or more memory",
         may_pass=True,
     ),
@@ -192,13 +193,13 @@ SIGNALS = (
     KnownError(
         "SIGSEGV",
         re.compile("SIGSEGV"),
-        "native code crashed: mostly a MindSpore that does not fit the CANN or driver version",
+        "native code crashed: usually a MindSpore that does not fit the CANN or driver version",
         "compare the versions with MindSpore's installation table",
     ),
     KnownError(
         "SIGABRT",
         re.compile("SIGABRT"),
-        "native code gave up, and printed why",
+        "native code ended itself, and printed why",
         "read its last lines: `glmd logs N --rank R`",
     ),
 )

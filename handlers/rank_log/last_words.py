@@ -48,7 +48,7 @@ def last_line(path: Path) -> str:
 
 def no_words(path: Path) -> str:
     """Say, of a process of whose log at `path` nothing was read, what that tells."""
-    return "it logged nothing" if os.path.lexists(path) else f"what it said is not known: {path} is not there"
+    return "it logged nothing" if os.path.lexists(path) else f"its output is not known: {path} is not there"
 
 
 def _since_last_progress(lines: Sequence[str]) -> Sequence[str]:

@@ -87,7 +87,7 @@ def _step(line: str) -> StepLine | None:
 
 
 _known_step = lru_cache(512)(step_in)
-"""Whoever looks at some logs again and again finds most lines as they were."""
+"""Anyone who looks at some logs again and again finds most lines as they were."""
 
 
 def after_last_step(lines: Sequence[str]) -> Sequence[str]:

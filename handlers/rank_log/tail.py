@@ -18,8 +18,8 @@ def tail(path: Path, enough: Callable[[Sequence[str]], bool] | None = None) -> l
     """Return the last lines of `path`, free of terminal sequences and control characters.
 
     At most TAIL_BYTES are read, and a quarter of that where those lines are `enough`; a first line cut by that is left
-    out. A log that is not there yet or cannot be read has no lines: whoever supervises a training must not end it for
-    want of a quotation.
+    out. A log that is not there yet or cannot be read has no lines: no supervisor may end a training for lack of a
+    quotation.
     """
     try:
         with open(path, "rb", opener=without_waiting) as stream:

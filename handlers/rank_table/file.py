@@ -13,8 +13,9 @@ from handlers.rank_table.server_list import read_servers
 __all__ = ["Device", "Form", "RankTable", "Server", "load", "parse"]
 
 _UNFINISHED = (
-    "; who writes it (ModelArts, hccl-controller, Ascend Operator) fills it in when all pods of the job run: "
-    "wait until it says completed"
+    "; its writer (ModelArts, hccl-controller, Ascend Operator) completes it when all pods of the job run: wait "
+    "until it says completed"
+    ""
 )
 _GLOBAL = (
     "this is a global-ranktable (server_group_list), which ClusterD writes for MindIE's inference servers: "

@@ -59,7 +59,7 @@ class HccnLookup:
             if asked.ip and written.ip and asked.ip != written.ip:
                 differing.append(
                     f"device {device}: hccn_tool says {asked.ip}, {self.conf} says {written.ip}; "
-                    f"used {asked.ip}. Correct the file, it is stale"
+                    f"used {asked.ip}. Correct the file: it is out of date"
                 )
             if asked.ip or written.ip:
                 ips[device] = asked.ip or written.ip
@@ -68,7 +68,7 @@ class HccnLookup:
             elif not asked.ip:
                 missing[device] = f"{asked.reason}; {written.reason}"
         fallbacks = [
-            f"device{'s' * (len(those) > 1)} {format_devices(those)}: {why}; used {self.conf}, which may be stale"
+            f"device{'s' * (len(those) > 1)} {format_devices(those)}: {why}; used {self.conf}, which may be out of date"
             for why, those in replaced.items()
         ]
         return Addresses(ips, (*differing, *fallbacks), missing)

@@ -46,7 +46,7 @@ def find_warnings(table: RankTable, *, topology: Topology = Topology.ANY) -> lis
         )
     order = [server.server_id for server in sorted(table.servers, key=lambda s: min(d.rank_id for d in s.devices))]
     if order != sorted(order):
-        warnings.append("ranks do not follow the string order of server_id, as MindSpore wants; merge the tables anew")
+        warnings.append("ranks do not follow the string order of server_id, as MindSpore wants; merge the tables again")
     if topology is Topology.A3 and len(table.servers) > 1:
         warnings.append(
             "version 1.0 is for A3 servers outside of a super pod; one needs version 1.2 (super_device_id, "

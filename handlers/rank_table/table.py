@@ -50,7 +50,7 @@ def merge(tables: Iterable[RankTable], *, topology: Topology = Topology.ANY) -> 
     """Return one table of all the servers in `tables`, the same whatever their order.
 
     Servers are sorted by the string order of server_id, which MindSpore wants the ranks to follow ("10.0.0.10" is
-    before "10.0.0.9"), and ranks are numbered anew. Raises RefusedError for a table that HCCL would not take.
+    before "10.0.0.9"), and ranks are numbered again. Raises RefusedError for a table that HCCL would not take.
     """
     servers = []
     rank = 0

@@ -151,7 +151,7 @@ def _advice(devices: Sequence[int], topology: Topology) -> str:
         for part in combinations(there, count):
             if not _faults(part, topology):
                 meant = bracket_hint(devices, devices[-1:]) if count > 1 and list(part) == list(devices[:-1]) else ""
-                return meant or f"; of these, {format_devices(part)} would do"
+                return meant or f"; of these, {format_devices(part)} would be possible"
     return ""
 
 

@@ -80,8 +80,8 @@ class JobDir:
     def output(self) -> Path:
         """MindFormers' own tree: checkpoint/, log/, strategy/.
 
-        Of a training on several nodes that is the present attempt's own, to which `output_link` leads: whoever refuses
-        to go through links gets there, too.
+        Of a training on several nodes that is the present attempt's own, to which `output_link` leads: who refuses to
+        go through links gets there, too.
         """
         try:
             target = os.readlink(self.output_link)  # noqa: PTH115 - asked for thousands of times

@@ -38,7 +38,7 @@ __all__ = [
 
 
 class Base(Record):
-    """A published output that the training goes on from."""
+    """A published output that the training starts from."""
 
     weights: Path
     job: Count | None
@@ -86,7 +86,7 @@ class JobPlan(Record):
             if "latest" in whole["merge"]:
                 whole["merge"]["can_be_continued"] = whole["merge"].pop("latest") is not None
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            return content  # whoever reads it says what is wrong
+            return content  # its reader says what is wrong
         return json.dumps(whole).encode()
 
     @field_serializer("train", mode="wrap")

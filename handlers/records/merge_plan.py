@@ -30,7 +30,7 @@ class MergePlan:
     ranks: int | None = None
     """How many ranks must be there; None for what the strategy files say."""
     stages: int | None = None
-    """How many pipeline stages there must be; None for those that the strategy files speak of."""
+    """How many pipeline stages there must be; None for those that the strategy files describe."""
     prefix: str | None = None
     """The shards' prefix; None where only one prefix occurs."""
     tag: str = "last"
@@ -65,7 +65,7 @@ class MergePlan:
     allow_not_finite: tuple[str, ...] = ()
     """Patterns of the names that may hold NaN or infinity. What a job has trained is kept, whatever it holds."""
     force: bool = False
-    """Replace an output that is there already."""
+    """Replace an existing output."""
     hashed: bool = True
     """Hash every parameter, for `glmd verify`."""
     compared: bool = True

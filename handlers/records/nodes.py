@@ -2,7 +2,7 @@
 
 Each file has one writer. Each that somebody polls is there before anybody does, with `seq` 0, and every change replaces
 it: on a network file system a name that was absent stays so for a client for up to a minute, however often it looks,
-and what is replaced is seen when it is opened anew.
+and what is replaced is seen when it is opened again.
 """
 
 from pathlib import Path
@@ -51,7 +51,7 @@ class Part(Polled):
     table: str | None = None
     """Its own rank table, as text; None where the ranks need none."""
     unfit: tuple[str, ...] = ()
-    """What stands against a training on it, for people; nothing where it can take part."""
+    """What prevents a training on it, for people; nothing where it can take part."""
     code: str = ""
     """The same for programs; empty where it can."""
 

@@ -68,7 +68,7 @@ class ProcessIdentity:
         is_mine = False
         try:
             is_mine = self._is_still_me() and not has_ended(descriptor)
-        finally:  # also where no file can be opened: whoever looks again and again must not take the last descriptors
+        finally:  # also where no file can be opened: looking again and again must not take the last descriptors
             if not is_mine:
                 os.close(descriptor)
         return descriptor if is_mine else None

@@ -1,7 +1,7 @@
 """Records: what is kept as JSON beside a job. One way to write them, one to read them, and what their numbers may be.
 
-Whoever reads a record hands its numbers to the kernel and to SQLite, and does so again after every restart. So a number
-that neither takes makes a record as unreadable as bad JSON does.
+Anyone who reads a record hands its numbers to the kernel and to SQLite, and does so again after every restart. So a
+number that neither takes makes a record as unreadable as bad JSON does.
 """
 
 from datetime import UTC, datetime

@@ -33,7 +33,7 @@ class Intent(Record):
     left_out: dict[Node, str] = Field(default_factory=dict)
     """Nodes that earlier attempts were lost on, or that were unfit, with why: --exclude."""
     in_vain: str = ""
-    """Why they are not left out all the same: what Slurm said, which has too few nodes without them; empty else."""
+    """Why they are not left out anyway: what Slurm said, which has too few nodes without them; empty else."""
 
 
 class Verdict(Record):
@@ -55,7 +55,7 @@ class Verdict(Record):
 
 
 class Submitted(Record):
-    """job.json: which job it is in Slurm, as far as that is known. It may be missing, and is made anew then."""
+    """job.json: which job it is in Slurm, as far as that is known. It may be missing, and is made again then."""
 
     id: JobId
     how: str

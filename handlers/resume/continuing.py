@@ -34,7 +34,7 @@ _MOST_BYTES = 64 << 20
 def begin_with(weights: Path, loader: Loader, ranks: int, directory: Path) -> Beginning:
     """Lay `weights`, a published output's file or index, out in `directory`, and return what MindFormers is told.
 
-    What lies in `directory` is made anew, with links. Raises NoBaseError where it cannot be loaded, and OSError.
+    What lies in `directory` is made again, with links. Raises NoBaseError where it cannot be loaded, and OSError.
     """
     if why := why_not_loaded(weights, loader):
         raise NoBaseError(f"{weights} cannot be loaded", why, Code.CONFIG_WEIGHTS_FORM)

@@ -10,10 +10,10 @@ The rules, in this order; the first that applies holds:
 5. At most `resume.attempts` times, and never after an error that would come again: a wrong value, a missing file. What
    Slurm did to the nodes says nothing about the job and does not count, but MOST_IN_VAIN times in a row without a new
    save are enough.
-6. When the host went down that says nothing about the job: it goes on from its newest save, or begins anew. So it does
+6. When the host went down that says nothing about the job: it resumes from its newest save, or begins again. So it does
    when Slurm's time limit came, if it has saved anything new by then: else it would come to no more the next time.
 7. What has saved something new that MindFormers can go on from goes on from there.
-8. What has saved, but nothing that MindFormers can go on from, is left to people: to begin anew may cost them days.
+8. What has saved, but nothing that MindFormers can go on from, is left to people: to begin again may cost them days.
 9. An attempt that has saved nothing new is not repeated, unless it is the first, and it hung or its error may pass.
 
 Saves that a training which diverged made when it had gone wrong are none to any of these rules, then and later.
@@ -83,11 +83,11 @@ class TakenUp(Record):
     uncounted: Count = 0
     in_vain: Count = 0
     tag: str | None
-    """Of the save that it goes on from; None when it began from the start."""
+    """Of the save that it resumes from; None when it began from the start."""
     passed_over: str = ""
     """Why that is not the newest save, for people; empty where it is."""
     united: bool = False
-    """Whether what it goes on from was united, and so is a file of its own."""
+    """Whether what it starts from was united, and so is a file of its own."""
 
     @property
     def tries(self) -> Tries:
@@ -193,11 +193,11 @@ def decide(past: PastAttempt, limit: int) -> Decision:
     if failure.ending is Ending.DIVERGED:
         return _after_divergence(past, limit)
     if past.saved is not None and past.finished:
-        return Trained(f"all is trained and saved as {past.saved.tag}, although {why}")
+        return Trained(f"the training is complete and saved as {past.saved.tag}, although {why}")
     if failure.ending in {Ending.STOPPED, Ending.OVERTIME} or limit == 0:
         return GiveUp(why)
     if failure.may_pass is False:
-        return GiveUp(f"{why}; not tried again: it would end the same way until that is mended")
+        return GiveUp(f"{why}; not tried again: it would end the same way until you fix that")
     return _beyond(past, limit) or _unless_in_vain(past)
 
 
@@ -205,7 +205,7 @@ def as_begun(resume: Resume, taken_up: TakenUp, why: str) -> Resume:
     """Return `resume`, decided after `why`, with what the attempt has begun with, should that be another save."""
     if resume.point is None or taken_up.tag == str(resume.point.tag):
         return resume
-    how = f"resumed from {taken_up.tag}" if taken_up.tag else "begun anew"
+    how = f"resumed from {taken_up.tag}" if taken_up.tag else "started again"
     return replace(resume, reason=f"{how} after: {why}" + (f"; {taken_up.passed_over}" if taken_up.passed_over else ""))
 
 
@@ -214,7 +214,7 @@ def _beyond(past: PastAttempt, limit: int) -> GiveUp | None:
     if past.failure.ending in UNCOUNTED:
         if (in_vain := past.next_tries.in_vain) < MOST_IN_VAIN:
             return None
-        return GiveUp(f"{why}; not tried again: {in_vain} attempts in a row ended so and saved nothing new")
+        return GiveUp(f"{why}; not tried again: {in_vain} attempts in a row ended this way and saved nothing new")
     if counted < limit:
         return None
     return GiveUp(f"{why}; not tried again: glmd has done so {counted} times (resume.attempts)")
@@ -227,9 +227,9 @@ def _after_divergence(past: PastAttempt, limit: int) -> Resume | GiveUp:
     if past.has_diverged_before:
         return GiveUp(f"{why}; not resumed: an earlier attempt diverged too, and glmd resumes a job once after that")
     if past.saved is None:
-        why += "; not resumed: no save of before is complete on all ranks"
+        why += "; not resumed: no earlier save is complete on all ranks"
         passed_over = f" ({past.obstacle.what})" if past.obstacle else ""
-        return GiveUp(f"{why}{passed_over}. `glmd retry N` would begin anew")
+        return GiveUp(f"{why}{passed_over}. `glmd retry N` would start from the beginning")
     return _beyond(past, limit) or _go_on(past.saved, why, past.obstacle)
 
 
@@ -240,16 +240,16 @@ def _unless_in_vain(past: PastAttempt) -> Resume | GiveUp:
     if past.saved is not None or failure.ending in {Ending.LOST, Ending.TAKEN}:
         return _go_on(past.saved or past.began, why, past.obstacle)
     if past.obstacle is not None:
-        retry = f"go on from {past.began.tag}" if past.began else "begin anew"
+        retry = f"resume from {past.began.tag}" if past.began else "start from the beginning"
         return GiveUp(f"{why}; not resumed: {past.obstacle.what}; {past.obstacle.remedy}. `glmd retry N` would {retry}")
     if past.tries.resumes > 0:
         newer = f" newer than {past.began.tag}" if past.began else ""
-        return GiveUp(f"{why}; not tried again: it came to no save{newer} that is complete on all ranks")
+        return GiveUp(f"{why}; not tried again: it made no save{newer} that is complete on all ranks")
     if failure.ending is Ending.HUNG or failure.may_pass:
         return _go_on(past.began, why)
     return GiveUp(why)
 
 
 def _go_on(point: ResumePoint | None, why: str, obstacle: Obstacle | None = None) -> Resume:
-    how = f"resumed from {point.tag}" if point else "begun anew"
+    how = f"resumed from {point.tag}" if point else "started again"
     return Resume(point, f"{how} after: {why}" + (f"; {obstacle.what}" if obstacle else ""))

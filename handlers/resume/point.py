@@ -11,7 +11,7 @@ are named besides (resume_training: NAME): 1.9 looks for rank 0's name in each r
 it. Of saves in the new format, which are directories, one is named. What ranks that hold the whole network have shared
 out among them is united first; see handlers.resume.uniting.
 From the file MindFormers takes weights, optimizer state, `global_step`, `loss_scale`, and with `epoch_num` (in later
-versions `step_num` as well) where to go on; see handlers.resume.resumable. 0.8 shuffles the data anew.
+versions `step_num` as well) where to go on; see handlers.resume.resumable. 0.8 shuffles the data again.
 """
 
 import os
@@ -99,11 +99,11 @@ def _unhealthy(point: ResumePoint) -> Obstacle | None:
             objection = read_health(point.tree).objection(point.shards)
     except CkptError as error:
         objection = str(error)
-    return Obstacle(objection, "`glmd retry N` begins anew") if objection else None
+    return Obstacle(objection, "`glmd retry N` starts from the beginning") if objection else None
 
 
 def _without_optimizer(point: ResumePoint, course: Course) -> Obstacle | None:
-    """Return why a save in the new format cannot be gone on from, if it was saved so, and anything is left to train."""
+    """Return why a save in the new format cannot be resumed from, if it was saved so, and anything is left to train."""
     if not point.is_iteration or place_of(point.tag, course.schedule) is Place.RUN_END:
         return None
     if any(is_optimizer_file(shard.path) for shard in point.shards):
@@ -205,7 +205,7 @@ def lay_out(point: ResumePoint, directory: Path, *, unites: bool = False, told: 
     """Make `directory` an output tree that holds `point` and nothing else.
 
     It is of hard links, which outlive the tree they are of; where it `unites` the shards, all are of the one file that
-    is written, of which `told` hears. It appears whole or not at all; one that is there is made anew. Raises OSError,
+    is written, of which `told` hears. It appears whole or not at all; one that is there is made again. Raises OSError,
     and CkptError where shards cannot be united.
     """
     unfinished = directory.with_name(f".{directory.name}.tmp")

@@ -2,7 +2,7 @@
 
 What MindFormers 0.8 does, read in load_resume_context_from_checkpoint and build_model in trainer/utils.py: it goes on
 at the epoch after `epoch_num`, which each save holds. From a save inside an epoch it would leave out the rest of that
-epoch without a word, and in the last epoch it refuses to train. Weights go into a cut network with data sinking only.
+epoch silently, and in the last epoch it refuses to train. Weights go into a cut network with data sinking only.
 """
 
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ class Course:
         return number is not None and number < self.wrong_from
 
     def obstacle(self, tag: Tag) -> Obstacle | None:
-        """Return why the save `tag` is not to be gone on from; None where it is, or nothing is left to train."""
+        """Return why the save `tag` is not to be resumed from; None where it is, or nothing is left to train."""
         if not self.is_sound(tag):
             what = f"{tag} was saved when the training may have gone wrong already"
             return Obstacle(what, "lower the learning rate, and save more often")
@@ -57,7 +57,7 @@ class Course:
             return Obstacle(what, "set runner_config.sink_mode to True")
         if place is Place.EPOCH_END or (self.dialect.resumes_inside_epoch and not schedule.sinks):
             return None
-        goes_on = f"MindFormers ({self.dialect.name}) goes on at the beginning of an epoch only"
+        goes_on = f"MindFormers ({self.dialect.name}) resumes only at the beginning of an epoch"
         if schedule.sinks:
             what = f"{tag} falls inside a sink of {schedule.steps} steps, and {goes_on}"
             return Obstacle(what, "set context.mode to 0, so that a sink runs as one")

@@ -17,7 +17,7 @@ from handlers.shards.names import Shard
 Told = Callable[[int, int], None]
 """Gets the bytes that are written so far, and in all."""
 _OPTIONS = OutputOptions(Format.SAFETENSORS, allow_not_finite=("*",), redundancy=False)
-"""What a training has saved it goes on from, whatever that holds; the metadata is MindSpore's of a whole save."""
+"""A training resumes from what it has saved, whatever that holds; the metadata is MindSpore's of a whole save."""
 
 
 def planned(shards: tuple[Shard, ...]) -> Plan:

@@ -18,7 +18,7 @@ def _span(value: object) -> float | None:
 
 def _some(span: float | None) -> float | None:
     if span == 0:
-        raise ValueError("0 would remove what is needed at once; write a time, as 14d, or `off` for ever")
+        raise ValueError("0 would remove files that are needed at once; write a time, as 14d, or `off` to keep them")
     return span
 
 

@@ -1,6 +1,6 @@
 """What goes of the jobs that are over, and why: the rules alone, over what was found out about the jobs.
 
-1. What is protected stays, whatever else is said: whoever has found it out says why.
+1. What is protected stays, whatever else is said: anyone who has found it out says why.
 2. Shards of a job whose output was promoted go, but for the newest jobs of its cycle. All others stay for a time, and
    those of the newest such job of each cycle for ever: somebody may want to go on with it.
 3. Merged outputs go that no part of `keep` keeps (handlers.retention.outputs); one that was not promoted stays at least
@@ -129,7 +129,7 @@ class _Rules:
 
     def _of_no_promotion(self, job: PastJob, part: Part, *, is_newest: bool) -> Choice:
         if is_newest:
-            return _stays(job, part, "the newest that was not promoted: somebody may go on with it")
+            return _stays(job, part, "the newest that was not promoted: somebody may start from it")
         return self._by_age(job, part, self._policy.shards.failed, "not promoted, and shards.failed")
 
     def _by_age(self, job: PastJob, part: Part, span: float | None, what: str) -> Choice:

@@ -46,7 +46,7 @@ def discard(directory: JobDir, part: Part, piece: Piece, place: Path) -> None:
 
 
 def empty(trash: Path) -> None:
-    """Unlink all that lies in the trash, and tell whoever waits for it that this goes on. Raises OSError."""
+    """Unlink all that lies in the trash, and tell anyone who waits for it that this goes on. Raises OSError."""
     if not trash.is_dir() or trash.is_symlink():
         return
     for parent, directories, names in os.walk(trash, topdown=False):

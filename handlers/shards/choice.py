@@ -81,8 +81,9 @@ def choose(
     beside = sorted(set(files) - {shard.path for shard in chosen.shards})
     if beside:
         raise InconsistentError(
-            f"{beside[0]}: it is named as a shard, but of tag {chosen.tag}, {chosen.shards[0].path.name} and its likes "
-            "would be merged without it: name one shard a rank, all of one tag",
+            f"{beside[0]}: its name is that of a shard, but the merge of tag {chosen.tag} "
+            f"({chosen.shards[0].path.name} …) would leave it out: name one shard for each rank, all of one tag"
+            "",
             Code.SHARDS_MIXED,
         )
     return chosen
@@ -93,21 +94,22 @@ def _check_stages(strategy: Strategy, stages: int) -> None:
     missing = [stage for stage in range(stages) if stage not in strategy.stages]
     if missing:
         raise InconsistentError(
-            f"{strategy.path}: the run has {stages} pipeline stages, but no strategy file speaks of stage "
-            f"{', '.join(map(str, missing[:5]))}{', …' * (len(missing) > 5)}: is it another run's, or is the output of "
-            "some ranks still to come?",
+            f"{strategy.path}: the run has {stages} pipeline stages, but no strategy file describes stage "
+            f"{', '.join(map(str, missing[:5]))}{', …' * (len(missing) > 5)}: is it of another run, or is the "
+            f"output of some ranks still missing?"
+            "",
             Code.STAGES_INCOMPLETE,
         )
     if len(strategy.stages) > stages:
         raise InconsistentError(
-            f"{strategy.path} and those beside it speak of {len(strategy.stages)} pipeline stages, but the run has "
-            f"{stages}: are they another run's?",
+            f"{strategy.path} and those beside it describe {len(strategy.stages)} pipeline stages, but the run has "
+            f"{stages}: are they of another run?",
             Code.STAGES_INCOMPLETE,
         )
 
 
 def _refuse_one_of_several_stages(given: Path, strategy: Strategy, source: Path) -> None:
-    """Refuse a strategy file if a rank that it does not speak of has written one, beside it or in `source`.
+    """Refuse a strategy file if a rank that it does not describe has written one, beside it or in `source`.
 
     A stage's file says nothing of other stages, and their shards may be missing too.
     """
@@ -117,8 +119,9 @@ def _refuse_one_of_several_stages(given: Path, strategy: Strategy, source: Path)
             if rank is not None and rank >= strategy.ranks:
                 where = f"beside it lies {path.name}" if directory == given.parent else f"there is {path} too"
                 raise InconsistentError(
-                    f"{given} speaks of {strategy.ranks} ranks, but {where}: is it one pipeline stage's of several? "
-                    "Then give the directory. Or is that of an earlier, larger run? Then move it away",
+                    f"{given} describes {strategy.ranks} ranks, but {where}. Is it of one pipeline stage of "
+                    f"several? Then give the directory. Or is that file of an earlier, larger run? Then move it away"
+                    "",
                     Code.RANKS_DIFFER,
                 )
 
@@ -157,7 +160,7 @@ def _count(shards: Sequence[Shard], ranks: int | None, strategy: Strategy | None
         return ranks or max(shard.rank for shard in shards) + 1
     if ranks is not None and ranks != strategy.ranks:
         raise InconsistentError(
-            f"{strategy.path} speaks of {strategy.ranks} ranks, but the run has {ranks}", Code.RANKS_DIFFER
+            f"{strategy.path} describes {strategy.ranks} ranks, but the run has {ranks}", Code.RANKS_DIFFER
         )
     return strategy.ranks
 
@@ -194,8 +197,9 @@ def _of_tag(by_rank: Mapping[int, Sequence[Shard]], tag: Tag, count: int, source
     beyond = [rank for rank in found if rank >= count and found[rank]]
     if beyond:
         raise InconsistentError(
-            f"{source}: {_have(beyond)} a shard of tag {tag} too, but {count} ranks are spoken of: "
-            "is the strategy one pipeline stage's of several, or another run's?",
+            f"{source}: {_have(beyond)} a shard of tag {tag} too, but only {count} ranks are described: is the "
+            f"strategy of one pipeline stage of several, or of another run?"
+            "",
             Code.RANKS_DIFFER,
         )
     if any(len(shards) > 1 for shards in found.values()):

@@ -47,7 +47,10 @@ class Closing:
                 return ""
             case Writers.SOMEBODY:
                 self._due[path] = time.time() + QUIET
-                return f"{path} is open for writing, and counts when it is closed; `lsof {path}` says who has it open"
+                return (
+                    f"{path} is open for writing, and glmd takes it when it is closed; `lsof {path}` says "
+                    f"who has it open"
+                )
             case Writers.UNKNOWN:
                 return self._why_restless(path, status, was_closed=was_closed)
 

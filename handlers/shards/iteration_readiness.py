@@ -1,4 +1,4 @@
-"""Whether a save in MindFormers' new format is complete: the tracker vouches for it, and all of it is whole."""
+"""Whether a save in MindFormers' new format is complete: the tracker confirms it, and all of it is whole."""
 
 from handlers.ckpt import CkptError, Format, open_iteration
 from handlers.shards.choice import Wanted
@@ -18,7 +18,7 @@ def iteration_readiness(wanted: Wanted, *, is_vouched: bool = False) -> Readines
     except CkptError as error:
         return NotReady(str(error))
     if wanted.ranks not in {None, opened.metadata.ranks}:
-        return NotReady(f"{opened.metadata.path} speaks of {opened.metadata.ranks} ranks, not of {wanted.ranks}")
+        return NotReady(f"{opened.metadata.path} describes {opened.metadata.ranks} ranks, not {wanted.ranks}")
     shards = tuple(
         Shard(file.path, chosen.prefix, number, 0, chosen.tag, Format.SAFETENSORS)
         for number, file in opened.shards.items()

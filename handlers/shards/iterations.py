@@ -97,7 +97,7 @@ def iterations_in(source: Path) -> tuple[Tag, ...]:
 def choose_iteration(
     source: Path, tag: str = LAST, prefix: str | None = None, *, is_vouched: bool = False
 ) -> Iteration:
-    """Return the save that is meant, if the tracker vouches for it, or, with `is_vouched`, somebody else does.
+    """Return the save that is meant, if the tracker confirms it, or, with `is_vouched`, somebody else does.
 
     `source` is an output tree, its checkpoint/, or a save's own directory, which may lie somewhere without a tracker.
     Raises InconsistentError where it is not complete or, as `last`, not healthy, DamagedFileError for a tracker or
@@ -117,7 +117,7 @@ def choose_iteration(
         directory = where / str(Tag(0, read_tracker(where), Part.ITERATION))
     if not directory.is_dir():
         raise InconsistentError(
-            f"{directory} is not there, though {directory.parent / TRACKER} vouches for it: was the save removed?",
+            f"{directory} is not there, though {directory.parent / TRACKER} names it: was the save removed?",
             ckpt.Code.SHARDS_INCOMPLETE,
         )
     if wanted is None:

@@ -272,6 +272,6 @@ def find_strategies(source: Path, strategy: Path | None = None) -> tuple[Path, .
 def no_strategy(directory: Path) -> InconsistentError:
     """Say that a directory has no strategy files."""
     return InconsistentError(
-        f"{directory} has no ckpt_strategy_rank_N.ckpt (or .json): without it nobody knows how to merge",
+        f"{directory} has no ckpt_strategy_rank_N.ckpt (or .json): without it glmd does not know how to merge",
         ckpt.Code.NO_STRATEGY,
     )

@@ -20,7 +20,7 @@ class Saves:
 
     A shard that was left writable just now counts for unfinished: its rank was ended before it set mode 0400. A tree
     that is not there, or that has a shard where no run puts it, has no saves. For saves in the new format the tracker
-    vouches; where it was cut off, the newest of them vouches for the others: it was begun when they were complete.
+    vouches; where it was cut off, the newest of them confirms the others: it was begun when they were complete.
     """
 
     def __init__(

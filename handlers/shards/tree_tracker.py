@@ -1,6 +1,6 @@
 """When an output tree's shards are complete, known at each arrival for the work of the one shard that arrives.
 
-Whoever watches a tree tells its tracker of each path at which something happened. Events can be lost, hence `look`,
+Anyone who watches a tree tells its tracker of each path at which something happened. Events can be lost, hence `look`,
 which lists the whole tree. Each shard is read once while it stays as it is.
 """
 

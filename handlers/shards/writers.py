@@ -25,7 +25,7 @@ def writers_of(path: Path) -> Writers:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            # Whoever opens the file for writing in the instant of the lease is let through at once. The kernel then
+            # Anyone who opens the file for writing in the instant of the lease is let through at once. The kernel then
             # sends us a signal: one that does nothing by default, instead of SIGIO, which ends a process.
             fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
             fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)

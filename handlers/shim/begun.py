@@ -58,7 +58,8 @@ def begin(plan: TrainPlan, run: StepRun, devices: Sequence[int], wakeups: Wakeup
         filled = patiently("environment.json", read, wakeups, log)
     except ValueError as error:  # its text may quote a secret
         raise BadInputError(
-            f"{path}: not the environments of this plan's processes; glmd retry writes them anew", Code.SHIM_ENVIRONMENT
+            f"{path}: not the environments of this plan's processes; glmd retry writes them again",
+            Code.SHIM_ENVIRONMENT,
         ) from error
     marked = filled.with_variable(marks.NAME, marks.mark(run.directory.path, devices))
     return start(marked, run.job_dir.output, wakeups, log)

@@ -14,7 +14,7 @@ from handlers.records.train_plan import ProcessPlan, RankPlan, Role
 from handlers.records.witness import Witness
 from handlers.shim.begun import place_name
 
-_BY_SOMEBODY = "nothing, if it was meant; else `last` and `journalctl` tell who was on the host then"
+_BY_SOMEBODY = "nothing, if it was done on purpose; else `last` and `journalctl` show who was on the host then"
 _READ_RANK = "`glmd logs N --rank R`"
 
 
@@ -150,7 +150,7 @@ def _what(guilty: Witness) -> str:
     how = f"was killed by {exit_.signal}" if exit_.signal else f"exited {exit_.exit_code}"
     at = exit_.ended.astimezone().strftime("%H:%M:%S")
     if guilty.role is Role.SCHEDULER and exit_.signal:  # it was waiting for the ranks, and had nothing to say
-        return f"{_name(guilty)} {how} first ({at}), without which the ranks lose each other"
+        return f"{_name(guilty)} {how} first ({at}); without it the ranks lose each other"
     return f"{_name(guilty)} {how} first ({at}): {exit_.line or guilty.words}"
 
 
@@ -198,5 +198,5 @@ def _error(guilty: Witness) -> KnownError | None:
 
 def _who_killed(kills: int) -> str:
     if kills:
-        return f"killed by the kernel for want of memory: it has killed {kills} since the training began"
-    return "killed by somebody: the kernel has killed none for want of memory since the training began"
+        return f"killed by the kernel because memory ran out: it has killed {kills} since the training began"
+    return "killed by a person or a program: the kernel has killed none for lack of memory since the training began"

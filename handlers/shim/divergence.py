@@ -6,7 +6,7 @@ from handlers.records.step_exit import Diagnosis, Divergence
 DIAGNOSIS = Diagnosis(
     error="divergence",
     rank=None,
-    cause="mostly a learning rate that is too high, or rises too fast; else a damaged piece of the data",
+    cause="usually a learning rate that is too high, or rises too fast; else damaged data",
     remedy="see the curve: `glmd steps N`; lower `learning_rate` or lengthen `warmup_steps`, look at the data of that "
     "step, and drop the file again",
     may_pass=None,

@@ -101,7 +101,7 @@ class _Evaluation:
                 return self._ended(self._exit)
             self._clock.look(time.monotonic())
             if (passed := self._clock.passed()) is not None:
-                reason = f"not finished after {passed.seconds:g} s (timeout); it said last: {self._words()}"
+                reason = f"not finished after {passed.seconds:g} s (timeout); its last output: {self._words()}"
                 return StepEnd(Outcome.TIMED_OUT, reason, Code.GATE_EVALUATION, limit=passed.setting)
             self._wakeups.wait(min(self._clock.seconds_left(), LOOK_EVERY))
 
@@ -152,4 +152,4 @@ class _Evaluation:
 
     def _stopped(self) -> StepEnd:
         name = self._wakeups.stop.name if self._wakeups.stop is not None else "SIGTERM"
-        return StepEnd(Outcome.CANCELLED, f"told to end by {name}", Code.SHIM_STOPPED)
+        return StepEnd(Outcome.CANCELLED, f"stopped by {name}", Code.SHIM_STOPPED)

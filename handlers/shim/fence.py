@@ -1,7 +1,7 @@
 """What keeps a step from being run twice: a lock that the kernel frees, or a file that only one can have made.
 
 The lock counts on this host. Between hosts of one file system it may not (man 5 nfs, local_lock), where link(2) does:
-it makes a name or fails, whoever else tries. Nobody frees that; who runs a step again makes a new attempt.
+it makes a name or fails, no matter who else tries. Nobody frees that; who runs a step again makes a new attempt.
 """
 
 import fcntl

@@ -115,7 +115,7 @@ def _end_of(run: StepRun, begun: Begun | Exception | None, home: Home, wakeups: 
     if end.outcome is not Outcome.COMPLETED:
         return end
     # Trees of this attempt's own: what those before it wrote was put aside. They are two while the directory is away,
-    # and ranks make some of it anew under its old name.
+    # and ranks make some of it again under its old name.
     here = (each for each in (run.job_dir.output,) if each.is_dir())
     outputs = tuple(dict.fromkeys((*here, home.directory.output)))
     rank = next(process for process in begun.plan.processes if process.ranks)
@@ -181,7 +181,7 @@ def _merge(plan: JobPlan, run: StepRun, wakeups: Wakeups, log: Log) -> StepEnd:
             summary = merge.run(wanted, _progress_events(log), EventLog().info, partial(_trained_on, run, log))
     except KeyboardInterrupt:
         name = wakeups.stop.name if wakeups.stop is not None else "SIGINT"
-        return StepEnd(Outcome.CANCELLED, f"told to end by {name}", Code.SHIM_STOPPED)
+        return StepEnd(Outcome.CANCELLED, f"stopped by {name}", Code.SHIM_STOPPED)
     log.info(
         "shards_merged",
         tag=summary.tag,

@@ -60,7 +60,7 @@ def _devices(plan: NodesPlan, node: str, environment: Mapping[str, str]) -> tupl
     if len(devices) < plan.devices_per_node:
         raise BadInputError(
             f"{VISIBLE} is {given!r}, which is not {plan.devices_per_node} devices; see slurm.devices_from in "
-            "the settings, and the gres.conf and task prolog of the cluster",
+            "the settings, and the gres.conf and TaskProlog of the cluster",
             Code.SLURM_NODE_UNFIT,
         )
     return devices[: plan.devices_per_node]

@@ -45,7 +45,7 @@ StartNodes = Callable[[StepRun, int], Sequence[str]]
 def srun(run: StepRun, nodes: int) -> tuple[str, ...]:
     """Return how Slurm starts a shim on each node of this job: see slurm.schedmd.com/srun.html.
 
-    That one which dies without a word ends the others, and one that has ended does not, is said here: sites set either
+    That one which dies silently ends the others, and one that has ended does not, is said here: sites set either
     (KillOnBadExit, WaitTime).
     """
     return (

@@ -34,7 +34,7 @@ def merge_as_told(run: StepRun, directory: NodesDir, home: Home, wakeups: Wakeup
     if end.outcome is not Outcome.CANCELLED:
         return end
     if listening.stop is not None:
-        return replace(end, reason=f"told to end by {listening.stop}")
+        return replace(end, reason=f"stopped by {listening.stop}")
     return replace(end, outcome=Outcome.ENDED_OUTSIDE, reason=f"{end.reason} from Slurm")
 
 

@@ -120,7 +120,7 @@ class JobTraining:
 
     def _watch(self) -> StepEnd:
         """Wait until there is a reason to end the training, or it has ended well."""
-        # Of several that are seen at once the first counts: whoever ends a job from outside signals all of it.
+        # Of several that are seen at once the first counts: who ends a job from outside signals all of it.
         questions = (
             self._completed,
             self._asked_to_end,
@@ -158,12 +158,12 @@ class JobTraining:
     def _asked_to_end(self) -> StepEnd | None:
         """Return how it ends because somebody wants it, or Slurm's time limit comes."""
         if (stop := self._wakeups.stop) is not None:
-            return StepEnd(Outcome.ENDED_OUTSIDE, f"told to end by {stop.name} from Slurm", Code.SHIM_STOPPED)
+            return StepEnd(Outcome.ENDED_OUTSIDE, f"stopped by {stop.name} from Slurm", Code.SHIM_STOPPED)
         request = Request.now(self._directory.request)
         if request is not None and request.stop is not None:
-            return StepEnd(Outcome.CANCELLED, f"told to end by {request.stop}", Code.SHIM_STOPPED)
+            return StepEnd(Outcome.CANCELLED, f"stopped by {request.stop}", Code.SHIM_STOPPED)
         if self._limit_comes:
-            reason = "the time limit of the Slurm job comes (slurm.time)"
+            reason = "the Slurm job reaches its time limit (slurm.time)"
             return StepEnd(Outcome.TIMED_OUT, reason, Code.SLURM_TIME, limit="slurm.time")
         return None
 
@@ -206,7 +206,9 @@ class JobTraining:
         how = f"srun {f'was killed by {exit_.signal}' if exit_.signal else f'exited {exit_.exit_code}'}"
         if lost := self._nodes.without_end:
             where = f"see {self._directory.path}/nodes and {self._directory.slurm}/nodes.log"
-            return StepEnd(Outcome.FAILED, f"{named(lost)} wrote no end ({how}): {where}", Code.SLURM_NODE_LOST)
+            return StepEnd(
+                Outcome.FAILED, f"{named(lost)} did not record how it ended ({how}): {where}", Code.SLURM_NODE_LOST
+            )
         ends = [(node.name, node.state.exit) for node in self._nodes.nodes if node.state.exit is not None]
         told = "; ".join(f"{name}: {end.why}" for name, end in ends)
         if any(end.code == Code.SLURM_NODE_LOST for _, end in ends):  # by their lease: this process was stopped

@@ -8,7 +8,7 @@ from handlers.rank_log.phase import Phase
 from handlers.records.train_plan import TimeLimits
 
 LONGEST_LOOK = 3.0
-"""Seconds between two looks that count. Whoever looks once a second and comes later than this was stopped himself."""
+"""Seconds between two looks that count. A process that looks once a second and comes later was stopped itself."""
 
 Setting = Literal["silence", "first_step", "total"]
 

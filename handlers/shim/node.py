@@ -152,7 +152,7 @@ class _Node:
                 return begin
             if time.monotonic() > deadline:
                 raise BadInputError(
-                    f"{self._node.name} was told in {plan.gather:g} s of no beginning; see `glmd logs N --slurm batch`",
+                    f"{self._node.name} got no order to start in {plan.gather:g} s; see `glmd logs N --slurm batch`",
                     Code.SLURM_NODE_UNFIT,
                 )
             self._beat(plan)
@@ -161,7 +161,7 @@ class _Node:
     def _launch(self, plan: NodesPlan, begin: Start) -> TrainPlan:
         mine = begin.ranks[self._node.number]
         environment = whole_environment(inherited(), plan.environment or {}, plan.python, plan.checkout, plan.output)
-        environment.pop(VISIBLE, None)  # with it MindSpore would count the devices anew, from 0
+        environment.pop(VISIBLE, None)  # with it MindSpore would count the devices again, from 0
         launch = Launch(
             job_dir=self._run.job_dir,
             devices=tuple(place.device for place in mine),

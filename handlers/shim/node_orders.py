@@ -24,7 +24,7 @@ class NodeOrders:
     def stop(self) -> Order | None:
         """Return why the ranks of this node are to end now; None while they are to go on."""
         if self._wakeups.stop is not None:
-            return Order(Outcome.ENDED_OUTSIDE, f"told to end by {self._wakeups.stop.name}", Code.SHIM_STOPPED)
+            return Order(Outcome.ENDED_OUTSIDE, f"stopped by {self._wakeups.stop.name}", Code.SHIM_STOPPED)
         control = Control.now(self._path)
         now = time.monotonic()
         if control is None:

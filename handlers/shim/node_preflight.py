@@ -13,7 +13,7 @@ from handlers.training.environment import inherited
 
 
 def unfitness(plan: NodesPlan, devices: Sequence[int], log: Log) -> tuple[str, ...]:
-    """Return what stands against a training on these devices of this host; nothing where the settings want no look."""
+    """Return what prevents a training on these devices of this host; nothing where the settings want no look."""
     if not plan.preflight:
         return ()
     return (*_paths(plan), *_devices(plan, devices, log))

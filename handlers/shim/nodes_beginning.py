@@ -67,7 +67,7 @@ class NodesBeginning:
         if time.monotonic() - self._begun.at <= self._plan.gather:
             return None
         reason = (
-            f"{', '.join(absent)} did not say in {self._plan.gather:g} s which devices it has (slurm.gather): see "
+            f"{', '.join(absent)} did not report its devices in {self._plan.gather:g} s (slurm.gather): see "
             f"{self._directory.path}/nodes and {self._directory.slurm}/nodes.log"
         )
         return StepEnd(Outcome.FAILED, reason, Code.SLURM_NODE_UNFIT, nodes_unfit=tuple(absent))

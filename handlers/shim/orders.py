@@ -27,7 +27,7 @@ class Orders(Protocol):
 
 def told_by(signum: signal.Signals) -> Order:
     """Return what a signal to a shim means on this host."""
-    return Order(Outcome.CANCELLED, f"told to end by {signum.name}", Code.SHIM_STOPPED)
+    return Order(Outcome.CANCELLED, f"stopped by {signum.name}", Code.SHIM_STOPPED)
 
 
 class BySignal:

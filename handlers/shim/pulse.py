@@ -6,7 +6,7 @@ from handlers.shim.limit_clock import LONGEST_LOOK
 class Pulse:
     """For how long a counter has stood still, by looks that came to see it.
 
-    Only time between two looks counts, and only so much as there should be: not while whoever looks is stopped himself,
+    Only time between two looks counts, and only so much as there should be: not while the looking process is stopped,
     nor while the file server does not answer. A training of days must not die of three minutes without NFS.
     """
 

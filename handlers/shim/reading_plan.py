@@ -27,7 +27,7 @@ def read_plan(job_dir: JobDir, name: Path) -> JobPlan:
         where = ".".join(parts) or "the file"
         told = f"{name}: not a plan that this version can run: {where}: {first['msg']}"
         if (other := _written_by(job_dir.plan)) not in {"", version("glmd")}:
-            told = f"{name}: written by glmd {other}, and run by glmd {version('glmd')}: `glmd retry N` plans it anew"
+            told = f"{name}: written by glmd {other}, and run by glmd {version('glmd')}: `glmd retry N` plans it again"
         raise BadInputError(told, Code.SHIM_PLAN) from error
 
 
@@ -50,5 +50,5 @@ def read_nodes_plan(job_dir: JobDir, environment: Path) -> NodesPlan:
         return plan.with_environments(environment)
     except ValueError as error:  # its text may quote a secret
         raise BadInputError(
-            f"{environment}: not the environment of this plan; glmd retry writes it anew", Code.SHIM_ENVIRONMENT
+            f"{environment}: not the environment of this plan; glmd retry writes it again", Code.SHIM_ENVIRONMENT
         ) from error

@@ -77,7 +77,7 @@ def _dump_python(ranks: Mapping[int, RankPlan], directory: Path) -> dict[int, st
         time.sleep(0.05)
     for pid, dump in running.items():
         if dump.poll() is None:
-            dump.kill()  # not waited for: the kernel may hold it, and whoever ends the training reaps it
+            dump.kill()  # not waited for: the kernel may hold it, and who ends the training reaps it
             unread[pid] = f"py-spy took longer than {PATIENCE:g} s"
         elif dump.returncode != 0:
             unread[pid] = f"py-spy: {_first_line(_file(directory, ranks[pid]))}"

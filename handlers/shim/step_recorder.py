@@ -1,7 +1,7 @@
 """Looks at the steps that a training prints, once a second: each is judged, and recorded. One read serves both.
 
 No failure of the record is the training's: what cannot be read or written now is tried again at the next look. Steps
-are judged all the same, since a full disk is no reason to train on what has diverged.
+are judged anyway, since a full disk is no reason to train on what has diverged.
 """
 
 import os

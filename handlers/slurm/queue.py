@@ -1,4 +1,4 @@
-"""What Slurm has in its queue of whoever asks: squeue(1)."""
+"""What Slurm has in its queue of the user who asks: squeue(1)."""
 
 import os
 import re

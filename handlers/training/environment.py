@@ -15,7 +15,7 @@ _NOT_INHERITED = re.compile(
     r"|MSRUN_.*"
     # What makes a process a part of a Slurm job, or of its MPI: a daemon may be started in one.
     r"|SLURMD?_.*|SBATCH_.*|SRUN_.*|PMI.*"
-    # Secrets of whoever started glmd. A training that needs one gets it by `training.environment`.
+    # Secrets of the user who started glmd. A training that needs one gets it by `training.environment`.
     r"|(?:.*_)?(?:TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|API_KEY|ACCESS_KEY|PRIVATE_KEY)(?:_.*)?"
 )
 

@@ -11,7 +11,7 @@ MOST_BYTES = 4 << 20
 
 
 class Follower:
-    """Gives each row of a record once, also when that is thinned or made anew meanwhile."""
+    """Gives each row of a record once, also when that is thinned or made again meanwhile."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

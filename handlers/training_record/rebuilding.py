@@ -1,4 +1,4 @@
-"""Making the record of an attempt anew from its ranks' logs, as of a training that was over before there were any."""
+"""Making the record of an attempt again from its ranks' logs, as of a training that was over before there were any."""
 
 import shutil
 import tempfile
@@ -12,7 +12,7 @@ from handlers.training_record.rows import Header
 
 
 def rebuild(logs: Mapping[int, Path], directory: Path, header: Header) -> int:
-    """Write the record in `directory` anew from `logs`, by rank, and return how many rows it has.
+    """Write the record in `directory` again from `logs`, by rank, and return how many rows it has.
 
     A record that is there gives way when the new one is whole; where the logs tell no step it stays. Raises OSError.
     """

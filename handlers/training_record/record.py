@@ -85,7 +85,7 @@ class RecordWriter:
         """Make a record that has become too long shorter: what is thin already stays as long as that is enough."""
         if self._rows < self._thin_at:
             return
-        with suppress(OSError):  # it is tried again, and the record is whole all the same
+        with suppress(OSError):  # it is tried again, and the record is whole anyway
             for finest in _DENSITIES:
                 self._rows = thin(self._path, finest)
                 self._told = None
@@ -102,7 +102,7 @@ def read(path: Path, at_most: int | None = None) -> Iterator[Row]:
     With `at_most` about so many of a longer one, evenly, with the first and the last. Raises OSError.
     """
     with open(path, "rb", opener=without_waiting) as stream:
-        if os.fstat(stream.fileno()).st_size > MOST_BYTES:  # whoever trains can write there
+        if os.fstat(stream.fileno()).st_size > MOST_BYTES:  # anyone who trains can write there
             raise OSError(
                 errno.EFBIG, f"larger than the {MOST_BYTES} bytes that the record of a training can have", str(path)
             )
@@ -129,7 +129,7 @@ def _evenly(lines: Iterable[bytes], stride: int) -> Iterator[bytes]:
 def stitched(rows: Iterable[Row]) -> list[Row]:
     """Return the rows of one training from those of all its attempts, in the order in which they were written.
 
-    From the first step of a later attempt on it is that attempt's steps that count; that something began anew is told
+    From the first step of a later attempt on it is that attempt's steps that count; that something began again is told
     by a number that is not higher than the one before.
     """
     kept: list[Row] = []

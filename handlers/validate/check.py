@@ -107,7 +107,7 @@ class CheckedConfig:
     cuts_weights: bool
     """Whether MindFormers is to cut whole weights for the ranks (auto_trans_ckpt)."""
     config: bytes
-    """What runs: the file byte for byte, without its `glmd:` section; written anew where that has overrides."""
+    """What runs: the file byte for byte, without its `glmd:` section; written again where that has overrides."""
     warnings: tuple[Problem, ...]
     devices_at: Spot
     """Where the file says so, or would."""

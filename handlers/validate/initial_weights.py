@@ -128,7 +128,7 @@ def check_weights(
     is_cut = parallel.by_strategy and parallel.target == "Ascend"
     loader = Loader(dialect, is_cut=is_cut, is_iteration=is_iteration)
     if section.continue_from == "latest" and not can_be_continued(section.merge, loader):
-        message = "will not come upon what this file's own jobs publish"
+        message = "will not find what the jobs of this file publish"
         hint = "it cannot start from that: it is in a form that is not loaded, or without the network's weights"
         findings.warnings.append(root[KEY]["continue_from"].problem(Code.CONFIG_CONTINUE_FROM, message, hint))
     if published is None:
@@ -144,7 +144,7 @@ def check_weights(
             message = "nothing of this prefix is published yet"
             findings.warnings.append(
                 root[KEY]["continue_from"].problem(
-                    Code.CONFIG_CONTINUE_FROM, message, "load_checkpoint serves this time"
+                    Code.CONFIG_CONTINUE_FROM, message, "glmd uses load_checkpoint this time"
                 )
             )
         loading = how_loaded(root, dialect, findings, is_iteration=is_iteration)

@@ -119,7 +119,7 @@ def _check_offset(model: Place, parallel: Parallel, findings: Findings) -> None:
 
 def _warn_of_unknown(model: Place, parallel: Parallel, findings: Findings) -> None:
     """Warn of what most classes could not cut. Values of other kinds are this class's own affair."""
-    hint = "glmd does not know this class; MindSpore ends as it compiles, if it cuts this"
+    hint = "glmd does not know this class; if it cuts this, MindSpore fails when it compiles"
     for key in USUAL_SIZES:
         place = model.get(key)
         if place is not None and type(place.data) is int and (message := _uncut(place.data, parallel)):

@@ -72,7 +72,7 @@ def read_section(root: Place, dialect: Dialect, findings: Findings) -> Place | N
         return None
     for inner in section:
         if inner.name not in NEW_CHECKPOINTS:
-            hint = f"MindFormers {dialect.name} passes over it: {meant(inner.name, NEW_CHECKPOINTS)}"
+            hint = f"MindFormers {dialect.name} ignores it: {meant(inner.name, NEW_CHECKPOINTS)}"
             findings.warnings.append(inner.key_problem(Code.CONFIG_NO_EFFECT, "has no effect", hint))
     for key in _SWITCHES:
         place = section.get(key)
@@ -92,7 +92,7 @@ def check_iterations(root: Place, keys: SavingKeys, findings: Findings) -> bool:
         findings.problems.append(resume.problem(Code.CONFIG_SAVING_FORM, f"{quoted(resume.data)} is a name", hint))
     without = _without_optimizer(keys)
     if without is not None:
-        hint = "nothing that ends before its end goes on: a failure costs the whole training"
+        hint = "then glmd cannot resume a training that fails: all of it is lost"
         findings.warnings.append(
             without.problem(Code.CONFIG_NOT_RESUMABLE, "saves without the optimizer cannot be resumed from", hint)
         )
@@ -124,7 +124,7 @@ def _check_health(root: Place, findings: Findings) -> None:
     place = threshold if threshold is not None and threshold.data else asked
     if place is None or not place.data:
         return
-    hint = "MindFormers then goes on from its own output alone, and each attempt of a job has a new one"
+    hint = "MindFormers then resumes only from its own output, and each attempt of a job has a new one"
     findings.warnings.append(
         place.problem(Code.CONFIG_NOT_RESUMABLE, "saves that are watched cannot be resumed from", hint)
     )

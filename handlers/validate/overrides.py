@@ -27,7 +27,7 @@ class Overridden:
     def config(self, max_bytes: int) -> bytes:
         """Return what runs: the file without its `glmd:` section, byte for byte where nothing was overridden.
 
-        Else it is written anew: of its comments and anchors nothing is left. Raises ConfigError where the section
+        Else it is written again: of its comments and anchors nothing is left. Raises ConfigError where the section
         cannot be cut out, and for more than `max_bytes`.
         """
         if not self.set_keys:

@@ -24,7 +24,7 @@ def check_resuming(root: Place, steps: Place, parallel: Parallel, dialect: Diale
     elif not dialect.resumes_inside_epoch:
         message = "a save inside an epoch cannot be resumed from"
         hint = (
-            f"without data sinking MindFormers ({dialect.name}) goes on at the beginning of an epoch only: set "
+            f"without data sinking MindFormers ({dialect.name}) resumes only at the beginning of an epoch: set "
             "runner_config.sink_mode to True, or this to the steps of a whole epoch (which this file does not tell)"
         )
         findings.warnings.append(steps.problem(Code.CONFIG_NOT_RESUMABLE, message, hint))

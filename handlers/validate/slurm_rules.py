@@ -118,7 +118,7 @@ def _hold_time(placement: Placement, asked: Sequence[Partition], places: _Places
     if None in limits:
         return
     longest = max(limit for limit in limits if limit is not None)
-    resumed = f"what takes longer than {format_duration(longest)} is resumed in a new Slurm job from its newest save"
+    resumed = f"a training of more than {format_duration(longest)} resumes in a new Slurm job from its newest save"
     if placement.time is None:
         message = f"partition {asked[0].name} ends jobs after {format_duration(longest)}"
         found.warnings.append(at(places.section, Code.CONFIG_SLURM, message, resumed))

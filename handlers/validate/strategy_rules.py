@@ -52,7 +52,9 @@ def _check_order(parallel: Place, dialect: Dialect, findings: Findings) -> None:
     if keys.index("strategy_ckpt_save_file") < keys.index("strategy_ckpt_config"):
         hint = "MindSpore takes the later of the two settings as it is written, in the rank's own directory: remove it"
         findings.problems.append(
-            save_file.problem(Code.CONFIG_STRATEGY_FILES, "would not be found, behind strategy_ckpt_save_file", hint)
+            save_file.problem(
+                Code.CONFIG_STRATEGY_FILES, "would not be found, because of strategy_ckpt_save_file", hint
+            )
         )
 
 

@@ -24,7 +24,7 @@ class _Sign:
     place: Place
     lifetime: Lifetime
     is_refused: bool
-    """Whether this version ends over it; else it passes over it."""
+    """Whether this version ends over it; else it skips it."""
 
 
 def check_version(root: Place, dialect: Dialect, version: Version, findings: Findings, *, is_sure: bool = True) -> None:
@@ -54,7 +54,7 @@ def _give_away(root: Place, signs: list[_Sign], dialect: Dialect, findings: Find
         where = "no single version"
     else:
         where = f"versions before {before}" if since == Version(0, 0) else f"{since} to before {before}"
-    hint = f"these give it away: {keys}; what they say is known to {where}, not to MindFormers {dialect.name}"
+    hint = f"these keys show it: {keys}; they are known to {where}, not to MindFormers {dialect.name}"
     problem = root.key_problem(Code.CONFIG_OTHER_MINDFORMERS, "the file is written for another MindFormers", hint)
     (findings.problems if any(sign.is_refused for sign in signs) else findings.warnings).append(problem)
 
@@ -116,7 +116,7 @@ def _passed_over(root: Place, dialect: Dialect, version: Version, findings: Find
         place = root.get(*key.split("."))
         if place is None or option.lifetime.holds(version) or place.data in ("", option.default):
             continue
-        hint = f"MindFormers {dialect.name} passes over it: {option.lifetime.why_not(version)}"
+        hint = f"MindFormers {dialect.name} ignores it: {option.lifetime.why_not(version)}"
         findings.warnings.append(place.key_problem(Code.CONFIG_NO_EFFECT, "has no effect", hint))
         yield _Sign(place, option.lifetime, is_refused=False)
 

@@ -154,9 +154,9 @@ def _check_directory(place: Place, path: Path, loading: Loading, findings: Findi
             place.problem(Code.CONFIG_WEIGHTS_FORM, "holds neither a save nor .safetensors files", hint)
         )
     elif loading.resumes and not (save / COMMON).is_file():
-        hint = f"without {COMMON} nobody knows where to go on; to begin with its weights, set no_load_optim: True"
+        hint = f"without {COMMON} glmd cannot know where to resume; to start from its weights, set no_load_optim: True"
         findings.problems.append(
-            place.problem(Code.CONFIG_WEIGHTS_FORM, "is no save that a training can go on from", hint)
+            place.problem(Code.CONFIG_WEIGHTS_FORM, "is no save that a training can resume from", hint)
         )
 
 

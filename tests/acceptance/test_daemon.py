@@ -195,7 +195,7 @@ def test_a_shim_that_is_killed_takes_its_ranks_along(house: House) -> None:
     house.until(State.TRAINING)
     house.wait(lambda: len(ranks_of(house)) == 2, "two ranks")
     assert house.shim().signal(signal.SIGKILL)
-    assert "died without a word" in house.until(State.FAILED).reason
+    assert "ended without a record" in house.until(State.FAILED).reason
     house.wait(lambda: not ranks_of(house), "all ranks to end")
 
 

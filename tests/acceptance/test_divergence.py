@@ -42,9 +42,9 @@ def test_a_training_that_diverges_without_a_save_of_before_fails(house: House) -
     assert (job.attempt, job.code) == (1, "training.diverged")
     assert job.reason.startswith(
         "diverged at epoch 10 step 4: the loss is nan on 5 printed lines on end, since epoch 6 step 4; "
-        "loss 8.9 → 8.7 → 8.5 → nan; cause: mostly a learning rate that is too high"
+        "loss 8.9 → 8.7 → 8.5 → nan; cause: usually a learning rate that is too high"
     )
-    assert "not resumed: no save of before is complete on all ranks (7_4 was saved when" in job.reason
+    assert "not resumed: no earlier save is complete on all ranks (7_4 was saved when" in job.reason
     assert divergence(house, 1) == Divergence(epoch=6, step=4, number=24, sound=20)
     shown = house.run("status", "1").stdout
     assert "attempt 1, train: failed" in shown
@@ -91,7 +91,7 @@ def test_a_training_that_diverges_twice_is_left_to_people(house: House) -> None:
     assert house.run("retry", "1").returncode == 0
     job = house.until(State.DONE)
     assert job.attempt == 3
-    assert any(reason.startswith("goes on from 4_4: 7_4 was saved when") for reason in reasons(house))
+    assert any(reason.startswith("resumes from 4_4: 7_4 was saved when") for reason in reasons(house))
     assert "Epoch:[  5/ 31]" in job.directory(house.root).rank_log(0).read_text()
 
 

@@ -90,7 +90,7 @@ def test_what_it_measures_is_in_the_verdict_and_its_words_are_kept(judged: House
     (
         ("raise ValueError('no such data')", "exited 1: ValueError: no such data"),
         ("print('bleu is 0.31')", "no JSON"),
-        ("print('{\"rouge\": 0.31}')", "does not tell bleu"),
+        ("print('{\"rouge\": 0.31}')", "does not report bleu"),
         ("print('{\"bleu\": 0.2}')", "bleu 0.2 is below 0.3"),
     ),
     ids=("fails", "garbage", "other", "low"),
@@ -188,7 +188,7 @@ def test_a_program_that_has_its_shim_killed_does_not_pass(judged: House) -> None
     write(judged, "import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
     judged.start().drop()
     found = verdict(judged)
-    assert "died without a word" in found.reason
+    assert "ended without a record" in found.reason
     assert (found.code, judged.job().attempt) == ("gate.evaluation", 3)
 
 

@@ -291,7 +291,7 @@ def test_what_a_killed_shim_leaves_is_ended_before_its_devices_are_free(
     kill(house)
     if kill is not forgotten:
         reason = over(house).reason
-        assert "died without a word" in reason
+        assert "ended without a record" in reason
         assert all(str(one.pid) in reason for one in children), reason
     house.gate.touch()
     next_one_trains(house)

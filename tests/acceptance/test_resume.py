@@ -155,7 +155,7 @@ def test_what_fails_after_its_last_save_is_merged(house: House, *, sinks: bool, 
     house.start().drop(text=text)
     job = house.until(State.DONE)
     assert job.attempt == 1
-    assert history(house)[3].reason.startswith(f"all is trained and saved as {tag}, although rank 1")
+    assert history(house)[3].reason.startswith(f"the training is complete and saved as {tag}, although rank 1")
     assert json.loads((job.directory(house.root).merged / "manifest.json").read_text())["tag"] == tag
 
 
@@ -214,8 +214,8 @@ def test_ranks_that_hang_are_tried_once_more(house: House) -> None:
     house.start().drop(text=CONFIG.format(data=house.data, devices="[0,2)") + "  timeout: {first_step: 1s}\n")
     job = house.until(State.FAILED)
     assert job.attempt == 2
-    assert "came to no save that is complete" in job.reason
-    assert "begun anew after: " in history(house)[3].reason
+    assert "made no save that is complete" in job.reason
+    assert "started again after: " in history(house)[3].reason
 
 
 @pytest.mark.parametrize("saved", (True, False))
@@ -230,7 +230,7 @@ def test_after_a_reboot_a_training_goes_on_by_itself(house: House, *, saved: boo
     house.gate.touch()
     house.start()
     assert house.until(State.DONE).attempt == 2
-    how = "resumed from 17_4" if saved else "begun anew"
+    how = "resumed from 17_4" if saved else "started again"
     assert history(house)[3].reason == f"{how} after: the host went down during train"
 
 

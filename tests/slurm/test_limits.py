@@ -60,7 +60,7 @@ def test_a_time_limit_of_which_the_job_is_told_ends_it_in_order(house: House) ->
     """By USR1, before Slurm ends all; it goes on from its newest save, as another job."""
     limited(house, "2m")
     why = resumed(house)
-    assert why == "resumed from 17_4 after: the time limit of the Slurm job comes (slurm.time)"
+    assert why == "resumed from 17_4 after: the Slurm job reaches its time limit (slurm.time)"
     ended = exit_of(house)
     assert (ended.outcome, ended.limit, ended.code) == (Outcome.TIMED_OUT, "slurm.time", "slurm.time")
     assert ended.nodes_without_record == ()

@@ -63,7 +63,7 @@ def test_a_merge_is_a_job_that_is_repeated_when_killed_and_ended_when_cancelled(
     assert house.run("cancel", "2").returncode == 0
     house.until(State.CANCELLED, 2)
     ended = StepExit.read(house.directory(2).step(1, Step.MERGE).exit)
-    assert (ended.outcome, ended.reason) == (Outcome.CANCELLED, "told to end by glmd cancel")
+    assert (ended.outcome, ended.reason) == (Outcome.CANCELLED, "stopped by glmd cancel")
     assert published(house.directory(2).merged) == []
     house.wait(lambda: house.job().attempt == 2, "the second merge")
     assert published(house.directory().merged) == []
@@ -118,5 +118,5 @@ def test_a_merge_past_its_time_in_slurm_fails_with_slurms_word(merging: House) -
     assert house.job().reason.startswith("Slurm says TIMEOUT")
     assert house.job().code == "slurm.time"
     ended = StepExit.read(house.directory().step(1, Step.MERGE).exit)
-    assert (ended.outcome, ended.reason) == (Outcome.ENDED_OUTSIDE, "told to end by SIGTERM from Slurm")
+    assert (ended.outcome, ended.reason) == (Outcome.ENDED_OUTSIDE, "stopped by SIGTERM from Slurm")
     assert published(house.directory().merged) == []

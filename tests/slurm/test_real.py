@@ -152,7 +152,11 @@ def test_a_lost_rank_and_a_lost_node_cost_the_steps_since_the_last_save(
 
     one, two = (reason for reason in reasons(house) if reason.startswith("resumed from "))
     assert re.match(rf"resumed from \d+_4 after: rank {rank} on device 0 of {struck.node} was killed by SIGKILL", one)
-    assert re.match(rf"resumed from \d+_4 after: ({lost} (gave no sign of life|wrote no end)|Slurm says .* lost)", two)
+    assert re.match(
+        rf"resumed from \d+_4 after: ({lost} (gave no sign of life|did not record how it "
+        rf"ended)|Slurm says .* lost)",
+        two,
+    )
     assert TakenUp.read(house.directory().resume_record(3)).uncounted == 1
     names = sorted(name[-7:] for name, _ in runs_of(cluster) if name.endswith("-train"))
     assert names == ["1-train", "2-train", "3-train"]

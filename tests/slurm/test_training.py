@@ -135,7 +135,9 @@ def test_a_killed_rank_is_named_and_the_training_resumed(house: House, cluster: 
     house.gate.touch()
     job = house.until(State.DONE)
     assert job.attempt == 3
-    assert any("n2 wrote no end (srun exited 137)" in one and "without n2" in one for one in reasons(house))
+    assert any(
+        "n2 did not record how it ended (srun exited 137)" in one and "without n2" in one for one in reasons(house)
+    )
     first = exit_of(house).first
     assert first is not None
     assert (first.rank, first.node, first.signal) == (3, "n2", "SIGKILL")

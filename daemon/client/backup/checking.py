@@ -39,11 +39,11 @@ class Checked:
     """Where each `latest/PREFIX` leads, from the root; or the whole path, where that is outside."""
     problems: tuple[str, ...]
     mended: tuple[Disagreement, ...]
-    """What the next start of glmd mends."""
+    """What the next start of glmd fixes."""
 
     @property
     def at_work(self) -> int:
-        """How many jobs begin their steps anew, or cannot: what they had saved is not in a backup."""
+        """How many jobs begin their steps again, or cannot: what they had saved is not in a backup."""
         return sum(count for state, count in self.states.items() if not state.is_over and state is not State.QUEUED)
 
 
@@ -93,7 +93,7 @@ def check(backup: Path, *, deep: bool) -> Checked:
 
 
 def _is_mended(one: Disagreement) -> bool:
-    """Say whether the next start of glmd mends it, as it does with the store of an older backup."""
+    """Say whether the next start of glmd fixes it, as it does with the store of an older backup."""
     match one.kind:
         case Kind.DIRECTORY_WITHOUT_JOB:
             return one.job is not None and any((one.where / name).exists() for name in ("submitted.yaml", "plan.json"))
@@ -119,7 +119,7 @@ def _of_latest(root: Root) -> Iterator[str]:
         if link.target is None:
             yield f"latest/{link.prefix}: it leads out of the backup, to {link.path}"
         elif whole(link.path, link.prefix) is None:
-            yield f"latest/{link.prefix}: it leads to no whole output of its prefix, but to {link.target}"
+            yield f"latest/{link.prefix}: it must lead to a whole output of its prefix, but leads to {link.target}"
 
 
 def steps(backup: Path, record: BackupRecord) -> tuple[str, ...]:

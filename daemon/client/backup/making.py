@@ -1,8 +1,8 @@
 """Making a backup of a root, with the daemon at work or without one.
 
 The store comes first and everything else after it: glmd writes files before it says so in the store, so the directories
-are as new as the store or newer. A root with an older store is what glmd mends by itself when it starts, from the
-records of its jobs; a store that speaks of files which are not there would not be mended.
+are as new as the store or newer. A root with an older store is what glmd fixes by itself when it starts, from the
+records of its jobs; a store that names files which are not there would not be fixed.
 """
 
 import importlib.metadata
@@ -36,7 +36,9 @@ Progress = Callable[[int, int], None]
 def clear_up(to: Path) -> Iterator[Path]:
     """Remove what killed backups have left in `to`, and yield each. Raises OSError, BadInputError for no directory."""
     if not to.is_dir():
-        raise BadInputError(f"{to}: no directory is there; make it, or see that its disk is mounted", Code.BACKUP_PLACE)
+        raise BadInputError(
+            f"{to}: no directory is there; make it, or check that its disk is mounted", Code.BACKUP_PLACE
+        )
     yield from sweep(to, f"{PREFIX}*")
 
 
@@ -61,7 +63,7 @@ def _refuse_inside(root: Root, to: Path) -> None:
     for directory in (root.inbox, root.claims, root.rejected, root.jobs, root.latest):
         if there.is_relative_to(directory.resolve()):
             raise BadInputError(
-                f"{to}: it is in {directory}, which is backed up itself; name a directory elsewhere, best on another "
+                f"{to}: it is in {directory}, which is part of the backup; name a directory elsewhere, best on another "
                 "disk",
                 Code.BACKUP_PLACE,
             )
@@ -143,7 +145,7 @@ class _Making:
                 yield name
 
     def _links(self) -> None:
-        """Make the links in `latest/` anew, so that they lead to what is in the backup."""
+        """Make the links in `latest/` again, so that they lead to what is in the backup."""
         latest = self._copy / self._root.latest.name
         latest.mkdir(mode=0o750)
         for link in links(self._root):

@@ -1,7 +1,7 @@
 """Which merged outputs a backup has with their files, and how these get there.
 
 They are what a training could go on from: what `latest/PREFIX` leads to, what a rollback could go back to, what each
-nightly cycle goes on from, and what jobs that are not over need or are about to promote.
+nightly cycle starts from, and what jobs that are not over need or are about to promote.
 """
 
 from collections.abc import Iterator

@@ -23,7 +23,7 @@ def restore(backup: Path, root: Path) -> BackupRecord:
         raise RefusedError(f"{root}: a glmd runs on it; stop it first, and move its root away", Code.BACKUP_ROOT_IN_USE)
     if os.path.lexists(root) and (root.is_symlink() or not root.is_dir() or any(root.iterdir())):
         raise RefusedError(
-            f"{root}: something is there, and a backup is restored to an empty or new directory only; move it away",
+            f"{root}: it is not empty, and a backup is restored only to a new or empty directory; move it away",
             Code.BACKUP_PLACE,
         )
     with publishing_directory(root.absolute()) as copy:

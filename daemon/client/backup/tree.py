@@ -157,9 +157,9 @@ class TreeCopy:
             yield
         except _SourceError as error:
             if error.cause.errno in _GONE:
-                self.leave_out(place, "it was gone when it was to be copied")
+                self.leave_out(place, "it was removed before it could be copied")
             elif error.cause.errno == errno.ELOOP:
-                self.leave_out(place, "it is a symbolic link, and none is followed", is_lack=True)
+                self.leave_out(place, "it is a symbolic link, and glmd does not follow it", is_lack=True)
             else:
                 self.leave_out(place, f"it cannot be read: {error.cause.strerror}", is_lack=True)
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
-START_GLMD = "start glmd, which goes on from there (systemctl start glmd)"
+START_GLMD = "start glmd, which continues from there (systemctl start glmd)"
 """What repairs most of it."""
 
 

@@ -80,7 +80,7 @@ def _records(row: Row, files: JobFiles) -> Iterator[Disagreement]:
     is_done = row.job.state is State.DONE
     if "plan.json" in files.names and isinstance(what := read_record(PlanOutline if is_done else JobPlan, plan), str):
         retry = f"glmd retry {number} writes it again, once the job is over"
-        repair = "take it from a backup; the job is done, and needs it no more" if is_done else retry
+        repair = "take it from a backup; the job is done, and no longer needs it" if is_done else retry
         yield Disagreement(Kind.UNREADABLE, number, Path(plan), what, repair)
     checked = f"{files.path}/checked.json"
     if "checked.json" in files.names and not is_done and isinstance(what := read_record(Checked, checked), str):
@@ -120,7 +120,7 @@ def _present_step(row: Row, files: JobFiles, look: Look) -> Iterator[Disagreemen
         what = f"it is {job.state}; its shim is gone, and has left no exit.json"
         yield Disagreement(Kind.NO_SHIM, job.id, records.directory.shim, what, START_GLMD)
     elif status is Life.NONE and not _may_wait(row, look):
-        what = f"it is {job.state}, and no shim was ever there"
+        what = f"it is {job.state}, and its shim never started"
         yield Disagreement(Kind.NO_SHIM, job.id, records.directory.shim, what, START_GLMD)
 
 
@@ -138,7 +138,7 @@ def _stray_shims(row: Row, files: JobFiles) -> Iterator[Disagreement]:
     for step in files.steps:
         if (step.attempt, step.step) != present and (pid := step.living) is not None:
             what = f"its shim (pid {pid}) runs, and the job is {job.state}, attempt {job.attempt}"
-            repair = f"kill {pid} ends it and its ranks; see that it is still this process: ps -p {pid}"
+            repair = f"kill {pid} ends it and its ranks; check that it is still this process: ps -p {pid}"
             yield Disagreement(Kind.STRAY_SHIM, job.id, step.directory.shim, what, repair)
 
 
@@ -146,7 +146,7 @@ def _past_exits(row: Row, files: JobFiles) -> Iterator[Disagreement]:
     """Yield the exits that the state contradicts: of the step that brought the job where it is, and of its training."""
     job = row.job
     if job.state in {State.FAILED, State.CANCELLED} and not {"submitted.yaml", "plan.json"} & files.names:
-        return  # the directory was removed, and what its shim had still to write made of it anew
+        return  # the directory was removed, and what its shim had still to write made of it again
     before = row.moves[-2] if len(row.moves) > 1 else None
     if job.state.is_over and before is not None and before.state in STEP_OF:
         records = files.step(before.attempt, STEP_OF[before.state])
@@ -173,12 +173,12 @@ def _contradicts(was: State, state: State, *, is_completed: bool, has_ended: boo
 
 def _repair_of_end(row: Row) -> str:
     if row.job.state in {State.FAILED, State.CANCELLED}:
-        return f"glmd retry {row.job.id} goes on from the step that did not succeed"
+        return f"glmd retry {row.job.id} runs the step again that did not succeed"
     return f"see what there is in merged/ (glmd verify); glmd logs {row.job.id} says what happened"
 
 
 def _was_trained(row: Row, files: JobFiles) -> bool:
-    """Say whether a training ended: not always well, for one that failed after its last save is merged all the same."""
+    """Say whether a training ended: not always well, for one that failed after its last save is merged anyway."""
     trainings = [step for step in files.steps if step.step is Step.TRAIN and step.attempt <= row.job.attempt]
     if any(step.exit is not None for step in trainings):
         return True

@@ -29,13 +29,13 @@ def ledger_disagreements(ledger: Ledger, waiting: Callable[[Job], bool]) -> Iter
 def _wrong_history(row: Row) -> str | None:
     job, moves = row.job, row.moves
     if not moves:
-        return f"it is {job.state}, and no transition says how it came there"
+        return f"it is {job.state}, and its history has no transition"
     first, last = moves[0], moves[-1]
     if first.state not in _FIRST or first.attempt != 1:
         return f"its history begins with {first.state}, attempt {first.attempt}"
     for one, other in pairwise(moves):
         if other.state not in TRANSITIONS[one.state]:
-            return f"it went from {one.state} to {other.state}, for which the table of transitions has no way"
+            return f"it went from {one.state} to {other.state}, which is not an allowed transition"
         if other.attempt - one.attempt not in attempts_more(one.state, other.state):
             return f"it went from attempt {one.attempt} to {other.attempt}"
     if (last.state, last.attempt) != (job.state, job.attempt):
@@ -52,8 +52,8 @@ def _locks(ledger: Ledger, waiting: Callable[[Job], bool]) -> Iterator[Disagreem
             state = f"which is {job.state}" if job else "which is not there"
             what = f"device {device} is held for job {number}, {state}"
             repair = (
-                f"see that no process is left on device {device} (npu-smi info), stop glmd, "
-                f"delete the row from the table device_locks (sqlite3 {ledger.path}), and start it"
+                f"make sure that no process is left on device {device} (npu-smi info); stop glmd; "
+                f"delete the row from the table device_locks (sqlite3 {ledger.path}); start glmd"
             )
             yield Disagreement(Kind.DEVICE_LOCK_LEFT, number, ledger.path, what, repair)
     for job in ledger.jobs(HOLDING_DEVICES):

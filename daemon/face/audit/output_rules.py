@@ -34,12 +34,12 @@ def output_disagreements(row: Row, files: JobFiles) -> Iterator[Disagreement]:
         return
     names = names_in(merged) if "merged" in files.names else None
     again = (
-        f"glmd merge --force --src-checkpoints-dir {files.path}/output --dst-checkpoints-dir {merged} makes it anew"
+        f"glmd merge --force --src-checkpoints-dir {files.path}/output --dst-checkpoints-dir {merged} makes it again"
         if job.state is State.DONE
         else f"glmd retry {job.id} finishes it, or remove it"
     )
     if names and STAGING in names:
-        what = "a merge was ended there, and nobody goes on with it"
+        what = "an interrupted merge left it, and no merge continues it"
         yield Disagreement(Kind.TEMPORARY_LEFT, job.id, Path(merged, STAGING), what, again)
     if not names or NAME not in names:
         there = sorted(name for name in names or () if not name.startswith("."))
@@ -58,7 +58,7 @@ def output_disagreements(row: Row, files: JobFiles) -> Iterator[Disagreement]:
 def _files(row: Row, merged: str, names: frozenset[str], outline: Outline, again: str) -> Iterator[Disagreement]:
     for name in outline.names:
         if name not in names:
-            what = f"{NAME} speaks of it, and it is not there"
+            what = f"{NAME} names it, and it is not there"
             yield Disagreement(Kind.OUTPUT_PARTIAL, row.job.id, Path(merged, name), what, again)
     for file in outline.files:
         if change := _change(f"{merged}/{file.name}", file):
@@ -96,7 +96,9 @@ def _elsewhere(present: Promotion | None, link: Path, root: Root) -> Iterator[Di
     if present is None or is_occupied(link) or there == (wanted and real(wanted)):
         return
     what = f"it leads to {there or 'nothing, for it is not there'}, and the store says {wanted or 'that there is none'}"
-    repair = "glmd reload looks at it, and a start does: what somebody has set is kept, what a crash left is brought on"
+    repair = (
+        "glmd reload or a restart of glmd fixes it: it keeps what a person has set, and completes what a crash left"
+    )
     yield Disagreement(Kind.LATEST, present.job, link, what, repair)
 
 
@@ -104,12 +106,12 @@ def _promotions(ledger: Ledger, root: Root) -> Iterator[Disagreement]:
     for one in ledger.promotions():
         if one.job is not None and ledger.label(one.job) is None:
             what = f"it was promoted as latest/{one.prefix} at {one.at:%Y-%m-%d %H:%M}, and the store knows no such job"
-            repair = "take glmd.db from the backup that has it; the promotion itself counts all the same"
+            repair = "take glmd.db from the backup that has it; the promotion itself is valid"
             yield Disagreement(Kind.PROMOTION, one.job, ledger.path, what, repair)
     for one in ledger.bases():
         directory = one.directory(root.path)
         if directory is not None and not (directory / NAME).is_file():
-            what = f"nightly cycle {one.cycle} is to go on from it, and no {NAME} is there"
+            what = f"nightly cycle {one.cycle} starts from it next, and no {NAME} is there"
             repair = f"put it back, or glmd rollback {one.prefix} --to JOB, or glmd promote JOB"
             yield Disagreement(Kind.PROMOTION, one.job, directory, what, repair)
 

@@ -20,7 +20,7 @@ ON_ITS_WAY = 600.0
 not know any more is asked for again before it counts."""
 
 Queue = Callable[[], Sequence[Row] | None]
-"""Returns what waits or runs in Slurm of whoever asks; None where Slurm does not say."""
+"""Returns what waits or runs in Slurm of the user who asks; None where Slurm does not say."""
 
 
 def nodes_disagreements(job: Job, files: JobFiles, *, is_daemon_up: bool) -> Iterator[Disagreement]:
@@ -101,7 +101,7 @@ def _unknown(job: Job, root: Root, *, is_daemon_up: bool) -> Iterator[Disagreeme
     if not was_taken or step.exit.exists() or (is_daemon_up and _is_young(job)):
         return
     what = f"the job is {job.state}, nothing of its name waits or runs in Slurm, and no exit.json says how it ended"
-    repair = "glmd, which runs, finds out by itself; see glmd logs" if is_daemon_up else START_GLMD
+    repair = "the running glmd finds out by itself; see glmd logs" if is_daemon_up else START_GLMD
     yield Disagreement(Kind.SUBMITTED_UNKNOWN, job.id, nodes.slurm, what, repair)
 
 

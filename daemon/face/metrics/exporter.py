@@ -33,7 +33,7 @@ class Scrape:
     text: bytes
     """In Prometheus' text format."""
     failures: dict[str, Exception]
-    """What stood against parts that could not be made, by their names."""
+    """What went wrong with parts that could not be made, by their names."""
 
 
 class Exporter:

@@ -1,6 +1,6 @@
 """What is counted over all that has happened: read once, and then only what is new.
 
-The store's transitions are only ever added to, so the counts never go back, whoever makes them.
+The store's transitions are only ever added to, so the counts never go back, no matter who makes them.
 """
 
 from bisect import bisect_left

@@ -99,7 +99,7 @@ def of_daemon(root: Root, known: Mapping[str, Lasting], *, has_work: bool) -> It
         return
     yield from before
     if has_work:
-        told = "glmd is gone, and has not said why" if record.stopped is None else "glmd was stopped"
+        told = "glmd has ended, and no record says why" if record.stopped is None else "glmd was stopped"
         yield Condition(
             EventKind.DAEMON_DOWN,
             EventKind.DAEMON_DOWN,

@@ -69,7 +69,7 @@ class Credentials:
             if status.st_mode & self._bits_of_others():
                 raise BadInputError(
                     f"credential {name}: others may read it (mode {stat.S_IMODE(status.st_mode):04o}): "
-                    f"chmod 600 {path}, and see whether it has to be replaced by a new one",
+                    f"chmod 600 {path}, and check whether you must replace it",
                     Code.NOTIFY_CREDENTIAL_OPEN,
                 )
             return stream.read(_MOST_BYTES + 1)
@@ -94,19 +94,19 @@ def _open_at_once(path: str, flags: int) -> int:
 def _one_line(content: bytes, name: str) -> str:
     """Return the one line that a credential is. Raises BadInputError."""
     if len(content) > _MOST_BYTES:
-        raise _unusable(name, f"it has more than {_MOST_BYTES} bytes: it is one line, an address or a secret")
+        raise _unusable(name, f"it has more than {_MOST_BYTES} bytes: write one line, an address or a secret")
     try:
         text = content.decode().rstrip("\r\n")
     except UnicodeDecodeError:
         text = None  # and no error is raised in here: its context would hold the bytes
     if text is None:
-        raise _unusable(name, "it is no text (UTF-8)")
+        raise _unusable(name, "it is not UTF-8 text")
     if not text.strip():
         raise _unusable(name, "it is empty")
     if "\n" in text:
         raise _unusable(name, "it has several lines: one address or secret is one credential")
     if not text.isprintable():
-        raise _unusable(name, "it has characters that cannot be seen: write it anew, by hand")
+        raise _unusable(name, "it has characters that cannot be seen: write it again, by hand")
     return text
 
 

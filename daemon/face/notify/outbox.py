@@ -235,7 +235,7 @@ class Outbox:
                 "INSERT OR REPLACE INTO gone (destination, at, told) VALUES (?, ?, ?)",
                 (destination, at.isoformat(), told),
             )
-            self._forsake([destination], "the destination wants nothing any more")
+            self._forsake([destination], "the destination asked for no more messages")
 
     def keep_destinations(self, names: Collection[str]) -> None:
         """Let nobody be told what destinations were to be told that the settings no longer have."""
@@ -267,7 +267,7 @@ class Outbox:
         return changed.rowcount
 
     def try_at_once(self, now: datetime) -> None:
-        """Let all that waits for its next try be tried: something may have been mended."""
+        """Let all that waits for its next try be tried: something may have been fixed."""
         self._connection.execute("UPDATE messages SET due = ? WHERE state = ?", (now.isoformat(), MessageState.PENDING))
 
     def forget(self, now: datetime) -> None:

@@ -56,6 +56,7 @@ def _unusable(path: Path, error: OSError | sqlite3.Error) -> OutboxError:
             "its directory by --state"
         )
     return OutboxError(
-        f"{path}: {with_remedy(error, path)}; where it is damaged, move it away with {path.name}-wal and -shm: what "
-        "was to be told is lost then, and glmd-notify goes on from now"
+        f"{path}: {with_remedy(error, path)}; where it is damaged, move it away with {path.name}-wal and -shm: "
+        f"waiting messages are lost then, and glmd-notify starts from now"
+        ""
     )

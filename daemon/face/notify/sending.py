@@ -45,7 +45,7 @@ class Sending:
         self.use(plan)
 
     def use(self, plan: Plan) -> None:
-        """Go on by this plan. What waits is tried at once: somebody may have mended what was in its way."""
+        """Go on by this plan. What waits is tried at once: somebody may have fixed what was in its way."""
         self._plan = plan
         self._failures = dict.fromkeys((one.name for one in plan.destinations), 0)
         self._outbox.keep_destinations(self._failures)
@@ -141,7 +141,7 @@ class Sending:
             case Outcome.GONE:
                 self._outbox.tried(message, MessageState.DROPPED, answer.told, now)
                 self._outbox.is_gone(message.destination, answer.told, now)
-                event.error("destination_gone", to_do=f"glmd notify retry {message.destination} tells it again")
+                event.error("destination_gone", to_do=f"glmd notify retry {message.destination} sends it again")
             case _ if rules.is_given_up(message.made, now):
                 self._outbox.tried(message, MessageState.FAILED, answer.told, now)
                 event.error("message_given_up", to_do=f"glmd notify retry {message.id} sends it again")
@@ -155,7 +155,7 @@ def wordless(events: Sequence[Event]) -> Payload:
     """Return a message of events of which none can be made: nobody shall miss them for a defect of glmd's."""
     kinds = sorted({event.kind for event in events})
     jobs = sorted({event.job for event in events if event.job is not None})
-    text = f"glmd could not put them into words: glmd status --all, and journalctl -u glmd-notify; jobs: {jobs[:20]}"
+    text = f"glmd could not write this message: glmd status --all, and journalctl -u glmd-notify; jobs: {jobs[:20]}"
     data = {
         "events": [{"type": event.kind, "data": {"job": {"id": event.job, "name": event.name}}} for event in events]
     }
@@ -165,7 +165,7 @@ def wordless(events: Sequence[Event]) -> Payload:
 def _told(answer: NoAnswer) -> str:
     match answer:
         case TimedOut():
-            return "it did not come to an end in time, and was ended"
+            return "it took too long, and glmd ended it"
         case Died():
             return "its process was killed: was it short of memory?"
         case Raised(kind, where):

@@ -1,4 +1,4 @@
-"""standing.json: how the outbox stands, for whoever watches glmd and may not read the outbox itself.
+"""standing.json: how the outbox stands, for anyone who watches glmd and may not read the outbox itself.
 
 glmd-notify's state is nobody's but its own (DynamicUser=); its RuntimeDirectory= is there while it runs, and anybody
 may read it. No message, address or secret is told: names of destinations, and counts.

@@ -17,7 +17,7 @@ _SESSION = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
 
 class Acting:
-    """The sessions of one process: when it has ended, the question is to be asked anew."""
+    """The sessions of one process: when it has ended, the question is to be asked again."""
 
     def __init__(self, web: WebPlan) -> None:
         self._key = secrets.token_bytes(32)

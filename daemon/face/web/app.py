@@ -166,7 +166,7 @@ class Application:
         return endpoint
 
     async def shown(self, asked: Asked, path: str, view: View) -> Response:
-        """Return what a view shows, or what stands against it."""
+        """Return what a view shows, or what prevents it."""
         try:
             return await self.reads.read(_whose(asked, path), partial(_whole, view, asked))
         except (HandlerError, StoreError, OSError) as error:
@@ -186,7 +186,7 @@ class Application:
         kind, _, which = request.query_params.get("of", "").partition(":")
         look = LIVE.get(kind)
         if look is None or (kind in _OF_ONE_JOB and not which) or (kind in _OF_ALL and which):
-            return PlainTextResponse("there is nothing to be told of that\n", 404)
+            return PlainTextResponse("there are no live updates of that\n", 404)
         if request.method == "HEAD":
             return Response(media_type="text/event-stream")
         asked = self.asked(request, {"job": which} if which else {})
@@ -194,7 +194,7 @@ class Application:
         try:
             stream = self.streams.open(topic, _whose(asked, kind), partial(_told, look, asked))
         except TooManyStreamsError:
-            return PlainTextResponse("too many look already; ask now and then\n", 503)
+            return PlainTextResponse("too many readers already; reload now and then\n", 503)
         return _Events(self.streams, stream)
 
     async def _metrics(self, request: Request) -> Response:

@@ -44,7 +44,7 @@ class Asked:
         if not text:
             return default
         if not (text.isascii() and text.isdecimal() and len(text) < 16 and least <= int(text) <= most):
-            raise NotThereError(f"{name}={text:.40}: a number from {least} to {most} is wanted")
+            raise NotThereError(f"{name}={text:.40}: write a number from {least} to {most}")
         return int(text)
 
     def say(self, key: str, **values: object) -> str:
@@ -65,7 +65,7 @@ class Page:
     live: str = ""
     """Of what it wants to be told while it is open, as `job:42`; empty for nothing."""
     revision: str = ""
-    """That of what it shows: where what it is told has another one, it is asked for anew."""
+    """That of what it shows: where what it is told has another one, it is asked for again."""
     scripts: tuple[str, ...] = field(default=())
     """Beside app.js."""
     status: int = 200

@@ -1,4 +1,4 @@
-"""A connection that is not held for ever: by whoever sends no request, or does not read its answer."""
+"""A connection that is not held for ever: by anyone who sends no request, or does not read its answer."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 REQUEST_WITHIN = 10.0
 """Seconds from the first byte of a request, or from connecting, to its last one."""
 READ_WITHIN = 60.0
-"""Seconds in which whoever asked takes some of an answer that waits for them."""
+"""Seconds in which anyone who asked takes some of an answer that waits for them."""
 _TOO_LATE = b"no whole request came in time\n"
 _HEAD = b"HTTP/1.1 408 Request Timeout\r\ncontent-type: text/plain\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
 

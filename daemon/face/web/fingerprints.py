@@ -10,7 +10,7 @@ Fingerprint = tuple[tuple[int, int, int], ...]
 """Inode, size and time of each file; zeros of one that is not there."""
 
 LASTS = 10.0
-"""Seconds after which something is read anew all the same: what runs grows older."""
+"""Seconds after which something is read again anyway: what runs grows older."""
 _SETTLED = 100_000_000
 """Nanoseconds after which a file that is written again has another time: file systems count in steps of up to 10 ms."""
 

@@ -82,7 +82,7 @@ class Streams:
     def open(self, name: Hashable, whose: str, look: Callable[[], Live]) -> Stream:
         """Open a stream about the topic `name`, of which `look` tells, and which reads `whose` files.
 
-        Whoever opens one closes it. Raises TooManyStreamsError.
+        Anyone who opens one closes it. Raises TooManyStreamsError.
         """
         if self.count >= MOST_STREAMS:
             raise TooManyStreamsError

@@ -1,4 +1,4 @@
-"""Looks for bytes in a log, at a bounded cost however long the log is: whoever wants more asks to go on."""
+"""Looks for bytes in a log, at a bounded cost however long the log is: anyone who wants more asks to go on."""
 
 import io
 import time

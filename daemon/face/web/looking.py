@@ -50,6 +50,6 @@ class Look:
     def _now(self) -> _Seen | None:
         try:  # the daemon's word says whether it lives: where it was killed no file tells
             files = fingerprint((*files_of_store(self._root.store), *self._files))
-        except OSError:  # the look itself says what stands against it
+        except OSError:  # the look itself says what prevents it
             return None
         return (files, daemon_word(self._root)) if is_settled(files) else None

@@ -68,7 +68,7 @@ class NpuExporter:
         self._asked = -EVERY
 
     def readings(self) -> Readings:
-        """Return what is known, which may be asked for anew meanwhile."""
+        """Return what is known, which may be asked for again meanwhile."""
         with self._lock:
             if self._asking is None and time.monotonic() - self._asked >= EVERY:
                 self._asking, self._asked = threading.Event(), time.monotonic()

@@ -37,7 +37,7 @@ class Reads:
         `what` says whose files it reads, as a job's number: where an earlier read of it still hangs, it is not tried.
         """
         if what in self._hanging:
-            raise _not_read(what, "an earlier look at it still waits for the storage")
+            raise _not_read(what, "an earlier read of it still waits for the storage")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[_T] = loop.create_future()
         has_begun = is_over = False

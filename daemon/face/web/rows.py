@@ -32,7 +32,7 @@ class Live:
     cells: Mapping[str, str]
     lists: Mapping[str, tuple[Row, ...]]
     revision: str = ""
-    """Another one says that the page is to be asked for anew: it has other parts."""
+    """Another one says that the page is to be asked for again: it has other parts."""
     made_of: tuple[Path, ...] = ()
     """The files, besides the store, of which one is written before this changes, but for what time alone does."""
 

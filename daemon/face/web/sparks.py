@@ -34,7 +34,7 @@ class Sparks:
     def of(self, directory: JobDir) -> Sequence[float]:
         """Return some losses of a training, evenly; none before its first step, nor of records that cannot be read.
 
-        The job's own page says why not; the others are shown all the same.
+        The job's own page says why not; the others are shown anyway.
         """
         try:
             return self._of(directory)

@@ -98,7 +98,10 @@ class Mounts:
         if silence is not None and (lost >= AT_ONCE or time.monotonic() < silence.again):
             return does_not_answer(silence.since)
         if len(self._given_up) >= MOST_GIVEN_UP and mount not in self._answered:
-            return f"its file system is not tried while {len(self._given_up)} processes wait for others that are dead"
+            return (
+                f"glmd does not try its file system while {len(self._given_up)} processes wait for others "
+                f"that do not answer"
+            )
         return ""
 
     def _lost_in(self, mount: str) -> int:

@@ -112,7 +112,7 @@ class Apart:
                     raise answer.error()
                 return cast("Result", answer.value)
         raise DiedError(
-            "the process that did this was killed, twice: was it short of memory? dmesg and the journal tell"
+            "the process that did this was killed, twice: was it short of memory? See dmesg and the journal"
         )
 
     def stop(self, key: Hashable) -> None:
@@ -252,7 +252,7 @@ class Apart:
 def _pid(link: Connection) -> int:
     """Return who has come up at the other end."""
     if not link.poll(STARTS_WITHIN):
-        raise TimeoutError(errno.ETIMEDOUT, f"no process came up within {STARTS_WITHIN:g} s; is the host that busy?")
+        raise TimeoutError(errno.ETIMEDOUT, f"no process started within {STARTS_WITHIN:g} s; is the host very busy?")
     return int(link.recv())
 
 

@@ -190,7 +190,7 @@ def _not_a_file(name: str, mode: int) -> NotAFileError:
 def snapshot(claim: Claim, content: bytes, destination: Path) -> None:
     """Publish `content`, as `read_claimed` returned it, as `destination`; then the claim is finished.
 
-    A copy and not a rename: whoever dropped the file may still have it open, or have another link to it.
+    A copy and not a rename: anyone who dropped the file may still have it open, or have another link to it.
     """
     durable.publish_bytes(destination, content)
     discard(claim)

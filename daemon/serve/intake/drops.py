@@ -47,7 +47,7 @@ from handlers.validate.check import CheckedConfig, Rules, check
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 RulesOfNow = Callable[[], Rules]
-"""Returns what a file is held against now, but for what its nightly cycle has promoted. Asked apart, for it looks at
+"""Returns what a file is compared with now, but for what its nightly cycle has promoted. Asked apart, for it looks at
 the files of MindFormers."""
 
 
@@ -193,7 +193,7 @@ class Intake:
 
     def _fill(self, job: Job, claimed: Claim, accepted: Accepted) -> None:
         directory = job.directory(self._root.path)
-        refuse_absent_jobs(self._root)  # made anew it would stand in the way of the one that comes back
+        refuse_absent_jobs(self._root)  # made again it would stand in the way of the one that comes back
         make_directory(directory.path)
         publish_bytes(directory.config, accepted.checked.config)
         remember(directory, accepted.checked, accepted.digest)

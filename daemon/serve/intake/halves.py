@@ -2,7 +2,7 @@
 
 A file that has not changed for `inbox.settle` is taken for whole. When its writer goes on after that, by the name, the
 rest comes as a second file. Each alone is mostly nonsense; but a YAML that is cut off may be valid, and become a job.
-Nobody can tell halves from a file that was mended and dropped again: this is a word more in a reason, never a decision.
+Nobody can tell halves from a file that was fixed and dropped again: this is a word more in a reason, never a decision.
 
 What came before is read from the disk and the store, so that a restart in between makes no difference.
 """
@@ -28,7 +28,8 @@ NEAR = timedelta(minutes=1)
 """Between two files that may be halves of one."""
 
 _WHAT_TO_DO = (
-    "their writer paused for longer than inbox.settle: write the whole elsewhere on the same file system and mv it "
+    "the program that wrote them paused for longer than inbox.settle: write the whole file elsewhere on the "
+    "same file system and mv it "
     "into the inbox (glmd submit does), or raise inbox.settle"
 )
 
@@ -43,7 +44,7 @@ class SameName:
     """The job that was made of one."""
 
     def told(self) -> str:
-        """Return what whoever looks at the claimed file is to know; empty where there is nothing."""
+        """Return what anyone who looks at the claimed file is to know; empty where there is nothing."""
         lines = []
         if self.rejected:
             where = f"rejected/{printable(self.rejected.name)}"

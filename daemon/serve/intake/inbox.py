@@ -42,7 +42,7 @@ class Inbox:
         return len(self._settling)
 
     def notice(self, path: Path, kind: Kind, now: float) -> None:
-        """Look at `path`, of which the watch says `kind`; what is not directly in the inbox is passed over."""
+        """Look at `path`, of which the watch says `kind`; what is not directly in the inbox is skipped."""
         if path.parent == self._directory and not is_ignored(path.name):
             self._look(path.name, kind, now)
 

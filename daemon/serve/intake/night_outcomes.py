@@ -66,15 +66,15 @@ def missed(due: Due, known: Callable[[datetime], NightRun | None]) -> list[Night
 
 def _missed(due: Due, time: datetime, before: NightRun | None) -> NightRun:
     if before is not None and before.outcome is Outcome.FAILED:
-        reason, code = f"{before.reason}; the next one came before it could be dropped", before.code
+        reason, code = f"{before.reason}; the next run was due before glmd could drop this one", before.code
     else:
-        reason = f"glmd did not run then, or could not; that of {_told(due.time)} stands for it"
+        reason = f"glmd did not run then; the run of {_told(due.time)} replaces it"
         code = Code.NIGHT_MISSED
     return NightRun(due.cycle, time, due.now, Outcome.SKIPPED, reason=reason, code=code)
 
 
 def _with_those_before(run: NightRun, last: datetime) -> NightRun:
-    reason = f"{run.reason}; so it was with all before it, since {_told(last)}"
+    reason = f"{run.reason}; the same for all before it, since {_told(last)}"
     return NightRun(run.cycle, run.due, run.at, run.outcome, reason=reason, code=run.code)
 
 

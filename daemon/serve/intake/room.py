@@ -1,7 +1,7 @@
 """Room for tonight: hours before a night it is looked whether the disk has what its jobs will need.
 
 Where it has not, room is made within the rules of retention; where that is not enough, somebody is told in time. The
-jobs come all the same, and wait for room (daemon.serve.jobs.preflight).
+jobs come anyway, and wait for room (daemon.serve.jobs.preflight).
 """
 
 import shutil

@@ -117,7 +117,7 @@ class TreeFollower:
 def follow(settings: WatchSettings, observer: Observer, rescan: float) -> None:
     """Tell the daemon what a tree is found to be, until it wants no more. Raises DoesNotAnswerError and OSError.
 
-    The tree is watched, and looked at every `rescan` seconds all the same.
+    The tree is watched, and looked at every `rescan` seconds anyway.
     """
     tree, follower, daemon = settings.path, TreeFollower(settings), link()
     notices: SimpleQueue[tuple[Path, Kind]] = SimpleQueue()

@@ -81,7 +81,7 @@ class WatchedTrees:
                 )
 
     def next_due(self, now: Moment) -> float | None:
-        """Return None: whoever follows a tree wakes the loop."""
+        """Return None: anyone who follows a tree wakes the loop."""
         del now
         return None
 

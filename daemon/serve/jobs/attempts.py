@@ -76,7 +76,7 @@ def begin(
 
     Return what MindFormers is to begin with; None where there is no such save, and it begins from the start. To unite
     shards takes minutes, of which `written` hears; where their content does not fit, an older save counts. Doing it
-    again is harmless. Raises OSError, NothingLeftError, and UnresumableError where glmd is not to begin anew by itself.
+    again is harmless. Raises OSError, NothingLeftError, and UnresumableError where glmd may not begin again by itself.
     """
     run, progress = _expected(checked), _progress(directory, job.attempt, checked)
     course, spoilt = _course(checked, progress), dict[Tag, Obstacle]()
@@ -122,7 +122,7 @@ def _is_there(taken_up: TakenUp, record: Path, laid_out: Path, run: Expected) ->
 def _forget_united(directory: JobDir, attempt: int, *, but: Collection[str | None]) -> None:
     """Remove what earlier attempts began with and is a copy, as large as a whole save, but for those tags."""
     for number in range(2, attempt):
-        with suppress(ValidationError):  # whoever cannot read the record does not know what it is
+        with suppress(ValidationError):  # what cannot be read cannot be judged
             before = TakenUp.read(directory.resume_record(number))
             if before.united and before.tag not in but and directory.resume_from(number).exists():
                 shutil.rmtree(directory.resume_from(number))
@@ -136,7 +136,7 @@ def how_it_begins(job: Job, directory: JobDir) -> str:
     taken_up = TakenUp.read(directory.resume_record(job.attempt))
     if not taken_up.passed_over:
         return ""
-    how = "begins anew" if taken_up.tag is None else f"goes on from {taken_up.tag}"
+    how = "starts from the beginning" if taken_up.tag is None else f"resumes from {taken_up.tag}"
     return f"{how}: {taken_up.passed_over}"
 
 
@@ -198,7 +198,7 @@ def _courses(directory: JobDir, last: int, course: Course) -> dict[int, Course]:
 def _wrong_from(divergence: Divergence, began: str | None, schedule: Schedule) -> int:
     """Return the step from which on saves may be of a training that had gone wrong.
 
-    A clean step vouches for the saves before it, and for the one that its attempt began with, whatever its number: with
+    A clean step confirms the saves before it, and the one that its attempt began with, whatever its number: with
     data sinking MindFormers 0.8 counts the steps of a resumed training from too low a one. Without any clean step that
     save itself is in doubt.
     """

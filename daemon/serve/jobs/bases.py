@@ -1,4 +1,4 @@
-"""What a job's training goes on from: which published output, whose it is, and what people are told of it."""
+"""What a job's training starts from: which published output, whose it is, and what people are told of it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ from handlers.validate.initial_weights import NoBaseError, published_name, weigh
 
 
 def base_of(job: Job, checked: CheckedConfig, root: Root, own: Mapping[str, Path], *, is_resumed: bool) -> Base | None:
-    """Return what `job` goes on from; None where its file names that, or nothing. Raises NoBaseError, and OSError.
+    """Return what `job` starts from; None where its file names that, or nothing. Raises NoBaseError, and OSError.
 
     An attempt that glmd begins by itself goes on from what the one before it did: they are one training.
     """
@@ -37,8 +37,8 @@ def _base_of_before(job: Job, root: Root) -> Base | None:
     except (FileNotFoundError, ValidationError):
         return None
     if base is not None and not base.weights.exists():
-        hint = f"put it back, or let the training go on from what is published now: glmd retry {job.id}"
-        raise NoBaseError(f"{base.weights}, which it began with, is not there any more", hint, Code.PROMOTION_GONE)
+        hint = f"put it back, or start from what is published now: glmd retry {job.id}"
+        raise NoBaseError(f"{base.weights}, which it started from, is not there any more", hint, Code.PROMOTION_GONE)
     return base
 
 

@@ -1,4 +1,4 @@
-"""Which output a job's own is held against."""
+"""Which output a job's own is compared with."""
 
 from collections.abc import Callable
 from pathlib import Path

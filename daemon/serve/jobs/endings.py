@@ -46,10 +46,10 @@ def died(step: Step, cause: str | None, *, lost: bool, left: Sequence[int] = ())
     """
     if lost:
         return Failure(Ending.LOST, f"the host went down during {step}", code=Code.HOST_WENT_DOWN)
-    fate = "what it ran with it"
+    fate = "so did its processes"
     if left:
-        fate = f"what it ran with it but for pid {', '.join(map(str, left))}, which glmd told to end"
-    reason = f"the shim of {step} died without a word ({cause or 'killed'}), and {fate}"
+        fate = f"so did its processes, except pid {', '.join(map(str, left))}, which glmd asked to end"
+    reason = f"the shim of {step} ended without a record ({cause or 'killed'}), and {fate}"
     return Failure(Ending.FAILED, reason, code=Code.SHIM_DIED)
 
 

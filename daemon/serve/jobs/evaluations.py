@@ -80,7 +80,7 @@ class Evaluations:
                 yield replace(job, devices=plan.devices)
 
     def take_devices(self, job: Job, settings: Settings) -> None:
-        """Let `job`, which `waiting` yielded, have its devices, if nothing stands against that."""
+        """Let `job`, which `waiting` yielded, have its devices, if nothing prevents that."""
         if settings.preflight is Preflight.OFF:
             self._looked(job, Go())
             return

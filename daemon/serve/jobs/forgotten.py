@@ -1,4 +1,4 @@
-"""Jobs whose directories are there and whose rows are not: the store is an older copy, or was begun anew.
+"""Jobs whose directories are there and whose rows are not: the store is an older copy, or was begun again.
 
 Each move of a job is in its events.jsonl. A job is again where these end; where it would hold devices there, in the
 queue before: the records of what has run since are read as after any restart, and nothing runs twice.
@@ -29,7 +29,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 _MOST_EVENTS = 16 << 20
 """Bytes of a job's events."""
-_AGAIN = "taken in again from its directory: the store, an older or a new one, did not know it"
+_AGAIN = "recovered from its directory: the store is older or new, and did not know this job"
 
 
 def take_in_forgotten(root: Root, store: Store, besides: Collection[int]) -> None:
@@ -65,7 +65,7 @@ def _forgotten(directory: JobDir) -> Forgotten:
     if devices is None and plan is not None:
         devices = plan.devices
     if devices is None:
-        reason = f"drop {directory.submitted} again: nothing tells which devices this job was for"
+        reason = f"drop {directory.submitted} again: no record has the devices of this job"
         history = [*history[:1], Transition(history[0].at, State.FAILED, 1, reason, Code.JOB_DEVICES_UNKNOWN)]
         log.warning("devices_unknown", path=directory.path, code=Code.JOB_DEVICES_UNKNOWN, reason=reason)
     content = content_of(directory.submitted, MOST_DROPPED)

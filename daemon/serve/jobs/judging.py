@@ -1,4 +1,4 @@
-"""What becomes of a merged output: it is held against the gate, perhaps evaluated before, and promoted or not."""
+"""What becomes of a merged output: it is compared with the gate, perhaps evaluated before, and promoted or not."""
 
 import contextlib
 from collections.abc import Callable

@@ -29,7 +29,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 Then = Callable[[OSError | None], None]
 
-FIRST = "it led there before glmd kept what it promotes"
+FIRST = "it led there before glmd recorded promotions"
 BY_HAND = "somebody has set it"
 REMOVED = "somebody has removed it"
 
@@ -133,7 +133,7 @@ def _why(present: Promotion | None, otherwise: str) -> str:
     """Return why the link is not where `present` says."""
     if present is None:
         return FIRST
-    return otherwise if present.followed else f"{present.name}, to which it was to lead, has no whole output any more"
+    return otherwise if present.followed else f"{present.name} no longer has a whole output, and it was to lead there"
 
 
 def _what(prefix: str) -> str:

@@ -10,7 +10,7 @@ from handlers.events import job_log
 
 
 class Moves:
-    """Moves jobs in the store, tells their logs, and lets the loop turn for whoever can go on now."""
+    """Moves jobs in the store, tells their logs, and lets the loop turn for anyone who can go on now."""
 
     def __init__(self, root: Root, store: Store, waiting: Waiting) -> None:
         self._root = root

@@ -79,4 +79,6 @@ def of_merge(end: Finished | Failure, merges: int) -> Finished | Failure:
         return end
     if merges < MOST_IN_VAIN:
         return replace(end, ending=Ending.TAKEN)
-    return replace(end, ending=Ending.FAILED, reason=f"{end.reason}; not merged again: {merges} in a row ended so")
+    return replace(
+        end, ending=Ending.FAILED, reason=f"{end.reason}; not merged again: {merges} in a row ended this way"
+    )

@@ -54,7 +54,7 @@ def _by_word(
     word = Word(verdict.state, verdict.reason)
     if word.has_lost_a_node and verdict.down:
         return {node: f"lost in attempt {attempt}: {why}" for node, why in verdict.down.items() if node in names}
-    if word.has_lost_a_node:  # it is up again: then it is whoever could not write how it ended
+    if word.has_lost_a_node:  # the node is up again: it could not record how it ended
         states = (NodeState.now(nodes.state(number)) for number in range(len(names)))
         ended = {state.node for state in states if state is not None and state.exit is not None}
         return {node: f"lost in attempt {attempt}" for node in names if node not in ended}

@@ -157,7 +157,7 @@ def why_it_waits(row: Row, job: Job, now: datetime) -> str:
         return f"Slurm job {row.id} is {row.state} on {row.nodes or where}"
     if needs_somebody(row.reason):
         seen = f"see `scontrol show job {row.id}`"
-        return f"Slurm job {row.id} waits for {row.reason}, which does not pass by itself: {seen}"
+        return f"Slurm job {row.id} waits for {row.reason}, which does not end by itself: {seen}"
     start = expected(row.start, now)
     until = "" if start is None else f", expected {clock(start, now)}"
     return f"Slurm job {row.id} waits for {row.reason}{until} ({where})"

@@ -157,7 +157,7 @@ class OnNodes:
         if end is not None and counts is not None and exit_.outcome is Outcome.ENDED_OUTSIDE:
             self._keep_word(seen, counts, row)
         if end is None:
-            self._store.explain(job, f"waits for Slurm's word of what this means: {exit_.reason}")
+            self._store.explain(job, f"waits for Slurm to say what this means: {exit_.reason}")
         elif isinstance(end, Failure) and not self._is_certainly_over(exit_, word, waited, settings):
             left = ", ".join(exit_.nodes_without_record)
             self._store.explain(job, f"waits until {left} is certainly over, after: {end.reason}", end.code)
@@ -248,7 +248,7 @@ class OnNodes:
         if seen.owner is not None or enough:
             self._by_verdict(job, seen, self._keep_word(seen, UNSAID, None), settings)
         else:
-            seen.records.job.unlink(missing_ok=True)  # which job it is is not known any more: it is looked for anew
+            seen.records.job.unlink(missing_ok=True)  # which job it is is not known any more: it is looked for again
             course.over_since = course.known_since = None
 
     def _go_on(self, job: Job, seen: Seen, end: Finished | Failure, settings: Settings) -> None:

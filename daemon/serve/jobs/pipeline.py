@@ -184,7 +184,7 @@ class Pipeline:
             self._moves.move(job, State.MERGING)
         elif never := why_never(job, self._store, self._root, self.settings):
             self._moves.move(job, State.FAILED, never.reason, never.code)
-        # else the directory is still being filled by whoever added the job
+        # else the directory is still being filled by the one who added the job
 
     def _looked(self, job: Job, verdict: Verdict) -> None:
         match verdict:
@@ -226,7 +226,7 @@ class Pipeline:
             self._faults.attempt(f"directory of job {job.id}", partial(refuse_vanished, job, self._root))
             self._on_nodes.follow(job, step, self.settings)
             return
-        if step is Step.EVALUATE:  # whoever looks at its processes wants the devices that it has now
+        if step is Step.EVALUATE:  # a look at its processes wants the devices that it has now
             mine = tuple(device for device, number in self._store.locks().items() if number == job.id)
             job = replace(job, devices=mine)
         if self._starts.is_yet_to_begin(run) and not job.cancel:

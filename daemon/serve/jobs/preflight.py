@@ -1,4 +1,4 @@
-"""The look at devices and disk before a waiting job takes them, again and again while something stands against it.
+"""The look at devices and disk before a waiting job takes them, again and again while something prevents it.
 
 Of an evaluation it is the devices alone.
 """
@@ -35,7 +35,7 @@ EVERY = 10.0
 
 @dataclass(frozen=True)
 class Go:
-    """Nothing stands against it."""
+    """Nothing prevents it."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class Refuse:
-    """Something does that somebody has to mend."""
+    """Something does that somebody has to fix."""
 
     reason: str
     code: str = ""
@@ -79,7 +79,7 @@ class Preflights:
             )
 
     def keep(self, jobs: Collection[int]) -> None:
-        """Forget all jobs but these, which could start if nothing stood against it."""
+        """Forget all jobs but these, which could start if nothing prevented it."""
         self._due = {job: due for job, due in self._due.items() if job in jobs}
 
     def next_due(self, now: float) -> float | None:

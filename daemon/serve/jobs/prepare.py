@@ -48,7 +48,7 @@ def prepare(
 ) -> JobPlan:
     """Write the rank table, where it is to have one, the environments and plan.json of `job`, and return the plan.
 
-    An attempt after the first goes on from the newest save of those before it, where there is one; `tries` says
+    An attempt after the first starts from the newest save of those before it, where there is one; `tries` says
     which one in a row it is; to unite its shards may take minutes. Where nothing is left to train, the plan has
     a merge alone. `own` is where that lies which the job's nightly cycle has promoted last, by prefix. Doing it again
     is harmless until the ranks are started. Raises HandlerError or OSError.
@@ -74,7 +74,7 @@ def prepare(
             publish_bytes(config, beginning_with(read_config(directory.config, settings), save, checked.dialect))
             log.info("training_resumes", path=save.weights, resumes=tries.resumes)
     base = None if save is not None else base_of(job, checked, root, own, is_resumed=tries.resumes > 0)
-    if save is None:  # else it goes on from what its inputs were when it began
+    if save is None:  # else it starts from what its inputs were when it began
         note(checked.section.inputs, directory)
     load = None
     if base is not None and checked.loader.is_told and published_name(checked.section, checked.prefix):

@@ -1,6 +1,6 @@
 """What becomes of a judged output: `latest` leads to it or not, and its job is done.
 
-A promotion is a row in the store first, then the link, and only then the job is done: whoever sees it done may go on
+A promotion is a row in the store first, then the link, and only then the job is done: anyone who sees it done may go on
 from `latest`. After a crash the row says where the link is to lead, and that the job was promoted.
 """
 

@@ -131,7 +131,7 @@ class PromotionRequests:
     def _together(self, asked: _Asked, error: OSError | None) -> None:
         """Have it found out which change may be made, now that the link is where the store says."""
         if error is not None:
-            self._refuse(asked, f"not now: {error}; ask again when that is mended", code_of(error))
+            self._refuse(asked, f"not now: {error}; fix that, and ask again", code_of(error))
             return
         with self._answering(asked):
             standing = self._store.standing(asked.prefix)
@@ -151,7 +151,7 @@ class PromotionRequests:
         try:
             yield
         except sqlite3.Error as error:
-            self._refuse(asked, f"not now: {error}; ask again when that is mended", code_of(error))
+            self._refuse(asked, f"not now: {error}; fix that, and ask again", code_of(error))
             raise
 
     def _set_aside(self, asked: _Asked, defect: Defect) -> None:
@@ -164,14 +164,14 @@ class PromotionRequests:
             self._refuse(asked, str(error), error.code)
             return
         except OSError as error:
-            self._refuse(asked, f"not now: {error}; ask again when that is mended", code_of(error))
+            self._refuse(asked, f"not now: {error}; fix that, and ask again", code_of(error))
             return
         if change is None or self._store.standing(asked.prefix) != standing:
             asked.tries += 1
             if asked.tries < _TRIES:
                 self._links.bring(asked.prefix, partial(self._together, asked))
             else:
-                self._refuse(asked, f"latest/{asked.prefix} does not come to rest; ask again", Code.DAEMON_BUSY)
+                self._refuse(asked, f"latest/{asked.prefix} keeps changing; ask again", Code.DAEMON_BUSY)
             return
         if why := self._why_gone(change.row):
             self._refuse(asked, why, Code.PROMOTION_GONE)
@@ -209,7 +209,7 @@ class PromotionRequests:
         log.info("latest_asked_for", kind=row.kind, prefix=row.prefix, job=row.job, user=row.by, reason=row.reason)
         told = f" instead of {before.name}" if before is not None else ""
         for job in self._store.continuing(gone):
-            told += f"; job {job.id}, which is {job.state}, goes on from job {job.continues} all the same"
+            told += f"; job {job.id}, which is {job.state}, starts from job {job.continues} anyway"
         return told
 
     def _made(self, asked: _Asked, change: _Change, told: str, error: OSError | None) -> None:

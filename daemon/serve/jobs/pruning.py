@@ -53,7 +53,7 @@ AT_ONCE = 1
 class _Asked:
     by: str
     answer: Pending | None
-    """None where it was answered, and the plan is to be made anew."""
+    """None where it was answered, and the plan is to be made again."""
 
 
 class Pruner:
@@ -151,7 +151,7 @@ class Pruner:
             self._due = 0.0
             if asked is not None and asked.answer is not None:
                 self._asked.popleft()
-                why = f"not now: {error}; ask again when that is mended"
+                why = f"not now: {error}; fix that, and ask again"
                 asked.answer.refuse(RequestRefusedError(why, code_of(error)))
             raise
         self._going, self._planned = deque(found.going), (found, asked.by if asked else "")
@@ -161,7 +161,7 @@ class Pruner:
                 asked.answer.settle(found.told("is being removed"))
 
     def _begin(self, planned: Plan, by: str) -> None:
-        """Note the next parts, unless what the plan was made of has changed: then it is made anew."""
+        """Note the next parts, unless what the plan was made of has changed: then it is made again."""
         if seen_in(self._root, self._store) != planned.seen:
             self._plan_anew(by)
             return
@@ -176,7 +176,7 @@ class Pruner:
             raise
 
     def _plan_anew(self, by: str) -> None:
-        """Look again what is to go, for whoever has asked."""
+        """Look again what is to go, for anyone who has asked."""
         self._going.clear()
         self._due = 0.0
         if by:

@@ -1,4 +1,4 @@
-"""What lies where `latest/PREFIX` leads, held against what the store says. Reads files, so it is work for workers.
+"""What lies where `latest/PREFIX` leads, compared with what the store says. Reads files, so it is work for workers.
 
 Nothing here knows the store: what that says is handed over.
 """

@@ -82,10 +82,7 @@ class Requests:
                 if shim is not None:
                     shim.signal(signal.SIGTERM)
         log.warning("cancel_unwritten", job=job.id, user=by, code=code_of(error), reason=str(error))
-        return (
-            f"job {job.id} {what}; this cannot be written down yet ({error}), and is forgotten if glmd ends before it "
-            "can be"
-        )
+        return f"job {job.id} {what}; glmd cannot record this yet ({error}), and forgets it if it ends before"
 
     def retry(self, job: Job, by: User) -> str:
         """Queue `job` again from the step that did not succeed; raises RequestRefusedError."""
@@ -111,7 +108,7 @@ class Requests:
         return f"job {job.id} is queued again, as attempt {last + 1}"
 
     def refuse_strangers(self, job: Job | None, by: User) -> None:
-        """Raise RequestRefusedError where the settings leave a job to whoever dropped it, and that is not `by`.
+        """Raise RequestRefusedError where the settings leave a job to the user who dropped it, and that is not `by`.
 
         None is for what is no job's, and so nobody's.
         """

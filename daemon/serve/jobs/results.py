@@ -88,7 +88,7 @@ class Results:
             self._is_at_work = True
             work = partial(measured, job.directory(self._root.path), self._root)
             self._workers.submit_apart(Lane.RESULTS, "results", work, partial(self._take, job))
-        else:  # its row says nothing, until somebody mends it
+        else:  # its row says nothing, until somebody fixes it
             self._wait_for(number, now)
 
     def _take(self, job: Job, result: Future[Result]) -> None:

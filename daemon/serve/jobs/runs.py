@@ -82,7 +82,7 @@ class Runs:
     def settle(self, grace: float) -> None:
         """Take in what lives and the store knows nothing of. Raises OSError for what has no place there, yet or ever.
 
-        That keeps its devices all the same, until it ends. What a shim has left, and no job knows of, is ended, `grace`
+        That keeps its devices anyway, until it ends. What a shim has left, and no job knows of, is ended, `grace`
         seconds after TERM by KILL.
         """
         if self._unplaced is None:

@@ -79,7 +79,7 @@ class SlurmWork:
             self._none_left_out(job, left_out)
 
     def leave_none_out(self, job: Job, slurm: SlurmSettings, why: str) -> None:
-        """Let `job` have those nodes all the same that earlier attempts had trouble with: Slurm has no others."""
+        """Let `job` have those nodes anyway that earlier attempts had trouble with: Slurm has no others."""
         directory = job.directory(self._root.path)
         work = partial(leave_none_out, directory, job.attempt, _client(slurm), f"Slurm says {why}")
         self._do(job, f"giving job {job.id} all nodes in Slurm", work, partial(self._none_left_out, job))
@@ -125,7 +125,7 @@ class SlurmWork:
             since = clock(self._faults.since(what), datetime.now())  # noqa: DTZ005 - people's own
             self._store.explain(job, f"Slurm gives no clear answer since {since}: {error}", Code.SLURM_NO_ANSWER)
         except NotTakenError as error:
-            reason = f"{what} failed: {error}; mend that, then glmd retry {job.id}"
+            reason = f"{what} failed: {error}; fix that, then glmd retry {job.id}"
             self._faults.passed(what)
             self._moves.move(job, State.FAILED, reason, Code.SLURM_REFUSED)
         except (OSError, ValidationError) as error:

@@ -102,7 +102,7 @@ class Starts:
         """Let the shim of `step` not come up any more, should it have been started, perhaps by the daemon before."""
         run = Run.of(job, step)
         self._started[run] = self._started.get(run) or time.monotonic()
-        self._give_up(job, step, f"told to end before {step} was started", Code.JOB_CANCELLED, Outcome.CANCELLED)
+        self._give_up(job, step, f"stopped before {step} started", Code.JOB_CANCELLED, Outcome.CANCELLED)
 
     def _was_started(self, job: Job, run: Run, started: Future[None]) -> None:
         # Only now does its time begin: behind thousands of drops to be checked, a start may wait for minutes.

@@ -56,7 +56,7 @@ def refuse_while_stuck(job: Job, store: Store, root: Root) -> None:
     if pids := surviving_pids(job, root):
         raise RequestRefusedError(
             f"job {job.id} has left processes that cannot be ended (pid {', '.join(map(str, pids))}); its devices stay "
-            "locked while these are there: mend what they wait for (storage, the driver), or reboot the host",
+            "locked while these are there: fix what they wait for (storage, the driver), or reboot the host",
             Code.SHIM_SURVIVORS,
         )
     store.free_devices(job)

@@ -53,7 +53,7 @@ def take_in(found: Living, store: Store) -> Job:
     devices; perhaps not for long.
     """
     run, wanted = found.run, STATE_OF[found.run.step]
-    reason = f"taken in again: the store did not know that its {run.step} runs (pid {', '.join(map(str, found.pids))})"
+    reason = f"recovered: the store did not know that its {run.step} runs (pid {', '.join(map(str, found.pids))})"
     try:
         job = store.job(run.job)
     except KeyError:

@@ -67,7 +67,7 @@ def weigh_as_asked(job: Job, root: Root, standing: Standing, *, force: bool) -> 
     plan = _plan_of(job, root)
     if not plan.merge.can_be_continued:
         raise NotPromotedError(
-            f"no training can go on from the output of job {job.id}: it is no .ckpt, or without the network's weights",
+            f"no training can start from the output of job {job.id}: it is no .ckpt, or without the network's weights",
             Code.PROMOTION_NO_BASE,
         )
     if not _is_where_it_is_said_to_be(job, root, standing):
@@ -76,16 +76,16 @@ def weigh_as_asked(job: Job, root: Root, standing: Standing, *, force: bool) -> 
     if candidate.not_finite:
         names = ", ".join(candidate.not_finite[:3])
         raise NotPromotedError(
-            f"the output of job {job.id} holds NaN or infinity ({names}): nothing can be learned on from it",
+            f"the output of job {job.id} holds NaN or infinity ({names}): no training can start from it",
             Code.PROMOTION_NOT_FINITE,
         )
     if force:
         return True
     if why := _why_not_passed(job, root):
-        raise NotPromotedError(f"{why}; --force promotes it all the same", Code.PROMOTION_NOT_PASSED)
+        raise NotPromotedError(f"{why}; --force promotes it anyway", Code.PROMOTION_NOT_PASSED)
     if not (verdict := judge(_published(job, root), candidate)).promoted:
         raise NotPromotedError(
-            f"latest/{job.prefix} {verdict.reason}; --force promotes job {job.id} all the same",
+            f"latest/{job.prefix} {verdict.reason}; --force promotes job {job.id} anyway",
             Code.PROMOTION_NOT_NEWEST,
         )
     return True
@@ -97,7 +97,7 @@ def _plan_of(job: Job, root: Root) -> JobPlan:
         return JobPlan.read(path)
     except (FileNotFoundError, ValidationError) as error:
         raise NotPromotedError(
-            f"nothing says whether a training can go on from the output of job {job.id}: {path} "
+            f"glmd cannot know whether a training can start from the output of job {job.id}: {path} "
             f"{'is not there' if isinstance(error, OSError) else 'cannot be read'}",
             Code.PROMOTION_NO_BASE,
         ) from error

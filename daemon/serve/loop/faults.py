@@ -33,7 +33,7 @@ LONGEST_PAUSE = 10.0
 LONGEST_REST = 60.0
 """Seconds between two attempts at what has met a defect, which hardly passes by itself."""
 FORGOTTEN = 300.0
-"""Seconds after which a fault that nobody tries to mend is about something that is gone."""
+"""Seconds after which a fault that nobody tries to fix is about something that is gone."""
 SHOWN = 3
 LONGEST_REASON = 1000
 """Characters."""
@@ -68,7 +68,7 @@ class Defect:
 
     @property
     def traceback(self) -> str:
-        """Return where it came from, for whoever mends it."""
+        """Return where it came from, for anyone who fixes it."""
         return "".join(traceback.format_exception(self.error))
 
 
@@ -146,7 +146,7 @@ class Faults:
         self._pause(what, _told(str(error)), self._longest_pause, code_of(error))
 
     def retry_all(self) -> None:
-        """Let everything be tried at once: somebody may have mended it."""
+        """Let everything be tried at once: somebody may have fixed it."""
         self._present = {what: replace(fault, due=time.monotonic()) for what, fault in self._present.items()}
 
     def _pause(self, what: str, reason: str, longest: float, code: str) -> None:
@@ -194,6 +194,6 @@ class Faults:
 
     @property
     def _met(self) -> list[str]:
-        """Say how many defects were met since the start; they may be set aside, but are to be mended."""
+        """Say how many defects were met since the start; they may be set aside, but are to be fixed."""
         number = "a defect" if self._defects == 1 else f"{self._defects} defects"
         return [f"{number} of glmd met, see its log; the newest: {self._newest}"] if self._defects else []

@@ -71,7 +71,7 @@ def only_daemon(path: Path) -> Iterator[Lock]:
 
 def _locked(path: Path) -> int:
     """Return a descriptor of `path` that holds its lock."""
-    # For this user alone: whoever may read it may lock it, and the daemon would not start.
+    # For this user alone: anyone who may read it may lock it, and the daemon would not start.
     # Python opens files close-on-exec, so a shim that outlives the daemon does not keep the lock.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:

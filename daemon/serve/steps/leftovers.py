@@ -19,7 +19,7 @@ KILL_PATIENCE = 10.0
 
 
 class Leftovers:
-    """Ends the processes of runs. It never waits: whoever turns asks again."""
+    """Ends the processes of runs. It never waits: the caller asks again in its next turn."""
 
     def __init__(self) -> None:
         self._began: dict[Run, float] = {}

@@ -31,7 +31,7 @@ class RunnerError(Exception):
 class Runner(Protocol):
     """Starts shims, which outlive the daemon, and tells of those that could not say themselves what became of them.
 
-    It keeps nothing that a daemon which is started anew would lack: who runs a step, and how it ended, the step's own
+    It keeps nothing that a daemon which is started again would lack: who runs a step, and how it ended, the step's own
     records say.
     """
 
@@ -39,9 +39,9 @@ class Runner(Protocol):
         """Start the shim of `step` of the job's present attempt; `root` is the daemon's. Raises RunnerError.
 
         It may block for seconds, and is called from a worker's thread. When it returns the shim is on its way, and
-        shim.json will say when it is there. The shim stays when whoever started it ends, in whatever way. To start a
-        step again is harmless, whether it runs or has ended, whoever started it: the later shim refuses, by the lock
-        and exit.json. So a start that failed may have been one.
+        shim.json will say when it is there. The shim stays when the process that started it ends. To start a step again
+        is harmless, whether it runs or has ended, no matter who started it: the later shim refuses, by the lock and
+        exit.json. So a start that failed may have been one.
         """
 
     def cause_of_death(self, directory: StepDir) -> str | None:
@@ -79,7 +79,7 @@ class SpawnRunner:
                 )
         except OSError as error:
             raise RunnerError(
-                f"the shim of {job.label} could not be started: {error}; mend that, then glmd retry {job.id}"
+                f"the shim of {job.label} could not be started: {error}; fix that, then glmd retry {job.id}"
             ) from error
         self._children.append(child)
 

@@ -86,7 +86,7 @@ class _Descriptor(InotifyFD):
 
     def handle_event(self, event: InotifyEvent) -> None:
         super().handle_event(event)
-        if event.is_queue_overflow:  # after the watches of a tree were made anew
+        if event.is_queue_overflow:  # after the watches of a tree were made again
             self._overflowed()
 
     def add_callback(self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId) -> WatchDescriptor:

@@ -43,7 +43,7 @@ class _Watched(FileSystemEventHandler):
     observer: BaseObserver | None = None
     handle: ObservedWatch | None = None
     limit: str | None = None  # why inotify cannot be used
-    broken: bool = False  # has to be watched anew
+    broken: bool = False  # has to be watched again
     missed: bool = False  # it was logged that it is not watched
 
     @property
@@ -146,7 +146,7 @@ class DirectoryWatch:
         watched.real = os.path.realpath(watched.directory)
         identity = _identity(watched.directory)
         try:
-            os.scandir(watched.real).close()  # watchdog says nothing when it is refused for want of permission
+            os.scandir(watched.real).close()  # watchdog says nothing when it is refused for lack of permission
             reason = watched.limit or self._why_polling(watched.real)
             if reason is None:
                 reason = self._attach_inotify(watched)
@@ -178,7 +178,7 @@ class DirectoryWatch:
                 watched.observer, watched.handle, watched.broken = None, None, True
 
     def _end_inotify(self) -> None:
-        """End the observer; what it watched is watched anew by the next `refresh`."""
+        """End the observer; what it watched is watched again by the next `refresh`."""
         if self._inotify is not None:
             self._end(self._inotify)
             self._inotify = None

@@ -36,7 +36,7 @@ class AssembledContent:
 
 
 def _runs(rows: Rows, content_of: Callable[[Parameter], ParameterContent]) -> Iterator[_Run]:
-    """Yield the runs of `rows` one after the other; each content is read, or passed over, forwards only."""
+    """Yield the runs of `rows` one after the other; each content is read, or skipped, forwards only."""
     content = content_of(rows.of)
     content.skip(rows.first * rows.row)
     if not rows.head:

@@ -1,6 +1,6 @@
 """NaN and infinity in a parameter's bytes, counted by their bit patterns.
 
-A training that diverged leaves them, and what goes on from its weights gets them too. MindFormers saves none on purpose
+A training that diverged leaves them, and what starts from its weights gets them too. MindFormers saves none on purpose
 (0.8, 1.3, 1.5, 1.7 and 1.8 were read): attention masks with -inf are tensors, not parameters; Swin's mask, which is
 one, has -100.
 

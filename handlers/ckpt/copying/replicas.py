@@ -46,7 +46,7 @@ class ComparedContent:
                     self._refuse()
 
     def skip(self, count: int) -> None:
-        """Pass over the next `count` bytes, uncompared."""
+        """Skip the next `count` bytes, uncompared."""
         for each in (self._content, *self._replicas):
             each.skip(count)
 
@@ -59,7 +59,7 @@ class ComparedContent:
                         self._differ(self._sources.path(ranks[0]), self._sources.path(rank)), Code.REPLICAS_DIFFER
                     )
         raise InconsistentError(
-            f"{self._parameter.name}: what its ranks hold changed while it was merged: is a training still writing it?",
+            f"{self._parameter.name}: its shards changed during the merge: is a training still writing them?",
             Code.CHANGED,
         )
 
@@ -78,18 +78,21 @@ class ComparedContent:
         found = f"{other}: {self._parameter.name}: it differs from that of {first}"
         if not self._strategy:
             return (
-                f"{found}, but in a data parallel run all ranks hold the same: are the shards of different runs or "
-                "steps, or was the run model parallel, and its strategy files are to be given?"
+                f"{found}, but in a data parallel run all ranks hold the same. Are the shards of different runs "
+                f"or steps? Or was the run model parallel? Then give its strategy files"
+                ""
             )
         if self._parameter.laid:
             return (
-                f"{found}, which by the strategy it must equal: is the strategy another run's, or are the shards of "
-                "different steps?"
+                f"{found}, though by the strategy both must be equal: is the strategy of another run, or are "
+                f"the shards of different steps?"
+                ""
             )
         if math.prod(self._parameter.tiling.dims) == 1:
             return f"{found}, though it is a single value: are the shards of different steps or runs?"
         return (
-            f"{found}, and no strategy names it: if the ranks hold slices of it, which ones is not said. A LoRA run's "
-            "strategy names only what it trains: give that of a full fine-tune of the same network, cut in the same "
-            "way, too (--layout-from). Otherwise the shards are of different steps or runs"
+            f"{found}, and no strategy names it, so glmd cannot know whether the ranks hold slices of it. The "
+            f"strategy of a LoRA run names only what it trains: give that of a full fine-tune of the same "
+            f"network, cut in the same way, too"
+            " (--layout-from). Otherwise the shards are of different steps or runs"
         )

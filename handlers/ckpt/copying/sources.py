@@ -69,7 +69,7 @@ class Content:
             self._done += count
 
     def skip(self, count: int) -> None:
-        """Pass over the next `count` bytes, which are there."""
+        """Skip the next `count` bytes, which are there."""
         while count:
             if self._done == self._band.nbytes:
                 self._band, self._done = next(self._bands), 0

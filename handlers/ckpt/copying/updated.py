@@ -22,7 +22,7 @@ class ParameterContent(TensorContent, Protocol):
     """What gives the content of one of the shards' parameters."""
 
     def skip(self, count: int, /) -> None:
-        """Pass over the next `count` bytes, whole elements."""
+        """Skip the next `count` bytes, whole elements."""
 
 
 class UpdatedContent:
@@ -62,7 +62,7 @@ class UpdatedContent:
             view, self._ready = view[count:], self._ready[count:]
 
     def skip(self, count: int) -> None:
-        """Pass over the next `count` bytes, whole elements."""
+        """Skip the next `count` bytes, whole elements."""
         ready = min(count, len(self._ready))
         self._ready = self._ready[ready:]
         self._content.skip(count - ready)

@@ -33,7 +33,7 @@ def fsync_directory(directory: Path) -> None:
 
 
 def fsync_file(path: Path) -> None:
-    """Make the content of `path`, whoever wrote it, survive a power cut. Follows no link."""
+    """Make the content of `path`, no matter who wrote it, survive a power cut. Follows no link."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         with _naming(path):
@@ -96,7 +96,7 @@ def publishing(path: Path, *, mode: int = 0o640, replace: bool = True, lasting: 
 def _private(path: str, flags: int) -> int:
     """Open for this user alone: what is written may be a secret, and has its own mode only when it is whole.
 
-    Not through a link, and without waiting for whoever is at the other end of a FIFO.
+    Not through a link, and without waiting for anyone who is at the other end of a FIFO.
     """
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
 
@@ -110,7 +110,7 @@ def publish_bytes(path: Path, content: bytes, *, mode: int = 0o640, replace: boo
 def open_lock(path: Path) -> BinaryIO:
     """Open a file to be locked, and make it if it is missing.
 
-    For this user alone: whoever may read it may lock it, and so keep others from their work.
+    For this user alone: anyone who may read it may lock it, and so keep others from their work.
     """
     return open(path, "ab", opener=_private)
 

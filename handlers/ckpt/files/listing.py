@@ -35,7 +35,7 @@ def is_listed(path: Path) -> bool:
 
 def freshen(paths: Iterable[Path], within: Path) -> None:
     """Let `paths` be found if they are there: list as `listed` does, as far as it can be done."""
-    with contextlib.suppress(OSError):  # whoever opens them then says what is wrong
+    with contextlib.suppress(OSError):  # who opens them then says what is wrong
         listed(paths, within)
 
 

@@ -81,7 +81,7 @@ class Staging:
             raise
 
     def _make_way(self, last: str, obsolete: Collection[str]) -> None:
-        """Take away the old set's `last` file, which may not speak of another set's files, and what is obsolete."""
+        """Take away the old set's `last` file, which may not describe another set's files, and what is obsolete."""
         fsync_directory(self.destination)  # of the hidden directory itself: what is moved there must not be lost
         with contextlib.suppress(FileNotFoundError):
             (self.destination / last).rename(self.replaced)

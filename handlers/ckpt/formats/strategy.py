@@ -166,7 +166,7 @@ def _by_stage(path: Path, operators: set[int], layouts: Mapping[str, Layout]) ->
     plain = next((name for name, match in matches.items() if match is None), "")
     if plain and len(matches) > sum(match is None for match in matches.values()):
         raise DamagedFileError(
-            f"{path}: {plain}: it is of no stage, though the names of others begin with theirs", Code.DAMAGED_STRATEGY
+            f"{path}: {plain}: its name has no stage, though other names in the file have one", Code.DAMAGED_STRATEGY
         )
     without = operators - set(stages)
     if without:

@@ -1,4 +1,4 @@
-"""A published output held against its manifest: every file, every header, every parameter's bytes."""
+"""A published output compared with its manifest: every file, every header, every parameter's bytes."""
 
 import json
 import os

@@ -18,8 +18,9 @@ def check_ranks(shards: Mapping[int, CkptFile], strategy: Strategy | None) -> No
     count = len(shards) if strategy is None else strategy.ranks
     if strategy is not None and count < len(shards):
         raise InconsistentError(
-            f"{strategy.path} speaks of {count} ranks, but there are shards of {len(shards)}: "
-            "is it another run's, or one pipeline stage's of several?",
+            f"{strategy.path} describes {count} ranks, but there are shards of {len(shards)}: is it of another "
+            f"run, or of one pipeline stage of several?"
+            "",
             Code.RANKS_DIFFER,
         )
     missing = [rank for rank in range(count) if rank not in shards]
@@ -46,7 +47,7 @@ def check_names(strategy: Strategy, shard: CkptFile, rank: int) -> None:
         if prefixes.get(name, "") in present:
             raise InconsistentError(
                 f"{shard.path}: {name}: it is in the strategy {stage.path}, but not in the shard: is the file cut off "
-                "between two records, or is the strategy another run's?",
+                "between two records, or is the strategy of another run?",
                 Code.ENTRIES_DIFFER,
             )
 

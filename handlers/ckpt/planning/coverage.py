@@ -127,7 +127,7 @@ def spread_of(strategy: Strategy, entry: Entry) -> Spread | None:
         tiling = Tiling(layout, shape(entry.dims), first_ranks)
     except LayoutError as error:
         raise InconsistentError(
-            f"{strategy.path}: {entry.name}: {error}: is the strategy another run's?", Code.STRATEGY_UNFIT
+            f"{strategy.path}: {entry.name}: {error}: is the strategy of another run?", Code.STRATEGY_UNFIT
         ) from error
     slices = [
         Slice(ranks, tuple((at * size, (at + 1) * size) for at, size in zip(tile, tiling.slice_dims, strict=True)))

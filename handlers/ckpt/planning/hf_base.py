@@ -25,7 +25,7 @@ _COPIED = (".json", ".jinja", ".model", ".py", ".tiktoken", ".txt")
 _INDEX = ".index.json"
 """Of weights."""
 _OURS = {CONFIG, "manifest.json"}
-"""What is written anew."""
+"""What is written again."""
 _LARGEST = 1e18
 """Of a real number: far above any that a model has."""
 _TORCH_TYPES = {"BFloat16": "bfloat16", "Float16": "float16", "Float32": "float32"}

@@ -158,7 +158,7 @@ def _layers(names: Collection[str]) -> int:
 
 
 def _sizes(given: _Parameters) -> Sizes:
-    """Read off the sizes, of the first layer; what the others have is held against them."""
+    """Read off the sizes, of the first layer; what the others have is compared with them."""
     vocabulary, hidden = _matrix(given.take(_EMBEDDING))
     queries = _matrix(given.take(_of_layer(0, _DENSE)))[1]
     rest = given.rows(_of_layer(0, f"{_QKV}.weight")) - queries

@@ -76,16 +76,17 @@ def _pairs(plan: Plan, scale: LoraScale | None) -> Mapping[str, LoraPair]:
         half = match["half"].lower()
         if half in found:
             raise InconsistentError(
-                f"{_where(plan, parameter)}: {found[half].name} is an adapter of the same weight: only one "
-                "can be merged into it, and which of them the training used is not said",
+                f"{_where(plan, parameter)}: {found[half].name} is an adapter of the same weight: only one can "
+                f"be merged into it, and no file says which one the training used"
+                "",
                 Code.ADAPTERS_UNFIT,
             )
         found[half] = parameter
     if not halves:
         shard = next(iter(plan.shards.values()))
         raise InconsistentError(
-            f"{shard.path}: among what is kept of it is no LoRA adapter (…mindpet_delta_lora_a and _b): was this a "
-            "LoRA run? With `lora: keep`, or without it, everything is taken as it is",
+            f"{shard.path}: its kept entries have no LoRA adapter (…mindpet_delta_lora_a and _b): was this a "
+            "LoRA run? `lora: keep`, the default, merges without adapters",
             Code.NO_ADAPTERS,
         )
     return {weight: _pair(plan, found, scale) for weight, found in halves.items()}

@@ -132,15 +132,16 @@ def check_sizes(sizes: Sizes, network: Network) -> None:
         said, found = getattr(network, field), getattr(sizes, field)
         if said is not None and said != found:
             raise InconsistentError(
-                f"{network.key(field)} is {said}, but in the weights it is {found}: is it another model's?",
+                f"{network.key(field)} is {said}, but in the weights it is {found}: is it of another model?",
                 Code.BASE_UNFIT,
             )
     for heads, rows, what in (("heads", sizes.queries, "queries"), ("groups", sizes.keys, "keys")):
         count, size = getattr(network, heads), network.head_size
         if count is not None and size is not None and count * size != rows:
             raise InconsistentError(
-                f"{network.key(heads)} is {count}, of {size} rows each, but the weights' {what} have {rows} rows: is "
-                "it another model's?",
+                f"{network.key(heads)} is {count}, of {size} rows each, but the weights' {what} have {rows} "
+                f"rows: is it of another model?"
+                "",
                 Code.BASE_UNFIT,
             )
 

@@ -103,7 +103,7 @@ class Plan:
 
     @property
     def stages(self) -> int:
-        """How many pipeline stages the strategy speaks of: 1 for a run without any, or for a part of one with more."""
+        """How many pipeline stages the strategy describes: 1 for a run without any, or for a part of one with more."""
         return len(self.strategy.stages) if self.strategy is not None else 1
 
     @property

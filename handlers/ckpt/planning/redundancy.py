@@ -54,8 +54,9 @@ def check_covered(strategy: Strategy, shards: Mapping[int, CkptFile]) -> None:
 def slice_missing(name: str, ranks: Sequence[int], shards: Mapping[int, CkptFile]) -> InconsistentError:
     """Say that none of `ranks`, which may have the same slice of a parameter, has it."""
     return InconsistentError(
-        f"{shards[ranks[0]].path}: {name}: none of the shards of {said(ranks)}, which may have it, has this slice of "
-        "it, though each leaves out what others save (remove_redundancy): is a file of another save among them?",
+        f"{shards[ranks[0]].path}: {name}: no shard of {said(ranks)} has this slice of it, though each leaves "
+        f"out what others save (remove_redundancy): is one of them of another save?"
+        "",
         Code.SLICE_MISSING,
     )
 
@@ -75,8 +76,10 @@ def as_found(name: str, tiling: Tiling, shards: Mapping[int, CkptFile], *, named
         if not named and len(ranks) < len(tiling.holders[tile]) and math.prod(tiling.dims) > 1:
             without = next(rank for rank in tiling.holders[tile] if rank not in ranks)
             raise InconsistentError(
-                f"{shards[without].path}: {name}: other ranks have it, this one leaves it out (remove_redundancy), and "
-                "no strategy names it: whether it is whole is not said. Give the strategy of a full fine-tune of the "
+                f"{shards[without].path}: {name}: other ranks have it, this one leaves it out "
+                f"(remove_redundancy), and no strategy names it, so glmd cannot know whether it is whole. Give "
+                f"the strategy"
+                " of a full fine-tune of the "
                 "same network, cut in the same way, too (--layout-from)",
                 Code.SLICE_MISSING,
             )
@@ -91,7 +94,8 @@ def check_weights(families: Families, shards: Mapping[int, CkptFile]) -> None:
         for shard in shards.values():
             if name in shard.entries and element_count(shard.entries[name].dims) > 1:
                 raise InconsistentError(
-                    f"{shard.path}: {name}: it is kept of {state.of}, but no shard has it itself, though each leaves "
+                    f"{shard.path}: {name}: it is optimizer state of {state.of}, but no shard has {state.of} "
+                    f"itself, though each leaves "
                     "out what others save (remove_redundancy): is a rank's shard missing?",
                     Code.SLICE_MISSING,
                 )

@@ -24,7 +24,7 @@ from handlers.ckpt.planning.trained_on import TrainedOn
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
 
-    # Whoever reads a manifest needs neither what copies nor its libraries.
+    # Anyone who reads a manifest needs neither what copies nor its libraries.
     from handlers.ckpt.copying.copy import Copied, CopyOptions
     from handlers.ckpt.planning.assembled import Written
     from handlers.ckpt.planning.output import Output, OutputFile

@@ -68,7 +68,7 @@ def merge(
                 stage.publish(NAME, replace=force, obsolete=_obsolete(stage, manifest))
             stage.replaced.unlink(missing_ok=True)
             return manifest
-    except FileExistsError as error:  # it appeared meanwhile, or before a killed run was gone on with
+    except FileExistsError as error:  # it appeared meanwhile, or before a killed run was continued
         raise OutputExistsError(_there_already(Path(error.filename2 or destination))) from error
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
@@ -113,7 +113,7 @@ def _done_before(wanted: _Wanted, stage: Staging, *, force: bool) -> Manifest | 
 
 
 def _are_there(manifest: Manifest, *directories: Path) -> bool:
-    """Tell whether all files that the manifest speaks of are in the directories."""
+    """Tell whether all files that the manifest describes are in the directories."""
     beside = manifest.names[len(manifest.files) :]
     return all(_is_there(each, *directories) for each in manifest.files) and all(
         any((directory / name).is_file() for directory in directories) for name in beside
@@ -138,7 +138,7 @@ def _refuse_existing(output: Output, destination: Path, *, force: bool) -> None:
 
 
 def _there_already(path: Path) -> str:
-    return f"{path} is there already, and not of these shards: move it away, or replace it (force)"
+    return f"{path} exists already, and is not of these shards: move it away, or replace it (force)"
 
 
 def _obsolete(stage: Staging, manifest: Manifest) -> list[str]:

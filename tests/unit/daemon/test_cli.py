@@ -268,11 +268,11 @@ def test_the_common_options_of_a_command_that_needs_none_are_ignored(tmp_path: P
 @pytest.mark.parametrize(
     ("error", "told"),
     (
-        (OSError(errno.EROFS, "Read-only file system", "/a"), "glmd: /a: Read-only file system: that file system can"),
+        (OSError(errno.EROFS, "Read-only file system", "/a"), "glmd: /a: Read-only file system: mount it for writing"),
         (OSError(errno.ENOSPC, "No space left on device", "/a"), "glmd: /a: No space left on device: free space there"),
         (
             OSError(errno.EACCES, "Permission denied", "/a", None, "/b"),
-            "glmd: /a -> /b: Permission denied: you may",
+            "glmd: /a -> /b: Permission denied: check its owner",
         ),
         (OSError("/a: not a record"), "glmd: /a: not a record"),
         (OSError(errno.EXDEV, "Invalid cross-device link", "/a"), "glmd: /a: Invalid cross-device link"),

@@ -240,7 +240,7 @@ def test_without_a_file_nothing_is_dropped(template: Path, data: Path, inbox: Pa
 
 def test_skipping_without_inputs_is_noted(template: Path) -> None:
     """The night comes all the same: there is nothing to tell it from the one before."""
-    assert "nothing to go by" in filled_in(recipe(template, may_skip=True), NIGHT).notes[0]
+    assert "nothing to compare" in filled_in(recipe(template, may_skip=True), NIGHT).notes[0]
     assert filled_in(recipe(template), NIGHT).notes == ()
 
 

@@ -95,12 +95,10 @@ def notes_of(address: Address) -> list[str]:
     """Return what somebody should know of an address that works: whether others can read what is sent to it."""
     match address:
         case Webhook(scheme="http", host=host) if not _is_loopback(host):
-            return [
-                f"{address}: what is sent can be read and changed on its way: use https:// where the receiver has it"
-            ]
+            return [f"{address}: others can read and change messages on the way: use https:// if the receiver has it"]
         case Mail(security=Security.NONE, host=host, password=password) if not _is_loopback(host):
             what = "messages and the password" if password else "messages"
-            return [f"{address}: tls=off lets {what} be read on their way"]
+            return [f"{address}: with tls=off others can read {what} on the way"]
     return []
 
 

@@ -53,9 +53,9 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
         "its certificate is not trusted ({error.verify_message}): name its issuer's file in SSL_CERT_FILE",
     ),
     (ssl.SSLError, "no TLS is spoken there: see the port, or whether it is http:// or smtp://"),
-    (TimeoutError, "no answer within {seconds:g} s: see whether it runs, and whether a firewall drops the packets"),
-    (socket.gaierror, "its name is not known: see its spelling, and this host's DNS"),
-    (ConnectionRefusedError, "nothing listens there: see its port, and whether it runs"),
+    (TimeoutError, "no answer within {seconds:g} s: check whether it runs, and whether a firewall drops the packets"),
+    (socket.gaierror, "its name is not known: check its spelling, and this host's DNS"),
+    (ConnectionRefusedError, "nothing listens there: check its port, and whether it runs"),
     # http.client's, of an end before the first line, is a ConnectionError, too.
     (ConnectionError, "it closed the connection without an answer: see its log"),
 )

@@ -180,8 +180,8 @@ def _answers_seen(limits: Limits) -> Iterator[_Seen]:
 _TROUBLES = {
     "SSLError": "its certificate is not trusted, or it speaks no TLS: REQUESTS_CA_BUNDLE names a file of issuers",
     "ProxyError": "the proxy refused it: see https_proxy and no_proxy",
-    "ConnectTimeout": "no answer in time: see whether a firewall drops the packets",
-    "ReadTimeout": "no answer in time: see whether a firewall drops the packets",
+    "ConnectTimeout": "no answer in time: check whether a firewall drops the packets",
+    "ReadTimeout": "no answer in time: check whether a firewall drops the packets",
 }
 
 

@@ -1,6 +1,6 @@
 """Events for programs: what a webhook gets.
 
-Names and paths are as they are, but for control characters. Words of strangers are made harmless, too: whoever gets
+Names and paths are as they are, but for control characters. Words of strangers are made harmless, too: anyone who gets
 them may pass them on to people.
 """
 

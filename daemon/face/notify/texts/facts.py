@@ -1,7 +1,7 @@
 """What is known beside an event: of its job by the store, and of its failure by the record of the attempt.
 
 This is for a child with a time limit: a record may lie on a file system that does not answer. What cannot be read is
-left out, and the message is made all the same; so `compose` takes no facts at all, too.
+left out, and the message is made anyway; so `compose` takes no facts at all, too.
 """
 
 from collections.abc import Sequence

@@ -140,7 +140,7 @@ def heard_of(asked: Asked) -> Readings | None:
 
 
 def _exporter(heard: Readings | None, asked: Asked) -> dict[str, str]:
-    """Return what there is to say of npu-exporter: when it was heard, and what stands against hearing more."""
+    """Return what there is to say of npu-exporter: when it was heard, and what prevents hearing more."""
     if heard is None:
         return {}
     trouble = asked.words.say("devices", heard.trouble, why=heard.why) if heard.trouble else ""

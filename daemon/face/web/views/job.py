@@ -34,7 +34,7 @@ class JobPage:
     came_to: str
     commands: tuple[str, ...]
     table: Sequence[tuple[int, float]]
-    """Step and loss: what the curve shows, for whoever does not see it."""
+    """Step and loss: what the curve shows, for anyone who does not see it."""
     failure: Failure | None
     """How its last attempt failed; None where it did not."""
     earlier: int | None

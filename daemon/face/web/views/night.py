@@ -27,7 +27,7 @@ _FIRST = 1971
 _NEEDS = 50
 """That are shown."""
 _AGAIN = timedelta(minutes=5)
-"""After which the strips of a night that goes on are drawn anew."""
+"""After which the strips of a night that goes on are drawn again."""
 _BUSY = {State.QUEUED: "waits", State.MERGING: "merges", State.EVALUATING: "merges"}
 """How style sheets tell stretches of a job's time; in every other state it trains."""
 
@@ -150,7 +150,7 @@ def _content(found: NightRead, asked: Asked) -> NightPage:
 
 
 def _live(found: NightRead, asked: Asked) -> Live:
-    """Return how far that is which trains; whatever else has changed makes the page anew."""
+    """Return how far that is which trains; whatever else has changed makes the page again."""
     told = found.digest
     jobs = [*(run.run.job for run in told.runs if run.run.job is not None), *(other.job for other in told.others)]
     cells, logs = dict[str, str](), list[Path]()

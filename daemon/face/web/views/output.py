@@ -87,7 +87,7 @@ class Output:
     """None where nothing was merged."""
     is_gone: bool
     told: str
-    """What stands against showing the manifest; empty for nothing."""
+    """What prevents showing the manifest; empty for nothing."""
     kept: int
     files: tuple[File, ...]
     parameters: Parameters | None

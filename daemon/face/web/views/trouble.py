@@ -16,7 +16,7 @@ class Trouble:
 
 
 def trouble(asked: Asked, error: Exception, status: int) -> Page:
-    """Return a page that says what stands against it, and what to do."""
+    """Return a page that says what prevents it, and what to do."""
     title = asked.say("not_there") if status == 404 else asked.say("not_now")
     told = str(error)
     if not asked.words.is_of_reasons and status != 404:

@@ -1,6 +1,6 @@
 """Which nodes an attempt is not to have: those that the attempts before it were lost on, or that were unfit.
 
-It is a wish, not a condition: where Slurm has too few nodes without them the job has them all the same.
+It is a wish, not a condition: where Slurm has too few nodes without them the job has them anyway.
 """
 
 from handlers.records.slurm import Intent

@@ -45,7 +45,7 @@ class Answer:
         """Say for people that nothing is known, since when, and that this harms nothing."""
         now = datetime.now()  # noqa: DTZ005 - people's own
         since = f" since {clock(self.silent_since, now)}" if self.silent_since is not None else ""
-        return f"Slurm does not answer{since} ({self.unclear}); what runs goes on, nothing is submitted twice"
+        return f"Slurm does not answer{since} ({self.unclear}); running jobs go on, and glmd submits nothing twice"
 
 
 def ask(client: SlurmClient) -> Answer:

@@ -145,7 +145,7 @@ def ending(word: Word, *, has_begun: bool, asked: bool) -> Failure | CancelledBy
     if not has_begun:
         reason = f"Slurm says {word}: the batch step did not start, see `glmd logs N --slurm batch` (or merge)"
         return Failure(Ending.TAKEN, reason, code=Code.SLURM_NOT_BEGUN)
-    reason = f"Slurm says {word}, and the shim of the job died without a word"
+    reason = f"Slurm says {word}, and the shim of the job ended without a record"
     return Failure(Ending.FAILED, reason, code=Code.SHIM_DIED)
 
 

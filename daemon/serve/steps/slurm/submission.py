@@ -119,7 +119,7 @@ def submit(
     if refused and len(refused) >= intent.tries:
         return _again(records, client, NotTakenError(f"Slurm says {Word.of(refused[-1])}"))
     if (left := unsettled(intent, settle)) > 0:
-        raise UnclearError(f"a submission is unclear, and Slurm may take it still for {left:.0f} s")
+        raise UnclearError(f"Slurm has not confirmed a submission, and may still accept it for {left:.0f} s")
     try:
         return _send(records, intent, client)
     except NotTakenError as error:
@@ -215,8 +215,8 @@ def script_of(job_dir: JobDir, attempt: int, step: Step, wanted: Wanted) -> str:
 def options_of(records: SlurmRecords, wanted: Wanted) -> tuple[str, ...]:
     """Return what sbatch gets beside the script. `--export=ALL` is of the few variables that sbatch itself has.
 
-    `--propagate=NONE`, or the job would have the soft limits of whoever submits it: a daemon's are low, and RDMA wants
-    much locked memory.
+    `--propagate=NONE`, or the job would have the soft limits of the user who submits it: a daemon's are low, and RDMA
+    wants much locked memory.
     """
     told = () if wanted.warning is None else (f"--signal=B:USR1@{wanted.warning:.0f}",)
     return (

@@ -161,7 +161,7 @@ def test_devices_fit_the_product(site: Site, training: dict[str, str]) -> None:
     }
     assert (found["A2"]["verdict"], found["A2"]["text"]) == ("ok", "[0,7), topology 910B")
     assert found["910A"]["verdict"] == "note"
-    assert "takes 1, 2, 4 or 8 devices, not 7; of these, [0,4) would do" in found["910A"]["text"]
+    assert "takes 1, 2, 4 or 8 devices, not 7; of these, [0,4) would be possible" in found["910A"]["text"]
     assert "only a server of the topology 910B or 16-card takes 7 devices" in found["any"]["text"]
 
 
@@ -220,9 +220,9 @@ def test_without_cycles_there_are_no_nights(site: Site, training: dict[str, str]
 @pytest.mark.parametrize(
     ("changed", "what"),
     (
-        ({"cron": "0 25 * * *"}, "nightly glm-6b: cron '0 25 * * *': hour: '25' has 25; right are 0 to 23"),
+        ({"cron": "0 25 * * *"}, "nightly glm-6b: cron '0 25 * * *': hour: '25' has 25; allowed are 0 to 23"),
         ({"cron": "0 0 31 jun *"}, "nightly glm-6b: cron '0 0 31 jun *': day of month: '31' never comes"),
-        ({"timezone": "asia/shanghai"}, "is no zone of the tz database; right is a name as Asia/Shanghai"),
+        ({"timezone": "asia/shanghai"}, "is no zone of the tz database; write a name as Asia/Shanghai"),
     ),
 )
 def test_a_cycle_without_nights_is_an_error(site: Site, good_yaml: Path, changed: dict[str, str], what: str) -> None:
@@ -298,7 +298,7 @@ def test_what_could_be_removed_is_told(site: Site, training: dict[str, str]) -> 
         diary.sql("INSERT OR REPLACE INTO results (job) VALUES (?)", job.id)
     found = verdicts(site, **training)[1]["retention"]
     assert found["verdict"] == "note"
-    assert found["text"] == "2.0 kB of jobs that are over is not kept: 2 parts of 2 jobs; 0 bytes goes by itself"
+    assert found["text"] == "2.0 kB of ended jobs is not kept: 2 parts of 2 jobs; glmd removes 0 bytes of it by itself"
     assert "glmd prune" in found["advice"]
 
 

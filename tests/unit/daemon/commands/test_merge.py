@@ -130,7 +130,7 @@ def test_replicas_that_were_trusted_are_not_said_to_agree(site: Site, tmp_path: 
     run.write()
     words = ("merge", "--src_checkpoints_dir", run.source, "--dst_checkpoints_dir", tmp_path / "merged")
     done = site.glmd(*words, "--data-parallel", "--trust-replicas")
-    assert "8 are in no strategy; rank 0's were taken, and not compared" in done.stdout
+    assert "8 are in no strategy; taken from rank 0, and not compared" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -336,4 +336,4 @@ def test_how_many_stages_were_seen_is_said(site: Site, tmp_path: Path) -> None:
     assert site.glmd(*words).stdout.splitlines()[0].endswith("; 2 pipeline stages")
     refused = site.glmd(*words, "--stages", "3")
     assert refused.returncode == 3
-    assert "no strategy file speaks of stage 2" in refused.stderr
+    assert "no strategy file describes stage 2" in refused.stderr

@@ -197,7 +197,7 @@ def test_the_hours_of_a_night_are_a_setting(site: Site, diary: Diary) -> None:
     (site.root.path / "glmd.yaml").write_text('night: "16:00-08:00"')
     assert len(json.loads(site.glmd(*words).stdout)["others"]) == 1
     (site.root.path / "glmd.yaml").write_text('night: "16-8"')
-    assert "right is from the evening to the morning" in site.glmd("night").stdout
+    assert "write the evening and the morning" in site.glmd("night").stdout
 
 
 def test_a_store_of_before_is_read(site: Site, diary: Diary) -> None:

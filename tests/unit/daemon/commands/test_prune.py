@@ -28,7 +28,7 @@ def test_what_would_go_is_a_table_with_its_sum() -> None:
     assert row.split() == ["41", JOB.name, "shards", "126.8", "GB", "by", "itself", "promoted"]
     assert told == [
         "126.8 GB would be removed: 1 part of 1 job",
-        "in doubt, and so kept: merged of job 41: x.txt: no merge has made it",
+        "kept, because glmd is not sure: merged of job 41: x.txt: no merge has made it",
     ]
 
 

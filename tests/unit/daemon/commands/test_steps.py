@@ -106,7 +106,7 @@ def test_a_rebuild_without_steps_changes_nothing(site: Site) -> None:
     job = site.add("a", *DONE)
     record(site, job, range(1, 3))
     done = site.glmd("steps", "rebuild", "1")
-    assert (done.returncode, done.stdout) == (0, "0001-a: its logs tell no step; nothing was changed\n")
+    assert (done.returncode, done.stdout) == (0, "0001-a: its logs show no step; nothing was changed\n")
     assert site.glmd("steps", "1").returncode == 0
 
 

@@ -40,7 +40,7 @@ def test_a_night_is_from_the_evening_to_the_morning(text: str, night: str, begin
 )
 def test_what_is_no_night_is_refused(text: str) -> None:
     """With what is right."""
-    with pytest.raises(ValueError, match="right is from the evening to the morning, as 18:00-08:00"):
+    with pytest.raises(ValueError, match="write the evening and the morning, as 18:00-08:00"):
         NightHours.parse(text)
 
 

@@ -116,7 +116,7 @@ def test_what_comes_every_hour_of_a_day_keeps_to_that_day() -> None:
 )
 def test_an_unknown_zone_is_said(name: str, suggestion: str) -> None:
     """With the nearest name there is."""
-    with pytest.raises(ValueError, match=f"is no zone of the tz database; right is a name as .*{suggestion}"):
+    with pytest.raises(ValueError, match=f"is no zone of the tz database; write a name as .*{suggestion}"):
         zone_named(name)
 
 

@@ -160,7 +160,7 @@ def test_an_evaluation_that_told_nothing_fails_by_itself() -> None:
     assert (failed.passed, failed.code) == (False, "gate.evaluation")
     assert failed.why == "evaluation bleu: it exited 1: no data"
     missing, _ = of_evaluation(gate, Evaluated("bleu", {"bleu": 0.4}), None)
-    assert missing.why == "evaluation bleu does not tell rouge, which the gate limits"
+    assert missing.why == "evaluation bleu does not report rouge, which the gate limits"
     other, *_ = of_evaluation(gate, Evaluated("old", {"bleu": 0.4, "rouge": 0.4}), None)
     assert other.passed is False
     assert "old" in other.why

@@ -60,7 +60,8 @@ def test_what_make_install_says() -> None:
     """Of an old host what it gets instead; of one in between what is ignored; of a new one nothing."""
     assert "So glmd.service is the plain unit" in explain(UnitSupport(245, (0, 105)))
     assert explain(UnitSupport(247, (0, 116))) == (
-        "systemd 247, polkit 0.116: ignores PrivateIPC= in glmd's units, and says so in the journal. All else works.\n"
+        "systemd 247, polkit 0.116: ignores PrivateIPC= in glmd's units, and reports it in the journal. All "
+        "else works.\n"
     )
     assert explain(UnitSupport(252, (122,))) == ""
 

@@ -96,7 +96,7 @@ def test_a_thousand_that_are_not_whole_are_not_all_told(tmp_path: Path) -> None:
     search = later()
     assert search.newest(f"{tmp_path}/*.json", By.TIME).path.name == "old.json"
     assert len(search.passed_over) == 4
-    assert search.passed_over[-1] == "997 more are passed over"
+    assert search.passed_over[-1] == "997 more are skipped"
 
 
 def test_one_that_has_just_changed_is_passed_over(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_one_that_has_just_changed_is_passed_over(tmp_path: Path) -> None:
 def test_a_clock_that_was_set_back_makes_nothing_whole(tmp_path: Path) -> None:
     """A change that is still to come may be going on."""
     put(tmp_path / "new.json")
-    with pytest.raises(BadInputError, match="still to come"):
+    with pytest.raises(BadInputError, match="in the future"):
         Search(now=time.time() - 3600).newest(f"{tmp_path}/*.json", By.TIME)
 
 

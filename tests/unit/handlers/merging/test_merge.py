@@ -109,7 +109,7 @@ def test_glm_under_its_real_strategy(tmp_path: Path) -> None:
         ("a rank missing", InconsistentError, "rank 2 has no shard"),
         ("replicated strategy", InconsistentError, "embedding_table"),
         ("parameter not in the strategy", InconsistentError, "dense_4h_to_h.weight: it differs.*no strategy names it"),
-        ("one stage of two", InconsistentError, "one pipeline stage's of several"),
+        ("one stage of two", InconsistentError, "of one pipeline stage of several"),
         ("the second stage's strategy alone", InconsistentError, "no file of stage 0 is given"),
     ),
 )
@@ -264,7 +264,7 @@ def test_half_a_pipeline_that_glmd_trained_is_refused(tmp_path: Path, known: dic
     run = staged(tmp_path / "output")
     of_the_first_node(run)
     with pytest.raises(
-        InconsistentError, match=r"speaks of 2 ranks, but the run has 4|no strategy file speaks of stage 1"
+        InconsistentError, match=r"describes 2 ranks, but the run has 4|no strategy file describes stage 1"
     ):
         merge_run(plan_of(run, **known))
     assert not (tmp_path / "merged").exists()

@@ -28,7 +28,7 @@ def test_a_reason_has_parts(resumes: int) -> None:
     failure = Failure(Ending.FAILED, reason, may_pass=resumes > 0 or False)
     decided = decide(PastAttempt(failure, Tries(resumes), began=None, saved=None, finished=False), limit=3)
     assert isinstance(decided, GiveUp)
-    left = "glmd has done so 3 times (resume.attempts)" if resumes else "it would end the same way until that is mended"
+    left = "glmd has done so 3 times (resume.attempts)" if resumes else "it would end the same way until you fix that"
     assert parted(decided.reason) == Parted(happened, remedy, left)
 
 

@@ -76,7 +76,7 @@ def test_what_slurm_does_in_vain_ends() -> None:
         assert found == Resume(point("9_4"), f"resumed from 9_4 after: {WHY}")
         reasons.append(found.reason)
         past = replace(past, tries=past.next_tries)
-    assert found == GiveUp(f"{WHY}; not tried again: 3 attempts in a row ended so and saved nothing new")
+    assert found == GiveUp(f"{WHY}; not tried again: 3 attempts in a row ended this way and saved nothing new")
     assert len(reasons) == 2
     assert replace(past, saved=point("17_4")).next_tries.in_vain == 0
 
@@ -112,14 +112,14 @@ def test_what_would_fail_again_is_not_tried_again() -> None:
     """A bad value or a missing file does not go away by itself, not even after a save."""
     found = decide(ended(may_pass=False, saved="17_4"), 3)
     assert isinstance(found, GiveUp)
-    assert "until that is mended" in found.reason
+    assert "until you fix that" in found.reason
 
 
 @pytest.mark.parametrize("ending", (Ending.FAILED, Ending.HUNG))
 def test_an_attempt_without_progress_is_the_last(ending: Ending) -> None:
     """What glmd has begun and came to no newer save would only burn devices."""
     found = decide(ended(ending, may_pass=True, resumes=1, began="17_4"), 3)
-    assert found == GiveUp(f"{WHY}; not tried again: it came to no save newer than 17_4 that is complete on all ranks")
+    assert found == GiveUp(f"{WHY}; not tried again: it made no save newer than 17_4 that is complete on all ranks")
     assert isinstance(decide(ended(ending, resumes=1), 3), GiveUp)
 
 
@@ -129,13 +129,13 @@ def test_a_reboot_says_nothing_about_the_job(resumes: int) -> None:
     assert decide(ended(Ending.LOST, resumes=resumes, began="17_4"), 3) == Resume(
         point("17_4"), f"resumed from 17_4 after: {WHY}"
     )
-    assert decide(ended(Ending.LOST, resumes=resumes), 3) == Resume(None, f"begun anew after: {WHY}")
+    assert decide(ended(Ending.LOST, resumes=resumes), 3) == Resume(None, f"started again after: {WHY}")
 
 
 def test_a_first_attempt_that_hung_or_met_what_may_pass_is_begun_anew() -> None:
     """Once: the next one is held to the rule of progress."""
-    assert decide(ended(Ending.HUNG), 3) == Resume(None, f"begun anew after: {WHY}")
-    assert decide(ended(may_pass=True), 3) == Resume(None, f"begun anew after: {WHY}")
+    assert decide(ended(Ending.HUNG), 3) == Resume(None, f"started again after: {WHY}")
+    assert decide(ended(may_pass=True), 3) == Resume(None, f"started again after: {WHY}")
     assert decide(ended(may_pass=True, began="17_4"), 3) == Resume(point("17_4"), f"resumed from 17_4 after: {WHY}")
     assert isinstance(decide(ended(may_pass=True, resumes=1), 3), GiveUp)
 
@@ -150,7 +150,7 @@ OBSTACLE = Obstacle("2_5 falls inside an epoch", "set sink_mode")
 
 @pytest.mark.parametrize("ending", (Ending.FAILED, Ending.HUNG))
 @pytest.mark.parametrize("may_pass", (None, True))
-@pytest.mark.parametrize(("began", "retry"), (("", "begin anew"), ("1_10", "go on from 1_10")))
+@pytest.mark.parametrize(("began", "retry"), (("", "start from the beginning"), ("1_10", "resume from 1_10")))
 def test_what_saved_only_inside_an_epoch_is_left_to_people(
     ending: Ending, may_pass: bool | None, began: str, retry: str  # noqa: FBT001 - a case
 ) -> None:  # fmt: skip
@@ -161,7 +161,7 @@ def test_what_saved_only_inside_an_epoch_is_left_to_people(
     )
 
 
-@pytest.mark.parametrize(("began", "how"), (("", "begun anew"), ("1_10", "resumed from 1_10")))
+@pytest.mark.parametrize(("began", "how"), (("", "started again"), ("1_10", "resumed from 1_10")))
 def test_after_a_reboot_a_save_inside_an_epoch_is_passed_over(began: str, how: str) -> None:
     """The host says nothing about the job; its reason says what is lost."""
     found = decide(replace(ended(Ending.LOST, began=began), obstacle=OBSTACLE), 3)
@@ -179,7 +179,7 @@ def test_an_older_save_at_an_epochs_end_is_gone_on_from() -> None:
 def test_where_the_last_epoch_is_saved_the_merge_is_next(ending: Ending, limit: int) -> None:
     """MindFormers refuses to resume from the last epoch, and a rank that failed while it left costs nothing."""
     found = decide(replace(ended(ending, may_pass=False, resumes=3, saved="31_4"), finished=True), limit)
-    assert found == Trained(f"all is trained and saved as 31_4, although {WHY}")
+    assert found == Trained(f"the training is complete and saved as 31_4, although {WHY}")
 
 
 @pytest.mark.parametrize("may_pass", (None, True, False))
@@ -205,7 +205,7 @@ def test_what_diverged_without_a_save_of_before_is_left_to_people() -> None:
     """What it began with is none, if that is not among what was found; the reason says what a retry would do."""
     found = decide(ended(Ending.DIVERGED, may_pass=True, began="9_4"), 3)
     assert found == GiveUp(
-        f"{WHY}; not resumed: no save of before is complete on all ranks. `glmd retry N` would begin anew"
+        f"{WHY}; not resumed: no earlier save is complete on all ranks. `glmd retry N` would start from the beginning"
     )
     past = replace(ended(Ending.DIVERGED), obstacle=Obstacle("18_4 was saved too late", "r"))
     assert "(18_4 was saved too late). `glmd retry N`" in decide(past, 3).reason

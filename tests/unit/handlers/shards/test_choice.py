@@ -108,9 +108,11 @@ def test_several_prefixes_need_a_choice(run: Run) -> None:
 def test_ranks_beyond_the_strategy_are_refused(run: Run) -> None:
     """One pipeline stage's strategy does not describe the ranks of the others."""
     run.strategy.write_bytes(strategy({name: Lay((2,), lay.tensor_map) for name, lay in run.layouts.items()}))
-    with pytest.raises(InconsistentError, match="ranks 2, 3 have a shard of tag 31_4 too, but 2 ranks are spoken of"):
+    with pytest.raises(
+        InconsistentError, match="ranks 2, 3 have a shard of tag 31_4 too, but only 2 ranks are described"
+    ):
         choose(run.source)
-    with pytest.raises(InconsistentError, match="speaks of 2 ranks, but the run has 4"):
+    with pytest.raises(InconsistentError, match="describes 2 ranks, but the run has 4"):
         choose(run.source, ranks=4)
 
 
@@ -168,7 +170,7 @@ def test_one_stages_strategy_is_refused_though_the_other_stage_left_no_shards(ru
     other = run.strategy.with_name("ckpt_strategy_rank_4.ckpt")
     assert len(choose(run.source, strategy=run.strategy).shards) == 4
     other.write_bytes(run.strategy.read_bytes())
-    with pytest.raises(InconsistentError, match=r"speaks of 4 ranks, but beside it lies ckpt_strategy_rank_4\.ckpt"):
+    with pytest.raises(InconsistentError, match=r"describes 4 ranks, but beside it lies ckpt_strategy_rank_4\.ckpt"):
         choose(run.source, strategy=run.strategy)
 
 
@@ -180,7 +182,7 @@ def test_nor_does_it_matter_where_and_under_which_name_the_other_stage_s_strateg
     other = run.strategy.with_name("ckpt_strategy_rank_4_rank_4.ckpt")
     other.write_bytes(run.strategy.read_bytes())
     for given in (run.strategy, copied):
-        with pytest.raises(InconsistentError, match=r"speaks of 4 ranks, but .*ckpt_strategy_rank_4_rank_4\.ckpt"):
+        with pytest.raises(InconsistentError, match=r"describes 4 ranks, but .*ckpt_strategy_rank_4_rank_4\.ckpt"):
             choose(run.source, strategy=given)
 
 
@@ -189,10 +191,10 @@ def test_fewer_stages_than_the_run_has_are_refused_by_name(run: Run, ranks: int 
     """A job of glmd's knows how many there are; also where another run's strategy has as many ranks in one stage."""
     assert choose(run.source, stages=1).tag == Tag(31, 4)
     with pytest.raises(
-        InconsistentError, match="the run has 2 pipeline stages, but no strategy file speaks of stage 1"
+        InconsistentError, match="the run has 2 pipeline stages, but no strategy file describes stage 1"
     ):
         choose(run.source, ranks=ranks, stages=2)
-    with pytest.raises(InconsistentError, match=r"the run has 9 pipeline stages, .* of stage 1, 2, 3, 4, 5, …"):
+    with pytest.raises(InconsistentError, match=r"the run has 9 pipeline stages, .* stage 1, 2, 3, 4, 5, …"):
         choose(run.source, ranks=ranks, stages=9)
 
 
@@ -203,7 +205,7 @@ def test_more_stages_than_the_run_has_are_refused(run: Run) -> None:
         path = run.strategy.with_name(f"ckpt_strategy_rank_{2 * stage}.ckpt")
         path.write_bytes(strategy(names, stages=(stage,)))
     assert choose(run.source, stages=2).strategy is not None
-    with pytest.raises(InconsistentError, match="speak of 2 pipeline stages, but the run has 1"):
+    with pytest.raises(InconsistentError, match="describe 2 pipeline stages, but the run has 1"):
         choose(run.source, stages=1)
 
 
@@ -218,7 +220,7 @@ def test_explicit_files_must_be_one_a_rank_and_of_one_tag(run: Run) -> None:
     """None is left out silently, and no rank's is found by itself."""
     run.write("32_4")
     files = [run.shard(rank) for rank in range(4)]
-    with pytest.raises(InconsistentError, match=r"31_4\.ckpt: it is named as a shard, but of tag 32_4"):
+    with pytest.raises(InconsistentError, match=r"31_4\.ckpt: its name is that of a shard, but the merge of tag 32_4"):
         choose(run.source, files=[run.shard(0), *(run.shard(rank, "32_4") for rank in range(4))])
     with pytest.raises(InconsistentError, match="ranks 0, 1, 2: 31_4; rank 3: 32_4"):
         choose(run.source, files=[*files[:3], run.shard(3, "32_4")])

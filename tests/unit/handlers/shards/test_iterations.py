@@ -156,7 +156,7 @@ def test_a_tree_is_followed_by_its_tracker(tmp_path: Path, run: Run) -> None:
     assert ready is not None
     assert (str(ready.tag), ready.prefix) == ("iteration_00000012", "glm4")
     assert [shard.path for shard in ready.shards] == sorted(moved.glob("*.safetensors"))
-    assert "speaks of 2 ranks, not of 4" in str(TreeTracker(run.source, ranks=4).look())
+    assert "describes 2 ranks, not 4" in str(TreeTracker(run.source, ranks=4).look())
 
 
 def test_a_merge_takes_what_the_tracker_names(run: Run) -> None:
@@ -166,10 +166,10 @@ def test_a_merge_takes_what_the_tracker_names(run: Run) -> None:
     assert (done.prefix, done.tag, done.ranks, done.stages) == ("glm4", "iteration_00000008", 2, 1)
     assert (done.entries_in, done.entries_kept, done.unlaid, done.cautions) == (2, 2, 0, ())
     other = MergePlan(source=run.source, destination=run.source / "other", ranks=4)
-    with pytest.raises(InconsistentError, match="speaks of 2 ranks, but the run has 4"):
+    with pytest.raises(InconsistentError, match="describes 2 ranks, but the run has 4"):
         merge(other)
     cut = MergePlan(source=run.source, destination=run.source / "other", stages=2)
-    with pytest.raises(InconsistentError, match="speaks of 1 pipeline stages, but the run has 2"):
+    with pytest.raises(InconsistentError, match="describes 1 pipeline stages, but the run has 2"):
         merge(cut)
     laid = MergePlan(source=run.source, destination=run.source / "other", strategy=run.strategy)
     with pytest.raises(InconsistentError, match="says itself how everything is cut"):

@@ -58,7 +58,7 @@ def test_the_only_one_that_failed(workshop: "Workshop") -> None:
     assert found.reason.startswith("rank 1 on device 5 exited 1 first (")
     assert "EI0004: " in found.reason
     assert found.reason.endswith(
-        "; cause: HCCL takes the rank table for illegal; to do: `glmd rank-table check FILE` says which rule it breaks"
+        "; cause: HCCL rejects the rank table as illegal; to do: `glmd rank-table check FILE` says which rule it breaks"
     )
     assert found.diagnosis is not None
     assert (found.diagnosis.error, found.diagnosis.may_pass) == ("EI0004", False)
@@ -77,7 +77,7 @@ def test_of_two_that_ended_in_the_same_moment_the_cause_counts(workshop: "Worksh
     ranks = Ranks(workshop, ECHO, LOST, CAUSE)
     found = ranks.blame(ranks.exit(0), ranks.exit(1), ranks.exit(2))
     assert found.witness.pid == 102
-    assert "; ranks 0, 1 only lost their peer; cause: HCCL takes" in found.reason
+    assert "; ranks 0, 1 only lost their peer; cause: HCCL rejects" in found.reason
 
 
 def test_a_killed_rank_is_the_cause_whatever_its_log_says(workshop: "Workshop") -> None:
@@ -119,17 +119,17 @@ def test_echoes_alone_name_the_first_and_say_where_to_look(workshop: "Workshop")
     ranks = Ranks(workshop, ECHO, "loading")
     found = ranks.blame(ranks.exit(0))
     assert found.witness.pid == 100
-    assert "cause: another rank did not open its connection in time" in found.reason
-    assert "fell silent first" in found.reason
+    assert "cause: another rank did not connect in time" in found.reason
+    assert "stopped printing first" in found.reason
     assert "only lost" not in found.reason
 
 
 @pytest.mark.parametrize(
     ("kills", "cause"),
     (
-        (2, "killed by the kernel for want of memory: it has killed 2 since the training began"),
-        (0, "killed by somebody: the kernel has killed none for want of memory since the training began"),
-        (None, "killed from outside: mostly by the kernel, because the host ran out of memory"),
+        (2, "killed by the kernel because memory ran out: it has killed 2 since the training began"),
+        (0, "killed by a person or a program: the kernel has killed none for lack of memory since the training began"),
+        (None, "killed from outside: usually by the kernel, because the host ran out of memory"),
     ),
 )
 def test_kill_is_told_by_the_kernels_count(workshop: "Workshop", kills: int | None, cause: str) -> None:
@@ -256,8 +256,8 @@ def test_a_scheduler_that_was_killed_has_no_last_words(workshop: "Workshop") -> 
     found = cluster.blame(cluster.gave_up.model_copy(update={"exit_code": None, "signal": "SIGKILL"}), kills=0)
     assert found.code == "rank.SIGKILL"
     assert re.match(
-        r"the scheduler was killed by SIGKILL first \([0-9:]+\), without which the ranks lose each other; "
-        r"cause: killed by somebody",
+        r"the scheduler was killed by SIGKILL first \([0-9:]+\); without it the ranks lose each other; "
+        r"cause: killed by a person or a program",
         found.reason,
     )
 

@@ -53,7 +53,7 @@ for number, loss in enumerate(("11.780", "4.200", "2.310", *["nan"] * 20), 1): s
     assert end.divergence == Divergence(epoch=1, step=4, number=4, sound=3)
     assert end.reason.startswith(
         "diverged at epoch 6 step 3: the loss is nan on 20 printed lines on end, since epoch 1 step 4; "
-        "loss 11.78 → 4.2 → 2.31 → nan; cause: mostly a learning rate"
+        "loss 11.78 → 4.2 → 2.31 → nan; cause: usually a learning rate"
     )
     assert "to do: see the curve: `glmd steps 42`" in end.reason
     assert end.diagnosis is not None

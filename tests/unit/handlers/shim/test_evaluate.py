@@ -129,7 +129,7 @@ def test_told_to_end_it_ends(workshop: "Workshop") -> None:
     shim.send_signal(signal.SIGTERM)
     assert finish(shim)[0] == 1
     exit_ = StepExit.read(records.exit)
-    assert (exit_.outcome, exit_.reason) == (Outcome.CANCELLED, "told to end by SIGTERM")
+    assert (exit_.outcome, exit_.reason) == (Outcome.CANCELLED, "stopped by SIGTERM")
 
 
 @pytest.mark.parametrize("name", ("plan.json", "environment.json"))

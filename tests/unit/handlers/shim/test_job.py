@@ -115,7 +115,7 @@ def test_an_echo_on_one_node_gives_way_to_the_cause_on_another(nodes: LocalNodes
     """
     end = nodes.run(script)
     assert end.reason.startswith("rank 3 on device 3 of n1 exited 1 first (")
-    assert "; rank 0 only lost its peer; cause: HCCL takes the rank table for illegal" in end.reason
+    assert "; rank 0 only lost its peer; cause: HCCL rejects the rank table as illegal" in end.reason
 
 
 def test_a_killed_rank_is_named(nodes: LocalNodes) -> None:
@@ -158,7 +158,7 @@ def test_a_node_that_never_says_what_it_has_goes_by_slurms_name(nodes: LocalNode
     nodes.environment["SLURM_JOB_NODELIST"] = "n[1-3]"
     nodes.environment["ABSENT"] = "2"
     end = nodes.run(NEVER, nodes=3, gather=8.0)
-    assert end.reason.startswith("n3 did not say in 8 s which devices it has (slurm.gather)")
+    assert end.reason.startswith("n3 did not report its devices in 8 s (slurm.gather)")
     assert (end.code, end.nodes_unfit) == ("slurm.node-unfit", ("n3",))
 
 
@@ -169,7 +169,7 @@ def test_who_asks_for_the_end_gets_it(nodes: LocalNodes) -> None:
     nodes.ask("glmd cancel")
     assert shim.wait(timeout=30) == 1
     end = nodes.exit()
-    assert (end.outcome, end.reason) == (Outcome.CANCELLED, "told to end by glmd cancel")
+    assert (end.outcome, end.reason) == (Outcome.CANCELLED, "stopped by glmd cancel")
     assert {one.signal for one in end.processes} == {"SIGTERM"}
 
 
@@ -216,7 +216,7 @@ def test_a_killed_shim_of_a_node_is_missed_and_the_others_end(nodes: LocalNodes)
     assert shim.wait(timeout=30) == 1
     end = nodes.exit()
     assert end.outcome is Outcome.FAILED
-    assert end.reason.startswith("n2 wrote no end (srun exited 137): see ")
+    assert end.reason.startswith("n2 did not record how it ended (srun exited 137): see ")
     assert (end.code, end.nodes_without_record) == ("slurm.node-lost", ("n2",))
     assert {one.node for one in end.processes} == {"n1"}
 

@@ -88,7 +88,7 @@ def test_who_asks_for_its_end_gets_it(merging: Merging, *, before: bool) -> None
         shim = merging.held()
         merging.ask("glmd cancel")
     assert shim.wait(60) == EXIT_NOT_COMPLETED
-    assert (merging.exit().outcome, merging.exit().reason) == (Outcome.CANCELLED, "told to end by glmd cancel")
+    assert (merging.exit().outcome, merging.exit().reason) == (Outcome.CANCELLED, "stopped by glmd cancel")
     assert not merging.merged.exists() or published(merging.merged) == []
 
 
@@ -98,7 +98,7 @@ def test_a_term_of_slurms_may_mean_anything(merging: Merging) -> None:
     shim.send_signal(signal.SIGTERM)
     assert shim.wait(60) == EXIT_NOT_COMPLETED
     assert (merging.exit().outcome, merging.exit().reason) == (
-        Outcome.ENDED_OUTSIDE, "told to end by SIGTERM from Slurm",
+        Outcome.ENDED_OUTSIDE, "stopped by SIGTERM from Slurm",
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("by", "told"),
     (
-        ("99.1", f"written by glmd 99.1, and run by glmd {version('glmd')}: `glmd retry N` plans it anew"),
+        ("99.1", f"written by glmd 99.1, and run by glmd {version('glmd')}: `glmd retry N` plans it again"),
         (version("glmd"), "not a plan that this version can run: new_key: Extra inputs are not permitted"),
         (None, "not a plan that this version can run: new_key: Extra inputs are not permitted"),
     ),

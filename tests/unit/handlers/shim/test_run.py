@@ -176,7 +176,7 @@ def test_stopped_step_is_cancelled(workshop: "Workshop", signum: signal.Signals)
     workshop.until_printed(0, "ready")
     shim.send_signal(signum)
     assert finish(shim)[0] == 1
-    assert (ended(workshop).outcome, ended(workshop).reason) == (Outcome.CANCELLED, f"told to end by {signum.name}")
+    assert (ended(workshop).outcome, ended(workshop).reason) == (Outcome.CANCELLED, f"stopped by {signum.name}")
 
 
 def test_killed_shim_takes_its_ranks_along(workshop: "Workshop") -> None:
@@ -386,7 +386,7 @@ def run(plan, progress, report, *_):
     assert not begun.exists()
     assert (ended(workshop, Step.MERGE).outcome, ended(workshop, Step.MERGE).reason) == (
         Outcome.CANCELLED,
-        "told to end by SIGTERM",
+        "stopped by SIGTERM",
     )
 
 

@@ -124,7 +124,7 @@ def test_rank_whose_log_is_away(workshop: "Workshop") -> None:
     """Nobody knows what it said: the job's directory was removed or moved meanwhile."""
     log = workshop.job_dir.rank_log(0)
     end = run(workshop, workshop.train(f"print('why'); os.unlink({str(log)!r}); sys.exit(1)"))
-    assert end.reason.endswith(f"what it said is not known: {log} is not there")
+    assert end.reason.endswith(f"its output is not known: {log} is not there")
 
 
 def test_deaf_rank_with_a_deaf_grandchild_is_killed(workshop: "Workshop") -> None:
@@ -333,7 +333,7 @@ def test_stop_cancels(workshop: "Workshop", signum: signal.Signals) -> None:
         driver.send_signal(signum)
         said, _ = driver.communicate(timeout=60)
     end = StepExit.model_validate_json(said)
-    assert (end.outcome, end.reason) == (Outcome.CANCELLED, f"told to end by {signum.name}")
+    assert (end.outcome, end.reason) == (Outcome.CANCELLED, f"stopped by {signum.name}")
     assert [(exit_.rank, exit_.signal) for exit_ in end.processes] == [(0, "SIGTERM"), (1, "SIGKILL")]
 
 

@@ -162,7 +162,7 @@ def test_first_night(weights: Path) -> None:
     """With nothing published yet, `latest` starts from load_checkpoint, and says so."""
     findings = findings_of(f"load_checkpoint: {weights}/glm.ckpt\nglmd: {{continue_from: latest}}")
     assert findings.problems == []
-    assert "nothing of this prefix is published yet (load_checkpoint serves this time)" in str(findings.warnings[0])
+    assert "nothing of this prefix is published yet (glmd uses load_checkpoint this time)" in str(findings.warnings[0])
 
 
 @pytest.mark.parametrize(
@@ -221,5 +221,5 @@ def test_latest_and_a_result_that_is_none(weights: Path, wish: str) -> None:
     text = f"glmd: {{continue_from: latest, merge: {{{wish}}}}}\n"
     findings = findings_of(text, published=weights / "glm.ckpt")
     assert [problem.where for problem in findings.warnings] == ["glmd.continue_from"]
-    assert "will not come upon what this file's own jobs publish" in str(findings.warnings[0])
+    assert "will not find what the jobs of this file publish" in str(findings.warnings[0])
     assert findings_of("glmd: {continue_from: latest}\n", published=weights / "glm.ckpt") == Findings()

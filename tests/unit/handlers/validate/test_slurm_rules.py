@@ -106,7 +106,7 @@ def test_more_time_than_a_partition_gives_is_refused(asked: Asked) -> None:
 def test_a_limit_that_nobody_has_named_is_told(asked: Asked) -> None:
     """With what it means: the training goes on in another job."""
     config = asked.check("{nodes: 1, partition: small}", ("data_parallel: 1", "data_parallel: 1"))
-    assert any("is resumed in a new Slurm job from its newest save" in str(one) for one in config.warnings)
+    assert any("resumes in a new Slurm job from its newest save" in str(one) for one in config.warnings)
 
 
 def test_what_may_come_back_is_a_warning(asked: Asked) -> None:

@@ -28,7 +28,7 @@ def checked(parallel: str, version: Version = OF_GLM_6B) -> Findings:
         ("strategy_ckpt_config: ./ckpt_strategy.ckpt", "'./ckpt_strategy.ckpt' is not a mapping"),
         ("strategy_ckpt_config: {only_trainable_params: 'False'}", "'False' is neither True nor False"),
         ("strategy_ckpt_config: {only_trainable_param: False}", "only_trainable_param: MindSpore does not know it"),
-        (BOTH, "strategy_ckpt_config.save_file: would not be found, behind strategy_ckpt_save_file"),
+        (BOTH, "strategy_ckpt_config.save_file: would not be found, because of strategy_ckpt_save_file"),
     ),
 )
 def test_what_would_not_be_found(parallel: str, what: str) -> None:

@@ -119,7 +119,7 @@ def test_what_ends_a_version(text: str, version: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("text", "version", "said"),
     (
-        ("load_ckpt_format: safetensors\n", "1.3.2", "1:1: load_ckpt_format: has no effect (MindFormers 1.3 and 1.4 passes over it: it came with 1.5)"),
+        ("load_ckpt_format: safetensors\n", "1.3.2", "1:1: load_ckpt_format: has no effect (MindFormers 1.3 and 1.4 ignores it: it came with 1.5)"),
         ("runner_config: {gradient_accumulation_steps: 4}\n", "0.8", "gradient_accumulation_steps: has no effect"),
         ("checkpoint: {prefix: a}\n", "1.6", "checkpoint: has no effect"),
         ("use_legacy_format: False\n", "1.6", "use_legacy_format: has no effect"),

@@ -130,7 +130,7 @@ def test_nights_that_are_not_made_up_are_skipped(nights: Nights) -> None:
         run = nights.run(day)
         assert run is not None
         assert (run.outcome, run.job, run.code) == (Outcome.SKIPPED, None, Code.NIGHT_MISSED)
-        assert run.reason == "glmd did not run then, or could not; that of 2026-11-23 02:00 UTC stands for it"
+        assert run.reason == "glmd did not run then; the run of 2026-11-23 02:00 UTC replaces it"
     assert rows(nights) == 4
 
 
@@ -192,7 +192,7 @@ def test_a_night_that_failed_until_the_next_one_came_says_why(nights: Nights) ->
     assert run is not None
     assert (run.outcome, run.code) == (Outcome.SKIPPED, Code.NIGHT_TEMPLATE)
     assert "cannot be read" in run.reason
-    assert run.reason.endswith("; the next one came before it could be dropped")
+    assert run.reason.endswith("; the next run was due before glmd could drop this one")
     assert nights.outcome(21) is Outcome.DROPPED
 
 

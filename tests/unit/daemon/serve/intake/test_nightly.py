@@ -67,7 +67,7 @@ def test_a_long_pause_costs_no_step_for_each_run_missed() -> None:
 @pytest.mark.parametrize(
     ("cron", "zone", "what"),
     (
-        ("61 2 * * *", "UTC", "cron '61 2 [^']*': minute: '61' has 61; right are 0 to 59"),
+        ("61 2 * * *", "UTC", "cron '61 2 [^']*': minute: '61' has 61; allowed are 0 to 59"),
         ("nonsense", "UTC", "cron 'nonsense': it has 1 fields"),
         ("@reboot", "UTC", "cron '@reboot': "),
         ("0 0 30 2 *", "UTC", "cron '0 0 30 2 [^']*': day of month: '30' never comes"),

@@ -151,7 +151,7 @@ def test_a_save_inside_an_epoch_is_not_the_end(directory: JobDir) -> None:
     assert "1_100 falls inside an epoch of 10000 steps" in found.obstacle.what
     assert decide(found, 3) == GiveUp(
         f"why; not resumed: {found.obstacle.what}; set runner_config.sink_mode to True, or save_checkpoint_steps to "
-        "10000 (a whole epoch). `glmd retry N` would begin anew"
+        "10000 (a whole epoch). `glmd retry N` would start from the beginning"
     )
 
 
@@ -169,14 +169,16 @@ def test_the_newest_save_at_an_epochs_end_counts(directory: JobDir, *, is_last_r
     let_save(directory.earlier_output(1), "1_5", "1_10", "2_5", epochs=2 if is_last_run else 3, steps=10)
     load = begin(JOB, directory, WHOLE, tries=FIRST)
     assert load == Beginning(directory.resume_from(2) / "checkpoint" / "rank_0" / "glm-6b_rank_0-1_10.ckpt")
-    assert how_it_begins(JOB, directory).startswith("goes on from 1_10: 2_5 falls inside an epoch of 10 steps")
+    assert how_it_begins(JOB, directory).startswith("resumes from 1_10: 2_5 falls inside an epoch of 10 steps")
 
 
 def test_a_retry_begins_anew_where_all_saves_fall_inside_an_epoch(directory: JobDir) -> None:
     """It is not refused for want of something to train, and leaves out no data; the job says why."""
     let_save(directory.earlier_output(1), "1_100", "1_200", epochs=1, steps=10_000)
     assert begin(JOB, directory, WHOLE, tries=FIRST) is None
-    assert how_it_begins(JOB, directory).startswith("begins anew: 1_200 falls inside an epoch of 10000 steps")
+    assert how_it_begins(JOB, directory).startswith(
+        "starts from the beginning: 1_200 falls inside an epoch of 10000 steps"
+    )
     assert not directory.resume_from(2).exists()
 
 
@@ -283,7 +285,7 @@ def test_what_was_saved_after_a_divergence_is_never_gone_on_from(directory: JobD
     let_diverge(directory, 1, since=42, sound=41)
     begin(JOB, directory, CHECKED, tries=FIRST)
     assert TakenUp.read(directory.resume_record(2)).tag == "9_4"
-    assert how_it_begins(JOB, directory).startswith("goes on from 9_4: 31_4 was saved when the training may have gone")
+    assert how_it_begins(JOB, directory).startswith("resumes from 9_4: 31_4 was saved when the training may have gone")
     for ending in (Ending.FAILED, Ending.HUNG, Ending.LOST):
         past = past_attempt(JOB, directory, CHECKED, Failure(ending, "why", may_pass=True))
         decision = decide(past, 3)

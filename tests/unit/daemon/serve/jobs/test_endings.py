@@ -27,7 +27,7 @@ def let_end(directory: StepDir, outcome: Outcome, *, rebooted: bool = False) -> 
     now = datetime.now(UTC)
     record = ShimRecord.of_this_process(now)
     record.model_copy(update={"boot_id": "another"} if rebooted else {}).publish(directory.shim)
-    StepExit(step=Step.TRAIN, outcome=outcome, reason="told to end by SIGTERM", started=now, ended=now).publish(
+    StepExit(step=Step.TRAIN, outcome=outcome, reason="stopped by SIGTERM", started=now, ended=now).publish(
         directory.exit
     )
 
@@ -35,17 +35,17 @@ def let_end(directory: StepDir, outcome: Outcome, *, rebooted: bool = False) -> 
 def test_a_completed_step(directory: StepDir) -> None:
     """Also when somebody wanted it cancelled, too late."""
     let_end(directory, Outcome.COMPLETED)
-    assert ended(directory, Step.TRAIN, cancel=True) == Finished(is_cancelled=False, reason="told to end by SIGTERM")
+    assert ended(directory, Step.TRAIN, cancel=True) == Finished(is_cancelled=False, reason="stopped by SIGTERM")
 
 
 def test_who_ended_a_step(directory: StepDir) -> None:
     """Glmd, when it was asked to; else somebody, or the host's shutdown."""
     let_end(directory, Outcome.CANCELLED)
-    assert ended(directory, Step.TRAIN, cancel=True) == Finished(is_cancelled=True, reason="told to end by SIGTERM")
-    why = "train was told to end by SIGTERM, and not by glmd cancel"
+    assert ended(directory, Step.TRAIN, cancel=True) == Finished(is_cancelled=True, reason="stopped by SIGTERM")
+    why = "train was stopped by SIGTERM, and not by glmd cancel"
     assert ended(directory, Step.TRAIN, cancel=False) == Failure(Ending.STOPPED, why)
     let_end(directory, Outcome.CANCELLED, rebooted=True)
-    why = "train was told to end by SIGTERM, when the host went down"
+    why = "train was stopped by SIGTERM, when the host went down"
     assert ended(directory, Step.TRAIN, cancel=False) == Failure(Ending.LOST, why, code=Code.HOST_WENT_DOWN)
 
 
@@ -69,7 +69,7 @@ def test_a_shim_that_died() -> None:
     """The service manager's word for it, if there is one; a reboot explains itself."""
     assert died(Step.MERGE, "oom-kill", lost=False) == Failure(
         Ending.FAILED,
-        "the shim of merge died without a word (oom-kill), and what it ran with it",
+        "the shim of merge ended without a record (oom-kill), and so did its processes",
         code=Code.SHIM_DIED,
     )
     assert died(Step.TRAIN, None, lost=True) == Failure(

@@ -19,7 +19,7 @@ JOB = Job(
     id=1, name="run", state=State.TRAINING, reason="", attempt=1, priority=0, devices=(0,), prefix="glm-6b",
     cancel=False, submitted=NOW, changed=NOW,
 )  # fmt: skip
-STOPPED = Failure(Ending.STOPPED, "told to end by SIGTERM")
+STOPPED = Failure(Ending.STOPPED, "stopped by SIGTERM")
 
 
 @pytest.fixture

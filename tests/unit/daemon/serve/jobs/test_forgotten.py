@@ -134,7 +134,7 @@ def test_it_is_where_its_events_end(root: Root, store: Store, what: str) -> None
     (job,) = store.jobs()
     assert (job.id, job.name, job.state, job.attempt, job.devices, job.priority) == (
         *(4, "run", state, attempt), (0, 1), 7)  # fmt: skip
-    assert "taken in again" in job.reason
+    assert "recovered" in job.reason
     history = store.history(4)
     assert (history[0].state, history[-1].state, history[-1].attempt) == (State.QUEUED, state, attempt)
     assert store.locks() == {}

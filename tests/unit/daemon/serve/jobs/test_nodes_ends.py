@@ -91,7 +91,7 @@ def test_without_a_record_nodes_tell_which_rank_failed() -> None:
     found = by_word(Word("FAILED", "None"), nodes, has_begun=True, cancel=False)
     assert isinstance(found, Failure)
     assert found.reason.startswith("rank 3 on device 1 of n2 was killed by SIGKILL first")
-    assert found.reason.endswith("the shim of the job died without a word")
+    assert found.reason.endswith("the shim of the job ended without a record")
     assert by_word(Word("RUNNING", "None"), nodes, has_begun=True, cancel=False) is None
     told = by_word(Word("FAILED", "None"), nodes[:1], has_begun=True, cancel=False)
     assert isinstance(told, Failure)

@@ -387,7 +387,7 @@ def test_an_end_from_outside_waits_for_slurms_word(house: House) -> None:
     house.slurm("RUNNING")
     house.turn(60)
     assert house.ends == []
-    assert house.job.reason == "waits for Slurm's word of what this means: why"
+    assert house.job.reason == "waits for Slurm to say what this means: why"
     house.slurm("PREEMPTED")
     house.turn()
     (end,) = house.ends
@@ -513,7 +513,8 @@ def test_what_slurm_does_not_answer_is_told_to_who_waits(house: House) -> None:
     house.answer = Answer(house.now, 30.0, unclear="squeue: no answer in 30 s", silent_since=silent)
     house.turn()
     assert house.job.reason == (
-        "Slurm does not answer since 00:02 (squeue: no answer in 30 s); what runs goes on, nothing is submitted twice"
+        "Slurm does not answer since 00:02 (squeue: no answer in 30 s); running jobs go on, and glmd submits "
+        "nothing twice"
     )
     assert house.job.code == "slurm.no-answer"
     house.begun()

@@ -235,9 +235,9 @@ def test_a_merge_that_a_shutdown_ended_is_left_to_the_next_daemon(
     records = job.directory(house.root.path).step(1, Step.MERGE)
     records.path.mkdir(parents=True)
     now = datetime.now(UTC)
-    StepExit(
-        step=Step.MERGE, outcome=Outcome.CANCELLED, reason="told to end by SIGTERM", started=now, ended=now
-    ).publish(records.exit)
+    StepExit(step=Step.MERGE, outcome=Outcome.CANCELLED, reason="stopped by SIGTERM", started=now, ended=now).publish(
+        records.exit
+    )
     house.pipeline.turn()
     house.deliver()
     assert house.job().state is (State.MERGING if goes_down else State.FAILED)
@@ -275,7 +275,7 @@ def test_what_follows_a_training_that_was_cancelled_meanwhile_counts_for_nothing
     assert house.job().state is State.FAILED
     decided.set()
     house.deliver()
-    assert "died without a word" in house.job().reason
+    assert "ended without a record" in house.job().reason
 
 
 def queue_without_directory(house: House, claim: str, source: Source = Source.DROP) -> Job:

@@ -128,7 +128,7 @@ def test_a_promotion_whose_output_is_gone_before_the_link_leaves_the_old_one(pla
     place.restart()
     assert place.leads_to == one.id
     assert place.rows()[-1] == ("found", one.id)
-    assert place.newest().reason == f"job {two.id}, to which it was to lead, has no whole output any more"
+    assert place.newest().reason == f"job {two.id} no longer has a whole output, and it was to lead there"
 
 
 # What somebody does by hand
@@ -142,7 +142,7 @@ def test_what_latest_was_before_is_the_first_promotion(place: Promoter) -> None:
     place.restart()
     row = place.newest()
     assert (row.kind, row.job, row.cycle, row.followed) == ("found", job.id, "nights", True)
-    assert row.reason == "it led there before glmd kept what it promotes"
+    assert row.reason == "it led there before glmd recorded promotions"
     place.restart()
     assert len(place.rows()) == 1
 
@@ -339,7 +339,7 @@ def test_a_rollback_names_the_jobs_that_go_on_from_what_is_taken_back(place: Pro
     job = place.job()
     place.store._connection.execute("UPDATE jobs SET continues = ? WHERE id = ?", (bad.id, job.id))
     reply = place.roll_back()
-    assert f"; job {job.id}, which is merging, goes on from job {bad.id} all the same" in reply.answer
+    assert f"; job {job.id}, which is merging, starts from job {bad.id} anyway" in reply.answer
 
 
 def test_a_request_meets_what_somebody_has_set_by_hand(place: Promoter) -> None:

@@ -127,7 +127,7 @@ def test_ranks_that_differ_cost_one_save(directory: JobDir) -> None:
     told = as_begun(decided, taken_up, "it died")
     assert told.reason == f"resumed from 16_4 after: it died; {taken_up.passed_over}"
     assert as_begun(decided, TakenUp(resumes=1, tag="17_4"), "it died") is decided
-    assert as_begun(decided, TakenUp(resumes=1, tag=None), "it died").reason == "begun anew after: it died"
+    assert as_begun(decided, TakenUp(resumes=1, tag=None), "it died").reason == "started again after: it died"
 
 
 def test_where_no_save_can_be_united_people_decide(directory: JobDir) -> None:
@@ -136,7 +136,7 @@ def test_where_no_save_can_be_united_people_decide(directory: JobDir) -> None:
     with pytest.raises(UnresumableError, match="the shards of 17_4 cannot be united"):
         begin(JOB, directory, MODERN, tries=Tries(1))
     assert begin(JOB, directory, MODERN, tries=FIRST) is None
-    assert how_it_begins(JOB, directory).startswith("begins anew: the shards of 17_4 cannot be united: ")
+    assert how_it_begins(JOB, directory).startswith("starts from the beginning: the shards of 17_4 cannot be united: ")
     assert not directory.resume_from(2).exists()
 
 

@@ -94,7 +94,7 @@ def test_a_joined_file_is_read_like_its_parts(written: Write) -> None:
 def test_a_file_that_is_joined_in_part_is_refused(written: Write) -> None:
     """Names with and without stage, or operators of a stage without parameters, are of no file of MindSpore's."""
     lay = Lay((2,), (0,))
-    with pytest.raises(DamagedFileError, match="w: it is of no stage"):
+    with pytest.raises(DamagedFileError, match="w: its name has no stage"):
         read_strategy(written(strategy({"0-v": lay, "w": lay})))
     with pytest.raises(DamagedFileError, match=r"operators of pipeline stages \[0, 1\], but no parameter of stage 1"):
         read_strategy(written(strategy({"w": lay}, stages=(0, 1))))

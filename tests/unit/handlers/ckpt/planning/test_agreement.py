@@ -38,7 +38,7 @@ def test_a_missing_rank_is_refused(run: Run) -> None:
 def test_a_strategy_of_fewer_ranks_is_refused(run: Run) -> None:
     """One stage's strategy file for the shards of two would write one stage's parameters only."""
     run.strategy.write_bytes(strategy({name: Lay((2,), lay.tensor_map) for name, lay in run.layouts.items()}))
-    with pytest.raises(InconsistentError, match="speaks of 2 ranks, but there are shards of 4"):
+    with pytest.raises(InconsistentError, match="describes 2 ranks, but there are shards of 4"):
         plan_of(run)
 
 

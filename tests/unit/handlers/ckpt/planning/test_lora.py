@@ -298,7 +298,7 @@ A_HALF, B_HALF = "layer.mindpet_delta_lora_a", "layer.mindpet_delta_lora_b"
     (
         ({A_HALF: None}, f"{B_HALF}: its other half, {A_HALF}, is missing"),
         ({B_HALF: None}, f"{A_HALF}: its other half, {B_HALF}, is missing"),
-        ({A_HALF: None, B_HALF: None}, "among what is kept of it is no LoRA adapter"),
+        ({A_HALF: None, B_HALF: None}, "its kept entries have no LoRA adapter"),
         (
             {"layer.tk_delta_lora_a": np.ones((2, 6), "float32")},
             f"layer.tk_delta_lora_a: {A_HALF} is an adapter of the same weight",

@@ -198,7 +198,7 @@ def test_a_missing_stage_is_refused(tmp_path: Path) -> None:
     """One stage's strategy alone, whichever, makes no half of a checkpoint."""
     run = staged_run(tmp_path / "output").write()
     shards = shards_of(run)
-    with pytest.raises(InconsistentError, match=r"speaks of 2 ranks, .* one pipeline stage's of several"):
+    with pytest.raises(InconsistentError, match=r"describes 2 ranks, .* of one pipeline stage of several"):
         plan_merge(shards, read_strategy(run.strategies[0]))
     with pytest.raises(InconsistentError, match="no file of stage 0 is given"):
         plan_merge(shards, read_strategy(run.strategies[1]))

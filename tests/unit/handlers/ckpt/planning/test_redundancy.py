@@ -219,7 +219,10 @@ def test_state_of_a_weight_that_no_rank_has_is_refused(tmp_path: Path) -> None:
     """A rank's shard is missing, and no strategy says so: the moments give it away."""
     run = data_parallel(tmp_path / "output")
     write(run, lambda name, _group: int(name.startswith("layers")))
-    message = rf"rank_0-31_4\.safetensors: adam_m\.{ROWS}: it is kept of {ROWS}, but no shard has it itself"
+    message = (
+        rf"rank_0-31_4\.safetensors: adam_m\.{ROWS}: it is optimizer state of {ROWS}, but no shard has "
+        rf"{ROWS} itself"
+    )
     with pytest.raises(InconsistentError, match=message):
         plan_merge({0: walk(shard(run, 0))}, None)
 
@@ -229,7 +232,7 @@ def test_a_slice_that_is_missing_is_named(tmp_path: Path) -> None:
     run = write(small_run(tmp_path / "output", (2, 2)), lambda _name, _group: 0)
     tensors = held(run, lambda _name, _group: 0)[1]
     write_shard(run, 1, {name: each for name, each in tensors.items() if name != ROWS})
-    message = rf"rank_1-31_4\.safetensors: {ROWS}: none of the shards of ranks 1,3, which may have it"
+    message = rf"rank_1-31_4\.safetensors: {ROWS}: no shard of ranks 1,3 has this slice of it"
     with pytest.raises(InconsistentError, match=message):
         merge_run(run, tmp_path / "merged")
     found = inspect_set(open_set([shard(run, rank) for rank in range(4)], run.strategies))

@@ -134,7 +134,7 @@ def test_replicas_that_differ_are_refused(tmp_path: Path) -> None:
     run.write_shard(3, ckpt(slices))
     (tmp_path / "merged").mkdir()
     with pytest.raises(
-        InconsistentError, match=rf"rank_3-31_4\.ckpt: {COLUMNS}: it differs from that of .*rank_1.*must equal"
+        InconsistentError, match=rf"rank_3-31_4\.ckpt: {COLUMNS}: it differs from that of .*rank_1.*must be equal"
     ):
         merge_run(run, tmp_path / "merged")
     assert names(tmp_path / "merged") == []
@@ -144,7 +144,7 @@ def test_the_strategy_of_a_replicated_run_is_refused(run: Run, tmp_path: Path) -
     """Were it believed, rank 0's slice would be written as the whole parameter."""
     run.layouts = {name: Lay((4,), (-1,) * len(lay.tensor_map)) for name, lay in run.layouts.items()}
     run.strategy.write_bytes(strategy(run.layouts))
-    with pytest.raises(InconsistentError, match=r"embedding_table: it differs .* by the strategy it must equal"):
+    with pytest.raises(InconsistentError, match=r"embedding_table: it differs .* by the strategy both must be equal"):
         merge_run(run, tmp_path)
 
 
@@ -231,7 +231,7 @@ def test_done_twice_is_done_once(run: Run, tmp_path: Path) -> None:
 def test_another_output_is_not_replaced_unless_asked(run: Run, tmp_path: Path) -> None:
     """Somebody's file stays as it is; with force it is replaced, manifest too."""
     (tmp_path / FILTERED).write_bytes(b"precious")
-    with pytest.raises(OutputExistsError, match=r"filtered_transformed\.ckpt is there already"):
+    with pytest.raises(OutputExistsError, match=r"filtered_transformed\.ckpt exists already"):
         merge_run(run, tmp_path)
     assert (tmp_path / FILTERED).read_bytes() == b"precious"
     merge_run(run, tmp_path, force=True)

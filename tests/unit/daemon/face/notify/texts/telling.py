@@ -55,6 +55,6 @@ FAILED = Facts(
         line="RuntimeError: EI0006: wait socket establish timeout",
         error="EI0006",
         cause="another rank did not open its connection in time",
-        remedy="look at the rank that fell silent first",
+        remedy="look at the rank that stopped printing first",
     ),
 )

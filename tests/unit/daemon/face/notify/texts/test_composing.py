@@ -40,7 +40,7 @@ def test_a_failure_is_told_in_full() -> None:
         "rank: 3 on device 3, RuntimeError: EI0006: wait socket establish timeout",
         "error: EI0006, a rank did not connect in time",
         "cause: another rank did not open its connection in time",
-        "to do: look at the rank that fell silent first",
+        "to do: look at the rank that stopped printing first",
         "command: glmd status 41",
         "command: glmd retry 41",
         "command: glmd explain rank.EI0006",

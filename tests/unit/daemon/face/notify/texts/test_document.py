@@ -29,7 +29,7 @@ def test_one_event_is_itself() -> None:
                 "line": "RuntimeError: EI0006: wait socket establish timeout",
                 "error": "EI0006",
                 "cause": "another rank did not open its connection in time",
-                "remedy": "look at the rank that fell silent first",
+                "remedy": "look at the rank that stopped printing first",
                 "node": None,
             },
             "result": None,

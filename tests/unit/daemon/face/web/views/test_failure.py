@@ -68,14 +68,14 @@ def test_what_cannot_be_ended_is_told_beside_the_failure(jobs: JobSite, job: Job
 def test_what_glmd_went_on_after_can_be_looked_at(jobs: JobSite, job: Job) -> None:
     """A rank was killed, and glmd began anew: the job has not failed, its first attempt has."""
     assert jobs.get("/jobs/1/failure").status_code == 404
-    move(jobs, job, State.TRAINING, f"begun anew after: {REASON}", attempt=2)
+    move(jobs, job, State.TRAINING, f"started again after: {REASON}", attempt=2)
     assert "Why attempt 1 ended" in jobs.get("/jobs/1").text
     for path in ("/jobs/1/failure", "/jobs/1/failure?attempt=1"):
         text = jobs.get(path).text
         assert "rank 3 on device 7 failed first" in text
         assert "glmd went on by itself with attempt 2" in text
         assert "data-copy=" not in text
-        assert "begun anew after" not in text
+        assert "started again after" not in text
         assert "/jobs/1/log?rank=3&amp;attempt=1#end" in text
     for attempt in (0, 2, 3):
         assert jobs.get(f"/jobs/1/failure?attempt={attempt}").status_code == 404
