@@ -89,6 +89,14 @@ class OnNodes:
             return not was_begun and merges_on_a_node(job, settings, self._root)
         return step is Step.TRAIN and job.nodes > 0
 
+    def rests(self, job: Job, step: Step, settings: Settings) -> bool:
+        """Say whether `step` of `job`, which Slurm has, waits in its queue, and is not to be looked at yet."""
+        course = self._courses.get(Run.of(job, step))
+        if course is None or not course.rests(job, self._work.answer):
+            return False
+        self._work.ask(settings.slurm or SlurmSettings())
+        return True
+
     def follow(self, job: Job, step: Step, settings: Settings) -> None:
         """Go on with `step` of `job`: see `has`. Raises OSError."""
         course = self._courses.setdefault(Run.of(job, step), Course())
@@ -96,6 +104,7 @@ class OnNodes:
         if course.waits_still(job, self._work.answer):
             self._work.ask(slurm)
             return
+        course.in_queue = None
         seen = look(job, self._root, step)
         if step is Step.MERGE and seen.intent is None and is_there(job, self._root):
             lay_out_merge(job, slurm, self._root)
@@ -187,6 +196,7 @@ class OnNodes:
         row, answer = self._row(seen, course), self._work.answer
         if answer is not None and answer.unclear and job.state is State.SUBMITTED:
             self._store.explain(job, answer.silence, Code.SLURM_NO_ANSWER)
+            course.waits(seen, answer)
         if answer is None or answer.unclear or answer.at < (course.known_since or 0.0):
             return  # unknown is not over
         if row is None:
@@ -223,9 +233,9 @@ class OnNodes:
         Or give it up where its shim is deaf.
         """
         word = Word.of(row)
-        if word.phase is Phase.WAITS:
-            course.waits_by, course.owner = self._work.answer, seen.records.nodes.owner
         if seen.owner is None:
+            if word.phase is Phase.WAITS and self._work.answer is not None:
+                course.waits(seen, self._work.answer)
             waits = why_it_waits(row, job, datetime.now())  # noqa: DTZ005 - as Slurm tells it
             self._store.explain(job, f"{waits}{seen.left_out}")
             if seen.leaves_out and row.state == "PENDING" and wants_other_nodes(row.reason):

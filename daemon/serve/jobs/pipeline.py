@@ -223,6 +223,8 @@ class Pipeline:
         """Start the shim of `step`, or wait for its end, or act on how it ended."""
         run = Run.of(job, step)
         if self._on_nodes.has(job, step, self.settings, was_begun=self._starts.was_begun(run)):
+            if self._on_nodes.rests(job, step, self.settings):
+                return
             self._faults.attempt(f"directory of job {job.id}", partial(refuse_vanished, job, self._root))
             self._on_nodes.follow(job, step, self.settings)
             return
