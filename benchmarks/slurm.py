@@ -37,7 +37,7 @@ from handlers.shim.nodes_watch import NodesWatch
 from handlers.shim.signs_of_life import SignsOfLife
 from tests.acceptance.house import CONFIG, House
 from tests.slurm.cluster import Cluster
-from tests.slurm.house import house_on
+from tests.slurm.house import house_on, section
 
 CORE = 1.0
 """Percent of a core that asking may take."""
@@ -163,7 +163,7 @@ def measure_polling(report: Report, queued: int, seconds: float) -> None:
     """Watch a daemon one of whose jobs trains, beside many that wait: somebody else's, and its own."""
     with playground() as (house, cluster):
         calls = counted(house)
-        house.settings["slurm"] |= {"poll": 10, "submitted": queued}  # type: ignore[operator] # a table
+        section(house).update(poll=10, submitted=queued)
         house.start()
         drop(house, "first")
         house.until(State.TRAINING)
@@ -194,7 +194,7 @@ def counted(house: House) -> Path:
         script.write_text(f'#!/bin/sh\necho {name} >>{calls}\nexec {path} "$@"\n')
         script.chmod(0o755)
         commands[name] = str(script)
-    house.settings["slurm"] |= {"commands": commands}  # type: ignore[operator] # a table
+    section(house)["commands"] = commands
     return calls
 
 

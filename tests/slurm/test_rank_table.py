@@ -12,6 +12,7 @@ from handlers.records.nodes import Start
 from handlers.records.step_exit import StepExit
 from tests.acceptance.house import House
 from tests.slurm.cluster import Cluster
+from tests.slurm.house import section
 from tests.slurm.test_training import directory, drop, exit_of
 
 pytestmark = pytest.mark.slurm
@@ -43,7 +44,7 @@ def with_tables(house: House, cluster: Cluster, tmp_path: Path) -> House:
     for name, text in (("scontrol", SCONTROL.format(real=real)), ("hccn_tool", HCCN_TOOL)):
         (tools / name).write_text(text)
         (tools / name).chmod(0o755)
-    house.settings["slurm"]["prologue"] += f"\nPATH={tools}:$PATH"  # type: ignore[index] # a table
+    section(house)["prologue"] = f"PATH={tools}:$PATH"
     house.settings["rank_table"] = {"hccn_tool": str(tools / "hccn_tool"), "hccn_conf": "/nowhere"}
     return house
 
