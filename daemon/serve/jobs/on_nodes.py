@@ -76,9 +76,13 @@ class OnNodes:
         self._courses = {run: course for run, course in self._courses.items() if run in runs}
 
     def has_room(self, settings: Settings) -> bool:
-        """Say whether another job may be submitted: not too many are to wait in Slurm's queue."""
-        waiting = sum(1 for job in self._store.jobs({State.PREPARING, State.SUBMITTED}) if job.nodes)
-        return settings.slurm is None or waiting < settings.slurm.submitted
+        """Say whether another training may be submitted: not too many jobs are to wait in Slurm's queue.
+
+        Merges that wait there count. None of them is held back: each ends the work of a training that had its turn.
+        """
+        trainings = sum(1 for job in self._store.jobs({State.PREPARING, State.SUBMITTED}) if job.nodes)
+        merges = sum(1 for run, one in self._courses.items() if run.step is Step.MERGE and one.in_queue is not None)
+        return settings.slurm is None or trainings + merges < settings.slurm.submitted
 
     def has(self, job: Job, step: Step, settings: Settings, *, was_begun: bool) -> bool:
         """Say whether Slurm has `step` of `job`, or is to have it: who follows processes of this host finds none.
@@ -194,9 +198,10 @@ class OnNodes:
     def _by_slurm(self, job: Job, seen: Seen, course: Course, settings: Settings) -> None:
         """Go on by what Slurm says, where no file says how it ended."""
         row, answer = self._row(seen, course), self._work.answer
-        if answer is not None and answer.unclear and job.state is State.SUBMITTED:
-            self._store.explain(job, answer.silence, Code.SLURM_NO_ANSWER)
+        if answer is not None and answer.unclear and seen.owner is None:
             course.waits(seen, answer)
+            if job.state is State.SUBMITTED:
+                self._store.explain(job, answer.silence, Code.SLURM_NO_ANSWER)
         if answer is None or answer.unclear or answer.at < (course.known_since or 0.0):
             return  # unknown is not over
         if row is None:

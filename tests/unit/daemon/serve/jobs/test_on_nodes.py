@@ -660,6 +660,26 @@ def test_a_merge_is_laid_out_before_it_is_submitted(house: House) -> None:
     assert house.ends == []
 
 
+def test_a_merge_that_waits_counts_as_one_that_waits(house: House) -> None:
+    """So that Slurm has no more of glmd's jobs in its queue than the site wants; but no merge is held back for it."""
+    one = Settings(slurm=SlurmSettings(submitted=1))
+    house.merges()
+    house.turn()
+    house.submitted()
+    house.turn()
+    assert house.nodes.has_room(one)
+    house.slurm("PENDING", "Priority")
+    house.turn()
+    assert not house.nodes.has_room(one)
+    assert house.nodes.has_room(SETTINGS)
+    house.answer = Answer(house.now, 30.0, unclear="squeue: no answer in 30 s")
+    house.turn()
+    assert not house.nodes.has_room(one)
+    house.has_owner("n2")
+    house.turn()
+    assert house.nodes.has_room(one)
+
+
 def test_a_merge_that_is_killed_is_done_again_twice(house: House) -> None:
     """Then it may be the merge that kills: somebody has to look."""
     house.merges()
