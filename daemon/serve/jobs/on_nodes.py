@@ -27,6 +27,7 @@ from daemon.serve.jobs.nodes_ends import by_record, by_verdict, by_word, of_merg
 from daemon.serve.jobs.nodes_looks import WAITED, Seen, look, said, why_it_waits
 from daemon.serve.jobs.planning_on_nodes import lay_out_merge, merges_on_a_node
 from daemon.serve.jobs.slurm_work import SlurmWork
+from daemon.serve.steps.slurm.naming import called
 from daemon.serve.steps.slurm.states import UNSAID, Phase, Word, wants_other_nodes
 from handlers.codes import Code
 from handlers.records.job_dir import Step
@@ -133,6 +134,20 @@ class OnNodes:
         else:
             self._work.ask(slurm)
             self._by_slurm(job, seen, course, settings)
+
+    def tell_of_evaluation(self, job: Job, settings: Settings) -> None:
+        """Say of `job`, whose evaluation is a job of Slurm's that a shim here waits for, where that is. Raises OSError.
+
+        Nothing else is done about it: what becomes of it that shim sees.
+        """
+        self._work.ask(settings.slurm or SlurmSettings())
+        answer = self._work.answer
+        for row in answer.rows.get(called(self._root, job, Step.EVALUATE), ()) if answer is not None else ():
+            match Word.of(row).phase:
+                case Phase.WAITS:
+                    self._store.explain(job, why_it_waits(row, job, datetime.now()))  # noqa: DTZ005 - as Slurm tells it
+                case Phase.RUNS:
+                    self._store.explain(job, f"Slurm job {row.id} evaluates on {row.nodes}")
 
     def _cancel(self, job: Job, seen: Seen, course: Course, settings: Settings) -> None:
         """Have it ended: by its own shim, where that is there and does so; else by Slurm, again and again."""

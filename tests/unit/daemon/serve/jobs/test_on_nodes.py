@@ -21,6 +21,7 @@ from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.nodes_looks import WAITED, look
 from daemon.serve.jobs.on_nodes import ENOUGH_TIME, EXIT_ALLOWANCE, FORGOTTEN, SILENCE_OF_SLURM, YOUNG, OnNodes
 from daemon.serve.loop.waiting import Waiting
+from daemon.serve.steps.slurm.naming import called
 from daemon.serve.steps.slurm.queue import Answer
 from daemon.serve.steps.slurm.submission import SlurmRecords
 from handlers.ckpt.files.listing import is_listed
@@ -678,6 +679,28 @@ def test_a_merge_that_waits_counts_as_one_that_waits(house: House) -> None:
     house.has_owner("n2")
     house.turn()
     assert house.nodes.has_room(one)
+
+
+def test_an_evaluation_says_whether_it_waits_or_runs(house: House) -> None:
+    """By Slurm's word of its job; what Slurm does not say, or not clearly, changes nothing."""
+    house.merges()
+    house.store.move(house.job, State.EVALUATING, "evaluation mindformers")
+    name = called(house.root, house.job, Step.EVALUATE)
+
+    def told(*rows: Row) -> str:
+        house.answer = Answer(house.now, 0.0, {name: rows})
+        house.nodes.tell_of_evaluation(house.job, SETTINGS)
+        return house.job.reason
+
+    house.nodes.tell_of_evaluation(house.job, SETTINGS)
+    assert house.asked == ["all"]
+    assert told() == "evaluation mindformers"
+    assert told(Row("9", "PENDING", "Priority", "N/A", "", name)) == "Slurm job 9 waits for Priority (1 node)"
+    assert told(Row("9", "RUNNING", "None", "N/A", "n2", name)) == "Slurm job 9 evaluates on n2"
+    assert told(Row("9", "COMPLETED", "None", "N/A", "n2", name)) == "Slurm job 9 evaluates on n2"
+    house.answer = Answer(house.now, 30.0, unclear="squeue: no answer in 30 s")
+    house.nodes.tell_of_evaluation(house.job, SETTINGS)
+    assert house.job.reason == "Slurm job 9 evaluates on n2"
 
 
 def test_a_merge_that_is_killed_is_done_again_twice(house: House) -> None:
