@@ -54,6 +54,8 @@ def test_ranks_are_numbered_by_the_table_and_a_node_without_addresses_is_unfit(w
     house = with_tables
     house.start()
     drop(house, more="  launcher: rank_table\n")
+    house.until_taken("run")
+    house.wait(directory(house).owner.exists, "the first to have its devices")
     drop(house, "second", "  launcher: rank_table\n  priority: -1\n")
     house.until(State.DONE)
     assert {(one.rank, one.device, one.node) for one in exit_of(house).processes} == {
