@@ -67,6 +67,8 @@ class OnNodes:
         self._work = work
         self._after_step = after_step
         self._courses: dict[Run, Course] = {}
+        self._trainings = (-1, 0)
+        """At which of `Store.changes` how many trainings wait in Slurm's queue, or are about to: hundreds may ask."""
 
     def next_due(self, now: float) -> float | None:
         """Return when, on the monotonic clock, to look again; None while nothing is on nodes."""
@@ -81,9 +83,11 @@ class OnNodes:
 
         Merges that wait there count. None of them is held back: each ends the work of a training that had its turn.
         """
-        trainings = sum(1 for job in self._store.jobs({State.PREPARING, State.SUBMITTED}) if job.nodes)
+        if self._trainings[0] != self._store.changes:
+            waiting = self._store.jobs({State.PREPARING, State.SUBMITTED})
+            self._trainings = self._store.changes, sum(1 for job in waiting if job.nodes)
         merges = sum(1 for run, one in self._courses.items() if run.step is Step.MERGE and one.in_queue is not None)
-        return settings.slurm is None or trainings + merges < settings.slurm.submitted
+        return settings.slurm is None or self._trainings[1] + merges < settings.slurm.submitted
 
     def has(self, job: Job, step: Step, settings: Settings, *, was_begun: bool) -> bool:
         """Say whether Slurm has `step` of `job`, or is to have it: who follows processes of this host finds none.

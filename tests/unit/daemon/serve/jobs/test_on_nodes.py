@@ -638,6 +638,18 @@ def test_not_more_than_the_site_wants_wait_in_slurm(house: House) -> None:
     assert house.nodes.has_room(Settings(slurm=SlurmSettings(submitted=1)))
 
 
+def test_hundreds_that_wait_for_room_in_slurm_are_counted_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until something changes: each of them asks with every turn."""
+    counted: list[object] = []
+    jobs = house.store.jobs
+    monkeypatch.setattr(house.store, "jobs", lambda states: counted.append(states) or jobs(states))
+    one = Settings(slurm=SlurmSettings(submitted=1))
+    assert [house.nodes.has_room(one) for _ in range(200)] == [False] * 200
+    assert len(counted) == 1
+    house.store.move(house.job, State.TRAINING)
+    assert house.nodes.has_room(one)
+
+
 # Merges
 
 
