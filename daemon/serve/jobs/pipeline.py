@@ -239,11 +239,11 @@ class Pipeline:
             return
         self._starts.came_up(run)
         if found.shim is not None:
-            if step is Step.EVALUATE and job.nodes and not job.devices:
-                self._on_nodes.tell_of_evaluation(job, self.settings)
             self._faults.attempt(f"directory of job {job.id}", partial(refuse_vanished, job, self._root))
             if job.cancel or (step is not Step.TRAIN and self._runs.is_homeless(job)):
                 found.shim.signal(signal.SIGTERM)  # again with every turn, which does no harm
+            if step is Step.EVALUATE and job.nodes and not job.devices:
+                self._on_nodes.tell_of_evaluation(job, self.settings)
         elif found.life is not Life.ENDING:
             self._faults.passed(f"directory of job {job.id}")
             self._after_step.act(job, step, found, self.settings)
