@@ -41,6 +41,9 @@ NOTHING = "nothing: is the root the same directory there?"
 _OVER = frozenset(
     {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "DEADLINE", "NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "OUT_OF_MEMORY"}
 )
+_PLACING = ("--account=", "--constraint=", "--partition=", "--qos=", "--reservation=", "--wckey=")
+"""Of the site's own options: by whose account, and on which nodes. What else a training needs, as --exclusive, a look
+would wait for in vain while others train."""
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -100,6 +103,7 @@ class _Probing:
             account=site.account,
             qos=site.qos,
             reservation=site.reservation,
+            extra=tuple(option for option in site.options if option.startswith(_PLACING)),
         )
         return (
             f"--job-name={self.name}",
@@ -110,6 +114,7 @@ class _Probing:
             "--propagate=NONE",
             f"--output={self.place / node}.out",
             *where.options,
+            *where.extra,
         )
 
     def results(self, deadline: float) -> Iterator[Probed]:

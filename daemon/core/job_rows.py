@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 
 from daemon.core.states import Job, Source, State
 from handlers.records.nodes_plan import MOST_NODES
@@ -18,10 +19,13 @@ NO_JOB = (ValueError, TypeError, RecursionError)
 """What `job_of` raises for a row that says nothing a job could have."""
 
 _MOST_ATTEMPTS = 100_000
+_REMEMBERED = 1024
+"""Rows whose jobs are kept at hand: the daemon reads those that are not over with every turn."""
 _SHOWN = 100
 """Characters of a wrong value."""
 
 
+@lru_cache(_REMEMBERED)
 def job_of(row: Row) -> Job:
     """Return the job that `row`, with COLUMNS, is; raises NO_JOB for what none can have."""
     number, name, state, reason, attempt, priority, devices, prefix, cancel = row[:9]

@@ -122,7 +122,7 @@ class SlurmSettings(Section):
     prologue: Annotated[str, AfterValidator(_lines)] = ""
     """Lines of the batch script: `source /usr/local/Ascend/ascend-toolkit/set_env.sh`."""
     submitted: Annotated[int, Strict(), Field(ge=1, le=MOST_NODES)] = 8
-    """How many of glmd's jobs wait in Slurm's queue at most."""
+    """How many of glmd's jobs wait in Slurm's queue at most: trainings are held back for it, merges are not."""
     poll: Annotated[Duration, Field(ge=1, le=3600)] = 10.0
     gather: Annotated[Duration, Field(ge=1, le=86400)] = 120.0
     node_silence: Annotated[Duration, Field(ge=2, le=86400)] = 60.0

@@ -13,7 +13,6 @@ SETTINGS: dict[str, object] = {
     "node_silence": 8,
     "lease": 8,
     "merge": {"where": "host"},
-    "prologue": "",
 }
 
 
@@ -28,3 +27,10 @@ def house_on(path: Path, cluster: Cluster) -> House:
     house.daemon_environment = {name: cluster.environment[name] for name in wanted if name in cluster.environment}
     house.settings["slurm"] = dict(SETTINGS)
     return house
+
+
+def section(house: House) -> dict[str, object]:
+    """Return the settings' section `slurm`, which may be changed until the daemon starts."""
+    found = house.settings["slurm"]
+    assert isinstance(found, dict)
+    return found

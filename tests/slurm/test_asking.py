@@ -17,6 +17,7 @@ from daemon.core.states import State
 from handlers.records.nodes import Part
 from tests.acceptance.house import GLMD, House
 from tests.slurm.cluster import Cluster
+from tests.slurm.house import section
 from tests.slurm.test_training import directory, drop, fill, runs_of
 
 pytestmark = pytest.mark.slurm
@@ -72,7 +73,7 @@ def test_the_doctor_looks_at_each_node_and_leaves_nothing(house: House, cluster:
 
 def test_files_are_held_against_slurm_and_what_waits_too_long_is_given_up(house: House, cluster: Cluster) -> None:
     """What can never be had is rejected; what does not begin in time is cancelled in Slurm; devices are Slurm's own."""
-    house.settings["slurm"] = {**dict(house.settings["slurm"]), "devices_from": "slurm"}  # type: ignore[call-overload] # a table
+    section(house)["devices_from"] = "slurm"
     house.start()
     drop(house, "run", "  launcher: cluster\n")
     house.until(State.DONE)

@@ -50,6 +50,7 @@ def test_it_runs_on_a_node_with_a_device_of_that(judged: House, cluster: Cluster
     judged.wait(judged.directory().step(1, Step.EVALUATE).stdout.exists, "the evaluation, which Slurm does not hear of")
     cluster.start_controller()
     judged.wait(lambda: state_of(cluster) == "PENDING", "the evaluation in Slurm's queue")
+    judged.wait(lambda: judged.job().reason.endswith("waits for Resources (1 node)"), "what it waits for")
     assert judged.job().state is State.EVALUATING
     cluster.run("scancel", other)
     judged.until(State.DONE)
@@ -79,6 +80,7 @@ def test_one_that_is_cancelled_leaves_nothing_in_slurm(judged: House, cluster: C
     if not begun:
         fill(cluster)
     judged.wait(lambda: state_of(cluster) == ("RUNNING" if begun else "PENDING"), "the evaluation in Slurm")
+    judged.wait(lambda: (" evaluates on n" if begun else " waits for ") in judged.job().reason, "what is told of it")
     assert judged.run("cancel", "1").returncode == 0
     judged.wait(lambda: state_of(cluster) in {"CANCELLED", "FAILED", "COMPLETED"}, "the end of it in Slurm")
     judged.until(State.CANCELLED)

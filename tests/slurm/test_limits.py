@@ -9,6 +9,7 @@ from daemon.core.states import State
 from handlers.records.step_exit import Outcome
 from tests.acceptance.house import House
 from tests.slurm.cluster import Cluster
+from tests.slurm.house import section
 from tests.slurm.test_training import drop, exit_of, gated, reasons, until_gate, waits
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
@@ -42,7 +43,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 def limited(house: House, time: str) -> None:
     """Let the job train until that limit comes; it saves before."""
     gated(house, STANDIN_SAVE="17")
-    house.settings["slurm"]["time"] = time  # type: ignore[index] # a table
+    section(house)["time"] = time
     house.start()
     drop(house)
     until_gate(house)
@@ -69,7 +70,7 @@ def test_a_time_limit_of_which_the_job_is_told_ends_it_in_order(house: House) ->
 def test_a_time_limit_of_which_the_job_is_not_told_is_slurms_word(house: House, tmp_path: Path) -> None:
     """All are ended by TERM, which may mean anything; Slurm says what it was."""
     (tmp_path / "sitecustomize.py").write_text(DEAF)
-    house.settings["slurm"]["prologue"] += f"\nexport PYTHONPATH={tmp_path}"  # type: ignore[index] # a table
+    section(house)["prologue"] = f"export PYTHONPATH={tmp_path}"
     limited(house, "1m")
     why = resumed(house)
     told = "resumed from 17_4 after: Slurm says TIMEOUT (TimeLimit): the Slurm job came to its time limit"

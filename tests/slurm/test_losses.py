@@ -17,6 +17,7 @@ from handlers.records.slurm import Intent, Submitted, Verdict
 from handlers.slurm.client import SlurmClient
 from tests.acceptance.house import House
 from tests.slurm.cluster import Cluster
+from tests.slurm.house import section
 from tests.slurm.test_training import (
     directory,
     drop,
@@ -60,7 +61,7 @@ def test_whatever_is_lost_the_training_goes_on_from_its_newest_save(house: House
     refuses that, and the job has it all the same. What was frozen ends when it wakes up.
     """
     gated(house, STANDIN_SAVE="17")
-    house.settings["slurm"] = {**dict(house.settings["slurm"]), "node_silence": 6}  # type: ignore[call-overload] # a table
+    section(house)["node_silence"] = 6
     house.start()
     drop(house)
     until_gate(house)
@@ -113,7 +114,7 @@ def test_a_request_in_flight_to_a_frozen_slurmctld_becomes_one_job(
         'exec sbatch "$@"\n'
     )
     sbatch.chmod(0o755)
-    house.settings["slurm"] = {**dict(house.settings["slurm"]), "commands": {"sbatch": str(sbatch)}}  # type: ignore[call-overload] # a table
+    section(house)["commands"] = {"sbatch": str(sbatch)}
     house.start()
     drop(house)
     try:

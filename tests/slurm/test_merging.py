@@ -14,6 +14,7 @@ from handlers.records.step_exit import Outcome, StepExit
 from tests.acceptance.house import House
 from tests.held_merge import held_by, is_held, published
 from tests.slurm.cluster import Cluster
+from tests.slurm.house import section
 from tests.slurm.test_training import drop, reasons, runs_of
 
 pytestmark = pytest.mark.slurm
@@ -25,10 +26,9 @@ LIMIT = 180.0
 @pytest.fixture
 def merging(house: House, tmp_path: Path) -> House:
     """Return a house whose merges are jobs, as they are unless the settings say otherwise, and wait at the gate."""
-    slurm = dict(house.settings["slurm"])  # type: ignore[call-overload] # a table
+    slurm = section(house)
     del slurm["merge"]
-    slurm["prologue"] += f"\ncase $SLURM_JOB_NAME in *-merge) export PYTHONPATH={held_by(house.gate, tmp_path)};; esac"
-    house.settings["slurm"] = slurm
+    slurm["prologue"] = f"case $SLURM_JOB_NAME in *-merge) export PYTHONPATH={held_by(house.gate, tmp_path)};; esac"
     return house
 
 
@@ -110,7 +110,7 @@ def test_a_merge_whose_node_is_lost_is_repeated_on_another(merging: House, clust
 def test_a_merge_past_its_time_in_slurm_fails_with_slurms_word(merging: House) -> None:
     """It would end so again; from inside it the TERM of the time limit is as any other."""
     house = merging
-    house.settings["slurm"]["merge"] = {"time": "1m"}  # type: ignore[index] # a table
+    section(house)["merge"] = {"time": "1m"}
     house.start()
     drop(house)
     until_held(house)

@@ -11,6 +11,7 @@ from daemon.core.states import State
 from handlers.records.job_dir import Step
 from tests.acceptance.house import House
 from tests.slurm.cluster import Cluster
+from tests.slurm.house import section
 from tests.slurm.negative_cache import negative_cache
 from tests.slurm.test_training import drop, exit_of, gated, runs_of, until_gate
 
@@ -21,9 +22,7 @@ def preload(house: House, place: Path) -> None:
     """Let the daemon and each node have a cache of absent names of its own."""
     variables = negative_cache(place, house.root)
     house.daemon_environment |= variables
-    slurm = house.settings["slurm"]
-    assert isinstance(slurm, dict)
-    slurm["prologue"] += "".join(f"\nexport {name}={value}" for name, value in variables.items())
+    section(house)["prologue"] = "\n".join(f"export {name}={value}" for name, value in variables.items())
 
 
 def test_an_absent_name_stays_absent_until_its_directory_is_listed(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from handlers.records.nodes import Start
 from handlers.records.step_exit import StepExit
 from tests.acceptance.house import House
 from tests.slurm.cluster import Cluster
+from tests.slurm.house import section
 from tests.slurm.test_training import directory, drop, exit_of
 
 pytestmark = pytest.mark.slurm
@@ -43,7 +44,7 @@ def with_tables(house: House, cluster: Cluster, tmp_path: Path) -> House:
     for name, text in (("scontrol", SCONTROL.format(real=real)), ("hccn_tool", HCCN_TOOL)):
         (tools / name).write_text(text)
         (tools / name).chmod(0o755)
-    house.settings["slurm"]["prologue"] += f"\nPATH={tools}:$PATH"  # type: ignore[index] # a table
+    section(house)["prologue"] = f"PATH={tools}:$PATH"
     house.settings["rank_table"] = {"hccn_tool": str(tools / "hccn_tool"), "hccn_conf": "/nowhere"}
     return house
 
@@ -53,6 +54,8 @@ def test_ranks_are_numbered_by_the_table_and_a_node_without_addresses_is_unfit(w
     house = with_tables
     house.start()
     drop(house, more="  launcher: rank_table\n")
+    house.until_taken("run")
+    house.wait(directory(house).owner.exists, "the first to have its devices")
     drop(house, "second", "  launcher: rank_table\n  priority: -1\n")
     house.until(State.DONE)
     assert {(one.rank, one.device, one.node) for one in exit_of(house).processes} == {

@@ -24,6 +24,7 @@ from handlers.resume.decision import TakenUp
 from tests.acceptance import house as houses
 from tests.acceptance.house import House
 from tests.slurm.cluster import Cluster
+from tests.slurm.house import section
 from tests.slurm.test_training import reasons, runs_of, state
 
 pytestmark = [pytest.mark.slurm, pytest.mark.rehearsal, pytest.mark.slow]
@@ -78,7 +79,7 @@ class Play:
         house.training |= {"python": str(self._python), "checkout": str(case.stack.checkout)}
         if case.entry is not None:
             house.training |= {"entry": str(case.entry), "environment": {"HALTS": str(self._halts)}}
-        house.settings["slurm"] |= {"devices_per_node": 1}  # type: ignore[operator] # a table
+        section(house)["devices_per_node"] = 1
 
     def drop(self) -> None:
         """Drop the rehearsal's file, for two nodes."""

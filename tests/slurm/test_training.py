@@ -14,6 +14,7 @@ from handlers.records.nodes import NodesDir, NodeState, Owner
 from handlers.records.step_exit import Outcome, StepExit
 from tests.acceptance.house import CONFIG, House
 from tests.slurm.cluster import DEVICES, Cluster
+from tests.slurm.house import section
 
 pytestmark = pytest.mark.slurm
 
@@ -237,7 +238,7 @@ def test_scancel_is_not_glmds_cancel(house: House, cluster: Cluster) -> None:
 def test_what_slurm_refuses_fails_with_its_words(house: House, cluster: Cluster) -> None:
     """At once: it would be refused again. The check has not seen it: Slurm did not answer then."""
     unheard = {"partition": "npux", "commands": {"sinfo": "/nowhere/sinfo"}}
-    house.settings["slurm"] = {**dict(house.settings["slurm"]), **unheard}  # type: ignore[call-overload] # a table
+    section(house).update(unheard)
     house.start()
     drop(house)
     job = house.until(State.FAILED)

@@ -7,9 +7,10 @@ from pathlib import Path
 import structlog
 
 from daemon.core.states import Job
+from daemon.serve.jobs.in_slurms_queue import InQueue
+from daemon.serve.jobs.nodes_looks import Seen
 from daemon.serve.steps.slurm.queue import Answer
 from daemon.serve.steps.slurm.states import Word
-from handlers.ckpt.files.listing import is_listed
 from handlers.records.nodes import Control
 from handlers.records.slurm import Said
 from handlers.shim.pulse import Pulse
@@ -32,17 +33,32 @@ class Course:
     """Of the job's, while Slurm says that it runs."""
     word: str = ""
     """The last one of Slurm's that glmd does not know."""
-    waits_by: Answer | None = None
-    """The answer of Slurm's that said last that it waits in its queue."""
-    owner: Path | None = None
-    """What is there when that is over."""
+    waits_since: float | None = None
+    """Since when it waits in Slurm's queue, as far as that is known; also of one that does not any more."""
+    in_queue: InQueue | None = None
+    """How it waits there; None where it does not, or is being looked at."""
     said: Said | None = None
     """What Slurm said last, as it is written down."""
 
+    def waits(self, seen: Seen, answer: Answer) -> None:
+        """Take note that it waits in Slurm's queue, by this answer or as far as anybody knows."""
+        now = time.monotonic()
+        self.waits_since = now if self.waits_since is None else self.waits_since
+        self.in_queue = InQueue(seen, answer, self.waits_since)
+        self.in_queue.rest(now)
+
+    def rests(self, job: Job, answer: Answer | None) -> bool:
+        """Say whether it waits in Slurm's queue as it did, and was looked at a moment ago."""
+        waits = self.in_queue
+        return waits is not None and time.monotonic() < waits.until and waits.is_unchanged(job, answer, self.said)
+
     def waits_still(self, job: Job, answer: Answer | None) -> bool:
-        """Say whether it is where it was: hundreds may wait, and their files are not worth reading at every look."""
-        is_told = self.waits_by is not None and self.waits_by is answer
-        return is_told and not job.cancel and self.owner is not None and not is_listed(self.owner)
+        """Say whether it waits in Slurm's queue as it did, and nobody has begun it. Raises OSError."""
+        waits = self.in_queue
+        if waits is None or not waits.is_unchanged(job, answer, self.said) or waits.has_begun():
+            return False
+        waits.rest(time.monotonic())
+        return True
 
     def is_settled(self, beats: tuple[int, ...], at: float, allowance: float) -> bool:
         """Say whether it has been over for long enough by then, and nobody of it gave a sign of life meanwhile."""

@@ -149,7 +149,7 @@ def _exit(directory: StepDir, step: Step) -> StepExit | None:
 
 def why_it_waits(row: Row, job: Job, now: datetime) -> str:
     """Say what a job in Slurm's queue waits for, and until when as far as Slurm can tell; `now` is local time."""
-    nodes = 1 if job.state is State.MERGING else job.nodes
+    nodes = 1 if job.state in {State.MERGING, State.EVALUATING} else job.nodes
     where = f"{nodes} node{'s' * (nodes > 1)}"
     if Word.of(row).phase is None:
         return f"Slurm job {row.id} is {row.state}, which glmd does not know"

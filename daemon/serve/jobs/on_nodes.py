@@ -27,6 +27,7 @@ from daemon.serve.jobs.nodes_ends import by_record, by_verdict, by_word, of_merg
 from daemon.serve.jobs.nodes_looks import WAITED, Seen, look, said, why_it_waits
 from daemon.serve.jobs.planning_on_nodes import lay_out_merge, merges_on_a_node
 from daemon.serve.jobs.slurm_work import SlurmWork
+from daemon.serve.steps.slurm.naming import called
 from daemon.serve.steps.slurm.states import UNSAID, Phase, Word, wants_other_nodes
 from handlers.codes import Code
 from handlers.records.job_dir import Step
@@ -66,6 +67,8 @@ class OnNodes:
         self._work = work
         self._after_step = after_step
         self._courses: dict[Run, Course] = {}
+        self._trainings = (-1, 0)
+        """At which of `Store.changes` how many trainings wait in Slurm's queue, or are about to: hundreds may ask."""
 
     def next_due(self, now: float) -> float | None:
         """Return when, on the monotonic clock, to look again; None while nothing is on nodes."""
@@ -76,9 +79,15 @@ class OnNodes:
         self._courses = {run: course for run, course in self._courses.items() if run in runs}
 
     def has_room(self, settings: Settings) -> bool:
-        """Say whether another job may be submitted: not too many are to wait in Slurm's queue."""
-        waiting = sum(1 for job in self._store.jobs({State.PREPARING, State.SUBMITTED}) if job.nodes)
-        return settings.slurm is None or waiting < settings.slurm.submitted
+        """Say whether another training may be submitted: not too many jobs are to wait in Slurm's queue.
+
+        Merges that wait there count. None of them is held back: each ends the work of a training that had its turn.
+        """
+        if self._trainings[0] != self._store.changes:
+            waiting = self._store.jobs({State.PREPARING, State.SUBMITTED})
+            self._trainings = self._store.changes, sum(1 for job in waiting if job.nodes)
+        merges = sum(1 for run, one in self._courses.items() if run.step is Step.MERGE and one.in_queue is not None)
+        return settings.slurm is None or self._trainings[1] + merges < settings.slurm.submitted
 
     def has(self, job: Job, step: Step, settings: Settings, *, was_begun: bool) -> bool:
         """Say whether Slurm has `step` of `job`, or is to have it: who follows processes of this host finds none.
@@ -89,6 +98,14 @@ class OnNodes:
             return not was_begun and merges_on_a_node(job, settings, self._root)
         return step is Step.TRAIN and job.nodes > 0
 
+    def rests(self, job: Job, step: Step, settings: Settings) -> bool:
+        """Say whether `step` of `job`, which Slurm has, waits in its queue, and is not to be looked at yet."""
+        course = self._courses.get(Run.of(job, step))
+        if course is None or not course.rests(job, self._work.answer):
+            return False
+        self._work.ask(settings.slurm or SlurmSettings())
+        return True
+
     def follow(self, job: Job, step: Step, settings: Settings) -> None:
         """Go on with `step` of `job`: see `has`. Raises OSError."""
         course = self._courses.setdefault(Run.of(job, step), Course())
@@ -96,6 +113,7 @@ class OnNodes:
         if course.waits_still(job, self._work.answer):
             self._work.ask(slurm)
             return
+        course.in_queue = None
         seen = look(job, self._root, step)
         if step is Step.MERGE and seen.intent is None and is_there(job, self._root):
             lay_out_merge(job, slurm, self._root)
@@ -120,6 +138,20 @@ class OnNodes:
         else:
             self._work.ask(slurm)
             self._by_slurm(job, seen, course, settings)
+
+    def tell_of_evaluation(self, job: Job, settings: Settings) -> None:
+        """Say of `job`, whose evaluation is a job of Slurm's that a shim here waits for, where that is. Raises OSError.
+
+        Nothing else is done about it: what becomes of it that shim sees.
+        """
+        self._work.ask(settings.slurm or SlurmSettings())
+        answer = self._work.answer
+        for row in answer.rows.get(called(self._root, job, Step.EVALUATE), ()) if answer is not None else ():
+            match Word.of(row).phase:
+                case Phase.WAITS:
+                    self._store.explain(job, why_it_waits(row, job, datetime.now()))  # noqa: DTZ005 - as Slurm tells it
+                case Phase.RUNS:
+                    self._store.explain(job, f"Slurm job {row.id} evaluates on {row.nodes}")
 
     def _cancel(self, job: Job, seen: Seen, course: Course, settings: Settings) -> None:
         """Have it ended: by its own shim, where that is there and does so; else by Slurm, again and again."""
@@ -185,8 +217,10 @@ class OnNodes:
     def _by_slurm(self, job: Job, seen: Seen, course: Course, settings: Settings) -> None:
         """Go on by what Slurm says, where no file says how it ended."""
         row, answer = self._row(seen, course), self._work.answer
-        if answer is not None and answer.unclear and job.state is State.SUBMITTED:
-            self._store.explain(job, answer.silence, Code.SLURM_NO_ANSWER)
+        if answer is not None and answer.unclear and seen.owner is None:
+            course.waits(seen, answer)
+            if job.state is State.SUBMITTED:
+                self._store.explain(job, answer.silence, Code.SLURM_NO_ANSWER)
         if answer is None or answer.unclear or answer.at < (course.known_since or 0.0):
             return  # unknown is not over
         if row is None:
@@ -223,9 +257,9 @@ class OnNodes:
         Or give it up where its shim is deaf.
         """
         word = Word.of(row)
-        if word.phase is Phase.WAITS:
-            course.waits_by, course.owner = self._work.answer, seen.records.nodes.owner
         if seen.owner is None:
+            if word.phase is Phase.WAITS and self._work.answer is not None:
+                course.waits(seen, self._work.answer)
             waits = why_it_waits(row, job, datetime.now())  # noqa: DTZ005 - as Slurm tells it
             self._store.explain(job, f"{waits}{seen.left_out}")
             if seen.leaves_out and row.state == "PENDING" and wants_other_nodes(row.reason):

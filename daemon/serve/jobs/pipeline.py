@@ -223,6 +223,8 @@ class Pipeline:
         """Start the shim of `step`, or wait for its end, or act on how it ended."""
         run = Run.of(job, step)
         if self._on_nodes.has(job, step, self.settings, was_begun=self._starts.was_begun(run)):
+            if self._on_nodes.rests(job, step, self.settings):
+                return
             self._faults.attempt(f"directory of job {job.id}", partial(refuse_vanished, job, self._root))
             self._on_nodes.follow(job, step, self.settings)
             return
@@ -240,6 +242,8 @@ class Pipeline:
             self._faults.attempt(f"directory of job {job.id}", partial(refuse_vanished, job, self._root))
             if job.cancel or (step is not Step.TRAIN and self._runs.is_homeless(job)):
                 found.shim.signal(signal.SIGTERM)  # again with every turn, which does no harm
+            if step is Step.EVALUATE and job.nodes and not job.devices:
+                self._on_nodes.tell_of_evaluation(job, self.settings)
         elif found.life is not Life.ENDING:
             self._faults.passed(f"directory of job {job.id}")
             self._after_step.act(job, step, found, self.settings)

@@ -59,6 +59,11 @@ class Slurm:
         (self.place / name).write_text(f"#!/bin/bash\n{script.replace('PLACE', str(self.place))}")
         (self.place / name).chmod(0o755)
 
+    def have(self, **settings: object) -> None:
+        """Let the settings of this Slurm's say so."""
+        assert self.settings.slurm is not None
+        self.settings = self.settings.model_copy(update={"slurm": self.settings.slurm.model_copy(update=settings)})
+
     def probe(self, *nodes: str) -> dict[str, Probed]:
         """Look at these nodes."""
         assert self.settings.slurm is not None
@@ -98,6 +103,17 @@ def test_a_node_says_what_it_has(slurm: Slurm) -> None:
     assert list(slurm.root.iterdir()) == []
 
 
+def test_a_node_is_asked_for_as_trainings_ask_for_it(slurm: Slurm) -> None:
+    """By the site's own options, as far as they say by whose account and where; a look needs no node of its own."""
+    whose = ["--account=physics", "--constraint=910b", "--wckey=llm"]
+    slurm.have(options=(*whose, "--exclusive", "--nodelist=n7", "--switches=1", "--mem=500G"))
+    slurm.probe("n1")
+    (told,) = slurm.told("sbatch")
+    options = told.split()
+    assert [option for option in options if option in whose] == whose
+    assert not {"--exclusive", "--nodelist=n7", "--switches=1", "--mem=500G"} & {*options}
+
+
 @pytest.mark.parametrize(
     ("node", "prologue", "told"),
     (
@@ -109,10 +125,7 @@ def test_a_node_says_what_it_has(slurm: Slurm) -> None:
 )
 def test_a_node_that_says_nothing_says_why(slurm: Slurm, node: str, prologue: str, told: str) -> None:
     """As far as its batch step, or sbatch, says something."""
-    assert slurm.settings.slurm is not None
-    slurm.settings = slurm.settings.model_copy(
-        update={"slurm": slurm.settings.slurm.model_copy(update={"prologue": prologue})}
-    )
+    slurm.have(prologue=prologue)
     found = slurm.probe(node)[node]
     assert found.probe is None
     assert told in found.why

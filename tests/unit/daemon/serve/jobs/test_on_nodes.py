@@ -14,14 +14,17 @@ from daemon.core.settings import Settings
 from daemon.core.slurm_settings import MergeWhere, SlurmMerge, SlurmSettings
 from daemon.core.states import STEP_OF, Job, State
 from daemon.core.store import NewJob, Store
-from daemon.serve.jobs import on_nodes
+from daemon.serve.jobs import in_slurms_queue, on_nodes
 from daemon.serve.jobs.endings import Finished
+from daemon.serve.jobs.in_slurms_queue import LONGEST_REST
 from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.nodes_looks import WAITED, look
 from daemon.serve.jobs.on_nodes import ENOUGH_TIME, EXIT_ALLOWANCE, FORGOTTEN, SILENCE_OF_SLURM, YOUNG, OnNodes
 from daemon.serve.loop.waiting import Waiting
+from daemon.serve.steps.slurm.naming import called
 from daemon.serve.steps.slurm.queue import Answer
 from daemon.serve.steps.slurm.submission import SlurmRecords
+from handlers.ckpt.files.listing import is_listed
 from handlers.records.job_dir import Step
 from handlers.records.nodes import Control, NodeState, Owner, Request
 from handlers.records.slurm import Intent, Said, Submitted, Verdict
@@ -98,9 +101,11 @@ class House:
         return self.store.job(1)
 
     def turn(self, seconds: float = 1.0) -> None:
-        """Let so much time pass, and follow the job."""
+        """Let so much time pass, and follow the job, unless there is nothing to look at."""
         self.now += seconds
-        self.nodes.follow(self.job, STEP_OF[self.job.state], SETTINGS)
+        step = STEP_OF[self.job.state]
+        if not self.nodes.rests(self.job, step, SETTINGS):
+            self.nodes.follow(self.job, step, SETTINGS)
 
     def slurm(
         self, state: str | None, reason: str = "None", nodes: str = "n[1-2]", down: Mapping[str, str] | None = None
@@ -162,25 +167,77 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
         yield House(tmp_path, store, waiting, monkeypatch)
 
 
-def test_the_files_of_what_waits_are_not_read_again_before_slurm_says_more(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """There may be hundreds; but what has begun meanwhile, and a wish, is seen at once."""
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what was looked at: `all` files of a job, or whether there is an `owner`."""
+    seen: list[str] = []
+    monkeypatch.setattr(on_nodes, "look", lambda *given: seen.append("all") or look(*given))
+    monkeypatch.setattr(in_slurms_queue, "is_listed", lambda path: seen.append("owner") or is_listed(path))
+    return seen
+
+
+def waits(house: House, looks: list[str], seconds: int = 2) -> None:
+    """Let it have waited in Slurm's queue for so long, of which Slurm says the same each time."""
     house.submitted()
     house.turn()
-    house.slurm("PENDING", "Resources")
-    house.turn()
-    looks: list[int] = []
-    monkeypatch.setattr(on_nodes, "look", lambda job, *rest: looks.append(job.id) or look(job, *rest))
-    house.turn()
-    house.turn()
-    assert looks == []
+    for _ in range(seconds // 2):
+        house.slurm("PENDING", "Resources")
+        house.turn(2.0)
+    looks.clear()
+
+
+def test_the_files_of_what_waits_are_not_read_again_before_slurm_says_something_else(
+    house: House, looks: list[str]
+) -> None:
+    """There may be hundreds; but a wish is seen at once."""
+    waits(house, looks)
+    for _ in range(10):
+        house.slurm("PENDING", "Resources")
+        house.turn()
+    assert "all" not in looks
     assert house.asked[-1] == "all"
     house.slurm("PENDING", "Priority")
     house.turn()
     assert house.job.reason == "Slurm job 7 waits for Priority (2 nodes)"
-    house.begun()
-    assert len(looks) == 2
+    assert looks.count("all") == 1
+    house.store.ask_to_cancel(house.job)
+    house.turn()
+    assert house.asked[-1] == "withdraw"
+
+
+@pytest.mark.parametrize(("waited", "soon"), ((10, 2.0), (50, 6.0), (3600, LONGEST_REST + 2.0)))
+def test_what_has_waited_for_long_is_looked_for_less_often(
+    house: House, looks: list[str], waited: int, soon: float
+) -> None:
+    """It is found after a tenth of its wait, and after ten seconds at most, however seldom Slurm is asked."""
+    waits(house, looks, waited)
+    for _ in range(10):
+        house.turn(2.0)
+    assert looks.count("owner") <= 20.0 / min(LONGEST_REST, waited / 10)
+    house.has_owner("n[1-2]")
+    began = house.now
+    while house.job.state is State.SUBMITTED:
+        house.turn(2.0)
+    assert house.now - began <= soon
+
+
+def test_the_files_of_what_waits_are_not_read_while_slurm_does_not_answer(house: House, looks: list[str]) -> None:
+    """But once for each question. When it answers again its reason is told again, and what began meanwhile is found."""
+    waits(house, looks, 100)
+    for asked in (1, 2):
+        house.answer = Answer(house.now, 30.0, unclear="squeue: no answer in 30 s")
+        for _ in range(30):
+            house.turn(2.0)
+        assert looks.count("all") == asked
+        assert house.job.code == "slurm.no-answer"
+    house.slurm("PENDING", "Resources")
+    house.turn()
+    assert house.job.reason == "Slurm job 7 waits for Resources (2 nodes)"
+    house.answer = Answer(house.now, 30.0, unclear="squeue: no answer in 30 s")
+    house.turn()
+    house.has_owner("n[1-2]")
+    house.turn(LONGEST_REST)
+    assert house.job.state is State.TRAINING
 
 
 DEAF = SETTINGS.slurm.lease + SETTINGS.training.grace + ENOUGH_TIME if SETTINGS.slurm else 0.0
@@ -537,6 +594,8 @@ def test_what_does_not_begin_in_time_is_cancelled_in_slurm_and_fails(house: Hous
     if known:
         house.submitted()
     house.turn()
+    house.slurm("PENDING" if known else None, "Resources")
+    house.turn()
     assert "withdraw" not in house.asked
     waits_too_long(house)
     house.turn()
@@ -580,6 +639,18 @@ def test_not_more_than_the_site_wants_wait_in_slurm(house: House) -> None:
     assert house.nodes.has_room(Settings(slurm=SlurmSettings(submitted=1)))
 
 
+def test_hundreds_that_wait_for_room_in_slurm_are_counted_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until something changes: each of them asks with every turn."""
+    counted: list[object] = []
+    jobs = house.store.jobs
+    monkeypatch.setattr(house.store, "jobs", lambda states: counted.append(states) or jobs(states))
+    one = Settings(slurm=SlurmSettings(submitted=1))
+    assert [house.nodes.has_room(one) for _ in range(200)] == [False] * 200
+    assert len(counted) == 1
+    house.store.move(house.job, State.TRAINING)
+    assert house.nodes.has_room(one)
+
+
 # Merges
 
 
@@ -601,6 +672,48 @@ def test_a_merge_is_laid_out_before_it_is_submitted(house: House) -> None:
     house.turn()
     assert house.job.reason == "Slurm job 7 merges on n2"
     assert house.ends == []
+
+
+def test_a_merge_that_waits_counts_as_one_that_waits(house: House) -> None:
+    """So that Slurm has no more of glmd's jobs in its queue than the site wants; but no merge is held back for it."""
+    one = Settings(slurm=SlurmSettings(submitted=1))
+    house.merges()
+    house.turn()
+    house.submitted()
+    house.turn()
+    assert house.nodes.has_room(one)
+    house.slurm("PENDING", "Priority")
+    house.turn()
+    assert not house.nodes.has_room(one)
+    assert house.nodes.has_room(SETTINGS)
+    house.answer = Answer(house.now, 30.0, unclear="squeue: no answer in 30 s")
+    house.turn()
+    assert not house.nodes.has_room(one)
+    house.has_owner("n2")
+    house.turn()
+    assert house.nodes.has_room(one)
+
+
+def test_an_evaluation_says_whether_it_waits_or_runs(house: House) -> None:
+    """By Slurm's word of its job; what Slurm does not say, or not clearly, changes nothing."""
+    house.merges()
+    house.store.move(house.job, State.EVALUATING, "evaluation mindformers")
+    name = called(house.root, house.job, Step.EVALUATE)
+
+    def told(*rows: Row) -> str:
+        house.answer = Answer(house.now, 0.0, {name: rows})
+        house.nodes.tell_of_evaluation(house.job, SETTINGS)
+        return house.job.reason
+
+    house.nodes.tell_of_evaluation(house.job, SETTINGS)
+    assert house.asked == ["all"]
+    assert told() == "evaluation mindformers"
+    assert told(Row("9", "PENDING", "Priority", "N/A", "", name)) == "Slurm job 9 waits for Priority (1 node)"
+    assert told(Row("9", "RUNNING", "None", "N/A", "n2", name)) == "Slurm job 9 evaluates on n2"
+    assert told(Row("9", "COMPLETED", "None", "N/A", "n2", name)) == "Slurm job 9 evaluates on n2"
+    house.answer = Answer(house.now, 30.0, unclear="squeue: no answer in 30 s")
+    house.nodes.tell_of_evaluation(house.job, SETTINGS)
+    assert house.job.reason == "Slurm job 9 evaluates on n2"
 
 
 def test_a_merge_that_is_killed_is_done_again_twice(house: House) -> None:
