@@ -43,7 +43,7 @@ WEIGHTS = {
 }
 _NOT_THERE = r"is not there|No such file|moved or removed"
 NAMED = {
-    Act.SHIM_KILLED: r"the shim of \w+ died without a word",
+    Act.SHIM_KILLED: r"the shim of \w+ ended without a record",
     Act.SHIM_TOLD_TO_END: r"stopped by SIGTERM",
     Act.RANK_KILLED: r"was killed by SIGKILL",
     # A rank that cannot write its log cannot write why it ends either.
@@ -51,7 +51,7 @@ NAMED = {
     Act.DIRECTORY_REMOVED: _NOT_THERE,
     Act.DIRECTORY_MOVED: _NOT_THERE,
     Act.ROOT_MOVED: _NOT_THERE,
-    Act.OLD_STORE: r"taken in again",
+    Act.OLD_STORE: r"recovered",
     Act.HUNG_MOUNT: rf"does not answer|cannot be looked at: Transport|{_NOT_THERE}",
 }
 """How the reason of a job that failed names what was done to it."""

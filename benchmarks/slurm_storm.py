@@ -56,7 +56,10 @@ WEIGHTS = {
     Act.NODE_SHIM_KILLED: 2,
     Act.RANK_KILLED: 4,
 }
-_SLURMS = r"Slurm says|wrote no end|no sign of life|does not know|told to end|did not say in|was lost|lost its peer"
+_SLURMS = (
+    r"Slurm says|did not record how it ended|no sign of life|does not know|stopped by|did not report its "
+    r"devices|was lost|lost its peer"
+)
 NAMED = {
     **dict.fromkeys(Act, _SLURMS),
     Act.RANK_KILLED: r"was killed by SIGKILL",

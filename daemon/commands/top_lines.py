@@ -105,7 +105,7 @@ def _lines(shown: Shown, chosen: int | None, now: datetime, width: int) -> Itera
 def _daemon(found: Overview | None) -> str:
     if found is None or found.daemon is Presence.ANSWERS:
         return ""
-    told = {Presence.ABSENT: "glmd does not run: no job goes to its next step", Presence.BUSY: "glmd is busy"}
+    told = {Presence.ABSENT: "glmd does not run: no job goes further", Presence.BUSY: "glmd is busy"}
     return f"  {told[found.daemon]}" if found.daemon in told else ""
 
 

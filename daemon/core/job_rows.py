@@ -32,13 +32,13 @@ def job_of(row: Row) -> Job:
     submitted, changed, source, code, cycle, continues, nodes, ranks = row[9:]
     held = tuple(json.loads(devices))
     if not 1 <= attempt <= _MOST_ATTEMPTS:
-        raise ValueError(f"attempt {attempt} is none")
+        raise ValueError(f"attempt {attempt} is not possible")
     if any(char in name + prefix for char in "/\0") or not name:
         raise ValueError(f"{name!r:.{_SHOWN}} with the prefix {prefix!r:.{_SHOWN}} is no name of a job")
     if not all(type(device) is int and 0 <= device < LIMIT for device in held):
         raise ValueError(f"{devices:.{_SHOWN}} are no devices")
     if not 0 <= nodes <= MOST_NODES or not 0 <= ranks <= MOST_NODES * LIMIT:
-        raise ValueError(f"{nodes} nodes with {ranks} ranks are none")
+        raise ValueError(f"{nodes} nodes with {ranks} ranks are not possible")
     times = datetime.fromisoformat(submitted), datetime.fromisoformat(changed)
     if not all(time.tzinfo and time.year in YEARS for time in times):
         raise ValueError(f"{submitted:.{_SHOWN}} and {changed:.{_SHOWN}} have no zone, or no year of a job")

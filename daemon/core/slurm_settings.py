@@ -134,7 +134,9 @@ class SlurmSettings(Section):
     @model_validator(mode="after")
     def _has_gres(self) -> Self:
         if self.devices_from is DevicesFrom.SLURM and not self.gres:
-            raise ValueError("devices_from is slurm, which names devices of `gres` alone: say what it counts them as")
+            raise ValueError(
+                "devices_from: slurm finds devices by `gres` only: write the name by which Slurm counts them"
+            )
         return self
 
     @property

@@ -286,7 +286,7 @@ class Store(HistoryWrites):
                 "INSERT INTO device_locks (device, job) VALUES (?, ?)", [(device, job.id) for device in job.devices]
             )
         except sqlite3.IntegrityError as error:
-            raise DeviceTakenError(f"job {job.id} needs devices {job.devices}, of which one is taken") from error
+            raise DeviceTakenError(f"job {job.id} needs devices {job.devices}, and one of them is taken") from error
 
     # Prunings
 

@@ -105,8 +105,8 @@ class Owning:
         with contextlib.suppress(FileNotFoundError):
             if (told := mark.read_text(encoding="utf-8", errors="replace")) != mine:
                 raise SettingsError(
-                    f"store: {mark.parent} is that of the root {told.strip()!r:.300}, and this one is "
-                    f"{self._root.path}: name another directory; or remove {mark}, if that root is this one by now"
+                    f"store: {mark.parent} belongs to the root {told.strip()!r:.300}, and this one is "
+                    f"{self._root.path}: name another directory; or remove {mark}, if that root has become this one"
                 )
             return
         publish_bytes(mark, mine.encode())

@@ -302,5 +302,5 @@ class Service:
         started_with = self._started_with
         kept = {"runner": settings.runner is not started_with.runner, "store": settings.store != started_with.store}
         others = " and ".join(f"`{name}`" for name, is_other in kept.items() if is_other)
-        later = f"; {others} changes only when glmd starts again" if others else ""
+        later = f"; {others} will change only when glmd starts again" if others else ""
         return f"glmd has read its settings again{later}"

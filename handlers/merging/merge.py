@@ -140,8 +140,9 @@ def _cautions(planned: Plan, *, may_be_part: bool) -> Iterator[Caution]:
     if may_be_part:
         where = planned.strategy.path if planned.strategy is not None else planned.shards[0].path
         reason = (
-            f"{where}: one pipeline stage was seen, but the shards hold {_ACCUMULATED}.*, which runs with several "
-            "write: if this run had more, the output is a part of its model. Merge what all its ranks wrote, or say "
-            "that there is one (--stages 1)"
+            f"{where}: glmd saw one pipeline stage, but the shards hold {_ACCUMULATED}.*, which runs with "
+            f"several stages write. If this run had more, the output is only a part of its model: merge what "
+            f"all its ranks wrote, or confirm that there is one (--stages 1)"
+            ""
         )
         yield Caution("stages_may_be_missing", reason, {"stages": planned.stages, "ranks": len(planned.shards)})

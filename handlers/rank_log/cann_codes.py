@@ -241,7 +241,7 @@ _FAMILIES = (
     _Family("1", "the graph engine (GE) could not compile or run an operator or the whole model", _LINES_NAME_IT),
     _Family("2", "the fusion engine (FE), a part of the graph compiler, did not take an operator", _LINES_NAME_IT),
     _Family(
-        "3", "the AI CPU of the device, which brings it its data, failed", f"look at the data first; {_LINES_BEHIND}"
+        "3", "the AI CPU of the device, which feeds it with data, failed", f"look at the data first; {_LINES_BEHIND}"
     ),
     _Family("4B", "the compiler of operators (TE Fusion, TBE) could not compile one", _LINES_NAME_IT),
     _Family("56789AZ", "an operator did not take its inputs (types, shapes, values), or failed", _LINES_NAME_IT),

@@ -73,7 +73,9 @@ def _server_problems(table: RankTable) -> Iterator[str]:
         yield "server_list is empty"
     ids = [server.server_id for server in table.servers]
     for server_id in sorted({name for name in ids if ids.count(name) > 1}):
-        yield f"server_id {server_id!r} occurs {ids.count(server_id)} times; was one server's table given twice?"
+        yield (
+            f"server_id {server_id!r} occurs {ids.count(server_id)} times; did you give the table of one server twice?"
+        )
     for server_id in ids:
         if not 0 < len(server_id) < _SERVER_ID_LIMIT:
             yield f"server_id {server_id!r} must have 1 to {_SERVER_ID_LIMIT - 1} characters"

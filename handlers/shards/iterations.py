@@ -80,8 +80,9 @@ def wants_iteration(source: Path, tag: str = LAST) -> bool:
         return False
     if rank_directories(directory):
         raise InconsistentError(
-            f"{directory} holds both rank_N/ and saves in MindFormers' new format (iteration_N/): of which is the "
-            "newest meant? Name a tag, or move what is of another run away",
+            f"{directory} holds both rank_N/ and saves in MindFormers' new format (iteration_N/): which of the "
+            f"two is meant? Name a tag"
+            ", or move what is of another run away",
             ckpt.Code.SHARDS_MIXED,
         )
     return True

@@ -77,9 +77,9 @@ def _unreadable(path: str, wanted: Wanted) -> tuple[str, str] | None:
 
 def _unreachable(path: str, error: OSError | ValueError) -> tuple[str, str]:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return "is not there", "put in the real path" if path.startswith("/path/to/") else ""
+        return "is not there", "write the real path" if path.startswith("/path/to/") else ""
     if isinstance(error, PermissionError):
-        return "cannot be reached by this user", "let it enter every directory on the way"
+        return "cannot be reached by this user", "allow it to enter every directory on the way"
     reason = error.strerror if isinstance(error, OSError) else error
     return f"cannot be looked at: {reason}", ""
 

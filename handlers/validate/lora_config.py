@@ -13,7 +13,7 @@ from handlers.validate.problem import ConfigError, Findings, quoted
 
 _HINT = (
     "merging scales the adapters by lora_alpha / lora_rank, and a default may differ from the training's; MindFormers "
-    "0.8 to 1.8 take {} where nothing is said: write it down if that was meant"
+    "0.8 to 1.8 take {} if the file says nothing: write it down if you mean that"
 )
 
 
@@ -47,7 +47,7 @@ def read_scale(root: Place, findings: Findings) -> LoraScale | None:
     """Return how strongly the adapters count; None (a problem then) where it is not said."""
     asked = adapters(root)
     if asked is None:
-        hint = "it would say pet_type: lora, lora_alpha and lora_rank: was the whole network trained?"
+        hint = "it would have pet_type: lora, lora_alpha and lora_rank: did you train the whole network?"
         findings.problems.append((root.get("model", "model_config") or root).missing("pet_config", hint))
         return None
     kind, settings = asked.kind, asked.settings

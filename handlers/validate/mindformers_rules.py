@@ -100,12 +100,14 @@ def check_parts(root: Place, dialect: Dialect, findings: Findings) -> None:
             findings.problems.append(part.problem(Code.CONFIG_NOT_A_MAPPING, f"{quoted(part.data)} is not a mapping"))
     whole(root.get("runner_config"), "epochs", 1, findings)
     if base := root.get("base_config"):
-        hint = "a job runs from a copy of this file alone: write the whole configuration in it"
-        findings.problems.append(base.problem(Code.CONFIG_BASE_CONFIG, "other files are not taken in", hint))
+        hint = "a job runs from a copy of this file only: write the whole configuration in it"
+        findings.problems.append(base.problem(Code.CONFIG_BASE_CONFIG, "glmd does not read other files", hint))
     if is_true(root, "only_save_strategy"):
         hint = "MindFormers ends before it trains, and no checkpoint comes of it"
         findings.problems.append(
-            root["only_save_strategy"].problem(Code.CONFIG_NOTHING_TO_MERGE, "True leaves nothing to merge", hint)
+            root["only_save_strategy"].problem(
+                Code.CONFIG_NOTHING_TO_MERGE, "with True there is nothing to merge", hint
+            )
         )
     _check_output(root, findings)
     check_strategy_files(root, dialect, findings)
@@ -192,7 +194,7 @@ def check_parallel(
     if not parallel.by_strategy:
         for key in {"model_parallel", _CONTEXT} & factors.keys():
             if factors[key] > 1:
-                hint = "with parallel_mode 0 each rank holds the whole model; set parallel_mode: 1 to cut it"
+                hint = "with parallel_mode 0 each rank holds the whole model; to cut it, set parallel_mode: 1"
                 findings.warnings.append(
                     config[key].problem(Code.CONFIG_NO_EFFECT, f"{factors[key]} has no effect", hint)
                 )
@@ -224,7 +226,7 @@ def _mode(root: Place, dialect: Dialect, findings: Findings) -> int:
         hint = f"MindFormers knows these names in capitals: {value.upper()}, or {mode}"
         findings.problems.append(place.problem(Code.CONFIG_PARALLEL_MODE, f"{quoted(value)} is not known", hint))
     elif mode == MODES["HYBRID_PARALLEL"]:
-        hint = "it writes slices without saying how they were cut: use 1, semi-auto parallel"
+        hint = "it writes slices, and no file says how they are cut: use 1, semi-auto parallel"
         findings.problems.append(
             place.problem(
                 Code.CONFIG_PARALLEL_MODE, "merging hybrid parallel shards is not in this version of glmd", hint

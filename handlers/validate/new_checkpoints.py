@@ -56,7 +56,9 @@ def asks_for_iterations(root: Place, callback: Place, dialect: Dialect, findings
             return False
         case NewFormat.BY_KEY | NewFormat.BY_SECTION:
             if own is not None and own.data is False:
-                hint = f"MindFormers {dialect.name} takes that of the whole file: set use_legacy_format there"
+                hint = (
+                    f"MindFormers {dialect.name} reads only the key at the top of the file: set use_legacy_format there"
+                )
                 findings.warnings.append(own.key_problem(Code.CONFIG_NO_EFFECT, "has no effect", hint))
     has_section = dialect.new_format is NewFormat.BY_SECTION and bool(_data(root.get(SECTION)))
     return has_section or (key is not None and key.data is False)

@@ -151,7 +151,9 @@ def _is_shared_out(keys: SavingKeys, form: Format, dialect: Dialect, findings: F
 def _prefix(keys: SavingKeys, findings: Findings) -> str:
     place = keys.get("prefix")
     if place is None:
-        findings.problems.append(keys.callback.missing("prefix", "the first part of the shards' names, as glm-6b"))
+        findings.problems.append(
+            keys.callback.missing("prefix", "write the first part of the names of the shards, as glm-6b")
+        )
     elif not isinstance(place.data, str) or not is_prefix(place.data):
         hint = "letters, digits and . _ + - after a letter or digit: it becomes part of file names"
         findings.problems.append(place.problem(Code.CONFIG_PREFIX, f"{quoted(place.data)} is no prefix", hint))

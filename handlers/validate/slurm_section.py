@@ -51,8 +51,9 @@ def _option(value: object) -> str:
         raise ValueError(f"{text!r:.100} is no option of sbatch; write it whole, as --switches=1")
     if found["name"] not in MAY_BE_ASKED:
         raise ValueError(
-            f"--{found['name']} is not for a dropped file: glmd says itself what runs and where its files are; what "
-            "the site needs is `slurm: options` of the settings"
+            f"--{found['name']} is not for a dropped file: glmd itself sets what runs and where its files are; "
+            f"for the site use `slurm: options` of the settings"
+            ""
         )
     return text
 

@@ -50,7 +50,7 @@ def _check_order(parallel: Place, dialect: Dialect, findings: Findings) -> None:
     if dialect.sets_strategy_path or save_file is None or "strategy_ckpt_save_file" not in keys:
         return
     if keys.index("strategy_ckpt_save_file") < keys.index("strategy_ckpt_config"):
-        hint = "MindSpore takes the later of the two settings as it is written, in the rank's own directory: remove it"
+        hint = "MindSpore uses the later of the two settings, relative to the directory of each rank: remove it"
         findings.problems.append(
             save_file.problem(
                 Code.CONFIG_STRATEGY_FILES, "would not be found, because of strategy_ckpt_save_file", hint

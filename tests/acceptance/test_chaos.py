@@ -41,5 +41,5 @@ def test_a_reason_that_does_not_name_what_was_done_is_a_fault(reason: str) -> No
     now = datetime.now(UTC)
     job = Job(1, "run", State.FAILED, reason, 1, 0, (0, 1), "glm-6b", cancel=False, submitted=now, changed=now)
     assert wrong_reason(job, set(Act) - {Act.ABSURD_VALUES})
-    assert not wrong_reason(replace(job, reason="the shim of train died without a word (killed)"), {Act.SHIM_KILLED})
-    assert wrong_reason(replace(job, reason="the shim of train died without a word (killed)"), {Act.RANK_KILLED})
+    assert not wrong_reason(replace(job, reason="the shim of train ended without a record (killed)"), {Act.SHIM_KILLED})
+    assert wrong_reason(replace(job, reason="the shim of train ended without a record (killed)"), {Act.RANK_KILLED})

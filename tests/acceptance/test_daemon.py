@@ -277,10 +277,10 @@ def test_reload_takes_new_settings_and_refuses_wrong_ones(house: House) -> None:
     (house.root / "glmd.yaml").write_text("devices: nonsense\n")
     refused = house.run("reload")
     assert refused.returncode == 3
-    assert "stay as they were" in refused.stderr
+    assert "keeps its old settings" in refused.stderr
     house.settings |= {"devices": "[0,2)", "log": {"level": "error"}, "runner": "systemd"}
     (house.root / "glmd.yaml").write_text(json.dumps(house.settings))
-    assert "but for `runner`, which counts when glmd starts again" in house.run("reload").stdout
+    assert "`runner` will change only when glmd starts again" in house.run("reload").stdout
     logged = house.log.read_text()
     house.drop(devices="[2,4)")
     assert "devices" in house.until(State.REJECTED).reason

@@ -105,7 +105,7 @@ def test_a_daemon_killed_before_the_link_moves_it_when_it_starts(house: House) -
     with closing(sqlite3.connect(house.root / "glmd.db", isolation_level=None)) as store:
         store.execute("UPDATE promotions SET followed = 0 WHERE job = 2")
     lead(house.root / "latest" / "glm-6b", house.directory(1).merged)
-    assert "reload looks at it" in house.run("doctor", "--state").stdout
+    assert "a restart of glmd fixes it" in house.run("doctor", "--state").stdout
     house.start()
     house.wait(lambda: leads_to(house) == 2, "the link to follow")
     older = house.run("promote", "1")

@@ -50,7 +50,7 @@ def test_a_night_takes_the_newest_file_and_comes_no_more_for_the_same(house: Hou
     night = night_of(house, 2)
     assert night is not None
     assert (night.outcome, night.job) == (Outcome.CAUGHT_UP, job.id)
-    assert "written.json is passed over" in night.reason
+    assert "written.json is skipped" in night.reason
     submitted = house.directory().submitted.read_text()
     assert f"dataset_dir: '{whole}'" in submitted
     assert "# of {date}" in submitted

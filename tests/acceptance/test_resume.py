@@ -168,7 +168,7 @@ def test_without_data_sinking_the_newest_save_at_an_epochs_end_is_resumed_from(h
     assert job.attempt == 2
     assert history(house)[3].reason.startswith("resumed from 1_8 after: rank 1")
     assert "2_4 falls inside an epoch of 8 steps" in history(house)[3].reason
-    assert "`glmd retry 1` would go on from 1_8" in job.reason  # it failed at the same place again
+    assert "`glmd retry 1` would resume from 1_8" in job.reason  # it failed at the same place again
     log = job.directory(house.root).rank_log(0).read_text()
     assert "Epoch:[  1/  3]" not in log
     assert "Epoch:[  2/  3], step:[    4/    8]" in log

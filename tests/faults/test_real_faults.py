@@ -107,7 +107,7 @@ def test_a_cancel_needs_no_space(disk: Path) -> None:
         house.until(State.QUEUED, 2)
         filler = fill(disk)
         for number in (1, 2):
-            assert "cannot be written down yet" in ask(house.root, "cancel", number)
+            assert "cannot record this yet" in ask(house.root, "cancel", number)
         house.wait(lambda: not shim.children(), "the ranks to end")
         assert {job.state for job in house.jobs()} == {State.TRAINING, State.QUEUED}
         filler.unlink()

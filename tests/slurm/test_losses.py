@@ -67,7 +67,7 @@ def test_whatever_is_lost_the_training_goes_on_from_its_newest_save(house: House
     until_gate(house)
     os.kill(Owner.read(directory(house, 1).owner).pid, signal.SIGKILL)
     why = until_attempt(house, 2)
-    assert "the shim of the job died without a word" in why
+    assert "the shim of the job ended without a record" in why
     assert "without" not in why.partition("a word")[2]
 
     assert nodelist(house, 2) == "n[1-2]"

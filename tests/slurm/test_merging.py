@@ -101,7 +101,7 @@ def test_a_merge_whose_node_is_lost_is_repeated_on_another(merging: House, clust
         cluster.start_node(node)
     cluster.lose(until_held(house).nodelist)
     job = house.until(State.FAILED)
-    assert job.reason.endswith("a node was lost; not merged again: 3 in a row ended so")
+    assert job.reason.endswith("a node was lost; not merged again: 3 in a row ended this way")
     assert job.code == "slurm.node-lost"
     assert published(house.directory().merged) == []
 

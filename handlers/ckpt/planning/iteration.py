@@ -117,7 +117,7 @@ def _check(metadata: SaveMetadata, files: Mapping[str, CkptFile]) -> None:
             for holder in holders:
                 if said.setdefault((holder, parameter.name), number) != number:
                     raise InconsistentError(
-                        f"{metadata.path}: {parameter.name}: {holder} is said to have two slices of it",
+                        f"{metadata.path}: {parameter.name}: {holder} has two slices of it there",
                         Code.SAVE_UNFIT,
                     )
                 _check_entry(metadata, parameter, files[holder])

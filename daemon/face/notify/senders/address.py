@@ -141,7 +141,7 @@ def _mail(text: str, scheme: str) -> Mail:
         raise _unusable(scheme, "user and password can have ASCII characters only: SMTP's log-in has no others")
     for one in (*options["from"], *options["to"]):
         if not _MAIL_ADDRESS.fullmatch(one):
-            raise _unusable(scheme, "what stands behind from= or to= is no mail address")
+            raise _unusable(scheme, "from= or to= has no mail address")
     return Mail(
         host=host,
         port=parts.port or _PORTS[security],

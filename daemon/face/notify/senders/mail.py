@@ -95,7 +95,7 @@ def _why(error: Exception, address: Mail, limits: Limits) -> str:
         case smtplib.SMTPNotSupportedError():
             reason = (
                 "it does not offer what is needed, STARTTLS, a log-in or addresses in UTF-8: "
-                "smtps:// is TLS from the first byte, tls=off is none"
+                "smtps:// is TLS from the first byte, tls=off is no TLS"
             )
         case smtplib.SMTPServerDisconnected(__context__=OSError() as inner):
             reason = why_not(inner, limits)

@@ -54,7 +54,7 @@ def test_a_destination_that_can_be_told_is_named_without_its_secret(credentials:
         (None, 0o600, "there is none"),
         (f"https://hooks.example/{TOKEN}", 0o644, "chmod 600"),
         (f"nonsense {TOKEN}", 0o600, "the address"),
-        (f"http://hooks.example/{TOKEN}", 0o600, "can be read"),
+        (f"http://hooks.example/{TOKEN}", 0o600, "others can read"),
     ),
     ids=("missing", "open to others", "no address", "plain"),
 )

@@ -23,7 +23,7 @@ FULL, NO_SANDBOX = "[Service]\n", f"[Service]\nEnvironment={PLAIN}\n"
         (OLD_POLKIT, FULL, Runner.AUTO, Verdict.MISSING, "polkit 0.105 reads no rules", "jobs would not start"),
         (OLD_POLKIT, FULL, Runner.SYSTEMD, Verdict.NOTE, "polkit 0.105 reads no rules", "jobs would not start"),
         (OLD_POLKIT, FULL, Runner.SPAWN, Verdict.OK, "systemd 249, polkit 0.105; ", ""),
-        (IN_BETWEEN, FULL, Runner.AUTO, Verdict.NOTE, "it ignores LoadCredential=, ProtectProc=", "all else"),
+        (IN_BETWEEN, FULL, Runner.AUTO, Verdict.NOTE, "it ignores LoadCredential=, ProtectProc=", "the rest"),
     ),
 )
 def test_what_becomes_of_jobs(

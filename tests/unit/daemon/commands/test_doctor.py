@@ -94,7 +94,7 @@ PAIRS = {"1.7.0": "2.7.1", "1.8.0": "2.7.2", "1.9.0": "2.9.0"}
     (
         ("1.9.0", "2.9.0", "ok", "mindspore 2.9.0, as MindFormers 1.9.0 wants 2.9", ""),
         ("1.9.0", "2.9.0rc1", "ok", "as MindFormers 1.9.0 wants 2.9", ""),
-        ("1.9.0", "2.7.2", "note", "2.7.2 does not fit: MindFormers 1.9.0 wants 2.9 (", "; or let training.checkout"),
+        ("1.9.0", "2.7.2", "note", "2.7.2 does not fit: MindFormers 1.9.0 wants 2.9 (", "; or set training.checkout"),
         ("1.9.0", "2.0.0", "note", "mindspore 2.0.0 does not fit", "-m pip install mindspore==2.9.0"),
         ("1.9.0", "nightly", "note", "mindspore nightly; MindFormers 1.9.0 wants 2.9", "mindspore==2.9.0"),
         ("1.9.3", "2.9.0", "ok", "mindspore 2.9.0; MindFormers 1.9.3 does not say which it wants", ""),

@@ -63,7 +63,7 @@ def test_once_prints_what_matters(site: Site) -> None:
     assert "devices held: [0,2) by 1" in printed
     assert "1. queued  its devices are held" in printed
     assert "rank 3 on device 3" in printed
-    assert "glmd does not run: no job goes to its next step" in printed
+    assert "glmd does not run: no job goes further" in printed
 
 
 def test_ranks_are_told_by_their_nodes(site: Site) -> None:

@@ -44,7 +44,7 @@ def test_damage_is_named(site: Site, merged: Path) -> None:
     done = site.glmd("verify", merged, "--deep", GLMD_TRAINING__PYTHON=sys.executable)
     assert done.returncode == 1
     assert done.stdout.startswith(f"{FILE}: epoch_num: its bytes are not those that were written")
-    assert "is not what was written there: 1 problem" in done.stdout
+    assert "differs from its manifest: 1 problem" in done.stdout
 
 
 def test_json_for_programs(site: Site, merged: Path) -> None:

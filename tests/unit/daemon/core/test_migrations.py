@@ -268,7 +268,7 @@ def test_without_room_for_the_copy_nothing_changes(path: Path, backup: Path) -> 
     before = content(path)
     with (
         no_room(path),
-        pytest.raises(StoreError, match=r"glmd\.db\.1: .* has changed nothing\. See that 1 MB are free"),
+        pytest.raises(StoreError, match=r"glmd\.db\.1: .* has changed nothing\. Make sure that 1 MB are free"),
     ):
         Store.open(path)
     assert (schema(path)[0], content(path)) == (OF_0_1, before)

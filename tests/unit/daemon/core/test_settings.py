@@ -110,7 +110,10 @@ def test_a_root_may_bring_its_own_settings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     (
-        ("nightly: [{name: glm, cron: '0 2 * * *', template: t, alarm: 0}]", r"alarm: no run is done when it is due"),
+        (
+            "nightly: [{name: glm, cron: '0 2 * * *', template: t, alarm: 0}]",
+            r"alarm: a run needs time after it is due",
+        ),
         ("nightly: [{name: glm, cron: '0 2 * * *', template: t, alarm: soon}]", r"alarm: 'soon' is not a duration"),
         ("stop_on: {not_finite: 0}", r"stop_on\.not_finite: 0 is no number of printed lines"),
         ("stop_on: {not_finite: true}", r"stop_on\.not_finite"),

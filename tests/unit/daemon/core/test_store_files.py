@@ -108,7 +108,7 @@ def test_an_empty_log_of_another_reader_is_no_store(path: Path) -> None:
 def test_what_sqlite_says_has_its_remedy(path: Path) -> None:
     """At the start, and in the headline of a daemon that runs."""
     path.with_name("glmd.db-wal").mkdir()
-    with pytest.raises(StoreError, match=r"disk I/O error: see to the disk .* -wal and -shm have to be files"):
+    with pytest.raises(StoreError, match=r"disk I/O error: check the disk .* -wal and -shm have to be files"):
         Store.open(path)
     error = sqlite3.OperationalError("database or disk is full")
     error.sqlite_errorcode = sqlite3.SQLITE_FULL

@@ -47,7 +47,7 @@ def test_a_reload_says_what_counts_later(service: Service) -> None:
     try:
         assert (
             service.answer(Request("reload"), User(0))
-            == "the settings were read again; but for `runner`, which counts when glmd starts again"
+            == "glmd has read its settings again; `runner` will change only when glmd starts again"
         )
         assert service._settings.devices == (0,)
     finally:

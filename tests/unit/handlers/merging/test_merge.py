@@ -244,7 +244,7 @@ def test_half_a_pipeline_is_pointed_out(tmp_path: Path, named: bool) -> None:  #
     of_the_first_node(run)
     (caution,) = merge_run(plan_of(run, strategy=run.strategy if named else None)).cautions
     assert (caution.event, caution.fields) == ("stages_may_be_missing", {"stages": 1, "ranks": 2})
-    assert "if this run had more, the output is a part of its model" in caution.reason
+    assert "If this run had more, the output is only a part of its model" in caution.reason
     assert merge_run(plan_of(run, stages=1)).cautions == ()
 
 

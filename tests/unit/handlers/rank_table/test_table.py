@@ -394,7 +394,7 @@ def test_merge_keeps_a_servers_rank_order() -> None:
 @pytest.mark.parametrize(
     ("tables", "why"),
     (
-        ([server("10.0.0.1"), server("10.0.0.1")], "was one server's table given twice?"),
+        ([server("10.0.0.1"), server("10.0.0.1")], "did you give the table of one server twice?"),
         ([server("127.0.1.1"), server("10.0.0.1", net=1)], "loopback"),
         ([server("10.0.0.1"), server("10.0.0.2")], "ranks 0 and 2 have the same device_ip"),
         ([server("10.0.0.1", 4), server("10.0.0.2", 2, net=1)], "same number of devices"),

@@ -78,7 +78,7 @@ def test_what_cannot_be_read(data: Path, name: str, what: str) -> None:
         ("7", "7 is no path"),
         ("train.json", "'train.json' is a relative path"),
         ("~/train.json", "is a relative path"),
-        ("/path/to/train.json", "is not there (put in the real path)"),
+        ("/path/to/train.json", "is not there (write the real path)"),
         ('"/a\\0b"', "embedded null"),
         ('"/\\ud800"', "cannot be looked at"),
     ),

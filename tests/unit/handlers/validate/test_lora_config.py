@@ -102,7 +102,7 @@ def test_problems_stand_where_the_form_has_them(tmp_path: Path, model: str, what
 
 def test_the_default_is_said_not_taken(tmp_path: Path) -> None:
     """Who meant MindFormers' own value is told which it is."""
-    with pytest.raises(ConfigError, match=r"MindFormers 0\.8 to 1\.8 take 16 where nothing is said"):
+    with pytest.raises(ConfigError, match=r"MindFormers 0\.8 to 1\.8 take 16 if the file says nothing"):
         read_lora_config(write(tmp_path / "a.yaml", "{pet_type: lora, lora_rank: 8}"))
 
 

@@ -136,7 +136,7 @@ def test_what_was_lacking_when_it_was_made_is_a_problem(place: Place, make: Make
     """Whoever looks later has not seen the warning."""
     (place.root.path / MERGED / "filtered_transformed.ckpt").unlink()
     path, _ = make()
-    assert any("is not there, of which" in problem for problem in check(path, deep=False).problems)
+    assert any("is not there, though" in problem for problem in check(path, deep=False).problems)
 
 
 @pytest.mark.parametrize("what", ("not there", "damaged", "newer", "empty"))
@@ -288,7 +288,7 @@ def test_nothing_is_restored_over_something(make: MakeBackup, tmp_path: Path, wh
         root.symlink_to(tmp_path / "there") if what == "a link" else root.mkdir()
     if what == "a file in it":
         (root / "mine").touch()
-    with pytest.raises(RefusedError, match="something is there"):
+    with pytest.raises(RefusedError, match="it is not empty"):
         restore(path, root)
     assert not list(tmp_path.glob(".again*"))
 

@@ -364,7 +364,7 @@ def test_backup_json_says_what_is_there(place: Place, make: MakeBackup) -> None:
 @pytest.mark.parametrize("inside", ("jobs", "jobs/0001-run", "inbox", "claims", "latest", "rejected"))
 def test_a_place_that_is_backed_up_itself_is_refused(place: Place, inside: str) -> None:
     """It would hold itself."""
-    with pytest.raises(BadInputError, match="which is backed up itself"):
+    with pytest.raises(BadInputError, match="which is part of the backup"):
         back_up(place.root, None, place.root.path / inside, lambda *_: None)
 
 

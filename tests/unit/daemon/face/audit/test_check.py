@@ -121,7 +121,7 @@ def test_no_store_at_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "says"),
     (
-        ("DELETE FROM transitions WHERE job = 2", "no transition says"),
+        ("DELETE FROM transitions WHERE job = 2", "history has no transition"),
         ("DELETE FROM transitions WHERE job = 1 AND state = 'preparing'", "from queued to training"),
         ("DELETE FROM transitions WHERE job = 1 AND state = 'queued'", "begins with preparing"),
         ("UPDATE transitions SET attempt = 3 WHERE job = 1 AND state = 'merging'", "from attempt 1 to 3"),

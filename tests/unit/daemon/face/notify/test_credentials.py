@@ -94,7 +94,7 @@ def test_systemd_may_let_the_units_user_read_by_an_acl(tmp_path: Path) -> None:
         (b"\n", "empty"),
         (b"  \n", "empty"),
         (f"{HUSHED}\nmore\n".encode(), "several lines"),
-        (b"\xff\xfe" + HUSHED.encode(), "no text"),
+        (b"\xff\xfe" + HUSHED.encode(), "not UTF-8 text"),
         (f"{HUSHED}\x1b[0m".encode(), "cannot be seen"),
         (f"{HUSHED}\0".encode(), "cannot be seen"),
         (HUSHED.encode() + b"x" * 4096, "more than 4096 bytes"),

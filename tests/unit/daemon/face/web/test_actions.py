@@ -103,7 +103,7 @@ def test_a_form_that_the_page_did_not_show_does_nothing(
         browser.cookies.clear()
     sent = browser.post("/jobs/1/do/cancel", data={"token": right if token is None else token}, headers=headers)
     assert sent.status_code == 404
-    assert "this question was not asked" in sent.text
+    assert "this form is not from this page" in sent.text
 
 
 def test_a_token_is_of_one_job_and_action(root: Root) -> None:

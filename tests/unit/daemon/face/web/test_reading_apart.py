@@ -48,7 +48,7 @@ def test_one_that_hangs_is_not_tried_again_until_it_has_come_back() -> None:
         reads, release, calls = Reads(within=0.1), threading.Event(), []
         with pytest.raises(NotReadError, match=r"job 1 cannot be read now: the storage did not answer within 0\.1 s"):
             await reads.read("job 1", hang(release))
-        with pytest.raises(NotReadError, match="an earlier look at it still waits"):
+        with pytest.raises(NotReadError, match="an earlier read of it still waits"):
             await reads.read("job 1", lambda: calls.append(1))
         assert not calls
         assert await reads.read("job 2", lambda: 2) == 2

@@ -342,4 +342,4 @@ def test_what_was_passed_over_is_told(nights: Nights, data: Path) -> None:
     run = nights.run(20)
     assert run is not None
     assert run.outcome is Outcome.DROPPED
-    assert "b.json is passed over" in run.reason
+    assert "b.json is skipped" in run.reason

@@ -201,7 +201,7 @@ def test_without_a_log_nothing_is_finished_and_no_data_left_out(directory: JobDi
     found = past_attempt(replace(JOB, attempt=1), directory, WHOLE, Failure(Ending.FAILED, "why"))
     assert (found.saved, found.finished) == (None, False)
     assert found.obstacle is not None
-    assert "no log tells how many steps" in found.obstacle.what
+    assert "no log shows how many steps" in found.obstacle.what
 
 
 def test_the_log_of_any_attempt_tells_the_schedule(directory: JobDir) -> None:

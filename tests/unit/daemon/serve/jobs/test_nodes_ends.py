@@ -119,6 +119,6 @@ def test_a_merge_is_done_again_where_the_next_may_come_to_its_end(state: str, *,
     assert isinstance(third, Failure)
     assert (first.ending is Ending.TAKEN, first.reason, first.code) == (again, end.reason, end.code)
     assert third.ending is not Ending.TAKEN
-    assert third.reason.endswith("not merged again: 3 in a row ended so") is again
+    assert third.reason.endswith("not merged again: 3 in a row ended this way") is again
     done = Finished(is_cancelled=False, reason="")
     assert of_merge(done, 3) is done

@@ -52,7 +52,7 @@ def test_what_is_kept_has_the_start_as_a_moment() -> None:
 def test_what_does_not_pass_by_itself_is_told_as_such() -> None:
     """Somebody has to do something."""
     assert told("PENDING", "PartitionNodeLimit") == (
-        "Slurm job 4711 waits for PartitionNodeLimit, which does not pass by itself: see `scontrol show job 4711`"
+        "Slurm job 4711 waits for PartitionNodeLimit, which does not end by itself: see `scontrol show job 4711`"
     )
 
 

@@ -737,7 +737,7 @@ def test_a_merge_that_is_killed_is_done_again_twice(house: House) -> None:
             house.turn()
             house.submitted()
             house.has_owner("n1")
-    assert house.ends[-1].reason.endswith("not merged again: 3 in a row ended so")
+    assert house.ends[-1].reason.endswith("not merged again: 3 in a row ended this way")
 
 
 def test_a_merge_lives_as_long_as_its_shim_gives_signs_of_life(house: House) -> None:

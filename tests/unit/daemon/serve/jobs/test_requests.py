@@ -270,7 +270,7 @@ def test_a_cancel_needs_no_disk(tmp_path: Path, *, waits: bool) -> None:
         record = ShimRecord(pid=me.pid, start_time=me.start_time, boot_id=me.boot_id, started=datetime.now(UTC))
         record.publish(train.shim)
         stop_writing(store, now=True)
-        assert "cannot be written down yet (attempt to write a readonly database)" in requests.cancel(job, User(12345))
+        assert "cannot record this yet (attempt to write a readonly database)" in requests.cancel(job, User(12345))
         assert store.job(job.id).cancel
         assert store.job(job.id).state is job.state
         with pytest.raises(sqlite3.OperationalError):

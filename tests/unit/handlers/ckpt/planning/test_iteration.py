@@ -144,7 +144,7 @@ def places(metadata: Json, number: int = 0) -> list[Json]:
         (lambda it: places(it)[0].update(file_name="glm4-opt-0000000-0000004.safetensors"), "it is missing here"),
         (lambda it: places(it)[0].update(file_name="../a.safetensors"), "is not the name of a safetensors file"),
         (lambda it: places(it)[0].update(file_name="common.json"), "is not the name of a safetensors file"),
-        (lambda it: places(it).extend(places(it, 1)), "is said to have two slices of it"),
+        (lambda it: places(it).extend(places(it, 1)), "has two slices of it there"),
         (lambda it: places(it).pop(), "does not say that it is there"),
         (lambda it: it["state_dict_metadata"].pop(ROWS), "it has files, but is no slice of a parameter"),
         (lambda it: it["storage_data"].update({"x": []}), "x: it has files, but is no slice"),

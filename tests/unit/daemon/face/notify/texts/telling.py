@@ -54,7 +54,7 @@ FAILED = Facts(
         device=3,
         line="RuntimeError: EI0006: wait socket establish timeout",
         error="EI0006",
-        cause="another rank did not open its connection in time",
+        cause="another rank did not connect in time",
         remedy="look at the rank that stopped printing first",
     ),
 )

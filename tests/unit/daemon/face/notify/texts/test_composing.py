@@ -39,7 +39,7 @@ def test_a_failure_is_told_in_full() -> None:
         "host: npu01",
         "rank: 3 on device 3, RuntimeError: EI0006: wait socket establish timeout",
         "error: EI0006, a rank did not connect in time",
-        "cause: another rank did not open its connection in time",
+        "cause: another rank did not connect in time",
         "to do: look at the rank that stopped printing first",
         "command: glmd status 41",
         "command: glmd retry 41",

@@ -28,7 +28,7 @@ def test_one_event_is_itself() -> None:
                 "device": 3,
                 "line": "RuntimeError: EI0006: wait socket establish timeout",
                 "error": "EI0006",
-                "cause": "another rank did not open its connection in time",
+                "cause": "another rank did not connect in time",
                 "remedy": "look at the rank that stopped printing first",
                 "node": None,
             },

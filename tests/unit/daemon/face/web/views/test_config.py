@@ -41,7 +41,7 @@ def test_the_job_before_of_that_name_is_what_is_compared(jobs: JobSite) -> None:
     assert ["seed", "7", "0"] in difference_in(other)
     for each in (page, other):
         assert "hunter" not in each
-    assert "there is no job before of this name" in jobs.get("/jobs/1/config").text
+    assert "no earlier job has this name" in jobs.get("/jobs/1/config").text
     assert "the configurations are the same" in jobs.get("/jobs/3/config?with=3").text
 
 
@@ -71,7 +71,7 @@ def test_what_cannot_be_parsed_is_shown_line_by_line(jobs: JobSite) -> None:
     page = jobs.get("/jobs/2/config").text
     assert "hunter2" not in page
     assert "0002-glm/config.yaml cannot be read as YAML" in page
-    assert "it is no YAML that can be read whole" in page
+    assert "glmd cannot read it as one YAML" in page
     assert "<img" not in page
     assert "\u202e" not in page
 

@@ -73,7 +73,7 @@ def test_what_glmd_went_on_after_can_be_looked_at(jobs: JobSite, job: Job) -> No
     for path in ("/jobs/1/failure", "/jobs/1/failure?attempt=1"):
         text = jobs.get(path).text
         assert "rank 3 on device 7 failed first" in text
-        assert "glmd went on by itself with attempt 2" in text
+        assert "glmd started attempt 2 by itself" in text
         assert "data-copy=" not in text
         assert "started again after" not in text
         assert "/jobs/1/log?rank=3&amp;attempt=1#end" in text

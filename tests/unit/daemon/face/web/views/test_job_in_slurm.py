@@ -65,7 +65,7 @@ def test_devices_say_what_they_do_not_show(jobs: JobSite) -> None:
     jobs.add("far", *QUEUED, **ON_NODES)
     jobs.add("over", *QUEUED, State.TRAINING, State.FAILED, **ON_NODES)
     page = jobs.get("/devices").text
-    assert "Through Slurm, on devices of other hosts, of which nothing is shown here:" in page
+    assert "Through Slurm, on devices of other hosts, which this page does not show:" in page
     assert "1 far</a> (Slurm 2×2)" in page
     assert "2 over" not in page
     assert jobs.get("/api/v1/devices").json()["through_slurm"] == [1]

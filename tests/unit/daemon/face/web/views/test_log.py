@@ -139,7 +139,7 @@ def test_a_search_of_a_long_log_stops_and_goes_on(jobs: JobSite, job: Job, monke
     for _ in range(3):
         page = jobs.get(address).text
         assert "not found so far" in page
-        address = html.unescape(re.findall(r'href="([^"#]*)#hit">go on', page)[0])
+        address = html.unescape(re.findall(r'href="([^"#]*)#hit">search further', page)[0])
     assert 'class="hit"' in jobs.get(address).text
 
 

@@ -70,7 +70,7 @@ def test_the_daemon_runs_or_it_does_not(diary: Diary, is_there: bool) -> None:  
     diary.root.daemon.write_bytes(record.content())
     text = Client(diary.root.path).get("/").text
     assert ("glmd 0.1.0 runs, up 6d" in text) == is_there
-    bar = f"does not run here: no job goes to its next step. <code>glmd --root {diary.root.path} serve</code>"
+    bar = f"does not run here: no job goes further. <code>glmd --root {diary.root.path} serve</code>"
     assert (bar in text) != is_there
 
 

@@ -77,7 +77,7 @@ def test_a_file_is_held_against_its_manifest_without_reading_it(jobs: JobSite, j
     """By its time, its size, and whether it is there."""
     path = jobs.directory(job).merged / WEIGHTS
     os.utime(path, (1, 1))
-    assert state_in(jobs.get("/jobs/1/output").text) == "written since: verify it"
+    assert state_in(jobs.get("/jobs/1/output").text) == "written later: verify it"
     path.write_bytes(CONTENT * 2)
     assert state_in(jobs.get("/jobs/1/output").text) == "another size"
     path.unlink()
@@ -148,7 +148,7 @@ def test_of_what_was_removed_the_manifest_is_shown(jobs: JobSite, job: Job) -> N
     (directory.merged / NAME).rename(directory.manifest)
     (directory.merged / WEIGHTS).unlink()
     page = jobs.get("/jobs/1/output").text
-    assert "the files were removed since" in page
+    assert "the files were removed later" in page
     assert state_in(page) == "missing"
 
 

@@ -111,7 +111,7 @@ def test_a_request_in_flight_is_waited_for(job_dir: JobDir) -> None:
     """A frozen slurmctld takes it when nobody waits for its answer any more."""
     sent(job_dir, ago=1)
     slurm = Slurm()
-    with pytest.raises(UnclearError, match="Slurm may take it still for 5"):
+    with pytest.raises(UnclearError, match="may still accept it for 5"):
         submit(job_dir, 1, slurm)
     assert slurm.done == []
     sent(job_dir, ago=61)
@@ -240,7 +240,7 @@ def test_a_row_of_a_refusal_says_nothing_of_a_later_request(job_dir: JobDir) -> 
     path = SlurmRecords(job_dir, 1).intent
     Intent.read(path).model_copy(update={"tries": 2, "in_vain": "too few"}).publish(path)
     slurm = Slurm(rows=[replace(row("5", "FAILED"), reason="BadConstraints")])
-    with pytest.raises(UnclearError, match="Slurm may take it still"):
+    with pytest.raises(UnclearError, match="may still accept it"):
         submit(job_dir, 1, slurm)
     assert submit(job_dir, 1, slurm, settle=0).how == "sbatch"
     assert excluded(slurm) == ["--exclude=n9"]
