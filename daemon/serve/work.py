@@ -1,14 +1,15 @@
-"""What is going on: the jobs at work, how far their trainings are, and how many wait."""
+"""What is going on: the jobs at work, how far their trainings are, how many wait, and what has failed."""
 
 from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import structlog
 
 from daemon.core.root import Root
-from daemon.core.states import ACTIVE, State
+from daemon.core.states import ACTIVE, Job, State
 from daemon.core.store import Store
-from daemon.serve.headline import headline, noticed
+from daemon.serve.headline import headline, noticed, undone
 from daemon.serve.loop.workers import Lane, Workers
 from handlers.rank_log.progress import Progress, read_progress
 
@@ -16,6 +17,10 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 PROGRESS_EVERY = 5.0
 """Seconds between two looks at the ranks' logs."""
+UNDONE_FOR = timedelta(days=1)
+"""How long a job that failed or was rejected is told of, unless a later one of its name or cycle came first."""
+UNDONE_EVERY = 60.0
+"""Seconds between two looks for them, where nothing is written to the store."""
 
 
 class Work:
@@ -29,6 +34,10 @@ class Work:
         """How far trainings are, by job and attempt."""
         self._is_training = False
         self._due = 0.0
+        self._undone: tuple[Job, ...] = ()
+        self._undone_of = -1
+        """The store's `changes` that they are of."""
+        self._undone_due = 0.0
         self.told = ""
         """For people, in one line."""
 
@@ -55,7 +64,14 @@ class Work:
         self._progress = {attempt: seen for attempt, seen in self._progress.items() if attempt in training}
         seen_of = {job: seen for (job, _), seen in self._progress.items()}
         going = headline(active, self._store.queue_length(), seen_of)
-        self.told = "; ".join(part for part in (noticed(self._store.notices()), going) if part)
+        parts = (noticed(self._store.notices()), undone(self._look_for_undone(now)), going)
+        self.told = "; ".join(part for part in parts if part)
+
+    def _look_for_undone(self, now: float) -> tuple[Job, ...]:
+        if self._store.changes != self._undone_of or now >= self._undone_due:
+            self._undone_of, self._undone_due = self._store.changes, now + UNDONE_EVERY
+            self._undone = self._store.undone_since(datetime.now(UTC) - UNDONE_FOR)
+        return self._undone
 
     def _progressed(self, attempt: tuple[int, int], progress: Future[Progress | None]) -> None:
         try:

@@ -140,7 +140,7 @@ _ECHOES = (
         r"|[Ss]end heartbeat timeout|Failed to send heartbeat message|[Bb]roken pipe"
         r"|The node: \d+ is timed out|number of timed out node|The state of the cluster is error",
         "the connection to another rank or to the scheduler broke: that one is gone",
-        "look at the rank that ended first",
+        "look at the rank that ended first; where it is this one, none of them told more: `glmd retry N`",
         may_pass=True,
         is_echo=True,
     ),
@@ -179,8 +179,9 @@ SIGNALS = (
     KnownError(
         "SIGKILL",
         re.compile("SIGKILL"),
-        "killed from outside: mostly by the kernel, because the host ran out of memory",
-        "`journalctl -k -g oom`; fewer ranks or data workers, or more memory",
+        "killed from outside: mostly by the kernel, because the host ran out of memory; the reason says so, "
+        "or `by somebody`",
+        "`journalctl -k -g oom`; fewer ranks or data workers, or more memory; after a kill by somebody `glmd retry N`",
         may_pass=True,
     ),
     KnownError(

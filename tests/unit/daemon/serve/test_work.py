@@ -37,3 +37,18 @@ def test_nothing_is_looked_at_where_nothing_trains(tmp_path: Path) -> None:
         work.look(time.monotonic())
         assert work.next_due is None
         assert work.told == "idle; 0 queued"
+
+
+def test_what_failed_is_told_until_it_is_tried_again(tmp_path: Path) -> None:
+    """A night that went wrong is seen by whoever looks at the unit in the morning, and no longer than it is so."""
+    with Store.open(tmp_path / "glmd.db") as store:
+        work = Work(Root(tmp_path), store, Workers(lambda: None))
+        job = store.add(NewJob("c", "run", devices=(0,)))
+        work.look(time.monotonic())
+        assert work.told == "idle; 1 queued"
+        job = store.move(job, State.FAILED, reason="no")
+        work.look(time.monotonic())
+        assert work.told == "0001-run failed: see glmd status 1; idle; 0 queued"
+        store.move(job, State.QUEUED)
+        work.look(time.monotonic())
+        assert work.told == "idle; 1 queued"
