@@ -17,6 +17,7 @@ NOTIFY=1 adds what `runtime` needs to send to robots of chats. DESTDIR is where 
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import re
@@ -34,6 +35,8 @@ CHECKOUT = LOCKS.parent
 DEVELOPMENT_UV = CHECKOUT / ".venv" / "bin" / "uv"
 PYTORCH = "https://download.pytorch.org/whl/cpu/torch/"
 """Where torch for processors alone is to be had, unless pip is told of a place: PyPI has none for x86-64."""
+MINDSPORE_LOADS = {"libgomp.so.1": "Debian: apt-get install libgomp1; openEuler: dnf install libgomp"}
+"""What MindSpore's wheels take from the host and do not say; a minimal Debian lacks it."""
 PYTHONS = ("python3", "python3.14", "python3.13", "python3.12", "python3.11")
 
 
@@ -118,10 +121,22 @@ def find_exactly(version: str, purpose: str, place: Path) -> str:
         run(DEVELOPMENT_UV, "python", "install", version, "--no-bin")
     except subprocess.CalledProcessError as error:
         raise MissingError(
-            f"{purpose} needs Python {version}: there is none on this machine, and it could not be fetched.\n{hint}"
+            f"{purpose} needs Python {version}: there is none on this machine, and it could not be fetched.\n{hint}\n"
+            "It comes from GitHub; UV_PYTHON_INSTALL_MIRROR=https://… mirrors the releases of python-build-standalone"
         ) from error
     find = [str(DEVELOPMENT_UV), "python", "find", "--managed-python", version]
     return subprocess.run(find, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def look_for_libraries() -> None:
+    """See that MindSpore will load, before gigabytes are fetched for it. Raises MissingError."""
+    for name, hint in MINDSPORE_LOADS.items():
+        try:
+            ctypes.CDLL(name)
+        except OSError as error:
+            raise MissingError(
+                f"MindSpore needs {name}, which this host has not: {error}\nInstall it ({hint})"
+            ) from error
 
 
 def install_uv(python: Path) -> None:
@@ -172,12 +187,14 @@ def make_runtime(directory: Path) -> None:
 
 def make_training(directory: Path) -> None:
     """Build the environment that GLM-6B trains in. Python 3.9 is the last that MindSpore 2.0 has wheels for."""
+    look_for_libraries()
     locked = CHECKOUT / "configs" / "rehearsal" / "requirements.txt"
     make_shared(directory, locked, "3.9", "The training environment")
 
 
 def make_today(directory: Path) -> None:
     """Build the environment of today's stack, which GLM-4 trains in, and which the merge is compared with."""
+    look_for_libraries()
     make_shared(directory, LOCKS / "today.txt", "3.11", "The environment of today's MindFormers")
 
 
