@@ -1,6 +1,7 @@
 """`glmd status`: all jobs as a table, or one job with its history."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain
@@ -44,6 +45,8 @@ COLOURS = {
     State.CANCELLED: "yellow",
 }
 
+_QUOTED = re.compile(r"^ +(?:\d+ \|.*\n?|\| *\^)", re.MULTILINE)
+"""What a reason quotes of a file, and what points into it: it has its place in lines of their own alone."""
 _PRESENCE = {
     Presence.ANSWERS: "runs",
     Presence.BUSY: "busy",
@@ -131,7 +134,9 @@ def _row(status: JobStatus, place: int | None, waiting: int, now: datetime, word
         progress = words.say("cli", "place", place=place, waiting=waiting)
     devices = format_devices(job.devices) if job.devices else job.shape
     since = format_duration(seconds_since(job.changed, now))
-    return (str(job.id), job.name, words.say("states", job.state), devices, progress, since, _why(job, words))
+    told = _QUOTED.sub("", _why(job, words)).splitlines()
+    why = "; ".join(line.strip() for line in told if line.strip())
+    return (str(job.id), job.name, words.say("states", job.state), devices, progress, since, why)
 
 
 def _why(job: Job, words: Words) -> str:
@@ -193,7 +198,7 @@ def detail_lines(found: Detail, now: datetime, words: Words) -> list[str]:
         for attempted in found.steps:
             lines += _step(attempted.attempt, attempted.exit, job, words)
     files = {words.say("facts", name): os.fspath(path) for name, path in found.paths.items()}
-    return [*lines, "", words.say("cli", "files"), *_pairs(files)]
+    return [*lines, "", words.say("cli", "files"), *_pairs(files)] if files else lines
 
 
 def _step(attempt: int, ended: "StepExit", job: Job, words: Words) -> list[str]:
