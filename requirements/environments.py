@@ -250,11 +250,16 @@ def main() -> int:
     kind, directory = sys.argv[1], Path(sys.argv[2]).absolute()
     sys.stderr.write(f"{kind} environment: {directory}\n")
     os.umask(0o022)  # whatever root's is: a server's users run glmd and its jobs
-    directory.parent.mkdir(parents=True, exist_ok=True)
     try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
         makers[kind](directory)
     except MissingError as error:
         sys.stderr.write(f"{error}\n")
+        return 1
+    except PermissionError as error:
+        sys.stderr.write(
+            f"{error.filename}: this user may not write there; to install for all, as root: sudo make install\n"
+        )
         return 1
     except subprocess.CalledProcessError as error:
         sys.stderr.write(f"failed, see above: {' '.join(error.cmd)}\n")

@@ -48,3 +48,20 @@ def test_a_python_that_cannot_be_fetched_is_told_with_the_ways_out(
         environments.find_exactly("3.9", "The training environment", tmp_path)
     assert "make PYTHON39=/path/to/python3.9" in str(caught.value)
     assert "UV_PYTHON_INSTALL_MIRROR" in str(caught.value)
+
+
+def test_a_place_where_one_may_not_write_is_no_traceback(
+    environments: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`make install` without sudo says what is missing."""
+    monkeypatch.setattr(sys, "argv", ["environments.py", "runtime", "/proc/1/lib/glmd/venv"])
+    monkeypatch.setattr(environments.os, "umask", lambda _: 0)
+
+    def refuse(self: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(environments.Path, "mkdir", refuse)
+    assert environments.main() == 1
+    assert capsys.readouterr().err.endswith(
+        "/proc/1/lib/glmd: this user may not write there; to install for all, as root: sudo make install\n"
+    )
