@@ -1,7 +1,6 @@
 """`glmd status`: all jobs as a table, or one job with its history."""
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from daemon.commands.lookup import job_in, root_of
 from daemon.commands.own_parser import Parser
-from daemon.commands.paragraphs import paragraphs, terminal_width
+from daemon.commands.paragraphs import one_line, paragraphs, terminal_width
 from daemon.commands.speaking import words_of
 from daemon.commands.terminal.streaming import json_lines, write
 from daemon.commands.terminal.table import Paint, colour, table
@@ -45,8 +44,6 @@ COLOURS = {
     State.CANCELLED: "yellow",
 }
 
-_QUOTED = re.compile(r"^ +(?:\d+ \|.*\n?|\| *\^)", re.MULTILINE)
-"""What a reason quotes of a file, and what points into it: it has its place in lines of their own alone."""
 _PRESENCE = {
     Presence.ANSWERS: "runs",
     Presence.BUSY: "busy",
@@ -134,9 +131,7 @@ def _row(status: JobStatus, place: int | None, waiting: int, now: datetime, word
         progress = words.say("cli", "place", place=place, waiting=waiting)
     devices = format_devices(job.devices) if job.devices else job.shape
     since = format_duration(seconds_since(job.changed, now))
-    told = _QUOTED.sub("", _why(job, words)).splitlines()
-    why = "; ".join(line.strip() for line in told if line.strip())
-    return (str(job.id), job.name, words.say("states", job.state), devices, progress, since, why)
+    return (str(job.id), job.name, words.say("states", job.state), devices, progress, since, one_line(_why(job, words)))
 
 
 def _why(job: Job, words: Words) -> str:
