@@ -189,7 +189,7 @@ def make_training(directory: Path) -> None:
     """Build the environment that GLM-6B trains in. Python 3.9 is the last that MindSpore 2.0 has wheels for."""
     look_for_libraries()
     locked = CHECKOUT / "configs" / "rehearsal" / "requirements.txt"
-    make_shared(directory, locked, "3.9", "The training environment")
+    make_shared(directory, locked, "3.9", "The training environment (that of STACK=today needs 3.11 instead)")
 
 
 def make_today(directory: Path) -> None:
