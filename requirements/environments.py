@@ -17,7 +17,6 @@ NOTIFY=1 adds what `runtime` needs to send to robots of chats. DESTDIR is where 
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
 import re
@@ -122,7 +121,7 @@ def find_exactly(version: str, purpose: str, place: Path) -> str:
     except subprocess.CalledProcessError as error:
         raise MissingError(
             f"{purpose} needs Python {version}: there is none on this machine, and it could not be fetched.\n{hint}\n"
-            "It comes from GitHub; UV_PYTHON_INSTALL_MIRROR=https://… mirrors the releases of python-build-standalone"
+            "It comes from GitHub (python-build-standalone); UV_PYTHON_INSTALL_MIRROR=https://… names a mirror of it"
         ) from error
     find = [str(DEVELOPMENT_UV), "python", "find", "--managed-python", version]
     return subprocess.run(find, capture_output=True, text=True, check=True).stdout.strip()
@@ -130,6 +129,8 @@ def find_exactly(version: str, purpose: str, place: Path) -> str:
 
 def look_for_libraries() -> None:
     """See that MindSpore will load, before gigabytes are fetched for it. Raises MissingError."""
+    import ctypes  # noqa: PLC0415 - a Python that was built without it can make all other environments
+
     for name, hint in MINDSPORE_LOADS.items():
         try:
             ctypes.CDLL(name)

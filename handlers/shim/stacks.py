@@ -17,7 +17,6 @@ from handlers.ckpt.files.durable import make_directory
 from handlers.event_lines import Log
 from handlers.records.train_plan import RankPlan
 
-_STOPPED = re.compile(r"^State:\s*[Tt] ", re.MULTILINE)
 PATIENCE = 20.0
 """Seconds for all ranks together, after which the training is ended without the rest."""
 
@@ -26,6 +25,8 @@ STOPPED = ", stopped by a signal: SIGSTOP, or a debugger"
 
 _THREAD = re.compile(r"^(Thread .*)\n +(\S.*)$", re.MULTILINE)
 """A thread's header and its innermost function, as py-spy writes them."""
+_STOPPED = re.compile(r"^State:\s*[Tt] ", re.MULTILINE)
+"""What /proc/PID/status says of a process that does not run until somebody lets it."""
 
 
 def save_stacks(ranks: Mapping[int, RankPlan], directory: Path, log: Log) -> dict[int, str]:

@@ -54,7 +54,7 @@ def test_a_place_where_one_may_not_write_is_no_traceback(
     environments: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`make install` without sudo says what is missing."""
-    monkeypatch.setattr(sys, "argv", ["environments.py", "runtime", "/proc/1/lib/glmd/venv"])
+    monkeypatch.setattr(sys, "argv", ["environments.py", "runtime", "/usr/local/lib/glmd/venv"])
     monkeypatch.setattr(environments.os, "umask", lambda _: 0)
 
     def refuse(self: Path, **_: object) -> None:
@@ -63,5 +63,5 @@ def test_a_place_where_one_may_not_write_is_no_traceback(
     monkeypatch.setattr(environments.Path, "mkdir", refuse)
     assert environments.main() == 1
     assert capsys.readouterr().err.endswith(
-        "/proc/1/lib/glmd: this user may not write there; to install for all, as root: sudo make install\n"
+        "/usr/local/lib/glmd: this user may not write there; to install for all, as root: sudo make install\n"
     )
