@@ -21,7 +21,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 PROGRESS_EVERY = 5.0
 """Seconds between two looks at the ranks' logs."""
-LEAST_ROOM = 1 << 20
+LEAST_ROOM = 1 << 16
 """Bytes on the disk of jobs/, below which a step cannot even write down how it ended, and so waits unseen."""
 ROOM = "the disk of jobs/"
 UNDONE_FOR = timedelta(days=1)
