@@ -34,6 +34,8 @@ CHECKOUT = LOCKS.parent
 DEVELOPMENT_UV = CHECKOUT / ".venv" / "bin" / "uv"
 PYTORCH = "https://download.pytorch.org/whl/cpu/torch/"
 """Where torch for processors alone is to be had, unless pip is told of a place: PyPI has none for x86-64."""
+MINDSPORE_LOADS = {"libgomp.so.1": "Debian: apt-get install libgomp1; openEuler: dnf install libgomp"}
+"""What MindSpore's wheels take from the host and do not say; a minimal Debian lacks it."""
 PYTHONS = ("python3", "python3.14", "python3.13", "python3.12", "python3.11")
 
 
@@ -118,10 +120,24 @@ def find_exactly(version: str, purpose: str, place: Path) -> str:
         run(DEVELOPMENT_UV, "python", "install", version, "--no-bin")
     except subprocess.CalledProcessError as error:
         raise MissingError(
-            f"{purpose} needs Python {version}: there is none on this machine, and it could not be fetched.\n{hint}"
+            f"{purpose} needs Python {version}: there is none on this machine, and it could not be fetched.\n{hint}\n"
+            "It comes from GitHub (python-build-standalone); UV_PYTHON_INSTALL_MIRROR=https://… names a mirror of it"
         ) from error
     find = [str(DEVELOPMENT_UV), "python", "find", "--managed-python", version]
     return subprocess.run(find, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def look_for_libraries() -> None:
+    """See that MindSpore will load, before gigabytes are fetched for it. Raises MissingError."""
+    import ctypes  # noqa: PLC0415 - a Python that was built without it can make all other environments
+
+    for name, hint in MINDSPORE_LOADS.items():
+        try:
+            ctypes.CDLL(name)
+        except OSError as error:
+            raise MissingError(
+                f"MindSpore needs {name}, which this host has not: {error}\nInstall it ({hint})"
+            ) from error
 
 
 def install_uv(python: Path) -> None:
@@ -172,12 +188,14 @@ def make_runtime(directory: Path) -> None:
 
 def make_training(directory: Path) -> None:
     """Build the environment that GLM-6B trains in. Python 3.9 is the last that MindSpore 2.0 has wheels for."""
+    look_for_libraries()
     locked = CHECKOUT / "configs" / "rehearsal" / "requirements.txt"
-    make_shared(directory, locked, "3.9", "The training environment")
+    make_shared(directory, locked, "3.9", "The training environment (that of STACK=today needs 3.11 instead)")
 
 
 def make_today(directory: Path) -> None:
     """Build the environment of today's stack, which GLM-4 trains in, and which the merge is compared with."""
+    look_for_libraries()
     make_shared(directory, LOCKS / "today.txt", "3.11", "The environment of today's MindFormers")
 
 
@@ -233,11 +251,16 @@ def main() -> int:
     kind, directory = sys.argv[1], Path(sys.argv[2]).absolute()
     sys.stderr.write(f"{kind} environment: {directory}\n")
     os.umask(0o022)  # whatever root's is: a server's users run glmd and its jobs
-    directory.parent.mkdir(parents=True, exist_ok=True)
     try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
         makers[kind](directory)
     except MissingError as error:
         sys.stderr.write(f"{error}\n")
+        return 1
+    except PermissionError as error:
+        sys.stderr.write(
+            f"{error.filename}: this user may not write there; to install for all, as root: sudo make install\n"
+        )
         return 1
     except subprocess.CalledProcessError as error:
         sys.stderr.write(f"failed, see above: {' '.join(error.cmd)}\n")

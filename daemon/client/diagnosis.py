@@ -17,7 +17,7 @@ from daemon.client.place_findings import of_disk, of_retention, of_root
 from daemon.client.systemd_findings import of_systemd
 from daemon.client.training_findings import of_training
 from daemon.core.control import NotRunningError, ask
-from daemon.core.settings import Settings
+from daemon.core.settings import DEFAULT_FILE, Settings
 from handlers.rank_table.hccn import HccnLookup
 from handlers.rank_table.topology import topology_note, topology_problem
 from handlers.units.devices import format_devices
@@ -26,8 +26,9 @@ LEAST_WATCHES, LEAST_INSTANCES = 8192, 128
 """The kernel's own defaults on a small host; containers sometimes get less."""
 
 
-def examine(settings: Settings) -> Generator[Finding]:
-    """Yield the findings, one after the other: some take seconds."""
+def examine(settings: Settings, file: Path | None) -> Generator[Finding]:
+    """Yield the findings about `settings`, which `file` has, one after the other: some take seconds."""
+    yield _file(file)
     yield _interpreter(settings)
     yield from of_training(settings)
     checks: tuple[Callable[[Settings], Finding], ...] = (
@@ -44,6 +45,13 @@ def examine(settings: Settings) -> Generator[Finding]:
 def _interpreter(settings: Settings) -> Finding:
     del settings
     return Finding("python", Verdict.OK, f"{platform.python_version()} runs glmd")
+
+
+def _file(file: Path | None) -> Finding:
+    if file is not None:
+        return Finding("settings", Verdict.OK, f"read from {file}")
+    told = f"{DEFAULT_FILE} is not there, nor glmd.yaml in the root: what is not set has its default"
+    return Finding("settings", Verdict.NOTE, told, "configs/glmd.yaml of glmd's source has a line for each setting")
 
 
 def _npus(settings: Settings) -> Finding:
@@ -102,4 +110,4 @@ def _daemon(settings: Settings) -> Finding:
     try:
         return Finding("daemon", Verdict.OK, f"runs: {ask(settings.root, 'ping', timeout=5.0)}")
     except NotRunningError as error:
-        return Finding("daemon", Verdict.NOTE, str(error), "systemctl start glmd, or glmd serve")
+        return Finding("daemon", Verdict.NOTE, str(error))

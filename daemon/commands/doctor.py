@@ -19,7 +19,7 @@ from daemon.commands.terminal.table import colour
 from daemon.core.nights import schedule_of
 from daemon.core.root import Root
 from daemon.core.setting_sections import NightlySettings
-from daemon.core.settings import SettingsError
+from daemon.core.settings import SettingsError, settings_file
 from daemon.core.slurm_settings import SlurmSettings
 from handlers.codes import Code
 from handlers.errors import BadInputError
@@ -62,7 +62,7 @@ def doctor(
     if slurm:
         _tell(of_slurm(settings), [], json_=json_)
     nights = [(cycle, _next_nights(cycle)) for cycle in settings.nightly]  # first: a cycle without nights is an error
-    _tell(examine(settings), nights, json_=json_)
+    _tell(examine(settings, settings_file(config, root)), nights, json_=json_)
 
 
 def _tell(

@@ -9,7 +9,7 @@ from pathlib import Path
 from daemon.commands.lookup import root_of, settings_of
 from daemon.commands.nights import date_in
 from daemon.commands.own_parser import Parser
-from daemon.commands.paragraphs import paragraphs, terminal_width
+from daemon.commands.paragraphs import one_line, paragraphs, terminal_width
 from daemon.commands.speaking import words_of
 from daemon.commands.terminal.marks import painted, sign
 from daemon.commands.terminal.streaming import json_lines, write
@@ -154,7 +154,7 @@ def _run(told: ToldRun, words: Words) -> tuple[str, ...]:
         "" if job is None or job.continues is None else str(job.continues),
         "" if run.is_promoted is None else words.say("cli", "moved" if run.is_promoted else "stays"),
         "" if result is None or result.bytes is None else format_size(result.bytes),
-        run.reason or (str(run.outcome) if run.outcome is not None and job is None else ""),
+        one_line(run.reason) or (str(run.outcome) if run.outcome is not None and job is None else ""),
     )
 
 
@@ -168,7 +168,13 @@ def _others(others: Sequence[OtherJob], words: Words) -> Iterator[str]:
 
 def _other(other: OtherJob, words: Words) -> tuple[str, ...]:
     job, loss = other.job, other.result.final_loss if other.result is not None else None
-    return (str(job.id), job.name, words.say("states", job.state), "" if loss is None else f"{loss:.4g}", job.reason)
+    return (
+        str(job.id),
+        job.name,
+        words.say("states", job.state),
+        "" if loss is None else f"{loss:.4g}",
+        one_line(job.reason),
+    )
 
 
 def _sums(found: Digest, words: Words) -> Iterator[str]:

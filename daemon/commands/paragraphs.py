@@ -9,6 +9,9 @@ from daemon.commands.terminal.table import NARROWEST
 from daemon.face.cells import cells
 from handlers.printable import printable
 
+_QUOTED = re.compile(r"^ +(?:\d+ \|.*\n?|\| *\^)", re.MULTILINE)
+"""What has its place in lines of their own alone."""
+
 
 def terminal_width() -> int | None:
     """Return how many cells a line of standard output has; None where that is no terminal."""
@@ -24,6 +27,12 @@ def paragraphs(text: str, indent: int, width: int | None = None) -> list[str]:
     lines = [part for line in text.rstrip("\n ").split("\n") for part in _wrapped(printable(line), room)]
     shown = [" " * indent * (number > 0) + line for number, line in enumerate(lines)]
     return [line.rstrip() for line in shown] if text.strip() else []
+
+
+def one_line(reason: str) -> str:
+    """Return a reason for a cell of a table: without what it quotes of a file, and what points into that."""
+    told = (line.strip() for line in _QUOTED.sub("", reason).splitlines())
+    return "; ".join(line for line in told if line)
 
 
 def _wrapped(line: str, room: int | None) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from daemon.commands.lookup import job_in, root_of
 from daemon.commands.own_parser import Parser
-from daemon.commands.paragraphs import paragraphs, terminal_width
+from daemon.commands.paragraphs import one_line, paragraphs, terminal_width
 from daemon.commands.speaking import words_of
 from daemon.commands.terminal.streaming import json_lines, write
 from daemon.commands.terminal.table import Paint, colour, table
@@ -131,7 +131,7 @@ def _row(status: JobStatus, place: int | None, waiting: int, now: datetime, word
         progress = words.say("cli", "place", place=place, waiting=waiting)
     devices = format_devices(job.devices) if job.devices else job.shape
     since = format_duration(seconds_since(job.changed, now))
-    return (str(job.id), job.name, words.say("states", job.state), devices, progress, since, _why(job, words))
+    return (str(job.id), job.name, words.say("states", job.state), devices, progress, since, one_line(_why(job, words)))
 
 
 def _why(job: Job, words: Words) -> str:
@@ -193,7 +193,7 @@ def detail_lines(found: Detail, now: datetime, words: Words) -> list[str]:
         for attempted in found.steps:
             lines += _step(attempted.attempt, attempted.exit, job, words)
     files = {words.say("facts", name): os.fspath(path) for name, path in found.paths.items()}
-    return [*lines, "", words.say("cli", "files"), *_pairs(files)]
+    return [*lines, "", words.say("cli", "files"), *_pairs(files)] if files else lines
 
 
 def _step(attempt: int, ended: "StepExit", job: Job, words: Words) -> list[str]:

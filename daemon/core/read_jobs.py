@@ -232,6 +232,17 @@ class JobReads:
         newest = "SELECT MAX(id) FROM jobs WHERE name IN (SELECT value FROM json_each(?)) GROUP BY name"
         return self._select(f"id IN ({newest})", json.dumps(list(names)))
 
+    def undone_since(self, since: datetime) -> tuple[Job, ...]:
+        """Return the jobs that failed or were rejected since then (in UTC), oldest first.
+
+        Those are left out that have a later job of their cycle; of no cycle, of their name.
+        """
+        same = "later.id > jobs.id AND later.cycle = jobs.cycle AND (jobs.cycle != '' OR later.name = jobs.name)"
+        return self._select(
+            f"state IN (?, ?) AND changed >= ? AND NOT EXISTS (SELECT 1 FROM jobs AS later WHERE {same})",  # noqa: S608 - all ours
+            *(State.FAILED, State.REJECTED, since.isoformat()),
+        )
+
     def named_since(self, name: str, since: datetime) -> tuple[Job, ...]:
         """Return the jobs of this name that were submitted since then (in UTC), oldest first."""
         return self._select("name = ? AND submitted >= ?", name, since.isoformat())

@@ -11,6 +11,7 @@ from enum import StrEnum
 from daemon.core.night_runs import Outcome
 from daemon.core.states import Job, State
 from daemon.face.nights import Mark, Run
+from handlers.codes import Code
 
 
 class Kind(StrEnum):
@@ -27,6 +28,10 @@ class Kind(StrEnum):
     """A run was left out since the one before was not over."""
     NOT_DROPPED = "not_dropped"
     """A run could not be dropped, which is tried again."""
+
+
+_COMES_AGAIN = frozenset({Code.TRAINING_DIVERGED, Code.RANK_PYTHON_ERROR})
+"""Of failures whose cause is mostly in the file: a retry would fail in the same way, after hours."""
 
 
 @dataclass(frozen=True)
@@ -89,14 +94,14 @@ def need_of_job(job: Job, *, is_kept_back: bool = False, is_stuck: bool = False)
 
 def commands_for(kind: Kind, job: int | None, code: str) -> tuple[str, ...]:
     """Return what is to be typed, the first one first."""
-    return (*_commands(kind, job), *([f"glmd explain {code}"] if code else []))
+    return (*_commands(kind, job, code), *([f"glmd explain {code}"] if code else []))
 
 
-def _commands(kind: Kind, job: int | None) -> tuple[str, ...]:
+def _commands(kind: Kind, job: int | None, code: str) -> tuple[str, ...]:
     match kind:
-        case Kind.FAILED:
+        case Kind.FAILED if code not in _COMES_AGAIN:
             return (f"glmd retry {job}",)
-        case Kind.OPERATOR | Kind.REJECTED:
+        case Kind.FAILED | Kind.OPERATOR | Kind.REJECTED:
             return (f"glmd status {job}",)
         case Kind.NOT_PROMOTED:
             return f"glmd status {job}", f"glmd promote {job} --force"

@@ -14,6 +14,7 @@ from daemon.core.prunings import Pruning
 from daemon.core.read_jobs import Transition
 from daemon.core.read_store import ReadStore
 from daemon.core.results import Result
+from daemon.core.root import Root
 from daemon.core.states import ACTIVE, OVER, Job, State
 from daemon.face.training import GLANCE, disk_of, training_of
 from handlers.rank_log.progress import Progress, read_progress
@@ -251,6 +252,7 @@ def detail(store: ReadStore, job: Job, root: Path, rows: int = GLANCE) -> Detail
         "merged": directory.merged,
         "verdict": directory.verdict,
         "evaluation": directory.step(job.attempt, Step.EVALUATE).path,
+        **({"rejected": Root(root).rejected} if job.state is State.REJECTED else {}),
     }
     return Detail(
         status=job_status(job, root),

@@ -26,6 +26,15 @@ def noticed(notices: Iterable[Notice]) -> str:
     return f"notices: {', '.join([*told[:SHOWN], *more])}" if told else ""
 
 
+def undone(jobs: Sequence[Job]) -> str:
+    """Return what failed or was rejected and waits for somebody, and what tells more; empty where there is nothing."""
+    if not jobs:
+        return ""
+    told = [f"{job.label} {job.state}" for job in jobs[:SHOWN]]
+    more = [f"{len(jobs) - SHOWN} more"] if len(jobs) > SHOWN else []
+    return f"{', '.join([*told, *more])}: see glmd status{f' {jobs[0].id}' if len(jobs) == 1 else ''}"
+
+
 def headline(active: Sequence[Job], queued: int, progress: Mapping[int, Progress]) -> str:
     """Return what runs, how far it is, and how many jobs wait."""
     parts = [_job(job, progress.get(job.id)) for job in active[:SHOWN]]
@@ -35,7 +44,8 @@ def headline(active: Sequence[Job], queued: int, progress: Mapping[int, Progress
 
 
 def _job(job: Job, progress: Progress | None) -> str:
-    text = f"{job.label} {job.state}"
+    again = f" (attempt {job.attempt})" if job.attempt > 1 else ""
+    text = f"{job.label}{again} {job.state}"
     if job.state is not State.TRAINING or progress is None:
         return text
     text += f", epoch {progress.epoch}/{progress.epochs}, step {progress.step}/{progress.steps}"

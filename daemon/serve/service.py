@@ -94,7 +94,7 @@ class Service:
         self.answer = Answers(
             store, self._faults, self._requests, promotions, self._pruner, self._said, self._read_settings_again
         ).answer
-        self._work = Work(root, store, self._workers)
+        self._work = Work(root, store, self._workers, self._faults)
         self._headline = ""
         self._is_announced = False
         self._due = 0.0

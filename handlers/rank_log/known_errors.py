@@ -141,7 +141,7 @@ _ECHOES = (
         r"|[Ss]end heartbeat timeout|Failed to send heartbeat message|[Bb]roken pipe"
         r"|The node: \d+ is timed out|number of timed out node|The state of the cluster is error",
         "the connection to another rank or to the scheduler broke: that process has ended",
-        "look at the rank that ended first",
+        "look at the rank that ended first; if it is this one, no rank has more: `glmd retry N`",
         may_pass=True,
         is_echo=True,
     ),
@@ -180,8 +180,9 @@ SIGNALS = (
     KnownError(
         "SIGKILL",
         re.compile("SIGKILL"),
-        "killed from outside: usually by the kernel, because the host ran out of memory",
-        "`journalctl -k -g oom`; fewer ranks or data workers, or more memory",
+        "killed from outside: usually by the kernel, because the host ran out of memory; the reason says so, "
+        "or `killed by a person or a program`",
+        "`journalctl -k -g oom`; fewer ranks or data workers, or more memory; after a kill by a person `glmd retry N`",
         may_pass=True,
     ),
     KnownError(

@@ -14,7 +14,7 @@ from handlers.records.train_plan import ProcessPlan, RankPlan, Role
 from handlers.records.witness import Witness
 from handlers.shim.begun import place_name
 
-_BY_SOMEBODY = "nothing, if it was done on purpose; else `last` and `journalctl` show who was on the host then"
+_BY_SOMEBODY = "`glmd retry N`, unless it was done on purpose; `last` and `journalctl` show who was on the host then"
 _READ_RANK = "`glmd logs N --rank R`"
 
 

@@ -27,6 +27,7 @@ from handlers.shim.nodes_beginning import NodesBeginning
 from handlers.shim.nodes_watch import NodesWatch, named
 from handlers.shim.processes import Processes
 from handlers.shim.signs_of_life import Resting, SignsOfLife
+from handlers.shim.stacks import stopped
 from handlers.shim.step_recorder import recorder_of
 from handlers.shim.supervise import StepEnd, diverged_end, with_survivors
 from handlers.shim.termination import LOOK_EVERY
@@ -289,8 +290,9 @@ class JobTraining:
 
     def _hung(self, passed: PassedLimit) -> str:
         """Say which limit was passed at what, and of the rank quiet for longest what it said last and where it is."""
-        quietest = self._begun.signs.quietest()
+        frames = self._nodes.frames()
+        quietest = self._begun.signs.quietest(stopped(frames))
         device, node = self._beginning.places.get(quietest.number, (None, None))
         name = place_name(quietest.number, device, node)
         words = last_line(quietest.log) or no_words(quietest.log)
-        return passed.told(self._plan.limits, name, words, self._nodes.frames().get(quietest.number))
+        return passed.told(self._plan.limits, name, words, frames.get(quietest.number))

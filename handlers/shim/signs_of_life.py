@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +44,9 @@ class SignsOfLife:
         self._seen = now
         return Sign(phase_in(max(grown, key=lambda log: now[log][1])) if grown else None)
 
-    def quietest(self) -> RankPlan:
-        """Return the rank whose log has not changed for longest."""
-        return min(self._ranks, key=lambda rank: self._seen.get(rank.log, (0, 0))[1])
+    def quietest(self, stopped: Collection[int] = ()) -> RankPlan:
+        """Return the rank whose log has not changed for longest: of those that are `stopped`, if any is."""
+        return min(self._ranks, key=lambda rank: (rank.number not in stopped, self._seen.get(rank.log, (0, 0))[1]))
 
     def _now(self) -> dict[Path, tuple[int, int]]:
         """Return size and time of change of each rank's log and of every file below the checkpoints."""

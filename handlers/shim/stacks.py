@@ -20,8 +20,13 @@ from handlers.records.train_plan import RankPlan
 PATIENCE = 20.0
 """Seconds for all ranks together, after which the training is ended without the rest."""
 
+STOPPED = ", stopped by a signal: SIGSTOP, or a debugger"
+"""Behind the function of a rank that is kept from running; those that wait for it are not to blame."""
+
 _THREAD = re.compile(r"^(Thread .*)\n +(\S.*)$", re.MULTILINE)
 """A thread's header and its innermost function, as py-spy writes them."""
+_STOPPED = re.compile(r"^State:\s*[Tt] ", re.MULTILINE)
+"""What /proc/PID/status says of a process that does not run until somebody lets it."""
 
 
 def save_stacks(ranks: Mapping[int, RankPlan], directory: Path, log: Log) -> dict[int, str]:
@@ -42,12 +47,18 @@ def save_stacks(ranks: Mapping[int, RankPlan], directory: Path, log: Log) -> dic
     return {rank: frame for rank, frame in found.items() if frame}
 
 
+def stopped(frames: Mapping[int, str]) -> frozenset[int]:
+    """Return the ranks that were stopped when `save_stacks` found these functions."""
+    return frozenset(rank for rank, frame in frames.items() if frame.endswith(STOPPED))
+
+
 def _finish(file: Path, pid: int) -> str:
     """Add what the kernel says to a rank's file; return its main thread's innermost function, where Python tells."""
     dump = file.read_text("utf-8", "replace") if file.exists() else ""
     with file.open("a") as stream:
         stream.write(_kernel_view(pid))
-    return _innermost(dump, pid)
+    frame = _innermost(dump, pid)
+    return f"{frame or 'unknown code'}{STOPPED}" if _STOPPED.search(_read(Path(f"/proc/{pid}/status"))) else frame
 
 
 def _innermost(dump: str, pid: int) -> str:

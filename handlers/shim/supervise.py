@@ -17,7 +17,7 @@ from handlers.shim.divergence import DIAGNOSIS, since_when
 from handlers.shim.limit_clock import LimitClock, PassedLimit
 from handlers.shim.orders import BySignal, Order, Orders, told_by
 from handlers.shim.processes import Processes
-from handlers.shim.stacks import save_stacks
+from handlers.shim.stacks import save_stacks, stopped
 from handlers.shim.step_recorder import StepRecorder
 from handlers.shim.survivors import operator_needed
 from handlers.shim.termination import LOOK_EVERY
@@ -143,7 +143,7 @@ class _Training:
         """Say which limit was passed at what, and of the rank quiet for longest what it said last and where it is."""
         ranks = {pid: process.rank for pid, process in self._processes.running.items() if process.rank is not None}
         frames = save_stacks(ranks, self._stacks, self._log)
-        quietest = self._signs.quietest()
+        quietest = self._signs.quietest(stopped(frames))
         words = last_line(quietest.log) or no_words(quietest.log)
         return passed.told(self._plan.limits, rank_name(quietest), words, frames.get(quietest.number))
 

@@ -78,8 +78,9 @@ def read_words(language: Language) -> Words:
     """Return the words of a language."""
     loaded = {key: table for name in ("", "page_", "cli_") for key, table in _load(f"{name}{language}.toml").items()}
     tables = {name: dict(_flat(table)) for name, table in loaded.items()}
-    errors = _load("zh_errors.toml")["rank"] if language is Language.ZH else {}
-    return Words(language, tables, {f"rank.{name}": Advice(**told) for name, told in errors.items()})
+    rooms = _load("zh_errors.toml") if language is Language.ZH else {}
+    advice = {f"{room}.{name}": Advice(**told) for room, errors in rooms.items() for name, told in errors.items()}
+    return Words(language, tables, advice)
 
 
 def _load(name: str) -> dict[str, dict[str, dict[str, str]]]:

@@ -47,6 +47,23 @@ def test_a_host_with_everything_essential_is_well(site: Site, training: dict[str
     assert checks["root"]["verdict"] == "ok"
 
 
+def test_it_says_which_file_the_settings_are_of(site: Site) -> None:
+    """Whoever is told to set something knows where, also where there is no file yet."""
+    checks = verdicts(site)[1]
+    assert checks["settings"]["verdict"] == "note"
+    assert "/etc/glmd/glmd.yaml is not there" in checks["settings"]["text"]
+    file = site.root.path / "glmd.yaml"
+    file.write_text("runner: spawn\n")
+    assert verdicts(site)[1]["settings"]["text"] == f"read from {file}"
+
+
+def test_what_is_said_of_a_daemon_that_does_not_run_is_said_once(site: Site) -> None:
+    """The text has the way to start it."""
+    daemon = verdicts(site)[1]["daemon"]
+    assert "start it: systemctl start glmd, or glmd serve" in daemon["text"]
+    assert not daemon["advice"]
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "check"),
     (
@@ -375,7 +392,7 @@ def test_a_program_that_is_no_python_is_told(tmp_path: Path, program: str, told:
 def test_a_root_that_is_no_directory_is_told(tmp_path: Path) -> None:
     """With all that follows, as for any other finding."""
     (tmp_path / "file").touch()
-    found = {each.name: each for each in examine(Settings(root=tmp_path / "file"))}
+    found = {each.name: each for each in examine(Settings(root=tmp_path / "file"), None)}
     assert "is no directory" in found["root"].text
     assert found["daemon"].verdict is Verdict.NOTE
 

@@ -291,7 +291,9 @@ def test_a_reason_is_one_line_in_the_table_and_whole_in_the_detail(site: Site) -
     site.add("a", State.FAILED, reason=why)
     table = site.glmd("status").stdout.splitlines()
     assert len(table) == 4
-    assert table[-1].endswith("does not fit 172 | model_parallel: 8 | ^ 4 cards")
+    assert table[-1].endswith("a.yaml:172:19: model_parallel: 8 does not fit; 4 cards"), (
+        "nothing points into a quoted line"
+    )
     detail = site.glmd("status", "1").stdout.splitlines()
     for number, line in enumerate(detail):
         if "does not fit" in line:
@@ -300,6 +302,16 @@ def test_a_reason_is_one_line_in_the_table_and_whole_in_the_detail(site: Site) -
             assert not "".join(shown[:column] for shown in detail[number + 1 : number + 3]).strip()
     assert sum("does not fit" in line for line in detail) == 2  # why, and in the history
     assert json.loads(site.glmd("status", "--json").stdout)["jobs"][0]["reason"] == why
+
+
+def test_it_says_where_a_rejected_file_lies(site: Site) -> None:
+    """A rejected file has no directory of its own: who is to correct it looks for it."""
+    with Store.open(site.root.store) as store:
+        store.add(NewJob("c", "a"), State.REJECTED, "no")
+    site.root.rejected.mkdir(exist_ok=True)
+    assert f"rejected  {site.root.rejected}" in site.glmd("status", "1").stdout
+    site.add("b")
+    assert "files" not in site.glmd("status", "2").stdout
 
 
 def test_a_damaged_record_is_said_not_hidden(site: Site) -> None:

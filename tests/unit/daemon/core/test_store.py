@@ -64,6 +64,23 @@ def test_the_job_before_is_of_the_same_name_or_cycle(path: Path) -> None:
         assert store.same_before(nights[0]) is None
 
 
+def test_what_is_undone_is_so_until_something_later_comes_of_it(path: Path) -> None:
+    """A later drop of the name, a later run of the cycle, a retry; and what failed long ago is history."""
+    due = datetime(2026, 11, 28, 2, tzinfo=UTC)
+    with Store.open(path) as store:
+        names = [("a", Source.DROP), ("b", Source.DROP), (run_name("glm", due), Source.NIGHT)]
+        jobs = [store.add(NewJob(name, name, source=source), State.REJECTED, "no") for name, source in names]
+        assert store.undone_since(due) == tuple(jobs)
+        assert store.undone_since(datetime.now(UTC) + timedelta(seconds=1)) == ()
+        store.add(NewJob("again", "a"))
+        night = store.add(NewJob("next", run_name("glm", due + timedelta(days=1)), source=Source.NIGHT))
+        assert store.undone_since(due) == (jobs[1],)
+        failed = store.move(night, State.FAILED, reason="no")
+        assert store.undone_since(due) == (jobs[1], failed)
+        store.move(failed, State.QUEUED)
+        assert store.undone_since(due) == (jobs[1],)
+
+
 def test_of_a_long_queue_only_what_may_start_is_read(path: Path) -> None:
     """The first for each set of devices, by priority and arrival, and all that need none."""
     with Store.open(path) as store:

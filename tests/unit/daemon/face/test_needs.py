@@ -32,6 +32,7 @@ def run(
     ("one", "kind", "command"),
     (
         (run(State.FAILED, code="rank.EI0006"), Kind.FAILED, "glmd retry 41"),
+        (run(State.FAILED, code="training.diverged"), Kind.FAILED, "glmd status 41"),
         (run(State.REJECTED), Kind.REJECTED, "glmd status 41"),
         (run(State.DONE, code="gate.loss", promoted=False), Kind.NOT_PROMOTED, "glmd status 41"),
         (run(None, Outcome.SKIPPED, code=Code.NIGHT_SKIPPED), Kind.SKIPPED, "glmd status"),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from daemon.core.notices import Notice, NoticeKind
 from daemon.core.states import Job, State
-from daemon.serve.headline import headline, noticed
+from daemon.serve.headline import headline, noticed, undone
 from handlers.rank_log.progress import Progress
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
@@ -43,3 +43,17 @@ def test_notices_are_short_and_told_once() -> None:
 def test_nothing_to_do_is_said() -> None:
     """An idle daemon says so."""
     assert headline([], 0, {}) == "idle; 0 queued"
+
+
+def test_an_attempt_that_is_not_the_first_is_told() -> None:
+    """That a training was begun again at night is seen before anything else is asked."""
+    assert headline([replace(TRAINS, attempt=2)], 0, {}) == "0042-run (attempt 2) training; 0 queued"
+
+
+def test_what_failed_is_told_with_what_tells_more() -> None:
+    """Who knows nothing but this line has a command to go on with; of many jobs three are named."""
+    failed = replace(TRAINS, state=State.FAILED)
+    assert undone([]) == ""
+    assert undone([failed]) == "0042-run failed: see glmd status 42"
+    many = [replace(failed, id=number, state=State.REJECTED) for number in range(1, 6)]
+    assert undone(many) == "0001-run rejected, 0002-run rejected, 0003-run rejected, 2 more: see glmd status"

@@ -124,12 +124,26 @@ def test_echoes_alone_name_the_first_and_say_where_to_look(workshop: "Workshop")
     assert "only lost" not in found.reason
 
 
+def test_where_ranks_have_only_lost_each_other_the_advice_is_no_circle(workshop: "Workshop") -> None:
+    """The one that is named ended first: to look for who did leads nowhere, and there is a command to go on with."""
+    ranks = Ranks(workshop, "RuntimeError: The state of the cluster is error, total nodes num: 2", LOST)
+    found = ranks.blame(ranks.exit(0), ranks.exit(1))
+    assert found.witness.pid == 100
+    assert "where it is this one, none of them told more: `glmd retry N`" in found.reason
+
+
 @pytest.mark.parametrize(
     ("kills", "cause"),
     (
         (2, "killed by the kernel because memory ran out: it has killed 2 since the training began"),
         (0, "killed by a person or a program: the kernel has killed none for lack of memory since the training began"),
-        (None, "killed from outside: usually by the kernel, because the host ran out of memory"),
+        (
+            None,
+            (
+                "killed from outside: usually by the kernel, because the host ran out of memory; the reason"
+                " says so, or `killed by a person or a program`"
+            ),
+        ),
     ),
 )
 def test_kill_is_told_by_the_kernels_count(workshop: "Workshop", kills: int | None, cause: str) -> None:
@@ -138,6 +152,7 @@ def test_kill_is_told_by_the_kernels_count(workshop: "Workshop", kills: int | No
     diagnosis = ranks.blame(ranks.exit(0, "SIGKILL"), kills=kills).diagnosis
     assert diagnosis is not None
     assert diagnosis.cause == cause
+    assert "`glmd retry N`" in diagnosis.remedy or kills
     assert ("oom" in diagnosis.remedy) == (kills != 0), "who was killed by somebody needs no more memory"
 
 

@@ -200,6 +200,25 @@ def test_silent_training_is_ended(workshop: "Workshop") -> None:
     assert {exit_.signal for exit_ in end.processes} == {"SIGTERM"}
 
 
+def test_a_stopped_rank_is_named_before_those_that_wait_for_it(workshop: "Workshop") -> None:
+    """Whoever stopped it learns that from the reason, though another rank printed nothing for longer."""
+    stops = f"""
+    while "waits" not in Path("../../log/rank_0/mindformer.log").read_text():
+        time.sleep(0.01)
+    time.sleep(0.1)
+    print("{STEP_LINE}")
+    os.kill(os.getpid(), signal.SIGSTOP)
+    """
+    waits = f"""
+    print("{STEP_LINE}")
+    print("waits for a peer")
+    {NEVER}
+    """
+    end = run(workshop, workshop.train(waits, stops, limits=TimeLimits(silence=1.5, first_step=60)))
+    assert "quiet for longest is rank 1 on device 5: " in end.reason
+    assert end.reason.endswith("(<string>:7), stopped by a signal: SIGSTOP, or a debugger")
+
+
 def test_first_step_never_comes(workshop: "Workshop") -> None:
     """Before the first step its own limit counts, not silence."""
     end = run(workshop, workshop.train(NEVER, limits=TimeLimits(silence=0.01, first_step=1)))

@@ -15,12 +15,17 @@ from daemon.face.nights import Mark
 from daemon.face.words.language import Language
 from daemon.face.words.reading import read_words
 from handlers.codes import Code
+from handlers.rank_log.error_kinds import KnownError
 from handlers.rank_log.known_errors import KNOWN_ERRORS, SIGNALS
 from handlers.records.job_dir import Step
-from handlers.records.step_exit import Outcome
+from handlers.records.step_exit import Diagnosis, Outcome
+from handlers.shim.divergence import DIAGNOSIS
 
 EN, ZH = read_words(Language.EN), read_words(Language.ZH)
-ERRORS = {error.code: error for error in (*KNOWN_ERRORS, *SIGNALS)}
+ERRORS: dict[Code, KnownError | Diagnosis] = {
+    **{error.code: error for error in (*KNOWN_ERRORS, *SIGNALS)},
+    Code.TRAINING_DIVERGED: DIAGNOSIS,
+}
 NAMES = frozenset(
     """
     glmd latest rank table pid token batch loss step stream socket notify dump cron root retry list shm dev ascend log
