@@ -72,7 +72,7 @@ def _kill_wait(config: str, settings: Settings) -> Finding:
     if float(found[1]) < grace:
         text = (
             f"{found[1]} s, and training.grace is {grace:g} s: Slurm kills a job that it ends itself before "
-            f"the grace is over"
+            "the grace is over"
         )
         return Finding("KillWait", Verdict.NOTE, text, "raise KillWait in slurm.conf; glmd cancel works in any case")
     return Finding("KillWait", Verdict.OK, f"{found[1]} s, training.grace {grace:g} s")

@@ -42,7 +42,7 @@ def drop(content: bytes, name: str, root: Root) -> Drop:
     if is_ignored(name) or "/" in name or not name.isprintable() or len(name.encode()) > NAME_MAX - _ROOM:
         raise BadInputError(
             f"{printable(name)!r} cannot be a name in the inbox, where glmd ignores hidden and temporary files; "
-            f"choose another, as --name glm_6b"
+            "choose another, as --name glm_6b"
             "",
             Code.DROP_NAME,
         )

@@ -91,8 +91,7 @@ def read_daemon_record(root: Root) -> DaemonRecord | None:
     except (ValueError, RecursionError) as error:
         raise DaemonRecordError(
             f"{root.daemon}: not what this glmd writes: {error}; restart glmd and the programs that read this "
-            f"file, so that all have one version"
-            ""
+            "file, so that all have one version"
         ) from error
 
 

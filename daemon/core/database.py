@@ -185,7 +185,7 @@ def _back_up(connection: sqlite3.Connection, path: Path) -> Path:
         raise StoreError(
             f"{backup}: {reason}; glmd copies the store there before it changes it for this version, and has changed "
             f"nothing. Make sure that {size} MB are free there and that no directory has that name, and start "
-            f"glmd again"
+            "glmd again"
         ) from error
     return backup
 

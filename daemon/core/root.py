@@ -159,7 +159,7 @@ class Root:
             me = User.of_this_process().name
             raise ForeignDirectoryError(
                 f"{directory} belongs to {User(owner).name}, and glmd runs as {me}: its owner could replace the "
-                f"files that others drop;"
+                "files that others drop;"
                 f" chown {me} {directory}"
             )
 

@@ -69,7 +69,7 @@ class Holding:
             return
         raise FileNotFoundError(
             f"{self._root.path}: moved or removed while glmd serves it; glmd does nothing until it is back; "
-            f"move it back"
+            "move it back"
             ", or restart glmd"
         )
 

@@ -141,8 +141,7 @@ def _cautions(planned: Plan, *, may_be_part: bool) -> Iterator[Caution]:
         where = planned.strategy.path if planned.strategy is not None else planned.shards[0].path
         reason = (
             f"{where}: glmd saw one pipeline stage, but the shards hold {_ACCUMULATED}.*, which runs with "
-            f"several stages write. If this run had more, the output is only a part of its model: merge what "
-            f"all its ranks wrote, or confirm that there is one (--stages 1)"
-            ""
+            "several stages write. If this run had more, the output is only a part of its model: merge what "
+            "all its ranks wrote, or confirm that there is one (--stages 1)"
         )
         yield Caution("stages_may_be_missing", reason, {"stages": planned.stages, "ranks": len(planned.shards)})

@@ -15,7 +15,6 @@ __all__ = ["Device", "Form", "RankTable", "Server", "load", "parse"]
 _UNFINISHED = (
     "; its writer (ModelArts, hccl-controller, Ascend Operator) completes it when all pods of the job run: wait "
     "until it says completed"
-    ""
 )
 _GLOBAL = (
     "this is a global-ranktable (server_group_list), which ClusterD writes for MindIE's inference servers: "

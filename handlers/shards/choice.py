@@ -96,7 +96,7 @@ def _check_stages(strategy: Strategy, stages: int) -> None:
         raise InconsistentError(
             f"{strategy.path}: the run has {stages} pipeline stages, but no strategy file describes stage "
             f"{', '.join(map(str, missing[:5]))}{', …' * (len(missing) > 5)}: is it of another run, or is the "
-            f"output of some ranks still missing?"
+            "output of some ranks still missing?"
             "",
             Code.STAGES_INCOMPLETE,
         )
@@ -120,7 +120,7 @@ def _refuse_one_of_several_stages(given: Path, strategy: Strategy, source: Path)
                 where = f"beside it lies {path.name}" if directory == given.parent else f"there is {path} too"
                 raise InconsistentError(
                     f"{given} describes {strategy.ranks} ranks, but {where}. Is it of one pipeline stage of "
-                    f"several? Then give the directory. Or is that file of an earlier, larger run? Then move it away"
+                    "several? Then give the directory. Or is that file of an earlier, larger run? Then move it away"
                     "",
                     Code.RANKS_DIFFER,
                 )
@@ -198,7 +198,7 @@ def _of_tag(by_rank: Mapping[int, Sequence[Shard]], tag: Tag, count: int, source
     if beyond:
         raise InconsistentError(
             f"{source}: {_have(beyond)} a shard of tag {tag} too, but only {count} ranks are described: is the "
-            f"strategy of one pipeline stage of several, or of another run?"
+            "strategy of one pipeline stage of several, or of another run?"
             "",
             Code.RANKS_DIFFER,
         )

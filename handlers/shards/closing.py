@@ -49,7 +49,7 @@ class Closing:
                 self._due[path] = time.time() + QUIET
                 return (
                     f"{path} is open for writing, and glmd takes it when it is closed; `lsof {path}` says "
-                    f"who has it open"
+                    "who has it open"
                 )
             case Writers.UNKNOWN:
                 return self._why_restless(path, status, was_closed=was_closed)

@@ -81,7 +81,7 @@ def wants_iteration(source: Path, tag: str = LAST) -> bool:
     if rank_directories(directory):
         raise InconsistentError(
             f"{directory} holds both rank_N/ and saves in MindFormers' new format (iteration_N/): which of the "
-            f"two is meant? Name a tag"
+            "two is meant? Name a tag"
             ", or move what is of another run away",
             ckpt.Code.SHARDS_MIXED,
         )

@@ -52,8 +52,7 @@ def _option(value: object) -> str:
     if found["name"] not in MAY_BE_ASKED:
         raise ValueError(
             f"--{found['name']} is not for a dropped file: glmd itself sets what runs and where its files are; "
-            f"for the site use `slurm: options` of the settings"
-            ""
+            "for the site use `slurm: options` of the settings"
         )
     return text
 

@@ -57,6 +57,5 @@ def _unusable(path: Path, error: OSError | sqlite3.Error) -> OutboxError:
         )
     return OutboxError(
         f"{path}: {with_remedy(error, path)}; where it is damaged, move it away with {path.name}-wal and -shm: "
-        f"waiting messages are lost then, and glmd-notify starts from now"
-        ""
+        "waiting messages are lost then, and glmd-notify starts from now"
     )

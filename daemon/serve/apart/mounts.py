@@ -100,7 +100,7 @@ class Mounts:
         if len(self._given_up) >= MOST_GIVEN_UP and mount not in self._answered:
             return (
                 f"glmd does not try its file system while {len(self._given_up)} processes wait for others "
-                f"that do not answer"
+                "that do not answer"
             )
         return ""
 

@@ -79,20 +79,18 @@ class ComparedContent:
         if not self._strategy:
             return (
                 f"{found}, but in a data parallel run all ranks hold the same. Are the shards of different runs "
-                f"or steps? Or was the run model parallel? Then give its strategy files"
-                ""
+                "or steps? Or was the run model parallel? Then give its strategy files"
             )
         if self._parameter.laid:
             return (
                 f"{found}, though by the strategy both must be equal: is the strategy of another run, or are "
-                f"the shards of different steps?"
-                ""
+                "the shards of different steps?"
             )
         if math.prod(self._parameter.tiling.dims) == 1:
             return f"{found}, though it is a single value: are the shards of different steps or runs?"
         return (
             f"{found}, and no strategy names it, so glmd cannot know whether the ranks hold slices of it. The "
-            f"strategy of a LoRA run names only what it trains: give that of a full fine-tune of the same "
-            f"network, cut in the same way, too"
+            "strategy of a LoRA run names only what it trains: give that of a full fine-tune of the same "
+            "network, cut in the same way, too"
             " (--layout-from). Otherwise the shards are of different steps or runs"
         )

@@ -19,7 +19,7 @@ def check_ranks(shards: Mapping[int, CkptFile], strategy: Strategy | None) -> No
     if strategy is not None and count < len(shards):
         raise InconsistentError(
             f"{strategy.path} describes {count} ranks, but there are shards of {len(shards)}: is it of another "
-            f"run, or of one pipeline stage of several?"
+            "run, or of one pipeline stage of several?"
             "",
             Code.RANKS_DIFFER,
         )

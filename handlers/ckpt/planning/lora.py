@@ -77,7 +77,7 @@ def _pairs(plan: Plan, scale: LoraScale | None) -> Mapping[str, LoraPair]:
         if half in found:
             raise InconsistentError(
                 f"{_where(plan, parameter)}: {found[half].name} is an adapter of the same weight: only one can "
-                f"be merged into it, and no file says which one the training used"
+                "be merged into it, and no file says which one the training used"
                 "",
                 Code.ADAPTERS_UNFIT,
             )

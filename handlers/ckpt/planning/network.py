@@ -140,7 +140,7 @@ def check_sizes(sizes: Sizes, network: Network) -> None:
         if count is not None and size is not None and count * size != rows:
             raise InconsistentError(
                 f"{network.key(heads)} is {count}, of {size} rows each, but the weights' {what} have {rows} "
-                f"rows: is it of another model?"
+                "rows: is it of another model?"
                 "",
                 Code.BASE_UNFIT,
             )

@@ -55,7 +55,7 @@ def slice_missing(name: str, ranks: Sequence[int], shards: Mapping[int, CkptFile
     """Say that none of `ranks`, which may have the same slice of a parameter, has it."""
     return InconsistentError(
         f"{shards[ranks[0]].path}: {name}: no shard of {said(ranks)} has this slice of it, though each leaves "
-        f"out what others save (remove_redundancy): is one of them of another save?"
+        "out what others save (remove_redundancy): is one of them of another save?"
         "",
         Code.SLICE_MISSING,
     )
@@ -77,8 +77,8 @@ def as_found(name: str, tiling: Tiling, shards: Mapping[int, CkptFile], *, named
             without = next(rank for rank in tiling.holders[tile] if rank not in ranks)
             raise InconsistentError(
                 f"{shards[without].path}: {name}: other ranks have it, this one leaves it out "
-                f"(remove_redundancy), and no strategy names it, so glmd cannot know whether it is whole. Give "
-                f"the strategy"
+                "(remove_redundancy), and no strategy names it, so glmd cannot know whether it is whole. Give "
+                "the strategy"
                 " of a full fine-tune of the "
                 "same network, cut in the same way, too (--layout-from)",
                 Code.SLICE_MISSING,
@@ -95,7 +95,7 @@ def check_weights(families: Families, shards: Mapping[int, CkptFile]) -> None:
             if name in shard.entries and element_count(shard.entries[name].dims) > 1:
                 raise InconsistentError(
                     f"{shard.path}: {name}: it is optimizer state of {state.of}, but no shard has {state.of} "
-                    f"itself, though each leaves "
+                    "itself, though each leaves "
                     "out what others save (remove_redundancy): is a rank's shard missing?",
                     Code.SLICE_MISSING,
                 )
