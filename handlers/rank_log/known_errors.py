@@ -180,7 +180,7 @@ SIGNALS = (
     KnownError(
         "SIGKILL",
         re.compile("SIGKILL"),
-        "killed from outside: usually by the kernel, because the host ran out of memory; the reason says so, "
+        "killed from outside: usually by the kernel, because the host ran out of memory; then the reason has that, "
         "or `killed by a person or a program`",
         "`journalctl -k -g oom`; fewer ranks or data workers, or more memory; after a kill by a person `glmd retry N`",
         may_pass=True,

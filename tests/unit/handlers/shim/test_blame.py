@@ -129,7 +129,7 @@ def test_where_ranks_have_only_lost_each_other_the_advice_is_no_circle(workshop:
     ranks = Ranks(workshop, "RuntimeError: The state of the cluster is error, total nodes num: 2", LOST)
     found = ranks.blame(ranks.exit(0), ranks.exit(1))
     assert found.witness.pid == 100
-    assert "where it is this one, none of them told more: `glmd retry N`" in found.reason
+    assert "if it is this one, no rank has more: `glmd retry N`" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,8 @@ def test_where_ranks_have_only_lost_each_other_the_advice_is_no_circle(workshop:
         (
             None,
             (
-                "killed from outside: usually by the kernel, because the host ran out of memory; the reason"
-                " says so, or `killed by a person or a program`"
+                "killed from outside: usually by the kernel, because the host ran out of memory; then the reason"
+                " has that, or `killed by a person or a program`"
             ),
         ),
     ),
