@@ -182,12 +182,18 @@ def measure_polling(report: Report, queued: int, seconds: float) -> None:
             drop(house, f"waits{number}")
         # The first one's ranks wait at the gate for two minutes; then one of these trains in its place.
         house.wait(lambda: submitted(cluster) >= queued - 1, "all to be submitted", SUBMITTING)
+        house.wait(lambda: told(house) >= queued - 1, "all to say what they wait for", SUBMITTING)
         watch(report, f"and {queued} of glmd's own that wait (8 may by default)", house, calls, seconds)
 
 
 def submitted(cluster: Cluster) -> int:
     """Return how many of glmd's own wait in Slurm's queue."""
     return sum(name.startswith("glmd-") and state == "PENDING" for _, name, state in cluster.jobs())
+
+
+def told(house: House) -> int:
+    """Return of how many Slurm's word is told: that is done once, and again where Slurm says something else."""
+    return sum(" waits for " in job.reason for job in house.jobs())
 
 
 def counted(house: House) -> Path:

@@ -15,7 +15,7 @@ from handlers.records.slurm import Said
 
 LONGEST_REST = 10.0
 """Seconds between two looks for whether it has begun, at most."""
-_SHARE = 0.1
+_SHARE = 0.2
 """Of the time that it has waited: one that has waited for seconds may begin any moment."""
 
 
@@ -49,5 +49,5 @@ class InQueue:
         return is_listed(self.seen.records.nodes.owner)
 
     def rest(self, now: float) -> None:
-        """Let it alone for a tenth of the time that it has waited."""
+        """Let it alone for a fifth of the time that it has waited."""
         self.until = now + min(LONGEST_REST, _SHARE * (now - self.since))

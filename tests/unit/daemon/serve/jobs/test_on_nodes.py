@@ -205,15 +205,15 @@ def test_the_files_of_what_waits_are_not_read_again_before_slurm_says_something_
     assert house.asked[-1] == "withdraw"
 
 
-@pytest.mark.parametrize(("waited", "soon"), ((10, 2.0), (50, 6.0), (3600, LONGEST_REST + 2.0)))
+@pytest.mark.parametrize(("waited", "soon"), ((10, 4.0), (30, 8.0), (3600, LONGEST_REST + 2.0)))
 def test_what_has_waited_for_long_is_looked_for_less_often(
     house: House, looks: list[str], waited: int, soon: float
 ) -> None:
-    """It is found after a tenth of its wait, and after ten seconds at most, however seldom Slurm is asked."""
+    """It is found after a fifth of its wait, and after ten seconds at most, however seldom Slurm is asked."""
     waits(house, looks, waited)
     for _ in range(10):
         house.turn(2.0)
-    assert looks.count("owner") <= 20.0 / min(LONGEST_REST, waited / 10)
+    assert looks.count("owner") <= 20.0 / min(LONGEST_REST, waited / 5)
     house.has_owner("n[1-2]")
     began = house.now
     while house.job.state is State.SUBMITTED:
