@@ -47,7 +47,7 @@ demo: .venv/.made $(REHEARSED)/.complete  ## the whole way on this machine: a re
 
 test: lint docs environments  ## all checks, and all tests but those that take minutes each
 	$(if $(TIERS),@echo "not root: leaving out the tests that need it")
-	$(PYTHONS_OF_TESTS) .venv/bin/pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder --durations=10 $(TIERS)
+	$(PYTHONS_OF_TESTS) .venv/bin/pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder --durations=10 $(TIERS)
 
 test-slow: environments  ## the tests that wait for limits which are counted in minutes: Slurm's
 	$(PYTHONS_OF_TESTS) .venv/bin/pytest -m slow --numprocesses=2 --dist=load --durations=10 --durations-min=1
