@@ -7,23 +7,23 @@ COMMANDS = {
     "status": ("daemon.commands.status:status", "Show all jobs, or one in detail; works without the daemon."),
     "top": (
         "daemon.commands.top:top",
-        "Show running, waiting and ended jobs, once a second; works without the daemon.",
+        "Show running, waiting and ended jobs, again every second.",
     ),
     "nights": (
         "daemon.commands.nights:nights",
-        "Show the results of the nightly cycles, one row for each; works without the daemon.",
+        "Show the results of the nightly cycles, one row for each.",
     ),
     "night": (
         "daemon.commands.night:night",
-        "Show what happened in one night, and what needs you; if something does, the exit code is 1.",
+        "Show what happened in one night, and what needs you.",
     ),
     "logs": (
         "daemon.commands.logs:logs",
-        "Show a job's events, or the output of a rank, of its evaluation, or of its nodes of Slurm.",
+        "Show a job's events, or the output of a rank or a node.",
     ),
     "steps": (
         "daemon.commands.steps:steps",
-        "Show a job's training step by step, or rebuild its record from its logs.",
+        "Show a training step by step, or rebuild its record.",
     ),
     "compare": (
         "daemon.commands.compare:compare",
@@ -33,19 +33,19 @@ COMMANDS = {
     "retry": ("daemon.commands.control:retry", "Run the failed or cancelled step of a job again."),
     "promote": (
         "daemon.commands.promotion:promote",
-        "Let latest/PREFIX lead to the merged output of a job; later trainings start from it.",
+        "Let latest/PREFIX lead to the merged output of a job.",
     ),
     "rollback": (
         "daemon.commands.promotion:rollback",
-        "Let latest/PREFIX lead to an output promoted before; glmd does not promote the later ones again by itself.",
+        "Let latest/PREFIX lead to an output promoted before.",
     ),
     "promotions": (
         "daemon.commands.promotion:promotions",
-        "List the promotions of each latest/PREFIX, the newest last; works without the daemon.",
+        "List the promotions of each latest/PREFIX, newest last.",
     ),
     "prune": (
         "daemon.commands.prune:prune",
-        "Let the daemon remove files that `retention:` does not keep, also those of jobs that people dropped.",
+        "Let the daemon remove files that `retention:` does not keep.",
     ),
     "reload": ("daemon.commands.control:reload", "Let the daemon read its settings again."),
     "rank-table": ("daemon.commands.rank_table:app", "Make, check and merge HCCL rank tables."),
@@ -53,29 +53,29 @@ COMMANDS = {
     "verify": ("daemon.commands.verify:verify", "Compare a merged checkpoint with its manifest."),
     "inspect": (
         "daemon.commands.inspect:inspect",
-        "Show the content of checkpoint and strategy files, or how two differ.",
+        "Show checkpoint and strategy files, or how two differ.",
     ),
     "doctor": (
         "daemon.commands.doctor:doctor",
-        "Examine this host; with --slurm examine Slurm, with --state compare the root with the store.",
+        "Examine this host, Slurm (--slurm), or the root (--state).",
     ),
     "notify": (
         "daemon.commands.notify:notify",
-        "Send people messages about what happens: serve, test NAME, list, retry.",
+        "Send people messages: serve, test NAME, list, retry.",
     ),
     "web": ("daemon.commands.web:web", "Serve the page, which only reads; works without the daemon."),
     "metrics": (
         "daemon.commands.metrics:metrics",
-        "Print metrics for Prometheus, or write them to a textfile; works without the daemon.",
+        "Print metrics for Prometheus, or write them to a textfile.",
     ),
     "backup": (
         "daemon.commands.backup:backup",
-        "Back up the store, the jobs' records and the promoted outputs, also while glmd and jobs run.",
+        "Back up the store, the records and the promoted outputs.",
     ),
     "restore": ("daemon.commands.restore:restore", "Check a backup, or restore it to a new root."),
     "explain": (
         "daemon.commands.explain:explain",
-        "Explain the code of an error and what to do, or list all codes.",
+        "Explain the code of an error, or list all codes.",
     ),
     "demo": ("daemon.commands.demo:demo", "Rehearse everything: train a tiny GLM for real, and merge it."),
 }

@@ -21,7 +21,10 @@ EXIT_CODES = "Exit codes: 0 whole, 1 failed, or made but not complete, 2 bad usa
 
 
 def backup(words: Sequence[str]) -> None:
-    """Back up the store, the jobs' records and the promoted outputs, also while glmd and jobs run."""
+    """Back up the store, the records and the promoted outputs.
+
+    Jobs and the daemon can run meanwhile.
+    """
     given = _parser().parse_args(words)
     from daemon.client.backup.making import back_up, clear_up  # noqa: PLC0415 - numpy, which `--help` has no use for
     from daemon.core.root import Root  # noqa: PLC0415 - as above

@@ -53,7 +53,10 @@ def doctor(
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Examine this host; with --slurm examine Slurm, with --state compare the root with the store."""
+    """Examine this host, Slurm (--slurm), or the root (--state).
+
+    With --state it compares the root with the store.
+    """
     if state and slurm:
         raise BadInputError("give one of --slurm and --state", Code.USAGE_OPTIONS)
     if state:

@@ -28,7 +28,10 @@ def explain(
         typer.Option(metavar="LANGUAGE", help="en or zh; without it, by LC_ALL, LC_MESSAGES or LANG."),
     ] = None,
 ) -> None:
-    """Explain the code of an error and what to do, or list all codes."""
+    """Explain the code of an error, or list all codes.
+
+    The explanation says what the code means, and what to do.
+    """
     from daemon.commands.speaking import words_of  # noqa: PLC0415 - `glmd --help` is to answer at once
     from daemon.face.troubleshooting import read_entries  # noqa: PLC0415 - the same
 

@@ -69,7 +69,7 @@ def inspect(
     ] = False,
     json_: JsonOption = False,
 ) -> None:
-    """Show the content of checkpoint and strategy files, or how two differ."""
+    """Show checkpoint and strategy files, or how two differ."""
     for path in paths:
         if not (path.is_file() or path.is_dir()):
             raise BadInputError(

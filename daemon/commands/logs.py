@@ -57,7 +57,10 @@ def logs(
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Show a job's events, or the output of a rank, of its evaluation, or of its nodes of Slurm."""
+    """Show a job's events, or the output of a rank or a node.
+
+    Or the output of its evaluation, of its merge, or of Slurm's batch step.
+    """
     if evaluation + (rank is not None) + (slurm is not None) > 1:
         raise BadInputError("give one of --rank, --evaluation and --slurm", Code.USAGE_OPTIONS)
     place = Root(root_of(root, config))

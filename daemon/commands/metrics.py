@@ -18,7 +18,10 @@ _BY_SETTINGS = Path()
 
 
 def metrics(words: Sequence[str]) -> None:
-    """Print metrics for Prometheus, or write them to a textfile; works without the daemon."""
+    """Print metrics for Prometheus, or write them to a textfile.
+
+    It works without the daemon.
+    """
     given = _parser().parse_args(words)
     root, textfile = _places(given)
     place = Root(root)

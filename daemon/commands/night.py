@@ -37,7 +37,10 @@ EXIT_CODES = "Exit codes: 0 nothing needs you, 1 something does, or glmd failed,
 
 
 def night(words: Sequence[str]) -> None:
-    """Show what happened in one night, and what needs you; if something does, the exit code is 1."""
+    """Show what happened in one night, and what needs you.
+
+    If something needs you, the exit code is 1.
+    """
     given, now = _parser().parse_args(words), datetime.now(UTC)
     if given.try_now is not None or given.dry_run is not None:
         _tonight(given)

@@ -31,7 +31,10 @@ _LOSSES = 3
 
 
 def nights(words: Sequence[str]) -> None:
-    """Show the results of the nightly cycles, one row for each; works without the daemon."""
+    """Show the results of the nightly cycles, one row for each.
+
+    It works without the daemon.
+    """
     given, now = _parser().parse_args(words), datetime.now(UTC)
     since, language = _since(given.since, given.last, now), words_of(given.lang)
     with ReadStore.open(Root(root_of(given.root, given.config)).store) as store:

@@ -33,7 +33,7 @@ class NotSentError(HandlerError):
 
 
 def notify(words: Sequence[str]) -> None:
-    """Send people messages about what happens: serve, test NAME, list, retry."""
+    """Send people messages: serve, test NAME, list, retry."""
     given = _parser().parse_args(words)
     credentials = given.credentials or Credentials.of(os.environ).directory
     state = given.state or Path(os.environ.get("STATE_DIRECTORY") or STATE)

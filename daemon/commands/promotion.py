@@ -29,7 +29,10 @@ def promote(
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Let latest/PREFIX lead to the merged output of a job; later trainings start from it."""
+    """Let latest/PREFIX lead to the merged output of a job.
+
+    Later trainings start from it.
+    """
     place = Root(root_of(root, config))
     with ReadStore.open(place.store) as store:
         number = job_in(store, job).id
@@ -46,7 +49,10 @@ def rollback(
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Let latest/PREFIX lead to an output promoted before; glmd does not promote the later ones again by itself."""
+    """Let latest/PREFIX lead to an output promoted before.
+
+    glmd does not promote the later ones again by itself.
+    """
     place = Root(root_of(root, config))
     number = None
     if to is not None:
@@ -64,7 +70,10 @@ def promotions(
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """List the promotions of each latest/PREFIX, the newest last; works without the daemon."""
+    """List the promotions of each latest/PREFIX, newest last.
+
+    It works without the daemon.
+    """
     with ReadStore.open(Root(root_of(root, config)).store) as store:
         found = store.promotions(prefix)
     newest = {one.prefix: one.id for one in found}

@@ -25,7 +25,10 @@ def prune(
     root: RootOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Let the daemon remove files that `retention:` does not keep, also those of jobs that people dropped."""
+    """Let the daemon remove files that `retention:` does not keep.
+
+    Also those of jobs that people dropped.
+    """
     if not dry_run:
         answer = ask_for(root_of(root, config), Request("prune"), timeout=PATIENCE)
         typer.echo(to_json({"answer": answer}) if json_ else printable(answer))

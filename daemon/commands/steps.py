@@ -29,7 +29,7 @@ POLL = 0.5
 
 
 def steps(words: Sequence[str]) -> None:
-    """Show a job's training step by step, or rebuild its record from its logs."""
+    """Show a training step by step, or rebuild its record."""
     given = _parser().parse_intermixed_args(words)
     place = Root(root_of(given.root, given.config))
     if given.words[0] == "rebuild":

@@ -65,7 +65,10 @@ class Screen:
 
 
 def top(words: Sequence[str]) -> None:
-    """Show running, waiting and ended jobs, once a second; works without the daemon."""
+    """Show running, waiting and ended jobs, again every second.
+
+    It works without the daemon.
+    """
     given = _parser().parse_args(words)
     root = Root(root_of(given.root, given.config))
     if given.once:

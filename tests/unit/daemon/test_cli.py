@@ -50,6 +50,7 @@ def test_help_names_every_command_that_people_use() -> None:
     assert done.returncode == 0
     listed = {line.split()[0] for line in done.stdout.partition("Commands:")[2].splitlines() if line.strip()}
     assert listed == set(COMMANDS) - HIDDEN
+    assert "..." not in done.stdout.partition("Commands:")[2], "a line is cut off on a terminal of 80 columns"
 
 
 def test_status_is_quick_because_it_imports_nothing_that_it_does_not_show(tmp_path: Path) -> None:
