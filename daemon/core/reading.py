@@ -11,7 +11,7 @@ from daemon.core.migrations import VERSION
 from daemon.core.store_copy import copy_to
 
 _TRIES = 3
-"""How often a daemon may start or end while the store is copied."""
+"""How often a daemon may start or end while the store is opened or copied."""
 _OF_WRITING = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
     sqlite3.SQLITE_IOERR_WRITE: errno.EIO,
@@ -29,16 +29,18 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     seen: anyone who waits for something opens again each time. Raises StoreError for whatever prevents it.
     """
     _refuse_absent(path)
-    wal = beside(path, "wal")
-    try:
-        was_in_use = wal.exists()
-        connection = _open(path, in_use=was_in_use)
-        if not was_in_use and wal.exists():  # a daemon has started just now
-            connection.close()
-            connection = _open(path, in_use=True)
-    except sqlite3.Error as error:
-        raise unreadable(path, error) from error
-    return connection
+    for _ in range(_TRIES):
+        in_use = _is_in_use(path)
+        try:
+            connection = _open(path, in_use=in_use)
+        except sqlite3.Error as error:
+            if in_use == _is_in_use(path):
+                raise unreadable(path, error) from error
+            continue
+        if in_use or not _is_in_use(path):
+            return connection
+        connection.close()  # a daemon has started just now
+    raise StoreError(f"{path}: glmd was started or ended each time it was opened; try again")
 
 
 def copy_as_it_is(path: Path, copy: Path) -> int:
@@ -49,7 +51,7 @@ def copy_as_it_is(path: Path, copy: Path) -> int:
     """
     _refuse_absent(path)
     for _ in range(_TRIES):
-        in_use, before = beside(path, "wal").exists(), _seen(path)
+        in_use, before = _is_in_use(path), _seen(path)
         try:
             connection = _connect(path, in_use=in_use)
             with closing(connection):
@@ -58,8 +60,10 @@ def copy_as_it_is(path: Path, copy: Path) -> int:
         except sqlite3.Error as error:
             if (number := _OF_WRITING.get(getattr(error, "sqlite_errorcode", 0))) is not None:
                 raise OSError(number, os.strerror(number), str(copy)) from error
-            raise unreadable(path, error) from error
-        if in_use or (not beside(path, "wal").exists() and _seen(path) == before):
+            if in_use == _is_in_use(path):
+                raise unreadable(path, error) from error
+            continue
+        if in_use or (not _is_in_use(path) and _seen(path) == before):
             break  # else nobody kept a daemon that started meanwhile from writing under the copy
     else:
         raise StoreError(f"{path}: glmd was started or ended each time it was copied; try again")
@@ -69,6 +73,17 @@ def copy_as_it_is(path: Path, copy: Path) -> int:
     except sqlite3.Error as error:
         raise unreadable(path, error) from error
     return version
+
+
+def _is_in_use(path: Path) -> bool:
+    """Say whether a daemon has it open, or was killed with it open: what was committed may be in the `-wal` alone.
+
+    An empty `-wal` without `-shm` is what SQLite makes of one that a daemon removed while a reader was opening it.
+    """
+    try:
+        return beside(path, "wal").stat().st_size > 0 or beside(path, "shm").exists()
+    except FileNotFoundError:
+        return False
 
 
 def _seen(path: Path) -> tuple[int, int, int]:

@@ -3,12 +3,15 @@
 import os
 import shutil
 import sqlite3
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
+from daemon.core import reading
 from daemon.core.read_store import ReadStore
+from daemon.core.reading import copy_as_it_is
 from daemon.core.states import Source, State
 from daemon.core.store import DamagedStoreError, DeviceTakenError, NewJob, Store, StoreError, TransitionError
 from daemon.serve.jobs.startable import startable
@@ -305,7 +308,7 @@ def test_what_a_reader_has_cannot_write(path: Path) -> None:
         assert not [name for name in writing if hasattr(reader, name)]
 
 
-@pytest.mark.parametrize("state", ("in use", "killed", "stopped"))
+@pytest.mark.parametrize("state", ("in use", "killed", "stopped", "stopped while another read it"))
 def test_a_reader_creates_nothing(path: Path, tmp_path: Path, state: str) -> None:
     """A daemon's store is read by whoever may, in every state of it, and no file comes of that."""
     store = Store.open(path)
@@ -314,8 +317,10 @@ def test_a_reader_creates_nothing(path: Path, tmp_path: Path, state: str) -> Non
         left = tmp_path / "left"
         shutil.copytree(path.parent, left)
         path = left / path.name
-    elif state == "stopped":
+    elif state.startswith("stopped"):
         store.close()
+    if state.endswith("read it"):
+        path.with_name("glmd.db-wal").touch()  # SQLite has no way to open what was there a moment ago, and not make it
     before = {each.name: each.stat().st_mtime_ns for each in path.parent.iterdir()}
     with ReadStore.open(path) as reader:
         assert [job.name for job in reader.jobs()] == ["run"]
@@ -323,6 +328,27 @@ def test_a_reader_creates_nothing(path: Path, tmp_path: Path, state: str) -> Non
             reader._connection.execute("DELETE FROM jobs")
     assert {each.name: each.stat().st_mtime_ns for each in path.parent.iterdir()} == before
     store.close()
+
+
+@pytest.mark.parametrize("read", (ReadStore.open, lambda path: copy_as_it_is(path, path.with_name("copy"))))
+def test_a_daemon_that_stops_while_a_reader_opens_the_store_is_no_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], ReadStore | int]
+) -> None:
+    """Nor does it leave a store that nobody can read until glmd is started."""
+    store = Store.open(path)
+    store.add(NewJob("c", "run"))
+    connect = reading._connect
+
+    def stop_first(path: Path, *, in_use: bool) -> sqlite3.Connection:
+        store.close()
+        return connect(path, in_use=in_use)
+
+    monkeypatch.setattr(reading, "_connect", stop_first)
+    found = read(path)
+    if isinstance(found, ReadStore):
+        found.close()
+    with ReadStore.open(path) as reader:
+        assert [job.name for job in reader.jobs()] == ["run"]
 
 
 def test_a_reader_sees_what_only_the_log_of_a_killed_daemon_has(path: Path, tmp_path: Path) -> None:
