@@ -121,7 +121,9 @@ class House:
 
     def environment(self, **values: str) -> None:
         """Let the ranks have `values` in their environment."""
-        self.training["environment"] = {"STANDIN_DEVICES": str(self.devices), **values}
+        # HCCL's own ports are among those that the kernel gives to whoever asks for any, as other tests do.
+        ours = {"STANDIN_DEVICES": str(self.devices), "HCCL_IF_BASE_PORT": "20000"}
+        self.training["environment"] = {**ours, **values}
 
     def start(self) -> Self:
         """Start the daemon, and wait until it answers."""

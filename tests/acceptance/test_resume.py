@@ -144,7 +144,7 @@ def test_without_data_sinking_a_save_inside_the_only_epoch_is_no_end(house: Hous
     assert house.until(State.DONE).attempt == 2
     assert "step:[    4/   12]" in directory.rank_log(0).read_text()
     training = next(step for step in history(house) if (step.state, step.attempt) == (State.TRAINING, 2))
-    assert training.reason.startswith(f"begins anew: {tag} falls inside an epoch of 12 steps")
+    assert training.reason.startswith(f"starts from the beginning: {tag} falls inside an epoch of 12 steps")
     assert json.loads((directory.merged / "manifest.json").read_text())["tag"] == "1_12"
 
 

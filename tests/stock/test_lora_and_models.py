@@ -112,7 +112,7 @@ def test_every_form_of_lora(tmp_path: Path, version: Version, model: str, arch: 
         (V18, ALL, "lora: keep", ""),
         (V18, ALL.replace("./ckpt", "/data/ckpt"), "lora: keep", "'/data/ckpt_strategy.ckpt' would not be found"),
         (V13, "strategy_ckpt_config: {save_file: ./s.ckpt}", "lora: only", "'./s.ckpt' would not be found"),
-        (V08, f"strategy_ckpt_save_file: ./ckpt_strategy.ckpt, {ALL}", "lora: keep", "behind strategy_ckpt_save_file"),
+        (V08, f"strategy_ckpt_save_file: ./ckpt_strategy.ckpt, {ALL}", "lora: keep", "because of strategy_ckpt_save"),
     ),
 )
 def test_strategies_of_all_weights(tmp_path: Path, version: Version, parallel: str, merge: str, expected: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -162,6 +163,7 @@ def test_none_is_left_when_somebody_ends_it(slurm: Slurm, number: signal.Signals
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         slurm.probe("busy", "lost")
     assert_cancelled(slurm, 2)
+    subprocess.run(["true"], check=True)  # which waits for squeue, where the signal came while that was being started
     assert signal.signal(signal.SIGINT, earlier) is signal.default_int_handler
 
 

@@ -175,7 +175,7 @@ def test_two_stores_are_both_named(root: Root) -> None:
 def test_a_directory_has_the_store_of_one_root(root: Root, tmp_path: Path) -> None:
     """`--root` beside the site's settings must not let glmd take the site's store for another root's."""
     Owning(root).refuse_another()
-    with pytest.raises(SettingsError, match=f"that of the root '{root.path}', and this one is {tmp_path}"):
+    with pytest.raises(SettingsError, match=f"belongs to the root '{root.path}', and this one is {tmp_path}"):
         Owning(Root(tmp_path, root.kept)).refuse_another()
     Owning(root).refuse_another()
 
