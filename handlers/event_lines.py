@@ -57,23 +57,23 @@ class EventLog:
 
     def _write(self, level: str, event: str, fields: Mapping[str, object]) -> None:
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-        told: dict[str, object] = {**self._bound, **fields, "event": event, "level": level, "timestamp": now}
+        record: dict[str, object] = {**self._bound, **fields, "event": event, "level": level, "timestamp": now}
         if self._path is not None:
             try:
-                append(self._path, line(told))
+                append(self._path, line(record))
             except OSError as error:  # standard error does not need the job's disk
-                told["events_file_error"] = str(error)
+                record["events_file_error"] = str(error)
         # A full disk must not end the supervision of a training, and there is nobody left to tell.
         with contextlib.suppress(OSError):
-            sys.stderr.write(line(told) + "\n")
+            sys.stderr.write(line(record) + "\n")
             sys.stderr.flush()
 
 
 def line(event: Mapping[str, object]) -> str:
     """Return an event as one line of JSON."""
-    told = {key: plain(value) for key, value in event.items()}
+    values = {key: plain(value) for key, value in event.items()}
     # In a traceback, or deep within a value, there may be words of strangers, too.
-    return printable_json(json.dumps(told, ensure_ascii=False, default=repr))
+    return printable_json(json.dumps(values, ensure_ascii=False, default=repr))
 
 
 def append(path: Path, text: str) -> None:

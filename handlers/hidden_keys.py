@@ -90,9 +90,9 @@ class HiddenKeys:
     def in_json(self, value: object, key: str = "") -> object:
         """Return JSON of glmd's without secrets in its texts; its own keys are none of the settings'."""
         if isinstance(value, Mapping):
-            return {name: self.in_json(each, name) for name, each in value.items()}
+            return {name: self.in_json(member, name) for name, member in value.items()}
         if isinstance(value, list | tuple):
-            return [self.in_json(each, key) for each in value]
+            return [self.in_json(item, key) for item in value]
         if key and value is not None and HiddenKeys().hides(key):
             return MARK
         return self.in_lines(value) if isinstance(value, str) else value
@@ -221,11 +221,11 @@ def _apart(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _without(text: str, spans: Iterable[tuple[int, int]], instead: Callable[[str], str]) -> str:
-    told, at = [], 0
+    parts, at = [], 0
     for start, end in spans:
-        told += [text[at:start], instead(text[start:end])]
+        parts += [text[at:start], instead(text[start:end])]
         at = end
-    return "".join([*told, text[at:]])
+    return "".join([*parts, text[at:]])
 
 
 def _stars(text: str) -> str:

@@ -107,11 +107,11 @@ def filled_in(recipe: Recipe, scheduled: datetime) -> Night:
         found.update(dict.fromkeys(newest.files))
         return str(newest.path)
 
-    with _told_of(recipe.template):
+    with _errors_of(recipe.template):
         text = fill(_text(recipe), answer, str(recipe.template))
         if recipe.inputs:
-            named = (each for pattern in recipe.inputs for each in search.every(pattern))
-            found = dict.fromkeys(file for each in named for file in each.files)
+            named = (data_set for pattern in recipe.inputs for data_set in search.every(pattern))
+            found = dict.fromkeys(file for data_set in named for file in data_set.files)
         values = {"devices": recipe.devices, "continue_from": recipe.continue_from}
         values = {key: value for key, value in values.items() if value is not None}
         if not (values or found or recipe.may_skip):
@@ -124,7 +124,7 @@ def filled_in(recipe: Recipe, scheduled: datetime) -> Night:
 
 
 @contextlib.contextmanager
-def _told_of(template: Path) -> Iterator[None]:
+def _errors_of(template: Path) -> Iterator[None]:
     """Let what ruamel finds wrong with a YAML in the block be said of `template`."""
     try:
         yield
@@ -178,7 +178,7 @@ def _dumped(document: CommentedMap) -> bytes:
 def _with_own(section: CommentedMap, found: Iterable[Path], recipe: Recipe) -> list[str]:
     """Return the inputs that were found, beside those that the template names itself where the cycle names none."""
     own = section.get("inputs")
-    named = [str(each) for each in own] if isinstance(own, list) and not recipe.inputs else []
+    named = [str(item) for item in own] if isinstance(own, list) and not recipe.inputs else []
     inputs = [*dict.fromkeys([*named, *map(str, found)])]
     if len(inputs) > MOST_INPUTS:
         raise BadInputError(

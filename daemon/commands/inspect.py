@@ -24,7 +24,7 @@ from handlers.ckpt.looking.inspect import (
     inspect_set,
 )
 from handlers.ckpt.looking.inspect import inspect as inspect_path
-from handlers.ckpt.planning.coverage import said
+from handlers.ckpt.planning.coverage import ranks_text
 from handlers.ckpt.publishing.manifest import NAME
 from handlers.codes import Code
 from handlers.errors import BadInputError
@@ -149,15 +149,15 @@ def _set(found: SetTable) -> Iterator[str]:
     for row in found.rows:
         lacking = found.missing.get(row.name, ())
         if row.spread and lacking:
-            holders = said(sorted(rank for part in lacking for rank in part.ranks))
+            holders = ranks_text(sorted(rank for part in lacking for rank in part.ranks))
             yield printable(
                 f"missing: {row.name}: {len(lacking)} of {len(row.spread.slices)} slices, held by {holders}"
             )
     if found.missing_ranks:
-        yield f"without a shard: {said(found.missing_ranks)}"
+        yield f"without a shard: {ranks_text(found.missing_ranks)}"
     if found.absent:
         yield f"in the strategy, but in no shard: {len(found.absent)} parameters, as {printable(found.absent[0])}"
-    yield f"{said(found.ranks)}: {_counts(found.rows)}, {format_size(found.size)}"
+    yield f"{ranks_text(found.ranks)}: {_counts(found.rows)}, {format_size(found.size)}"
 
 
 def _strategy(found: StrategyTable) -> Iterator[str]:

@@ -15,7 +15,7 @@ from daemon.core.states import Job, State
 from handlers.records.job_dir import Step
 from handlers.records.nodes import NodesDir, NodeState, Owner, Part, Start
 from handlers.records.record import Record
-from handlers.records.slurm import Said, Submitted
+from handlers.records.slurm import SlurmStatus, Submitted
 
 Kept = TypeVar("Kept", bound=Record)
 
@@ -78,7 +78,7 @@ def in_slurm(job: Job, root: Path) -> InSlurm | None:
         return None
     directory = _directory(job, root)
     said, submitted, owner = (
-        _read(Said, directory.said), _read(Submitted, directory.job), _read(Owner, directory.owner)
+        _read(SlurmStatus, directory.status), _read(Submitted, directory.job), _read(Owner, directory.owner)
     )  # fmt: skip
     number = owner.job if owner is not None else submitted.id if submitted is not None else said.id if said else ""
     ranks: dict[str, tuple[int, ...]] = {}
@@ -99,7 +99,7 @@ def in_slurm(job: Job, root: Path) -> InSlurm | None:
 def records_of(job: Job, root: Path) -> tuple[Path, ...]:
     """Return the files of which one is written before what `in_slurm` returns changes; none of a job of this host."""
     directory = _directory(job, root)
-    return (directory.said, directory.job, directory.owner, directory.start) if job.nodes else ()
+    return (directory.status, directory.job, directory.owner, directory.start) if job.nodes else ()
 
 
 def places_of(job: Job, root: Path) -> dict[int, Place]:

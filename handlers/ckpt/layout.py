@@ -100,17 +100,17 @@ class Layout:
     def _check_optimizer(self) -> None:
         free = self._free_axes()
         replicas = math.prod(self.dev_matrix[axis] for axis in free)
-        said = f"opt_weight_shard_size {self.optimizer_shards}"
+        setting = f"opt_weight_shard_size {self.optimizer_shards}"
         if not self.tensor_map or self.optimizer_shards < -1 or replicas % self.shards:
             raise LayoutError(
-                f"{said} does not divide the {replicas} replicas of a slice (dev_matrix {list(self.dev_matrix)}, "
+                f"{setting} does not divide the {replicas} replicas of a slice (dev_matrix {list(self.dev_matrix)}, "
                 f"tensor_map {show(self.tensor_map)})"
             )
         if replicas > 1:
             last = sum((self.dev_matrix[axis] - 1) * math.prod(self.dev_matrix[axis + 1 :]) for axis in free)
             if self.optimizer_step != last // (replicas - 1):
                 raise LayoutError(
-                    f"opt_weight_shard_step {self.optimizer_step} does not fit {said}: by dev_matrix "
+                    f"opt_weight_shard_step {self.optimizer_step} does not fit {setting}: by dev_matrix "
                     f"{list(self.dev_matrix)} and tensor_map {show(self.tensor_map)} it is {last // (replicas - 1)}"
                 )
 

@@ -82,7 +82,9 @@ def reach(path: str | os.PathLike[str]) -> None:
     if len(os.fspath(path)) > _LONGEST:
         return
     # Not the root, without which nobody would ask.
-    places = {each.place: f"{each.number} {each.place}" for each in mounts(MOUNTINFO.read_bytes()) if each.place != "/"}
+    places = {
+        mount.place: f"{mount.number} {mount.place}" for mount in mounts(MOUNTINFO.read_bytes()) if mount.place != "/"
+    }
     reached, ahead, links = Path("/"), _parts(path), 0
     with contextlib.ExitStack() as within:
         while ahead:

@@ -11,7 +11,7 @@ _LIMITS = {
     errno.ENOMEM: "there is not enough memory: free some, or allow this shell more (ulimit -v unlimited)",
     errno.EAGAIN: "no process or thread can be started: allow this user more of them (ulimit -u)",
 }
-_SAID = {
+_TEXTS = {
     "Too many open files": errno.EMFILE,
     "failed to map segment": errno.ENOMEM,
     "annot allocate memory": errno.ENOMEM,
@@ -28,6 +28,6 @@ def shortage(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno in _LIMITS:
         return "" if error.errno == errno.EAGAIN and error.filename is not None else _LIMITS[error.errno]
     if isinstance(error, (ImportError, RuntimeError)):
-        number = next((number for text, number in _SAID.items() if text in str(error)), None)
+        number = next((number for text, number in _TEXTS.items() if text in str(error)), None)
         return _LIMITS[number] if number is not None else ""
     return ""

@@ -47,8 +47,8 @@ class UnitSupport:
             return "polkit is not installed (pkaction says nothing), so user glm may not start units"
         if self.polkit < POLKIT:
             return (
-                f"polkit {self.polkit_said} reads no rules in JavaScript ({_dotted(POLKIT)} is the first that does), "
-                "so user glm may not start units"
+                f"polkit {self.polkit_version} reads no rules in JavaScript "
+                f"({_dotted(POLKIT)} is the first that does), so user glm may not start units"
             )
         return None
 
@@ -58,13 +58,13 @@ class UnitSupport:
         return tuple(name for name, since in NEWER.items() if self.systemd is not None and self.systemd < since)
 
     @property
-    def polkit_said(self) -> str:
+    def polkit_version(self) -> str:
         """The version of polkit, as it says it itself."""
         return _dotted(self.polkit) if self.polkit is not None else "none"
 
     def __str__(self) -> str:
         """Return both versions."""
-        return f"systemd {self.systemd or 'of unknown version'}, polkit {self.polkit_said}"
+        return f"systemd {self.systemd or 'of unknown version'}, polkit {self.polkit_version}"
 
 
 def read_versions(systemctl: str, pkaction: str) -> UnitSupport:
@@ -76,10 +76,10 @@ def read_versions(systemctl: str, pkaction: str) -> UnitSupport:
 
 def ask_host() -> UnitSupport:
     """Ask the programs of this host."""
-    return read_versions(_said("systemctl"), _said("pkaction"))
+    return read_versions(_version_text("systemctl"), _version_text("pkaction"))
 
 
-def _said(program: str) -> str:
+def _version_text(program: str) -> str:
     try:
         done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -57,7 +57,7 @@ def _parts(path: Path) -> tuple[Path, ...]:
     match = _MINDRECORD.fullmatch(path.name)
     name, digits = (match["name"], len(match["number"])) if match else (path.name, 0)
     like = re.compile(f"{re.escape(name)}[0-9]{{{digits}}}", re.ASCII)
-    return tuple(sorted(each for each in path.parent.iterdir() if like.fullmatch(each.name)))
+    return tuple(sorted(file for file in path.parent.iterdir() if like.fullmatch(file.name)))
 
 
 def _number(path: Path) -> str:

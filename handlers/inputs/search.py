@@ -53,28 +53,28 @@ class Search:
 
     def every(self, pattern: str) -> tuple[DataSet, ...]:
         """Return all data sets of `pattern`, by name. Raises as `newest` does, also where one of them is not whole."""
-        found = tuple(sorted(self._matches(pattern), key=lambda each: _by_name(each.path)))
-        for each in found:
-            if why := self._why_not(each):
-                raise BadInputError(f"{pattern}: {printable(str(each.path))} is not whole: {why}", Code.NIGHT_INPUT)
+        found = tuple(sorted(self._matches(pattern), key=lambda data_set: _by_name(data_set.path)))
+        for data_set in found:
+            if why := self._why_not(data_set):
+                raise BadInputError(f"{pattern}: {printable(str(data_set.path))} is not whole: {why}", Code.NIGHT_INPUT)
         if not found:
             raise _nothing(pattern)
         return found
 
     def _look_for(self, pattern: str, by: By) -> DataSet:
         passed_over: list[str] = []
-        for each in self._newest_first(pattern, by):
-            if not (why := self._why_not(each)):
+        for data_set in self._newest_first(pattern, by):
+            if not (why := self._why_not(data_set)):
                 self.passed_over += _some(passed_over)
-                return each
-            passed_over.append(printable(f"{each.path} is skipped: {why}"))
+                return data_set
+            passed_over.append(printable(f"{data_set.path} is skipped: {why}"))
         raise _nothing(pattern, passed_over)
 
     def _newest_first(self, pattern: str, by: By) -> list[DataSet]:
         found = list(self._matches(pattern))
         if by is By.NAME:
-            return sorted(found, key=lambda each: _by_name(each.path), reverse=True)
-        return sorted(found, key=lambda each: (_modified(each), _by_name(each.path)), reverse=True)
+            return sorted(found, key=lambda data_set: _by_name(data_set.path), reverse=True)
+        return sorted(found, key=lambda data_set: (_modified(data_set), _by_name(data_set.path)), reverse=True)
 
     def _matches(self, pattern: str) -> Iterator[DataSet]:
         """Yield the data sets that `pattern` matches a file of."""
@@ -100,10 +100,10 @@ def _nothing(pattern: str, passed_over: Sequence[str] = ()) -> BadInputError:
     return BadInputError(f"{pattern}: {why}", Code.NIGHT_INPUT)
 
 
-def _some(told: Sequence[str]) -> list[str]:
+def _some(reasons: Sequence[str]) -> list[str]:
     """Return the first few, and how many more there are."""
-    more = [f"{len(told) - _SHOWN} more are skipped"] if len(told) > _SHOWN else []
-    return [*told[:_SHOWN], *more]
+    more = [f"{len(reasons) - _SHOWN} more are skipped"] if len(reasons) > _SHOWN else []
+    return [*reasons[:_SHOWN], *more]
 
 
 def _fixed(pattern: str) -> Path:

@@ -52,6 +52,6 @@ def _known(earlier: Earlier) -> dict[Input, str]:
         hashed = read_outline(earlier.directory.merged / NAME).inputs
     except (OSError, ValidationError, CkptError):
         return {}
-    digests = {each.path: each.sha256 for each in hashed}
+    digests = {file.path: file.sha256 for file in hashed}
     found = {file: digest for file in noted_then if (digest := digests.get(file.path)) is not None}
     return found if len(found) == len(noted_then) else {}

@@ -20,5 +20,5 @@ def hugging_face(plan: MergePlan) -> HuggingFace | None:
             Code.BASE_UNFIT,
         )
     names = plan.hf_names or (base.names if base is not None else Names.GLM)
-    said = (base.network if base is not None else None, plan.network)
-    return HuggingFace(names, tuple(each for each in said if each is not None), base)
+    networks = (base.network if base is not None else None, plan.network)
+    return HuggingFace(names, tuple(network for network in networks if network is not None), base)

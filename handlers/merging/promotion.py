@@ -103,8 +103,8 @@ def judge(published: Merged | None, candidate: Merged) -> Verdict:
         return Verdict(promoted=True, reason="is there already")
     if _are_of_one_tree(published, candidate) and published.tag is not None and candidate.tag is not None:
         is_higher = (published.tag, published.written) < (candidate.tag, candidate.written)
-        told = f"{published.tag} of the same tree"
-        return _by(is_higher, stays, f"with {told}", f"leaves {published.name}, with {told}")
+        save = f"{published.tag} of the same tree"
+        return _by(is_higher, stays, f"with {save}", f"leaves {published.name}, with {save}")
     before, since = _began(published), _began(candidate)
     if before is not None and since is not None:
         why = f"leaves {published.name}, whose training began before"

@@ -106,8 +106,8 @@ def _site_packages(python: Path) -> Iterator[list[Path]]:
         prefixes.append(base.parent.parent)
     elif _SITE.search(settings) and (home := _HOME.search(settings)):
         prefixes.append(Path(home[1]).parent)
-    for each in dict.fromkeys(prefixes):
-        libraries = _entries(each / "lib", name)
+    for prefix in dict.fromkeys(prefixes):
+        libraries = _entries(prefix / "lib", name)
         # dist-packages are Debian's.
         yield [library / kind for library in libraries for kind in ("site-packages", "dist-packages")]
 

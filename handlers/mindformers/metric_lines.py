@@ -42,14 +42,14 @@ def _in(line: str) -> Iterator[tuple[str, float]]:
             yield from _number(name, text)
     if result := _RESULT.search(line):
         try:
-            told = ast.literal_eval(result[1])
+            values = ast.literal_eval(result[1])
         except (ValueError, SyntaxError, MemoryError, RecursionError):  # with a NaN, say
             return
-        yield from _flat(told)
+        yield from _flat(values)
 
 
-def _flat(told: object) -> Iterator[tuple[str, float]]:
-    for name, value in told.items() if isinstance(told, Mapping) else ():
+def _flat(values: object) -> Iterator[tuple[str, float]]:
+    for name, value in values.items() if isinstance(values, Mapping) else ():
         if isinstance(value, Mapping):
             yield from _flat(value)
         elif isinstance(value, int | float) and not isinstance(value, bool):

@@ -33,10 +33,10 @@ class Pairs:
 def read_pairs(package: Path) -> Pairs | None:
     """Return what the directory of a package `mindformers` says; None where there is no such file, or a damaged one."""
     try:
-        told = json.loads(text_of(package / NAME))
+        content = json.loads(text_of(package / NAME))
     except (ValueError, RecursionError):
         return None
-    entries = told.get("mf") if isinstance(told, dict) else None
+    entries = content.get("mf") if isinstance(content, dict) else None
     pairs = dict(_entries(entries)) if isinstance(entries, dict) else {}
     return Pairs(pairs) if pairs else None
 

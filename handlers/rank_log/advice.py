@@ -24,7 +24,7 @@ def filled_in(text: str, *, job: int | str | None = None, rank: int | None = Non
     return _COMMAND.sub(command, text)
 
 
-def told(cause: str, remedy: str) -> str:
+def advice_text(cause: str, remedy: str) -> str:
     """Return what a reason says of an error that is known, behind what happened and a `; `."""
     return f"{_CAUSE}{cause}{_TO_DO}{remedy}".removeprefix("; ")
 

@@ -102,9 +102,9 @@ class DivergenceWatch:
         curve = self._sample.curve()
         if sound is not None and curve[-1:] != [sound.loss]:
             curve.append(sound.loss)
-        told = f"loss {' → '.join(map(_short, [*curve, step.loss]))}" if curve else "no step before was clean"
+        losses = f"loss {' → '.join(map(_short, [*curve, step.loss]))}" if curve else "no step before was clean"
         what += f" on {self._lines} printed lines on end"
-        reason = f"diverged at {_place(step)}: {what}, since {_place(since)}; {told}"
+        reason = f"diverged at {_place(step)}: {what}, since {_place(since)}; {losses}"
         self.found = Diverged(at=step, since=since, sound=sound.number if sound else None, reason=reason)
 
 

@@ -26,7 +26,7 @@ class Finding:
 
     error: KnownError
     line: str
-    said: str
+    when: str
     """When, as `2026-11-24 09:14:07.100` in the host's time; empty where the log does not tell."""
 
 
@@ -229,11 +229,11 @@ def find(lines: Sequence[str]) -> Finding | None:
     for error in _BY_WEIGHT:
         for number in range(len(lines) - 1, -1, -1):
             if error.pattern.search(lines[number]):
-                return Finding(error, lines[number].strip(), _said(lines[: number + 1]))
+                return Finding(error, lines[number].strip(), _when(lines[: number + 1]))
     return None
 
 
-def _said(lines: Sequence[str]) -> str:
+def _when(lines: Sequence[str]) -> str:
     """Return the time of the last of `lines`: its own, or of the last line before it that has one."""
     found = next((match for line in reversed(lines) if (match := _TIME.search(line))), None)
     return f"{found[1]} {found[2]}.{found[3] or '000'}" if found else ""

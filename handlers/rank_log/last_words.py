@@ -33,8 +33,8 @@ def last_words(path: Path) -> str:
     line that looks like an error; else as `last_line`. What was said before the last step was survived: it is left out.
     """
     lines = tail(path)
-    said = without_chatter(_since_last_progress(lines))
-    return _cut(_with_cause(_exception(said), said) or _last_trouble(said) or _last(said, lines))
+    recent = without_chatter(_since_last_progress(lines))
+    return _cut(_with_cause(_exception(recent), recent) or _last_trouble(recent) or _last(recent, lines))
 
 
 def last_line(path: Path) -> str:
@@ -66,14 +66,14 @@ def _bare(line: str) -> str:
     return PREFIX.sub("", _MINDSPORE_PREFIX.sub("", line.strip()), count=1)
 
 
-def _last(said: list[str], lines: Sequence[str]) -> str:
-    """Return the last of `said` that tells; a logger's news only before the training proper, and else how far it is."""
-    said = [line for line in said if not continues_a_record(line)]
-    telling = next((line for line in reversed(said) if level(line) in {"", "ERROR", "CRITICAL"}), "")
+def _last(recent: list[str], lines: Sequence[str]) -> str:
+    """Return the last of `recent` that tells; a logger's news only before the training proper; else how far it is."""
+    recent = [line for line in recent if not continues_a_record(line)]
+    telling = next((line for line in reversed(recent) if level(line) in {"", "ERROR", "CRITICAL"}), "")
     if telling or not any(map(str.strip, lines)):
         return telling
     began = any(is_step(line) or STARTING.search(line) for line in lines)
-    news = () if began else (line for line in reversed(said) if level(line) == "INFO")
+    news = () if began else (line for line in reversed(recent) if level(line) == "INFO")
     return next(iter(news), "") or how_far(lines)
 
 

@@ -142,9 +142,9 @@ def _answer(argv: Sequence[str], timeout: float) -> _Answer:
         return _Answer(reason=f"hccn_tool cannot be run ({error.strerror})")
     if exit_code is None:
         return _Answer(reason=f"hccn_tool did not end within {timeout:g} s")
-    said = next((line.strip() for line in output.splitlines() if line.strip()), "nothing")
+    first_line = next((line.strip() for line in output.splitlines() if line.strip()), "nothing")
     if exit_code:
-        return _Answer(reason=f"hccn_tool failed with exit code {exit_code} and said {said[:120]!r}")
-    told = re.search(r"^\s*ipaddr\s*:(.*)$", output, re.MULTILINE)
-    ip = valid_device_ip(told[1]) if told else None
-    return _Answer(ip=ip) if ip else _Answer(reason=f"hccn_tool gave no address but said {said[:120]!r}")
+        return _Answer(reason=f"hccn_tool failed with exit code {exit_code} and said {first_line[:120]!r}")
+    match = re.search(r"^\s*ipaddr\s*:(.*)$", output, re.MULTILINE)
+    ip = valid_device_ip(match[1]) if match else None
+    return _Answer(ip=ip) if ip else _Answer(reason=f"hccn_tool gave no address but said {first_line[:120]!r}")

@@ -93,11 +93,11 @@ class JobPlan(Record):
     def _without_environments(
         self, train: TrainPlan | NodesPlan | None, serialize: SerializerFunctionWrapHandler
     ) -> dict[str, object] | None:
-        told: dict[str, object] | None = serialize(train)
-        if told is not None:
-            for process in told["processes"] if isinstance(train, TrainPlan) else (told,):  # type: ignore[attr-defined] # a list, as the field says
+        serialized: dict[str, object] | None = serialize(train)
+        if serialized is not None:
+            for process in serialized["processes"] if isinstance(train, TrainPlan) else (serialized,):  # type: ignore[attr-defined] # a list, as the field says
                 del process["environment"]
-        return told
+        return serialized
 
 
 def _with_ranks(process: dict[str, object]) -> dict[str, object]:

@@ -150,7 +150,7 @@ class NodesDir:
         """What the batch step prints."""
         self.starter = self.slurm / "nodes.log"
         """What srun prints, which starts the nodes' shims."""
-        self.said = self.slurm / "said.json"
+        self.status = self.slurm / "said.json"
         """What Slurm said last of the job."""
         self.job = self.slurm / "job.json"
         """Which job it is in Slurm."""

@@ -64,7 +64,7 @@ class Submitted(Record):
     """Others of its name, which were cancelled."""
 
 
-class Said(Record):
+class SlurmStatus(Record):
     """said.json: what Slurm said last of the job, for those who only look: it decides nothing, and may be missing."""
 
     id: JobId

@@ -107,8 +107,8 @@ class TimeLimits:
     def in_plan(cls, content: bytes) -> Self:
         """Return those in a plan.json, of which nothing else is looked at. Raises ValueError where it has none."""
         try:
-            told = json.loads(content)["train"]["limits"]
-            return cls(**{one.name: told[one.name] for one in fields(cls) if one.name in told})
+            limits = json.loads(content)["train"]["limits"]
+            return cls(**{one.name: limits[one.name] for one in fields(cls) if one.name in limits})
         except (TypeError, KeyError, RecursionError) as error:
             raise ValueError("a plan without time limits") from error
 
@@ -190,9 +190,9 @@ class Environments:
         """Read environment.json; raises OSError, DamagedFileError where it is too large, and ValueError for no such."""
         found = json.loads(read_bounded(path, MOST_PLAN_BYTES))
         processes = found["processes"] if isinstance(found, dict) and found.keys() == {"processes"} else None
-        if not isinstance(processes, list) or not all(isinstance(each, dict) for each in processes):
+        if not isinstance(processes, list) or not all(isinstance(process, dict) for process in processes):
             raise ValueError("no environments")
-        if not all(isinstance(value, str) for each in processes for value in each.values()):
+        if not all(isinstance(value, str) for process in processes for value in process.values()):
             raise ValueError("an environment holds what is no text")
         return cls(processes=tuple(processes))
 

@@ -26,7 +26,7 @@ from handlers.mindformers.tags import Place
 from handlers.rank_log.progress import Progress
 from handlers.resume.config import Beginning
 from handlers.resume.resumable import Course, Obstacle, place_of, schedule_of
-from handlers.resume.uniting import Told, planned, unite
+from handlers.resume.uniting import CopyProgress, planned, unite
 from handlers.shards.health import read_health
 from handlers.shards.iterations import COMMON, is_optimizer_file, read_common, unhealthy
 from handlers.shards.names import DIRECTORIES, TRACKER, Part, Shard, Tag, find_strategies
@@ -201,7 +201,7 @@ def _name(shard: Shard) -> str:
     return f"{shard.prefix}_rank_{shard.rank}-{shard.tag}.{shard.format}"
 
 
-def lay_out(point: ResumePoint, directory: Path, *, unites: bool = False, told: Told | None = None) -> None:
+def lay_out(point: ResumePoint, directory: Path, *, unites: bool = False, progress: CopyProgress | None = None) -> None:
     """Make `directory` an output tree that holds `point` and nothing else.
 
     It is of hard links, which outlive the tree they are of; where it `unites` the shards, all are of the one file that
@@ -220,7 +220,7 @@ def lay_out(point: ResumePoint, directory: Path, *, unites: bool = False, told: 
         publish_bytes(saves / TRACKER, str(point.tag.step).encode())
         move(unfinished, directory)
         return
-    united = unite(point.shards, unfinished / "united", told) if unites else None
+    united = unite(point.shards, unfinished / "united", progress) if unites else None
     for shard in point.shards:
         _link(united or shard.path, saves / f"rank_{shard.rank}" / _name(shard))
     if united is not None:

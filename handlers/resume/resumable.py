@@ -65,8 +65,10 @@ class Course:
             what = f"{tag} falls inside an epoch of {schedule.steps} steps, and {goes_on}"
             steps = f"{schedule.steps} (a whole epoch)"
         else:
-            told = "no log shows how many steps it has" if schedule.steps is None else f"it has {schedule.steps} steps"
-            what = f"{tag} may fall inside an epoch ({told}), and {goes_on}"
+            length = (
+                "no log shows how many steps it has" if schedule.steps is None else f"it has {schedule.steps} steps"
+            )
+            what = f"{tag} may fall inside an epoch ({length}), and {goes_on}"
             steps = "the steps of a whole epoch"
         return Obstacle(what, f"set runner_config.sink_mode to True, or save_checkpoint_steps to {steps}")
 

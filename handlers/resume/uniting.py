@@ -14,7 +14,7 @@ from handlers.ckpt import CopyOptions, Format, NoSpaceError, OutputOptions, Plan
 from handlers.ckpt.files.durable import make_directory
 from handlers.shards.names import Shard
 
-Told = Callable[[int, int], None]
+CopyProgress = Callable[[int, int], None]
 """Gets the bytes that are written so far, and in all."""
 _OPTIONS = OutputOptions(Format.SAFETENSORS, allow_not_finite=("*",), redundancy=False)
 """A training resumes from what it has saved, whatever that holds; the metadata is MindSpore's of a whole save."""
@@ -26,14 +26,16 @@ def planned(shards: tuple[Shard, ...]) -> Plan:
     return replace(plan, parameters=plan.transformed, transformed=(), left=())
 
 
-def unite(shards: tuple[Shard, ...], directory: Path, told: Told | None = None) -> Path:
+def unite(shards: tuple[Shard, ...], directory: Path, progress: CopyProgress | None = None) -> Path:
     """Write that file into the new `directory`, and return its path; what all ranks have is compared.
 
     Raises CkptError where the shards do not fit, or are damaged, and OSError.
     """
     make_directory(directory)
     try:
-        manifest = merge(planned(shards), directory, _OPTIONS, progress=told, copy_options=CopyOptions(hashed=False))
+        manifest = merge(
+            planned(shards), directory, _OPTIONS, progress=progress, copy_options=CopyOptions(hashed=False)
+        )
     except NoSpaceError as error:  # which passes when somebody frees some, as it does for all else that is prepared
         raise OSError(errno.ENOSPC, f"the ranks' shards cannot be united: {error}") from error
     (file,) = manifest.files

@@ -51,7 +51,7 @@ def kept(outputs: Sequence[Output], keep: KeepOutputs) -> dict[int, str]:
     if others := [one for one in newest if not one.is_good]:
         found.setdefault(others[0].job, "the newest that is not good")
     for count, period in ((keep.daily, _day), (keep.weekly, _week), (keep.monthly, _month)):
-        for one in islice(_newest_of_each(good, period), count):
+        for one in islice(_newest_per_period(good, period), count):
             found.setdefault(one.job, f"the newest of {period(one.ended)}")
     measured = [(one.loss, -one.ended.timestamp(), one.job) for one in good if one.loss is not None]
     for loss, _, job in sorted(measured)[: keep.best]:
@@ -59,7 +59,7 @@ def kept(outputs: Sequence[Output], keep: KeepOutputs) -> dict[int, str]:
     return found
 
 
-def _newest_of_each(newest: Sequence[Output], period: _Period) -> Iterator[Output]:
+def _newest_per_period(newest: Sequence[Output], period: _Period) -> Iterator[Output]:
     last = None
     for one in newest:
         if (now := period(one.ended)) != last:

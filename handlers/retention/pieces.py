@@ -35,8 +35,8 @@ YOUNG = 3600.0
 """Seconds in which a file was changed that is left alone, whatever the rules say."""
 
 _READ = ("submitted.yaml", "config.yaml", "checked.json", "inputs.json", "plan.json")
-_TOLD = ("verdict.json", "manifest.json", "events.jsonl", "defect.txt")
-_OWN = frozenset((*_READ, *_TOLD, "output", "merged", "attempts", "initial"))
+_RESULTS = ("verdict.json", "manifest.json", "events.jsonl", "defect.txt")
+_OWN = frozenset((*_READ, *_RESULTS, "output", "merged", "attempts", "initial"))
 _MADE_IN_SAVE = re.compile(r".+\.(safetensors|json)(\.tmp)?|tmp\w+", re.ASCII)
 """What ranks make in the directory of a save in the new format; what a killed one leaves among it."""
 _RANK_TABLE = "hccl_"

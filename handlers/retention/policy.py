@@ -95,16 +95,16 @@ class Retention(Kept):
         if not isinstance(value, dict) or not isinstance(own, dict):
             return value
         of_all = {key: kept for key, kept in value.items() if key != "prefixes"}
-        return value | {"prefixes": {prefix: _beneath(said, of_all) for prefix, said in own.items()}}
+        return value | {"prefixes": {prefix: _beneath(section, of_all) for prefix, section in own.items()}}
 
     def of(self, prefix: str) -> Kept:
         """Return what is kept of the jobs of `prefix`."""
         return self.prefixes.get(prefix, self)
 
 
-def _beneath(said: object, of_all: dict[object, object]) -> object:
+def _beneath(section: object, of_all: dict[object, object]) -> object:
     """Return what a section says, with what it does not say as it is in another."""
-    if not isinstance(said, dict):
-        return said
-    both = said.keys() & of_all.keys()
-    return of_all | said | {key: _beneath(said[key], of) for key in both if isinstance(of := of_all[key], dict)}
+    if not isinstance(section, dict):
+        return section
+    both = section.keys() & of_all.keys()
+    return of_all | section | {key: _beneath(section[key], of) for key in both if isinstance(of := of_all[key], dict)}

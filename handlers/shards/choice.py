@@ -70,12 +70,12 @@ def choose(
     shards = shards_of(files) if files else find_shards(source, wanted.tag)
     if not shards:
         raise InconsistentError(nothing_found(wanted), Code.NO_SHARDS)
-    said = read_strategies(find_strategies(source, strategy)) if needs_strategy or strategy is not None else None
-    if said is not None and stages is not None:
-        _check_stages(said, stages)
-    if said is not None and strategy is not None and strategy.is_file():
-        _refuse_one_of_several_stages(strategy, said, source)
-    chosen = choose_among(shards, wanted, said)
+    layouts = read_strategies(find_strategies(source, strategy)) if needs_strategy or strategy is not None else None
+    if layouts is not None and stages is not None:
+        _check_stages(layouts, stages)
+    if layouts is not None and strategy is not None and strategy.is_file():
+        _refuse_one_of_several_stages(strategy, layouts, source)
+    chosen = choose_among(shards, wanted, layouts)
     if wanted.time is None and not files:
         refuse_unhealthy(source, chosen.shards)
     beside = sorted(set(files) - {shard.path for shard in chosen.shards})
@@ -132,8 +132,8 @@ def nothing_found(wanted: Wanted) -> str:
     if part is not Part.ALL:
         name = f"PREFIX_rank_N-{wanted.tag}{'' if wanted.time else '[-EPOCH_STEP]'}.ckpt"
         return f"{wanted.source} has no rank_N/{name}, nor has its {DIRECTORIES[part]}/"
-    others = [each for each in (Part.NETWORK, Part.TRAINABLE) if (wanted.source / DIRECTORIES[each]).is_dir()]
-    hint = "".join(f"; for the weights in its {DIRECTORIES[each]}/, name the tag `{each}`" for each in others)
+    others = [other for other in (Part.NETWORK, Part.TRAINABLE) if (wanted.source / DIRECTORIES[other]).is_dir()]
+    hint = "".join(f"; for the weights in its {DIRECTORIES[other]}/, name the tag `{other}`" for other in others)
     return f"{wanted.source} has no rank_N/PREFIX_rank_N-EPOCH_STEP.ckpt, nor has its checkpoint/{hint}"
 
 
@@ -179,9 +179,9 @@ def _newest(by_rank: Mapping[int, Sequence[Shard]], source: Path) -> Tag:
     newest = {rank: max(shards, key=lambda shard: (shard.bump, shard.tag)).tag for rank, shards in by_rank.items()}
     tags = sorted(set(newest.values()))
     if len(tags) > 1:
-        said = "; ".join(f"{_ranks([r for r, tag in newest.items() if tag == each])}: {each}" for each in tags)
+        shown = "; ".join(f"{_ranks([r for r, own in newest.items() if own == tag])}: {tag}" for tag in tags)
         raise InconsistentError(
-            f"{source}: ranks disagree on their newest tag: {said}; wait for the rest, or name a tag", Code.TAGS_DIFFER
+            f"{source}: ranks disagree on their newest tag: {shown}; wait for the rest, or name a tag", Code.TAGS_DIFFER
         )
     return tags[0]
 
@@ -212,7 +212,7 @@ def _refuse_mixed_runs(found: Mapping[int, Sequence[Shard]], tag: Tag, source: P
     _refuse_twins(found, tag, source)
     bumps = {rank: tuple(sorted(shard.bump for shard in shards)) for rank, shards in found.items() if shards}
     if len(set(bumps.values())) > 1:
-        example = next(found[rank] for rank, each in bumps.items() if len(each) > 1)
+        example = next(found[rank] for rank, own in bumps.items() if len(own) > 1)
         raise InconsistentError(
             f"{source}: tag {tag} was saved by more than one run, and not on all ranks ("
             f"{', '.join(shard.path.name for shard in example)}): which belong together? Move the older run's away",

@@ -67,14 +67,14 @@ def read_health(source: Path) -> Health:
         return Health(path, frozenset())
     except (ValueError, RecursionError) as error:
         raise _damaged(path, f"it is no JSON ({error})") from error
-    said: dict[_Save, bool] = {}
+    saves: dict[_Save, bool] = {}
     for line in lines if isinstance(lines, list) else [None]:
         if not isinstance(line, dict) or not isinstance(line.get("ckpt_name"), str):
             raise _damaged(path, "it is no list of saves with ckpt_name and is_health")
         name = Shard.named(Path(Path(line["ckpt_name"]).name))
         if name is not None:
-            said[name.prefix, name.bump, name.tag] = line.get("is_health") == 0
-    return Health(path, frozenset(save for save, is_healthy in said.items() if not is_healthy))
+            saves[name.prefix, name.bump, name.tag] = line.get("is_health") == 0
+    return Health(path, frozenset(save for save, is_healthy in saves.items() if not is_healthy))
 
 
 def refuse_unhealthy(source: Path, shards: Iterable[Shard]) -> None:

@@ -169,7 +169,9 @@ def read_common(directory: Path) -> Common:
     if not isinstance(common, dict):
         raise DamagedFileError(f"{path}: it is no {COMMON} of a save")
     numbers = {name: common.get(name) for name in NUMBERS}
-    found = {name: each for name, each in numbers.items() if isinstance(each, int) and not isinstance(each, bool)}
+    found = {
+        name: number for name, number in numbers.items() if isinstance(number, int) and not isinstance(number, bool)
+    }
     return Common(path, found, common.get("ckpt_status") in {None, 0})
 
 

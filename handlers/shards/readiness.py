@@ -39,7 +39,7 @@ class Ready:
     @property
     def age(self) -> float:
         """For how many seconds no shard of the tag has changed."""
-        return time.time() - max(each.mtime_ns for each in self.fingerprints) / 1e9
+        return time.time() - max(fingerprint.mtime_ns for fingerprint in self.fingerprints) / 1e9
 
 
 @dataclass(frozen=True)
@@ -65,21 +65,21 @@ class Fit:
         """Return the pipeline stage of a rank; 0 where no strategy tells of stages."""
         return 0 if self.strategy is None else rank // self.strategy.stage_ranks
 
-    def check(self, each: Arrived) -> None:
+    def check(self, arrival: Arrived) -> None:
         """Raise InconsistentError where a shard lacks what the strategy names."""
-        if self.strategy is None or each.content is None:
+        if self.strategy is None or arrival.content is None:
             return
-        key = self.stage(each.shard.rank), each.content.digest
+        key = self.stage(arrival.shard.rank), arrival.content.digest
         if key not in self._fitting:
-            check_names(self.strategy, replace(each.content.file, path=each.shard.path), each.shard.rank)
+            check_names(self.strategy, replace(arrival.content.file, path=arrival.shard.path), arrival.shard.rank)
             self._fitting.add(key)
 
     def check_together(self, ranks: Sequence[Arrived]) -> None:
         """Raise InconsistentError where shards that leave out replicas lack something together, or do not agree."""
         shards = {
-            each.shard.rank: replace(each.content.file, path=each.shard.path)
-            for each in ranks
-            if each.content is not None
+            arrival.shard.rank: replace(arrival.content.file, path=arrival.shard.path)
+            for arrival in ranks
+            if arrival.content is not None
         }
         check_redundancy(shards.values())
         stages: dict[int, dict[int, CkptFile]] = {}
@@ -112,24 +112,26 @@ def judge(arrived: Collection[Arrived], wanted: Wanted, fit: Fit) -> Readiness:
     those are what the strategy names, and when its writer has closed it. Where ranks leave out what others save, it is
     what they have together that counts.
     """
-    by_path = {each.shard.path: each for each in arrived}
+    by_path = {arrival.shard.path: arrival for arrival in arrived}
     firsts: dict[int, Arrived] = {}
     try:
-        chosen = choose_among([each.shard for each in arrived], wanted, fit.strategy)
+        chosen = choose_among([arrival.shard for arrival in arrived], wanted, fit.strategy)
         ranks = [by_path[shard.path] for shard in chosen.shards]
-        for each in ranks:
-            first = firsts.setdefault(fit.stage(each.shard.rank), each)
-            if each.problem or each.content is None or first.content is None:
-                return NotReady(each.problem)
-            if each.content.digest != first.content.digest and not first.content.file.lacks_replicas:
+        for arrival in ranks:
+            first = firsts.setdefault(fit.stage(arrival.shard.rank), arrival)
+            if arrival.problem or arrival.content is None or first.content is None:
+                return NotReady(arrival.problem)
+            if arrival.content.digest != first.content.digest and not first.content.file.lacks_replicas:
                 return NotReady(
-                    f"{each.shard.path} has other entries than {first.shard.path}: is it still being written?"
+                    f"{arrival.shard.path} has other entries than {first.shard.path}: is it still being written?"
                 )
-        if any(each.content is not None and each.content.file.lacks_replicas for each in ranks):
+        if any(arrival.content is not None and arrival.content.file.lacks_replicas for arrival in ranks):
             fit.check_together(ranks)
         else:
             for first in firsts.values():
                 fit.check(first)
     except CkptError as error:
         return NotReady(str(error))
-    return Ready(chosen.prefix, chosen.tag, chosen.shards, tuple(each.read for each in ranks if each.read is not None))
+    return Ready(
+        chosen.prefix, chosen.tag, chosen.shards, tuple(arrival.read for arrival in ranks if arrival.read is not None)
+    )

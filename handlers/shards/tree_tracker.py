@@ -166,7 +166,9 @@ class TreeTracker:
             gone -= self._list(ranks)
         for path in gone:
             self._set(path, None)
-        self._contents.keep({each.content.digest for each in self._arrived.values() if each.content is not None})
+        self._contents.keep(
+            {arrival.content.digest for arrival in self._arrived.values() if arrival.content is not None}
+        )
         self._directory = directory
 
     def _list(self, directory: Path) -> set[Path]:
@@ -211,14 +213,14 @@ class TreeTracker:
         known = self._arrived.get(path)
         if known == arrived:
             return
-        for each, by in ((known, -1), (arrived, 1)):
-            if each is not None:
-                self._prefixes[each.shard.prefix].change(each, by)
-                self._ranks[each.shard.rank] += by
-                if not self._prefixes[each.shard.prefix].tags:
-                    del self._prefixes[each.shard.prefix]
-                if not self._ranks[each.shard.rank]:
-                    del self._ranks[each.shard.rank]
+        for arrival, by in ((known, -1), (arrived, 1)):
+            if arrival is not None:
+                self._prefixes[arrival.shard.prefix].change(arrival, by)
+                self._ranks[arrival.shard.rank] += by
+                if not self._prefixes[arrival.shard.prefix].tags:
+                    del self._prefixes[arrival.shard.prefix]
+                if not self._ranks[arrival.shard.rank]:
+                    del self._ranks[arrival.shard.rank]
         if arrived is None:
             del self._arrived[path]
             self._closing.forget(path)

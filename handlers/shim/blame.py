@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from handlers.codes import Code
-from handlers.rank_log.advice import filled_in, told
+from handlers.rank_log.advice import advice_text, filled_in
 from handlers.rank_log.error_kinds import KnownError
 from handlers.rank_log.known_errors import SIGNALS, known_error, known_error_in
 from handlers.rank_log.last_words import last_line, last_words, no_words
@@ -66,7 +66,7 @@ def _witness(pid: int, process: ProcessPlan, rank: RankPlan | None, exit_: Proce
         log=log,
         exit=exit_,
         error=None if found is None else found.error.name,
-        said="" if found is None else found.said,
+        said="" if found is None else found.when,
         line=last_line(log) or no_words(log),
         words=last_words(log) or no_words(log),
     )
@@ -144,8 +144,8 @@ def _not_there(absent: Sequence[Witness]) -> str:
 def _what(guilty: Witness) -> str:
     exit_ = guilty.exit
     if exit_ is None:
-        said = guilty.said.partition(" ")[2].partition(".")[0]
-        at = f" ({said})" if said else ""
+        when = guilty.said.partition(" ")[2].partition(".")[0]
+        at = f" ({when})" if when else ""
         return f"{_name(guilty)} failed first{at}, and had not ended: {guilty.words}"
     how = f"was killed by {exit_.signal}" if exit_.signal else f"exited {exit_.exit_code}"
     at = exit_.ended.astimezone().strftime("%H:%M:%S")
@@ -165,7 +165,7 @@ def _lost(echoes: Sequence[int]) -> str:
 
 def advice(diagnosis: Diagnosis | None) -> str:
     """Return what a reason says of an error that is known; empty for one that is not."""
-    return told(diagnosis.cause, diagnosis.remedy) if diagnosis is not None else ""
+    return advice_text(diagnosis.cause, diagnosis.remedy) if diagnosis is not None else ""
 
 
 def _diagnosis(guilty: Witness) -> Diagnosis | None:

@@ -144,8 +144,8 @@ class _Evaluation:
             metrics = metrics_in(self._process.log, self._plan.telling)
         except BadInputError as error:
             return StepEnd(Outcome.FAILED, str(error), error.code)
-        said = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-        return StepEnd(Outcome.COMPLETED, f"evaluation {self._plan.name}: {said}", metrics=metrics)
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        return StepEnd(Outcome.COMPLETED, f"evaluation {self._plan.name}: {figures}", metrics=metrics)
 
     def _words(self) -> str:
         return last_words(self._errors) or last_words(self._process.log) or "nothing"

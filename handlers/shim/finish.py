@@ -116,7 +116,7 @@ def _end_of(run: StepRun, begun: Begun | Exception | None, home: Home, wakeups: 
         return end
     # Trees of this attempt's own: what those before it wrote was put aside. They are two while the directory is away,
     # and ranks make some of it again under its old name.
-    here = (each for each in (run.job_dir.output,) if each.is_dir())
+    here = (directory for directory in (run.job_dir.output,) if directory.is_dir())
     outputs = tuple(dict.fromkeys((*here, home.directory.output)))
     rank = next(process for process in begun.plan.processes if process.ranks)
     return saved(end, outputs, rank.argv, log)
@@ -212,11 +212,11 @@ def _trained_on(run: StepRun, log: Log) -> tuple[TrainedOn, ...]:
     except (OSError, RuntimeError) as error:  # the latter where no thread can be started
         log.warning("inputs_not_hashed", path=run.job_dir.inputs, reason=str(error))
         return ()
-    for each in found:
-        if each.changed:
-            log.warning("input_changed", path=each.path, reason=each.changed)
+    for file in found:
+        if file.changed:
+            log.warning("input_changed", path=file.path, reason=file.changed)
     if found:
-        size = sum(each.bytes for each in found if each.sha256)
+        size = sum(file.bytes for file in found if file.sha256)
         log.info("inputs_hashed", files=len(found), bytes=size, seconds=round(time.monotonic() - started, 3))
     return found
 

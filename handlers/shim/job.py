@@ -30,7 +30,7 @@ from handlers.shim.fence import linked
 from handlers.shim.finish import conclude, saved
 from handlers.shim.home import Home
 from handlers.shim.instance import StepRun
-from handlers.shim.job_merge import merge_as_told
+from handlers.shim.job_merge import merge_until_stopped
 from handlers.shim.job_training import JobTraining
 from handlers.shim.patience import patiently
 from handlers.shim.reading_plan import read_nodes_plan
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None, start_nodes: StartNodes = srun)
         patiently("shim.json", partial(who.publish, run.directory.shim), wakeups, log)
         log.info("step_started", slurm=os.environ.get("SLURM_JOB_ID"))
         if run.step is Step.MERGE:
-            work = partial(merge_as_told, run, directory, home, wakeups, log)
+            work = partial(merge_until_stopped, run, directory, home, wakeups, log)
         else:
             work = partial(_train, run, directory, start_nodes, wakeups, log)
         return EXIT_COMPLETED if conclude(run, work, started, home, wakeups, log) else EXIT_NOT_COMPLETED

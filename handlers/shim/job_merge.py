@@ -27,7 +27,7 @@ OF_A_LOST_HOST = 180.0
 _LOOKS_A_BEAT = round(LONGEST_BEAT / LOOK_EVERY)
 
 
-def merge_as_told(run: StepRun, directory: NodesDir, home: Home, wakeups: Wakeups, log: Log) -> StepEnd:
+def merge_until_stopped(run: StepRun, directory: NodesDir, home: Home, wakeups: Wakeups, log: Log) -> StepEnd:
     """Merge, until somebody wants that to end. Raises CkptError, HandlerError and OSError."""
     with _Listening(directory, log) as listening:
         end = _merge(run, home, wakeups, log)
@@ -40,16 +40,16 @@ def merge_as_told(run: StepRun, directory: NodesDir, home: Home, wakeups: Wakeup
 
 def _merge(run: StepRun, home: Home, wakeups: Wakeups, log: Log) -> StepEnd:
     """Merge, when nobody else does: the lock of one on a host that is lost is freed by the file server, in its time."""
-    deadline, is_told = time.monotonic() + OF_A_LOST_HOST, False
+    deadline, is_logged = time.monotonic() + OF_A_LOST_HOST, False
     while True:
         try:
             return merge_at_home(run, home, wakeups, log)
         except OutputExistsError as error:
             if error.code is not Code.UNDER_WAY or wakeups.stop is not None or time.monotonic() > deadline:
                 raise
-            if not is_told:
+            if not is_logged:
                 log.warning("merge_waits", reason=str(error))
-        is_told = True
+        is_logged = True
         wakeups.wait(LOOK_EVERY)
 
 

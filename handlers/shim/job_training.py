@@ -211,10 +211,10 @@ class JobTraining:
                 Outcome.FAILED, f"{named(lost)} did not record how it ended ({how}): {where}", Code.SLURM_NODE_LOST
             )
         ends = [(node.name, node.state.exit) for node in self._nodes.nodes if node.state.exit is not None]
-        told = "; ".join(f"{name}: {end.why}" for name, end in ends)
+        reasons = "; ".join(f"{name}: {end.why}" for name, end in ends)
         if any(end.code == Code.SLURM_NODE_LOST for _, end in ends):  # by their lease: this process was stopped
-            return StepEnd(Outcome.FAILED, f"{told} ({how})", Code.SLURM_NODE_LOST)
-        return StepEnd(Outcome.ENDED_OUTSIDE, f"{told} ({how})", Code.SHIM_STOPPED)
+            return StepEnd(Outcome.FAILED, f"{reasons} ({how})", Code.SLURM_NODE_LOST)
+        return StepEnd(Outcome.ENDED_OUTSIDE, f"{reasons} ({how})", Code.SHIM_STOPPED)
 
     def _silent(self) -> StepEnd | None:
         silent = self._nodes.silent
@@ -295,4 +295,4 @@ class JobTraining:
         device, node = self._beginning.places.get(quietest.number, (None, None))
         name = place_name(quietest.number, device, node)
         words = last_line(quietest.log) or no_words(quietest.log)
-        return passed.told(self._plan.limits, name, words, frames.get(quietest.number))
+        return passed.reason(self._plan.limits, name, words, frames.get(quietest.number))

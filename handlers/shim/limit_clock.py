@@ -35,7 +35,7 @@ class PassedLimit:
         """What programs know it by."""
         return Code.HANG_TOTAL if self.setting == "total" else _HUNG[self.phase]
 
-    def told(self, limits: TimeLimits, quietest: str, words: str, frame: str | None) -> str:
+    def reason(self, limits: TimeLimits, quietest: str, words: str, frame: str | None) -> str:
         """Say that it was passed, and what is known of the rank that was quiet for longest."""
         what = "not finished" if self.setting == "total" else f"no log line and no shard {self.phase.when}"
         learned = f", learned from {limits.learned_from} earlier trainings" if limits.learned_from else ""

@@ -221,8 +221,8 @@ class _Node:
                 return None
             if failed := processes.failed:
                 kills = begun.oom_kills_since()
-                told = witnesses_of(failed, begun.started, oom_kills=kills, node=self._node.name)
-                self._say(failed=told)  # before the others are ended: what they say is of the failure still
+                witnesses = witnesses_of(failed, begun.started, oom_kills=kills, node=self._node.name)
+                self._say(failed=witnesses)  # before the others are ended: what they say is of the failure still
                 return None
             self._beat(plan)
             self._wakeups.wait(LOOK_EVERY)
@@ -271,8 +271,8 @@ class _Node:
 
 
 def _ended(*, why: str = "", code: str = "", was_told: bool = False, is_good: bool = False) -> NodeExit:
-    said = " ".join(why.split())
-    return NodeExit(is_good=is_good, was_told=was_told, why=said, code=code, ended=datetime.now(UTC))
+    reason = " ".join(why.split())
+    return NodeExit(is_good=is_good, was_told=was_told, why=reason, code=code, ended=datetime.now(UTC))
 
 
 if __name__ == "__main__":

@@ -104,8 +104,8 @@ class NodesWatch:
         by the file server's clock.
         """
         order = sorted((node for node in self.nodes if node.failed_at is not None), key=_first_failure)
-        told = [witness for node in order for witness in node.state.failed]
-        return (*(one for one in told if one.exit is not None), *(one for one in told if one.exit is None))
+        witnesses = [witness for node in order for witness in node.state.failed]
+        return (*(one for one in witnesses if one.exit is not None), *(one for one in witnesses if one.exit is None))
 
     def processes(self) -> Iterator[ProcessExit]:
         """Yield how the processes of all nodes ended."""

@@ -25,7 +25,7 @@ class Orders(Protocol):
         """Return why the training is to end now; None while it is to go on."""
 
 
-def told_by(signum: signal.Signals) -> Order:
+def order_of(signum: signal.Signals) -> Order:
     """Return what a signal to a shim means on this host."""
     return Order(Outcome.CANCELLED, f"stopped by {signum.name}", Code.SHIM_STOPPED)
 
@@ -38,4 +38,4 @@ class BySignal:
 
     def stop(self) -> Order | None:
         """See Orders."""
-        return None if self._wakeups.stop is None else told_by(self._wakeups.stop)
+        return None if self._wakeups.stop is None else order_of(self._wakeups.stop)

@@ -32,11 +32,11 @@ def own_training(content: bytes) -> OwnTraining | None:
         whole = _table(json.loads(content), _WHOLE)
         _table(whole["merge"], (field.name for field in fields(MergePlan)))
         json.dumps(whole, ensure_ascii=False).encode()  # half of a surrogate pair is no text
-        told = _table(whole["train"], ("processes", "limits", "grace", "configuration", "stop_on"))
-        limits = _table(told["limits"], (*_LIMITS, "learned_from"))
+        train = _table(whole["train"], ("processes", "limits", "grace", "configuration", "stop_on"))
+        limits = _table(train["limits"], (*_LIMITS, "learned_from"))
         silence, first_step, total, load, saving = (_number_or_none(limits[name]) for name in _LIMITS)
         plan = TrainPlan(
-            processes=tuple(map(_process, _list(told["processes"]))),
+            processes=tuple(map(_process, _list(train["processes"]))),
             limits=TimeLimits(
                 silence=silence,
                 first_step=first_step,
@@ -45,17 +45,17 @@ def own_training(content: bytes) -> OwnTraining | None:
                 saving=saving,
                 learned_from=_count(limits["learned_from"]),
             ),
-            grace=_number(told["grace"]),
-            configuration=_text(told["configuration"]),
-            stop_on=_stop_on(told["stop_on"]),
+            grace=_number(train["grace"]),
+            configuration=_text(train["configuration"]),
+            stop_on=_stop_on(train["stop_on"]),
         )
         return OwnTraining(plan, tuple(map(_device, _list(whole["devices"]))))
     except (ValueError, TypeError, OverflowError, RecursionError):
         return None
 
 
-def _stop_on(told: object) -> StopOn:
-    stop_on = _table(told, ("not_finite", "rise"))
+def _stop_on(value: object) -> StopOn:
+    stop_on = _table(value, ("not_finite", "rise"))
     lines = stop_on["not_finite"]
     return StopOn(
         not_finite=None if lines is None else _count(lines),
@@ -63,8 +63,8 @@ def _stop_on(told: object) -> StopOn:
     )
 
 
-def _process(told: object) -> ProcessPlan:
-    process = _table(told, ("role", "ranks", "argv", "directory", "log"))
+def _process(value: object) -> ProcessPlan:
+    process = _table(value, ("role", "ranks", "argv", "directory", "log"))
     return ProcessPlan(
         role=Role(_text(process["role"])),
         ranks=tuple(map(_rank, _list(process["ranks"]))),
@@ -74,8 +74,8 @@ def _process(told: object) -> ProcessPlan:
     )
 
 
-def _rank(told: object) -> RankPlan:
-    rank = _table(told, ("number", "device", "log"))
+def _rank(value: object) -> RankPlan:
+    rank = _table(value, ("number", "device", "log"))
     device = rank["device"]
     return RankPlan(
         number=_count(rank["number"]),

@@ -68,13 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _asked(argv: Sequence[str]) -> tuple[str, str]:
     """Return what a program says, and what is wrong; empty where nothing is."""
     try:
-        told, code = ask(argv, PATIENCE)
+        output, code = ask(argv, PATIENCE)
     except OSError as error:
         return "", f"cannot be run: {error.strerror}"
-    said = " ".join(told.split())[:300]
+    answer = " ".join(output.split())[:300]
     if code is None:
-        return said, f"gave no answer in {PATIENCE:g} s"
-    return said, f"ended with code {code}: {said}" if code else ""
+        return answer, f"gave no answer in {PATIENCE:g} s"
+    return answer, f"ended with code {code}: {answer}" if code else ""
 
 
 def _limit(kind: int) -> int | None:

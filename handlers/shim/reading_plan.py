@@ -25,19 +25,21 @@ def read_plan(job_dir: JobDir, name: Path) -> JobPlan:
         if parts[:1] == ["train"]:
             del parts[1:2]  # which kind of training it was read as
         where = ".".join(parts) or "the file"
-        told = f"{name}: not a plan that this version can run: {where}: {first['msg']}"
+        message = f"{name}: not a plan that this version can run: {where}: {first['msg']}"
         if (other := _written_by(job_dir.plan)) not in {"", version("glmd")}:
-            told = f"{name}: written by glmd {other}, and run by glmd {version('glmd')}: `glmd retry N` plans it again"
-        raise BadInputError(told, Code.SHIM_PLAN) from error
+            message = (
+                f"{name}: written by glmd {other}, and run by glmd {version('glmd')}: `glmd retry N` plans it again"
+            )
+        raise BadInputError(message, Code.SHIM_PLAN) from error
 
 
 def _written_by(plan: Path) -> str:
     """Return which version of glmd has written a plan that this one cannot read; empty where it does not say."""
     try:
-        told = json.loads(read_bounded(plan, JobPlan.MOST_BYTES))
+        content = json.loads(read_bounded(plan, JobPlan.MOST_BYTES))
     except (OSError, CkptError, ValueError, RecursionError):
         return ""
-    other = told.get("glmd") if isinstance(told, dict) else None
+    other = content.get("glmd") if isinstance(content, dict) else None
     return other if isinstance(other, str) else ""
 
 

@@ -15,7 +15,7 @@ from handlers.shim.begun import Begun, rank_name
 from handlers.shim.blame import Blame, advice, blame, witnesses_of
 from handlers.shim.divergence import DIAGNOSIS, since_when
 from handlers.shim.limit_clock import LimitClock, PassedLimit
-from handlers.shim.orders import BySignal, Order, Orders, told_by
+from handlers.shim.orders import BySignal, Order, Orders, order_of
 from handlers.shim.processes import Processes
 from handlers.shim.stacks import save_stacks, stopped
 from handlers.shim.step_recorder import StepRecorder
@@ -82,7 +82,7 @@ class _Training:
     def not_begun(self) -> StepEnd | None:
         """Return how the training ended when not all of it could be started."""
         if self._begun.stopped is not None:
-            return ordered(told_by(self._begun.stopped))
+            return ordered(order_of(self._begun.stopped))
         return StepEnd(Outcome.FAILED, self._begun.failure, Code.RANK_NOT_STARTED) if self._begun.failure else None
 
     def watch(self) -> StepEnd:
@@ -145,7 +145,7 @@ class _Training:
         frames = save_stacks(ranks, self._stacks, self._log)
         quietest = self._signs.quietest(stopped(frames))
         words = last_line(quietest.log) or no_words(quietest.log)
-        return passed.told(self._plan.limits, rank_name(quietest), words, frames.get(quietest.number))
+        return passed.reason(self._plan.limits, rank_name(quietest), words, frames.get(quietest.number))
 
 
 def ordered(order: Order) -> StepEnd:

@@ -60,10 +60,10 @@ def answer(argv: Sequence[str], seconds: float, environment: Mapping[str, str] =
     """Return what a program says that only tells. Raises UnclearError, also where anything stands on its stderr."""
     done = call(argv, seconds, environment)
     if done.returncode != 0 or done.stderr.strip():
-        raise UnclearError(f"{argv[0].rpartition('/')[2]}: {said(done) or f'exit code {done.returncode}'}")
+        raise UnclearError(f"{argv[0].rpartition('/')[2]}: {complaint(done) or f'exit code {done.returncode}'}")
     return done.stdout
 
 
-def said(done: subprocess.CompletedProcess[str]) -> str:
+def complaint(done: subprocess.CompletedProcess[str]) -> str:
     """Return in one line what a program complains of."""
     return " ".join(done.stderr.split())

@@ -33,9 +33,9 @@ _REFUSALS = re.compile(
 _MAY_PASS = re.compile(r"[Tt]imed out|[Uu]nable to contact|[Tt]emporar|[Tt]ry again|[Cc]onnection|[Ss]ocket", re.ASCII)
 
 
-def is_refusal(said: str) -> bool:
+def is_refusal(text: str) -> bool:
     """Say whether sbatch tells of a job that Slurm did not take, nor will."""
-    return bool(_REFUSALS.search(said)) and not _MAY_PASS.search(said)
+    return bool(_REFUSALS.search(text)) and not _MAY_PASS.search(text)
 
 
 class NotTakenError(HandlerError):
@@ -69,8 +69,8 @@ class SlurmClient:
 
     def down(self) -> dict[str, str]:
         """Return which nodes of the cluster are down, with Slurm's reason. Raises UnclearError."""
-        told = self._scontrol("-o", "show", "node")
-        found = (one for one in _NODE.finditer(told) if _DOWN.search(one["state"]))
+        output = self._scontrol("-o", "show", "node")
+        found = (one for one in _NODE.finditer(output) if _DOWN.search(one["state"]))
         return {one["name"]: one["why"] or one["state"] for one in found}
 
     def exclude(self, name: str, nodes: str) -> None:
@@ -83,11 +83,11 @@ class SlurmClient:
         number = done.stdout.strip().partition(";")[0]
         if done.returncode == 0 and re.fullmatch(r"\d{1,12}", number, re.ASCII):  # whatever stands on its stderr
             return number
-        said = " ".join((done.stderr.strip() or done.stdout.strip()).split()) or f"exit code {done.returncode}"
-        said = said.removeprefix("sbatch: ")
-        if done.returncode != 0 and is_refusal(said):
-            raise NotTakenError(f"sbatch: {said}{self._known_partitions() if 'partition' in said else ''}")
-        raise UnclearError(f"sbatch: {said}")
+        text = " ".join((done.stderr.strip() or done.stdout.strip()).split()) or f"exit code {done.returncode}"
+        text = text.removeprefix("sbatch: ")
+        if done.returncode != 0 and is_refusal(text):
+            raise NotTakenError(f"sbatch: {text}{self._known_partitions() if 'partition' in text else ''}")
+        raise UnclearError(f"sbatch: {text}")
 
     def _known_partitions(self) -> str:
         """Return which partitions there are, for who has named another; nothing where that is not known."""

@@ -8,10 +8,10 @@ _STEP = timedelta(minutes=5)
 """An expected start moves every second while Slurm plans: it is told in such steps."""
 
 
-def expected(told: str, now: datetime) -> datetime | None:
+def expected(text: str, now: datetime) -> datetime | None:
     """Return the start that Slurm tells, in local time as `now` is; None for `N/A`, and what is no plan."""
     try:
-        start = datetime.fromisoformat(told)
+        start = datetime.fromisoformat(text)
     except ValueError:  # N/A
         return None
     if start.tzinfo is not None or not now <= start <= now + _FARTHEST:

@@ -26,9 +26,9 @@ def given_devices(
     They are those of gres.conf, whose File= the devices have to be in the order of their own numbers. Raises
     UnclearError.
     """
-    told = answer([scontrol, "-d", "show", "job", job], ANSWER, environment)
+    output = answer([scontrol, "-d", "show", "job", job], ANSWER, environment)
     devices = re.compile(rf"\b{re.escape(gres)}(?::[^:,()]+)*:\d+\(IDX:([\d,-]+)\)", re.ASCII)
-    for nodes, given in _NODES.findall(told):
+    for nodes, given in _NODES.findall(output):
         if node not in hostnames(scontrol, nodes, ANSWER, environment):
             continue
         try:

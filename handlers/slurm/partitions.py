@@ -63,8 +63,8 @@ def partitions(
     sinfo: str, seconds: float, environment: Mapping[str, str] = os.environ
 ) -> tuple[Partition, ...]:  # fmt: skip
     """Return the partitions that there are, hidden ones as well. Raises UnclearError."""
-    told = answer([sinfo, "-h", "-a", "-o", _FIELDS], seconds, environment)
-    rows = [_fields(line) for line in told.splitlines() if line.strip()]
+    output = answer([sinfo, "-h", "-a", "-o", _FIELDS], seconds, environment)
+    rows = [_fields(line) for line in output.splitlines() if line.strip()]
     in_order = sorted(rows, key=lambda row: row[0])
     return tuple(_partition(name, list(group)) for name, group in groupby(in_order, key=lambda row: row[0]))
 
@@ -104,8 +104,8 @@ def _seconds(limit: str) -> float | None:
     return ((days * 24 + hours) * 60 + minutes) * 60.0 + seconds
 
 
-def _gres(told: str) -> dict[str, int]:
+def _gres(text: str) -> dict[str, int]:
     found: dict[str, int] = {}
-    for one in _GRES.finditer(told):
+    for one in _GRES.finditer(text):
         found[one["name"]] = found.get(one["name"], 0) + int(one["count"])
     return found

@@ -36,8 +36,8 @@ def rows(
     squeue: str, seconds: float, *options: str, environment: Mapping[str, str] = os.environ
 ) -> tuple[Row, ...]:  # fmt: skip
     """Return my jobs that wait or run; others by `options`, as `-t all`. Raises UnclearError."""
-    told = answer([squeue, "-h", "-a", f"--user={os.getuid()}", *options, "-o", _FIELDS], seconds, environment)
-    return tuple(_row(line) for line in told.splitlines() if line.strip())
+    output = answer([squeue, "-h", "-a", f"--user={os.getuid()}", *options, "-o", _FIELDS], seconds, environment)
+    return tuple(_row(line) for line in output.splitlines() if line.strip())
 
 
 def _row(line: str) -> Row:

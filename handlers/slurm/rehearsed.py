@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from handlers.slurm.calling import UnclearError, call, said
+from handlers.slurm.calling import UnclearError, call, complaint
 from handlers.slurm.client import is_refusal
 from handlers.slurm.expected import expected
 from handlers.slurm.placement import Placement
@@ -37,9 +37,9 @@ def rehearsed(
 ) -> Rehearsed:
     """Return what Slurm would do with such a job. Raises UnclearError."""
     done = call([sbatch, "--test-only", *placement.options, *placement.extra, "--wrap=true"], seconds, environment)
-    told = said(done)
-    if done.returncode == 0 and (start := _START.search(told)):
+    text = complaint(done)
+    if done.returncode == 0 and (start := _START.search(text)):
         return Rehearsed(start=expected(start[1], datetime.now()))  # noqa: DTZ005 - as Slurm tells it
-    if done.returncode != 0 and is_refusal(told):
-        return Rehearsed(refused=told, may_come=_MAY_COME in told)
-    raise UnclearError(f"sbatch --test-only: {told or f'exit code {done.returncode}'}")
+    if done.returncode != 0 and is_refusal(text):
+        return Rehearsed(refused=text, may_come=_MAY_COME in text)
+    raise UnclearError(f"sbatch --test-only: {text or f'exit code {done.returncode}'}")

@@ -59,18 +59,18 @@ def shared_out(devices: Sequence[int], cpus: Sequence[int], near: Mapping[int, S
     Each gets as many: first of those that are `near` its device, then of those that are near none. Where it is not
     known of every device what is near, they are shared out in order. Nobody is bound where there are too few.
     """
-    each = len(cpus) // len(devices) if devices else 0
-    if not each:
+    share_size = len(cpus) // len(devices) if devices else 0
+    if not share_size:
         return UNBOUND
     if not all(near.get(number) for number in devices):
-        shares = {number: cpus[each * place : each * (place + 1)] for place, number in enumerate(devices)}
+        shares = {number: cpus[share_size * place : share_size * (place + 1)] for place, number in enumerate(devices)}
     else:
         anyones = [cpu for cpu in cpus if not any(cpu in near[number] for number in devices)]
         free = list(cpus)
         shares = {}
         for number in devices:
             wanted = [cpu for cpu in free if cpu in near[number]] + [cpu for cpu in free if cpu in anyones]
-            shares[number] = wanted[:each]
+            shares[number] = wanted[:share_size]
             free = [cpu for cpu in free if cpu not in shares[number]]
     return Binding({device(number): ranges(share) for number, share in shares.items() if share}, is_shared_out=True)
 

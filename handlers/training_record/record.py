@@ -41,7 +41,7 @@ class RecordWriter:
         self._rows = 0
         self._every = 1
         """Of so many steps one goes into the event file."""
-        self._told: Header | None = None
+        self._written: Header | None = None
         """The header that was written last; None where none is of the rows to come."""
         self._path = directory / NAME
         self._steps = GrowingFile(self._path)
@@ -51,26 +51,26 @@ class RecordWriter:
         """Add steps that were read in the log of `rank`: all, or where it raises OSError none."""
         if not steps:
             return
-        told, lines = self._told, []
+        written, lines = self._written, []
         for logged in steps:
-            header = self._of(logged.step, rank, told)
-            if header is not told:
+            header = self._of(logged.step, rank, written)
+            if header is not written:
                 lines.append(header.line())
-                told = header
+                written = header
             lines.append(row_line(logged))
         # Where somebody has removed the file, or an earlier writer was killed within a line.
-        again = b"" if self._told is None else self._of(steps[0].step, rank, None).line()
+        again = b"" if self._written is None else self._of(steps[0].step, rank, None).line()
         self._steps.write(b"".join(lines), beginning=again, joint=b"\n" + again)
         self._add_events(steps)
         self._steps.keep()
-        self._told = told
+        self._written = written
         self._rows += len(steps)
         self._thin()
 
-    def _of(self, step: StepLine, rank: int, told: Header | None) -> Header:
-        """Return the header of a step: `told`, if that is of it too."""
-        if told is not None and (told.rank, told.epochs, told.steps) == (rank, step.epochs, step.steps):
-            return told
+    def _of(self, step: StepLine, rank: int, written: Header | None) -> Header:
+        """Return the header of a step: `written`, if that is of it too."""
+        if written is not None and (written.rank, written.epochs, written.steps) == (rank, step.epochs, step.steps):
+            return written
         return replace(self._header, rank=rank, epochs=step.epochs, steps=step.steps)
 
     def _add_events(self, steps: Sequence[LoggedStep]) -> None:
@@ -88,7 +88,7 @@ class RecordWriter:
         with suppress(OSError):  # it is tried again, and the record is whole anyway
             for finest in _DENSITIES:
                 self._rows = thin(self._path, finest)
-                self._told = None
+                self._written = None
                 self._every = max(self._every, finest * FACTOR)
                 self._steps.was_replaced()
                 if self._rows <= self._most_rows * 3 // 4:

@@ -91,11 +91,12 @@ def rows_in(lines: Iterable[bytes]) -> Iterator[Row]:
     header: Header | None = None
     for line in lines:
         try:
-            told = json.loads(str(line, "utf-8"))  # of bytes it would guess the encoding, which takes a quarter longer
+            # json.loads guesses the encoding of bytes, which takes a quarter longer.
+            record = json.loads(str(line, "utf-8"))
             if line.startswith(HEADER):
-                header = _header(told)
+                header = _header(record)
             elif header is not None:
-                yield _row(header, told)
+                yield _row(header, record)
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             continue
 
@@ -126,46 +127,46 @@ def _plain(value: float | None) -> float | str | None:
     return value if value is None or math.isfinite(value) else str(value)
 
 
-def _header(told: Mapping[str, object]) -> Header:
-    if told["format"] != FORMAT:
+def _header(record: Mapping[str, object]) -> Header:
+    if record["format"] != FORMAT:
         raise ValueError("another format")
-    job = told["job"]
+    job = record["job"]
     return Header(
         job=job if isinstance(job, str) else _count(job),
-        attempt=_count(told["attempt"]),
-        rank=_count(told["rank"]),
-        devices=_count(told["devices"]),
-        host=str(told["host"]),
-        epochs=_count(told["epochs"]),
-        steps=_count(told["steps"]),
-        every=_count(told["every"]),
+        attempt=_count(record["attempt"]),
+        rank=_count(record["rank"]),
+        devices=_count(record["devices"]),
+        host=str(record["host"]),
+        epochs=_count(record["epochs"]),
+        steps=_count(record["steps"]),
+        every=_count(record["every"]),
     )
 
 
-def _row(header: Header, told: Mapping[str, object]) -> Row:
-    loss, milliseconds, overflow = _number(told["loss"]), told["ms"], told["over"]
+def _row(header: Header, record: Mapping[str, object]) -> Row:
+    loss, milliseconds, overflow = _number(record["loss"]), record["ms"], record["over"]
     if loss is None or not (overflow is None or isinstance(overflow, bool)):
         raise TypeError("no row")
     step = StepLine(
-        time=_number(told["t"]),
-        epoch=_count(told["e"]),
+        time=_number(record["t"]),
+        epoch=_count(record["e"]),
         epochs=header.epochs,
-        step=_count(told["s"]),
+        step=_count(record["s"]),
         steps=header.steps,
         loss=loss,
-        mean=_number(told["mean"]),
+        mean=_number(record["mean"]),
         milliseconds=None if milliseconds is None else _count(milliseconds),
-        learning_rate=_number(told["lr"]),
+        learning_rate=_number(record["lr"]),
         overflow=overflow,
-        loss_scale=_number(told["scale"]),
-        norm=_number(told["norm"]),
-        teraflops=_number(told["tf"]),
-        samples=_number(told["sps"]),
-        lm_loss=_number(told.get("lm")),
-        balancing_loss=_number(told.get("lb")),
-        mtp_loss=_number(told.get("mtp")),
+        loss_scale=_number(record["scale"]),
+        norm=_number(record["norm"]),
+        teraflops=_number(record["tf"]),
+        samples=_number(record["sps"]),
+        lm_loss=_number(record.get("lm")),
+        balancing_loss=_number(record.get("lb")),
+        mtp_loss=_number(record.get("mtp")),
     )
-    return Row(header, step, _count(told["at"]))
+    return Row(header, step, _count(record["at"]))
 
 
 def _count(value: object) -> int:

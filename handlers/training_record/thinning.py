@@ -31,15 +31,15 @@ def thin(path: Path, finest: int) -> int:
 def _thinned(lines: Iterable[bytes], finest: int) -> Iterator[bytes]:
     """Yield what is kept of rows, and each header, with how thin the rows behind it are."""
     bucket: list[bytes] = []
-    told = b""
+    written = b""
     is_first, is_fine = True, False
     for line in lines:
         if is_header(line):
             yield from _extremes(bucket)
             bucket = []
             is_fine, header = _coarser(line, finest)
-            if header != told:
-                yield (told := header)
+            if header != written:
+                yield (written := header)
         elif not line.strip():
             continue
         elif is_first or not is_fine:

@@ -9,26 +9,26 @@ _PART = re.compile(r"[^,\[\]]+|\[[^\[\]]*\]", re.ASCII)
 _RANGE = re.compile(r"(?P<first>[0-9]{1,9})(?:-(?P<last>[0-9]{1,9}))?", re.ASCII)
 
 
-def hosts(told: str) -> tuple[str, ...]:
+def hosts(host_list: str) -> tuple[str, ...]:
     """Return the names that a list stands for, in its order; nothing for what is no such list, or a longer one."""
     try:
-        return _hosts(told) if told else ()
+        return _hosts(host_list) if host_list else ()
     except ValueError:
         return ()
 
 
-def _hosts(told: str) -> tuple[str, ...]:
+def _hosts(host_list: str) -> tuple[str, ...]:
     found: list[str] = []
     parts: list[list[str]] = []
     place = 0
-    while place < len(told):
-        if told[place] == ",":
+    while place < len(host_list):
+        if host_list[place] == ",":
             found += _names(parts, MOST_HOSTS - len(found))
             parts, place = [], place + 1
             continue
-        part = _PART.match(told, place)
+        part = _PART.match(host_list, place)
         if part is None:
-            raise ValueError(told)
+            raise ValueError(host_list)
         text = part.group()
         parts.append(_numbers(text[1:-1]) if text.startswith("[") else [text])
         place = part.end()
@@ -42,14 +42,14 @@ def _names(parts: list[list[str]], most: int) -> list[str]:
     return ["".join(chosen) for chosen in itertools.product(*parts)]
 
 
-def _numbers(told: str) -> list[str]:
+def _numbers(ranges: str) -> list[str]:
     numbers: list[str] = []
-    for one in told.split(","):
+    for one in ranges.split(","):
         found = _RANGE.fullmatch(one)
         if found is None:
-            raise ValueError(told)
+            raise ValueError(ranges)
         first, last = int(found["first"]), int(found["last"] or found["first"])
         if not 0 <= last - first < MOST_HOSTS:
-            raise ValueError(told)
+            raise ValueError(ranges)
         numbers += [f"{number:0{len(found['first'])}}" for number in range(first, last + 1)]
     return numbers

@@ -50,7 +50,7 @@ def not_allowed(looks: Iterable[PathLook], allowed: Sequence[Path]) -> Iterator[
 
 def resolved(allowed: Iterable[Path]) -> tuple[Path, ...]:
     """Return where the allowed paths lead now."""
-    return tuple(one for each in allowed if (one := _allowed(each)) is not None)
+    return tuple(one for path in allowed if (one := _allowed(path)) is not None)
 
 
 def is_inside(path: str, inside: Sequence[Path]) -> bool:

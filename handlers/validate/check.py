@@ -167,10 +167,10 @@ def check(content: bytes, name: str, rules: Rules) -> CheckedConfig:
     # The oldest that takes the file, since glmd began with it; what no release takes may be for a changed checkout.
     best, found = min(results.values(), key=lambda result: len(result[1].problems))
     best = replace(best, config=config, looks=tuple(dict.fromkeys(found.looks)))
-    told = check_with_slurm(document.root, best.section.slurm, best.devices_per_node, rules.site, best.looks)
-    if told.problems:
-        raise ConfigError(name, told.problems, rules.against)
-    return replace(best, warnings=in_order([*agreed.warnings, *told.warnings]), start=told.start)
+    answer = check_with_slurm(document.root, best.section.slurm, best.devices_per_node, rules.site, best.looks)
+    if answer.problems:
+        raise ConfigError(name, answer.problems, rules.against)
+    return replace(best, warnings=in_order([*agreed.warnings, *answer.warnings]), start=answer.start)
 
 
 def estimated(content: bytes, name: str, rules: Rules) -> int | None:
@@ -312,8 +312,8 @@ def _share(
 ) -> _Share:
     if section.slurm is not None:
         names = section.devices is not None
-        each = check_slurm(document.root, section.slurm, rules.slurm, findings, names_devices=names)
-        return _Share(nodes=section.slurm.nodes, devices_per_node=each) if each else _Share()
+        devices_per_node = check_slurm(document.root, section.slurm, rules.slurm, findings, names_devices=names)
+        return _Share(nodes=section.slurm.nodes, devices_per_node=devices_per_node) if devices_per_node else _Share()
     if {"devices", "slurm"} & wrong:
         return _Share()
     return _Share(_devices(document, section, rules, target, findings))

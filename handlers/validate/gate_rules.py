@@ -26,9 +26,9 @@ class GateRules:
 
 def check_gate(root: Place, wish: Gate, rules: GateRules, dialect: Dialect, findings: Findings) -> None:
     """Find out whether the gate that the file asks for fits that of the settings, and can be done."""
-    for each in looser(rules.gate, wish):
-        place = root.get(KEY, "gate", *each.keys) or root
-        findings.problems.append(place.problem(Code.CONFIG_GATE, each.what, _ONLY_TIGHTER))
+    for loosened in looser(rules.gate, wish):
+        place = root.get(KEY, "gate", *loosened.keys) or root
+        findings.problems.append(place.problem(Code.CONFIG_GATE, loosened.what, _ONLY_TIGHTER))
     if wish.evaluate is not None and wish.evaluate not in rules.evaluations:
         place = root.get(KEY, "gate", "evaluate") or root
         hint = f"the settings have {', '.join(rules.evaluations)}; what they run stands there alone"

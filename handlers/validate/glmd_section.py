@@ -152,8 +152,8 @@ def _shown(value: object) -> object:
     """Return overrides with their values as texts."""
     if not isinstance(value, dict):
         return value
-    shown = {str(key): each if isinstance(each, str) else json.dumps(each) for key, each in value.items()}
-    return {encodable(key): encodable(each) for key, each in shown.items()}
+    shown = {str(key): item if isinstance(item, str) else json.dumps(item) for key, item in value.items()}
+    return {encodable(key): encodable(text) for key, text in shown.items()}
 
 
 _Limit = Annotated[Limit, AfterValidator(_positive)]

@@ -152,9 +152,9 @@ def check_weights(
     else:
         loading, form = how_loaded(root, dialect, findings, is_iteration=is_iteration), Form.WHOLE
         place = root[KEY]["continue_from"]
-        if loader.is_told:
+        if loader.takes_form:
             loading = replace(loading, suffix=f".{format_of(published)}", cuts=is_cut)
-            _check_told(place, published, loader, findings)
+            _check_form_taken(place, published, loader, findings)
         else:
             _check_published(place, published, loading, parallel, findings)
     if is_cut:
@@ -163,7 +163,7 @@ def check_weights(
             _check_sink(root, dialect, findings)
 
 
-def _check_told(place: Place, published: Path, loader: Loader, findings: Findings) -> None:
+def _check_form_taken(place: Place, published: Path, loader: Loader, findings: Findings) -> None:
     if hint := why_not_loaded(published, loader):
         findings.problems.append(
             place.problem(Code.CONFIG_WEIGHTS_FORM, f"stands for {published.name}, which is not loaded", hint)

@@ -159,7 +159,7 @@ def check_device_target(root: Place, findings: Findings) -> Target:
 
 
 def check_parallel(
-    root: Place, ranks: int, target: Target, dialect: Dialect, findings: Findings, told: str = ""
+    root: Place, ranks: int, target: Target, dialect: Dialect, findings: Findings, devices: str = ""
 ) -> Parallel:
     """Return how the ranks share the work; `ranks` is how many there are, 0 where that is not known.
 
@@ -178,7 +178,7 @@ def check_parallel(
     )
     if parallel.by_strategy:
         if ranks and parallel.product != ranks:
-            _add_product_problem(root, factors, ranks, told, findings)
+            _add_product_problem(root, factors, ranks, devices, findings)
         if target == "CPU":
             hint = "MindSpore cuts networks on Ascend only; glmd's own rehearsal stands in for it on a CPU"
             place = root.get("parallel")
@@ -235,10 +235,10 @@ def _mode(root: Place, dialect: Dialect, findings: Findings) -> int:
     return mode
 
 
-def _add_product_problem(root: Place, factors: Mapping[str, int], ranks: int, told: str, findings: Findings) -> None:
+def _add_product_problem(root: Place, factors: Mapping[str, int], ranks: int, devices: str, findings: Findings) -> None:
     """Say that the ranks are not the devices, at the factor that is most likely wrong: the first above 1."""
     terms = " × ".join(f"{key} {factor}" for key, factor in factors.items())
-    hint = f"{terms} = {math.prod(factors.values())}, but {told} are {ranks}"
+    hint = f"{terms} = {math.prod(factors.values())}, but {devices} are {ranks}"
     many = f"{ranks} device" + "s" * (ranks > 1)
     config = root.get("parallel_config")
     if config is None:

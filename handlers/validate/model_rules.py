@@ -107,10 +107,10 @@ def _check_offset(model: Place, parallel: Parallel, findings: Findings) -> None:
             offset.problem(Code.CONFIG_PIPELINE_STAGES, f"{quoted(offset.data)} is neither a number nor a list of them")
         )
         return
-    lists = [each for each in offset.data if isinstance(each, list)] or [offset.data]
-    for each in lists:
-        if len(each) != parallel.stages:
-            message = f"{len(each)} offsets do not fit pipeline_stage {parallel.stages}"
+    lists = [offsets for offsets in offset.data if isinstance(offsets, list)] or [offset.data]
+    for offsets in lists:
+        if len(offsets) != parallel.stages:
+            message = f"{len(offsets)} offsets do not fit pipeline_stage {parallel.stages}"
             findings.problems.append(
                 offset.key_problem(Code.CONFIG_PIPELINE_STAGES, message, "there is one for each stage")
             )

@@ -3,14 +3,14 @@
 import math
 from pathlib import Path
 
-from handlers.ckpt.planning.network import KEYS, Network, Said
+from handlers.ckpt.planning.network import KEYS, KeyStyle, Network
 from handlers.codes import Code
 from handlers.mindformers.models import CHATGLM2
 from handlers.validate.document import Place, parse
 from handlers.validate.mindformers_rules import whole
 from handlers.validate.problem import ConfigError, Findings, quoted
 
-_KEYS = KEYS[Said.MINDFORMERS]
+_KEYS = KEYS[KeyStyle.MINDFORMERS]
 
 
 def read_network(root: Place, findings: Findings) -> Network:
@@ -43,7 +43,7 @@ def read_network(root: Place, findings: Findings) -> Network:
     heads = number("heads")
     return Network(
         where=root.document.name,
-        said=Said.MINDFORMERS,
+        said=KeyStyle.MINDFORMERS,
         layers=number("layers"),
         hidden=number("hidden"),
         ffn=number("ffn"),

@@ -105,9 +105,9 @@ def check_iterations(root: Place, keys: SavingKeys, findings: Findings) -> bool:
 
 def _without_optimizer(keys: SavingKeys) -> Place | None:
     """Return where it is said that the optimizer's state is not saved; None where it is."""
-    said = None if keys.section is None else keys.section.get("no_save_optim")
-    if said is not None:
-        return said if said.data is True else None
+    place = None if keys.section is None else keys.section.get("no_save_optim")
+    if place is not None:
+        return place if place.data is True else None
     own = keys.callback.get("save_optimizer")
     return own if own is not None and own.data is False else None
 

@@ -63,7 +63,7 @@ def with_overrides(document: Document) -> Overridden:
     overrides = document.root.get(KEY, OVERRIDES)
     if overrides is None or not isinstance(overrides.data, dict) or OVERRIDES in read_section(document.root)[1]:
         return Overridden(document)
-    node, done, problems = document.node, [], list(_in_each_other(overrides))
+    node, done, problems = document.node, [], list(_overlapping(overrides))
     for place in overrides if not problems else ():
         try:
             node = _put(node, _parts(place), place)
@@ -73,7 +73,7 @@ def with_overrides(document: Document) -> Overridden:
     return Overridden(replace(document, node=node), tuple(done), tuple(problems))
 
 
-def _in_each_other(overrides: Place) -> Iterator[Problem]:
+def _overlapping(overrides: Place) -> Iterator[Problem]:
     """Yield a problem for each key that lies in what another one sets."""
     names = {place.name for place in overrides}
     for place in overrides:

@@ -21,7 +21,7 @@ class Loader:
     """Whether it saves and loads in MindFormers' new format."""
 
     @property
-    def is_told(self) -> bool:
+    def takes_form(self) -> bool:
         """Whether MindFormers is told the form: older ones have one form, and what the file says of it holds."""
         return self.dialect.loads_safetensors
 

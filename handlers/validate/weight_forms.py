@@ -87,8 +87,8 @@ def _has_base(dialect: Dialect) -> bool:
 def how_loaded(root: Place, dialect: Dialect, findings: Findings, *, is_iteration: bool = False) -> Loading:
     """Return how the file lets weights be loaded."""
     if is_iteration:
-        said = root.get("checkpoint", "no_load_optim")
-        resumes = is_true(root, "resume_training") if said is None else said.data is False
+        place = root.get("checkpoint", "no_load_optim")
+        resumes = is_true(root, "resume_training") if place is None else place.data is False
         return Loading(SAFETENSORS, cuts=True, dialect=dialect, is_iteration=True, resumes=resumes)
     suffix = CKPT
     written = root.get("load_ckpt_format")

@@ -98,7 +98,7 @@ def begin(
         if united and _is_there(taken_up, record, laid_out, run):
             break
         try:
-            lay_out(point, laid_out, unites=united, told=written and partial(written, point.tag))
+            lay_out(point, laid_out, unites=united, progress=written and partial(written, point.tag))
         except CkptError as error:
             spoilt[point.tag] = not_united(point.tag, error)
         else:

@@ -11,7 +11,7 @@ from daemon.core.states import Job
 from daemon.serve.jobs.nodes_looks import Seen, said
 from daemon.serve.steps.slurm.queue import Answer
 from handlers.ckpt.files.listing import is_listed
-from handlers.records.slurm import Said
+from handlers.records.slurm import SlurmStatus
 
 LONGEST_REST = 10.0
 """Seconds between two looks for whether it has begun, at most."""
@@ -31,7 +31,7 @@ class InQueue:
     until: float = 0.0
     """When to look whether it has begun."""
 
-    def is_unchanged(self, job: Job, answer: Answer | None, told: Said | None) -> bool:
+    def is_unchanged(self, job: Job, answer: Answer | None, told: SlurmStatus | None) -> bool:
         """Say whether nothing is to be done for it, as far as Slurm tells; `told` is what of that is written down."""
         if job.cancel or answer is None or self.seen.has_waited(job):
             return False

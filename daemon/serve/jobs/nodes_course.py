@@ -12,7 +12,7 @@ from daemon.serve.jobs.nodes_looks import Seen
 from daemon.serve.steps.slurm.queue import Answer
 from daemon.serve.steps.slurm.states import Word
 from handlers.records.nodes import Control
-from handlers.records.slurm import Said
+from handlers.records.slurm import SlurmStatus
 from handlers.shim.pulse import Pulse
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -37,7 +37,7 @@ class Course:
     """Since when it waits in Slurm's queue, as far as that is known; also of one that does not any more."""
     in_queue: InQueue | None = None
     """How it waits there; None where it does not, or is being looked at."""
-    said: Said | None = None
+    said: SlurmStatus | None = None
     """What Slurm said last, as it is written down."""
 
     def waits(self, seen: Seen, answer: Answer) -> None:
@@ -78,7 +78,7 @@ class Course:
         self.shim.look(control.seq if control is not None else 0, now)
         return self.shim.still > seconds
 
-    def write_down(self, what: Said, path: Path) -> None:
+    def write_down(self, what: SlurmStatus, path: Path) -> None:
         """Keep what Slurm says where those can read it who only look; that this cannot be done now stops nothing."""
         if what == self.said:
             return

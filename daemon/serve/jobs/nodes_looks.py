@@ -16,7 +16,7 @@ from handlers.ckpt.files.listing import is_listed
 from handlers.codes import Code
 from handlers.records.job_dir import Step, StepDir
 from handlers.records.nodes import Control, NodeState, Owner, Request
-from handlers.records.slurm import Intent, Said, Submitted, Verdict
+from handlers.records.slurm import Intent, SlurmStatus, Submitted, Verdict
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.slurm.expected import clock, expected
 from handlers.slurm.queue import Row
@@ -163,10 +163,10 @@ def why_it_waits(row: Row, job: Job, now: datetime) -> str:
     return f"Slurm job {row.id} waits for {row.reason}{until} ({where})"
 
 
-def said(row: Row, now: datetime) -> Said:
+def said(row: Row, now: datetime) -> SlurmStatus:
     """Return what Slurm says of a job as it is kept for those who only look; `now` is local time."""
     start = expected(row.start, now) if Word.of(row).phase is Phase.WAITS else None
-    return Said(
+    return SlurmStatus(
         id=row.id,
         state=row.state,
         reason="" if row.reason == "None" else row.reason,

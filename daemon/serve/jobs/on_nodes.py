@@ -211,7 +211,7 @@ class OnNodes:
         answer = self._work.answer
         row = seen.row(answer) if answer is not None and answer.at >= course.known_since else None
         if row is not None:
-            course.write_down(said(row, datetime.now()), seen.records.nodes.said)  # noqa: DTZ005 - as Slurm tells it
+            course.write_down(said(row, datetime.now()), seen.records.nodes.status)  # noqa: DTZ005 - as Slurm tells it
         return row
 
     def _by_slurm(self, job: Job, seen: Seen, course: Course, settings: Settings) -> None:

@@ -77,7 +77,7 @@ def prepare(
     if save is None:  # else it starts from what its inputs were when it began
         note(checked.section.inputs, directory)
     load = None
-    if base is not None and checked.loader.is_told and published_name(checked.section, checked.prefix):
+    if base is not None and checked.loader.takes_form and published_name(checked.section, checked.prefix):
         begins = begin_with(base.weights, checked.loader, checked.ranks, _initial(directory))
         config = directory.resumed_config(job.attempt)
         make_directory(config.parent)

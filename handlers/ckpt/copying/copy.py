@@ -96,7 +96,7 @@ class Copy:
                 wrote,
             )
         self._compared.update(found)
-        return [found[each.parameter.name] for each in file.placed]
+        return [found[placement.parameter.name] for placement in file.placed]
 
     def _work(self, shares: Iterator[Sequence[Placed[Written]]], window: Window, found: dict[str, Copied]) -> None:
         """Copy one share after the other, in one of the threads."""
@@ -147,9 +147,9 @@ class Copy:
 def _shares(placed: Sequence[Placed[Written]]) -> Iterator[Sequence[Placed[Written]]]:
     """Divide a file's parameters, in their order, among the threads."""
     share, size = list[Placed[Written]](), 0
-    for each in placed:
-        share.append(each)
-        size += each.parameter.nbytes
+    for placement in placed:
+        share.append(placement)
+        size += placement.parameter.nbytes
         if size >= SHARE:
             yield share
             share, size = [], 0

@@ -47,8 +47,8 @@ class ComparedContent:
 
     def skip(self, count: int) -> None:
         """Skip the next `count` bytes, uncompared."""
-        for each in (self._content, *self._replicas):
-            each.skip(count)
+        for content in (self._content, *self._replicas):
+            content.skip(count)
 
     def _refuse(self) -> NoReturn:
         """Find out which holders differ, and say so."""

@@ -112,14 +112,16 @@ def read_save_metadata(path: Path) -> SaveMetadata:
     slice, UnsupportedLayoutError for a layout that is not merged, and OSError.
     """
     root, fingerprint = _read(path)
-    parameters = {name: _parameter(path, name, each, root) for name, each in root.state_dict_metadata.items()}
-    known = {_key(each.name, number) for each in parameters.values() for number in range(len(each.files))}
+    parameters = {name: _parameter(path, name, tensor, root) for name, tensor in root.state_dict_metadata.items()}
+    known = {
+        _key(parameter.name, number) for parameter in parameters.values() for number in range(len(parameter.files))
+    }
     stray = next((key for key in root.storage_data if key not in known), None)
     if stray is not None:
         raise _contradiction(path, stray[:200], "it has files, but is no slice of a parameter")
-    stored = [each for files in root.storage_data.values() for each in files]
-    ranks = {rank for each in stored for rank in (each.storage_rank, *each.rank_group)}
-    stages = {each.layout.rank_list for each in root.state_dict_metadata.values()}
+    stored = [entry for files in root.storage_data.values() for entry in files]
+    ranks = {rank for entry in stored for rank in (entry.storage_rank, *entry.rank_group)}
+    stages = {tensor.layout.rank_list for tensor in root.state_dict_metadata.values()}
     return SaveMetadata(path, fingerprint, parameters, len(ranks), len(stages))
 
 

@@ -64,9 +64,9 @@ class Strategy:
         """How many ranks a stage has; raises InconsistentError where parameters disagree or it is beyond all bounds."""
         counts = {layout.ranks: name for name, layout in self.layouts.items()}
         if len(counts) != 1:
-            said = ", ".join(f"{name} is on {count} ranks" for count, name in sorted(counts.items())[:5])
+            shown = ", ".join(f"{name} is on {count} ranks" for count, name in sorted(counts.items())[:5])
             raise InconsistentError(
-                f"{self.path}: parameters disagree on the number of ranks: {said}", Code.STRATEGY_UNFIT
+                f"{self.path}: parameters disagree on the number of ranks: {shown}", Code.STRATEGY_UNFIT
             )
         ranks = next(iter(counts))
         if ranks * (max(self.stages) + 1) > MAX_RANKS:
@@ -81,9 +81,9 @@ class Strategy:
         """How many ranks all stages have; raises InconsistentError where parameters disagree or a stage is missing."""
         missing = [stage for stage in range(max(self.stages)) if stage not in self.stages]
         if missing:
-            said = ", ".join(map(str, missing[:5])) + ", …" * (len(missing) > 5)
+            shown = ", ".join(map(str, missing[:5])) + ", …" * (len(missing) > 5)
             raise InconsistentError(
-                f"{self.path}: it is of pipeline stage {min(self.stages)}, and no file of stage {said} is given: "
+                f"{self.path}: it is of pipeline stage {min(self.stages)}, and no file of stage {shown} is given: "
                 "give the directory of the strategy files, or the file that merge_pipeline_strategys made of them",
                 Code.STAGES_INCOMPLETE,
             )

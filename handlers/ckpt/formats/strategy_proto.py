@@ -80,14 +80,14 @@ def _layout(content: bytes, item: Field) -> Layout:
     message = _message(content, item)
     if max(message, default=0) > 7:
         raise WireError(item.at, f"field {max(message)} is none of those known")
-    grids = [_numbers(content, each) for each in message.get(1, ())]
+    grids = [_numbers(content, grid) for grid in message.get(1, ())]
     if len(grids) != 1:
         raise WireError(item.at, f"dev_matrix is there {len(grids)} times, not once")
     field = signed(_one(message, 5, VARINT, item).value)
     used = [
         name
         for number, name in ((3, "param_split_shape"), (4, "indices_offset"))
-        if any(_message(content, each) for each in message.get(number, ()))
+        if any(_message(content, part) for part in message.get(number, ()))
     ] + ["field"] * (field != 0)
     return Layout(
         dev_matrix=grids[0],
@@ -102,10 +102,10 @@ def _tensor_map(content: bytes, maps: Sequence[Field], parent: Field) -> tuple[i
     """Read the TensorMaps of a layout."""
     if not 0 < len(maps) <= MAX_NDIM + 1:
         raise WireError(parent.at, f"tensor_map is there {len(maps)} times")
-    numbers = [_numbers(content, each) for each in maps]
+    numbers = [_numbers(content, tensor_map) for tensor_map in maps]
     if len(numbers) == 1:
         return numbers[0]
-    return tuple(each for each in numbers if each)
+    return tuple(axes for axes in numbers if axes)
 
 
 def _message(content: bytes, item: Field) -> dict[int, list[Field]]:
@@ -113,8 +113,8 @@ def _message(content: bytes, item: Field) -> dict[int, list[Field]]:
     if item.wire_type != BYTES:
         raise WireError(item.at, f"field {item.number} is no message")
     message: dict[int, list[Field]] = {}
-    for each in fields(content, item.start, item.end):
-        message.setdefault(each.number, []).append(each)
+    for field in fields(content, item.start, item.end):
+        message.setdefault(field.number, []).append(field)
     return message
 
 
@@ -129,12 +129,12 @@ def _one(message: Mapping[int, Sequence[Field]], number: int, wire_type: int, pa
 def _numbers(content: bytes, item: Field) -> tuple[int, ...]:
     """Read the repeated number, field 1, of a message; packed or not. No list of numbers here is long."""
     numbers: list[int] = []
-    for each in _message(content, item).get(1, ()):
-        if each.wire_type == VARINT:
-            numbers.append(signed(each.value))
-        at = each.start
-        while each.wire_type == BYTES and at < each.end:
-            value, at = read_varint(content, at, each.end)
+    for field in _message(content, item).get(1, ()):
+        if field.wire_type == VARINT:
+            numbers.append(signed(field.value))
+        at = field.start
+        while field.wire_type == BYTES and at < field.end:
+            value, at = read_varint(content, at, field.end)
             numbers.append(signed(value))
             if len(numbers) > MAX_NDIM:
                 break

@@ -102,7 +102,7 @@ def diff(a: Sequence[Path] | Plan, b: Sequence[Path] | Plan, progress: Progress 
         one, two = _side(a, stack), _side(b, stack)
         common = [name for name in one.places if name in two.places]
         described = [found for name in common if (found := _described(one.entry(name), two.entry(name)))]
-        comparable = [name for name in common if name not in {each.name for each in described}]
+        comparable = [name for name in common if name not in {difference.name for difference in described}]
         compared = _Comparison(one, two, sum(one.entry(name).nbytes for name in comparable), progress)
         contents = tuple(content for name in comparable if (content := compared.content(name)))
         has_order = bool(one.formats) and one.formats == two.formats
@@ -236,8 +236,8 @@ def _metadata(one: _Side, two: _Side) -> dict[str, tuple[str | None, str | None]
     keys = sorted(
         (one.metadata.keys() | two.metadata.keys()) - {"crc_num", REDUNDANCY} - one.places.keys() - two.places.keys()
     )
-    said = {key: (one.metadata.get(key), two.metadata.get(key)) for key in keys}
-    return {key: (a, b) for key, (a, b) in said.items() if a != b}
+    values = {key: (one.metadata.get(key), two.metadata.get(key)) for key in keys}
+    return {key: (a, b) for key, (a, b) in values.items() if a != b}
 
 
 class _Comparison:

@@ -163,8 +163,10 @@ def inspect_iteration(opened: IterationSet) -> SetTable:
         ranks=tuple(range(opened.metadata.ranks)),
         size=sum(shard.fingerprint.size for shard in opened.shards.values()),
         rows=tuple(
-            EntryRow(name, each.dims, each.type, element_count(each.dims) * ITEM_SIZES[each.type], 1, families[name])
-            for name, each in wholes.items()
+            EntryRow(
+                name, entry.dims, entry.type, element_count(entry.dims) * ITEM_SIZES[entry.type], 1, families[name]
+            )
+            for name, entry in wholes.items()
         ),
         missing_ranks=(),
         missing={},

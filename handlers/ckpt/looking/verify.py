@@ -169,7 +169,7 @@ class _Reading:
 def _of_index(destination: Path, manifest: Manifest) -> Iterator[Problem]:
     """Check what loaders of safetensors go by: the index, and that no file of another output lies about."""
     files = [file for file in manifest.files if file.name.endswith(_WEIGHTS)]
-    places = {each.name: file.name for file in files for each in file.parameters}
+    places = {parameter.name: file.name for file in files for parameter in file.parameters}
     if not places:
         return
     for path in sorted(destination.glob(f"*{_WEIGHTS}")):

@@ -25,8 +25,8 @@ def check_ranks(shards: Mapping[int, CkptFile], strategy: Strategy | None) -> No
         )
     missing = [rank for rank in range(count) if rank not in shards]
     if missing or not shards:
-        said = ", ".join(map(str, missing[:20])) + ", …" * (len(missing) > 20)
-        raise InconsistentError(f"of {count} ranks, these have no shard: {said or 'all'}", Code.SHARDS_INCOMPLETE)
+        shown = ", ".join(map(str, missing[:20])) + ", …" * (len(missing) > 20)
+        raise InconsistentError(f"of {count} ranks, these have no shard: {shown or 'all'}", Code.SHARDS_INCOMPLETE)
 
 
 def check_names(strategy: Strategy, shard: CkptFile, rank: int) -> None:

@@ -37,7 +37,7 @@ class Assembled:
     def of(cls, name: str, rows: tuple[Rows, ...]) -> "Assembled":
         """Put together `rows`, which agree in their type and in all dimensions but the first."""
         first = rows[0].of
-        count = sum(each.count for each in rows)
+        count = sum(part.count for part in rows)
         return cls(name, rows, (count, *first.tiling.dims[1:]), first.type)
 
     @property
@@ -52,4 +52,4 @@ Written: TypeAlias = Parameter | Assembled
 
 def made_of(written: Written) -> tuple[Parameter, ...]:
     """Return the shards' parameters that something is made of."""
-    return tuple(each.of for each in written.rows) if isinstance(written, Assembled) else (written,)
+    return tuple(part.of for part in written.rows) if isinstance(written, Assembled) else (written,)

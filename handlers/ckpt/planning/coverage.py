@@ -39,13 +39,13 @@ class Spread:
         """Return it in a line, as `ranks 0-3: 16 rows each` or `ranks 0-3: rows 0-15; ranks 4-7: rows 16-31`."""
         first = self.slices[0]
         if len(self.slices) == 1:
-            return f"{said(first.ranks)}: whole"
+            return f"{ranks_text(first.ranks)}: whole"
         cut = [axis for axis, (begin, end) in enumerate(first.bounds) if end - begin < self.dims[axis]]
-        holders = [each.ranks for each in self.slices]
+        holders = [part.ranks for part in self.slices]
         if len(cut) == 1 and holders == [(first.ranks[0] + index,) for index in range(len(holders))]:
             begin, end = first.bounds[cut[0]]
-            return f"{said([ranks[0] for ranks in holders])}: {end - begin} {self._axis(cut[0])} each"
-        shown = [f"{said(each.ranks)}: {self._where(each, cut)}" for each in self.slices[:SHOWN]]
+            return f"{ranks_text([ranks[0] for ranks in holders])}: {end - begin} {self._axis(cut[0])} each"
+        shown = [f"{ranks_text(part.ranks)}: {self._where(part, cut)}" for part in self.slices[:SHOWN]]
         more = [f"… {len(self.slices)} slices in all"] if len(self.slices) > SHOWN else []
         return "; ".join(shown + more)
 
@@ -136,7 +136,7 @@ def spread_of(strategy: Strategy, entry: Entry) -> Spread | None:
     return Spread(entry.name, tiling.dims, tuple(slices))
 
 
-def said(ranks: Iterable[int]) -> str:
+def ranks_text(ranks: Iterable[int]) -> str:
     """Return ascending ranks in words, as `rank 3`, `ranks 0-7` or `ranks 0,4`."""
     runs: list[tuple[int, int]] = []
     for rank in ranks:

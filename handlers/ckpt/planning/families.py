@@ -40,9 +40,9 @@ class Families:
     def __str__(self) -> str:
         """Return which there are, as `340 weights, 680 optimizer (adam_m, adam_v), 12 ema`."""
         counts = Counter(self.of.values())
-        prefixes = sorted({each.prefix for name, each in self.states.items() if self.of[name] == Family.OPTIMIZER})
-        said = {Family.OPTIMIZER.value: f" ({', '.join(prefixes)})"}
-        return ", ".join(f"{counts[family]} {family}{said.get(family, '')}" for family in ordered(counts))
+        prefixes = sorted({state.prefix for name, state in self.states.items() if self.of[name] == Family.OPTIMIZER})
+        notes = {Family.OPTIMIZER.value: f" ({', '.join(prefixes)})"}
+        return ", ".join(f"{counts[family]} {family}{notes.get(family, '')}" for family in ordered(counts))
 
 
 def families_of(entries: Mapping[str, Entry]) -> Families:

@@ -14,7 +14,7 @@ import xxhash
 from handlers.ckpt.codes import Code
 from handlers.ckpt.errors import InconsistentError
 from handlers.ckpt.files.bounded import read_bounded
-from handlers.ckpt.planning.network import KEYS, Names, Network, Said
+from handlers.ckpt.planning.network import KEYS, KeyStyle, Names, Network
 
 CONFIG = "config.json"
 MOST_BYTES = 64 << 20
@@ -110,13 +110,13 @@ def read_base(directory: Path) -> BaseModel:
     if not isinstance(config, dict):
         raise InconsistentError(f"{path}: it is no JSON object", Code.BASE_UNFIT)
     names = _names(path, config)
-    copied = [each for each in sorted(directory.iterdir()) if _is_copied(each.name) and each.is_file()]
+    copied = [file for file in sorted(directory.iterdir()) if _is_copied(file.name) and file.is_file()]
     if len(copied) > _MOST_FILES:
         raise InconsistentError(
             f"{directory}: {len(copied)} files of it would be copied: is it a model's directory?", Code.BASE_UNFIT
         )
-    files = tuple(SideFile.of(each.name, read_bounded(each, MOST_BYTES), each) for each in copied)
-    network = _Config(path, Said(names), config).network()
+    files = tuple(SideFile.of(file.name, read_bounded(file, MOST_BYTES), file) for file in copied)
+    network = _Config(path, KeyStyle(names), config).network()
     return BaseModel(directory, names, network, config, SideFile.of(CONFIG, content, path), files)
 
 
@@ -166,14 +166,14 @@ class _Config:
     """config.json, its values read one by one."""
 
     path: Path
-    said: Said
+    style: KeyStyle
     members: Mapping[str, object]
 
     def network(self) -> Network:
         """Return what it says of the network."""
         return Network(
             where=str(self.path),
-            said=self.said,
+            said=self.style,
             layers=self._number("layers"),
             hidden=self._number("hidden"),
             ffn=self._number("ffn"),
@@ -183,22 +183,22 @@ class _Config:
             head_size=self._number("head_size"),
             bias=self._flag("bias"),
             tied=self._flag("tied"),
-            epsilon=self._real(KEYS[self.said]["epsilon"]),
+            epsilon=self._real(KEYS[self.style]["epsilon"]),
             rope_ratio=self._rope_ratio(),
         )
 
     def _is_grouped(self) -> bool:
-        return self.said is Said.GLM or self.members.get("multi_query_attention") is not False
+        return self.style is KeyStyle.GLM or self.members.get("multi_query_attention") is not False
 
     def _number(self, field: str) -> int | None:
-        key = KEYS[self.said][field]
+        key = KEYS[self.style][field]
         value = self.members.get(key)
         if value is not None and type(value) is not int:
             raise self._unusable(key, value)
         return value
 
     def _flag(self, field: str) -> bool | None:
-        key = KEYS[self.said][field]
+        key = KEYS[self.style][field]
         value = self.members.get(key)
         if value is not None and not isinstance(value, bool):
             raise self._unusable(key, value)
@@ -214,7 +214,7 @@ class _Config:
 
     def _rope_ratio(self) -> float | None:
         """Return by how much the wave lengths of positions are longer than with a base of 10000."""
-        if self.said is not Said.GLM:
+        if self.style is not KeyStyle.GLM:
             return self._real("rope_ratio")
         inner = self.members.get("rope_parameters")
         theta = self._real("rope_theta", inner if isinstance(inner, dict) and "rope_theta" in inner else None)

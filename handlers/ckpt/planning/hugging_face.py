@@ -102,7 +102,7 @@ class _Parameters:
         if name in self.all:
             return (name,)
         stem, dot, kind = name.rpartition(".")
-        whole = next(each for each in _TAKEN_APART if stem.endswith(each))
+        whole = next(suffix for suffix in _TAKEN_APART if stem.endswith(suffix))
         parts = tuple(f"{stem.removesuffix(whole)}{part}{dot}{kind}" for part in _TAKEN_APART[whole])
         if parts[0] not in self.all:
             self.take(name)
@@ -117,7 +117,7 @@ def rename(plan: Plan, wanted: HuggingFace) -> tuple[Assembled, ...]:
     Raises UnsupportedLayoutError for a GLM-6B, and InconsistentError where something has no counterpart or is missing,
     where shapes do not fit each other, or the weights are not what `wanted` says of them.
     """
-    given = _Parameters({each.name: each for each in plan.parameters})
+    given = _Parameters({parameter.name: parameter for parameter in plan.parameters})
     for name in given.all:
         if _GLM_6B.match(name):
             raise UnsupportedLayoutError(
@@ -188,7 +188,7 @@ def _renamed(given: _Parameters, sizes: Sizes, wanted: HuggingFace) -> Iterator[
             source = given.take(_of_layer(layer, name))
             yield _whole(source, f"{target}{targets[own]}", shapes.get(name, (hidden,)))
         gate_up = f"{target}mlp.gate_up_proj.weight" if own else _of_layer(layer, f"{_GATE_UP}.weight")
-        rows = tuple(_all(given.take(each)) for each in given.parts(_of_layer(layer, f"{_GATE_UP}.weight")))
+        rows = tuple(_all(given.take(part)) for part in given.parts(_of_layer(layer, f"{_GATE_UP}.weight")))
         yield _joined(gate_up, rows, (2 * sizes.ffn, hidden))
         for kind, columns in (("weight", (hidden,)), *((("bias", ()),) if sizes.bias else ())):
             parts = heads.parts(given, _of_layer(layer, f"{_QKV}.{kind}"))
@@ -207,7 +207,7 @@ def _rearranged_head(sizes: Sizes, networks: Sequence[Network]) -> int:
         return 0
     size = head_size(networks)
     if size is None:
-        where = next(each.where for each in networks if each.rearranged)
+        where = next(network.where for network in networks if network.rearranged)
         raise InconsistentError(
             f"{where}: it says use_rearrange_rope, so that the rows of each head were moved, but nothing says how many "
             "rows a head has: give it kv_channels, or a base model (hf_base) whose config.json does",
@@ -231,7 +231,7 @@ class _Heads:
 
     def parts(self, given: _Parameters, name: str) -> tuple[Rows, ...]:
         """Return q, k and v of `name`, the three side by side, or what it was cut into."""
-        sources = [given.take(each) for each in given.parts(name)]
+        sources = [given.take(part) for part in given.parts(name)]
         counts = (self.sizes.queries, self.sizes.keys, self.sizes.keys)
         moved = (self.head, self.head, 0)
         if len(sources) > 1:
@@ -263,10 +263,10 @@ def _whole(source: Parameter, name: str, dims: tuple[int, ...]) -> Assembled:
 def _joined(name: str, rows: tuple[Rows, ...], dims: tuple[int, ...]) -> Assembled:
     """Put rows together that must make a tensor of `dims`."""
     first = rows[0].of
-    for each in rows:
-        _check_dims(each.of, (each.of.tiling.dims[0], *dims[1:]))
-        if each.of.type != first.type:
-            raise _UnfitError(each.of.name, f"it is {each.of.type}, but {first.name}, which it joins, is {first.type}")
+    for part in rows:
+        _check_dims(part.of, (part.of.tiling.dims[0], *dims[1:]))
+        if part.of.type != first.type:
+            raise _UnfitError(part.of.name, f"it is {part.of.type}, but {first.name}, which it joins, is {first.type}")
     joined = Assembled.of(name, rows)
     if joined.dims != dims:
         raise _UnfitError(first.name, f"it makes {name} {list(joined.dims)}, but by other weights that is {list(dims)}")

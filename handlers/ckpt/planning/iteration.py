@@ -57,7 +57,7 @@ class IterationSet:
             for name in ordered
             if transformed or families.of[name] in keep
         }
-        kept = tuple(each for name, each in parameters.items() if families.of[name] in keep)
+        kept = tuple(parameter for name, parameter in parameters.items() if families.of[name] in keep)
         if not kept:
             raise InconsistentError(f"{self.directory} has no entry to keep ({', '.join(keep)})", Code.NOTHING_TO_KEEP)
         return Plan(
@@ -73,7 +73,7 @@ class IterationSet:
 
 def is_buffer(name: str) -> bool:
     """Tell whether a parameter is none of the network's own."""
-    return any(each in name for each in BUFFERS)
+    return any(buffer in name for buffer in BUFFERS)
 
 
 def open_iteration(directory: Path) -> IterationSet:
@@ -88,7 +88,7 @@ def open_iteration(directory: Path) -> IterationSet:
         raise InconsistentError(
             f"{directory / NAME} is not there: is the save still being written, or removed?", Code.SHARDS_INCOMPLETE
         ) from error
-    names = sorted({name for each in metadata.parameters.values() for files in each.files for name in files})
+    names = sorted({name for parameter in metadata.parameters.values() for files in parameter.files for name in files})
     files = {name: _walked(metadata, directory / name) for name in names}
     for path in sorted(directory.glob("*.safetensors")):
         if path.name not in files:
@@ -111,11 +111,11 @@ def _walked(metadata: SaveMetadata, path: Path) -> CkptFile:
 
 def _check(metadata: SaveMetadata, files: Mapping[str, CkptFile]) -> None:
     """Refuse files that hold anything else than metadata.json says."""
-    said: dict[tuple[str, str], int] = {}
+    slices: dict[tuple[str, str], int] = {}
     for parameter in metadata.parameters.values():
         for number, holders in enumerate(parameter.files):
             for holder in holders:
-                if said.setdefault((holder, parameter.name), number) != number:
+                if slices.setdefault((holder, parameter.name), number) != number:
                     raise InconsistentError(
                         f"{metadata.path}: {parameter.name}: {holder} has two slices of it there",
                         Code.SAVE_UNFIT,
@@ -123,7 +123,7 @@ def _check(metadata: SaveMetadata, files: Mapping[str, CkptFile]) -> None:
                 _check_entry(metadata, parameter, files[holder])
     for name, file in files.items():
         for entry in file.entries:
-            if (name, entry) not in said:
+            if (name, entry) not in slices:
                 raise InconsistentError(
                     f"{file.path}: {entry}: {metadata.path} does not say that it is there: are they of one save?",
                     Code.SAVE_UNFIT,
@@ -138,11 +138,11 @@ def _check_entry(metadata: SaveMetadata, parameter: SavedParameter, file: CkptFi
             f"{file.path}: {parameter.name}: it is missing here, though {metadata.path} says that it is there",
             Code.SLICE_MISSING,
         )
-    said = f"{parameter.type}{list(parameter.tiling.slice_dims)}"
+    expected = f"{parameter.type}{list(parameter.tiling.slice_dims)}"
     there = f"{entry.type}{list(shape(entry.dims))}"
-    if there != said:
+    if there != expected:
         raise InconsistentError(
-            f"{file.path}: {parameter.name}: it is {there}, but {metadata.path} says {said}: are they of one save?",
+            f"{file.path}: {parameter.name}: it is {there}, but {metadata.path} says {expected}: are they of one save?",
             Code.SAVE_UNFIT,
         )
 

@@ -22,7 +22,7 @@ class Names(StrEnum):
     """The code that comes with chatglm2-6b, chatglm3-6b and glm-4-9b."""
 
 
-class Said(StrEnum):
+class KeyStyle(StrEnum):
     """Whose keys are used."""
 
     GLM = Names.GLM.value
@@ -43,8 +43,8 @@ _CHATGLM = {
     "epsilon": "layernorm_epsilon",
     "rope_ratio": "rope_ratio",
 }
-KEYS: Mapping[Said, Mapping[str, str]] = {
-    Said.GLM: {
+KEYS: Mapping[KeyStyle, Mapping[str, str]] = {
+    KeyStyle.GLM: {
         "layers": "num_hidden_layers",
         "hidden": "hidden_size",
         "ffn": "intermediate_size",
@@ -57,8 +57,8 @@ KEYS: Mapping[Said, Mapping[str, str]] = {
         "epsilon": "rms_norm_eps",
         "rope_ratio": "rope_theta / 10000",
     },
-    Said.CHATGLM: _CHATGLM,
-    Said.MINDFORMERS: _CHATGLM | {"rearranged": "use_rearrange_rope"},
+    KeyStyle.CHATGLM: _CHATGLM,
+    KeyStyle.MINDFORMERS: _CHATGLM | {"rearranged": "use_rearrange_rope"},
 }
 """The key of each field of Network."""
 
@@ -69,7 +69,7 @@ class Network:
 
     where: str
     """The file."""
-    said: Said
+    said: KeyStyle
     layers: int | None = None
     hidden: int | None = None
     ffn: int | None = None
@@ -93,7 +93,7 @@ class Network:
         return f"{self.where}: {KEYS[self.said][field]}"
 
 
-_COMPARED = tuple(each.name for each in fields(Network) if each.name not in {"where", "said"})
+_COMPARED = tuple(field.name for field in fields(Network) if field.name not in {"where", "said"})
 
 
 def check_agreement(networks: Sequence[Network]) -> None:
@@ -129,10 +129,10 @@ class Sizes:
 def check_sizes(sizes: Sizes, network: Network) -> None:
     """Raise InconsistentError where the weights are not as a file says."""
     for field in ("layers", "hidden", "vocabulary", "ffn", "bias", "tied"):
-        said, found = getattr(network, field), getattr(sizes, field)
-        if said is not None and said != found:
+        expected, found = getattr(network, field), getattr(sizes, field)
+        if expected is not None and expected != found:
             raise InconsistentError(
-                f"{network.key(field)} is {said}, but in the weights it is {found}: is it of another model?",
+                f"{network.key(field)} is {expected}, but in the weights it is {found}: is it of another model?",
                 Code.BASE_UNFIT,
             )
     for heads, rows, what in (("heads", sizes.queries, "queries"), ("groups", sizes.keys, "keys")):
@@ -148,9 +148,9 @@ def check_sizes(sizes: Sizes, network: Network) -> None:
 
 def head_size(networks: Sequence[Network]) -> int | None:
     """Return how many rows a head has, if anybody says so."""
-    return next((each.head_size for each in networks if each.head_size is not None), None)
+    return next((network.head_size for network in networks if network.head_size is not None), None)
 
 
 def is_rearranged(networks: Sequence[Network]) -> bool:
     """Tell whether q and k were rearranged. MindFormers does so only where its YAML asks for it."""
-    return any(each.rearranged for each in networks)
+    return any(network.rearranged for network in networks)

@@ -73,13 +73,13 @@ class Output:
     def names(self) -> tuple[str, ...]:
         """What all files are called."""
         index = (INDEX,) if self.index is not None else ()
-        return (*(file.name for file in self.files), *index, *(each.name for each in self.side_files))
+        return (*(file.name for file in self.files), *index, *(side_file.name for side_file in self.side_files))
 
     @property
     def size(self) -> int:
         """Bytes of all files."""
-        beside = len(self.index or b"") + sum(each.size for each in self.side_files)
-        return beside + sum(each.size for each in self.files)
+        beside = len(self.index or b"") + sum(side_file.size for side_file in self.side_files)
+        return beside + sum(file.size for file in self.files)
 
 
 def lay_out(plan: Plan, options: OutputOptions) -> Output:
@@ -98,8 +98,8 @@ def lay_out(plan: Plan, options: OutputOptions) -> Output:
         return Output((*whole, ckpt.place(FILTERED, parameters, equal_chunks=equal)))
     if options.hugging_face is not None:
         return _for_hugging_face(plan, options, options.hugging_face, whole)
-    said = {} if options.redundancy is None else {REDUNDANCY: str(options.redundancy)}
-    files = _safetensors(plan.parameters, options.max_shard_size, {**safetensors.MINDSPORE, **said})
+    redundancy = {} if options.redundancy is None else {REDUNDANCY: str(options.redundancy)}
+    files = _safetensors(plan.parameters, options.max_shard_size, {**safetensors.MINDSPORE, **redundancy})
     return Output((*whole, *files), _index(files))
 
 
@@ -114,8 +114,8 @@ def _for_hugging_face(plan: Plan, options: OutputOptions, wanted: HuggingFace, w
 def _main_type(tensors: Sequence[Written]) -> str:
     """Return the type that most bytes are of."""
     sizes = Counter[str]()
-    for each in tensors:
-        sizes[each.type] += each.nbytes
+    for tensor in tensors:
+        sizes[tensor.type] += tensor.nbytes
     return sizes.most_common(1)[0][0]
 
 

@@ -109,7 +109,7 @@ class Plan:
     @property
     def strategy_files(self) -> Mapping[Path, Fingerprint]:
         """All strategy files that the plan goes by, or what it has instead."""
-        sources = [each for each in (self.strategy, self.layout_from) if each is not None]
+        sources = [source for source in (self.strategy, self.layout_from) if source is not None]
         return dict(self.described_by) | {path: known for source in sources for path, known in source.files.items()}
 
     @property
@@ -124,7 +124,9 @@ class Plan:
     @property
     def updates(self) -> Mapping[str, float]:
         """The weights that an adapter is merged into, and its scaling."""
-        return {each.name: each.update.scaling for each in self.parameters if each.update is not None}
+        return {
+            parameter.name: parameter.update.scaling for parameter in self.parameters if parameter.update is not None
+        }
 
     @property
     def unlaid(self) -> tuple[str, ...]:
@@ -228,11 +230,11 @@ class _Part:
 
 def _parts(shards: Mapping[int, CkptFile], strategy: Strategy | None, layout_from: Strategy | None) -> Sequence[_Part]:
     """Divide a run into its stages."""
-    sources = [each for each in (strategy, layout_from) if each is not None]
-    for each in sources:
-        if (each.ranks, each.stage_ranks) != (len(shards), sources[0].stage_ranks):
+    sources = [source for source in (strategy, layout_from) if source is not None]
+    for source in sources:
+        if (source.ranks, source.stage_ranks) != (len(shards), sources[0].stage_ranks):
             raise InconsistentError(
-                f"{each.path} is for {each.ranks} ranks, {each.stage_ranks} a pipeline stage, but the run has "
+                f"{source.path} is for {source.ranks} ranks, {source.stage_ranks} a pipeline stage, but the run has "
                 f"{len(shards)}, {sources[0].stage_ranks} a stage: it must be of the same network, cut in the same way",
                 Code.STRATEGY_UNFIT,
             )
@@ -240,7 +242,7 @@ def _parts(shards: Mapping[int, CkptFile], strategy: Strategy | None, layout_fro
     parts = []
     for first in range(0, len(shards), size):
         own = [shards[rank] for rank in range(first, first + size)]
-        parts.append(_Part(first, own, united(own), strategy, [each.stage_of(first) for each in sources]))
+        parts.append(_Part(first, own, united(own), strategy, [source.stage_of(first) for source in sources]))
     return parts
 
 
@@ -262,7 +264,7 @@ def _parameter(name: str, owners: Sequence[_Part]) -> Parameter:
         ) from error
     if shard.lacks_replicas:
         named = found is not None or not first.stages
-        tiling = as_found(name, tiling, {rank: each for owner in owners for rank, each in owner.by_rank()}, named=named)
+        tiling = as_found(name, tiling, {rank: file for owner in owners for rank, file in owner.by_rank()}, named=named)
     item_size = entry.nbytes if entry.type == TEXT else ITEM_SIZES[entry.type]
     return Parameter(name, _saved_dims(entry, tiling), entry.type, item_size, tiling, found is not None)
 

@@ -16,7 +16,7 @@ from handlers.ckpt.errors import InconsistentError
 from handlers.ckpt.formats.safetensors import in_order
 from handlers.ckpt.formats.strategy import Strategy
 from handlers.ckpt.layout import Tiling
-from handlers.ckpt.planning.coverage import coverage, said
+from handlers.ckpt.planning.coverage import coverage, ranks_text
 from handlers.ckpt.planning.families import Families
 
 
@@ -54,7 +54,7 @@ def check_covered(strategy: Strategy, shards: Mapping[int, CkptFile]) -> None:
 def slice_missing(name: str, ranks: Sequence[int], shards: Mapping[int, CkptFile]) -> InconsistentError:
     """Say that none of `ranks`, which may have the same slice of a parameter, has it."""
     return InconsistentError(
-        f"{shards[ranks[0]].path}: {name}: no shard of {said(ranks)} has this slice of it, though each leaves "
+        f"{shards[ranks[0]].path}: {name}: no shard of {ranks_text(ranks)} has this slice of it, though each leaves "
         "out what others save (remove_redundancy): is one of them of another save?"
         "",
         Code.SLICE_MISSING,

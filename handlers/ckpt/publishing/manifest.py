@@ -123,7 +123,7 @@ class MergedFile:
     @property
     def not_finite(self) -> Mapping[str, NotFinite] | None:
         """The parameters that hold NaN or infinity; None where not all were counted."""
-        counts = {each.name: each.not_finite for each in self.parameters}
+        counts = {parameter.name: parameter.not_finite for parameter in self.parameters}
         if None in counts.values():
             return None
         return {name: count for name, count in counts.items() if count}
@@ -131,7 +131,7 @@ class MergedFile:
     def is_of(self, file: "OutputFile") -> bool:
         """Tell whether `file` would be the same again, over the same sources."""
         return (self.name, self.size, len(self.parameters)) == (file.name, file.size, len(file.placed)) and all(
-            had.is_of(each.parameter) for had, each in zip(self.parameters, file.placed, strict=True)
+            had.is_of(placement.parameter) for had, placement in zip(self.parameters, file.placed, strict=True)
         )
 
 
@@ -189,7 +189,7 @@ class Manifest:
     def names(self) -> tuple[str, ...]:
         """What all files but the manifest are called."""
         index = (self.index,) if self.index is not None else ()
-        return (*(file.name for file in self.files), *index, *(each.name for each in self.side_files))
+        return (*(file.name for file in self.files), *index, *(side_file.name for side_file in self.side_files))
 
     @property
     def size(self) -> int:
@@ -199,7 +199,7 @@ class Manifest:
     @property
     def parameters(self) -> tuple[MergedParameter, ...]:
         """What was kept: the parameters of all files but of `transformed.ckpt`."""
-        return tuple(each for file in self.files if file.name != TRANSFORMED for each in file.parameters)
+        return tuple(parameter for file in self.files if file.name != TRANSFORMED for parameter in file.parameters)
 
     @property
     def counted(self) -> bool:
@@ -209,7 +209,7 @@ class Manifest:
     @property
     def not_finite(self) -> Mapping[str, NotFinite]:
         """The parameters of those that were kept which hold NaN or infinity, as far as they were counted."""
-        return {each.name: each.not_finite for each in self.parameters if each.not_finite}
+        return {parameter.name: parameter.not_finite for parameter in self.parameters if parameter.not_finite}
 
     def encode(self) -> bytes:
         """Return it as JSON."""
@@ -301,7 +301,7 @@ def manifest_of(
 
 
 def _copied(output: "Output") -> tuple[CopiedFile, ...]:
-    return tuple(CopiedFile(each.name, each.size, each.hash) for each in output.side_files)
+    return tuple(CopiedFile(side_file.name, side_file.size, side_file.hash) for side_file in output.side_files)
 
 
 def _own_version() -> str:

@@ -44,7 +44,7 @@ class Outline:
     def names(self) -> tuple[str, ...]:
         """What all files but the manifest are called."""
         index = (self.index,) if self.index is not None else ()
-        return (*(file.name for file in self.files), *index, *(each.name for each in self.side_files))
+        return (*(file.name for file in self.files), *index, *(side_file.name for side_file in self.side_files))
 
 
 @cache

@@ -115,7 +115,7 @@ def _done_before(wanted: _Wanted, stage: Staging, *, force: bool) -> Manifest | 
 def _are_there(manifest: Manifest, *directories: Path) -> bool:
     """Tell whether all files that the manifest describes are in the directories."""
     beside = manifest.names[len(manifest.files) :]
-    return all(_is_there(each, *directories) for each in manifest.files) and all(
+    return all(_is_there(file, *directories) for file in manifest.files) and all(
         any((directory / name).is_file() for directory in directories) for name in beside
     )
 
@@ -197,7 +197,9 @@ def _write(file: OutputFile, stage: Staging, copy: Copy) -> MergedFile:
     with stage.create(file.name) as descriptor:
         found = copy.file(file, descriptor)
         fingerprint = Fingerprint.of(os.fstat(descriptor))
-    parameters = [MergedParameter.of(each.parameter, copied) for each, copied in zip(file.placed, found, strict=True)]
+    parameters = [
+        MergedParameter.of(placement.parameter, copied) for placement, copied in zip(file.placed, found, strict=True)
+    ]
     return MergedFile.of(file.name, fingerprint, parameters)
 
 

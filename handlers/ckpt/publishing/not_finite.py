@@ -9,7 +9,7 @@ from handlers.ckpt.copying.sources import Sources
 from handlers.ckpt.entry import NotFinite
 from handlers.ckpt.errors import NotFiniteError
 from handlers.ckpt.planning.assembled import Written, made_of
-from handlers.ckpt.planning.coverage import said
+from handlers.ckpt.planning.coverage import ranks_text
 from handlers.ckpt.planning.output import Output
 from handlers.ckpt.planning.plan import Parameter, Plan
 from handlers.ckpt.publishing.manifest import Manifest
@@ -39,10 +39,10 @@ def refuse_not_finite(
         return
     where = {}
     if sources is not None:
-        placed = (each.parameter for file in output.files for each in file.placed)
-        parameters = {each.name: each for each in placed if each.name in [*found][:NAMED]}
-        ranks = {name: _ranks(each, sources) for name, each in parameters.items()}
-        where = {name: _said(found, plan) for name, found in ranks.items() if found}
+        placed = (placement.parameter for file in output.files for placement in file.placed)
+        parameters = {parameter.name: parameter for parameter in placed if parameter.name in [*found][:NAMED]}
+        ranks = {name: _ranks(written, sources) for name, written in parameters.items()}
+        where = {name: _holders_text(found, plan) for name, found in ranks.items() if found}
     outcome = (
         "nothing was written" if sources is not None else "it is there already, since an earlier merge was allowed to"
     )
@@ -53,9 +53,9 @@ def refuse_not_finite(
     )
 
 
-def _said(ranks: Sequence[int], plan: Plan) -> str:
+def _holders_text(ranks: Sequence[int], plan: Plan) -> str:
     """Return ranks in words, or, where the shards are no ranks', their names."""
-    return ", ".join(plan.shards[each].path.name for each in ranks) if plan.described_by else said(ranks)
+    return ", ".join(plan.shards[rank].path.name for rank in ranks) if plan.described_by else ranks_text(ranks)
 
 
 def _ranks(written: Written, sources: Sources) -> list[int]:
@@ -64,11 +64,11 @@ def _ranks(written: Written, sources: Sources) -> list[int]:
     Of one that is put together from rows, those of all of each parameter that has them.
     """
     parameters = made_of(written)
-    pairs = [each.update for each in parameters if each.update is not None]
+    pairs = [parameter.update for parameter in parameters if parameter.update is not None]
     ranks = set[int]()
-    for each in (*parameters, *(half for pair in pairs for half in (pair.a, pair.b))):
-        for holders in each.tiling.holders.values():
-            if _count(each, holders[0], sources):
+    for parameter in (*parameters, *(half for pair in pairs for half in (pair.a, pair.b))):
+        for holders in parameter.tiling.holders.values():
+            if _count(parameter, holders[0], sources):
                 ranks.update(holders)
     return sorted(ranks)
 

@@ -6,19 +6,19 @@ from pathlib import Path
 from daemon.core.states import Job
 from handlers.records.job_dir import Step
 from handlers.records.nodes import NodesDir, NodeState, Owner, Part, RankPlace, Start
-from handlers.records.slurm import Said, Submitted
+from handlers.records.slurm import SlurmStatus, Submitted
 
 EXPECTED = datetime(2026, 11, 30, 16, 20, tzinfo=UTC)
-WAITS = Said(id="4711", state="PENDING", reason="Resources", partition="npu", expected=EXPECTED)
-RUNS = Said(id="4711", state="RUNNING", partition="npu", nodes="n[1-2]")
+WAITS = SlurmStatus(id="4711", state="PENDING", reason="Resources", partition="npu", expected=EXPECTED)
+RUNS = SlurmStatus(id="4711", state="RUNNING", partition="npu", nodes="n[1-2]")
 
 
-def submitted(job: Job, root: Path, said: Said = WAITS) -> NodesDir:
+def submitted(job: Job, root: Path, said: SlurmStatus = WAITS) -> NodesDir:
     """Let Slurm have taken its present attempt, and have said so; no node has begun."""
     directory = NodesDir(job.directory(root).step(job.attempt, Step.TRAIN))
     directory.lay_out(job.nodes)
     Submitted(id="4711", how="sbatch").publish(directory.job)
-    said.publish(directory.said)
+    said.publish(directory.status)
     return directory
 
 

@@ -63,7 +63,7 @@ def test_nothing_is_known_before_anybody_has_said_it(job: Job, root: Root) -> No
     assert empty is not None
     assert (empty.id, empty.facts(), places_of(job, root.path), pids_of(job, root.path)) == ("", {}, {}, {})
     directory = runs(job, root.path)
-    directory.said.write_text("{")
+    directory.status.write_text("{")
     Part().publish(directory.part(0))
     found = in_slurm(job, root.path)
     assert found is not None

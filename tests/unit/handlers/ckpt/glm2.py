@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from handlers.ckpt import Network, walk
-from handlers.ckpt.planning.network import Said
+from handlers.ckpt.planning.network import KeyStyle
 from tests.unit.handlers.ckpt.ckpt_writer import Array
 
 TYPES = {"Float32": "float32", "Float16": "float16", "BFloat16": "uint16"}
@@ -175,4 +175,4 @@ def read(directory: Path) -> dict[str, Array]:
 
 def rearranged(glm: Glm) -> Network:
     """Return what a YAML says of how rows were moved."""
-    return Network(where="run.yaml", said=Said.MINDFORMERS, rearranged=glm.rearranged, head_size=glm.head_size)
+    return Network(where="run.yaml", said=KeyStyle.MINDFORMERS, rearranged=glm.rearranged, head_size=glm.head_size)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from handlers.rank_log.advice import Parted, filled_in, parted, told
+from handlers.rank_log.advice import Parted, advice_text, filled_in, parted
 from handlers.resume.decision import Ending, Failure, GiveUp, PastAttempt, Tries, decide
 
 
@@ -24,7 +24,7 @@ def test_other_letters_stay() -> None:
 def test_a_reason_has_parts(resumes: int) -> None:
     """As the shim and the daemon write it: what happened, the advice, and why glmd left it at that."""
     happened, remedy = "rank 3 exited 1 first (09:14:07): it said; a thing", "look; then a smaller batch"
-    reason = f"{happened}; {told('no memory', remedy)}"
+    reason = f"{happened}; {advice_text('no memory', remedy)}"
     failure = Failure(Ending.FAILED, reason, may_pass=resumes > 0 or False)
     decided = decide(PastAttempt(failure, Tries(resumes), began=None, saved=None, finished=False), limit=3)
     assert isinstance(decided, GiveUp)

@@ -260,7 +260,7 @@ def test_time_is_that_of_the_line_or_of_the_last_before() -> None:
         "[ERROR] DISTRIBUTED(12,7f3,python):2026-11-24-04:39:26.767.160 [mindspore/tcp.cc:80] Failed",
         "ModuleNotFoundError: No module named 'mindpet'",
     )
-    said = [found.said if (found := find(part)) else None for part in (lines, lines[0::2], lines[2:])]
+    said = [found.when if (found := find(part)) else None for part in (lines, lines[0::2], lines[2:])]
     assert said == ["2026-11-24 04:39:26.767", "2026-11-24 09:14:01.100", ""]
 
 

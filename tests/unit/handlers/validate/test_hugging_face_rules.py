@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers.ckpt.planning.network import Network, Said
+from handlers.ckpt.planning.network import KeyStyle, Network
 from handlers.codes import Code
 from handlers.validate.document import parse
 from handlers.validate.glmd_section import read_section
@@ -103,7 +103,7 @@ def test_what_a_yaml_says_of_the_network(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(f"model:\n  model_config: {{{MODEL}, rope_ratio: 500}}\n")
     assert read_network_config(path) == Network(
-        where=str(path), said=Said.MINDFORMERS, layers=2, hidden=6, groups=1, rearranged=True, rope_ratio=500.0
+        where=str(path), said=KeyStyle.MINDFORMERS, layers=2, hidden=6, groups=1, rearranged=True, rope_ratio=500.0
     )
     path.write_text("model:\n  model_config: {num_layers: two, use_rearrange_rope: 1}\n")
     with pytest.raises(ConfigError, match=r"a.yaml:2:30: model.model_config.num_layers: 'two' is not a whole number"):

@@ -27,7 +27,7 @@ from daemon.serve.steps.slurm.submission import SlurmRecords
 from handlers.ckpt.files.listing import is_listed
 from handlers.records.job_dir import Step
 from handlers.records.nodes import Control, NodeState, Owner, Request
-from handlers.records.slurm import Intent, Said, Submitted, Verdict
+from handlers.records.slurm import Intent, SlurmStatus, Submitted, Verdict
 from handlers.records.step_exit import Outcome, StepExit
 from handlers.resume.decision import Ending, Failure
 from handlers.slurm.queue import Row
@@ -298,12 +298,12 @@ def test_what_slurm_says_of_its_wait_is_told(house: House) -> None:
 
 def test_what_slurm_said_last_is_kept_for_those_who_only_look(house: House) -> None:
     """Written when it says something else, and not with each answer; a disk that takes nothing stops nobody."""
-    said = house.records.nodes.said
+    said = house.records.nodes.status
     house.submitted()
     house.turn()
     house.slurm("PENDING", "Resources")
     house.turn()
-    assert (Said.read(said).state, Said.read(said).reason) == ("PENDING", "Resources")
+    assert (SlurmStatus.read(said).state, SlurmStatus.read(said).reason) == ("PENDING", "Resources")
     said.unlink()
     house.slurm("PENDING", "Resources")
     house.turn()
@@ -313,7 +313,7 @@ def test_what_slurm_said_last_is_kept_for_those_who_only_look(house: House) -> N
     house.turn()
     said.rmdir()
     house.turn()
-    assert Said.read(said) == Said(id="7", state="RUNNING", nodes="n[1-2]")
+    assert SlurmStatus.read(said) == SlurmStatus(id="7", state="RUNNING", nodes="n[1-2]")
     assert house.ends == []
 
 

@@ -12,7 +12,7 @@ from daemon.core.settings import Settings
 from daemon.serve.jobs.prepare import _chosen, _configuration, _limits, _stop_on, plan_merging
 from handlers.ckpt.entry import Family, OutputFormat
 from handlers.ckpt.planning.lora import Lora, LoraScale
-from handlers.ckpt.planning.network import Names, Network, Said
+from handlers.ckpt.planning.network import KeyStyle, Names, Network
 from handlers.mindformers.dialect import dialect_of
 from handlers.mindformers.version import OF_GLM_6B, Version
 from handlers.records.checked import Spot
@@ -63,7 +63,7 @@ def test_an_output_for_hugging_face(tmp_path: Path) -> None:
     merge = planned(tmp_path, wish, checked=checked)
     assert (merge.format, merge.keep, merge.can_be_continued) == (OutputFormat.HUGGINGFACE, ("weights",), False)
     assert (merge.hf_base, merge.hf_names) == (Path("/models/glm-4-9b-hf"), Names.GLM)
-    assert merge.network == Network(where="config.yaml", said=Said.MINDFORMERS, layers=40, rearranged=True)
+    assert merge.network == Network(where="config.yaml", said=KeyStyle.MINDFORMERS, layers=40, rearranged=True)
 
 
 def test_a_plain_file(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from handlers.ckpt import InconsistentError, read_strategies, read_strategy, walk
 from handlers.ckpt.entry import Entry
-from handlers.ckpt.planning.coverage import coverage, said, spread_of
+from handlers.ckpt.planning.coverage import coverage, ranks_text, spread_of
 from tests.unit.handlers.ckpt.ckpt_writer import Lay, Run, Write, small_run, strategy
 
 ROWS = "layers.0.query_key_value.weight"
@@ -124,4 +124,4 @@ def test_many_slices_are_counted(written: Write) -> None:
 )
 def test_ranks_in_words(ranks: tuple[int, ...], text: str) -> None:
     """Runs of ranks are ranges."""
-    assert said(ranks) == text
+    assert ranks_text(ranks) == text

@@ -20,7 +20,7 @@ from handlers.ckpt import (
     verify,
 )
 from handlers.ckpt.codes import Code
-from handlers.ckpt.planning.network import Said
+from handlers.ckpt.planning.network import KeyStyle
 from tests.unit.handlers.ckpt.ckpt_writer import Run
 from tests.unit.handlers.ckpt.glm2 import Glm
 
@@ -68,7 +68,7 @@ def test_both_kinds_of_configuration_are_read(tmp_path: Path, names: Names) -> N
     glm = Glm()
     base = read_base(write_base(tmp_path, glm.config if names is Names.GLM else glm.remote_config))
     network = base.network
-    assert (base.names, network.said) == (names, Said(names))
+    assert (base.names, network.said) == (names, KeyStyle(names))
     assert (network.layers, network.hidden, network.ffn, network.vocabulary) == (2, 6, 5, 12)
     assert (network.heads, network.groups, network.head_size, network.bias) == (2, 1, 4, True)
 

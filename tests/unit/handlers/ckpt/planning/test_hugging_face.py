@@ -24,7 +24,7 @@ from handlers.ckpt import (
     walk,
 )
 from handlers.ckpt.codes import Code
-from handlers.ckpt.planning.network import Said
+from handlers.ckpt.planning.network import KeyStyle
 from tests.unit.handlers.ckpt.ckpt_writer import Array, Lay, Run
 from tests.unit.handlers.ckpt.glm2 import Glm, read, rearranged, same
 
@@ -213,15 +213,15 @@ def test_parts_of_different_types_are_not_joined(tmp_path: Path) -> None:
 )
 def test_what_is_said_of_the_weights_must_be_so(tmp_path: Path, said: dict[str, int], what: str) -> None:
     """By key and value, in the words of the file."""
-    error = refused(Glm().mindformers(), tmp_path, Network(where="c.json", said=Said.CHATGLM, **said))
+    error = refused(Glm().mindformers(), tmp_path, Network(where="c.json", said=KeyStyle.CHATGLM, **said))
     assert error.code == Code.BASE_UNFIT
     assert str(error).startswith(f"c.json: {what}")
 
 
 def test_two_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     """As a base model with other wave lengths of positions, of which no weight tells."""
-    base = Network(where="config.json", said=Said.GLM, rope_ratio=500.0)
-    run = Network(where="run.yaml", said=Said.MINDFORMERS, rope_ratio=1.0)
+    base = Network(where="config.json", said=KeyStyle.GLM, rope_ratio=500.0)
+    run = Network(where="run.yaml", said=KeyStyle.MINDFORMERS, rope_ratio=1.0)
     error = refused(Glm().mindformers(), tmp_path, base, run)
     expected = "config.json: rope_theta / 10000 is 500.0, but run.yaml: rope_ratio is 1.0"
     assert (error.code, str(error).startswith(expected)) == (Code.BASE_UNFIT, True)
@@ -230,9 +230,9 @@ def test_two_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
 def test_rows_are_not_put_back_by_guess(tmp_path: Path) -> None:
     """Where they were moved, the size of a head must be known, and fit."""
     weights = Glm(rearranged=True).mindformers()
-    error = refused(weights, tmp_path, Network(where="run.yaml", said=Said.MINDFORMERS, rearranged=True))
+    error = refused(weights, tmp_path, Network(where="run.yaml", said=KeyStyle.MINDFORMERS, rearranged=True))
     assert (error.code, "give it kv_channels" in str(error)) == (Code.NETWORK_UNKNOWN, True)
-    unfit = Network(where="run.yaml", said=Said.MINDFORMERS, rearranged=True, head_size=6)
+    unfit = Network(where="run.yaml", said=KeyStyle.MINDFORMERS, rearranged=True, head_size=6)
     assert "heads of 6 rows cannot be rearranged" in str(refused(weights, tmp_path / "unfit", unfit))
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from daemon.core.states import Job, State
 from daemon.core.store import Store
-from handlers.rank_log.advice import told
+from handlers.rank_log.advice import advice_text
 from handlers.records.job_dir import Step
 from handlers.records.step_exit import Diagnosis, Outcome, ProcessExit, StepExit
 from handlers.records.train_plan import Role
@@ -15,7 +15,7 @@ from tests.unit.daemon.face.web.views.job_site import TRAINING, JobSite
 NOW = datetime(2026, 11, 28, 1, 14, 7, tzinfo=UTC)
 LINE = "RuntimeError: Memory not enough"
 CAUSE, REMEDY = "no memory is left", "a smaller batch; then `glmd retry N`"
-REASON = f"rank 3 on device 7 exited 1 first (09:14:07): {LINE}; {told(CAUSE, REMEDY)}"
+REASON = f"rank 3 on device 7 exited 1 first (09:14:07): {LINE}; {advice_text(CAUSE, REMEDY)}"
 PAGES = ("/jobs/1", "/jobs/1/failure")
 
 
