@@ -265,7 +265,7 @@ class Service:
         return self._headline
 
     def _unreadable(self) -> str:
-        return printable("; ".join(self._store.told_of_unreadable(SHOWN)))
+        return printable("; ".join(self._store.unreadable_lines(SHOWN)))
 
     # What wakes it
 

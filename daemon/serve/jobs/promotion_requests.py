@@ -194,7 +194,7 @@ class PromotionRequests:
         if job is None or row.target != target_of(job):
             return ""
         found = [one for one in self._store.prunings_of(job) if one.part in {Part.MERGED, Part.RECORDS}]
-        return f"the merged output of job {job.id} is gone: {found[-1].told}" if found else ""
+        return f"the merged output of job {job.id} is gone: {found[-1].text}" if found else ""
 
     def _make(self, change: _Change, before: Promotion | None) -> str:
         """Write the change down; return what there is to tell of it besides."""

@@ -158,7 +158,7 @@ class Pruner:
         if asked is not None:
             self._asked.popleft()
             if asked.answer is not None:
-                asked.answer.settle(found.told("is being removed"))
+                asked.answer.settle(found.summary("is being removed"))
 
     def _begin(self, planned: Plan, by: str) -> None:
         """Note the next parts, unless what the plan was made of has changed: then it is made again."""
