@@ -50,8 +50,8 @@ def _interpreter(settings: Settings) -> Finding:
 def _file(file: Path | None) -> Finding:
     if file is not None:
         return Finding("settings", Verdict.OK, f"read from {file}")
-    told = f"{DEFAULT_FILE} is not there, nor glmd.yaml in the root: what is not set has its default"
-    return Finding("settings", Verdict.NOTE, told, "configs/glmd.yaml of glmd's source has a line for each setting")
+    text = f"{DEFAULT_FILE} is not there, nor glmd.yaml in the root: what is not set has its default"
+    return Finding("settings", Verdict.NOTE, text, "configs/glmd.yaml of glmd's source has a line for each setting")
 
 
 def _npus(settings: Settings) -> Finding:

@@ -46,6 +46,6 @@ def of_last_runs(settings: Settings) -> Iterator[Finding]:
                 continue
             run = over[-1]
             is_well = run.is_good is not False
-            told = f"{run.mark}, {run.due.astimezone():%Y-%m-%d %H:%M}{f': {run.reason}' if not is_well else ''}"
+            text = f"{run.mark}, {run.due.astimezone():%Y-%m-%d %H:%M}{f': {run.reason}' if not is_well else ''}"
             advice = "" if is_well else f"glmd night {run.night} says more"
-            yield Finding(f"last {cycle.name}", Verdict.OK if is_well else Verdict.NOTE, told, advice)
+            yield Finding(f"last {cycle.name}", Verdict.OK if is_well else Verdict.NOTE, text, advice)

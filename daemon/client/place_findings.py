@@ -59,9 +59,9 @@ def _of_store(root: Root, settings: Settings) -> Finding | None:
     except (StoreError, OwnerError) as error:
         return Finding("root", Verdict.MISSING, str(error), "see docs/troubleshooting.md")
     if is_unshared(settings, root):
-        told = f"{root.path} is on a file system of this host, and nodes have to see it at the same path"
+        text = f"{root.path} is on a file system of this host, and nodes have to see it at the same path"
         return Finding(
-            "root", Verdict.NOTE, told, "make sure that this host exports it to them; for one host it is enough"
+            "root", Verdict.NOTE, text, "make sure that this host exports it to them; for one host it is enough"
         )
     return None
 
@@ -90,10 +90,10 @@ def of_retention(settings: Settings) -> Finding:
     except (StoreError, RefusedError, OSError) as error:
         return Finding("retention", Verdict.NOTE, f"glmd does not know what it could remove of ended jobs: {error}")
     by_itself = sum(item.bytes for item in found.going if item.is_automatic)
-    told = f"{found.told('of ended jobs is not kept')}; glmd removes {in_words(by_itself)} of it by itself"
+    text = f"{found.summary('of ended jobs is not kept')}; glmd removes {in_words(by_itself)} of it by itself"
     if found.bytes > by_itself:
-        return Finding("retention", Verdict.NOTE, told, "glmd prune removes it; --dry-run says what, and why")
-    return Finding("retention", Verdict.OK, told if found.going else found.told(""))
+        return Finding("retention", Verdict.NOTE, text, "glmd prune removes it; --dry-run says what, and why")
+    return Finding("retention", Verdict.OK, text if found.going else found.summary(""))
 
 
 def _growth(settings: Settings) -> float | None:

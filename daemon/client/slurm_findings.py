@@ -79,7 +79,7 @@ def _kill_wait(config: str, settings: Settings) -> Finding:
 
 
 def _partitions(there: Sequence[Partition], slurm: SlurmSettings) -> Finding:
-    text = "; ".join(map(_told, there)) or "none"
+    text = "; ".join(map(_partition_text, there)) or "none"
     unknown = [name for name in slurm.partition.split(",") if name and name not in {one.name for one in there}]
     if unknown:
         advice = f"slurm.partition names {', '.join(unknown)}, which is not among them"
@@ -89,7 +89,7 @@ def _partitions(there: Sequence[Partition], slurm: SlurmSettings) -> Finding:
     return Finding("partitions", Verdict.OK, text)
 
 
-def _told(one: Partition) -> str:
+def _partition_text(one: Partition) -> str:
     gres = ", ".join(sorted({f"{name}:{count}" for group in one.groups for name, count in group.gres.items()}))
     limit = "no time limit" if one.limit is None else f"up to {format_duration(one.limit)}"
     parts = [f"{one.nodes} node{'s' * (one.nodes != 1)}", gres or "no gres", limit, *([] if one.is_up else ["down"])]
@@ -111,7 +111,7 @@ def _paths(settings: Settings) -> Iterator[Finding]:
     """Look whether what nodes need is on a file system that several hosts may see."""
     wanted = {"root": settings.root, "training.python": settings.training.python}
     for name, path in (wanted | {"training.checkout": settings.training.checkout}).items():
-        there = next((each for each in (path, *path.parents) if each.exists()), Path("/"))
+        there = next((candidate for candidate in (path, *path.parents) if candidate.exists()), Path("/"))
         kind = network_file_system(there)
         if kind is not None:
             yield Finding(f"shared {name}", Verdict.OK, f"{path} is on {kind}")

@@ -36,7 +36,7 @@ MINUTES = 4
 """After which Slurm itself drops what still waits: more than PATIENCE."""
 MEMORY = "512M"
 """Of a node, which may be busy with trainings."""
-MOST_SAID = 4096
+MOST_OUTPUT = 4096
 NOTHING = "nothing: is the root the same directory there?"
 _OVER = frozenset(
     {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "DEADLINE", "NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "OUT_OF_MEMORY"}
@@ -151,13 +151,13 @@ class _Probing:
             return None
         if time.monotonic() - over.setdefault(node, time.monotonic()) < FILES:
             return None
-        said = self._said(node)
-        return Probed(node, None, f"its job is {row.state if row else 'over'}, and wrote {said or NOTHING}")
+        output = self._output_of(node)
+        return Probed(node, None, f"its job is {row.state if row else 'over'}, and wrote {output or NOTHING}")
 
-    def _said(self, node: str) -> str:
+    def _output_of(self, node: str) -> str:
         try:
             with (self.place / f"{node}.out").open("rb") as stream:
-                text = stream.read(MOST_SAID).decode("utf-8", "replace")
+                text = stream.read(MOST_OUTPUT).decode("utf-8", "replace")
         except OSError:
             return ""
         lines = [line.strip() for line in text.splitlines() if line.strip()]

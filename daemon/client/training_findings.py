@@ -21,7 +21,7 @@ from handlers.training.entry import script_of
 
 PATIENCE = 60.0
 """Seconds that the training interpreter gets to import MindSpore, from a cold disk."""
-MOST_SAID = 1 << 20
+MOST_OUTPUT = 1 << 20
 """Bytes that it may print meanwhile."""
 
 _VERSIONS = """
@@ -53,7 +53,7 @@ def ask_interpreter(python: Path) -> tuple[Finding, str | None]:
     if not os.access(python, os.X_OK):
         return Finding(name, Verdict.MISSING, f"{python} is not there, or not executable", advice), None
     try:
-        code, said, complaint = _said([str(python), "-c", _VERSIONS])
+        code, output, complaint = _run([str(python), "-c", _VERSIONS])
     except subprocess.TimeoutExpired:
         return Finding(name, Verdict.MISSING, f"{python} did not import mindspore within {PATIENCE:g} s", advice), None
     except OSError as error:
@@ -63,18 +63,18 @@ def ask_interpreter(python: Path) -> tuple[Finding, str | None]:
             name, Verdict.MISSING, f"{python} cannot import mindspore: {_last_line(complaint)}", advice
         ), None
     try:
-        mindspore, mindformers = json.loads(_last_line(said))
+        mindspore, mindformers = json.loads(_last_line(output))
     except (ValueError, TypeError, RecursionError):
-        what = f"{python} is no Python: asked for its versions, it answered: {_last_line(said):.100}"
+        what = f"{python} is no Python: asked for its versions, it answered: {_last_line(output):.100}"
         return Finding(name, Verdict.MISSING, what, advice), None
     text = f"{python} has mindspore {mindspore}, mindformers {mindformers or 'only from a checkout, if any'}"
     return Finding(name, Verdict.OK, text), str(mindspore)
 
 
-def _said(command: list[str]) -> tuple[int, str, str]:
-    """Run `command` and return its exit code and the end of what it said. Raises OSError and TimeoutExpired.
+def _run(command: list[str]) -> tuple[int, str, str]:
+    """Run `command` and return its exit code and the end of each output. Raises OSError and TimeoutExpired.
 
-    Into files, of which it cannot write more than MOST_SAID: it may be any program, as one that never ends to print.
+    Into files, of which it cannot write more than MOST_OUTPUT: it may be any program, as one that never ends to print.
     """
     with (
         tempfile.TemporaryFile() as output,
@@ -86,7 +86,7 @@ def _said(command: list[str]) -> tuple[int, str, str]:
             stderr=errors,
             cwd="/",
             # Before it runs, for its children have to have the limit, too.
-            preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (MOST_SAID, MOST_SAID)),  # noqa: PLW1509 - this process has one thread
+            preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (MOST_OUTPUT, MOST_OUTPUT)),  # noqa: PLW1509 - this process has one thread
         ) as process,
     ):
         try:

@@ -48,7 +48,7 @@ def lines(found: Plan) -> Iterator[str]:
     if found.going:
         rows = (_row(item) for item in found.going)
         yield from table(("JOB", "NAME", "PART", "SIZE", "GLMD", "WHY"), rows, right=frozenset({0, 3}))
-    yield found.told("would be removed")
+    yield found.summary("would be removed")
     for item in found.items:
         if item.is_doubt:
             yield printable(f"kept, because glmd is not sure: {item.part} of job {item.job.id}: {item.why}")

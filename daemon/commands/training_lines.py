@@ -21,7 +21,7 @@ def training_lines(found: Detail, words: Words) -> list[str]:
         held = (f"{words.say('disk', name)} {format_size(count)}" for name, count in found.disk.items())
         lines += ["", words.say("cli", "on_disk", told=words.joined(*held))]
     if found.prunings:
-        gone = (f"  {one.part}, {format_size(one.bytes)}: {one.told}" for one in found.prunings)
+        gone = (f"  {one.part}, {format_size(one.bytes)}: {one.text}" for one in found.prunings)
         lines += ["", words.say("cli", "gone"), *gone]
     return lines
 

@@ -117,25 +117,25 @@ def _record(values: Mapping[str, object]) -> DaemonRecord:
         ),
         started=_moment(values, "started"),
         settings_read=_moment(values, "settings_read"),
-        devices=tuple(_number({"devices": each}, "devices") for each in _value(values, "devices", list)),
+        devices=tuple(_number({"devices": device}, "devices") for device in _value(values, "devices", list)),
         cycles=tuple(
-            NextNight(_value(each, "name", str), _moment(each, "next_due")) for each in _entries(values, "cycles")
+            NextNight(_value(cycle, "name", str), _moment(cycle, "next_due")) for cycle in _entries(values, "cycles")
         ),
         faults=tuple(
             PresentFault(
-                _value(each, "what", str),
-                _value(each, "code", str),
-                _value(each, "reason", str),
-                _moment(each, "since"),
+                _value(fault, "what", str),
+                _value(fault, "code", str),
+                _value(fault, "reason", str),
+                _moment(fault, "since"),
             )
-            for each in _entries(values, "faults")
+            for fault in _entries(values, "faults")
         ),
         stopped=None if values.get("stopped") is None else _moment(values, "stopped"),
     )
 
 
 def _entries(values: Mapping[str, object], key: str) -> Iterable[Mapping[str, object]]:
-    return [_entry(each, key) for each in _value(values, key, list)]
+    return [_entry(value, key) for value in _value(values, key, list)]
 
 
 def _entry(value: object, where: str) -> Mapping[str, object]:

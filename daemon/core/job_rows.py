@@ -68,8 +68,8 @@ def why_none(error: Exception) -> str:
     return f"{type(error).__name__}: {error!s:.{2 * _SHOWN}}"
 
 
-def told_of_unreadable(rows: Mapping[int, str], most: int) -> list[str]:
+def unreadable_lines(rows: Mapping[int, str], most: int) -> list[str]:
     """Return what there is to say of rows that say nothing, by number with why; of at most so many."""
-    told = [f"job {number}: its row in the store cannot be read: {why}" for number, why in rows.items()]
-    more = len(told) - most
-    return [*told[:most], f"{more} more such rows"] if more > 0 else told
+    lines = [f"job {number}: its row in the store cannot be read: {why}" for number, why in rows.items()]
+    more = len(lines) - most
+    return [*lines[:most], f"{more} more such rows"] if more > 0 else lines

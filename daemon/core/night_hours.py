@@ -20,15 +20,15 @@ class NightHours:
     def parse(cls, text: str) -> Self:
         """Return what `18:00-08:00` says. Raises ValueError."""
         match = _HOURS.fullmatch(text)
-        told = f"{text!r:.100} is no night; write the evening and the morning, as {DEFAULT}"
+        reason = f"{text!r:.100} is no night; write the evening and the morning, as {DEFAULT}"
         if match is None:
-            raise ValueError(told)
+            raise ValueError(reason)
         try:
             evening, morning = (time(int(match[hour]), int(match[hour + 1])) for hour in (1, 3))
         except ValueError as error:
-            raise ValueError(told) from error
+            raise ValueError(reason) from error
         if evening == morning:
-            raise ValueError(told)
+            raise ValueError(reason)
         return cls(evening, morning)
 
     def __str__(self) -> str:

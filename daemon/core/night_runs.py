@@ -125,7 +125,7 @@ def counted(connection: sqlite3.Connection) -> Iterator[Counted]:
 
 def count(connection: sqlite3.Connection, cycle: str, last: datetime, cron: str, timezone: str) -> None:
     """Remember that `cycle` is done with the time `last`, and by what it was counted."""
-    before = next((each for each in counted(connection) if each.cycle == cycle), None)
+    before = next((known for known in counted(connection) if known.cycle == cycle), None)
     is_same = before is not None and (before.cron, before.timezone) == (cron, timezone)
     since = min(before.since, last) if before and is_same else last  # the clock may have been ahead
     connection.execute(

@@ -143,19 +143,19 @@ def _of_night(run: NightRun) -> Notice | None:
     night = f"{run.cycle}: the night of {run.due.astimezone():%Y-%m-%d %H:%M}"
     match run.outcome:
         case Outcome.SKIPPED if run.code == Code.NIGHT_SKIPPED:
-            return _told(run, NoticeKind.NIGHTLY_SKIPPED, f"{night} was left out: {run.reason}")
+            return _nightly(run, NoticeKind.NIGHTLY_SKIPPED, f"{night} was left out: {run.reason}")
         case Outcome.FAILED:
-            told = f"{night} could not be dropped, which is tried again: {run.reason}"
-            return _told(run, NoticeKind.NIGHTLY_FAILED, told)
+            text = f"{night} could not be dropped, which is tried again: {run.reason}"
+            return _nightly(run, NoticeKind.NIGHTLY_FAILED, text)
         case Outcome.CAUGHT_UP:
-            return _told(
+            return _nightly(
                 run, NoticeKind.NIGHTLY_LATE, f"{night} was dropped late, {run.at.astimezone():%Y-%m-%d %H:%M}"
             )
         case _:
             return None
 
 
-def _told(run: NightRun, kind: NoticeKind, text: str) -> Notice:
+def _nightly(run: NightRun, kind: NoticeKind, text: str) -> Notice:
     return Notice(kind, text, run.at, run.cycle, run.due, run.job)
 
 

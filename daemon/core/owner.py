@@ -71,14 +71,14 @@ def read_owner(root: Path) -> Owner | None:
     """Return what glmd.owner in `root` says; None where there is none. Raises OSError and OwnerError."""
     path = root / NAME
     try:
-        told = json.loads(read_bounded(path, _MOST_BYTES))
+        values = json.loads(read_bounded(path, _MOST_BYTES))
         return Owner(
-            host=_of(told, "host", str),
-            boot_id=_of(told, "boot_id", str),
-            pid=_of(told, "pid", int),
-            store=Path(_of(told, "store", str)),
-            seq=_of(told, "seq", int),
-            stopped=_of(told, "stopped", bool),
+            host=_of(values, "host", str),
+            boot_id=_of(values, "boot_id", str),
+            pid=_of(values, "pid", int),
+            store=Path(_of(values, "store", str)),
+            seq=_of(values, "seq", int),
+            stopped=_of(values, "stopped", bool),
         )
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -89,8 +89,8 @@ def read_owner(root: Path) -> Owner | None:
         ) from error
 
 
-def _of(told: dict[str, object], key: str, kind: type[_T]) -> _T:
-    value = told[key]
+def _of(values: dict[str, object], key: str, kind: type[_T]) -> _T:
+    value = values[key]
     if type(value) is not kind:
         raise TypeError(f"{key} is {value!r:.60}")
     return value

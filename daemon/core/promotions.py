@@ -201,9 +201,9 @@ def _select(connection: sqlite3.Connection, where: str, *values: object) -> tupl
 def _readable(rows: Iterable[_Row]) -> Iterator[Promotion]:
     for number, prefix, kind, job, cycle, target, at, by, reason, undone, followed in rows:
         try:
-            told, when = Kind(kind), datetime.fromisoformat(at)
+            known_kind, when = Kind(kind), datetime.fromisoformat(at)
         except ValueError:  # nothing that glmd has written; `glmd doctor --state` tells
             continue
         yield Promotion(
-            prefix, told, target, when, job, cycle, by, reason, id=number, undone=undone, followed=bool(followed)
+            prefix, known_kind, target, when, job, cycle, by, reason, id=number, undone=undone, followed=bool(followed)
         )  # fmt: skip

@@ -26,7 +26,7 @@ class Pruning:
     id: int = 0
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         """What there is to say of what was removed."""
         asked = f", as {self.by} asked" if self.by else ""
         if self.ended is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from daemon.core.happened import moment
-from daemon.core.job_rows import COLUMNS, NO_JOB, Row, job_of, told_of_unreadable, why_none
+from daemon.core.job_rows import COLUMNS, NO_JOB, Row, job_of, unreadable_lines, why_none
 from daemon.core.reading import open_for_reading, unreadable
 from daemon.core.states import ACTIVE, OVER, Job, State
 from daemon.core.users import User
@@ -72,9 +72,9 @@ class JobReads:
         if isinstance(error, sqlite3.Error):
             raise unreadable(self.path, error) from error
 
-    def told_of_unreadable(self, most: int) -> list[str]:
+    def unreadable_lines(self, most: int) -> list[str]:
         """Return what there is to say of the rows that say nothing, as far as rows were read; of at most so many."""
-        return told_of_unreadable(self.unreadable, most)
+        return unreadable_lines(self.unreadable, most)
 
     def look_for_unreadable(self) -> None:
         """Find the rows that no state tells from others, and so nobody would come across."""
@@ -154,7 +154,7 @@ class JobReads:
         found: list[Job] = []
         for state in OVER:
             rows = self._cursor("state = ?", state, order="id DESC")
-            found += islice(self._each_readable(rows), limit)
+            found += islice(self._readable_jobs(rows), limit)
         return tuple(sorted(found, key=lambda job: job.id)[-limit:])
 
     def last_over(self, limit: int) -> tuple[Job, ...]:
@@ -177,12 +177,12 @@ class JobReads:
 
     def queue(self, limit: int | None = None) -> tuple[Job, ...]:
         """Return the waiting jobs, the next one first: by priority, then by arrival; the first `limit` of them."""
-        return tuple(islice(self._each_readable(self._cursor("state = ?", State.QUEUED, order=_QUEUE)), limit))
+        return tuple(islice(self._readable_jobs(self._cursor("state = ?", State.QUEUED, order=_QUEUE)), limit))
 
     def queue_order(self) -> tuple[int, ...]:
         """Return the numbers of all waiting jobs, the next one first."""
-        told = f"SELECT id FROM jobs WHERE state = ? ORDER BY {_QUEUE}"  # noqa: S608 - all ours
-        return tuple(number for (number,) in self._connection.execute(told, (State.QUEUED,)))
+        query = f"SELECT id FROM jobs WHERE state = ? ORDER BY {_QUEUE}"  # noqa: S608 - all ours
+        return tuple(number for (number,) in self._connection.execute(query, (State.QUEUED,)))
 
     def next_in_queue(self) -> tuple[Job, ...]:
         """Return the waiting jobs of which one may start now, the next one first.
@@ -215,19 +215,19 @@ class JobReads:
 
     def newest_with(self, digest: str) -> Job | None:
         """Return the newest job that was made of bytes with this digest."""
-        return next(self._each_readable(self._cursor("digest = ?", digest, order="id DESC")), None)
+        return next(self._readable_jobs(self._cursor("digest = ?", digest, order="id DESC")), None)
 
     def newest_named(self, name: str) -> Job | None:
         """Return the newest job of this name."""
-        return next(self._each_readable(self._cursor("name = ?", name, order="id DESC")), None)
+        return next(self._readable_jobs(self._cursor("name = ?", name, order="id DESC")), None)
 
     def same_before(self, job: Job) -> Job | None:
         """Return the newest job before `job` of its cycle; of one that is of none, the newest of its name."""
         where, what = ("cycle = ?", job.cycle) if job.cycle else ("name = ?", job.name)
         rows = self._cursor(f"{where} AND id < ?", what, job.id, order="id DESC LIMIT 1")
-        return next(self._each_readable(rows), None)
+        return next(self._readable_jobs(rows), None)
 
-    def newest_of_each(self, names: Collection[str]) -> tuple[Job, ...]:
+    def newest_by_name(self, names: Collection[str]) -> tuple[Job, ...]:
         """Return the newest job of each of these names, oldest first; none of a name whose newest row says nothing."""
         newest = "SELECT MAX(id) FROM jobs WHERE name IN (SELECT value FROM json_each(?)) GROUP BY name"
         return self._select(f"id IN ({newest})", json.dumps(list(names)))
@@ -293,9 +293,9 @@ class JobReads:
         return self._connection.execute(f"SELECT {COLUMNS} FROM jobs WHERE {where} ORDER BY {order}", values)  # noqa: S608 - all ours
 
     def _readable(self, rows: Iterable[Row]) -> tuple[Job, ...]:
-        return tuple(self._each_readable(rows))
+        return tuple(self._readable_jobs(rows))
 
-    def _each_readable(self, rows: Iterable[Row]) -> Iterator[Job]:
+    def _readable_jobs(self, rows: Iterable[Row]) -> Iterator[Job]:
         for row in rows:
             try:
                 job = job_of(row)

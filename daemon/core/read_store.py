@@ -238,7 +238,7 @@ class ReadStore(JobReads):
         """Return the newest run before `job` of its cycle whose final loss is known, and what it came to."""
         known = "EXISTS (SELECT 1 FROM results WHERE job = jobs.id AND final_loss IS NOT NULL)"
         where = f"cycle = ? AND id < ? AND {known}"
-        for before in self._each_readable(self._cursor(where, job.cycle, job.id, order="id DESC LIMIT 1")):
+        for before in self._readable_jobs(self._cursor(where, job.cycle, job.id, order="id DESC LIMIT 1")):
             return before, self.results([before.id])[before.id]
         return None
 
@@ -250,5 +250,5 @@ class ReadStore(JobReads):
         done = [job for job in jobs if job.state is State.DONE]
         marks = ",".join("?" * len(done))
         asked = f"SELECT job, MAX(undone IS NULL) FROM promotions WHERE job IN ({marks}) GROUP BY job"  # noqa: S608 - all ours
-        told = {job: bool(stands) for job, stands in self._connection.execute(asked, [job.id for job in done])}
-        return {job.id: False for job in done if job.code} | told
+        promoted = {job: bool(stands) for job, stands in self._connection.execute(asked, [job.id for job in done])}
+        return {job.id: False for job in done if job.code} | promoted

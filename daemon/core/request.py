@@ -34,8 +34,8 @@ class Request:
     def packet(self) -> bytes:
         """Return what is sent: no more than an older daemon knows, where that is enough."""
         more = {"prefix": self.prefix, "reason": self.reason, "force": self.force, "by": self.by}
-        told = {"action": self.action, "job": self.job, **{key: value for key, value in more.items() if value}}
-        return json.dumps(told).encode()
+        message = {"action": self.action, "job": self.job, **{key: value for key, value in more.items() if value}}
+        return json.dumps(message).encode()
 
     @classmethod
     def read(cls, packet: bytes) -> Self:
@@ -59,8 +59,8 @@ class Reply:
 
     def packet(self) -> bytes:
         """Return what is sent."""
-        told = {key: value for key, value in asdict(self).items() if key != "code" or value}
-        return json.dumps(told).encode()
+        message = {key: value for key, value in asdict(self).items() if key != "code" or value}
+        return json.dumps(message).encode()
 
     @classmethod
     def read(cls, packet: bytes) -> Self:

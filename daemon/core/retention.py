@@ -68,7 +68,7 @@ class Plan:
         """How much that frees."""
         return sum(item.bytes for item in self.going)
 
-    def told(self, happens: str) -> str:
+    def summary(self, happens: str) -> str:
         """Say in a line how much `happens`, as `would be removed`."""
         if not self.going:
             return "nothing is to be removed"

@@ -276,8 +276,8 @@ class Store(HistoryWrites):
         """Return who asked last to end `job`, also where that is not written yet; empty where nobody knows."""
         return self._wishes[job.id] if job.id in self._wishes else super().cancelled_by(job)
 
-    def _each_readable(self, rows: Iterable[Row]) -> Iterator[Job]:
-        for job in super()._each_readable(rows):
+    def _readable_jobs(self, rows: Iterable[Row]) -> Iterator[Job]:
+        for job in super()._readable_jobs(rows):
             yield replace(job, cancel=True) if job.id in self._wishes else job
 
     def _lock(self, job: Job) -> None:

@@ -149,7 +149,7 @@ def _needs_of_runs(store: ReadStore, night: date, runs: Sequence[Run]) -> list[N
 def _needs_of_others(store: ReadStore, jobs: Sequence[Job]) -> list[Need | None]:
     """Return what jobs need that are no runs, and that no later job of the same name has made up for."""
     needs = {job: need for job in jobs if (need := need_of_job(job, is_kept_back=_is_kept_back(store, job)))}
-    newest = store.newest_of_each({job.name for job in needs})
+    newest = store.newest_by_name({job.name for job in needs})
     made_up = {job.name: job.id for job in newest if not need_of_job(job, is_kept_back=_is_kept_back(store, job))}
     return [need for job, need in needs.items() if made_up.get(job.name, 0) <= job.id]
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon.core.job_rows import told_of_unreadable
+from daemon.core.job_rows import unreadable_lines
 from daemon.core.notices import Notice
 from daemon.core.presence import Presence, presence
 from daemon.core.prunings import Pruning
@@ -75,7 +75,7 @@ class Overview:
     @property
     def unread(self) -> list[str]:
         """What there is to say of rows that cannot be read."""
-        return told_of_unreadable(self.unreadable, RECENT)
+        return unreadable_lines(self.unreadable, RECENT)
 
     def as_json(self) -> Iterator[tuple[str, object]]:
         """Yield the documented keys; that of `jobs` has an iterator, to be asked to its end before the next key."""

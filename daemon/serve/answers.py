@@ -68,11 +68,11 @@ class Answers:
                 except (KeyError, OverflowError):  # the latter for a number that no row can have
                     raise RequestRefusedError(f"there is no job {request.job}", Code.JOB_NONE) from None
                 except (OSError, sqlite3.Error) as error:
-                    told = f"not now: {error}; fix that, and ask again"
-                    raise RequestRefusedError(told, code_of(error)) from error
+                    reason = f"not now: {error}; fix that, and ask again"
+                    raise RequestRefusedError(reason, code_of(error)) from error
             case _:
-                told = f"this glmd does not know how to {request.action:.100}"
-                raise RequestRefusedError(told, Code.DAEMON_REQUEST)
+                reason = f"this glmd does not know how to {request.action:.100}"
+                raise RequestRefusedError(reason, Code.DAEMON_REQUEST)
 
     def _answer_about(self, request: Request, by: User) -> str | Pending:
         """Do what is asked of a job, or of an output. Raises also KeyError for no job, OSError and sqlite3.Error."""

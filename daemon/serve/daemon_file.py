@@ -78,7 +78,7 @@ class DaemonFile:
     def _cycles(self, now: datetime) -> tuple[NextNight, ...]:
         """Return when each comes next; asked again where one has come, or a clock was set."""
         asked, cycles = self._nights_asked, self._record.cycles
-        if asked is None or not asked <= now < min((asked + NIGHTS_EVERY, *(each.next_due for each in cycles))):
+        if asked is None or not asked <= now < min((asked + NIGHTS_EVERY, *(night.next_due for night in cycles))):
             self._nights_asked, cycles = now, tuple(self._nights(now))
         return cycles
 

@@ -21,18 +21,18 @@ _SHORT = {
 
 def noticed(notices: Iterable[Notice]) -> str:
     """Return what somebody should know, each thing once and short; empty where there is nothing."""
-    told = list(dict.fromkeys(f"{each.cycle} {_SHORT[each.kind]}".strip() for each in notices))
-    more = [f"{len(told) - SHOWN} more"] if len(told) > SHOWN else []
-    return f"notices: {', '.join([*told[:SHOWN], *more])}" if told else ""
+    texts = list(dict.fromkeys(f"{notice.cycle} {_SHORT[notice.kind]}".strip() for notice in notices))
+    more = [f"{len(texts) - SHOWN} more"] if len(texts) > SHOWN else []
+    return f"notices: {', '.join([*texts[:SHOWN], *more])}" if texts else ""
 
 
 def undone(jobs: Sequence[Job]) -> str:
     """Return what failed or was rejected and waits for somebody, and what tells more; empty where there is nothing."""
     if not jobs:
         return ""
-    told = [f"{job.label} {job.state}" for job in jobs[:SHOWN]]
+    texts = [f"{job.label} {job.state}" for job in jobs[:SHOWN]]
     more = [f"{len(jobs) - SHOWN} more"] if len(jobs) > SHOWN else []
-    return f"{', '.join([*told, *more])}: see glmd status{f' {jobs[0].id}' if len(jobs) == 1 else ''}"
+    return f"{', '.join([*texts, *more])}: see glmd status{f' {jobs[0].id}' if len(jobs) == 1 else ''}"
 
 
 def headline(active: Sequence[Job], queued: int, progress: Mapping[int, Progress]) -> str:

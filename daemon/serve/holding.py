@@ -27,7 +27,7 @@ class Holding:
         self._store = store
         self._directory = root.path.stat()
         self._besides: tuple[Lock, Control, Owning] | None = None
-        self.told = ""
+        self.summary = ""
         """What was written back since the start, for people; empty where nothing was."""
 
     def hold(self, lock: Lock, control: Control, owning: Owning) -> None:
@@ -55,7 +55,7 @@ class Holding:
                 log.warning("socket_made_again", path=self._root.socket, reason="somebody removed or replaced it")
         if removed := self._store.keep():
             names = ", ".join(path.name for path in removed)
-            self.told = f"{names}: removed while glmd runs, and written back"
+            self.summary = f"{names}: removed while glmd runs, and written back"
             log.error("store_written_back", path=self._root.store, removed=names)
 
     def has_root(self) -> bool:

@@ -103,9 +103,9 @@ class Owning:
             return
         mark, mine = self._root.kept / _MARK, f"{self._root.path.resolve()}\n"
         with contextlib.suppress(FileNotFoundError):
-            if (told := mark.read_text(encoding="utf-8", errors="replace")) != mine:
+            if (owner := mark.read_text(encoding="utf-8", errors="replace")) != mine:
                 raise SettingsError(
-                    f"store: {mark.parent} belongs to the root {told.strip()!r:.300}, and this one is "
+                    f"store: {mark.parent} belongs to the root {owner.strip()!r:.300}, and this one is "
                     f"{self._root.path}: name another directory; or remove {mark}, if that root has become this one"
                 )
             return

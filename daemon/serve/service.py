@@ -92,7 +92,7 @@ class Service:
         self._results = Results(root, store, self._workers, self._faults)
         self._pruner = Pruner(settings, root, store, waiting, self._workers, self._faults)
         self.answer = Answers(
-            store, self._faults, self._requests, promotions, self._pruner, self._said, self._read_settings_again
+            store, self._faults, self._requests, promotions, self._pruner, self._shown_line, self._read_settings_again
         ).answer
         self._work = Work(root, store, self._workers, self._faults)
         self._headline = ""
@@ -175,8 +175,8 @@ class Service:
                 if not may_pass(error):
                     raise
                 others = holders(self._root.store)
-                told = f"{error}: {others} has it locked" if others else with_remedy(error, self._root.store)
-                self._faults.failed("store", StoreError(told))
+                reason = f"{error}: {others} has it locked" if others else with_remedy(error, self._root.store)
+                self._faults.failed("store", StoreError(reason))
             else:
                 self._faults.passed("store")
                 self._faults.contain("what is due next", partial(self._set_due, moment))
@@ -254,18 +254,18 @@ class Service:
 
     def _show(self) -> None:
         """Let `systemctl status` say what runs, after what fails at present."""
-        parts = (self._faults.summary, self.holding.told, self._unreadable(), self._work.told)
+        parts = (self._faults.summary, self.holding.summary, self._unreadable(), self._work.summary)
         text = "; ".join(part for part in parts if part)
         tell = notify.status if self._is_announced else notify.ready
         is_known = text == self._headline and self._is_announced
         if not is_known and self._faults.attempt("systemd", partial(tell, text)):
             self._headline, self._is_announced = text, True
 
-    def _said(self) -> str:
+    def _shown_line(self) -> str:
         return self._headline
 
     def _unreadable(self) -> str:
-        return printable("; ".join(self._store.told_of_unreadable(SHOWN)))
+        return printable("; ".join(self._store.unreadable_lines(SHOWN)))
 
     # What wakes it
 

@@ -70,11 +70,11 @@ def wait_for_the_root(root: Root) -> bool:
 
     Return whether it was waited for.
     """
-    is_told = False
+    has_waited = False
     while not (root.jobs.is_dir() or (root.path.is_dir() and not root.store.exists())) and (found := living(root)):
-        if not is_told:
+        if not has_waited:
             runs = ", ".join(f"{one.run.label} (pid {one.pids[0]})" for one in found)
             log.error("root_is_away", path=root.jobs, reason=f"it is not there, and {runs} runs: put it back")
-            is_told = True
+            has_waited = True
         time.sleep(ROOT_EVERY)
-    return is_told
+    return has_waited

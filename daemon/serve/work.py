@@ -46,7 +46,7 @@ class Work:
         self._undone_of = -1
         """The store's `changes` that they are of."""
         self._undone_due = 0.0
-        self.told = ""
+        self.summary = ""
         """For people, in one line."""
 
     @property
@@ -76,7 +76,7 @@ class Work:
         seen_of = {job: seen for (job, _), seen in self._progress.items()}
         going = headline(active, self._store.queue_length(), seen_of)
         parts = (noticed(self._store.notices()), undone(self._look_for_undone(now)), going)
-        self.told = "; ".join(part for part in parts if part)
+        self.summary = "; ".join(part for part in parts if part)
 
     def _look_for_undone(self, now: float) -> tuple[Job, ...]:
         if self._store.changes != self._undone_of or now >= self._undone_due:
@@ -92,8 +92,8 @@ class Work:
         if free >= LEAST_ROOM:
             self._faults.passed(ROOM)
         elif not self._faults.is_paused(ROOM):
-            told = f"{os.strerror(errno.ENOSPC)}: {free} bytes; what trains cannot go on, nor end, until there is some"
-            self._faults.failed(ROOM, OSError(errno.ENOSPC, told, str(self._root.jobs)))
+            text = f"{os.strerror(errno.ENOSPC)}: {free} bytes; what trains cannot go on, nor end, until there is some"
+            self._faults.failed(ROOM, OSError(errno.ENOSPC, text, str(self._root.jobs)))
 
     def _progressed(self, attempt: tuple[int, int], progress: Future[Progress | None]) -> None:
         try:

@@ -25,17 +25,17 @@ def statements(after: int) -> Iterator[str]:
     """Yield the statements that lead from the version `after` to this one."""
     for number, sql in steps().items():
         if number > after:
-            yield from _each(sql)
+            yield from _split(sql)
 
 
 def indexes() -> Iterator[str]:
     """Yield the statements that make those indexes that are missing."""
     from importlib.resources import files  # noqa: PLC0415 - as above
 
-    yield from _each(files(__name__).joinpath("indexes.sql").read_text(encoding="utf-8"))
+    yield from _split(files(__name__).joinpath("indexes.sql").read_text(encoding="utf-8"))
 
 
-def _each(sql: str) -> Iterator[str]:
+def _split(sql: str) -> Iterator[str]:
     """Yield each statement of `sql`; sqlite3's executescript would end the transaction."""
     statement = ""
     for line in sql.splitlines(keepends=True):

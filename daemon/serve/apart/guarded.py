@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from daemon.serve.apart.messages import Entering, Left, Order, Pass, Raised, Resting, Returned, Told, Working
+from daemon.serve.apart.messages import Entering, Left, Order, Pass, Raised, Report, Resting, Returned, Working
 from handlers import events
 from handlers.host.reach import DoesNotAnswerError, set_guard
 
@@ -29,7 +29,7 @@ class Link:
 
     def tell(self, value: object) -> None:
         """Tell the daemon something, and go on."""
-        self._connection.send(Told(value))
+        self._connection.send(Report(value))
 
     def rest(self) -> None:
         """Tell the daemon that there is nothing to do: that it hears nothing means nothing, until `work`."""

@@ -52,7 +52,7 @@ class Working:
 
 
 @dataclass(frozen=True)
-class Told:
+class Report:
     """Something that the work has found out, with more to come."""
 
     value: object
@@ -103,7 +103,7 @@ class Raised:
 
     def error(self) -> BaseException:
         """Return the exception with its causes, the last of which tells the traceback."""
-        chain = [each if isinstance(each, OSError) else each.error() for each in self.chain]
+        chain = [part if isinstance(part, OSError) else part.error() for part in self.chain]
         for error, cause in zip(chain, (*chain[1:], _TracebackError(self.text)), strict=True):
             error.__cause__ = cause
         return chain[0]

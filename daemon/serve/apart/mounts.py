@@ -88,8 +88,8 @@ class Mounts:
     def close(self) -> None:
         """Close all descriptors."""
         with self._changed:
-            for each in self._given_up:
-                os.close(each.pidfd)
+            for process in self._given_up:
+                os.close(process.pidfd)
             self._given_up.clear()
 
     def _refusal(self, mount: str) -> str:
@@ -106,10 +106,10 @@ class Mounts:
 
     def _lost_in(self, mount: str) -> int:
         """Return how many processes that were given up are in `mount` still."""
-        for each in [each for each in self._given_up if has_ended(each.pidfd)]:
-            os.close(each.pidfd)
-            self._given_up.remove(each)
-        return sum(each.mount == mount for each in self._given_up)
+        for process in [process for process in self._given_up if has_ended(process.pidfd)]:
+            os.close(process.pidfd)
+            self._given_up.remove(process)
+        return sum(process.mount == mount for process in self._given_up)
 
 
 def does_not_answer(since: datetime) -> str:

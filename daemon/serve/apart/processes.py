@@ -17,7 +17,7 @@ from typing import TypeVar, cast
 import structlog
 
 from daemon.serve.apart import zygote
-from daemon.serve.apart.messages import Entering, Left, Order, Pass, Raised, Resting, Returned, Told, Work
+from daemon.serve.apart.messages import Entering, Left, Order, Pass, Raised, Report, Resting, Returned, Work
 from daemon.serve.apart.mounts import Mounts, does_not_answer
 from handlers.events import configured
 from handlers.host.reach import DoesNotAnswerError
@@ -93,8 +93,10 @@ class Apart:
         with self._lock:
             self._start_zygote()
 
-    def run(self, key: Hashable, work: Callable[[], Result], told: Callable[[object], None] | None = None) -> Result:
-        """Do `work`, known by `key`, and return or raise what comes of it; `told` gets what it tells meanwhile.
+    def run(
+        self, key: Hashable, work: Callable[[], Result], on_report: Callable[[object], None] | None = None
+    ) -> Result:
+        """Do `work`, known by `key`, and return or raise what comes of it; `on_report` gets what it tells meanwhile.
 
         Raises DoesNotAnswerError when it hangs, StoppedError after `stop`, DiedError, and OSError where no process can
         be had.
@@ -102,7 +104,7 @@ class Apart:
         for _ in range(2):
             with self._process(key) as process:
                 try:
-                    answer = self._converse(process, work, told or _ignore)
+                    answer = self._converse(process, work, on_report or _ignore)
                 except (EOFError, ConnectionError):  # the other end has hung up
                     if process.is_stopped:
                         raise StoppedError from None
@@ -188,7 +190,7 @@ class Apart:
         else:
             self._mounts.given_up(mount, process.pidfd)
 
-    def _converse(self, process: _Process, work: Work, told: Callable[[object], None]) -> Returned | Raised:
+    def _converse(self, process: _Process, work: Work, on_report: Callable[[object], None]) -> Returned | Raised:
         """Let `process` do `work`, and return what came of it. Raises EOFError or ConnectionError when it hangs up."""
         process.link.send(Order(work, configured()))
         while process.link.poll(process.patience):
@@ -204,8 +206,8 @@ class Apart:
                     process.place = None
                 case Resting():
                     process.is_resting = True
-                case Told(value):
-                    told(value)
+                case Report(value):
+                    on_report(value)
                 case Returned() | Raised():
                     return message
         if process.place is None:

@@ -58,7 +58,7 @@ class Alarms:
         return None if due is None else max(0.0, (due - now.wall).total_seconds())
 
     def _look(self, alarm: _Alarm, now: datetime) -> None:
-        counted = next((each for each in self._store.counted() if each.cycle == alarm.cycle), None)
+        counted = next((known for known in self._store.counted() if known.cycle == alarm.cycle), None)
         if counted is None or (counted.cron, counted.timezone) != (alarm.cron, alarm.timezone):
             return  # the cycles' own turn has not come to it
         late = now - alarm.after
@@ -87,9 +87,9 @@ class Alarms:
         """Return what has become of the night, and its job or the one that it waits for."""
         if runs := self._store.runs_of(cycle, due):
             job = runs[0]
-            told = "still " if not job.state.is_over else ""
+            still = "still " if not job.state.is_over else ""
             reason = f": {job.reason:.{LONGEST_REASON}}" if job.reason else ""
-            return f"job {job.id} is {told}{job.state}{reason}", job.id
+            return f"job {job.id} is {still}{job.state}{reason}", job.id
         before = [job for job in self._store.jobs(set(State) - OVER) if job.cycle == cycle]
         still = f"; job {before[0].id}, of the night before, is still {before[0].state}" if before else ""
         night = self._store.night(cycle, due)

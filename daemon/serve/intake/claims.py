@@ -211,8 +211,8 @@ def reject(claim: Claim, rejected: Path, reason: str, code: str = "") -> Path:
     target = next_place(rejected, claim.name)
     # The reason first: the file must never lie there without one. When a crash happens in between, the reason without
     # its file marks the place as free, and the next try takes it again.
-    told = f"{_readable(reason)}\n" + (f"{_CODE}{code}\n" if code else "")
-    durable.publish_bytes(reason_file(target), told.encode())
+    content = f"{_readable(reason)}\n" + (f"{_CODE}{code}\n" if code else "")
+    durable.publish_bytes(reason_file(target), content.encode())
     durable.move(claim.path, target)
     _finish(claim)
     return target
@@ -240,16 +240,16 @@ def add_to_reason(rejected: Path, words: str) -> None:
         with open(reason_file(rejected), "rb", opener=_open_only) as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                 return
-            said = stream.read(_REASON_MAX)
+            content = stream.read(_REASON_MAX)
     except OSError as error:
         if error.errno in {errno.ENOENT, errno.ELOOP, errno.EISDIR, errno.EACCES, errno.ENXIO}:
             return
         raise
     more = f"{_readable(words)}\n".encode()
-    if len(said) < _REASON_MAX and more not in said:
-        before, mark, code = said.rpartition(b"\n" + _CODE.encode())
-        told = before + b"\n" + more + mark[1:] + code if mark and code.count(b"\n") == 1 else said + more
-        durable.publish_bytes(reason_file(rejected), told)
+    if len(content) < _REASON_MAX and more not in content:
+        before, mark, code = content.rpartition(b"\n" + _CODE.encode())
+        new_content = before + b"\n" + more + mark[1:] + code if mark and code.count(b"\n") == 1 else content + more
+        durable.publish_bytes(reason_file(rejected), new_content)
 
 
 def _places(rejected: Path, name: str) -> Iterator[Path]:

@@ -139,8 +139,8 @@ class Intake:
 
     def _set_aside(self, claimed: Claim, defect: Defect) -> None:
         """Reject what glmd itself failed over, by as little as can fail in its turn: it must not come back."""
-        told = {"path": printable(claimed.name), "code": defect.CODE, "reason": defect.reason}
-        log.warning("drop_set_aside", claim=claimed.token, **told)
+        fields = {"path": printable(claimed.name), "code": defect.CODE, "reason": defect.reason}
+        log.warning("drop_set_aside", claim=claimed.token, **fields)
         self._faults.contain(f"row of {printable(claimed.name)}", partial(self._note_defect, claimed, defect))
         if os.path.lexists(claimed.path):
             reason = f"{printable(claimed.name)}: {defect.reason}\n\n{defect.traceback}"
@@ -197,7 +197,7 @@ class Intake:
         make_directory(directory.path)
         publish_bytes(directory.config, accepted.checked.config)
         remember(directory, accepted.checked, accepted.digest)
-        rejected_before = same_name(claimed, self._root).told()
+        rejected_before = same_name(claimed, self._root).text()
         snapshot(claimed, accepted.content, directory.submitted)
         events = job_log(directory.events, job=job.id)
         for warning in accepted.checked.warnings:
@@ -226,8 +226,8 @@ class Intake:
     def _reject(self, claimed: Claim, reason: str, code: str = "", digest: str = "") -> None:
         """Reject `claimed`; `digest` is given where it is the same file as a job's, and so no half of another."""
         others = self._same_name(claimed)
-        told = "" if digest else others.told()
-        reason = f"{reason}\n{told}" if told else reason
+        text = "" if digest else others.text()
+        reason = f"{reason}\n{text}" if text else reason
         new = NewJob.of_drop(claimed.token, claimed.name, digest)
         job = self._store.add(new, State.REJECTED, reason, code)  # one that was decided before a fault keeps its reason
         if job.state is State.QUEUED:  # accepted before a crash, and no longer right

@@ -43,7 +43,7 @@ class SameName:
     job: Job | None = None
     """The job that was made of one."""
 
-    def told(self) -> str:
+    def text(self) -> str:
         """Return what anyone who looks at the claimed file is to know; empty where there is nothing."""
         lines = []
         if self.rejected:
@@ -93,7 +93,7 @@ def _was_dropped_as(name: str, job: Job, root: Root) -> bool:
     """Whether that was the name of the job's file: files of many names make a job of the same, as `unnamed`."""
     try:
         lines = read_bounded(job.directory(root.path).events, _MOST_EVENTS).splitlines()
-        return any(said.get("path") == printable(name) for said in map(json.loads, lines))
+        return any(event.get("path") == printable(name) for event in map(json.loads, lines))
     except (OSError, DamagedFileError, ValueError, AttributeError, RecursionError):  # no log, or one that was cut off
         return False
 

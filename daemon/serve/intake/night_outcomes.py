@@ -68,15 +68,15 @@ def _missed(due: Due, time: datetime, before: NightRun | None) -> NightRun:
     if before is not None and before.outcome is Outcome.FAILED:
         reason, code = f"{before.reason}; the next run was due before glmd could drop this one", before.code
     else:
-        reason = f"glmd did not run then; the run of {_told(due.time)} replaces it"
+        reason = f"glmd did not run then; the run of {_time_text(due.time)} replaces it"
         code = Code.NIGHT_MISSED
     return NightRun(due.cycle, time, due.now, Outcome.SKIPPED, reason=reason, code=code)
 
 
 def _with_those_before(run: NightRun, last: datetime) -> NightRun:
-    reason = f"{run.reason}; the same for all before it, since {_told(last)}"
+    reason = f"{run.reason}; the same for all before it, since {_time_text(last)}"
     return NightRun(run.cycle, run.due, run.at, run.outcome, reason=reason, code=run.code)
 
 
-def _told(time: datetime) -> str:
+def _time_text(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M %Z}"

@@ -125,9 +125,9 @@ class Cycles:
         if self._was_dropped(run_name(name, due.time)):  # a crash kept it from being remembered
             self._remember_what_became(cycle, due, dropped(due, before))
         elif is_unfinished:
-            told = {"code": Code.NIGHT_SKIPPED, "reason": "the run before is not over"}
-            log.warning("nightly_skipped", cycle=name, due=due.time.isoformat(), **told)
-            self._remember_what_became(cycle, due, skipped(due, told["reason"], Code.NIGHT_SKIPPED))
+            fields = {"code": Code.NIGHT_SKIPPED, "reason": "the run before is not over"}
+            log.warning("nightly_skipped", cycle=name, due=due.time.isoformat(), **fields)
+            self._remember_what_became(cycle, due, skipped(due, fields["reason"], Code.NIGHT_SKIPPED))
         else:
             recipe = recipe_of(cycle.settings, self._allowed)
             earlier = self._earlier(name) if recipe.may_skip else None
@@ -144,14 +144,14 @@ class Cycles:
             self._keep(failed(due, error), before)
             return
         except (HandlerError, OSError) as error:
-            told = {"code": code_of(error), "reason": str(error)}
-            log.error("nightly_failed", cycle=name, due=due.time.isoformat(), **told)  # noqa: TRY400 - the text is the whole story
+            fields = {"code": code_of(error), "reason": str(error)}
+            log.error("nightly_failed", cycle=name, due=due.time.isoformat(), **fields)  # noqa: TRY400 - the text is the whole story
             cycle.not_before = due.now + AGAIN
             self._keep(failed(due, error), before)
             return
         if isinstance(result, Unchanged):
-            told = {"code": Code.NIGHT_UNCHANGED, "reason": result.reason}
-            log.info("nightly_skipped", cycle=name, due=due.time.isoformat(), **told)
+            fields = {"code": Code.NIGHT_UNCHANGED, "reason": result.reason}
+            log.info("nightly_skipped", cycle=name, due=due.time.isoformat(), **fields)
             self._remember_what_became(cycle, due, skipped(due, result.reason, Code.NIGHT_UNCHANGED))
             return
         notes = {"reason": "; ".join(result.notes)} if result.notes else {}

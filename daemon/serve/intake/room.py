@@ -115,7 +115,7 @@ class Room:
         if self._is_looking:
             return None
         near = (schedule.after(now.wall + BEFORE) - BEFORE - now.wall for schedule in self._schedules.values())
-        return max(0.0, min([self._due - now.monotonic, *(each.total_seconds() for each in near)]))
+        return max(0.0, min([self._due - now.monotonic, *(time_left.total_seconds() for time_left in near)]))
 
     def _coming(self, window: Iterable[ToCome], now: datetime) -> tuple[ToCome, ...]:
         """Return the runs that will take room, of each cycle the first: while that is not over, no other begins."""

@@ -146,8 +146,8 @@ def follow(settings: WatchSettings, observer: Observer, rescan: float) -> None:
                 watch.refresh()
                 follower.look_by(now)
                 rescan_due = now + rescan
-            if (told := follower.turn(now)) is not None:
-                daemon.tell(told)
+            if (report := follower.turn(now)) is not None:
+                daemon.tell(report)
             now = time.monotonic()
             due = follower.next_due(now)
             daemon.rest()

@@ -34,7 +34,8 @@ class _Tree:
     settings: WatchSettings
     ready: Ready | None = None
     """What is to become a job."""
-    said: str = ""
+    last_reason: str = ""
+    """Why it is not ready, as it was logged last."""
 
     @property
     def fault(self) -> str:
@@ -77,7 +78,7 @@ class WatchedTrees:
                     self._key(tree),
                     partial(follow, tree.settings, self._observer, self._rescan),
                     partial(self._ended, tree),
-                    partial(self._told, tree),
+                    partial(self._reported, tree),
                 )
 
     def next_due(self, now: Moment) -> float | None:
@@ -93,7 +94,7 @@ class WatchedTrees:
     def _key(self, tree: _Tree) -> tuple[object, ...]:
         return "tree", self, tree.settings.path  # after a reload, those of before may not have ended yet
 
-    def _told(self, tree: _Tree, value: object) -> None:
+    def _reported(self, tree: _Tree, value: object) -> None:
         self._faults.passed(tree.fault)
         if isinstance(value, Ready):
             tree.ready = value
@@ -117,8 +118,8 @@ class WatchedTrees:
                 log.warning("merge_overtaken", job=other.id, code=Code.JOB_OVERTAKEN, reason=reason)
 
     def _say(self, tree: _Tree, reason: str) -> None:
-        if reason != tree.said:
-            tree.said = reason
+        if reason != tree.last_reason:
+            tree.last_reason = reason
             log.info("tree_not_ready", path=str(tree.settings.path), reason=reason)
 
     def _merge(self, tree: _Tree, ready: Ready) -> None:

@@ -9,7 +9,7 @@ from daemon.core.settings import Settings
 from daemon.core.states import Job
 from daemon.serve.jobs.attempts import past_attempt
 from daemon.serve.jobs.prepare import prepare
-from daemon.serve.steps.slurm.leaving_out import told as which
+from daemon.serve.steps.slurm.leaving_out import left_out_text
 from daemon.serve.steps.slurm.submission import SlurmRecords, read
 from handlers.errors import HandlerError
 from handlers.host.service_manager import runs_this_host
@@ -37,8 +37,10 @@ def follow_up(job: Job, step: Step, failure: Failure, settings: Settings, root: 
             following = replace(job, attempt=job.attempt + 1)
             prepare(following, settings, root, tries=past.next_tries)
             decision = as_begun(decision, TakenUp.read(directory.resume_record(following.attempt)), failure.reason)
-            if (intent := read(Intent, SlurmRecords(directory, following.attempt).intent)) and (told := which(intent)):
-                decision = replace(decision, reason=f"{decision.reason}; {told}")
+            if (intent := read(Intent, SlurmRecords(directory, following.attempt).intent)) and (
+                text := left_out_text(intent)
+            ):
+                decision = replace(decision, reason=f"{decision.reason}; {text}")
     except HandlerError as error:
         return GiveUp(f"{failure.reason}; not tried again: {error}")
     return replace(decision, reason=filled_in(decision.reason, job=job.id))
@@ -49,9 +51,9 @@ def host_goes_down() -> bool:
     if not runs_this_host():
         return False
     try:
-        told = subprocess.run(
+        answer = subprocess.run(
             ["systemctl", "is-system-running"], capture_output=True, text=True, timeout=30, check=False  # noqa: S607 - as in daemon.serve.steps.runner
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return told.stdout.strip() == "stopping"
+    return answer.stdout.strip() == "stopping"

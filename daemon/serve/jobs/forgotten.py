@@ -83,8 +83,8 @@ def _forgotten(directory: JobDir) -> Forgotten:
         ranks=checked.ranks if checked and checked.nodes else 0,
         source=source_of(directory, plan, name),
     )
-    told = "; ".join(part for part in (reason, _AGAIN) if part)
-    return Forgotten(int(number), new, tuple(history), told, history[-1].code)
+    full_reason = "; ".join(part for part in (reason, _AGAIN) if part)
+    return Forgotten(int(number), new, tuple(history), full_reason, history[-1].code)
 
 
 def _checked(directory: JobDir, digest: str) -> Checked | None:
@@ -118,8 +118,8 @@ def _steps(before: Transition, event: Mapping[str, object]) -> Iterator[Transiti
     if type(attempt) is not int or attempt - before.attempt not in attempts_more(before.state, state):
         return
     for one in states:
-        said = event if one is state else {}
-        yield Transition(_time(event), one, attempt, _text(said.get("reason")), _text(said.get("code")))
+        fields = event if one is state else {}
+        yield Transition(_time(event), one, attempt, _text(fields.get("reason")), _text(fields.get("code")))
 
 
 def _text(value: object) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from daemon.core.states import Job
-from daemon.serve.jobs.nodes_looks import Seen, said
+from daemon.serve.jobs.nodes_looks import Seen, record_of
 from daemon.serve.steps.slurm.queue import Answer
 from handlers.ckpt.files.listing import is_listed
 from handlers.records.slurm import SlurmStatus
@@ -31,15 +31,15 @@ class InQueue:
     until: float = 0.0
     """When to look whether it has begun."""
 
-    def is_unchanged(self, job: Job, answer: Answer | None, told: SlurmStatus | None) -> bool:
-        """Say whether nothing is to be done for it, as far as Slurm tells; `told` is what of that is written down."""
+    def is_unchanged(self, job: Job, answer: Answer | None, written: SlurmStatus | None) -> bool:
+        """Say whether nothing is to be done for it, as far as Slurm tells; `written` is what is kept of that."""
         if job.cancel or answer is None or self.seen.has_waited(job):
             return False
         if answer is not self.answer:
             if answer.unclear or self.answer.unclear or self.seen.leaves_out or self.seen.others(answer):
                 return False
             row = self.seen.row(answer)
-            if row is None or said(row, datetime.now()) != told:  # noqa: DTZ005 - as Slurm tells it
+            if row is None or record_of(row, datetime.now()) != written:  # noqa: DTZ005 - as Slurm tells it
                 return False
             self.answer = answer
         return True

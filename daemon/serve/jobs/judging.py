@@ -115,15 +115,15 @@ def judge_output(
     if failure is not None and failure.ending is Ending.STOPPED and host_goes_down():
         return None
     directory = job.directory(root.path)
-    told = reason if step is Step.MERGE else _told(directory, job.attempt, "" if failure else reason)
+    reasons = reason if step is Step.MERGE else _reasons(directory, job.attempt, "" if failure else reason)
     if (before := _before(directory, job.attempt)) is not None:
-        return JudgedOutput(Judged(before), told)
+        return JudgedOutput(Judged(before), reasons)
     gate = gate_of(directory, settings)
     evaluated = None if step is Step.MERGE else _evaluated(directory, job, gate, failure)
     judged = judge(directory, gate, champion, evaluated, job=job.id, attempt=job.attempt)
     if not judged.needs_evaluation:
         judged.verdict.publish(directory.verdict)
-    return JudgedOutput(judged, told, gate.evaluate or "")
+    return JudgedOutput(judged, reasons, gate.evaluate or "")
 
 
 def gate_of(directory: JobDir, settings: Settings) -> Gate:
@@ -158,7 +158,7 @@ def _evaluated(directory: JobDir, job: Job, gate: Gate, failure: Failure | None)
     return Evaluated(name, StepExit.read(records.exit).metrics or {})
 
 
-def _told(directory: JobDir, attempt: int, reason: str) -> str:
+def _reasons(directory: JobDir, attempt: int, reason: str) -> str:
     """Return what the merge of a job said, which was perhaps an earlier attempt's, and its evaluation."""
     for number in range(attempt, 0, -1):
         with contextlib.suppress(FileNotFoundError, ValidationError):

@@ -27,7 +27,7 @@ class Course:
     over_since: float | None = None
     """Since when Slurm says that it is over, or does not know it."""
     exit_since: float | None = None
-    told_to_end: float | None = None
+    ending_since: float | None = None
     beats: tuple[int, ...] = ()
     shim: Pulse = field(default_factory=lambda: Pulse(time.monotonic()))
     """Of the job's, while Slurm says that it runs."""
@@ -37,7 +37,7 @@ class Course:
     """Since when it waits in Slurm's queue, as far as that is known; also of one that does not any more."""
     in_queue: InQueue | None = None
     """How it waits there; None where it does not, or is being looked at."""
-    said: SlurmStatus | None = None
+    written: SlurmStatus | None = None
     """What Slurm said last, as it is written down."""
 
     def waits(self, seen: Seen, answer: Answer) -> None:
@@ -50,12 +50,12 @@ class Course:
     def rests(self, job: Job, answer: Answer | None) -> bool:
         """Say whether it waits in Slurm's queue as it did, and was looked at a moment ago."""
         waits = self.in_queue
-        return waits is not None and time.monotonic() < waits.until and waits.is_unchanged(job, answer, self.said)
+        return waits is not None and time.monotonic() < waits.until and waits.is_unchanged(job, answer, self.written)
 
     def waits_still(self, job: Job, answer: Answer | None) -> bool:
         """Say whether it waits in Slurm's queue as it did, and nobody has begun it. Raises OSError."""
         waits = self.in_queue
-        if waits is None or not waits.is_unchanged(job, answer, self.said) or waits.has_begun():
+        if waits is None or not waits.is_unchanged(job, answer, self.written) or waits.has_begun():
             return False
         waits.rest(time.monotonic())
         return True
@@ -80,11 +80,11 @@ class Course:
 
     def write_down(self, what: SlurmStatus, path: Path) -> None:
         """Keep what Slurm says where those can read it who only look; that this cannot be done now stops nothing."""
-        if what == self.said:
+        if what == self.written:
             return
         try:
             what.publish(path)
         except OSError as error:
             log.warning("slurm_word_not_kept", path=str(path), reason=str(error))
         else:
-            self.said = what
+            self.written = what

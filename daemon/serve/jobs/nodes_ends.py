@@ -62,10 +62,10 @@ def by_word(
         return Finished(is_cancelled=True, reason=found.reason)
     if found is None or found.code is not Code.SHIM_DIED:
         return found
-    told = [witness for node in nodes for witness in node.failed]
-    if not any(witness.exit for witness in told):
+    witnesses = [witness for node in nodes for witness in node.failed]
+    if not any(witness.exit for witness in witnesses):
         return found
-    blamed = blame((*(one for one in told if one.exit), *(one for one in told if not one.exit)))
+    blamed = blame((*(one for one in witnesses if one.exit), *(one for one in witnesses if not one.exit)))
     may_pass = None if blamed.diagnosis is None else blamed.diagnosis.may_pass
     return Failure(Ending.FAILED, f"{blamed.reason}; {found.reason}", may_pass, blamed.code)
 

@@ -34,8 +34,8 @@ def _bad_nodes(directory: JobDir, attempt: int) -> dict[str, str]:
     step = directory.step(attempt, Step.TRAIN)
     records = SlurmRecords(directory, attempt)
     verdict, owner = read(Verdict, records.verdict), records.owner()
-    told = "" if verdict is None else verdict.nodes
-    names = hosts(told if owner is None else owner.nodelist or told)
+    listed = "" if verdict is None else verdict.nodes
+    names = hosts(listed if owner is None else owner.nodelist or listed)
     found = {}
     if (exit_ := read(StepExit, step.exit)) is not None:
         lost = exit_.nodes_without_record if exit_.code in _OF_NODES else ()

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from daemon.core.root import Root
 from daemon.core.states import Job, State
-from daemon.serve.steps.slurm.leaving_out import is_leaving_out, told
+from daemon.serve.steps.slurm.leaving_out import is_leaving_out, left_out_text
 from daemon.serve.steps.slurm.queue import Answer
 from daemon.serve.steps.slurm.states import Phase, Word, needs_somebody
 from daemon.serve.steps.slurm.submission import SlurmRecords, read, which
@@ -53,7 +53,7 @@ class Seen:
     @property
     def left_out(self) -> str:
         """What there is to tell of nodes that it is not to have, as `; without n2 (lost in attempt 1)`."""
-        text = "" if self.intent is None else told(self.intent)
+        text = "" if self.intent is None else left_out_text(self.intent)
         return f"; {text}" if text else ""
 
     def row(self, answer: Answer | None) -> Row | None:
@@ -129,7 +129,7 @@ def look(job: Job, root: Root, step: Step = Step.TRAIN) -> Seen:
         submitted=records.submitted(),
         states=tuple(states),
         control=control,
-        beats=tuple(each.seq for each in (*states, *merges) if each is not None),
+        beats=tuple(record.seq for record in (*states, *merges) if record is not None),
         verdict=read(Verdict, records.verdict),
     )
 
@@ -163,7 +163,7 @@ def why_it_waits(row: Row, job: Job, now: datetime) -> str:
     return f"Slurm job {row.id} waits for {row.reason}{until} ({where})"
 
 
-def said(row: Row, now: datetime) -> SlurmStatus:
+def record_of(row: Row, now: datetime) -> SlurmStatus:
     """Return what Slurm says of a job as it is kept for those who only look; `now` is local time."""
     start = expected(row.start, now) if Word.of(row).phase is Phase.WAITS else None
     return SlurmStatus(

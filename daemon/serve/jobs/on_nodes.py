@@ -24,7 +24,7 @@ from daemon.serve.jobs.endings import Finished
 from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.nodes_course import Course
 from daemon.serve.jobs.nodes_ends import by_record, by_verdict, by_word, of_merge
-from daemon.serve.jobs.nodes_looks import WAITED, Seen, look, said, why_it_waits
+from daemon.serve.jobs.nodes_looks import WAITED, Seen, look, record_of, why_it_waits
 from daemon.serve.jobs.planning_on_nodes import lay_out_merge, merges_on_a_node
 from daemon.serve.jobs.slurm_work import SlurmWork
 from daemon.serve.steps.slurm.naming import called
@@ -156,14 +156,14 @@ class OnNodes:
     def _cancel(self, job: Job, seen: Seen, course: Course, settings: Settings) -> None:
         """Have it ended: by its own shim, where that is there and does so; else by Slurm, again and again."""
         now, slurm = time.monotonic(), settings.slurm or SlurmSettings()
-        course.told_to_end = course.told_to_end or now
+        course.ending_since = course.ending_since or now
         seen.ask_to_end("glmd cancel")
         before = " before it was merged" if seen.records.step is Step.MERGE else " before it began"
         cancelled = partial(self._after_step.cancelled, job, before)
         if seen.owner is None:
             self._work.withdraw(job, slurm, cancelled)
             return
-        if now - course.told_to_end > settings.training.grace + ENOUGH_TIME:
+        if now - course.ending_since > settings.training.grace + ENOUGH_TIME:
             self._work.withdraw(job, slurm, cancelled)
         self._work.ask(slurm)
         self._by_slurm(job, seen, course, settings)
@@ -211,7 +211,7 @@ class OnNodes:
         answer = self._work.answer
         row = seen.row(answer) if answer is not None and answer.at >= course.known_since else None
         if row is not None:
-            course.write_down(said(row, datetime.now()), seen.records.nodes.status)  # noqa: DTZ005 - as Slurm tells it
+            course.write_down(record_of(row, datetime.now()), seen.records.nodes.status)  # noqa: DTZ005 - as Slurm tells it
         return row
 
     def _by_slurm(self, job: Job, seen: Seen, course: Course, settings: Settings) -> None:

@@ -105,8 +105,8 @@ def examine(job: Job, settings: Settings, root: Root, own: Mapping[str, Path] | 
     try:
         obstacles = _obstacles(job, settings, root, own or {})
     except (HandlerError, OSError) as error:  # a file that is gone
-        if isinstance(error, ConfigError) and settings.preflight is Preflight.WAIT and (told := _too_little(error)):
-            return Wait(f"waits for room on the disk: {told}", error.code)
+        if isinstance(error, ConfigError) and settings.preflight is Preflight.WAIT and (lack := _too_little(error)):
+            return Wait(f"waits for room on the disk: {lack}", error.code)
         return Wait(f"waits: {error}", code_of(error)) if may_pass(error) else Refuse(str(error), code_of(error))
     refuse_all = settings.preflight is Preflight.REFUSE
     refused = [obstacle for obstacle in obstacles if refuse_all or not obstacle.passes]

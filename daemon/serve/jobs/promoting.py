@@ -70,11 +70,11 @@ class Promoting:
 
     def _keep(self, job: Job, why: Weighed, reason: str) -> None:
         """Let `job` be done without being promoted."""
-        told = f"not promoted: {why.reason}" if why.reason else ""
-        if told:
+        note = f"not promoted: {why.reason}" if why.reason else ""
+        if note:
             log = job_log(job.directory(self._root.path).events, job=job.id, attempt=job.attempt)
             log.info("latest_kept", code=why.code or Code.PROMOTION_NOT_PASSED, reason=why.reason)
-        self._moves.move(job, State.DONE, "; ".join(part for part in (told, reason) if part), why.code)
+        self._moves.move(job, State.DONE, "; ".join(part for part in (note, reason) if part), why.code)
 
 
 def _what(job: Job) -> str:

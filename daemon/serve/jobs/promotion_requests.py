@@ -181,8 +181,8 @@ class PromotionRequests:
             self._settle(asked, f"latest/{asked.prefix} leads to {before.name} already")
             return
         self._links.bring(asked.prefix)  # in any case: an error may come of a change that is made
-        told = self._make(change, before)
-        self._links.bring(asked.prefix, partial(self._made, asked, change, told))
+        details = self._make(change, before)
+        self._links.bring(asked.prefix, partial(self._made, asked, change, details))
 
     def _refuse_gone(self, row: Promotion) -> None:
         if why := self._why_gone(row):
@@ -194,7 +194,7 @@ class PromotionRequests:
         if job is None or row.target != target_of(job):
             return ""
         found = [one for one in self._store.prunings_of(job) if one.part in {Part.MERGED, Part.RECORDS}]
-        return f"the merged output of job {job.id} is gone: {found[-1].told}" if found else ""
+        return f"the merged output of job {job.id} is gone: {found[-1].text}" if found else ""
 
     def _make(self, change: _Change, before: Promotion | None) -> str:
         """Write the change down; return what there is to tell of it besides."""
@@ -207,15 +207,15 @@ class PromotionRequests:
             gone = {one.job for one in behind if one.job is not None} - {row.job}
             self._store.roll_back(row, back_to)
         log.info("latest_asked_for", kind=row.kind, prefix=row.prefix, job=row.job, user=row.by, reason=row.reason)
-        told = f" instead of {before.name}" if before is not None else ""
+        details = f" instead of {before.name}" if before is not None else ""
         for job in self._store.continuing(gone):
-            told += f"; job {job.id}, which is {job.state}, starts from job {job.continues} anyway"
-        return told
+            details += f"; job {job.id}, which is {job.state}, starts from job {job.continues} anyway"
+        return details
 
-    def _made(self, asked: _Asked, change: _Change, told: str, error: OSError | None) -> None:
-        where = f"latest/{asked.prefix} leads to {change.row.name} now{told}"
+    def _made(self, asked: _Asked, change: _Change, details: str, error: OSError | None) -> None:
+        where = f"latest/{asked.prefix} leads to {change.row.name} now{details}"
         if error is not None:
-            where = f"latest/{asked.prefix} is to lead to {change.row.name}{told}; it cannot be moved yet: {error}"
+            where = f"latest/{asked.prefix} is to lead to {change.row.name}{details}; it cannot be moved yet: {error}"
         self._settle(asked, where)
 
     def _settle(self, asked: _Asked, answer: str) -> None:

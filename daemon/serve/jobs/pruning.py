@@ -158,7 +158,7 @@ class Pruner:
         if asked is not None:
             self._asked.popleft()
             if asked.answer is not None:
-                asked.answer.settle(found.told("is being removed"))
+                asked.answer.settle(found.summary("is being removed"))
 
     def _begin(self, planned: Plan, by: str) -> None:
         """Note the next parts, unless what the plan was made of has changed: then it is made again."""
@@ -202,11 +202,11 @@ class Pruner:
                 self._store.give_up_pruning(pruning)
                 continue
             self._store.end_pruning(pruning)
-            told = {"part": str(pruning.part), "bytes": pruning.bytes, "reason": pruning.reason, "user": pruning.by}
+            fields = {"part": str(pruning.part), "bytes": pruning.bytes, "reason": pruning.reason, "user": pruning.by}
             if pruning.part is Part.RECORDS:
-                log.info("pruned", job=job.id, **told)
+                log.info("pruned", job=job.id, **fields)
             else:
-                job_log(job.directory(self._root.path).events, job=job.id, attempt=job.attempt).info("pruned", **told)
+                job_log(job.directory(self._root.path).events, job=job.id, attempt=job.attempt).info("pruned", **fields)
 
     def _submit(self, what: str, work: Callable[[], Result], then: Callable[[Future[Result]], None]) -> bool:
         """Let it be done, unless it failed a moment ago; say whether."""

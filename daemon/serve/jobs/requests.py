@@ -88,18 +88,18 @@ class Requests:
         """Queue `job` again from the step that did not succeed; raises RequestRefusedError."""
         self.refuse_strangers(job, by)
         if job.state not in {State.FAILED, State.CANCELLED}:
-            told = f"job {job.id} is {job.state}; only failed and cancelled jobs can be retried"
-            raise RequestRefusedError(told, Code.JOB_NOT_RETRYABLE)
+            reason = f"job {job.id} is {job.state}; only failed and cancelled jobs can be retried"
+            raise RequestRefusedError(reason, Code.JOB_NOT_RETRYABLE)
         refuse_while_stuck(job, self._store, self._root)
         if any(pruning.ended is None for pruning in self._store.prunings_of(job)):
-            told = f"job {job.id} cannot be retried now: its files are being removed; ask again in a minute"
-            raise RequestRefusedError(told, Code.JOB_BEING_PRUNED)
+            reason = f"job {job.id} cannot be retried now: its files are being removed; ask again in a minute"
+            raise RequestRefusedError(reason, Code.JOB_BEING_PRUNED)
         directory = job.directory(self._root.path)
         last = _last_attempt(job, directory)
         is_trained = self._is_trained(job, directory, last)
         if not is_trained and not directory.submitted.exists():
-            told = f"{directory.path} has nothing to run any more; drop the file again"
-            raise RequestRefusedError(told, Code.JOB_NOTHING_TO_RUN)
+            reason = f"{directory.path} has nothing to run any more; drop the file again"
+            raise RequestRefusedError(reason, Code.JOB_NOTHING_TO_RUN)
         self.note("retry_asked", job, by)
         if is_trained:
             self._moves.move(job, State.MERGING, f"retried by {by.name}: merging again", attempt=last + 1)
@@ -115,8 +115,8 @@ class Requests:
         if self.allowed is Cancel.GROUP or by.number in {0, User.of_this_process().number}:
             return
         if job is None:
-            told = f"no job of {by.name}'s made this, and glmd's settings say `cancel: owner`; ask an administrator"
-            raise RequestRefusedError(told, Code.JOB_NOT_YOURS)
+            reason = f"no job of {by.name}'s made this, and glmd's settings say `cancel: owner`; ask an administrator"
+            raise RequestRefusedError(reason, Code.JOB_NOT_YOURS)
         owner = self._store.owner_of(job)
         if owner != by:
             whose = f"{owner.name} dropped it" if owner else "nobody knows who dropped it"

@@ -19,7 +19,7 @@ from daemon.serve.jobs.moves import Moves
 from daemon.serve.jobs.set_aside import SetAside
 from daemon.serve.loop.faults import Faults
 from daemon.serve.loop.workers import Lane, Workers
-from daemon.serve.steps.slurm.leaving_out import told
+from daemon.serve.steps.slurm.leaving_out import left_out_text
 from daemon.serve.steps.slurm.queue import Answer, ask, next_question
 from daemon.serve.steps.slurm.submission import SlurmRecords, cancel, leave_none_out, read, submit, withdraw
 from handlers.codes import Code
@@ -72,7 +72,7 @@ class SlurmWork:
 
     def _submitted(self, job: Job, submitted: Submitted) -> None:
         intent = read(Intent, SlurmRecords(job.directory(self._root.path), job.attempt, STEP_OF[job.state]).intent)
-        left_out = "" if intent is None else told(intent)
+        left_out = "" if intent is None else left_out_text(intent)
         self._store.explain(job, f"Slurm job {submitted.id} waits in Slurm's queue{left_out and f'; {left_out}'}")
         log.info("submitted_to_slurm", job=job.id, slurm=submitted.id, how=submitted.how)
         if intent is not None and intent.in_vain:

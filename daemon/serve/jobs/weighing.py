@@ -46,7 +46,7 @@ def weigh(job: Job, root: Root, standing: Standing, rivals: Sequence[Promotion])
         plan = _plan_of(job, root)
         if not plan.merge.can_be_continued:
             return Weighed(promoted=False)
-        if not _is_where_it_is_said_to_be(job, root, standing):
+        if not _is_link_settled(job, root, standing):
             return None
         candidate = _candidate(job, root, plan)
     except NotPromotedError as error:
@@ -70,7 +70,7 @@ def weigh_as_asked(job: Job, root: Root, standing: Standing, *, force: bool) -> 
             f"no training can start from the output of job {job.id}: it is no .ckpt, or without the network's weights",
             Code.PROMOTION_NO_BASE,
         )
-    if not _is_where_it_is_said_to_be(job, root, standing):
+    if not _is_link_settled(job, root, standing):
         return False
     candidate = _candidate(job, root, plan)
     if candidate.not_finite:
@@ -103,7 +103,7 @@ def _plan_of(job: Job, root: Root) -> JobPlan:
         ) from error
 
 
-def _is_where_it_is_said_to_be(job: Job, root: Root, standing: Standing) -> bool:
+def _is_link_settled(job: Job, root: Root, standing: Standing) -> bool:
     """Say whether nothing is to be done about the link first. Raises NotPromotedError where there can be none."""
     if is_occupied(root.latest / job.prefix):
         what = f"latest/{job.prefix} stays as it is: it is no symbolic link; remove it"

@@ -36,8 +36,8 @@ class Writers:
         What it tells meanwhile is why the job is where it is.
         """
         if not self._faults.is_paused(what):
-            told = partial(self._explain, job, what)
-            self._workers.submit_apart(Lane.JOBS, job.writer, work, self.still(job, what, then), told)
+            on_report = partial(self._explain, job, what)
+            self._workers.submit_apart(Lane.JOBS, job.writer, work, self.still(job, what, then), on_report)
 
     def _explain(self, job: Job, what: str, reason: object) -> None:
         self._faults.contain(what, partial(self._store.explain, job, str(reason)))

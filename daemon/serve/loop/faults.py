@@ -64,7 +64,7 @@ class Defect:
     @property
     def reason(self) -> str:
         """Say in one line what it is, for people."""
-        return _told(f"{self.CODE}: a defect in glmd: {type(self.error).__name__}: {self.error}")
+        return _shortened(f"{self.CODE}: a defect in glmd: {type(self.error).__name__}: {self.error}")
 
     @property
     def traceback(self) -> str:
@@ -72,10 +72,10 @@ class Defect:
         return "".join(traceback.format_exception(self.error))
 
 
-def _told(text: str) -> str:
+def _shortened(text: str) -> str:
     """Return `text` in one line that rows, packets and people take, whatever somebody has written into it."""
-    told = printable(text)
-    return told if len(told) <= LONGEST_REASON else f"{told[:LONGEST_REASON]}…"
+    line = printable(text)
+    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}…"
 
 
 Aside = Callable[[Defect], object]
@@ -143,7 +143,7 @@ class Faults:
 
     def failed(self, what: str, error: Exception) -> None:
         """Log that `what` failed; it is paused, for twice as long as after the time before."""
-        self._pause(what, _told(str(error)), self._longest_pause, code_of(error))
+        self._pause(what, _shortened(str(error)), self._longest_pause, code_of(error))
 
     def retry_all(self) -> None:
         """Let everything be tried at once: somebody may have fixed it."""
@@ -180,7 +180,7 @@ class Faults:
     def present(self, *, besides: str) -> list[PresentFault]:
         """Return what fails at present, the first that failed first, but for what `besides` names."""
         return [
-            PresentFault(_told(what), fault.code, fault.reason, fault.since)
+            PresentFault(_shortened(what), fault.code, fault.reason, fault.since)
             for what, fault in self._present.items()
             if what != besides
         ]

@@ -52,7 +52,9 @@ class Lane(Enum):
 class Elsewhere(Protocol):
     """Where work is done that touches strangers' paths; see daemon.serve.apart."""
 
-    def run(self, key: Hashable, work: Callable[[], Result], told: Callable[[object], None] | None = None) -> Result:
+    def run(
+        self, key: Hashable, work: Callable[[], Result], on_report: Callable[[object], None] | None = None
+    ) -> Result:
         """Do `work` and return or raise what comes of it."""
 
     def stop(self, key: Hashable) -> None:
@@ -62,9 +64,11 @@ class Elsewhere(Protocol):
 class Here:
     """Does work in the thread that waits for it. It cannot be stopped."""
 
-    def run(self, key: Hashable, work: Callable[[], Result], told: Callable[[object], None] | None = None) -> Result:
+    def run(
+        self, key: Hashable, work: Callable[[], Result], on_report: Callable[[object], None] | None = None
+    ) -> Result:
         """Do `work`."""
-        del key, told
+        del key, on_report
         return work()
 
     def stop(self, key: Hashable) -> None:
@@ -136,16 +140,16 @@ class Workers:
         key: Hashable,
         work: Callable[[], Result],
         then: Callable[[Future[Result]], None],
-        told: Callable[[object], None] | None = None,
+        on_report: Callable[[object], None] | None = None,
     ) -> None:
         """Do as `submit` does, for work that may touch any path: in a process apart.
 
-        `told` is called in the loop, too, with what the work tells before its end.
+        `on_report` is called in the loop, too, with what the work tells before its end.
         """
 
         def hand_over(value: object) -> None:
-            if told is not None:
-                self._ended.append(partial(told, value))
+            if on_report is not None:
+                self._ended.append(partial(on_report, value))
                 self._wake()
 
         self.submit(lane, key, lambda: self._elsewhere.run(key, work, hand_over), then)

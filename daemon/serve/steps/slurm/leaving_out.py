@@ -26,7 +26,7 @@ def users_own(intent: Intent) -> str:
     return given[-1] if given else ""
 
 
-def told(intent: Intent) -> str:
+def left_out_text(intent: Intent) -> str:
     """Say which nodes are left out, and why; or why they are not. Empty where there are none."""
     nodes = ", ".join(f"{node} ({why})" for node, why in intent.left_out.items())
     if not nodes:

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from daemon.serve.steps.slurm.leaving_out import is_leaving_out, sent_options, told, users_own
+from daemon.serve.steps.slurm.leaving_out import is_leaving_out, left_out_text, sent_options, users_own
 from daemon.serve.steps.slurm.states import Phase, Word
 from handlers.ckpt.files.durable import UMASK, publish_bytes
 from handlers.ckpt.files.listing import is_listed
@@ -154,7 +154,7 @@ def leave_none_out(job_dir: JobDir, attempt: int, client: SlurmClient, why: str)
     client.exclude(intent.name, users_own(intent))
     intent = intent.model_copy(update={"in_vain": why})
     intent.publish(records.intent)
-    return told(intent)
+    return left_out_text(intent)
 
 
 def withdraw(
@@ -218,7 +218,7 @@ def options_of(records: SlurmRecords, wanted: Wanted) -> tuple[str, ...]:
     `--propagate=NONE`, or the job would have the soft limits of the user who submits it: a daemon's are low, and RDMA
     wants much locked memory.
     """
-    told = () if wanted.warning is None else (f"--signal=B:USR1@{wanted.warning:.0f}",)
+    signal_option = () if wanted.warning is None else (f"--signal=B:USR1@{wanted.warning:.0f}",)
     return (
         f"--job-name={wanted.name}",
         f"--comment={wanted.name}",
@@ -229,7 +229,7 @@ def options_of(records: SlurmRecords, wanted: Wanted) -> tuple[str, ...]:
         "--open-mode=append",
         "--export=ALL",
         "--propagate=NONE",
-        *told,
+        *signal_option,
         *wanted.placement.options,
         *wanted.placement.extra,
     )

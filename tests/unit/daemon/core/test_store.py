@@ -452,12 +452,12 @@ def test_a_row_that_says_nothing_is_left_alone(path: Path, column: str, value: s
         store._connection.execute(f"UPDATE jobs SET {column} = {value} WHERE id = 1")  # noqa: S608 - ours
         assert [job.id for job in store.jobs()] == [2]
         assert store.readable(1) is None
-        (told,) = store.told_of_unreadable(3)
+        (told,) = store.unreadable_lines(3)
         assert told.startswith("job 1: its row in the store cannot be read: ")
         assert len(told) < 400
         store._connection.execute(f"INSERT OR REPLACE INTO jobs VALUES ({', '.join('?' * len(whole))})", whole)  # noqa: S608
         assert [job.id for job in store.jobs()] == [1, 2]
-        assert store.told_of_unreadable(3) == []
+        assert store.unreadable_lines(3) == []
 
 
 def test_text_that_is_not_utf_8_spoils_no_other_row(path: Path) -> None:
@@ -476,7 +476,7 @@ def test_what_is_told_of_many_rows_is_short(path: Path) -> None:
             store.add(NewJob(f"c{number}", "run"))
         store._connection.execute("UPDATE jobs SET attempt = 0")
         assert store.jobs() == ()
-        assert len(told := store.told_of_unreadable(3)) == 4
+        assert len(told := store.unreadable_lines(3)) == 4
         assert told[3] == "6 more such rows"
 
 

@@ -24,11 +24,11 @@ def test_what_an_earlier_attempt_was_at_is_not_shown_of_the_next(tmp_path: Path)
         seen.set_result(Progress(epoch=12, epochs=31, step=1, steps=4, loss=2.31, seconds_per_step=None))
         work._progressed((1, 1), seen)
         work.look(time.monotonic())
-        assert "epoch 12/31" in work.told
+        assert "epoch 12/31" in work.summary
         store.move(job, State.TRAINING, attempt=2)
         work._progressed((1, 1), seen)
         work.look(time.monotonic())
-        assert "epoch" not in work.told
+        assert "epoch" not in work.summary
 
 
 def test_nothing_is_looked_at_where_nothing_trains(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_nothing_is_looked_at_where_nothing_trains(tmp_path: Path) -> None:
         work = Work(Root(tmp_path), store, Workers(lambda: None), Faults())
         work.look(time.monotonic())
         assert work.next_due is None
-        assert work.told == "idle; 0 queued"
+        assert work.summary == "idle; 0 queued"
 
 
 def test_what_failed_is_told_until_it_is_tried_again(tmp_path: Path) -> None:
@@ -46,13 +46,13 @@ def test_what_failed_is_told_until_it_is_tried_again(tmp_path: Path) -> None:
         work = Work(Root(tmp_path), store, Workers(lambda: None), Faults())
         job = store.add(NewJob("c", "run", devices=(0,)))
         work.look(time.monotonic())
-        assert work.told == "idle; 1 queued"
+        assert work.summary == "idle; 1 queued"
         job = store.move(job, State.FAILED, reason="no")
         work.look(time.monotonic())
-        assert work.told == "0001-run failed: see glmd status 1; idle; 0 queued"
+        assert work.summary == "0001-run failed: see glmd status 1; idle; 0 queued"
         store.move(job, State.QUEUED)
         work.look(time.monotonic())
-        assert work.told == "idle; 1 queued"
+        assert work.summary == "idle; 1 queued"
 
 
 def test_a_full_disk_is_told_while_something_trains(tmp_path: Path) -> None:

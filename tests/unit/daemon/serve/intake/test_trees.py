@@ -84,7 +84,7 @@ class House:
         """Give the follower a turn, tell what it says, and give the loop's side its turn."""
         (tree,) = self.trees._trees
         if (seen := self.follower.turn(time.monotonic())) is not None:
-            self.trees._told(tree, seen)
+            self.trees._reported(tree, seen)
         self.trees.turn(Moment.now())
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from daemon.core.states import Job, State
-from daemon.serve.jobs.nodes_looks import said, why_it_waits
+from daemon.serve.jobs.nodes_looks import record_of, why_it_waits
 from handlers.records.slurm import SlurmStatus
 from handlers.slurm.queue import Row
 
@@ -44,11 +44,11 @@ def test_what_is_kept_has_the_start_as_a_moment() -> None:
     """In the same steps, and only while it is expected: once it runs Slurm tells when it began."""
     row = Row("4711", "PENDING", "Resources", "2026-11-30T16:18:31", "", "glmd-x", "npu")
     expected = datetime(2026, 11, 30, 16, 20).astimezone()
-    assert said(row, NOON) == SlurmStatus(
+    assert record_of(row, NOON) == SlurmStatus(
         id="4711", state="PENDING", reason="Resources", partition="npu", expected=expected
     )
     runs = Row("4711", "RUNNING", "None", "2026-11-30T16:18:31", "n[1-2]", "glmd-x", "npu")
-    assert said(runs, NOON) == SlurmStatus(id="4711", state="RUNNING", partition="npu", nodes="n[1-2]")
+    assert record_of(runs, NOON) == SlurmStatus(id="4711", state="RUNNING", partition="npu", nodes="n[1-2]")
 
 
 def test_what_does_not_pass_by_itself_is_told_as_such() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.serve.steps.slurm.leaving_out import told
+from daemon.serve.steps.slurm.leaving_out import left_out_text
 from daemon.serve.steps.slurm.submission import SlurmRecords, Wanted, lay_out, leave_none_out, submit, withdraw
 from handlers.records.job_dir import JobDir
 from handlers.records.nodes import Owner
@@ -201,7 +201,7 @@ def test_nodes_are_left_out_with_the_users_own(job_dir: JobDir) -> None:
     slurm = Slurm()
     submit(job_dir, 1, slurm)
     assert excluded(slurm) == ["--exclude=n9,n2"]
-    assert told(Intent.read(SlurmRecords(job_dir, 1).intent)) == "without n2 (lost in attempt 1)"
+    assert left_out_text(Intent.read(SlurmRecords(job_dir, 1).intent)) == "without n2 (lost in attempt 1)"
 
 
 def test_a_cluster_that_is_too_small_without_them_gives_them_all_the_same(job_dir: JobDir) -> None:
@@ -211,7 +211,7 @@ def test_a_cluster_that_is_too_small_without_them_gives_them_all_the_same(job_di
     assert submit(job_dir, 1, slurm).how == "sbatch"
     assert excluded(slurm) == ["--exclude=n9,n2", "--exclude=n9"]
     intent = Intent.read(SlurmRecords(job_dir, 1).intent)
-    assert (intent.tries, told(intent)) == (2, f"n2 (lost in attempt 1) is not left out: {TOO_FEW}")
+    assert (intent.tries, left_out_text(intent)) == (2, f"n2 (lost in attempt 1) is not left out: {TOO_FEW}")
 
 
 def test_a_refusal_that_the_nodes_are_not_to_blame_for_is_told(job_dir: JobDir) -> None:
