@@ -107,7 +107,7 @@ class Notifier:
         self._heartbeat = Heartbeat(files.credentials, self._children)
         self._forget_due = 0.0
         self._published_changes: int | None = None
-        """How many changes the outbox had had when it was told last how it stands; None before that."""
+        """How many changes the outbox had had when how it stands was published last; None before that."""
         self._stop = False
         self._reload = False
 
