@@ -77,20 +77,20 @@ def in_slurm(job: Job, root: Path) -> InSlurm | None:
     if not job.nodes:
         return None
     directory = _directory(job, root)
-    answer, submitted, owner = (
+    status, submitted, owner = (
         _read(Said, directory.said), _read(Submitted, directory.job), _read(Owner, directory.owner)
     )  # fmt: skip
-    number = owner.job if owner is not None else submitted.id if submitted is not None else answer.id if answer else ""
+    number = owner.job if owner is not None else submitted.id if submitted is not None else status.id if status else ""
     ranks: dict[str, tuple[int, ...]] = {}
     for rank, place in sorted(places_of(job, root).items()):
         ranks[place.node] = (*ranks.get(place.node, ()), rank)
-    now = answer if job.state in {State.SUBMITTED, State.TRAINING} else None
+    now = status if job.state in {State.SUBMITTED, State.TRAINING} else None
     return InSlurm(
         id=number,
         state="" if now is None else now.state,
         reason="" if now is None else now.reason,
-        partition="" if answer is None else answer.partition,
-        nodes=(answer.nodes if answer is not None else "") or (owner.nodelist if owner is not None else ""),
+        partition="" if status is None else status.partition,
+        nodes=(status.nodes if status is not None else "") or (owner.nodelist if owner is not None else ""),
         expected=None if now is None else now.expected,
         ranks=ranks,
     )
