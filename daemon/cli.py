@@ -26,13 +26,13 @@ def main() -> int:
         if short := shortage(error):
             print(f"glmd: {short}", file=sys.stderr)  # noqa: T201 - this is where errors come out
             return FAILED
-        from daemon.commands.exit_codes import as_json, exit_code, told  # noqa: PLC0415 - imports every room; seldom needed
+        from daemon.commands.exit_codes import as_json, exit_code, text_with_code  # noqa: PLC0415 - imports every room; seldom needed
 
         code = exit_code(error)
         if code is None:
             raise
         sys.stdout.flush()
-        words = as_json(error) if "--json" in sys.argv[1:] else told(error)
+        words = as_json(error) if "--json" in sys.argv[1:] else text_with_code(error)
         print(words, file=sys.stderr)  # noqa: T201 - this is where errors come out
         return code
     return 0

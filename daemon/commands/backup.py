@@ -47,8 +47,8 @@ def backup(words: Sequence[str]) -> None:
 
 def _parser() -> Parser:
     parser = Parser(prog="glmd backup", description=backup.__doc__, epilog=EXIT_CODES, allow_abbrev=False)
-    told = "An existing directory, best on another disk; the backup gets a directory in it."
-    parser.add_argument("--to", type=Path, required=True, metavar="DIR", help=told)
+    text = "An existing directory, best on another disk; the backup gets a directory in it."
+    parser.add_argument("--to", type=Path, required=True, metavar="DIR", help=text)
     parser.add_argument("--json", action="store_true", help="Print JSON; docs/cli.md lists its keys.")
     parser.add_common_options()
     return parser

@@ -41,15 +41,15 @@ def compare(words: Sequence[str]) -> None:
 def _parser() -> Parser:
     parser = Parser(prog="glmd compare", description=compare.__doc__, allow_abbrev=False)
     parser.add_argument("jobs", nargs="+", metavar="JOB", help="A job, as 42, 0042 or 0042-NAME.")
-    told = "Show the keys of the configurations that differ, instead of the curves."
-    parser.add_argument("--config", action="store_true", help=told)
+    text = "Show the keys of the configurations that differ, instead of the curves."
+    parser.add_argument("--config", action="store_true", help=text)
     parser.add_argument("--json", action="store_true", help="Print JSON; docs/cli.md lists its keys.")
     parser.add_common_options(config="--config-file")
     return parser
 
 
 def _document(jobs: Sequence[Job], place: Root) -> Iterator[tuple[str, object]]:
-    yield "jobs", (each.as_json() for each in compared(jobs, place.path))
+    yield "jobs", (of_job.as_json() for of_job in compared(jobs, place.path))
     rows = different_keys(jobs, place.path, NOTHING_HIDDEN)
     yield "config", ({"key": row.key, "values": list(row.values)} for row in rows)
 
@@ -62,19 +62,19 @@ def _trainings(found: Sequence[Compared]) -> Iterator[str]:
 
 def _curves(found: Sequence[Compared]) -> Iterator[str]:
     """Yield a curve for each job, all on one scale."""
-    points = {each.job: each.training.points() for each in found if each.training is not None}
-    losses = [loss for each in points.values() for _, loss in each if abs(loss) < float("inf")]
+    points = {of_job.job: of_job.training.points() for of_job in found if of_job.training is not None}
+    losses = [loss for curve_points in points.values() for _, loss in curve_points if abs(loss) < float("inf")]
     if not losses or not shows(SIGN):
         return
-    last = max(each[-1][0] for each in points.values())
-    for job, each in points.items():
+    last = max(curve_points[-1][0] for curve_points in points.values())
+    for job, curve_points in points.items():
         yield f"{printable(job.label)}: loss by step"
-        yield from curve(each, across=(1, last), between=(min(losses), max(losses)), height=_HEIGHT)
+        yield from curve(curve_points, across=(1, last), between=(min(losses), max(losses)), height=_HEIGHT)
         yield ""
 
 
-def _row(each: Compared) -> tuple[str, ...]:
-    job, training = each.job, each.training
+def _row(of_job: Compared) -> tuple[str, ...]:
+    job, training = of_job.job, of_job.training
     if training is None:
         return (str(job.id), job.name, str(job.state), "none", "", "", "", "", "")
     samples, seconds = training.samples_per_second, training.seconds

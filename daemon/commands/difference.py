@@ -45,7 +45,7 @@ def difference(a: Path, b: Path, which: Which, *, as_json: bool) -> int:
         found = diff(_side(a, which), _side(b, which), shown)
     if as_json:
         content = {"same": found.same, "a": str(a), "b": str(b), **asdict(found)}
-        content["contents"] = [{**asdict(each), "index": each.index} for each in found.contents]
+        content["contents"] = [{**asdict(part), "index": part.index} for part in found.contents]
         typer.echo(to_json(content))
     else:
         for line in _lines(found, a, b):

@@ -80,9 +80,9 @@ def _tell(
                 _show(finding)
     lacking = [finding.name for finding in findings if finding.verdict is Verdict.MISSING]
     if json_:
-        checks = [asdict(each) for each in findings]
-        told = [{"name": cycle.name, "next": [time.isoformat() for time in times]} for cycle, times in nights]
-        typer.echo(to_json({"ok": not lacking, "checks": checks, "nights": told}))
+        checks = [asdict(finding) for finding in findings]
+        upcoming = [{"name": cycle.name, "next": [time.isoformat() for time in times]} for cycle, times in nights]
+        typer.echo(to_json({"ok": not lacking, "checks": checks, "nights": upcoming}))
         raise typer.Exit(1 if lacking else 0)
     for cycle, times in nights:
         _show_nights(cycle, times)
@@ -95,15 +95,15 @@ class _InSlurm:
 
     def __init__(self, root: Path | None, config: Path | None) -> None:
         self._where = root, config
-        self._is_told = False
+        self._is_reported = False
 
     def __call__(self) -> tuple[Row, ...] | None:
         try:
             return rows(self._squeue, ANSWER)
         except UnclearError as error:
-            if not self._is_told:
+            if not self._is_reported:
                 typer.echo(printable(f"Slurm does not answer, and is not looked at: {error}"), err=True)
-            self._is_told = True
+            self._is_reported = True
             return None
 
     @cached_property
@@ -118,14 +118,14 @@ class _InSlurm:
 def _examine_state(root: Path, queue: _InSlurm, *, json_: bool) -> NoReturn:
     from daemon.face.audit import check_state  # noqa: PLC0415 - the records of jobs, which the host's check has no use for
 
-    with progress("state_checked", "looking at jobs", unit=lambda jobs: f"{jobs:,.0f}") as told:
-        found = check_state(Root(root), progress=told, queue=queue)
+    with progress("state_checked", "looking at jobs", unit=lambda jobs: f"{jobs:,.0f}") as report:
+        found = check_state(Root(root), progress=report, queue=queue)
     if json_:
-        typer.echo(to_json({"ok": not found, "disagreements": [each.as_json() for each in found]}))
-    for each in () if json_ else found:
-        of_job = f"job {each.job}" if each.job is not None else ""
-        typer.echo(f"{colour(each.kind, 'red')}  {of_job}")
-        for line in (str(each.where), each.what, each.repair):
+        typer.echo(to_json({"ok": not found, "disagreements": [disagreement.as_json() for disagreement in found]}))
+    for disagreement in () if json_ else found:
+        of_job = f"job {disagreement.job}" if disagreement.job is not None else ""
+        typer.echo(f"{colour(disagreement.kind, 'red')}  {of_job}")
+        for line in (str(disagreement.where), disagreement.what, disagreement.repair):
             typer.echo(f"  {printable(line)}")
     if not json_:
         typer.echo(f"{len(found)} disagreement{'s' * (len(found) > 1)}" if found else "root and store agree")

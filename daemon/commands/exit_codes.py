@@ -64,7 +64,7 @@ def message(error: Exception) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
-def told(error: Exception) -> str:
+def text_with_code(error: Exception) -> str:
     """Return `message` with the code that `glmd explain` takes. Bad usage explains itself."""
     text, code = message(error), code_of(error)
     if isinstance(error, ConfigError):
@@ -79,8 +79,8 @@ def told(error: Exception) -> str:
 def as_json(error: Exception) -> str:
     """Return the same for programs, in one line; docs/cli.md names the keys."""
     problems = [asdict(problem) for problem in error.problems] if isinstance(error, ConfigError) else []
-    said = {"ok": False, "code": code_of(error), "message": _words(error), "exit_code": exit_code(error)}
-    return to_json({**said, "problems": problems}, indent=None)
+    fields = {"ok": False, "code": code_of(error), "message": _words(error), "exit_code": exit_code(error)}
+    return to_json({**fields, "problems": problems}, indent=None)
 
 
 def _words(error: Exception) -> str:
@@ -88,5 +88,5 @@ def _words(error: Exception) -> str:
     if not isinstance(error, OSError) or error.strerror is None:
         return str(error)
     places = [str(place) for place in (error.filename, error.filename2) if place is not None]
-    told = [" -> ".join(places), error.strerror, _REMEDIES.get(error.errno or 0, "")]
-    return ": ".join(part for part in told if part)
+    parts = [" -> ".join(places), error.strerror, _REMEDIES.get(error.errno or 0, "")]
+    return ": ".join(part for part in parts if part)

@@ -178,4 +178,4 @@ def _strategy(found: StrategyTable) -> Iterator[str]:
 
 
 def _numbers(numbers: tuple[int | tuple[int, ...], ...]) -> str:
-    return f"[{', '.join(str(each) if isinstance(each, int) else _numbers(each) for each in numbers)}]"
+    return f"[{', '.join(str(number) if isinstance(number, int) else _numbers(number) for number in numbers)}]"

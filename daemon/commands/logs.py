@@ -175,8 +175,8 @@ class _Cutter:
         self._left_out += max(0, len(part) - room)
 
     def _take(self) -> bytes:
-        told = f" … and {self._left_out} bytes more".encode() if self._left_out else b""
-        line = bytes(self._line) + told
+        ending = f" … and {self._left_out} bytes more".encode() if self._left_out else b""
+        line = bytes(self._line) + ending
         self._line.clear()
         self._left_out = 0
         return line

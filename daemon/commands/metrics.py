@@ -38,8 +38,8 @@ def metrics(words: Sequence[str]) -> None:
 
 def _parser() -> Parser:
     parser = Parser(prog="glmd metrics", description=metrics.__doc__, allow_abbrev=False)
-    told = "Write the metrics to this file, for node_exporter; default: metrics.textfile."
-    parser.add_argument("--textfile", nargs="?", type=Path, const=_BY_SETTINGS, metavar="PATH", help=told)
+    text = "Write the metrics to this file, for node_exporter; default: metrics.textfile."
+    parser.add_argument("--textfile", nargs="?", type=Path, const=_BY_SETTINGS, metavar="PATH", help=text)
     parser.add_common_options()
     return parser
 

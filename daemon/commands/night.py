@@ -19,7 +19,7 @@ from daemon.core.night_hours import NightHours
 from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.face.cells import cells
-from daemon.face.digest import Digest, OtherJob, ToldRun, digest, last_begun
+from daemon.face.digest import Digest, OtherJob, RunDetails, digest, last_begun
 from daemon.face.needs import Need
 from daemon.face.nights import night_of
 from daemon.face.words.reading import Words
@@ -53,20 +53,20 @@ def night(words: Sequence[str]) -> None:
     if given.json:
         write(json_lines(found.as_json()))
     else:
-        write(told_of(found, words_of(given.lang), trouble))
+        write(night_lines(found, words_of(given.lang), trouble))
     if found.needs:
         sys.exit(NEEDS_YOU)
 
 
 def _parser() -> Parser:
     parser = Parser(prog="glmd night", description=night.__doc__, epilog=EXIT_CODES, allow_abbrev=False)
-    told = "The morning of the night, as 2026-11-28; default: the last night that has begun."
-    parser.add_argument("date", nargs="?", metavar="DATE", help=told)
+    text = "The morning of the night, as 2026-11-28; default: the last night that has begun."
+    parser.add_argument("date", nargs="?", metavar="DATE", help=text)
     parser.add_argument("--json", action="store_true", help="Print JSON; docs/cli.md lists its keys.")
-    told = "Drop the YAML of this cycle now, filled in for this moment."
-    parser.add_argument("--try", dest="try_now", metavar="CYCLE", help=told)
-    told = "Show the YAML of this cycle, filled in for this moment, and the result of its check."
-    parser.add_argument("--dry-run", metavar="CYCLE", help=told)
+    text = "Drop the YAML of this cycle now, filled in for this moment."
+    parser.add_argument("--try", dest="try_now", metavar="CYCLE", help=text)
+    text = "Show the YAML of this cycle, filled in for this moment, and the result of its check."
+    parser.add_argument("--dry-run", metavar="CYCLE", help=text)
     parser.add_language_option()
     parser.add_common_options()
     return parser
@@ -102,12 +102,12 @@ def hours_of(root: Path, config: Path | None) -> tuple[NightHours, str]:
         return NightHours.parse(usual), f"the settings cannot be read, so a night is taken to be {usual}: {error}"
 
 
-def told_of(found: Digest, words: Words, trouble: str = "") -> Iterator[str]:
+def night_lines(found: Digest, words: Words, trouble: str = "") -> Iterator[str]:
     """Yield the lines that tell of a night."""
     counts = [words.say("marks", mark, count=count) for mark, count in reversed(found.totals().items())]
-    told = words.joined(*counts) or words.frame("no_run")
+    text = words.joined(*counts) or words.frame("no_run")
     day = words.say("days", str(found.night.isoweekday()))
-    yield words.say("cli", "night", day=day, night=found.night, evening=found.evening, morning=found.morning, told=told)
+    yield words.say("cli", "night", day=day, night=found.night, evening=found.evening, morning=found.morning, text=text)
     if trouble:
         yield from _paragraph(words.say("cli", "trouble"), trouble)
     yield from _needs(found.needs, words)
@@ -129,29 +129,29 @@ def _needs(needs: Sequence[Need], words: Words) -> Iterator[str]:
         yield from (f"    {printable(command)}" for command in need.commands)
 
 
-def _runs(runs: Sequence[ToldRun], words: Words) -> Iterator[str]:
+def _runs(runs: Sequence[RunDetails], words: Words) -> Iterator[str]:
     if not runs:
         return
     yield ""
-    yield from table(words.row("night"), (_run(told, words) for told in runs), paint=_paint)
+    yield from table(words.row("night"), (_run(details, words) for details in runs), paint=_paint)
 
 
 def _paint(column: int, cell: str) -> str:
     return painted(cell[:1]) + cell[1:] if column == 0 else cell
 
 
-def _run(told: ToldRun, words: Words) -> tuple[str, ...]:
-    run = told.run
+def _run(details: RunDetails, words: Words) -> tuple[str, ...]:
+    run = details.run
     result, job = run.result, run.job
     loss = result.final_loss if result is not None else None
     change = ""
-    if told.change is not None and told.before is not None:
-        change = words.say("cli", "change", change=told.change, job=told.before[0].id)
+    if details.change is not None and details.before is not None:
+        change = words.say("cli", "change", change=details.change, job=details.before[0].id)
     return (
-        f"{sign(run.mark)} {told.label or run.cycle}",
+        f"{sign(run.mark)} {details.label or run.cycle}",
         f"{run.due.astimezone():%H:%M}",
-        "" if told.started is None else f"{told.started.astimezone():%H:%M}",
-        "" if told.seconds is None else format_duration(told.seconds),
+        "" if details.started is None else f"{details.started.astimezone():%H:%M}",
+        "" if details.seconds is None else format_duration(details.seconds),
         "" if loss is None else f"{loss:.4g}",
         change,
         "" if job is None or job.continues is None else str(job.continues),
@@ -182,15 +182,15 @@ def _other(other: OtherJob, words: Words) -> tuple[str, ...]:
 
 def _sums(found: Digest, words: Words) -> Iterator[str]:
     """Yield what all of them took and made."""
-    results = [told.run.result for told in found.runs] + [other.result for other in found.others]
-    seconds = [told.seconds for told in found.runs if told.seconds is not None]
+    results = [details.run.result for details in found.runs] + [other.result for other in found.others]
+    seconds = [details.seconds for details in found.runs if details.seconds is not None]
     seconds += [other.result.seconds for other in found.others if other.result and other.result.seconds is not None]
     merged = [result.bytes for result in results if result is not None and result.bytes is not None]
     if seconds:
         yield ""
         made = words.say("cli", "merged", size=format_size(sum(merged))) if merged else ""
         ran = words.say("cli", "steps_ran", time=format_duration(sum(seconds)))
-        yield words.say("cli", "in_all", told=words.joined(ran, made))
+        yield words.say("cli", "in_all", text=words.joined(ran, made))
 
 
 def _paragraph(name: str, text: str) -> Iterator[str]:

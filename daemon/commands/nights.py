@@ -17,7 +17,7 @@ from daemon.core.root import Root
 from daemon.face.cells import cells
 from daemon.face.nights import CycleNights, columns, night_of
 from daemon.face.nights import nights as nights_since
-from daemon.face.notices import told
+from daemon.face.notices import notice_texts
 from daemon.face.words.reading import Words
 from handlers.codes import Code
 from handlers.errors import BadInputError
@@ -72,20 +72,20 @@ def _since(text: str | None, last: int, now: datetime) -> date:
         raise BadInputError(f"--last {last}: give 1 to {MOST} nights", Code.USAGE_OPTIONS)
     since = newest - timedelta(days=last - 1) if text is None else date_in(text)
     if not newest - timedelta(days=MOST) <= since <= newest:
-        told = f"--since {since}: give a day of the last {MOST}"
-        raise BadInputError(told, Code.USAGE_OPTIONS)
+        text = f"--since {since}: give a day of the last {MOST}"
+        raise BadInputError(text, Code.USAGE_OPTIONS)
     return since
 
 
 def _document(found: Sequence[CycleNights], since: date, notices: Sequence[Notice]) -> Iterator[tuple[str, object]]:
     yield "since", since.isoformat()
-    yield "cycles", (each.as_json() for each in found)
+    yield "cycles", (cycle.as_json() for cycle in found)
     yield "notices", [notice.as_json() for notice in notices]
 
 
 def _noticed(notices: Sequence[Notice], words: Words) -> Iterator[str]:
     name = words.say("cli", "notice")
-    for text in told(notices):
+    for text in notice_texts(notices):
         first, *others = paragraphs(text, cells(name), terminal_width())
         yield f"{name}{first}"
         yield from others
@@ -98,7 +98,7 @@ def _table(found: Sequence[CycleNights], shown: Sequence[date], now: datetime, w
     yield words.say("cli", "nights_shown", first=shown[0], last=shown[-1])
     cycle, *others = words.row("nights")
     header = (cycle, " ".join(f"{night.day:2}" for night in shown), *others)
-    rows = (_row(each, shown, now, words) for each in found)
+    rows = (_row(cycle, shown, now, words) for cycle in found)
     yield from table(header, rows, right=frozenset({2, 3}), paint=_paint)
     yield legend(words)
 
@@ -107,18 +107,18 @@ def _paint(column: int, cell: str) -> str:
     return painted(cell) if column == 1 else cell
 
 
-def _row(each: CycleNights, shown: Sequence[date], now: datetime, words: Words) -> tuple[str, ...]:
-    marks = {night: sign(mark) for night, mark in each.marks().items()}
-    if each.next_due is not None:
-        marks.setdefault(night_of(each.next_due), sign(TO_COME))
-    rate = each.success_rate
+def _row(cycle: CycleNights, shown: Sequence[date], now: datetime, words: Words) -> tuple[str, ...]:
+    marks = {night: sign(mark) for night, mark in cycle.marks().items()}
+    if cycle.next_due is not None:
+        marks.setdefault(night_of(cycle.next_due), sign(TO_COME))
+    rate = cycle.success_rate
     return (
-        each.cycle,
+        cycle.cycle,
         " ".join(f"{marks.get(night, ''):>2}" for night in shown),
         "" if rate is None else f"{rate:.0%}",
-        str(each.streak),
-        " ".join(f"{loss:.4g}" for loss in each.losses[-_LOSSES:]),
-        _next(each.next_due, now, words),
+        str(cycle.streak),
+        " ".join(f"{loss:.4g}" for loss in cycle.losses[-_LOSSES:]),
+        _next(cycle.next_due, now, words),
     )
 
 

@@ -69,12 +69,12 @@ def _parser() -> Parser:
     return parser
 
 
-def _command(commands: "argparse._SubParsersAction[Parser]", name: str, told: str) -> Parser:
-    parser: Parser = commands.add_parser(name, help=told, description=told, allow_abbrev=False)
+def _command(commands: "argparse._SubParsersAction[Parser]", name: str, text: str) -> Parser:
+    parser: Parser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
     parser.add_common_options()
     parser.add_argument("--state", type=Path, metavar="DIR", help=f"Where the outbox is, if not {STATE}.")
-    told = f"The directory of the credentials; default: that of glmd-notify.service, or {SOURCE}."
-    parser.add_argument("--credentials", type=Path, metavar="DIR", help=told)
+    text = f"The directory of the credentials; default: that of glmd-notify.service, or {SOURCE}."
+    parser.add_argument("--credentials", type=Path, metavar="DIR", help=text)
     return parser
 
 
@@ -97,14 +97,14 @@ def _tested(files: Files, name: str) -> str:
     message = Message(f"msg_{uuid4().hex}", name, now, False, payload, MessageState.PENDING, 0, now, "")
     answer = send_message(files.credentials, destination, message)
     if answer.outcome is not Outcome.SENT:
-        raise NotSentError(f"{name}: not sent: {answer.told}")
-    return printable(f"{name}: sent: {answer.told or 'taken'}")
+        raise NotSentError(f"{name}: not sent: {answer.text}")
+    return printable(f"{name}: sent: {answer.text or 'taken'}")
 
 
 def _no_destination(name: str, plan: Plan) -> BadInputError:
     known = ", ".join(one.name for one in plan.destinations) or "none"
-    told = f"there is no destination {name!r} in the settings (notify: destinations:); there are: {known}"
-    return BadInputError(told, Code.NOTIFY_NO_DESTINATION)
+    text = f"there is no destination {name!r} in the settings (notify: destinations:); there are: {known}"
+    return BadInputError(text, Code.NOTIFY_NO_DESTINATION)
 
 
 def _retried(files: Files, wanted: str) -> str:
@@ -115,8 +115,8 @@ def _retried(files: Files, wanted: str) -> str:
         raise BadInputError(
             f"nothing of {wanted!r} is left to send; glmd notify list shows what there is", Code.NOTIFY_NO_DESTINATION
         )
-    told = f"{count} message{'s' * (count != 1)} will be tried at once"
-    return printable(f"{wanted}: {told}{', and glmd sends it new messages again' if was_gone else ''}")
+    text = f"{count} message{'s' * (count != 1)} will be tried at once"
+    return printable(f"{wanted}: {text}{', and glmd sends it new messages again' if was_gone else ''}")
 
 
 # Listing
@@ -127,7 +127,7 @@ def _listed(outbox: Outbox, given: argparse.Namespace) -> Iterator[str]:
     waiting, gone = outbox.events_waiting(), outbox.gone()
     if given.json:
         return json_lines(_document(outbox, messages, waiting, gone))
-    return chain(_table(messages), _told(waiting, gone))
+    return chain(_table(messages), _notes(waiting, gone))
 
 
 def _wanted(outbox: Outbox, given: argparse.Namespace) -> Iterator[Message]:
@@ -161,14 +161,14 @@ def _row(message: Message) -> tuple[str, ...]:
     )
 
 
-def _told(waiting: Mapping[str, int], gone: Mapping[str, str]) -> Iterator[str]:
+def _notes(waiting: Mapping[str, int], gone: Mapping[str, str]) -> Iterator[str]:
     for name, count in waiting.items():
         yield printable(
             f"{name}: {count:,} event{'s' * (count != 1)} wait for their message: quiet hours, or its limit"
         )
-    for name, told in gone.items():
+    for name, reason in gone.items():
         yield printable(
-            f"{name}: glmd sends it no more messages, because it asked for that: {told}; glmd notify retry {name}"
+            f"{name}: glmd sends it no more messages, because it asked for that: {reason}; glmd notify retry {name}"
         )
 
 

@@ -19,12 +19,12 @@ class Parser(argparse.ArgumentParser):
 
     def add_language_option(self) -> None:
         """Take the language in which the command speaks to people."""
-        told = "en or zh; default: by LC_ALL, LC_MESSAGES or LANG."
-        self.add_argument("--lang", choices=tuple(Language), type=Language, metavar="LANGUAGE", help=told)
+        text = "en or zh; default: by LC_ALL, LC_MESSAGES or LANG."
+        self.add_argument("--lang", choices=tuple(Language), type=Language, metavar="LANGUAGE", help=text)
 
     def add_common_options(self, *, config: str = "--config") -> None:
         """Take the options that all commands take, `config` by a name that the command has no other use for."""
         root = Path(os.environ["GLMD_ROOT"]) if os.environ.get("GLMD_ROOT") else None
-        told = "glmd's directory; or set GLMD_ROOT."
-        self.add_argument("--root", type=Path, default=root, metavar="DIR", help=told)
+        text = "glmd's directory; or set GLMD_ROOT."
+        self.add_argument("--root", type=Path, default=root, metavar="DIR", help=text)
         self.add_argument(config, type=Path, metavar="FILE", help="The settings file.")

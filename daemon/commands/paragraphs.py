@@ -31,8 +31,8 @@ def paragraphs(text: str, indent: int, width: int | None = None) -> list[str]:
 
 def one_line(reason: str) -> str:
     """Return a reason for a cell of a table: without what it quotes of a file, and what points into that."""
-    told = (line.strip() for line in _QUOTED.sub("", reason).splitlines())
-    return "; ".join(line for line in told if line)
+    lines = (line.strip() for line in _QUOTED.sub("", reason).splitlines())
+    return "; ".join(line for line in lines if line)
 
 
 def _wrapped(line: str, room: int | None) -> Iterator[str]:

@@ -38,8 +38,8 @@ def _parser() -> Parser:
     parser.add_argument(
         "directory", type=Path, metavar="DIR", help="A directory that glmd backup made: …/glmd-backup-…."
     )
-    told = "Only check: is it whole, what does it hold, and which commands restore it? Exit code 1 for problems."
-    parser.add_argument("--check", action="store_true", help=told)
+    text = "Only check: is it whole, what does it hold, and which commands restore it? Exit code 1 for problems."
+    parser.add_argument("--check", action="store_true", help=text)
     parser.add_argument("--deep", action="store_true", help="Also read all outputs, as glmd verify does.")
     parser.add_argument("--to", type=Path, metavar="ROOT", help="A new or empty directory, which becomes a root.")
     parser.add_argument("--json", action="store_true", help="Print JSON; docs/cli.md lists its keys.")
@@ -57,7 +57,7 @@ def _check(directory: Path, *, deep: bool, as_json: bool) -> None:
     if as_json:
         write(json_lines(_document(directory, found)))
     else:
-        write(map(printable, _told(directory, found)))
+        write(map(printable, _report(directory, found)))
     if found.problems:
         sys.exit(PROBLEMS)
 
@@ -87,7 +87,7 @@ def _document(directory: Path, found: "Checked") -> Iterator[tuple[str, object]]
     yield "backup", found.record.model_dump(mode="json")
 
 
-def _told(directory: Path, found: "Checked") -> Iterator[str]:
+def _report(directory: Path, found: "Checked") -> Iterator[str]:
     from daemon.client.backup.checking import steps  # noqa: PLC0415 - as above
 
     record = found.record

@@ -19,7 +19,7 @@ from daemon.core.read_store import ReadStore
 from daemon.core.root import Root
 from daemon.core.states import Job, State
 from daemon.face.cells import cells
-from daemon.face.notices import told
+from daemon.face.notices import notice_texts
 from daemon.face.status import Detail, JobStatus, Overview, detail, overview, overview_of_all, seconds_since
 from daemon.face.verdict_lines import verdict_lines
 from daemon.face.words.reading import Words
@@ -66,8 +66,8 @@ def status(words: Sequence[str]) -> None:
         write(json_lines(found.as_json().items()) if given.json else detail_lines(found, now, language))
         return
     if given.svg is not None:
-        told = "--svg draws the curve of one job: name it, as in glmd status 42 --svg loss.svg"
-        raise BadInputError(told, Code.USAGE_OPTIONS)
+        text = "--svg draws the curve of one job: name it, as in glmd status 42 --svg loss.svg"
+        raise BadInputError(text, Code.USAGE_OPTIONS)
     shown = (overview_of_all if given.all else overview)(place.path, place.store)
     write(json_lines(shown.as_json()) if given.json else _overview(shown, now, language))
 
@@ -96,9 +96,9 @@ def _draw(found: Detail, file: Path) -> None:
 def _overview(found: Overview, now: datetime, words: Words) -> Iterator[str]:
     yield words.say("cli", _PRESENCE[found.daemon], root=printable(str(found.root)))
     if found.trouble:
-        yield from _told(words.say("cli", "trouble"), found.trouble)
-    for text in told(found.notices):
-        yield from _told(words.say("cli", "notice"), text)
+        yield from _wrapped(words.say("cli", "trouble"), found.trouble)
+    for text in notice_texts(found.notices):
+        yield from _wrapped(words.say("cli", "notice"), text)
     yield words.say("cli", "held", devices=_held(found.held, words) or words.say("cli", "none"))
     places = {job: place for place, job in enumerate(found.queue, 1)}
     rows = (_row(status, places.get(status.job.id), found.waiting, now, words) for status in found.jobs)
@@ -109,7 +109,7 @@ def _overview(found: Overview, now: datetime, words: Words) -> Iterator[str]:
     header = words.row("status")
     yield from table(header, chain([first] if first else [], rows), right=frozenset({0}), paint=_painter(words))
     for what in found.unread:
-        yield from _told(words.say("cli", "trouble"), what)
+        yield from _wrapped(words.say("cli", "trouble"), what)
     if (more := found.waiting - len(found.queue)) > 0:
         yield words.say("cli", "more_wait" if more > 1 else "one_more_waits", count=more)
     if found.left_out:
@@ -120,8 +120,8 @@ def _held(held: dict[int, int], words: Words) -> str:
     by_job: dict[int, list[int]] = {}
     for device, job in held.items():
         by_job.setdefault(job, []).append(device)
-    told = (words.say("cli", "by_job", devices=format_devices(held), job=job) for job, held in by_job.items())
-    return words.joined(*told)
+    parts = (words.say("cli", "by_job", devices=format_devices(held), job=job) for job, held in by_job.items())
+    return words.joined(*parts)
 
 
 def _row(status: JobStatus, place: int | None, waiting: int, now: datetime, words: Words) -> tuple[str, ...]:
@@ -187,7 +187,7 @@ def detail_lines(found: Detail, now: datetime, words: Words) -> list[str]:
     for step in found.history:
         word = words.say("states", step.state)
         word += " " * max(0, 10 - cells(word))
-        lines += _told(f"  {step.at.astimezone():%Y-%m-%d %H:%M:%S}  {word}  ", step.reason)
+        lines += _wrapped(f"  {step.at.astimezone():%Y-%m-%d %H:%M:%S}  {word}  ", step.reason)
     if found.steps:
         lines += ["", words.say("cli", "ended")]
         for attempted in found.steps:
@@ -199,30 +199,32 @@ def detail_lines(found: Detail, now: datetime, words: Words) -> list[str]:
 def _step(attempt: int, ended: "StepExit", job: Job, words: Words) -> list[str]:
     took = format_duration((ended.ended - ended.started).total_seconds())
     outcome, step = words.say("outcomes", ended.outcome), words.say("steps", ended.step)
-    told = words.say("cli", "step_ended", attempt=attempt, step=step, outcome=outcome, time=took)
-    lines = [f"  {told}{f' [{ended.code}]' if ended.code else ''}"]
+    text = words.say("cli", "step_ended", attempt=attempt, step=step, outcome=outcome, time=took)
+    lines = [f"  {text}{f' [{ended.code}]' if ended.code else ''}"]
     if ended.reason:
-        lines += _told("    ", ended.reason)
+        lines += _wrapped("    ", ended.reason)
     if (first := ended.first) is not None:
         who = str(first.role)
         if first.rank is not None:
             who = words.rank_at(words.frame("rank", rank=first.rank), first.device, first.node)
         how = words.say("cli", "exit_code", code=first.exit_code) if first.signal is None else first.signal
         at = first.ended.astimezone()
-        lines += _told("    ", words.say("cli", "first", who=who, how=how, at=at, line=first.line))
+        lines += _wrapped("    ", words.say("cli", "first", who=who, how=how, at=at, line=first.line))
     rank, device = (None, None) if first is None else (first.rank, first.device)
     if advice := words.advice_of(ended.code, job=job.id, rank=rank, device=device):
-        lines += _told("    ", words.pair("cause", advice.cause)) + _told("    ", words.pair("to_do", advice.remedy))
+        lines += _wrapped("    ", words.pair("cause", advice.cause)) + _wrapped(
+            "    ", words.pair("to_do", advice.remedy)
+        )
     return lines
 
 
 def _pairs(facts: dict[str, str]) -> list[str]:
     shown = {name: text for name, text in facts.items() if text}
     width = max(map(cells, shown), default=0)
-    return [line for name, text in shown.items() for line in _told(f"  {name}{' ' * (width - cells(name))}  ", text)]
+    return [line for name, text in shown.items() for line in _wrapped(f"  {name}{' ' * (width - cells(name))}  ", text)]
 
 
-def _told(name: str, text: str) -> list[str]:
+def _wrapped(name: str, text: str) -> list[str]:
     """Return `text` whole, behind `name`."""
     first, *others = paragraphs(text, cells(name), terminal_width()) or [""]
     return [f"{name}{first}".rstrip(), *others]

@@ -56,8 +56,8 @@ def steps(words: Sequence[str]) -> None:
 def _parser() -> Parser:
     usage = "glmd steps [--csv | --json | --follow] JOB\n       glmd steps rebuild (JOB ... | --all)"
     parser = Parser(prog="glmd steps", usage=usage, description=steps.__doc__, allow_abbrev=False)
-    told = "A job, as 42, 0042 or 0042-NAME; with `rebuild` before it, glmd rebuilds its record from its logs."
-    parser.add_argument("words", nargs="+", metavar="JOB", help=told)
+    text = "A job, as 42, 0042 or 0042-NAME; with `rebuild` before it, glmd rebuilds its record from its logs."
+    parser.add_argument("words", nargs="+", metavar="JOB", help=text)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="Comma-separated values, with the keys of docs/cli.md.")
     form.add_argument("--follow", "-f", action="store_true", help="Follow until the job ends.")
@@ -116,8 +116,8 @@ def _row(row: Row) -> tuple[str, ...]:
 def _csv(training: Training) -> Iterator[str]:
     yield ",".join((*_COLUMNS, *_APART))
     for row in training.rows:
-        told = as_json(row)
-        yield ",".join(_field(told.get(column)) for column in (*_COLUMNS, *_APART))
+        fields = as_json(row)
+        yield ",".join(_field(fields.get(column)) for column in (*_COLUMNS, *_APART))
 
 
 def _field(value: object) -> str:
@@ -153,5 +153,5 @@ def _rebuilt(given: argparse.Namespace, place: Root) -> Iterator[str]:
             if wanted:
                 yield f"{job.label}: its logs show no step; nothing was changed"
             continue
-        told = ", ".join(f"attempt {attempt}: {count} steps" for attempt, count in attempts.items())
-        yield f"{job.label}: {told}"
+        text = ", ".join(f"attempt {attempt}: {count} steps" for attempt, count in attempts.items())
+        yield f"{job.label}: {text}"

@@ -18,7 +18,7 @@ def try_now(name: str, settings: Settings) -> None:
     """Check the YAML of cycle `name` as of now, and drop it; `if_unchanged` is not asked. Raises BadInputError."""
     root = Root(settings.root)
     night = _made(name, settings)
-    _told(night, settings)
+    _show_check(night, settings)
     dropped = drop_now(night, root)
     typer.echo(printable(f"dropped: {dropped.path}"))
     if presence(root.path) is Presence.ABSENT:
@@ -29,7 +29,7 @@ def show(name: str, settings: Settings) -> None:
     """Show the YAML of cycle `name` as of now, and say what its check says. Raises BadInputError."""
     night = _made(name, settings)
     typer.echo(night.content.decode(), nl=False)
-    _told(night, settings)
+    _show_check(night, settings)
 
 
 def _made(name: str, settings: Settings) -> Night:
@@ -39,7 +39,7 @@ def _made(name: str, settings: Settings) -> Night:
     return night
 
 
-def _told(night: Night, settings: Settings) -> None:
+def _show_check(night: Night, settings: Settings) -> None:
     """Say what the check says of it; raises ConfigError where it would be rejected."""
     file = f"{night.run}.yaml"
     checked = check(night.content, file, rules(settings, Root(settings.root)))

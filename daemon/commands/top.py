@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.commands.lookup import root_of
-from daemon.commands.night import hours_of, told_of
+from daemon.commands.night import hours_of, night_lines
 from daemon.commands.own_parser import Parser
 from daemon.commands.speaking import words_of
 from daemon.commands.status import detail_lines
@@ -97,11 +97,11 @@ def _run(root: Root, config: Path | None, keys: Keys, live: "Live") -> None:
         try:
             shown = look(root)
             screen = _with_choice(screen, shown)
-            told = list(_VIEWS[screen.view](screen, shown, root, config))
+            content = list(_VIEWS[screen.view](screen, shown, root, config))
         except (HandlerError, OSError) as error:
-            told, shown = [printable(str(error)), "", "q end"], Shown.nothing()
+            content, shown = [printable(str(error)), "", "q end"], Shown.nothing()
         height = _size()[1]
-        live.update(Text.from_ansi("\n".join(told[:height]), no_wrap=True, overflow="ellipsis"), refresh=True)
+        live.update(Text.from_ansi("\n".join(content[:height]), no_wrap=True, overflow="ellipsis"), refresh=True)
         screen = after(keys.next(LOOK_EVERY), screen, shown.jobs)
 
 
@@ -127,9 +127,9 @@ def after(key: str, screen: Screen, jobs: Sequence[int]) -> Screen | None:
 def _all(screen: Screen, shown: Shown, root: Root, config: Path | None) -> Iterator[str]:
     del root, config
     width, height = _size()
-    told = list(lines(shown, screen.chosen, datetime.now(UTC), width, height - 2))
-    yield from told
-    yield from [""] * (height - 1 - len(told))
+    content = list(lines(shown, screen.chosen, datetime.now(UTC), width, height - 2))
+    yield from content
+    yield from [""] * (height - 1 - len(content))
     yield _FOOT
 
 
@@ -160,7 +160,7 @@ def _night(screen: Screen, shown: Shown, root: Root, config: Path | None) -> Ite
     now = datetime.now(UTC)
     with ReadStore.open(root.store) as store:
         found = digest(store, last_begun(store, hours, now), hours, now)
-    yield from told_of(found, words_of(None), trouble)
+    yield from night_lines(found, words_of(None), trouble)
 
 
 def _help(screen: Screen, shown: Shown, root: Root, config: Path | None) -> Iterator[str]:

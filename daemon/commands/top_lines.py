@@ -47,7 +47,7 @@ class Shown:
     @property
     def jobs(self) -> tuple[int, ...]:
         """The jobs that can be chosen, in their order."""
-        statuses = (*(each.status for each in self.running), *self.waiting, *self.ended)
+        statuses = (*(running.status for running in self.running), *self.waiting, *self.ended)
         return tuple(status.job.id for status in statuses)
 
     @classmethod
@@ -89,7 +89,7 @@ def _lines(shown: Shown, chosen: int | None, now: datetime, width: int) -> Itera
         yield cut(f"{_devices(shown.overview)}   {shown.overview.waiting} wait", width)
     yield ""
     for running in shown.running:
-        yield from _told_of(running, chosen, width)
+        yield from _detail_lines(running, chosen, width)
     for place, status in enumerate(shown.waiting, 1):
         job = status.job
         why = job.reason or "its devices are held"
@@ -105,8 +105,8 @@ def _lines(shown: Shown, chosen: int | None, now: datetime, width: int) -> Itera
 def _daemon(found: Overview | None) -> str:
     if found is None or found.daemon is Presence.ANSWERS:
         return ""
-    told = {Presence.ABSENT: "glmd does not run: no job goes further", Presence.BUSY: "glmd is busy"}
-    return f"  {told[found.daemon]}" if found.daemon in told else ""
+    texts = {Presence.ABSENT: "glmd does not run: no job goes further", Presence.BUSY: "glmd is busy"}
+    return f"  {texts[found.daemon]}" if found.daemon in texts else ""
 
 
 def _devices(found: Overview) -> str:
@@ -117,7 +117,7 @@ def _devices(found: Overview) -> str:
     return f"devices held: {held or 'none'}"
 
 
-def _told_of(running: Running, chosen: int | None, width: int) -> Iterator[str]:
+def _detail_lines(running: Running, chosen: int | None, width: int) -> Iterator[str]:
     job, progress = running.status.job, running.status.progress
     parts = [str(job.state)]
     if progress is not None:
@@ -134,23 +134,23 @@ def _told_of(running: Running, chosen: int | None, width: int) -> Iterator[str]:
         parts.append(job.reason)
     yield _row(job, chosen, "  ".join(parts), width)
     if running.ranks:
-        steps = "  ".join(_steps(node, ranks) for node, ranks in groupby(running.ranks, lambda each: each.node))
-        quiet = [each.quiet for each in running.ranks if each.quiet is not None]
-        told = f"     ranks at step {steps}"
-        yield cut(f"{told}  quiet {format_duration(min(quiet))}" if quiet else told, width)
+        steps = "  ".join(_steps(node, ranks) for node, ranks in groupby(running.ranks, lambda rank: rank.node))
+        quiet = [rank.quiet for rank in running.ranks if rank.quiet is not None]
+        text = f"     ranks at step {steps}"
+        yield cut(f"{text}  quiet {format_duration(min(quiet))}" if quiet else text, width)
 
 
 def _steps(node: str, ranks: Iterable[RankStatus]) -> str:
     """Return the last step of each rank of a node, which is named where it is one of Slurm's."""
-    told = [f"{'-' if each.number is None else each.number}{'!' * each.lags}" for each in ranks]
-    if node and len(set(told)) == 1:  # nodes have many ranks, which mostly stand at one step
-        del told[1:]
-    return " ".join((f"{printable(node)}:", *told) if node else told)
+    steps = [f"{'-' if rank.number is None else rank.number}{'!' * rank.lags}" for rank in ranks]
+    if node and len(set(steps)) == 1:  # nodes have many ranks, which mostly stand at one step
+        del steps[1:]
+    return " ".join((f"{printable(node)}:", *steps) if node else steps)
 
 
-def _row(job: Job, chosen: int | None, told: str, width: int) -> str:
+def _row(job: Job, chosen: int | None, progress_text: str, width: int) -> str:
     mark = ">" if job.id == chosen else " "
-    text = cut(f"{mark}{job.id:>4} {cut(printable(job.name), _NAME):<{_NAME}} {one_line(told)}", width)
+    text = cut(f"{mark}{job.id:>4} {cut(printable(job.name), _NAME):<{_NAME}} {one_line(progress_text)}", width)
     return colour(text, "cyan") if job.id == chosen else text
 
 

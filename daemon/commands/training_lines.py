@@ -14,12 +14,12 @@ from handlers.units.durations import format_duration
 
 def training_lines(found: Detail, words: Words) -> list[str]:
     """Return the lines: none of a job of which nothing is recorded and that takes no room."""
-    lines = [] if found.training is None else ["", words.say("cli", "training"), *_told(found.training, words)]
+    lines = [] if found.training is None else ["", words.say("cli", "training"), *_training(found.training, words)]
     if found.result is not None and (came_to := _came_to(found.result, words)):
-        lines += ["", words.say("cli", "came_to", told=came_to)]
+        lines += ["", words.say("cli", "came_to", text=came_to)]
     if found.disk:
         held = (f"{words.say('disk', name)} {format_size(count)}" for name, count in found.disk.items())
-        lines += ["", words.say("cli", "on_disk", told=words.joined(*held))]
+        lines += ["", words.say("cli", "on_disk", text=words.joined(*held))]
     if found.prunings:
         gone = (f"  {one.part}, {format_size(one.bytes)}: {one.text}" for one in found.prunings)
         lines += ["", words.say("cli", "gone"), *gone]
@@ -39,7 +39,7 @@ def _came_to(result: Result, words: Words) -> str:
     return words.joined(*parts)
 
 
-def _told(training: Training, words: Words) -> Iterator[str]:
+def _training(training: Training, words: Words) -> Iterator[str]:
     points = training.points()
     if shows(SIGN) and len(points) > 1:
         yield from (f"  {line}" for line in curve(points))

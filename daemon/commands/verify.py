@@ -73,13 +73,13 @@ def _training_python(root: Path | None, config: Path | None) -> Path:
 def _verdict(
     directory: Path, found: Verification, loaded: DeepVerification | None, problems: Sequence[Problem]
 ) -> list[str]:
-    said = [named(found.not_finite)] if found.not_finite else []
+    warnings = [named(found.not_finite)] if found.not_finite else []
     if problems:
-        return [*said, f"{directory} differs from its manifest: {len(problems)} problem{'s' * (len(problems) > 1)}"]
+        return [*warnings, f"{directory} differs from its manifest: {len(problems)} problem{'s' * (len(problems) > 1)}"]
     files, parameters = found.manifest.files, sum(len(file.parameters) for file in found.manifest.files)
     what = f"{len(files)} file{'s' * (len(files) > 1)}, {parameters} parameters, {format_size(found.manifest.size)}"
     how = "every byte is" if found.hashed else "names, shapes and types are (it was merged without hashes)"
-    lines = [*said, f"{directory}: {what}: {how} as {NAME} says"]
+    lines = [*warnings, f"{directory}: {what}: {how} as {NAME} says"]
     if loaded is not None:
         lines.append(f"MindSpore {loaded.mindspore} loads the same {loaded.compared} parameters")
     return lines

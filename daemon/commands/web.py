@@ -41,10 +41,10 @@ def _without_rich() -> Iterator[None]:
 
 def _parser() -> Parser:
     parser = Parser(prog="glmd web", description=web.__doc__, allow_abbrev=False)
-    told = "link: print how to reach the page from another machine, and serve nothing."
-    parser.add_argument("what", nargs="?", choices=("link",), help=told)
-    told = "127.0.0.1:PORT or the path of a socket; default: web.listen."
-    parser.add_argument("--listen", metavar="WHERE", help=told)
+    text = "link: print how to reach the page from another machine, and serve nothing."
+    parser.add_argument("what", nargs="?", choices=("link",), help=text)
+    text = "127.0.0.1:PORT or the path of a socket; default: web.listen."
+    parser.add_argument("--listen", metavar="WHERE", help=text)
     parser.add_common_options()
     return parser
 

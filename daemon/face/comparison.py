@@ -29,8 +29,8 @@ class Compared:
 
     def as_json(self) -> dict[str, object]:
         """Return the documented keys."""
-        told = None if self.training is None else self.training.as_json()
-        return {"id": self.job.id, "name": self.job.name, "state": self.job.state, "training": told}
+        training = None if self.training is None else self.training.as_json()
+        return {"id": self.job.id, "name": self.job.name, "state": self.job.state, "training": training}
 
 
 @dataclass(frozen=True)

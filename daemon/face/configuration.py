@@ -49,7 +49,7 @@ class _Table:
         elif node.entries:
             for key, entry in node.entries.items():
                 yield from self.rows(entry.node, f"{name}.{key}" if name else str(key))
-        elif self._is_told_apart(node):
+        elif self._is_shown_by_element(node):
             for number, element in enumerate(node.elements):
                 yield from self.rows(element, f"{name}[{number}]")
         else:
@@ -57,12 +57,12 @@ class _Table:
             shown = self._hidden.in_text(text)
             yield name, Value(shown, text)
 
-    def _is_told_apart(self, node: Node) -> bool:
-        """Say whether a list is told element by element: where one is a mapping, or something in it is not shown."""
+    def _is_shown_by_element(self, node: Node) -> bool:
+        """Say whether a list is shown element by element: where one is a mapping, or something in it is not shown."""
         return any(element.entries for element in node.elements) or self._holds_secret(node)
 
     def _holds_secret(self, node: Node) -> bool:
         if id(node) not in self._holds:
             within = (*node.elements, *(entry.node for entry in node.entries.values()))
-            self._holds[id(node)] = any(id(each) in self._secret or self._holds_secret(each) for each in within)
+            self._holds[id(node)] = any(id(child) in self._secret or self._holds_secret(child) for child in within)
         return self._holds[id(node)]

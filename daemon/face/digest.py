@@ -17,7 +17,7 @@ _SOON = timedelta(days=7)
 
 
 @dataclass(frozen=True)
-class ToldRun:
+class RunDetails:
     """A run of the night, and what there is to say of it."""
 
     run: Run
@@ -82,12 +82,12 @@ class Digest:
     evening: datetime
     morning: datetime
     needs: tuple[Need, ...]
-    runs: tuple[ToldRun, ...]
+    runs: tuple[RunDetails, ...]
     others: tuple[OtherJob, ...]
 
     def totals(self) -> dict[Mark, int]:
         """Return how many runs came to what, of what any came to."""
-        marks = [told.run.mark for told in self.runs]
+        marks = [details.run.mark for details in self.runs]
         return {mark: marks.count(mark) for mark in Mark if mark in marks}
 
     def as_json(self) -> Iterator[tuple[str, object]]:
@@ -96,7 +96,7 @@ class Digest:
         yield "from", self.evening.isoformat()
         yield "to", self.morning.isoformat()
         yield "needs", [need.as_json() for need in self.needs]
-        yield "runs", [told.as_json() for told in self.runs]
+        yield "runs", [details.as_json() for details in self.runs]
         yield "others", [other.as_json() for other in self.others]
         yield "totals", self.totals()
 
@@ -113,7 +113,7 @@ def digest(store: ReadStore, night: date, hours: NightHours, now: datetime) -> D
     runs = runs_since(store, noon_before(night), noon_before(night + timedelta(days=1)))
     others = store.other_jobs(evening, morning)
     stuck = {job.id: job for job in store.stuck()}
-    of_night = [run for each in runs.values() for run in each]
+    of_night = [run for of_cycle in runs.values() for run in of_cycle]
     of_night.sort(key=lambda run: (run.due, run.cycle))
     jobs = [*(run.job for run in of_night if run.job is not None), *others]
     if night == last_begun(store, hours, now):  # what holds devices today is of today, whenever it began
@@ -127,7 +127,7 @@ def digest(store: ReadStore, night: date, hours: NightHours, now: datetime) -> D
         evening=evening,
         morning=morning,
         needs=tuple(need for need in needs if need is not None),
-        runs=tuple(_told(store, run, now) for run in of_night),
+        runs=tuple(_details(store, run, now) for run in of_night),
         others=tuple(OtherJob(job, results.get(job.id)) for job in others),
     )
 
@@ -158,13 +158,13 @@ def _is_kept_back(store: ReadStore, job: Job) -> bool:
     return says_no(job.code) and store.promoted_among([job]).get(job.id) is False
 
 
-def _told(store: ReadStore, run: Run, now: datetime) -> ToldRun:
+def _details(store: ReadStore, run: Run, now: datetime) -> RunDetails:
     job = run.job
     if job is None:
-        return ToldRun(run, "", None, None, None)
+        return RunDetails(run, "", None, None, None)
     history = store.history(job.id)
     started = next((step.at for step in history if step.state in ACTIVE), None)
     seconds = run.result.seconds if run.result is not None else None
     if seconds is None and started is not None:
         seconds = max(0.0, ((job.changed if job.state.is_over else now) - started).total_seconds())
-    return ToldRun(run, job.label, started, seconds, store.run_before(job))
+    return RunDetails(run, job.label, started, seconds, store.run_before(job))

@@ -49,10 +49,10 @@ def failed_step(directory: JobDir, attempt: int) -> StepExit | None:
 def diagnosed(directory: JobDir, attempt: int) -> Diagnosed | None:
     """Return what the record tells of the step that did not end well. Raises as `failed_step` does."""
     found = failed_step(directory, attempt)
-    return None if found is None else told_of(found)
+    return None if found is None else diagnosis_of(found)
 
 
-def told_of(found: StepExit) -> Diagnosed | None:
+def diagnosis_of(found: StepExit) -> Diagnosed | None:
     """Return why a step failed; None where its record names nobody and no error."""
     first, diagnosis = found.first, found.diagnosis
     if first is None and diagnosis is None:

@@ -183,7 +183,7 @@ def nights(store: ReadStore, since: date, now: datetime, last: date | None = Non
     With `last` no run is told of that is of a later night.
     """
     runs = runs_since(store, noon_before(since), None if last is None else noon_before(last + timedelta(days=1)))
-    counted = {each.cycle: each for each in store.counted()}
+    counted = {count.cycle: count for count in store.counted()}
     for cycle in store.cycles():
         mine = tuple(runs.get(cycle, ()))
         if mine or cycle in counted:
@@ -203,7 +203,7 @@ def runs_since(store: ReadStore, due: datetime, until: datetime | None = None) -
     results = store.results([job.id for job in jobs.values()])
     promoted = store.promoted_among(tuple(jobs.values()))
     found: defaultdict[str, list[Run]] = defaultdict(list)
-    for key in sorted(kept.keys() | jobs.keys(), key=lambda each: each[1]):
+    for key in sorted(kept.keys() | jobs.keys(), key=lambda pair: pair[1]):
         found[key[0]].append(_run(key, kept.get(key), jobs.get(key), results, promoted))
     return dict(found)
 
@@ -222,14 +222,14 @@ def _run(
     results: dict[int, Result],
     promoted: dict[int, bool],
 ) -> Run:
-    told: NightRun | Job | None = job or kept
+    record: NightRun | Job | None = job or kept
     return Run(
         cycle=key[0],
         due=key[1].astimezone(UTC),
         outcome=None if kept is None else kept.outcome,
         job=job,
-        reason="" if told is None else told.reason,
-        code="" if told is None else told.code,
+        reason="" if record is None else record.reason,
+        code="" if record is None else record.code,
         result=None if job is None else results.get(job.id),
         is_promoted=None if job is None else promoted.get(job.id),
     )
@@ -253,7 +253,7 @@ def _next_due(counted: Counted | None, now: datetime) -> datetime | None:
 
 def columns(found: Sequence[CycleNights], since: date, now: datetime) -> list[date]:
     """Return the nights from `since` on, to the last one that has begun or is the next to come within a day."""
-    dues = [each.next_due for each in found if each.next_due is not None]
+    dues = [cycle.next_due for cycle in found if cycle.next_due is not None]
     soon = [night_of(due) for due in dues if due - now < timedelta(days=1)]
     last = max([night_of(now), *soon])
     return [since + timedelta(days=day) for day in range((last - since).days + 1)]

@@ -49,7 +49,7 @@ class InSlurm:
 
     def facts(self) -> dict[str, str]:
         """Return what there is to say, by the names of [facts]; without those that are not known."""
-        told = {
+        facts = {
             "slurm_job": self.id,
             "slurm_state": f"{self.state} ({self.reason})" if self.reason else self.state,
             "partition": self.partition,
@@ -57,7 +57,7 @@ class InSlurm:
             "expected": "" if self.expected is None else f"{self.expected.astimezone():%Y-%m-%d %H:%M}",
             "node_ranks": "; ".join(f"{node}: {_spread(ranks)}" for node, ranks in self.ranks.items()),
         }
-        return {name: text for name, text in told.items() if text}
+        return {name: text for name, text in facts.items() if text}
 
     def as_json(self) -> dict[str, object]:
         """Return the documented keys."""
@@ -77,20 +77,20 @@ def in_slurm(job: Job, root: Path) -> InSlurm | None:
     if not job.nodes:
         return None
     directory = _directory(job, root)
-    said, submitted, owner = (
+    status, submitted, owner = (
         _read(SlurmStatus, directory.status), _read(Submitted, directory.job), _read(Owner, directory.owner)
     )  # fmt: skip
-    number = owner.job if owner is not None else submitted.id if submitted is not None else said.id if said else ""
+    number = owner.job if owner is not None else submitted.id if submitted is not None else status.id if status else ""
     ranks: dict[str, tuple[int, ...]] = {}
     for rank, place in sorted(places_of(job, root).items()):
         ranks[place.node] = (*ranks.get(place.node, ()), rank)
-    now = said if job.state in {State.SUBMITTED, State.TRAINING} else None
+    now = status if job.state in {State.SUBMITTED, State.TRAINING} else None
     return InSlurm(
         id=number,
         state="" if now is None else now.state,
         reason="" if now is None else now.reason,
-        partition="" if said is None else said.partition,
-        nodes=(said.nodes if said is not None else "") or (owner.nodelist if owner is not None else ""),
+        partition="" if status is None else status.partition,
+        nodes=(status.nodes if status is not None else "") or (owner.nodelist if owner is not None else ""),
         expected=None if now is None else now.expected,
         ranks=ranks,
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from daemon.core.notices import Notice
 
 
-def told(notices: Iterable[Notice]) -> Iterator[str]:
+def notice_texts(notices: Iterable[Notice]) -> Iterator[str]:
     """Yield a text for each thing that lasts; a trouble that goes on for nights is one."""
     found: dict[tuple[str, str], list[Notice]] = {}
     for notice in notices:

@@ -83,8 +83,8 @@ def slowest(ranks: Sequence[RankStatus]) -> RankStatus | None:
     known = [(seconds, status) for seconds, status in timed if seconds is not None]
     if len(known) < 2:
         return None
-    seconds, status = max(known, key=lambda each: each[0])
-    return status if seconds > 1.2 * sorted(each for each, _ in known)[len(known) // 2] else None
+    seconds, status = max(known, key=lambda pair: pair[0])
+    return status if seconds > 1.2 * sorted(taken for taken, _ in known)[len(known) // 2] else None
 
 
 def pids_of(job: Job, root: Path) -> dict[int, int]:

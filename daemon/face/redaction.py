@@ -115,7 +115,7 @@ def _put(node: _Node, parent: _Node) -> None:
 def _close(node: _Node, event: Event, text: str) -> None:
     """Let a collection end where its sign stands, or its last value: a block's end is where the next one begins."""
     is_sign = text[event.start_mark.index : event.end_mark.index] in {"}", "]"}
-    node.end = event.end_mark.index if is_sign else max((each.end for each in node.within), default=node.end)
+    node.end = event.end_mark.index if is_sign else max((child.end for child in node.within), default=node.end)
 
 
 def _secret(nodes: Sequence[_Node], hidden: HiddenKeys) -> dict[int, _Node]:
@@ -133,7 +133,7 @@ def _secret(nodes: Sequence[_Node], hidden: HiddenKeys) -> dict[int, _Node]:
 def _is_hidden(key: _Node, hidden: HiddenKeys) -> bool:
     if key.target is not None:
         return _is_hidden(key.target, hidden)
-    return hidden.hides(key.text) if key.text is not None else any(_is_hidden(each, hidden) for each in key.within)
+    return hidden.hides(key.text) if key.text is not None else any(_is_hidden(child, hidden) for child in key.within)
 
 
 def _without(text: str, nodes: Sequence[_Node], hidden: HiddenKeys) -> str:
@@ -146,14 +146,14 @@ def _without(text: str, nodes: Sequence[_Node], hidden: HiddenKeys) -> str:
         written = text[leaf.start : leaf.end]
         if id(leaf) not in secret and (shown := hidden.in_text(written)) != written:
             cuts.append((leaf.start, leaf.end, shown))
-    told, at = [], 0
+    pieces, at = [], 0
     for start, end, instead in sorted(cuts):
         if start < at:
             continue
         cut = text[start:end]
-        told += [text[at:start], instead, cut[len(cut.rstrip()) :]]
+        pieces += [text[at:start], instead, cut[len(cut.rstrip()) :]]
         at = end
-    return "".join([*told, text[at:]])
+    return "".join([*pieces, text[at:]])
 
 
 def _outermost(nodes: Iterable[_Node]) -> list[tuple[int, int]]:

@@ -14,15 +14,15 @@ def verdict_lines(verdict: "Verdict | None") -> list[tuple[str, str]]:
 
 def _lines(verdict: "Verdict") -> Iterator[tuple[str, str]]:
     for rule in verdict.rules:
-        yield rule.name, _told(rule)
+        yield rule.name, _rule_text(rule)
     if verdict.metrics:
         yield "measured", ", ".join(f"{name} {value:.4g}" for name, value in verdict.metrics.items())
 
 
-def _told(rule: "Rule") -> str:
+def _rule_text(rule: "Rule") -> str:
     if rule.passed is None:
         return rule.why
     numbers = {"": rule.value, "limit ": rule.limit, "before ": rule.champion}
-    told = ", ".join(f"{name}{number:.4g}" for name, number in numbers.items() if number is not None)
+    shown = ", ".join(f"{name}{number:.4g}" for name, number in numbers.items() if number is not None)
     how = "passed" if rule.passed else f"failed: {rule.why}"
-    return f"{how} ({told})" if told else how
+    return f"{how} ({shown})" if shown else how

@@ -19,7 +19,7 @@ class Board:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._since = 0.0
-        self._told = 0.0
+        self._shown_at = 0.0
 
     def __enter__(self) -> Self:
         if sys.stdout.isatty():
@@ -36,7 +36,7 @@ class Board:
 
     def begin(self, text: str) -> None:
         """Begin a stage; one that was not ended is dropped."""
-        self._since = self._told = time.monotonic()
+        self._since = self._shown_at = time.monotonic()
         if self._bar is None:
             print(f"...   {printable(text)}", flush=True)  # noqa: T201 - this is the output
             return
@@ -48,8 +48,8 @@ class Board:
         """Say how far the present stage is; without a terminal at most once in `every` seconds."""
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, description=printable(text), completed=done, total=total)
-        elif self._bar is None and time.monotonic() - self._told >= every:
-            self._told = time.monotonic()
+        elif self._bar is None and time.monotonic() - self._shown_at >= every:
+            self._shown_at = time.monotonic()
             print(f"      {printable(text)}", flush=True)  # noqa: T201 - this is the output
 
     def end(self, text: str) -> None:

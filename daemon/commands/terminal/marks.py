@@ -32,5 +32,5 @@ def painted(text: str) -> str:
 
 def legend(words: Words) -> str:
     """Return what the signs mean."""
-    told = {sign(mark): words.say("meanings", mark) for mark in reversed(_SIGNS)}
-    return "  ".join(f"{shown} {meaning}" for shown, meaning in reversed(told.items()))
+    meanings = {sign(mark): words.say("meanings", mark) for mark in reversed(_SIGNS)}
+    return "  ".join(f"{shown} {meaning}" for shown, meaning in reversed(meanings.items()))

@@ -46,7 +46,7 @@ def _member(key: str, value: object) -> Iterator[str]:
         yield f"{name}[]"
         return
     yield f"{name}["
-    yield from _with_commas(iter([f"    {_indented(each, 4)}"]) for each in _chained(first, value))
+    yield from _with_commas(iter([f"    {_indented(item, 4)}"]) for item in _chained(first, value))
     yield "  ]"
 
 

@@ -71,9 +71,9 @@ class JobFiles:
 
     def step(self, attempt: int, step: Step) -> StepFiles:
         """Return one run of a step, also one that is not there."""
-        for each in self.steps:
-            if each.attempt == attempt and each.step is step:
-                return each
+        for files in self.steps:
+            if files.attempt == attempt and files.step is step:
+                return files
         return StepFiles(str(self.directory.step(attempt, step).path), attempt, step, frozenset())
 
     def _attempts(self) -> dict[str, frozenset[str]]:

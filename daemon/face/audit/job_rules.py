@@ -153,8 +153,8 @@ def _past_exits(row: Row, files: JobFiles) -> Iterator[Disagreement]:
         ended = records.exit if isinstance(records.exit, StepExit) else None
         is_completed = ended is not None and ended.outcome is Outcome.COMPLETED
         if _contradicts(before.state, job.state, is_completed=is_completed, has_ended=ended is not None):
-            said = ended.outcome if ended is not None else "is not there"
-            what = f"the job is {job.state} after its {STEP_OF[before.state]}, and exit.json {said}"
+            outcome = ended.outcome if ended is not None else "is not there"
+            what = f"the job is {job.state} after its {STEP_OF[before.state]}, and exit.json {outcome}"
             yield Disagreement(Kind.EXIT_CONTRADICTS, job.id, records.directory.exit, what, _repair_of_end(row))
     if job.state in {State.MERGING, State.EVALUATING, State.DONE} and row.is_of_a_drop and not _was_trained(row, files):
         what = f"the job is {job.state}, and no attempt's training ended"

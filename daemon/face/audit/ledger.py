@@ -67,8 +67,8 @@ class Ledger(ReadStore):
         yield from self._rows("IN (SELECT value FROM json_each(?))", json.dumps(sorted(jobs)))
 
     def _rows(self, which: str, *values: object) -> Iterator[Row | Disagreement]:
-        told = f"SELECT job, rowid, state, attempt FROM transitions WHERE job {which} ORDER BY job, rowid"  # noqa: S608 - all ours
-        moves = self._connection.execute(told, values)
+        query = f"SELECT job, rowid, state, attempt FROM transitions WHERE job {which} ORDER BY job, rowid"  # noqa: S608 - all ours
+        moves = self._connection.execute(query, values)
         move = next(moves, None)
         asked = f"SELECT claim, digest, {COLUMNS} FROM jobs WHERE id {which} ORDER BY id"  # noqa: S608 - all ours
         for claim, digest, *raw in self._connection.execute(asked, values):
@@ -110,12 +110,12 @@ class Ledger(ReadStore):
 
     def moves_of_twins(self) -> Iterator[tuple[int, str, str, bool]]:
         """Yield the moves of jobs made of the same bytes as others, in order: job, digest, state, whether its first."""
-        told = (
+        query = (
             "SELECT job, digest, moves.state, moves.rowid = (SELECT MIN(rowid) FROM transitions WHERE job = moves.job)"
             " FROM transitions AS moves JOIN jobs ON jobs.id = job WHERE digest IN"
             " (SELECT digest FROM jobs WHERE digest != '' GROUP BY digest HAVING COUNT(*) > 1) ORDER BY moves.rowid"
         )
-        for job, digest, state, is_first in self._connection.execute(told):
+        for job, digest, state, is_first in self._connection.execute(query):
             yield job, digest, state, bool(is_first)
 
     def _unreadable(self, job: int, what: str) -> Disagreement:

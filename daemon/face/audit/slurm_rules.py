@@ -81,17 +81,17 @@ def _of_none(name: SlurmName, found: Sequence[Row], ledger: Ledger, root: Root) 
     else:
         return
     for row in found:
-        told = f"Slurm has job {row.id}, {row.name}, and {what}"
+        text = f"Slurm has job {row.id}, {row.name}, and {what}"
         repair = f"scancel --name={row.name} {row.id}"
-        yield Disagreement(Kind.SLURM_JOB_OF_NONE, name.job if job else None, where, told, repair)
+        yield Disagreement(Kind.SLURM_JOB_OF_NONE, name.job if job else None, where, text, repair)
 
 
 def _several(name: SlurmName, found: Sequence[Row], root: Root) -> Iterator[Disagreement]:
     first, *others = sorted(found, key=lambda row: int(row.id))
     for row in others:
-        told = f"Slurm has job {row.id} as {row.name}, which is job {first.id} as well"
+        text = f"Slurm has job {row.id} as {row.name}, which is job {first.id} as well"
         repair = f"a glmd that runs cancels it by itself; else scancel --name={row.name} {row.id}"
-        yield Disagreement(Kind.SLURM_DUPLICATE, name.job, root.jobs, told, repair)
+        yield Disagreement(Kind.SLURM_DUPLICATE, name.job, root.jobs, text, repair)
 
 
 def _unknown(job: Job, root: Root, *, is_daemon_up: bool) -> Iterator[Disagreement]:

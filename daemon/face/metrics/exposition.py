@@ -7,7 +7,7 @@ against that library's parser and promtool.
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from daemon.face.metrics.family import Family, Sample, told
+from daemon.face.metrics.family import Family, Sample, number_text
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
@@ -27,4 +27,4 @@ def _family(family: Family, samples: Iterable[Sample]) -> Iterator[str]:
     for sample in samples:
         labels = ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in sample.labels)
         braces = f"{{{labels}}}" if labels else ""
-        yield f"{family.name}{sample.suffix}{braces} {told(sample.value)}\n"
+        yield f"{family.name}{sample.suffix}{braces} {number_text(sample.value)}\n"

@@ -10,16 +10,16 @@ _JOB: Final = ("job_id", "job_name")
 """Not `job`: that, and `instance`, belong to whoever scrapes."""
 
 
-def _gauge(name: str, told: str, *labels: str) -> Family:
-    return _added(Family(f"glmd_{name}", Type.GAUGE, told, labels))
+def _gauge(name: str, help_line: str, *labels: str) -> Family:
+    return _added(Family(f"glmd_{name}", Type.GAUGE, help_line, labels))
 
 
-def _counter(name: str, told: str, *labels: str) -> Family:
-    return _added(Family(f"glmd_{name}_total", Type.COUNTER, told, labels))
+def _counter(name: str, help_line: str, *labels: str) -> Family:
+    return _added(Family(f"glmd_{name}_total", Type.COUNTER, help_line, labels))
 
 
-def _histogram(name: str, told: str, *labels: str) -> Family:
-    return _added(Family(f"glmd_{name}", Type.HISTOGRAM, told, labels))
+def _histogram(name: str, help_line: str, *labels: str) -> Family:
+    return _added(Family(f"glmd_{name}", Type.HISTOGRAM, help_line, labels))
 
 
 def _added(family: Family) -> Family:

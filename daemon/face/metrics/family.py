@@ -42,7 +42,7 @@ class Family:
         """Yield a histogram: how many values are at most each bound, the last of which is infinite; and their sum."""
         named, count = self._labelled(labels), 0
         for bound, count in buckets:
-            yield Sample(self, count, (*named, ("le", told(bound))), "_bucket")
+            yield Sample(self, count, (*named, ("le", number_text(bound))), "_bucket")
         yield Sample(self, total, named, "_sum")
         yield Sample(self, count, named, "_count")
 
@@ -50,7 +50,7 @@ class Family:
         return tuple((name, str(value)) for name, value in zip(self.labels, values, strict=True))
 
 
-def told(value: float) -> str:
+def number_text(value: float) -> str:
     """Return a number as the text format has it."""
     if value != value:  # noqa: PLR0124 - NaN alone is not itself
         return "NaN"

@@ -24,7 +24,7 @@ def of_nights(root: Root, now: datetime) -> Iterator[Sample]:
         promoted = store.bases()
         for counted in store.counted():
             cycle = counted.cycle
-            runs = [each for each in known if each.cycle == cycle]
+            runs = [count for count in known if count.cycle == cycle]
             yield from _due(counted, runs, coming.get(cycle), now)
             yield from _became(counted, runs)
             yield from _last_success(store, cycle, runs)
@@ -41,12 +41,12 @@ def _coming(root: Root) -> dict[str, datetime]:
         record = read_daemon_record(root)
     except (OSError, DaemonRecordError):  # the samples of the daemon say so
         return {}
-    return {} if record is None else {each.name: each.next_due for each in record.cycles}
+    return {} if record is None else {cycle.name: cycle.next_due for cycle in record.cycles}
 
 
 def _due(counted: Counted, runs: Sequence[NightCount], coming: datetime | None, now: datetime) -> Iterator[Sample]:
     """Yield when a cycle was due last: also where the daemon was gone by then, and so nothing was counted."""
-    dues = [each.newest for each in runs]
+    dues = [count.newest for count in runs]
     if counted.last > counted.since:  # else it is when the cycle was new
         dues.append(counted.last)
     if coming is not None and coming > now:
@@ -59,7 +59,7 @@ def _due(counted: Counted, runs: Sequence[NightCount], coming: datetime | None, 
 
 def _became(counted: Counted, runs: Sequence[NightCount]) -> Iterator[Sample]:
     cycle = counted.cycle
-    by_outcome = {each.outcome: each for each in runs}
+    by_outcome = {count.outcome: count for count in runs}
     decided = [by_outcome[outcome].newest for outcome in _DECIDED if outcome in by_outcome]
     if counted.last > counted.since:  # as above
         decided.append(counted.last)
@@ -74,7 +74,7 @@ def _became(counted: Counted, runs: Sequence[NightCount]) -> Iterator[Sample]:
 
 
 def _last_success(store: ReadStore, cycle: str, runs: Sequence[NightCount]) -> Iterator[Sample]:
-    dues = [each.unchanged for each in runs if each.unchanged is not None]
+    dues = [count.unchanged for count in runs if count.unchanged is not None]
     job = store.newest_done(cycle)
     if job is not None:
         dues.append(job.due)

@@ -73,8 +73,8 @@ def of_disk(root: Path) -> Iterator[Condition]:
         return
     free = found.f_bavail * found.f_frsize
     if free < LEAST_ROOM:
-        told = f"{root}: its disk is full: {free >> 20} MiB are free; glmd prune --dry-run shows what glmd can remove"
-        yield _fault("disk", told, Code.HOST_DISK_FULL)
+        text = f"{root}: its disk is full: {free >> 20} MiB are free; glmd prune --dry-run shows what glmd can remove"
+        yield _fault("disk", text, Code.HOST_DISK_FULL)
 
 
 def of_daemon(root: Root, known: Mapping[str, Lasting], *, has_work: bool) -> Iterator[Condition]:
@@ -94,16 +94,16 @@ def of_daemon(root: Root, known: Mapping[str, Lasting], *, has_work: bool) -> It
         return
     if is_alive(record):
         for fault in record.faults:
-            told = f"{fault.what}: {fault.reason}"
-            yield replace(_fault(f"glmd: {fault.what}", told, fault.code), since=fault.since)
+            text = f"{fault.what}: {fault.reason}"
+            yield replace(_fault(f"glmd: {fault.what}", text, fault.code), since=fault.since)
         return
     yield from before
     if has_work:
-        told = "glmd has ended, and no record says why" if record.stopped is None else "glmd was stopped"
+        text = "glmd has ended, and no record says why" if record.stopped is None else "glmd was stopped"
         yield Condition(
             EventKind.DAEMON_DOWN,
             EventKind.DAEMON_DOWN,
-            told,
+            text,
             Code.DAEMON_NOT_RUNNING,
             since=record.stopped,
             after=DOWN,

@@ -41,6 +41,6 @@ class Heartbeat:
     def _called(self, answer: Answer | NoAnswer) -> None:
         is_heard = isinstance(answer, Answer) and answer.outcome is Outcome.SENT
         if is_heard is not self._is_heard:  # once for each change: it is called every minute
-            told = answer.told if isinstance(answer, Answer) else type(answer).__name__
-            (log.info if is_heard else log.error)("heartbeat_heard" if is_heard else "heartbeat_not_heard", answer=told)
+            text = answer.text if isinstance(answer, Answer) else type(answer).__name__
+            (log.info if is_heard else log.error)("heartbeat_heard" if is_heard else "heartbeat_not_heard", answer=text)
         self._is_heard = is_heard

@@ -30,18 +30,18 @@ class Condition:
 
 @dataclass(frozen=True)
 class Lasting:
-    """A condition that was seen, and how often it was told."""
+    """A condition that was seen, and how often it was reported."""
 
     condition: Condition
     since: datetime
-    told: int = 0
+    times_reported: int = 0
     last: datetime | None = None
-    """When it was told last."""
+    """When it was reported last."""
 
     @property
     def key(self) -> str:
         """Return the key of its next event."""
-        again = f"#{self.told}" if self.told else ""
+        again = f"#{self.times_reported}" if self.times_reported else ""
         return f"{self.condition.key}@{self.since.isoformat()}{again}"
 
 
@@ -55,15 +55,15 @@ def look(
         lasting = replace(lasting, condition=condition, since=min(lasting.since, now))  # the clock may be set back
         if _is_due(lasting, now):
             events.append(_event(lasting, now))
-            lasting = replace(lasting, told=lasting.told + 1, last=now)
+            lasting = replace(lasting, times_reported=lasting.times_reported + 1, last=now)
         found[condition.key] = lasting
-    over = [lasting for key, lasting in known.items() if key not in found and lasting.told]
+    over = [lasting for key, lasting in known.items() if key not in found and lasting.times_reported]
     events += [replace(_event(lasting, now), key=f"{lasting.key}:over", is_over=True) for lasting in over]
     return found, events
 
 
 def _is_due(lasting: Lasting, now: datetime) -> bool:
-    if not lasting.told or lasting.last is None:
+    if not lasting.times_reported or lasting.last is None:
         return now - lasting.since >= lasting.condition.after
     again = lasting.condition.again
     return again is not None and abs(now - lasting.last) >= again

@@ -45,7 +45,7 @@ class Looking:
     @property
     def is_well(self) -> bool:
         """Whether nothing lasts that glmd itself suffers from."""
-        return not any(one.told and one.condition.kind in _TROUBLE for one in self._lasting.values())
+        return not any(one.times_reported and one.condition.kind in _TROUBLE for one in self._lasting.values())
 
     def look(self, now: datetime) -> None:
         """Look, where something was written since or it is time. Raises sqlite3.Error of the outbox."""

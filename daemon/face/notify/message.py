@@ -34,7 +34,7 @@ class Answer:
     """What came of a try to send, in words that hold no secret."""
 
     outcome: Outcome
-    told: str = ""
+    text: str = ""
     """What the other side said, or what was in the way; printable, at most 300 characters."""
     again_after: float | None = None
     """Seconds that the other side asked to wait (Retry-After); None where it did not."""

@@ -55,12 +55,12 @@ def news(store: ReadStore, places: Mapping[History, Place | None]) -> News:
         if rows:
             found[history] = rows[-1][0]
     events = [event for _, step in steps if step is not None for event in _of_step(step)]
-    told = [notice for _, notice in notices if notice is not None]
+    known = [notice for _, notice in notices if notice is not None]
     lasting = store.lasting_notices()
-    events += [_of_notice(notice) for notice in told if not _may_pass(notice, lasting)]
+    events += [_of_notice(notice) for notice in known if not _may_pass(notice, lasting)]
     return News(
         events=tuple(sorted(events, key=lambda event: event.at)),
-        conditions=tuple(_condition(notice) for notice in told if _may_pass(notice, lasting)),
+        conditions=tuple(_condition(notice) for notice in known if _may_pass(notice, lasting)),
         places={history: place for history, place in found.items() if place != places[history]},
         is_all=max(len(steps), len(notices)) < MOST,
     )

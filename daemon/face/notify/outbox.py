@@ -75,8 +75,8 @@ class Outbox:
         `night` is one of which the digest is among the events. It is kept all, or nothing.
         """
         with transaction(self._connection):
-            for destination, told in events.items():
-                self._add(destination, told)
+            for destination, its_events in events.items():
+                self._add(destination, its_events)
             for history, place in places.items():
                 self._connection.execute(
                     "INSERT OR REPLACE INTO places (history, number, at) VALUES (?, ?, ?)",
@@ -102,7 +102,7 @@ class Outbox:
         self._connection.executemany(
             f"INSERT INTO lasting ({LASTING}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - all ours
             (
-                (key, of.kind, of.text, of.code, of.job, of.attempt, of.name, one.since.isoformat(), one.told,
+                (key, of.kind, of.text, of.code, of.job, of.attempt, of.name, one.since.isoformat(), one.times_reported,
                  one.last and one.last.isoformat())
                 for key, one in lasting.items() for of in (one.condition,)
             ),
@@ -228,12 +228,12 @@ class Outbox:
         """Return the destinations that want nothing any more, each with what it has said."""
         return dict(self._connection.execute("SELECT destination, told FROM gone"))
 
-    def is_gone(self, destination: str, told: str, at: datetime) -> None:
+    def is_gone(self, destination: str, reason: str, at: datetime) -> None:
         """Let a destination be told nothing any more, for it has said so."""
         with transaction(self._connection):
             self._connection.execute(
                 "INSERT OR REPLACE INTO gone (destination, at, told) VALUES (?, ?, ?)",
-                (destination, at.isoformat(), told),
+                (destination, at.isoformat(), reason),
             )
             self._forsake([destination], "the destination asked for no more messages")
 

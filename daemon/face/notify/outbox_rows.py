@@ -42,6 +42,6 @@ def message_of(row: MessageRow) -> Message:
 
 def lasting_of(row: LastingRow) -> Lasting:
     """Return what lasts, of a row of LASTING."""
-    key, kind, text, code, job, attempt, name, since, told, last = row
+    key, kind, text, code, job, attempt, name, since, times, last = row
     condition = Condition(key, EventKind(kind), text, code, job, attempt, name)
-    return Lasting(condition, datetime.fromisoformat(since), told, datetime.fromisoformat(last) if last else None)
+    return Lasting(condition, datetime.fromisoformat(since), times, datetime.fromisoformat(last) if last else None)

@@ -65,8 +65,8 @@ class Destination:
         if event.kind not in self.kinds or (event.name and not fnmatchcase(event.name, self.jobs)):
             return False
         # What lets a night be well again is a run that is done, which is told by itself.
-        is_told_anyhow = event.kind is EventKind.NIGHTLY_MISSED and EventKind.JOB_DONE in self.kinds
-        return not (event.is_over and is_told_anyhow)
+        is_reported_anyhow = event.kind is EventKind.NIGHTLY_MISSED and EventKind.JOB_DONE in self.kinds
+        return not (event.is_over and is_reported_anyhow)
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,8 @@ def _first_plan(files: Files) -> Plan:
     found = result_of(partial(plan_of, files), seconds=READS_WITHIN)
     if isinstance(found, Plan):
         return found
-    told = found if isinstance(found, str) else f"the settings could not be read: {found}"
-    raise BadInputError(told, Code.SETTINGS_UNUSABLE)
+    text = found if isinstance(found, str) else f"the settings could not be read: {found}"
+    raise BadInputError(text, Code.SETTINGS_UNUSABLE)
 
 
 @contextlib.contextmanager
@@ -81,8 +81,8 @@ def _only_one(state: Path) -> Iterator[None]:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock: a child that hangs would hold it, too
     except (BlockingIOError, PermissionError) as error:
         os.close(descriptor)
-        told = f"{path}: another glmd notify serve sends from there; stop that first, or give this one another --state"
-        raise AnotherNotifierError(told) from error
+        text = f"{path}: another glmd notify serve sends from there; stop that first, or give this one another --state"
+        raise AnotherNotifierError(text) from error
     try:
         yield
     finally:
@@ -106,8 +106,8 @@ class Notifier:
         self._sending = Sending(plan, outbox, files.credentials, self._children, clock)
         self._heartbeat = Heartbeat(files.credentials, self._children)
         self._forget_due = 0.0
-        self._told_at: int | None = None
-        """How many changes the outbox had had when it was told last how it stands; None before that."""
+        self._published_changes: int | None = None
+        """How many changes the outbox had had when how it stands was published last; None before that."""
         self._stop = False
         self._reload = False
 
@@ -178,11 +178,11 @@ class Notifier:
 
     def _tell_how_it_stands(self) -> None:
         changes = self._outbox.changes
-        if self._files.runtime is None or changes == self._told_at:
+        if self._files.runtime is None or changes == self._published_changes:
             return
         standing = self._outbox.standing([one.name for one in self._plan.destinations])
         Standing(self._plan.root, standing).publish(self._files.runtime)
-        self._told_at = changes
+        self._published_changes = changes
 
     def _read(self, plan: Plan | str | NoAnswer) -> None:
         """Go on by the settings as they are now; where they are wrong, by those of before."""
@@ -190,7 +190,7 @@ class Notifier:
             log.error("settings_refused", reason=plan if isinstance(plan, str) else repr(plan))
             return
         self._plan = self._looking.plan = plan
-        self._told_at = None
+        self._published_changes = None
         self._sending.use(plan)
         events.configure(format=plan.log_format, level=plan.log_level)
         log.info("settings_read", destinations=[one.name for one in plan.destinations])

@@ -110,7 +110,7 @@ class Sending:
         if isinstance(payload, NoAnswer):
             self._failures[destination] += 1
             log.error(
-                "message_not_made", destination=destination, reason=_told(payload), times=self._failures[destination]
+                "message_not_made", destination=destination, reason=_reason(payload), times=self._failures[destination]
             )
             return
         self._failures[destination] = 0
@@ -131,23 +131,23 @@ class Sending:
     def _sent(self, message: Message, begun: float, answer: Answer | NoAnswer) -> None:
         now = self._clock()
         if isinstance(answer, NoAnswer):
-            answer = Answer(Outcome.FAILED, _told(answer))
+            answer = Answer(Outcome.FAILED, _reason(answer))
         event = log.bind(destination=message.destination, message=message.id, tries=message.tries + 1)
-        event = event.bind(seconds=round(time.monotonic() - begun, 3), answer=answer.told)
+        event = event.bind(seconds=round(time.monotonic() - begun, 3), answer=answer.text)
         match answer.outcome:
             case Outcome.SENT:
-                self._outbox.tried(message, MessageState.SENT, answer.told, now)
+                self._outbox.tried(message, MessageState.SENT, answer.text, now)
                 event.info("message_sent", title=message.payload.title)
             case Outcome.GONE:
-                self._outbox.tried(message, MessageState.DROPPED, answer.told, now)
-                self._outbox.is_gone(message.destination, answer.told, now)
+                self._outbox.tried(message, MessageState.DROPPED, answer.text, now)
+                self._outbox.is_gone(message.destination, answer.text, now)
                 event.error("destination_gone", to_do=f"glmd notify retry {message.destination} sends it again")
             case _ if rules.is_given_up(message.made, now):
-                self._outbox.tried(message, MessageState.FAILED, answer.told, now)
+                self._outbox.tried(message, MessageState.FAILED, answer.text, now)
                 event.error("message_given_up", to_do=f"glmd notify retry {message.id} sends it again")
             case _:
                 due = rules.next_try(message.tries + 1, answer.again_after, now)
-                self._outbox.tried(message, MessageState.PENDING, answer.told, due)
+                self._outbox.tried(message, MessageState.PENDING, answer.text, due)
                 event.warning("message_not_sent", again=due.isoformat())
 
 
@@ -162,7 +162,7 @@ def wordless(events: Sequence[Event]) -> Payload:
     return Payload(f"! {len(events)}: {', '.join(kinds)}"[:60], text, {"type": "batch", "data": data})
 
 
-def _told(answer: NoAnswer) -> str:
+def _reason(answer: NoAnswer) -> str:
     match answer:
         case TimedOut():
             return "it took too long, and glmd ended it"

@@ -47,14 +47,14 @@ class Standing:
 
     def publish(self, directory: Path) -> None:
         """Write it, for everybody to read. Raises OSError."""
-        told = {
+        destinations = {
             name: {
                 "messages": dict(one.messages),
                 "oldest_pending": None if one.oldest_pending is None else one.oldest_pending.isoformat(),
             }
             for name, one in self.destinations.items()
         }
-        content = json.dumps({"format": _FORMAT, "root": str(self.root), "destinations": told})
+        content = json.dumps({"format": _FORMAT, "root": str(self.root), "destinations": destinations})
         publish_bytes(directory / NAME, content.encode(), mode=0o644, lasting=False)
 
 
@@ -69,15 +69,15 @@ def read_standing(directory: Path) -> Standing | None:
         raise StandingError(f"{path}: not what this glmd writes; systemctl restart glmd-notify") from error
 
 
-def _standing(told: Mapping[str, object]) -> Standing:
-    destinations = told["destinations"]
-    if told["format"] != _FORMAT or not isinstance(destinations, dict):
+def _standing(content: Mapping[str, object]) -> Standing:
+    destinations = content["destinations"]
+    if content["format"] != _FORMAT or not isinstance(destinations, dict):
         raise ValueError("another format")
-    return Standing(Path(str(told["root"])), {name: _counts(one) for name, one in destinations.items()})
+    return Standing(Path(str(content["root"])), {name: _counts(one) for name, one in destinations.items()})
 
 
-def _counts(told: Mapping[str, object]) -> Counts:
-    messages, oldest = told["messages"], told["oldest_pending"]
+def _counts(content: Mapping[str, object]) -> Counts:
+    messages, oldest = content["messages"], content["oldest_pending"]
     if not isinstance(messages, dict) or not all(type(count) is int for count in messages.values()):
         raise TypeError("no counts")
     return Counts(messages, None if oldest is None else datetime.fromisoformat(str(oldest)))

@@ -36,16 +36,16 @@ def compose_message(
 
     if events[0].kind is EventKind.DIGEST:
         found = _digest(plan, destination, date.fromisoformat(events[0].text), undelivered)
-        return None if found is None else _told(found, plan)
+        return None if found is None else _masked(found, plan)
     if not with_facts or all(event.job is None for event in events):
-        return _told(compose(events, {}, destination.language, plan), plan)
+        return _masked(compose(events, {}, destination.language, plan), plan)
     root = Root(plan.root)
     with ReadStore.open(root.store) as store:
         facts = facts_of(events, store, root.path)
-    return _told(compose(events, facts, destination.language, plan), plan)
+    return _masked(compose(events, facts, destination.language, plan), plan)
 
 
-def _told(payload: Payload, plan: Plan) -> Payload:
+def _masked(payload: Payload, plan: Plan) -> Payload:
     """Return a message without values that are not shown: a reason may quote a line of a configuration."""
     from handlers.hidden_keys import HiddenKeys  # noqa: PLC0415
 
@@ -62,7 +62,7 @@ def _digest(plan: Plan, destination: Destination, night: date, undelivered: int)
     now = datetime.now(UTC)
     with ReadStore.open(Root(plan.root).store) as store:
         found = digest(store, night, NightHours.parse(plan.night), now)
-        dues = {each.cycle: each.next_due for each in nights(store, night, now)}
+        dues = {cycle.cycle: cycle.next_due for cycle in nights(store, night, now)}
     if not (found.runs or found.others or found.needs or undelivered or any(dues.values())):
         return None  # nothing was at work, and nothing will be
     return compose_digest(found, dues, undelivered, destination.language, plan)

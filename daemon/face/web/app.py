@@ -192,7 +192,7 @@ class Application:
         asked = self.asked(request, {"job": which} if which else {})
         topic = kind, which, asked.words.language, asked.chosen
         try:
-            stream = self.streams.open(topic, _whose(asked, kind), partial(_told, look, asked))
+            stream = self.streams.open(topic, _whose(asked, kind), partial(_masked, look, asked))
         except TooManyStreamsError:
             return PlainTextResponse("too many readers already; reload now and then\n", 503)
         return _Events(self.streams, stream)
@@ -220,8 +220,8 @@ class Application:
     async def _refused(self, request: Request, error: Exception) -> Response:
         asked = self.asked(request, {})
         status = error.status_code if isinstance(error, HTTPException) else 500
-        told = NotThereError(asked.say("nothing_here")) if status == 404 else NotReadError(str(error))
-        return await self._trouble(asked, told, status)
+        shown = NotThereError(asked.say("nothing_here")) if status == 404 else NotReadError(str(error))
+        return await self._trouble(asked, shown, status)
 
     async def _broken(self, request: Request, error: Exception) -> Response:
         """Answer what nobody foresaw; Starlette raises it again then, and the journal has it."""
@@ -270,8 +270,8 @@ def _whole(view: View, asked: Asked) -> Response:
     return HTMLResponse(rendered(page, asked, daemon_word(asked.site.root)), page.status)
 
 
-def _told(look: Callable[[Asked], Live], asked: Asked) -> Live:
-    return look(asked).told_by(asked.site.hidden.in_lines)
+def _masked(look: Callable[[Asked], Live], asked: Asked) -> Live:
+    return look(asked).masked_by(asked.site.hidden.in_lines)
 
 
 def _status(error: Exception) -> int:

@@ -185,7 +185,7 @@ def _limits(attempts: Sequence[_Attempt]) -> list[float]:
 
 
 def _values_at(places: Sequence[tuple[_Attempt, int] | None], column: int) -> list[float | None]:
-    found = [math.nan if each is None else each[0].columns[column][each[1]] for each in places]
+    found = [math.nan if place is None else place[0].columns[column][place[1]] for place in places]
     return [value if math.isfinite(value) else None for value in found]
 
 

@@ -26,7 +26,7 @@ class DaemonWord:
         return self.presence is Presence.ABSENT
 
     @property
-    def told(self) -> tuple[Presence, str]:
+    def status_word(self) -> tuple[Presence, str]:
         """What `daemon.face.status.overview` wants of it."""
         return self.presence, "; ".join(fault.reason for fault in self.faults)
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from daemon.core.read_jobs import Transition
 from daemon.core.states import Job, State
-from daemon.face.failure import Diagnosed, failed_step, told_of
+from daemon.face.failure import Diagnosed, diagnosis_of, failed_step
 from daemon.face.needs import Kind, commands_for
 from daemon.face.troubleshooting import Entry, read_entries
 from daemon.face.web.asking import Asked
@@ -53,8 +53,8 @@ def failures_of(job: Job, history: Sequence[Transition]) -> dict[int, tuple[str,
     found = {}
     for before, step in pairwise(history):
         if step.attempt > before.attempt:  # where glmd went on by itself, it says there after what
-            told = before if before.state in OF_FAILURES else step
-            found[before.attempt] = (told.reason, told.code)
+            failing = before if before.state in OF_FAILURES else step
+            found[before.attempt] = (failing.reason, failing.code)
     return found | ({job.attempt: (job.reason, job.code)} if job.state in OF_FAILURES else {})
 
 
@@ -65,7 +65,7 @@ def failure_of(job: Job, attempt: int, reason: str, code: str, asked: Asked) -> 
         ended = failed_step(directory, attempt)
     except ValidationError as error:
         raise no_record(directory.path, error) from error
-    diagnosed = None if ended is None else told_of(ended)
+    diagnosed = None if ended is None else diagnosis_of(ended)
     first = None if ended is None else ended.first
     cause, remedy = _advice(job, code, diagnosed, asked)
     is_last = attempt == job.attempt

@@ -77,21 +77,21 @@ def came_to_parts(result: Result | None, asked: Asked) -> tuple[str, ...]:
     return tuple(part for part in (loss, "" if result.bytes is None else format_size(result.bytes)) if part)
 
 
-def others_told(others: Sequence[OtherJob], asked: Asked, *, is_alone: bool) -> list[str]:
+def others_in_words(others: Sequence[OtherJob], asked: Asked, *, is_alone: bool) -> list[str]:
     """Return how many of a night's other jobs came to what; `is_alone` where nothing says that runs are told of."""
-    counts = Counter(each.job.state for each in others)
-    told = (f"{counts[state]} {asked.words.say('states', state)}" for state in reversed(State) if counts[state])
-    all_told = asked.words.joined(*told)
-    return [] if not all_told else [all_told if is_alone else asked.say("other_jobs", told=all_told)]
+    counts = Counter(other.job.state for other in others)
+    counted = (f"{counts[state]} {asked.words.say('states', state)}" for state in reversed(State) if counts[state])
+    text = asked.words.joined(*counted)
+    return [] if not text else [text if is_alone else asked.say("other_jobs", text=text)]
 
 
 def why(job: Job, asked: Asked) -> str:
     """Return why a job is where it is, in a line; cause and remedy of a failure are where there is room for them."""
-    is_told = job.state.is_over or not asked.words.is_of_reasons  # else it says first how glmd went on
-    return told(job.reason, job.code if is_told else "", asked)
+    has_title = job.state.is_over or not asked.words.is_of_reasons  # else it says first how glmd went on
+    return reason_text(job.reason, job.code if has_title else "", asked)
 
 
-def told(reason: str, code: str, asked: Asked) -> str:
+def reason_text(reason: str, code: str, asked: Asked) -> str:
     """Return what a reason says happened, behind what its code means in some words.
 
     Without these where the reason says the same in the reader's language; what a rank printed does not.

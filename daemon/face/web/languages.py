@@ -22,7 +22,7 @@ def language_of(setting: str, query: Mapping[str, str], headers: Mapping[str, st
 def _preferred(accepted: str) -> Language:
     weighed = [_weighed(part) for part in accepted.split(",")]
     known = [(weight, language) for weight, language in weighed if language is not None and weight > 0]
-    return max(known, key=lambda each: each[0])[1] if known else Language.EN
+    return max(known, key=lambda pair: pair[0])[1] if known else Language.EN
 
 
 def _weighed(part: str) -> tuple[float, Language | None]:

@@ -118,12 +118,12 @@ class Streams:
             news = await self._reads.read(topic.whose, topic.look.news)
             if news is None:
                 return topic.last
-            told = news.as_json()
+            content = news.as_json()
         except (HandlerError, StoreError, OSError) as error:
             topic.look = topic.look.anew()
-            told = {"trouble": str(error)}
+            content = {"trouble": str(error)}
         except Exception as error:
             topic.look = topic.look.anew()
             log.exception("live_look_failed", topic=str(topic.name))
-            told = {"trouble": f"{topic.whose} cannot be shown: {type(error).__name__}"}
-        return b"data: " + json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+            content = {"trouble": f"{topic.whose} cannot be shown: {type(error).__name__}"}
+        return b"data: " + json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"

@@ -88,7 +88,7 @@ def shown(stream: io.FileIO, found: Piece, hidden: HiddenKeys) -> Piece:
     """Return a piece as it may be shown. Raises OSError."""
     content = masked(stream, found.start, b"\n".join(line.content for line in found.lines), hidden)
     lines = zip(found.lines, content.split(b"\n"), strict=True)
-    return replace(found, lines=tuple(replace(line, content=told) for line, told in lines)) if found.lines else found
+    return replace(found, lines=tuple(replace(line, content=text) for line, text in lines)) if found.lines else found
 
 
 def line_start(stream: io.FileIO, at: int) -> int:

@@ -53,7 +53,7 @@ def _read(site: Site, night: date | None) -> NightRead:
         newest = last_begun(store, site.hours, now)
         found = digest(store, night or newest, site.hours, now)
         before = runs_since(store, noon_before(found.night - timedelta(days=1)), noon_before(found.night))
-        runs = [told.run for told in found.runs]
+        runs = [details.run for details in found.runs]
         jobs = [run.job for run in runs if run.job is not None][:MOST]
         jobs += [other.job for other in found.others][:MOST]
         until = min(found.morning, max(now, found.evening))
@@ -63,7 +63,7 @@ def _read(site: Site, night: date | None) -> NightRead:
             digest=found,
             newest=newest,
             best=_best(runs),
-            best_before=_best(run for each in before.values() for run in each),
+            best_before=_best(run for of_cycle in before.values() for run in of_cycle),
             files=store.promotions_of_jobs([job.id for job in jobs]),
             used=used(held, len(devices), found.evening, until),
             histories=store.histories([job.id for job in jobs]),
@@ -73,4 +73,4 @@ def _read(site: Site, night: date | None) -> NightRead:
 
 def _best(runs: Iterable[Run]) -> Run | None:
     known = [(run.result.final_loss, run) for run in runs if run.result and run.result.final_loss is not None]
-    return min(known, key=lambda each: each[0])[1] if known else None
+    return min(known, key=lambda pair: pair[0])[1] if known else None

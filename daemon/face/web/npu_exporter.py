@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from daemon.face.web.npu_exporter_text import DeviceUse, Told, read
+from daemon.face.web.npu_exporter_text import DeviceUse, Figures, read
 
 EVERY = 5.0
 """Seconds after which it is asked again, if somebody looks."""
@@ -90,18 +90,18 @@ class NpuExporter:
 
     def _heard(self) -> Readings:
         try:
-            told = _answer(self._url)
+            figures = _answer(self._url)
         except OSError as error:
             trouble = Trouble.FORBIDDEN if error.errno in _FORBIDDEN else Trouble.SILENT
             return replace(self._known, trouble=trouble, why=(error.strerror or str(error))[:200])
         except ValueError as error:
             return replace(self._known, trouble=Trouble.WRONG, why=str(error)[:200])
         now = time.time()
-        measured = now if told.measured is None else min(now, told.measured)
-        return Readings(told.devices, datetime.fromtimestamp(measured, UTC), None)
+        measured = now if figures.measured is None else min(now, figures.measured)
+        return Readings(figures.devices, datetime.fromtimestamp(measured, UTC), None)
 
 
-def _answer(url: str) -> Told:
+def _answer(url: str) -> Figures:
     """Return what the exporter says. Raises OSError, and ValueError for what is no such text."""
     import http.client  # noqa: PLC0415 - it takes memory, and most pages ask nobody
 
@@ -126,7 +126,7 @@ def _answer(url: str) -> Told:
         raise ValueError(f"no HTTP: {error!r}") from error
     finally:
         connection.close()
-    told = read(content.decode("utf-8", "replace"))
-    if not told.devices:
+    figures = read(content.decode("utf-8", "replace"))
+    if not figures.devices:
         raise ValueError("no npu_chip_info_ of any device")
-    return told
+    return figures

@@ -42,7 +42,7 @@ class DeviceUse:
 
 
 @dataclass(frozen=True)
-class Told:
+class Figures:
     """What one answer of the exporter says."""
 
     devices: Mapping[int, DeviceUse]
@@ -50,7 +50,7 @@ class Told:
     """When the newest of its figures was measured, in seconds since 1970; None where it does not say."""
 
 
-def read(text: str) -> Told:
+def read(text: str) -> Figures:
     """Return what is said of each device; nothing of one whose number is none."""
     found: dict[int, dict[str, float]] = {}
     newest: float | None = None
@@ -67,7 +67,7 @@ def read(text: str) -> Told:
         found.setdefault(device, {}).setdefault(sample["name"], value)
         if sample["at"] is not None:
             newest = max(newest or 0.0, int(sample["at"]) / 1000)
-    return Told(
+    return Figures(
         {device: _use(figures) for device, figures in sorted(found.items()) if _says_something(figures)}, newest
     )
 

@@ -43,8 +43,8 @@ def read_plan(config: Path | None, root: Path | None) -> PagePlan:
     found = result_of(partial(_plan, config, root), seconds=_WITHIN)
     if isinstance(found, PagePlan):
         return found
-    told = found if isinstance(found, str) else f"the settings could not be read: {found}"
-    raise BadInputError(told, Code.SETTINGS_UNUSABLE)
+    text = found if isinstance(found, str) else f"the settings could not be read: {found}"
+    raise BadInputError(text, Code.SETTINGS_UNUSABLE)
 
 
 def _plan(config: Path | None, root: Path | None) -> PagePlan | str:

@@ -107,7 +107,7 @@ def _give_back() -> None:
 def _listening(wanted: str, handed: list[socket.socket]) -> Iterator[tuple[list[socket.socket], str]]:
     if handed:
         with contextlib.ExitStack() as open_ones:
-            yield [open_ones.enter_context(each) for each in handed], "systemd"
+            yield [open_ones.enter_context(handle) for handle in handed], "systemd"
         return
     where = DEFAULT if wanted == AUTO else wanted
     try:

@@ -20,9 +20,9 @@ class Row:
         """Return it for the script."""
         return {"key": self.key, "href": self.href, "state": self.state, "cells": dict(self.cells)}
 
-    def told_by(self, tell: Callable[[str], str]) -> "Row":
-        """Return it with its texts as `tell` makes them."""
-        return replace(self, cells={name: tell(text) for name, text in self.cells.items()})
+    def masked_by(self, mask: Callable[[str], str]) -> "Row":
+        """Return it with its texts as `mask` makes them."""
+        return replace(self, cells={name: mask(text) for name, text in self.cells.items()})
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Live:
         lists = {name: [row.as_json() for row in rows] for name, rows in self.lists.items()}
         return {"cells": dict(self.cells), "lists": lists, "revision": self.revision}
 
-    def told_by(self, tell: Callable[[str], str]) -> "Live":
-        """Return it with its texts as `tell` makes them."""
-        lists = {name: tuple(row.told_by(tell) for row in rows) for name, rows in self.lists.items()}
-        cells = {name: tell(text) for name, text in self.cells.items()}
-        return replace(self, cells=cells, lists=lists, revision=tell(self.revision))
+    def masked_by(self, mask: Callable[[str], str]) -> "Live":
+        """Return it with its texts as `mask` makes them."""
+        lists = {name: tuple(row.masked_by(mask) for row in rows) for name, rows in self.lists.items()}
+        cells = {name: mask(text) for name, text in self.cells.items()}
+        return replace(self, cells=cells, lists=lists, revision=mask(self.revision))

@@ -59,8 +59,8 @@ class Security:
     def _refusal(self, scope: Scope) -> PlainTextResponse | None:
         host = Headers(scope=scope).get("host", "")
         if not self._knows(host):
-            told = f"this is not {host:.100}: web: hosts: in the settings names what the page may be asked by\n"
-            return PlainTextResponse(told, 421)
+            text = f"this is not {host:.100}: web: hosts: in the settings names what the page may be asked by\n"
+            return PlainTextResponse(text, 421)
         if scope["method"] not in self._methods:
             return PlainTextResponse("the page only reads\n", 405, {"Allow": ", ".join(self._methods)})
         if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST:

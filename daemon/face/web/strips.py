@@ -21,7 +21,7 @@ class Hour:
     """A mark on the scale."""
 
     x: float
-    told: str
+    text: str
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def read_words(language: Language) -> Words:
     loaded = {key: table for name in ("", "page_", "cli_") for key, table in _load(f"{name}{language}.toml").items()}
     tables = {name: dict(_flat(table)) for name, table in loaded.items()}
     rooms = _load("zh_errors.toml") if language is Language.ZH else {}
-    advice = {f"{room}.{name}": Advice(**told) for room, errors in rooms.items() for name, told in errors.items()}
+    advice = {f"{room}.{name}": Advice(**entry) for room, errors in rooms.items() for name, entry in errors.items()}
     return Words(language, tables, advice)
 
 

@@ -18,7 +18,7 @@ import typer.testing
 from daemon import cli
 from daemon.commands import COMMANDS, HIDDEN
 from daemon.commands.app import app, load
-from daemon.commands.exit_codes import exit_code, message, told
+from daemon.commands.exit_codes import exit_code, message, text_with_code
 from daemon.core.control import NotRunningError, RequestRefusedError
 from daemon.core.settings import SettingsError
 from daemon.core.store import NewJob, Store, StoreError
@@ -352,7 +352,7 @@ def test_no_file_of_a_command_can_be_written_by_others(tmp_path: Path) -> None:
 )
 def test_an_error_is_told_with_its_code(error: Exception, line: str) -> None:
     """At the end of its line; an older daemon's refusal has none, and bad usage explains itself."""
-    assert told(error) == line
+    assert text_with_code(error) == line
 
 
 def test_an_error_of_json_is_json(tmp_path: Path) -> None:

@@ -56,6 +56,6 @@ def test_the_receiver_verifies(key: str, told: str, capsys: pytest.CaptureFixtur
         payload = Payload("t", "x", {"type": "job.done", "data": {"job": 41}})
         answer = send(address, Secret(key), payload, "msg_41", datetime.now(UTC))
         thread.join()
-    assert answer.told.startswith(told)
+    assert answer.text.startswith(told)
     assert answer.outcome is (Outcome.SENT if key == KEY else Outcome.FAILED)
     assert ("msg_41 job.done {'job': 41}" in capsys.readouterr().out) is (key == KEY)

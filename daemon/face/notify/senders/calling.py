@@ -14,7 +14,7 @@ from typing import IO
 
 from daemon.face.notify.secret import Secret, redacted
 from daemon.face.notify.senders.address import Webhook
-from daemon.face.notify.senders.limits import MOST_TOLD, Limits
+from daemon.face.notify.senders.limits import MOST_CHARACTERS, Limits
 from handlers.printable import printable
 
 
@@ -40,11 +40,11 @@ class Reply:
     text: str
     """The beginning of its body; empty where it said yes."""
 
-    def told(self, secrets: Iterable[Secret]) -> str:
+    def in_short(self, secrets: Iterable[Secret]) -> str:
         """Return status and text in one short line, in which nothing of `secrets` is left."""
         # First hidden, then cut: of a secret that was cut nobody would know.
-        said = printable(redacted(" ".join(self.text.split()), secrets))[:MOST_TOLD]
-        return f"HTTP {self.status}: {said}" if said else f"HTTP {self.status}"
+        text = printable(redacted(" ".join(self.text.split()), secrets))[:MOST_CHARACTERS]
+        return f"HTTP {self.status}: {text}" if text else f"HTTP {self.status}"
 
 
 _REASONS: tuple[tuple[type[Exception], str], ...] = (

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-MOST_TOLD = 200
+MOST_CHARACTERS = 200
 """Characters that are kept of what the other side says."""
 
 

@@ -16,7 +16,7 @@ from daemon.face.notify.message import Answer, Outcome, Payload
 from daemon.face.notify.secret import Secret, redacted
 from daemon.face.notify.senders.address import Mail, Security
 from daemon.face.notify.senders.calling import why_not
-from daemon.face.notify.senders.limits import MOST_TOLD, Limits
+from daemon.face.notify.senders.limits import MOST_CHARACTERS, Limits
 from handlers.printable import printable, printable_lines
 
 _POLICY = policy.SMTP.clone(cte_type="7bit")
@@ -90,8 +90,8 @@ def _why(error: Exception, address: Mail, limits: Limits) -> str:
             reason = f"it does not take user and password ({code}): see the credential"
         case smtplib.SMTPRecipientsRefused(recipients=refused):
             reason = _refusals(refused.values(), address)
-        case smtplib.SMTPResponseException(smtp_code=code, smtp_error=said) if code > 0:
-            reason = _said(code, said, address)
+        case smtplib.SMTPResponseException(smtp_code=code, smtp_error=reply) if code > 0:
+            reason = _reply_text(code, reply, address)
         case smtplib.SMTPNotSupportedError():
             reason = (
                 "it does not offer what is needed, STARTTLS, a log-in or addresses in UTF-8: "
@@ -111,15 +111,15 @@ def _why(error: Exception, address: Mail, limits: Limits) -> str:
 def _refusals(refused: Iterable[tuple[int, bytes]], address: Mail) -> str:
     """Return how many recipients were refused, and what was said of the first."""
     all_of_them = list(refused)
-    code, said = all_of_them[0]
-    return f"{len(all_of_them)} of {len(address.recipients)} recipients refused: {_said(code, said, address)}"
+    code, reply = all_of_them[0]
+    return f"{len(all_of_them)} of {len(address.recipients)} recipients refused: {_reply_text(code, reply, address)}"
 
 
-def _said(code: int, said: bytes | str, address: Mail) -> str:
-    text = said if isinstance(said, str) else said.decode(errors="replace")
+def _reply_text(code: int, reply: bytes | str, address: Mail) -> str:
+    text = reply if isinstance(reply, str) else reply.decode(errors="replace")
     secrets = [Secret(one) for one in (address.sender, *address.recipients)]
     secrets += [one for one in (address.user, address.password) if one]
-    return f"SMTP {code}: {printable(redacted(' '.join(text.split()), secrets))[:MOST_TOLD]}"
+    return f"SMTP {code}: {printable(redacted(' '.join(text.split()), secrets))[:MOST_CHARACTERS]}"
 
 
 def _shown(address: Mail) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from daemon.face.notify.message import Answer, Outcome, Payload
 from daemon.face.notify.secret import HIDDEN, Secret, redacted
-from daemon.face.notify.senders.limits import MOST_TOLD, Limits
+from daemon.face.notify.senders.limits import MOST_CHARACTERS, Limits
 from daemon.face.notify.senders.waiting import seconds_to_wait
 from handlers.codes import Code
 from handlers.errors import BadInputError
@@ -78,10 +78,10 @@ def send(url: Secret, scheme: str, payload: Payload, now: datetime, limits: Limi
     refusal = _refusal(seen.text, _REFUSALS.get(scheme, "")) if is_sent else ""
     if is_sent and not refusal:
         return Answer(Outcome.SENT)
-    told = refusal or seen.told() or (log[-1] if log else "Apprise could not send it")
+    reason = refusal or seen.in_short() or (log[-1] if log else "Apprise could not send it")
     wait = seconds_to_wait(seen.retry_after, now, limits) if seen.status in _ASK_TO_WAIT else None
-    shown = printable(redacted(" ".join(told.split()), [url]))
-    return Answer(Outcome.FAILED, f"{scheme}: {shown[:MOST_TOLD]}", wait)
+    shown = printable(redacted(" ".join(reason.split()), [url]))
+    return Answer(Outcome.FAILED, f"{scheme}: {shown[:MOST_CHARACTERS]}", wait)
 
 
 def _plugin(url: Secret, scheme: str, host: str = "") -> "NotifyBase":
@@ -130,7 +130,7 @@ class _Seen:
     retry_after: str = ""
     trouble: str = ""
 
-    def told(self) -> str:
+    def in_short(self) -> str:
         """Return it in words; empty where it never answered, nor was asked."""
         return self.trouble or (f"HTTP {self.status}: {self.text}" if self.status else "")
 

@@ -12,8 +12,8 @@ from daemon.face.notify.senders.address import Address, Mail, Webhook
 from daemon.face.notify.senders.limits import Limits
 from handlers.errors import BadInputError
 
-_MOST_TOLD = 300
-"""Characters, as `Answer.told` promises: a host's name alone may have 253."""
+_MOST_CHARACTERS = 300
+"""Characters, as `Answer.text` promises: a host's name alone may have 253."""
 
 
 def send(
@@ -29,7 +29,7 @@ def send(
     `secret` signs what goes to a webhook. `message_id` is the same at each try of a message, `now` is that of this try.
     """
     answer = _try(address, secret, payload, message_id, now, limits or Limits())
-    return replace(answer, told=answer.told[:_MOST_TOLD])
+    return replace(answer, text=answer.text[:_MOST_CHARACTERS])
 
 
 def _try(

@@ -83,4 +83,4 @@ def _answer(reply: Reply, secrets: tuple[Secret, ...], now: datetime, limits: Li
         return Answer(Outcome.SENT, f"HTTP {reply.status}")
     outcome = Outcome.GONE if reply.status == _GONE else Outcome.FAILED
     wait = seconds_to_wait(reply.retry_after, now, limits) if reply.status in _ASK_TO_WAIT else None
-    return Answer(outcome, reply.told(secrets), wait)
+    return Answer(outcome, reply.in_short(secrets), wait)

@@ -6,7 +6,7 @@ from datetime import datetime
 from daemon.core.event_kinds import EventKind
 from daemon.face import signs
 from daemon.face.cells import cut
-from daemon.face.digest import Digest, ToldRun
+from daemon.face.digest import Digest, RunDetails
 from daemon.face.needs import Need
 from daemon.face.notify.message import Payload
 from daemon.face.notify.plan import Plan
@@ -49,8 +49,8 @@ def _title(found: Digest, words: Words) -> str:
     needs = len(found.needs)
     needed = words.frame("needs_you" if needs == 1 else "need_you", count=needs) if needs else ""
     what = words.frame("day", at=found.night)
-    told = words.joined(*(counts or [words.frame("no_run")]), needed)
-    return words.frame("headline", sign=signs.NIGHT, what=what, told=told)
+    text = words.joined(*(counts or [words.frame("no_run")]), needed)
+    return words.frame("headline", sign=signs.NIGHT, what=what, text=text)
 
 
 def _lines(
@@ -90,24 +90,24 @@ def _runs(found: Digest, words: Words) -> Iterator[str]:
         return
     yield ""
     yield words.say("labels", "runs")
-    yield from (_run(told, words) for told in found.runs[:MOST])
+    yield from (_run(details, words) for details in found.runs[:MOST])
     yield from _more(found, found.runs, words)
-    losses = [(told.run.result.final_loss, told) for told in found.runs if told.run.result is not None]
-    known = [(loss, told.label) for loss, told in losses if loss is not None]
+    losses = [(details.run.result.final_loss, details) for details in found.runs if details.run.result is not None]
+    known = [(loss, details.label) for loss, details in losses if loss is not None]
     if known:
         loss, label = min(known)
         yield words.pair("best_loss", f"{loss:.4g} ({harmless(label)})")
     yield ""
 
 
-def _run(told: ToldRun, words: Words) -> str:
-    run = told.run
-    label, due = harmless(told.label or run.cycle), f"{run.due.astimezone():%H:%M}"
+def _run(details: RunDetails, words: Words) -> str:
+    run = details.run
+    label, due = harmless(details.label or run.cycle), f"{run.due.astimezone():%H:%M}"
     loss = None if run.result is None else run.result.final_loss
     return words.joined(
         words.frame("run", sign=signs.OF_MARKS[run.mark], label=label, due=due),
-        loss_and_change(loss, told.change, words),
-        "" if told.seconds is None else format_duration(told.seconds),
+        loss_and_change(loss, details.change, words),
+        "" if details.seconds is None else format_duration(details.seconds),
         words.title(run.code),
     )
 

@@ -35,10 +35,10 @@ def for_programs(value: object, key: str = "") -> object:
     if isinstance(value, str):
         return harmless(value) if key in _WORDS else printable(value[:_LONGEST])
     if isinstance(value, Mapping):
-        return {printable(name): for_programs(each, name) for name, each in value.items()}
+        return {printable(name): for_programs(item, name) for name, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
         return None  # JSON has none
-    return [for_programs(each, key) for each in value] if isinstance(value, list | tuple) else value
+    return [for_programs(item, key) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _event(event: Event, facts: Facts, plan: Plan) -> dict[str, object]:

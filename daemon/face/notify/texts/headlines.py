@@ -40,20 +40,20 @@ def sign_of(event: Event) -> str:
 
 def headline(event: Event, facts: Facts, words: Words, host: str, most: int = TITLE) -> str:
     """Return the line, in at most `most` cells; a long name gives way to what is said of it."""
-    told = words.joined(*told_of(event, facts, words))
+    text = words.joined(*parts_of(event, facts, words))
     name = harmless((facts.job.cycle if facts.job else "") or event.name or host)
-    whole = _line(event, name, told, words)
+    whole = _line(event, name, text, words)
     if cells(whole) > most:
-        whole = _line(event, cut(name, _NAME), told, words)
+        whole = _line(event, cut(name, _NAME), text, words)
     return cut(whole, most)
 
 
-def _line(event: Event, name: str, told: str, words: Words) -> str:
+def _line(event: Event, name: str, text: str, words: Words) -> str:
     what = name if event.job is None else f"{event.job} {name}"
-    return words.frame("headline", sign=sign_of(event), what=what, told=told)
+    return words.frame("headline", sign=sign_of(event), what=what, text=text)
 
 
-def told_of(event: Event, facts: Facts, words: Words) -> tuple[str, ...]:
+def parts_of(event: Event, facts: Facts, words: Words) -> tuple[str, ...]:
     """Return what there is to say, the most important first."""
     if event.is_over:
         return (words.say("over", event.kind),)

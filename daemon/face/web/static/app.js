@@ -103,10 +103,10 @@
     });
     for (const element of there.values()) element.remove();
   };
-  let told = Date.now();
+  let heard = Date.now();
   const bar = document.getElementById("bar");
   const show = (news) => {
-    told = Date.now();
+    heard = Date.now();
     if (news.trouble !== undefined) {
       warn(news.trouble);
       return;
@@ -158,7 +158,7 @@
     stream = new EventSource(body.dataset.live);
     stream.onmessage = (event) => show(JSON.parse(event.data));
     stream.addEventListener("ping", () => {
-      told = Date.now();
+      heard = Date.now();
       if (warned === body.dataset.stale) warn("");
     });
     stream.onerror = () => {
@@ -173,7 +173,7 @@
   addEventListener("pagehide", close);
   addEventListener("pageshow", open);
   open();
-  setInterval(() => { if (stream !== null && Date.now() - told > 20000) warn(body.dataset.stale); }, 2000);
+  setInterval(() => { if (stream !== null && Date.now() - heard > 20000) warn(body.dataset.stale); }, 2000);
 
   // Keys
 

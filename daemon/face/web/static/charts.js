@@ -28,16 +28,16 @@
       this.plot = null;
       this.data = null;
       this.choices();
-      this.said = document.createElement("p");
-      this.said.className = "quiet";
-      this.said.setAttribute("aria-live", "polite");
-      this.said.textContent = place.dataset.labelNone;
+      this.reading = document.createElement("p");
+      this.reading.className = "quiet";
+      this.reading.setAttribute("aria-live", "polite");
+      this.reading.textContent = place.dataset.labelNone;
       this.box = document.createElement("div");
       this.box.tabIndex = 0;
       this.box.setAttribute("role", "img");
       this.box.setAttribute("aria-label", place.dataset.labelLoss);
       this.box.addEventListener("keydown", (event) => this.walk(event));
-      place.append(this.box, this.said);
+      place.append(this.box, this.reading);
       new ResizeObserver(() => this.resize()).observe(place);
       addEventListener("theme", () => this.draw(true));
       matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw(true));
@@ -135,7 +135,7 @@
     say(pointed) {
       const place = pointed ?? this.data.step.length - 1;
       const value = this.data[this.shown][place] ?? this.data.vain[place];
-      this.said.textContent = `${this.label("step")} ${this.data.step[place]}: ${this.label(this.shown)} ${number(value)}`;
+      this.reading.textContent = `${this.label("step")} ${this.data.step[place]}: ${this.label(this.shown)} ${number(value)}`;
     }
 
     walk(event) {

@@ -16,9 +16,9 @@
   let plot = null;
   let zoom = null;
   let logarithmic = false;
-  const said = tag("p");
-  said.className = "quiet";
-  said.setAttribute("aria-live", "polite");
+  const reading = tag("p");
+  reading.className = "quiet";
+  reading.setAttribute("aria-live", "polite");
   const box = tag("div");
   box.tabIndex = 0;
   box.setAttribute("role", "img");
@@ -28,7 +28,7 @@
   const say = (at) => {
     if (at === null || at === undefined || data === null) return;
     const values = drawn.map((row, index) => `${rows[row].dataset.label.split(" ")[0]} ${number(data[index + 1][at])}`);
-    said.textContent = `${place.dataset.step} ${data[0][at]}: ${values.join(", ")}`;
+    reading.textContent = `${place.dataset.step} ${data[0][at]}: ${values.join(", ")}`;
   };
   const draw = () => {
     if (data === null || !data[0].length) return;
@@ -68,9 +68,9 @@
     for (const [index, row] of rows.entries()) {
       try {
         const answer = await fetch(row.dataset.steps, { headers: { Accept: "application/json" } });
-        const told = answer.ok ? await answer.json() : { step: [] };
-        if (!told.step.length) continue;
-        tables.push([told.step, told.loss]);
+        const steps = answer.ok ? await answer.json() : { step: [] };
+        if (!steps.step.length) continue;
+        tables.push([steps.step, steps.loss]);
         drawn.push(index);
       } catch {
         return; // the page's own bar says that nobody answers
@@ -94,7 +94,7 @@
   all.addEventListener("click", () => { zoom = null; draw(); });
   choices.append(label, all);
   box.addEventListener("keydown", walk);
-  place.append(choices, box, said);
+  place.append(choices, box, reading);
   new ResizeObserver(() => { if (plot !== null && place.clientWidth) plot.setSize({ width: place.clientWidth, height: 320 }); }).observe(place);
   addEventListener("theme", draw);
   load();

@@ -47,10 +47,10 @@
         }
         const answer = await fetch(`${list.dataset.log}${list.dataset.log.includes("?") ? "&" : "?"}at=${next}`);
         if (!answer.ok) return;
-        const told = await answer.json();
-        append(told.lines);
-        const isDone = told.next <= next || told.end >= told.size;
-        next = told.next;
+        const piece = await answer.json();
+        append(piece.lines);
+        const isDone = piece.next <= next || piece.end >= piece.size;
+        next = piece.next;
         if (isDone) {
           size = next;
           return;
@@ -63,9 +63,9 @@
     }
   };
   addEventListener("news", ({ detail }) => {
-    const told = Number(detail.cells?.bytes);
-    if (told > 0 && told !== size) {
-      size = told;
+    const bytes = Number(detail.cells?.bytes);
+    if (bytes > 0 && bytes !== size) {
+      size = bytes;
       load();
     }
   });

@@ -47,8 +47,8 @@ def question(token: str, asked: Asked) -> Page:
     job, action = wanted(asked)
     if action not in possible(job, asked):
         raise NotThereError(asked.say("not_now_possible", job=job.label, state=asked.words.say("states", job.state)))
-    told = asked.words.say("questions", action, job=f"{job.id} {job.name}")
-    return Page("question.html", told, Question(job, action, told, token), tab="jobs")
+    title = asked.words.say("questions", action, job=f"{job.id} {job.name}")
+    return Page("question.html", title, Question(job, action, title, token), tab="jobs")
 
 
 def done(reason: str, by: str, asked: Asked) -> Page:

@@ -28,7 +28,7 @@ def overview_of_now(asked: Asked) -> Response:
     """Return the keys of `glmd status --json`. Raises NotThereError, StoreError, OSError."""
     root = asked.site.root
     with open_store(asked):  # it is there
-        found = overview(root.path, root.store, daemon_word(root).told)
+        found = overview(root.path, root.store, daemon_word(root).status_word)
     return answer({key: list(value) if isinstance(value, Iterator) else value for key, value in found.as_json()}, asked)
 
 
@@ -62,9 +62,9 @@ def nights(asked: Asked) -> Response:
     month = month_of(asked, now)
     with open_store(asked) as store:
         notices = [notice.as_json() for notice in store.notices()]
-    cycles = [_bounded(each.as_json()) for each in read_month(asked, month, now)]
-    told = {"since": month.since.isoformat(), "until": month.last.isoformat(), "cycles": cycles, "notices": notices}
-    return answer(_bounded(told), asked)
+    cycles = [_bounded(cycle.as_json()) for cycle in read_month(asked, month, now)]
+    content = {"since": month.since.isoformat(), "until": month.last.isoformat(), "cycles": cycles, "notices": notices}
+    return answer(_bounded(content), asked)
 
 
 def devices(asked: Asked) -> Response:
@@ -81,9 +81,9 @@ def devices(asked: Asked) -> Response:
         }
         for device in found.devices
     ]
-    told = {"from": found.since.isoformat(), "to": found.now.isoformat(), "devices": listed}
+    content = {"from": found.since.isoformat(), "to": found.now.isoformat(), "devices": listed}
     through = [job.id for job in found.elsewhere[:MOST]]
-    return answer({**told, "through_slurm": through, "exporter": None if heard is None else heard.as_json()}, asked)
+    return answer({**content, "through_slurm": through, "exporter": None if heard is None else heard.as_json()}, asked)
 
 
 def compare(asked: Asked) -> Response:
@@ -91,13 +91,13 @@ def compare(asked: Asked) -> Response:
     return answer(view_of_comparison.as_json(asked), asked)
 
 
-def answer(told: Mapping[str, object], asked: Asked) -> Response:
+def answer(content: Mapping[str, object], asked: Asked) -> Response:
     """Return JSON without what is not shown."""
-    return Response(to_json(asked.site.hidden.in_json(told), indent=None), media_type="application/json")
+    return Response(to_json(asked.site.hidden.in_json(content), indent=None), media_type="application/json")
 
 
-def _bounded(told: Mapping[str, object]) -> dict[str, object]:
+def _bounded(content: Mapping[str, object]) -> dict[str, object]:
     """Return these keys with of each list its beginning, and how much of which was left out."""
-    long = {key: len(value) - MOST for key, value in told.items() if isinstance(value, list) and len(value) > MOST}
-    cut = {key: value[:MOST] if isinstance(value, list) else value for key, value in told.items()}
+    long = {key: len(value) - MOST for key, value in content.items() if isinstance(value, list) and len(value) > MOST}
+    cut = {key: value[:MOST] if isinstance(value, list) else value for key, value in content.items()}
     return {**cut, "left_out": long} if long else cut

@@ -31,7 +31,7 @@ def ranks(asked: Asked) -> Response:
     pids = pids_of(job, root) if is_training else {}
     exit_ = None if is_training else how_ended(job, asked)
     ended = {process.rank: process for process in (() if exit_ is None else exit_.processes)}
-    found = [_rank(job, each, pids.get(each.rank), ended.get(each.rank)) for each in ranks_of(job, root)]
+    found = [_rank(job, rank, pids.get(rank.rank), ended.get(rank.rank)) for rank in ranks_of(job, root)]
     return answer({"job": job.id, "state": job.state, "attempt": job.attempt, "ranks": found}, asked)
 
 
@@ -40,17 +40,17 @@ def config(asked: Asked) -> Response:
     found = read_config(asked)
     difference = found.difference
     rows = () if difference is None else difference.rows
-    told = {
+    content = {
         "job": found.job.id,
         "files": [
-            {"name": each.name, "label": each.label, "text": each.text, "told": each.told} for each in found.files
+            {"name": file.name, "label": file.label, "text": file.text, "told": file.notice} for file in found.files
         ],
         "with": None if difference is None else difference.other.id,
         "config": [{"key": row.key, "values": list(row.values)} for row in rows],
         "left_out": 0 if difference is None else difference.left_out,
-        "told": "" if difference is None else difference.told,
+        "told": "" if difference is None else difference.reason,
     }
-    return answer(told, asked)
+    return answer(content, asked)
 
 
 def output(asked: Asked) -> Response:
@@ -58,29 +58,29 @@ def output(asked: Asked) -> Response:
     found = read_output(asked)
     manifest, parameters = found.manifest, found.parameters
     newest = max((one.id for one in found.changes), default=0)
-    told = {
+    content = {
         "job": found.job.id,
         "prefix": found.job.prefix,
         "tag": None if manifest is None else manifest.tag,
         "created": None if manifest is None else manifest.created,
         "is_gone": found.is_gone,
         "is_latest": found.is_latest,
-        "files": [{"name": each.name, "size": each.size, "state": each.kind} for each in found.files],
+        "files": [{"name": file.name, "size": file.size, "state": file.kind} for file in found.files],
         "entries_in": None if manifest is None else manifest.entries_in,
         "dropped": None if manifest is None else dict(manifest.dropped),
-        "parameters": [] if parameters is None else [asdict(each) for each in parameters.shown],
+        "parameters": [] if parameters is None else [asdict(parameter) for parameter in parameters.shown],
         "parameters_found": 0 if parameters is None else parameters.found,
         "verdict": None if found.verdict is None else found.verdict.model_dump(mode="json"),
         "promotions": [one.as_json(is_latest=one.id == newest) for one in found.changes],
-        "told": found.told,
+        "told": found.trouble,
     }
-    return answer(told, asked)
+    return answer(content, asked)
 
 
 def failure(asked: Asked) -> Response:
     """Return why a job failed, and what to do. Raises NotThereError, StoreError, OSError."""
     found = read_failure(asked)
-    told = {
+    content = {
         "job": job_as_json(found.job, found.job.directory(asked.site.root.path).path),
         "attempt": found.failure.attempt,
         "diagnosis": None if found.failure.diagnosed is None else asdict(found.failure.diagnosed),
@@ -91,7 +91,7 @@ def failure(asked: Asked) -> Response:
         "commands": list(found.failure.commands),
         "attempts": [{"attempt": attempt, "happened": happened} for attempt, happened in found.others],
     }
-    return answer(told, asked)
+    return answer(content, asked)
 
 
 def events(asked: Asked) -> Response:
@@ -100,8 +100,8 @@ def events(asked: Asked) -> Response:
     log = Log(Kind.EVENTS, job.attempt)
     with opened(job, log.path(job, job.directory(asked.site.root.path)), asked) as stream:
         found = shown(stream, piece_from(stream, asked.number("at", 0, _MOST_BYTES, 0)), asked.site.hidden)
-    told = {"start": found.start, "end": found.end, "next": found.next, "size": found.size}
-    return answer({**told, "events": list(_events(line.content for line in found.lines))}, asked)
+    content = {"start": found.start, "end": found.end, "next": found.next, "size": found.size}
+    return answer({**content, "events": list(_events(line.content for line in found.lines))}, asked)
 
 
 def _rank(job: Job, status: RankStatus, pid: int | None, ended: ProcessExit | None) -> dict[str, object]:

@@ -62,10 +62,10 @@ def compare(asked: Asked) -> Page:
     trainings = compared(jobs, asked.site.root.path, _ROWS // len(jobs))
     keys, not_compared = _keys(jobs, asked)
     content = ComparePage(
-        columns=tuple(_column(each, results.get(each.job.id), asked) for each in trainings),
+        columns=tuple(_column(of_job, results.get(of_job.job.id), asked) for of_job in trainings),
         names=tuple(asked.words.say("compare", name) for name in _FIGURES),
         picture=asked.url("/compare.svg", jobs=",".join(str(job.id) for job in jobs)),
-        has_curves=any(each.training is not None for each in trainings),
+        has_curves=any(of_job.training is not None for of_job in trainings),
         keys=keys[:_KEYS],
         more_keys=max(0, len(keys) - _KEYS),
         not_compared=not_compared,
@@ -80,10 +80,10 @@ def as_json(asked: Asked) -> dict[str, object]:
     if len(jobs) < 2:
         raise NotThereError(asked.words.say("compare", "which", most=MOST))
     root = asked.site.root.path
-    trainings = [each.as_json() for each in compared(jobs, root, _ROWS // len(jobs))]
-    keys, told = _keys(jobs, asked)
+    trainings = [of_job.as_json() for of_job in compared(jobs, root, _ROWS // len(jobs))]
+    keys, not_compared = _keys(jobs, asked)
     config = [{"key": row.key, "values": list(row.values)} for row in keys[:_KEYS]]
-    return {"jobs": trainings, "config": config, "left_out": max(0, len(keys) - _KEYS), "told": told}
+    return {"jobs": trainings, "config": config, "left_out": max(0, len(keys) - _KEYS), "told": not_compared}
 
 
 def picture(asked: Asked) -> Response:
@@ -116,15 +116,15 @@ def chosen(asked: Asked) -> tuple[list[Job], dict[int, Result]]:
 _FIGURES = ("steps", "final_loss", "lowest_loss", "samples", "overflow", "took")
 
 
-def _column(each: Compared, result: Result | None, asked: Asked) -> Column:
-    job = each.job
+def _column(of_job: Compared, result: Result | None, asked: Asked) -> Column:
+    job = of_job.job
     steps = asked.url(f"/api/v1/jobs/{job.id}/steps", points=_POINTS)
-    return Column(job, SIGNS[job.state], asked.words.say("states", job.state), steps, _figures(each, result))
+    return Column(job, SIGNS[job.state], asked.words.say("states", job.state), steps, _figures(of_job, result))
 
 
-def _figures(each: Compared, result: Result | None) -> tuple[str, ...]:
+def _figures(of_job: Compared, result: Result | None) -> tuple[str, ...]:
     """Return what `_FIGURES` names; what is kept of a job that is over is exact, the rest of a glance at its record."""
-    training, kept = each.training, result or Result()
+    training, kept = of_job.training, result or Result()
     seconds = kept.seconds if kept.seconds is not None else training.seconds if training else None
     took = "" if seconds is None else format_duration(seconds)
     if training is None:

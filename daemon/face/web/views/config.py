@@ -31,7 +31,7 @@ class File:
     name: str
     label: str
     text: str
-    told: str
+    notice: str
     """What there is to say of it; empty for nothing."""
     is_open: bool
 
@@ -43,7 +43,7 @@ class Difference:
     other: Job
     rows: tuple[DifferentKey, ...]
     left_out: int
-    told: str
+    reason: str
     """Why nothing can be compared; empty where it can."""
 
 
@@ -116,8 +116,8 @@ def _files(job: Job, hidden: HiddenKeys, asked: Asked) -> Iterator[File]:
             yield File(path.name, label, "", asked.words.say("config", "too_large"), is_open=key == "ran")
             continue
         found = redacted(content, hidden)
-        told = "" if found.is_parsed else asked.words.say("config", "line_by_line")
-        yield File(path.name, label, printable_lines(found.text.replace("\r\n", "\n")), told, is_open=key == "ran")
+        notice = "" if found.is_parsed else asked.words.say("config", "line_by_line")
+        yield File(path.name, label, printable_lines(found.text.replace("\r\n", "\n")), notice, is_open=key == "ran")
 
 
 def _short(path: str) -> str:

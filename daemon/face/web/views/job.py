@@ -52,7 +52,7 @@ def job(asked: Asked) -> Page:
     with open_store(asked) as store:
         found = job_of(store, asked)
         known = detail(store, found, asked.site.root.path, rows=10 * _SUBSETS)
-        is_stuck = any(each.id == found.id for each in store.stuck())
+        is_stuck = any(other.id == found.id for other in store.stuck())
     need = need_of_job(found, is_stuck=is_stuck)
     training = known.training
     points = [] if training is None else training.points()

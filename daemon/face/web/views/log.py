@@ -59,7 +59,7 @@ class Search:
 
     text: str
     any_case: bool
-    told: str
+    result: str
     """What to say of it; empty where it was found."""
     next: str
     previous: str
@@ -140,8 +140,10 @@ def lines(asked: Asked) -> Response:
     chosen = log_asked_for(job, asked.query, asked) or Log(Kind.EVENTS, job.attempt)
     with _opened(job, chosen, asked) as stream:
         found = shown(stream, piece_from(stream, asked.number("at", 0, _MOST_BYTES, 0)), asked.site.hidden)
-    told = [{"at": line.at, "text": line.text(is_event=chosen.kind is Kind.EVENTS)} for line in found.lines]
-    return JSONResponse({"start": found.start, "end": found.end, "next": found.next, "size": found.size, "lines": told})
+    listed = [{"at": line.at, "text": line.text(is_event=chosen.kind is Kind.EVENTS)} for line in found.lines]
+    return JSONResponse(
+        {"start": found.start, "end": found.end, "next": found.next, "size": found.size, "lines": listed}
+    )
 
 
 def whole(asked: Asked) -> Response:
@@ -254,9 +256,9 @@ def _searched(stream: io.FileIO, text: str, path: str, query: dict[str, object],
 
     if found.at is not None:
         return found, Search(text, any_case, "", at(found.at + 1, ""), at(found.at, "back"), "")
-    told = asked.words.say("log", "not_found" if found.is_over else "not_found_yet")
+    result = asked.words.say("log", "not_found" if found.is_over else "not_found_yet")
     go_on = "" if found.is_over else at(found.looked_to, "back" if backwards else "")
-    return found, Search(text, any_case, told, "", "", go_on)
+    return found, Search(text, any_case, result, "", "", go_on)
 
 
 def _shown(piece: Piece, search: Search | None, hit: int | None, *, is_event: bool) -> Iterator[Shown]:
@@ -265,14 +267,14 @@ def _shown(piece: Piece, search: Search | None, hit: int | None, *, is_event: bo
     pattern = re.compile(f"({re.escape(text)})", flags) if text else None
     ends = [line.at for line in piece.lines[1:]] + [piece.end]
     for line, end in zip(piece.lines, ends, strict=False):
-        told = line.text(text, is_event=is_event)
-        yield Shown(line.at, _parts(told, pattern), hit is not None and line.at <= hit < end)
+        content = line.text(text, is_event=is_event)
+        yield Shown(line.at, _parts(content, pattern), hit is not None and line.at <= hit < end)
 
 
-def _parts(told: str, pattern: "re.Pattern[str] | None") -> tuple[Part, ...]:
+def _parts(text: str, pattern: "re.Pattern[str] | None") -> tuple[Part, ...]:
     if pattern is None:
-        return (Part(told, found=False),)
-    return tuple(Part(each, bool(place % 2)) for place, each in enumerate(pattern.split(told)) if each)
+        return (Part(text, found=False),)
+    return tuple(Part(part, bool(place % 2)) for place, part in enumerate(pattern.split(text)) if part)
 
 
 def _address(job: Job, chosen: Log) -> tuple[str, dict[str, object]]:
@@ -280,10 +282,10 @@ def _address(job: Job, chosen: Log) -> tuple[str, dict[str, object]]:
 
 
 def _tabs(job: Job, chosen: Log | None, there: Sequence[Log], asked: Asked) -> Iterator[Tab]:
-    for each in (*there, Log(Kind.EVENTS, job.attempt)):
-        path, query = _address(job, each)
-        label = str(each.rank) if each.kind is Kind.RANK else asked.words.say("log", each.kind, rank=each.rank)
-        yield Tab(label, asked.url(path, **query), each == chosen)
+    for log in (*there, Log(Kind.EVENTS, job.attempt)):
+        path, query = _address(job, log)
+        label = str(log.rank) if log.kind is Kind.RANK else asked.words.say("log", log.kind, rank=log.rank)
+        yield Tab(label, asked.url(path, **query), log == chosen)
 
 
 def _attempts(job: Job, chosen: Log | None, asked: Asked) -> Iterator[Tab]:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from daemon.core.states import Job, State
 from daemon.face import signs
-from daemon.face.digest import ToldRun
+from daemon.face.digest import RunDetails
 from daemon.face.needs import Need, commands_for
 from daemon.face.nights import Run, night_of
 from daemon.face.ranks import logs_of
 from daemon.face.spells import stretches
 from daemon.face.status import job_status
 from daemon.face.web.asking import Asked, NotThereError, Page
-from daemon.face.web.job_rows import SIGNS, in_words, others_told, progress_cells, told, why
+from daemon.face.web.job_rows import SIGNS, in_words, others_in_words, progress_cells, reason_text, why
 from daemon.face.web.night_reads import MOST, NightRead, read_night
 from daemon.face.web.rows import Live
 from daemon.face.web.strips import Bar, Hour, Scale, span
@@ -33,7 +33,7 @@ _BUSY = {State.QUEUED: "waits", State.MERGING: "merges", State.EVALUATING: "merg
 
 
 @dataclass(frozen=True)
-class Told:
+class NeedShown:
     """One thing that needs somebody."""
 
     need: Need
@@ -77,12 +77,12 @@ class NightPage:
     """What the page shows."""
 
     night: date
-    hours_told: str
+    hours_text: str
     """From when to when it is."""
     earlier: date | None
     later: date | None
     totals: str
-    needs: tuple[Told, ...]
+    needs: tuple[NeedShown, ...]
     more_needs: int
     hours: Sequence[Hour]
     runs: tuple[NightRow, ...]
@@ -125,25 +125,25 @@ def wanted_night(asked: Asked) -> date | None:
 
 
 def _content(found: NightRead, asked: Asked) -> NightPage:
-    told = found.digest
-    scale = Scale(told.evening, told.morning)
-    runs = tuple(_run(run, found, scale, asked) for run in told.runs[:MOST])
+    digest = found.digest
+    scale = Scale(digest.evening, digest.morning)
+    runs = tuple(_run(run, found, scale, asked) for run in digest.runs[:MOST])
     others = tuple(
         _row(other.job, found, scale, asked, other.result.final_loss if other.result else None)
-        for other in told.others[:MOST]
+        for other in digest.others[:MOST]
     )
     return NightPage(
-        night=told.night,
-        hours_told=_hours(told.evening, told.morning, asked),
-        earlier=told.night - timedelta(days=1) if told.night.year > _FIRST else None,
-        later=None if found.is_newest else told.night + timedelta(days=1),
+        night=digest.night,
+        hours_text=_hours(digest.evening, digest.morning, asked),
+        earlier=digest.night - timedelta(days=1) if digest.night.year > _FIRST else None,
+        later=None if found.is_newest else digest.night + timedelta(days=1),
         totals=asked.words.joined(*_totals(found, asked)),
-        needs=tuple(_need(need, asked) for need in told.needs[:_NEEDS]),
-        more_needs=max(0, len(told.needs) - _NEEDS),
+        needs=tuple(_need(need, asked) for need in digest.needs[:_NEEDS]),
+        more_needs=max(0, len(digest.needs) - _NEEDS),
         hours=scale.hours(),
         runs=runs,
         others=others,
-        more=len(told.runs) + len(told.others) - len(runs) - len(others),
+        more=len(digest.runs) + len(digest.others) - len(runs) - len(others),
         files=tuple(_files(found)),
         live=_live(found, asked),
     )
@@ -151,8 +151,8 @@ def _content(found: NightRead, asked: Asked) -> NightPage:
 
 def _live(found: NightRead, asked: Asked) -> Live:
     """Return how far that is which trains; whatever else has changed makes the page again."""
-    told = found.digest
-    jobs = [*(run.run.job for run in told.runs if run.run.job is not None), *(other.job for other in told.others)]
+    digest = found.digest
+    jobs = [*(run.run.job for run in digest.runs if run.run.job is not None), *(other.job for other in digest.others)]
     cells, logs = dict[str, str](), list[Path]()
     for job in jobs:
         if job.state is State.TRAINING:
@@ -161,15 +161,15 @@ def _live(found: NightRead, asked: Asked) -> Live:
             cells[f"progress-{job.id}"] = asked.words.joined(*in_words(progress, asked))
     states = " ".join(f"{job.id} {job.state} {job.attempt}" for job in jobs[: 2 * MOST])
     drawn = int(found.now.timestamp() // _AGAIN.total_seconds()) if any(not job.state.is_over for job in jobs) else 0
-    marks = " ".join(run.run.mark for run in told.runs[:MOST])
-    return Live(cells, {}, f"{states} {marks} {len(told.needs)} {len(found.files)} {drawn}", tuple(logs))
+    marks = " ".join(run.run.mark for run in digest.runs[:MOST])
+    return Live(cells, {}, f"{states} {marks} {len(digest.needs)} {len(found.files)} {drawn}", tuple(logs))
 
 
 def _totals(found: NightRead, asked: Asked) -> Iterator[str]:
-    told, words = found.digest, asked.words
-    counts = [words.say("marks", mark, count=count) for mark, count in reversed(told.totals().items())]
-    yield from counts or ([] if told.others else [words.frame("no_run")])
-    yield from others_told(told.others, asked, is_alone=not told.runs)
+    digest, words = found.digest, asked.words
+    counts = [words.say("marks", mark, count=count) for mark, count in reversed(digest.totals().items())]
+    yield from counts or ([] if digest.others else [words.frame("no_run")])
+    yield from others_in_words(digest.others, asked, is_alone=not digest.runs)
     if found.used is not None:
         yield words.say("night", "used", part=f"{found.used:.0%}")
     if found.best is not None:
@@ -183,21 +183,21 @@ def _loss(run: Run) -> str:
     return "" if loss is None else f"{loss:.4g}"
 
 
-def _need(need: Need, asked: Asked) -> Told:
+def _need(need: Need, asked: Asked) -> NeedShown:
     advice = asked.words.advice_of(need.code, job=need.job, rank=None, device=None)
     remedy = filled_in(parted(need.reason).remedy, job=need.job) if advice is None else advice.remedy
-    return Told(
+    return NeedShown(
         need=need,
         what=need.what if need.job is None else f"{need.job} {need.what.partition('-')[2]}",
         kind=asked.words.say("needs", need.kind),
-        why=told(need.reason, need.code, asked),
+        why=reason_text(need.reason, need.code, asked),
         remedy=remedy,
         commands=commands_for(need.kind, need.job, "" if remedy else need.code),
     )
 
 
-def _run(told: ToldRun, found: NightRead, scale: Scale, asked: Asked) -> NightRow:
-    run = told.run
+def _run(details: RunDetails, found: NightRead, scale: Scale, asked: Asked) -> NightRow:
+    run = details.run
     return NightRow(
         job=None if run.job is None else run.job.id,
         label=run.cycle if run.job is None else f"{run.job.id} {run.cycle}",
@@ -205,9 +205,9 @@ def _run(told: ToldRun, found: NightRead, scale: Scale, asked: Asked) -> NightRo
         state=run.mark,
         word=asked.words.say("marked", run.mark),
         due=f"{run.due.astimezone():%H:%M}",
-        took="" if told.seconds is None else format_duration(told.seconds),
+        took="" if details.seconds is None else format_duration(details.seconds),
         loss=_loss(run) and asked.words.frame("loss", loss=_loss(run)),
-        change="" if told.change is None else f"{told.change:+.3g}",
+        change="" if details.change is None else f"{details.change:+.3g}",
         why=run.reason if run.job is None else why(run.job, asked),
         bars=() if run.job is None else _bars(run.job, found, scale, asked),
     )

@@ -10,7 +10,7 @@ from daemon.face import signs
 from daemon.face.curve import spark
 from daemon.face.nights import CycleNights, Mark, columns, night_of
 from daemon.face.nights import nights as nights_since
-from daemon.face.notices import told
+from daemon.face.notices import notice_texts
 from daemon.face.web.asking import Asked, NotThereError, Page
 from handlers.units.durations import format_duration
 
@@ -115,14 +115,14 @@ def nights(asked: Asked) -> Page:
     if asked.site.root.store.exists():
         found = read_month(asked, month, now)
         with ReadStore.open(asked.site.root.store) as store:
-            notices = tuple(told(store.notices()))
+            notices = tuple(notice_texts(store.notices()))
     days = columns(found, month.since, now) if month.is_present else _days(month)
     marked = [(mark, signs.OF_MARKS[mark], asked.words.say("marked", mark)) for mark in reversed(Mark)]
     content = NightsPage(
         month=month.first,
         earlier=f"{month.first - timedelta(days=1):%Y-%m}" if month.first.year > _FIRST else "",
         later="" if month.is_present else f"{month.last + timedelta(days=1):%Y-%m}",
-        rows=tuple(_row(each, days, month, now, asked) for each in found[:_CYCLES]),
+        rows=tuple(_row(cycle, days, month, now, asked) for cycle in found[:_CYCLES]),
         more=max(0, len(found) - _CYCLES),
         legend=(*marked, (_TO_COME, _DOT, asked.words.say("nights", "to_come"))),
         notices=notices,

@@ -9,13 +9,13 @@ from daemon.core.presence import Presence
 from daemon.core.read_store import ReadStore
 from daemon.core.results import Result
 from daemon.core.states import Job, State
-from daemon.face.notices import told
+from daemon.face.notices import notice_texts
 from daemon.face.ranks import logs_of
 from daemon.face.status import JobStatus, Overview, StoredOverview, seconds_since, stored_overview
 from daemon.face.training import record_of
 from daemon.face.web.asking import Asked, Page
 from daemon.face.web.daemon_word import DaemonWord, daemon_word
-from daemon.face.web.job_rows import ended_row, others_told, row_of, running_row, why
+from daemon.face.web.job_rows import ended_row, others_in_words, row_of, running_row, why
 from daemon.face.web.night_reads import read_night
 from daemon.face.web.rows import Live, Row
 from daemon.face.web.site import Site
@@ -36,7 +36,7 @@ class Night:
     """The last night in one line."""
 
     date: str
-    told: str
+    summary: str
     needs: int
 
 
@@ -76,13 +76,13 @@ def shown(asked: Asked) -> Now:
     if not site.root.store.exists():  # nothing was ever dropped: the page says how
         return Now(_up(daemon, asked), _nothing(daemon), (), (), 0, 0, None)
     read = _read(site)
-    found = read.overview.at(site.root.path, daemon.told)
+    found = read.overview.at(site.root.path, daemon.status_word)
     live = _live(found, read.results, daemon, asked)
     numbers = sorted({*daemon.devices, *found.held})
     return Now(
         up=_up(daemon, asked),
         live=live,
-        notices=(*told(found.notices), *([found.trouble] if found.trouble else []), *found.unread),
+        notices=(*notice_texts(found.notices), *([found.trouble] if found.trouble else []), *found.unread),
         devices=tuple(Held(number, found.held.get(number)) for number in numbers),
         more_waiting=found.waiting - len(found.queue),
         left_out=found.left_out,
@@ -104,7 +104,7 @@ def live(asked: Asked) -> Live:
     if not site.root.store.exists():
         return _nothing(daemon)
     read = _read(site)
-    return _live(read.overview.at(site.root.path, daemon.told), read.results, daemon, asked)
+    return _live(read.overview.at(site.root.path, daemon.status_word), read.results, daemon, asked)
 
 
 def _read(site: Site) -> _Read:
@@ -161,7 +161,7 @@ def _waits_for(job: Job, before: Sequence[Job], held: Mapping[int, int], asked: 
             for holder, devices in by_holder.items()
         )
         return asked.words.joined(*parts)
-    first = next((each for each in before if {*each.devices} & {*job.devices}), None)
+    first = next((other for other in before if {*other.devices} & {*job.devices}), None)
     return "" if first is None else asked.words.say("now", "behind", job=first.id)
 
 
@@ -174,5 +174,5 @@ def _night(asked: Asked) -> Night | None:
     if not found.runs and not found.others:
         return None
     counts = [asked.words.say("marks", mark, count=count) for mark, count in reversed(found.totals().items())]
-    told = asked.words.joined(*counts, *others_told(found.others, asked, is_alone=not counts))
-    return Night(found.night.isoformat(), told, len(found.needs))
+    summary = asked.words.joined(*counts, *others_in_words(found.others, asked, is_alone=not counts))
+    return Night(found.night.isoformat(), summary, len(found.needs))

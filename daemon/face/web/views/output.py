@@ -86,7 +86,7 @@ class Output:
     manifest: Manifest | None
     """None where nothing was merged."""
     is_gone: bool
-    told: str
+    trouble: str
     """What prevents showing the manifest; empty for nothing."""
     kept: int
     files: tuple[File, ...]
@@ -116,17 +116,17 @@ def read_output(asked: Asked) -> Output:
         changes = tuple(_changes(store, job))
         is_latest = _is_latest(store, job)
     directory = job.directory(asked.site.root.path)
-    told, merged = "", None
+    trouble, merged = "", None
     try:
         merged = merged_of(directory)
     except (DamagedFileError, OSError) as error:
-        told = str(error)
+        trouble = str(error)
     verdict = verdict_of(directory)
     return Output(
         job=job,
         manifest=merged.manifest if merged else None,
         is_gone=merged is not None and merged.is_gone,
-        told=told,
+        trouble=trouble,
         kept=len(merged.manifest.parameters) if merged else 0,
         files=tuple(_files(job, merged, asked)) if merged else (),
         parameters=_parameters(merged.manifest, asked) if merged else None,
@@ -179,11 +179,11 @@ def _copying(found: FoundFile, asked: Asked) -> str:
 
 def _parameters(manifest: Manifest, asked: Asked) -> Parameters:
     wanted = asked.query.get("q", "")[:200]
-    found = [each for each in manifest.parameters if wanted.lower() in each.name.lower()]
+    found = [parameter for parameter in manifest.parameters if wanted.lower() in parameter.name.lower()]
     page = asked.number("page", 1, _MOST_PAGES, 1)
     shown = found[(page - 1) * _A_PAGE : page * _A_PAGE]
     return Parameters(
-        shown=[replace(each, name=printable(each.name)) for each in shown],
+        shown=[replace(parameter, name=printable(parameter.name)) for parameter in shown],
         found=len(found),
         filter=wanted,
         newer=f"{asked.again(page=page - 1)}#parameters" if page > 1 else "",

@@ -83,7 +83,11 @@ def _at_work(job: Job, status: RankStatus, found: Sequence[RankStatus], pid: int
 
 
 def _over(job: Job, status: RankStatus, exit_: StepExit | None, asked: Asked) -> Row:
-    ended = next((each for each in exit_.processes if each.rank == status.rank), None) if exit_ is not None else None
+    ended = (
+        next((process for process in exit_.processes if process.rank == status.rank), None)
+        if exit_ is not None
+        else None
+    )
     if exit_ is None or ended is None:
         return _row(job, status, asked, "over", {})
     is_first = exit_.first is not None and exit_.first.rank == status.rank

@@ -12,13 +12,13 @@ class Trouble:
 
     status: int
     title: str
-    told: str
+    reason: str
 
 
 def trouble(asked: Asked, error: Exception, status: int) -> Page:
     """Return a page that says what prevents it, and what to do."""
     title = asked.say("not_there") if status == 404 else asked.say("not_now")
-    told = str(error)
+    reason = str(error)
     if not asked.words.is_of_reasons and status != 404:
-        told = asked.words.joined(asked.words.title(code_of(error)), told)
-    return Page("trouble.html", title, Trouble(status, title, told), status=status)
+        reason = asked.words.joined(asked.words.title(code_of(error)), reason)
+    return Page("trouble.html", title, Trouble(status, title, reason), status=status)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from daemon.face.failure import diagnosed, failed_step, told_of
+from daemon.face.failure import diagnosed, diagnosis_of, failed_step
 from handlers.records.job_dir import JobDir, Step
 from handlers.records.step_exit import Diagnosis, Outcome, ProcessExit, StepExit
 from handlers.records.train_plan import Role
@@ -50,7 +50,7 @@ def test_a_step_that_was_completed(tmp_path: Path) -> None:
 
 def test_what_is_told(tmp_path: Path) -> None:
     """The process that failed first, and what its error means; either may be missing."""
-    told = told_of(ended(JobDir(tmp_path / "both"), Step.TRAIN, first=FIRST, known=KNOWN))
+    told = diagnosis_of(ended(JobDir(tmp_path / "both"), Step.TRAIN, first=FIRST, known=KNOWN))
     assert told is not None
     assert (told.rank, told.device, told.line, told.error, told.cause, told.code) == (
         3,
@@ -60,13 +60,13 @@ def test_what_is_told(tmp_path: Path) -> None:
         "a peer",
         "rank.EI0006",
     )
-    told = told_of(ended(JobDir(tmp_path / "known"), Step.TRAIN, known=KNOWN))
+    told = diagnosis_of(ended(JobDir(tmp_path / "known"), Step.TRAIN, known=KNOWN))
     assert told is not None
     assert (told.rank, told.device, told.line) == (2, None, "")
-    told = told_of(ended(JobDir(tmp_path / "first"), Step.TRAIN, first=FIRST))
+    told = diagnosis_of(ended(JobDir(tmp_path / "first"), Step.TRAIN, first=FIRST))
     assert told is not None
     assert (told.error, told.code) == ("", "")
-    assert told_of(ended(JobDir(tmp_path / "none"), Step.TRAIN)) is None
+    assert diagnosis_of(ended(JobDir(tmp_path / "none"), Step.TRAIN)) is None
 
 
 def test_a_record_that_is_none(tmp_path: Path) -> None:

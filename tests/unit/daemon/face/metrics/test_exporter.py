@@ -11,7 +11,7 @@ from daemon.core.states import State
 from daemon.core.store import Store
 from daemon.face.metrics import exporter
 from daemon.face.metrics.families import FAMILIES
-from daemon.face.metrics.family import told
+from daemon.face.metrics.family import number_text
 from daemon.face.metrics.of_jobs import MOST_JOBS
 from tests.unit.daemon.face.metrics.scene import DUE, NOW, Scene, of, parsed
 from tests.unit.daemon.face.web.visitor import multiply
@@ -95,7 +95,7 @@ def test_text_that_no_encoding_has_is_written_all_the_same() -> None:
 )
 def test_numbers_as_prometheus_has_them(value: float, text: str) -> None:
     """Also those that are none."""
-    assert told(value) == text
+    assert number_text(value) == text
 
 
 @pytest.mark.parametrize("part", ("daemon", "disk", "store", "nights", "jobs", "notifications"))

@@ -108,7 +108,7 @@ def streamed(visitor: Visitor, topic: str) -> dict[str, object]:
     kind, _, which = topic.partition(":")
     request = Request({"type": "http", "path": "/events", "query_string": b"", "headers": [], "path_params": {}})
     asked = visitor.application.asked(request, {"job": which} if which else {})
-    return app._told(app.LIVE[kind], asked).as_json()
+    return app._masked(app.LIVE[kind], asked).as_json()
 
 
 @pytest.mark.parametrize(("path", "topic"), (("/", "now"), ("/jobs/4", "job:4"), ("/jobs/4/ranks", "ranks:4")))

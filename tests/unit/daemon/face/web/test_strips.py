@@ -49,7 +49,7 @@ def test_what_was_at_another_time_has_no_bar(began: str, ended: str) -> None:
 def test_the_scale_has_the_hours_of_this_host() -> None:
     """Every other one, each at its place."""
     told = NIGHT.hours()
-    assert [hour.told for hour in told] == ["18", "20", "22", "00", "02", "04", "06"]
+    assert [hour.text for hour in told] == ["18", "20", "22", "00", "02", "04", "06"]
     assert told[1].x == pytest.approx(100 * 2 / 14, abs=0.01)
 
 
@@ -58,7 +58,7 @@ def test_hours_are_full_ones_also_in_zones_of_half_an_hour(monkeypatch: pytest.M
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     time.tzset()
     scale = Scale(utc("2026-11-27 12:30"), utc("2026-11-28 02:30"))
-    assert [hour.told for hour in scale.hours()] == ["18", "20", "22", "00", "02", "04", "06"]
+    assert [hour.text for hour in scale.hours()] == ["18", "20", "22", "00", "02", "04", "06"]
     assert scale.hours()[0].x == 0
 
 

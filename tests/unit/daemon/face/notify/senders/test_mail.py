@@ -33,8 +33,8 @@ def send(there: Mail, limits: Limits, payload: Payload = PAYLOAD) -> Answer:
     """Send, and see that what is told holds nothing of the address but scheme and host."""
     answer = mail.send(there, payload, "msg_41", NOW, limits)
     for piece in ("ann", "pass-word", "npu01", "mail.example", "ops.one"):
-        assert piece not in answer.told
-    assert len(answer.told) <= 300
+        assert piece not in answer.text
+    assert len(answer.text) <= 300
     return answer
 
 
@@ -86,11 +86,11 @@ def test_starttls_is_wanted_and_verified(
         there = address("smtp://ann:pass-word@localhost:{port}/", port)
         assert send(there, limits) == Answer(Outcome.SENT)
         assert post.was_tls
-        assert "certificate is not trusted" in send(replace(there, host="127.0.0.1"), limits).told
+        assert "certificate is not trusted" in send(replace(there, host="127.0.0.1"), limits).text
     with serving(Post()) as port:
         answer = send(address("smtp://ann:pass-word@localhost:{port}/", port), limits)
     assert answer.outcome is Outcome.FAILED
-    assert "STARTTLS" in answer.told
+    assert "STARTTLS" in answer.text
     assert len(post.mails) == 1
 
 
@@ -101,10 +101,10 @@ def test_smtps_is_tls_from_the_first_byte(tls: ssl.SSLContext, trusted: Path, li
     post = Post()
     with serving(post, tls=tls, authenticator=is_ann, auth_require_tls=False, auth_required=True) as port:
         assert send(address("smtps://ann:pass-word@localhost:{port}/", port), limits) == Answer(Outcome.SENT)
-        assert "certificate" in send(address("smtps://ann:pass-word@127.0.0.1:{port}/", port), limits).told
+        assert "certificate" in send(address("smtps://ann:pass-word@127.0.0.1:{port}/", port), limits).text
     assert len(post.mails) == 1
     with serving(Post()) as port:
-        assert "no TLS is spoken" in send(address("smtps://ann:pass-word@localhost:{port}/", port), limits).told
+        assert "no TLS is spoken" in send(address("smtps://ann:pass-word@localhost:{port}/", port), limits).text
 
 
 @NEED_NOT
@@ -113,13 +113,13 @@ def test_a_password_that_is_not_taken_is_not_told(limits: Limits) -> None:
     with serving(Post(), authenticator=is_ann, auth_require_tls=False, auth_required=True) as port:
         answer = send(address("smtp://ann:pass-w0rd@localhost:{port}/", port), limits)
     assert answer.outcome is Outcome.FAILED
-    assert answer.told == "smtp://localhost: it does not take user and password (535): see the credential"
+    assert answer.text == "smtp://localhost: it does not take user and password (535): see the credential"
 
 
 def test_a_server_without_log_in(limits: Limits) -> None:
     """Says what is missing."""
     with serving(Post(), auth_exclude_mechanism=["LOGIN", "PLAIN"]) as port:
-        assert "a log-in" in send(address("smtp://ann:pass-word@localhost:{port}/", port), limits).told
+        assert "a log-in" in send(address("smtp://ann:pass-word@localhost:{port}/", port), limits).text
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_what_a_server_refuses(limits: Limits, answers: dict[str, str], outcome:
     with serving(post) as port:
         answer = send(address("smtp://localhost:{port}/", port), limits)
     assert answer.outcome is outcome
-    assert answer.told.removeprefix("smtp://localhost: ") == told
+    assert answer.text.removeprefix("smtp://localhost: ") == told
     assert len(post.mails) == (outcome is Outcome.SENT)
 
 
@@ -162,14 +162,14 @@ def test_what_is_no_mail_server_has_a_reason(impatient: Limits, answer: listenin
     with listening.accepting(answer) as port:
         told = send(address("smtp://localhost:{port}/", port), impatient)
     assert told.outcome is Outcome.FAILED
-    assert word in told.told
+    assert word in told.text
 
 
 def test_where_nothing_listens(limits: Limits) -> None:
     """And a name that is not known: `.invalid` never is (RFC 6761)."""
     with listening.nothing_listens() as port:
-        assert "nothing listens there" in send(address("smtp://localhost:{port}/", port), limits).told
-    assert "its name is not known" in send(address("smtps://mail.invalid:{port}/", 465), limits).told
+        assert "nothing listens there" in send(address("smtp://localhost:{port}/", port), limits).text
+    assert "its name is not known" in send(address("smtps://mail.invalid:{port}/", 465), limits).text
 
 
 @pytest.mark.parametrize(("is_utf8", "outcome"), ((True, Outcome.SENT), (False, Outcome.FAILED)))

@@ -79,9 +79,9 @@ def send(url: str, limits: Limits, payload: Payload = PAYLOAD) -> Answer:
     assert isinstance(address, Robot)
     answer = robots.send(address.url, address.scheme, payload, NOW, limits)
     for piece in re.split(r"[/:@?=]+", url.partition("://")[2]):
-        assert len(piece) < 6 or piece not in answer.told
-    assert len(answer.told) <= 300
-    assert answer.told.isprintable()
+        assert len(piece) < 6 or piece not in answer.text
+    assert len(answer.text) <= 300
+    assert answer.text.isprintable()
     return answer
 
 
@@ -128,8 +128,8 @@ def test_a_robot_that_says_no_is_heard(robot: Pointed, limits: Limits) -> None:
     with listening.listening(says(status, body)) as server:
         answer = send(robot.at(server.port), limits)
     assert answer.outcome is Outcome.FAILED
-    assert answer.told.startswith(f"{robot.name}: ")
-    assert words in answer.told
+    assert answer.text.startswith(f"{robot.name}: ")
+    assert words in answer.text
 
 
 def test_a_yes_may_be_long(limits: Limits, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +157,7 @@ def test_what_is_no_robot_has_a_reason(robot: Pointed, impatient: Limits) -> Non
         with listening.listening(answer) as server:
             told = send(robot.at(server.port), impatient)
         assert told.outcome is Outcome.FAILED
-        assert words in told.told
+        assert words in told.text
     with listening.nothing_listens() as port:
         assert send(robot.at(port), impatient).outcome is Outcome.FAILED
 
@@ -254,7 +254,7 @@ def test_a_redirect_is_not_followed(limits: Limits) -> None:
         with listening.listening(to) as server:
             answer = send(f"json://127.0.0.1:{server.port}/x", limits)
         assert other.requests == []
-    assert answer.told.startswith("json: HTTP 302")
+    assert answer.text.startswith("json: HTTP 302")
 
 
 def test_a_no_is_no_yes_by_an_option(limits: Limits) -> None:
@@ -269,7 +269,7 @@ def test_a_certificate_is_verified(tls: ssl.SSLContext, limits: Limits) -> None:
     with listening.listening(says("200 OK"), tls) as server:
         answer = send(f"jsons://localhost:{server.port}/x", limits)
     assert answer.outcome is Outcome.FAILED
-    assert "REQUESTS_CA_BUNDLE" in answer.told
+    assert "REQUESTS_CA_BUNDLE" in answer.text
 
 
 @pytest.mark.parametrize("form", sorted(robots.FORMS.values()))

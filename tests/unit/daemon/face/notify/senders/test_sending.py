@@ -34,8 +34,8 @@ def test_a_signing_key_that_is_none_is_unusable() -> None:
     """No later try does better, and none is sent without."""
     answer = send(address_of("http://127.0.0.1:1/x"), Secret("hunter2"), PAYLOAD, "msg_41", NOW)
     assert answer.outcome is Outcome.UNUSABLE
-    assert "openssl rand" in answer.told
-    assert "hunter2" not in answer.told
+    assert "openssl rand" in answer.text
+    assert "hunter2" not in answer.text
 
 
 def test_an_apprise_that_is_gone_is_unusable(monkeypatch: pytest.MonkeyPatch, limits: Limits) -> None:
@@ -44,7 +44,7 @@ def test_an_apprise_that_is_gone_is_unusable(monkeypatch: pytest.MonkeyPatch, li
     monkeypatch.setattr(robots, "find_spec", lambda _: None)
     answer = send(address, None, PAYLOAD, "msg_41", NOW, limits)
     assert answer.outcome is Outcome.UNUSABLE
-    assert "pip install" in answer.told
+    assert "pip install" in answer.text
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,8 @@ def test_an_error_that_nobody_foresaw_is_an_answer_without_its_text(
     monkeypatch.setattr(module, "send", break_off)
     answer = send(address_of(address), None, PAYLOAD, "msg_41", NOW)
     assert answer.outcome is Outcome.FAILED
-    assert "RuntimeError at test_sending.py:" in answer.told
-    assert "hunter2" not in answer.told
+    assert "RuntimeError at test_sending.py:" in answer.text
+    assert "hunter2" not in answer.text
 
 
 def test_what_is_no_json_is_sent_as_text() -> None:

@@ -42,9 +42,9 @@ def send(port: int, limits: Limits, key: str = KEY) -> Answer:
     """Send to a port, and see that what is told of it holds nothing of the address but scheme and host."""
     answer = webhook.send(address(port), Secret(key), PAYLOAD, "msg_41", NOW, limits)
     for piece in ("ann", "pass-word", "hooks", "0123456789abcdef", "zzz987", KEY.removeprefix("whsec_")):
-        assert piece not in answer.told
-    assert answer.told.isprintable()
-    assert len(answer.told) <= 300
+        assert piece not in answer.text
+    assert answer.text.isprintable()
+    assert len(answer.text) <= 300
     return answer
 
 
@@ -165,8 +165,8 @@ def test_what_a_server_repeats_of_the_address_is_not_told(limits: Limits) -> Non
     said = f"\x1b[31mno {HIDDEN_PATH} for ann:pass-word ({KEY})\x1b[0m " + "x" * 170 + "0123456789abcdef"
     with listening.listening(says("404 Not Found", said)) as server:
         answer = send(server.port, limits)
-    assert answer.told.startswith(r"HTTP 404: \x1b[31mno /•••/•••?key=••• for ••• (•••)\x1b[0m x")
-    assert answer.told.endswith("x")
+    assert answer.text.startswith(r"HTTP 404: \x1b[31mno /•••/•••?key=••• for ••• (•••)\x1b[0m x")
+    assert answer.text.endswith("x")
 
 
 TOKENS = st.text("abAB019-_~.é夜%", min_size=6, max_size=20).map(lambda text: text.replace("%", "%41"))
@@ -183,7 +183,7 @@ def test_whatever_a_server_repeats_is_not_told(path: str, query: str, password: 
     for secret in (path, query, quote(password, safe="")):
         for form in (quote(secret, "%"), unquote(secret), quote(unquote(secret), safe="")):
             for said in (f"{around}{form}", f"{form}{around}", f"/{form}?{form}", f"{form}={form}{form}"):
-                assert form not in Reply(404, "", said).told(secrets).replace(around, "")
+                assert form not in Reply(404, "", said).in_short(secrets).replace(around, "")
 
 
 @pytest.mark.parametrize(
@@ -202,8 +202,8 @@ def test_what_is_no_answer_has_a_reason(impatient: Limits, answer: listening.Ans
     with listening.listening(answer) as server:
         told = send(server.port, impatient)
     assert told.outcome is Outcome.FAILED
-    assert told.told.startswith("http://127.0.0.1: ")
-    assert word in told.told
+    assert told.text.startswith("http://127.0.0.1: ")
+    assert word in told.text
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_a_status_counts_whatever_its_body_does(impatient: Limits, answer: liste
 def test_where_nothing_listens(limits: Limits) -> None:
     """The reason is not that of a server that says no."""
     with listening.nothing_listens() as port:
-        assert "nothing listens there" in send(port, limits).told
+        assert "nothing listens there" in send(port, limits).text
 
 
 def test_a_name_that_is_not_known(limits: Limits) -> None:
@@ -234,7 +234,7 @@ def test_a_name_that_is_not_known(limits: Limits) -> None:
     there = cast("Webhook", address_of("https://hook.invalid/0123456789"))
     answer = webhook.send(there, None, PAYLOAD, "msg_41", NOW, limits)
     assert answer.outcome is Outcome.FAILED
-    assert answer.told.startswith("https://hook.invalid: its name is not known")
+    assert answer.text.startswith("https://hook.invalid: its name is not known")
 
 
 def test_a_certificate_is_verified(tls: ssl.SSLContext, trusted: Path, limits: Limits) -> None:
@@ -245,8 +245,8 @@ def test_a_certificate_is_verified(tls: ssl.SSLContext, trusted: Path, limits: L
             there = cast("Webhook", address_of(f"https://{host}:{server.port}/0123456789"))
             answer = webhook.send(there, None, PAYLOAD, "msg_41", NOW, limits)
             assert answer.outcome is outcome
-        assert "certificate is not trusted" in answer.told
-        assert "127.0.0.1" in answer.told
+        assert "certificate is not trusted" in answer.text
+        assert "127.0.0.1" in answer.text
 
 
 def test_a_certificate_of_nobody_is_refused(tls: ssl.SSLContext, limits: Limits) -> None:
@@ -256,13 +256,13 @@ def test_a_certificate_of_nobody_is_refused(tls: ssl.SSLContext, limits: Limits)
         answer = webhook.send(there, None, PAYLOAD, "msg_41", NOW, limits)
         assert server.requests == []
     assert answer.outcome is Outcome.FAILED
-    assert "SSL_CERT_FILE" in answer.told
+    assert "SSL_CERT_FILE" in answer.text
 
 
 def test_https_where_http_is_spoken(server: Server, limits: Limits) -> None:
     """Says which of the two is wrong."""
     there = cast("Webhook", address_of(f"https://localhost:{server.port}/0123456789"))
-    assert "no TLS is spoken there" in webhook.send(there, None, PAYLOAD, "msg_41", NOW, limits).told
+    assert "no TLS is spoken there" in webhook.send(there, None, PAYLOAD, "msg_41", NOW, limits).text
 
 
 def test_the_proxy_of_the_environment_is_used(server: Server, limits: Limits, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,7 +280,7 @@ def test_a_proxy_that_refuses(limits: Limits, monkeypatch: pytest.MonkeyPatch) -
     there = cast("Webhook", address_of("https://hook.invalid/0123456789"))
     with listening.listening(says("407 Proxy Authentication Required")) as proxy:
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
-        assert "the proxy refused" in webhook.send(there, None, PAYLOAD, "msg_41", NOW, limits).told
+        assert "the proxy refused" in webhook.send(there, None, PAYLOAD, "msg_41", NOW, limits).text
 
 
 def test_a_heartbeat_is_a_get(server: Server, limits: Limits) -> None:
