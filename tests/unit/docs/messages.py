@@ -6,11 +6,13 @@ placeholder of an f-string counts as one word.
 
 import ast
 import re
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from daemon.face.words.language import Language
+from daemon.face.words.reading import read_words
 
 HOUSE = Path(__file__).parents[3]
 HOLE = "{}"
@@ -42,11 +44,10 @@ def of_code() -> tuple[Said, ...]:
 @cache
 def of_words() -> tuple[Said, ...]:
     """Return the English texts of daemon/face/words/."""
-    words = HOUSE / "daemon" / "face" / "words"
     return tuple(
-        Said(f"{file.name}: {key}", re.sub(r"\{[^}]*\}", HOLE, text))
-        for file in sorted(words.glob("*en.toml"))
-        for key, text in _flat(tomllib.loads(file.read_text("utf-8")))
+        Said(f"{table}.{key}", re.sub(r"\{[^}]*\}", HOLE, text))
+        for table, texts in read_words(Language.EN).tables.items()
+        for key, text in texts.items()
     )
 
 
@@ -76,11 +77,3 @@ def _text(node: ast.AST) -> str | None:
         if left is not None or right is not None:
             return (HOLE if left is None else left) + (HOLE if right is None else right)
     return None
-
-
-def _flat(table: Mapping[str, object], before: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{before}{key}.")
-        else:
-            yield f"{before}{key}", str(value)
